@@ -1,0 +1,59 @@
+"""karat: valid statistical inference from surrogate labels.
+
+Researchers let a language model label every document, then regress on the labels. Even accurate
+labels give wrong coefficients, because their errors depend on the variables in the regression. karat
+combines them with expert (gold) labels of a sample drawn with known probabilities, so that intervals
+are valid whatever the labels do.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from ._version import __version__
+
+if TYPE_CHECKING:
+    from . import datasets, errors, labels
+    from .bootstrap import bootstrap
+    from .designs import Bernoulli, Clustered, SimpleRandom, Stratified
+    from .errors import KaratError, KaratWarning
+    from .fit import regress
+    from .doors import logit, mean, ols, poisson, probit
+    from .results import Result
+
+_HOMES = {
+    "Bernoulli": "designs",
+    "Clustered": "designs",
+    "SimpleRandom": "designs",
+    "Stratified": "designs",
+    "KaratError": "errors",
+    "KaratWarning": "errors",
+    "Result": "results",
+    "bootstrap": "bootstrap",
+    "regress": "fit",
+    "logit": "doors",
+    "mean": "doors",
+    "ols": "doors",
+    "poisson": "doors",
+    "probit": "doors",
+}
+_MODULES = ("datasets", "errors", "labels")
+
+__all__ = ["__version__", *_HOMES, *_MODULES]
+
+
+def __getattr__(name: str) -> Any:
+    """Load public names when they are first used, so that importing karat is quick."""
+    if name in _HOMES:
+        value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f".{name}", __name__)
+    else:
+        raise AttributeError(f"module 'karat' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

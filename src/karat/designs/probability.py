@@ -1,0 +1,329 @@
+"""Designs by name: Bernoulli, simple random, stratified, clustered."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import ArgumentError, DesignError, DesignWarning, one_of
+from ..frames.table import as_float
+from .base import Design, check_size, codes_of
+from .labelling import Labelling
+
+if TYPE_CHECKING:
+    from .._types import Bools, Floats, Ints
+    from ..frames import Table
+
+
+@dataclass(frozen=True)
+class Bernoulli(Design):
+    """Each unit is drawn on its own, with a known probability (Poisson sampling when they differ).
+
+    Parameters
+    ----------
+    probability : float, str or array_like of shape (N,)
+        One probability for all, a column, or one value per row; in (0, 1].
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> sample = kt.Bernoulli(0.5).draw({"document": list(range(8))}, seed=0)
+    >>> bool((sample.probability == 0.5).all())
+    True
+    """
+
+    probability: Any
+
+    def _values(self, table: Table) -> Floats:
+        given = self.probability
+        if isinstance(given, (int, float)) and not isinstance(given, bool):
+            pi = np.full(table.n_rows, float(given))
+            name = "probability"
+        else:
+            name = given if isinstance(given, str) else "probability"
+            pi = as_float(table.values(given, "Bernoulli(probability)"), name, "inclusion probability")
+        for bad, what in ((np.isnan(pi), "missing"), (pi <= 0, "zero or negative"), (pi > 1, "above 1")):
+            if bad.any():
+                first = int(np.flatnonzero(bad)[0])
+                raise DesignError(
+                    f"inclusion probability {name!r} is {what} in {int(bad.sum())} row(s), first at position {first} "
+                    f"({pi[first]}); every unit needs a known probability in (0, 1]. Units that could never be drawn "
+                    "must leave the frame."
+                )
+        return pi
+
+    def select(self, table: Table, rng: np.random.Generator) -> Labelling:
+        """Draw each unit with its probability."""
+        pi = self._values(table)
+        labelled = rng.random(len(pi)) < pi
+        if not labelled.any():
+            raise DesignError(f"no unit was drawn (expected {pi.sum():.2f}); raise the probabilities.")
+        return Labelling(pi, labelled, fixed_size=False, description=self._describe(pi))
+
+    def realised(self, table: Table, labelled: Bools) -> Labelling:
+        """Check that gold and probabilities can go together."""
+        pi = self._values(table)
+        certain = (pi == 1) & ~labelled
+        if certain.any():
+            raise DesignError(
+                f"{int(certain.sum())} row(s) have inclusion probability 1 but no gold, first at position "
+                f"{int(np.flatnonzero(certain)[0])}; label them or correct the probability."
+            )
+        expected, spread = pi.sum(), np.sqrt((pi * (1 - pi)).sum())
+        if abs(labelled.sum() - expected) > 5 * spread + 1e-6 * expected:
+            warnings.warn(
+                f"the inclusion probabilities add up to {expected:.1f}, but {int(labelled.sum())} rows are gold "
+                f"(standard deviation {spread:.1f}); check that the probabilities are those of this draw.",
+                DesignWarning,
+                stacklevel=2,
+            )
+        return Labelling(pi, labelled, fixed_size=False, description=self._describe(pi))
+
+    @staticmethod
+    def _describe(pi: Floats) -> str:
+        if np.ptp(pi) == 0:
+            return f"Bernoulli, probability {pi[0]:.4g}"
+        return f"Bernoulli, probabilities {pi.min():.4g} to {pi.max():.4g}"
+
+
+@dataclass(frozen=True)
+class SimpleRandom(Design):
+    """Simple random sample without replacement.
+
+    Parameters
+    ----------
+    n : int, optional
+        Number of units to draw. To read gold that is already there, it may be left out.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> kt.SimpleRandom(n=3).draw({"document": list(range(9))}, seed=0).positions
+    array([4, 5, 7])
+    """
+
+    n: int | None = None
+
+    def select(self, table: Table, rng: np.random.Generator) -> Labelling:
+        """Draw n units."""
+        n = check_size(self.n, table.n_rows, "units")
+        labelled = np.zeros(table.n_rows, dtype=bool)
+        labelled[rng.choice(table.n_rows, size=n, replace=False)] = True
+        return self._labelling(labelled)
+
+    def realised(self, table: Table, labelled: Bools) -> Labelling:
+        """Take the realised size, or hold it against the declared one."""
+        n = int(labelled.sum())
+        if self.n is not None and n != self.n:
+            raise DesignError(
+                f"SimpleRandom(n={self.n}) was declared but {n} rows carry gold; "
+                + ("some drawn units came back without a label." if n < self.n else "more were labelled than drawn.")
+                + " Correct n, or the gold column."
+            )
+        return self._labelling(labelled)
+
+    @staticmethod
+    def _labelling(labelled: Bools) -> Labelling:
+        n, big_n = int(labelled.sum()), len(labelled)
+        pi = np.full(big_n, n / big_n)
+        return Labelling(pi, labelled, fixed_size=True, description=f"simple random sample, {n} of {big_n}")
+
+
+@dataclass(frozen=True)
+class Stratified(Design):
+    """Simple random samples within strata.
+
+    Parameters
+    ----------
+    by : str or sequence of str
+        Columns whose combinations are the strata.
+    n : int or mapping, optional
+        Total number of units to draw, or a mapping from stratum to number (a stratum of
+        several columns is named ``"a x b"``). May be left out to read gold that is there.
+    allocation : {"proportional", "equal"}
+        How a total is shared out: by stratum size, or the same for each. Every stratum gets
+        at least two (or all it has).
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus = {"party": ["a"] * 60 + ["b"] * 40}
+    >>> sample = kt.Stratified("party", n=10).draw(corpus, seed=2)
+    >>> sample.rows(corpus)["party"].value_counts().to_dict()
+    {'a': 6, 'b': 4}
+    """
+
+    by: Any
+    n: Any = None
+    allocation: str = field(default="proportional", kw_only=True)
+
+    def __post_init__(self) -> None:
+        one_of("allocation", self.allocation, ("proportional", "equal"))
+
+    def _strata(self, table: Table) -> tuple[Ints, list[str]]:
+        by = self.by if isinstance(self.by, str) else tuple(self.by)
+        return codes_of(table, by, "Stratified(by)")
+
+    def _sizes(self, counts: Ints, names: list[str]) -> Ints:
+        if isinstance(self.n, Mapping):
+            asked = {str(k): v for k, v in self.n.items()}
+            unknown, left_out = sorted(set(asked) - set(names)), sorted(set(names) - set(asked))
+            if unknown or left_out:
+                raise DesignError(
+                    f"Stratified(n) must name every stratum: not in the data {unknown}, without a number {left_out}."
+                )
+            return np.array([check_size(asked[s], int(c), f"units in stratum {s!r}") for s, c in zip(names, counts)])
+        total = check_size(self.n, int(counts.sum()), "units")
+        if total < 2 * len(names) and total < counts.sum():
+            raise DesignError(
+                f"n={total} is too small for {len(names)} strata: each needs two units for a variance. "
+                f"Give n >= {2 * len(names)} or merge strata."
+            )
+        share = counts / counts.sum() if self.allocation == "proportional" else np.full(len(names), 1 / len(names))
+        return allocate(total, share, counts)
+
+    def select(self, table: Table, rng: np.random.Generator) -> Labelling:
+        """Draw within each stratum."""
+        codes, names = self._strata(table)
+        sizes = self._sizes(np.bincount(codes), names)
+        labelled = np.zeros(len(codes), dtype=bool)
+        for s, size in enumerate(sizes):
+            labelled[rng.choice(np.flatnonzero(codes == s), size=int(size), replace=False)] = True
+        return self._labelling(codes, names, labelled)
+
+    def realised(self, table: Table, labelled: Bools) -> Labelling:
+        """Count gold per stratum and hold it against what was declared."""
+        codes, names = self._strata(table)
+        counts, drawn = np.bincount(codes), np.bincount(codes[labelled], minlength=len(names))
+        for s in np.flatnonzero(drawn == 0):
+            raise DesignError(
+                f"stratum {names[s]!r} has {counts[s]} rows and no gold, so its units had no chance to be drawn; "
+                "label some, merge strata, or take the stratum out of the data."
+            )
+        if isinstance(self.n, Mapping):
+            declared = self._sizes(counts, names)
+            for s in np.flatnonzero(declared != drawn):
+                raise DesignError(
+                    f"stratum {names[s]!r}: {declared[s]} were to be drawn, {drawn[s]} carry gold; correct n or the gold."
+                )
+        elif self.n is not None and int(self.n) != int(labelled.sum()):
+            raise DesignError(
+                f"Stratified(n={self.n}) was declared but {int(labelled.sum())} rows carry gold; correct n or the gold."
+            )
+        return self._labelling(codes, names, labelled)
+
+    def _labelling(self, codes: Ints, names: list[str], labelled: Bools) -> Labelling:
+        counts, drawn = np.bincount(codes), np.bincount(codes[labelled], minlength=len(names))
+        by = self.by if isinstance(self.by, str) else " x ".join(self.by)
+        return Labelling(
+            (drawn / counts)[codes],
+            labelled,
+            fixed_size=True,
+            stratum=codes,
+            description=f"stratified by {by}, {int(labelled.sum())} of {len(codes)} in {len(names)} strata",
+        )
+
+
+@dataclass(frozen=True)
+class Clustered(Design):
+    """Simple random sample of whole clusters: every unit of a drawn cluster is labelled.
+
+    Parameters
+    ----------
+    cluster : str
+        Column that names the cluster (author, document, thread).
+    n : int, optional
+        Number of clusters to draw. May be left out to read gold that is there.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> sample = kt.Clustered("author", n=2).draw({"author": list("aabbccdd")}, seed=0)
+    >>> len(sample.positions)
+    4
+    """
+
+    cluster: str
+    n: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.cluster, str):
+            raise ArgumentError(f"Clustered(cluster={self.cluster!r}) must be the name of one column.")
+
+    def select(self, table: Table, rng: np.random.Generator) -> Labelling:
+        """Draw n clusters."""
+        codes, names = codes_of(table, self.cluster, "Clustered(cluster)")
+        n = check_size(self.n, len(names), "clusters")
+        if n == 1 and len(names) > 1:
+            raise DesignError("n=1 cluster gives no variance; draw at least 2 clusters.")
+        drawn = np.zeros(len(names), dtype=bool)
+        drawn[rng.choice(len(names), size=n, replace=False)] = True
+        return self._labelling(codes, drawn)
+
+    def realised(self, table: Table, labelled: Bools) -> Labelling:
+        """Check that clusters are labelled whole or not at all."""
+        codes, names = codes_of(table, self.cluster, "Clustered(cluster)")
+        size, gold = np.bincount(codes), np.bincount(codes[labelled], minlength=len(names))
+        partial = np.flatnonzero((gold > 0) & (gold < size))
+        if len(partial):
+            c = partial[0]
+            raise DesignError(
+                f"{len(partial)} cluster(s) are labelled in part (for example {names[c]!r}: {gold[c]} of {size[c]} rows); "
+                "a clustered design labels whole clusters. Label the rest, or describe the draw within clusters."
+            )
+        if self.n is not None and int((gold > 0).sum()) != self.n:
+            raise DesignError(
+                f"Clustered(n={self.n}) was declared but {int((gold > 0).sum())} clusters carry gold; "
+                "correct n or the gold."
+            )
+        return self._labelling(codes, gold > 0)
+
+    def _labelling(self, codes: Ints, drawn: Bools) -> Labelling:
+        labelled = drawn[codes]
+        return Labelling(
+            np.full(len(codes), drawn.mean()),
+            labelled,
+            fixed_size=True,
+            unit=codes,
+            description=(
+                f"clusters of {self.cluster} drawn whole, {int(drawn.sum())} of {len(drawn)} "
+                f"({int(labelled.sum())} rows)"
+            ),
+        )
+
+
+def allocate(total: int, share: Floats, available: Ints) -> Ints:
+    """Whole numbers that add up to a total, near given shares, at least two each and at most what is there.
+
+    Parameters
+    ----------
+    total : int
+        Units to share out.
+    share : ndarray, shape (S,)
+        Wanted shares, adding up to 1.
+    available : ndarray of int, shape (S,)
+        Units per stratum.
+
+    Returns
+    -------
+    ndarray of int, shape (S,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> allocate(10, np.array([0.9, 0.1]), np.array([50, 50]))
+    array([8, 2])
+    """
+    lowest = np.minimum(2, available)
+    size = np.clip(np.floor(share * total), lowest, available).astype(np.intp)
+    while size.sum() != total:
+        gap = share * total - size
+        if size.sum() < total:
+            size[np.argmax(np.where(size < available, gap, -np.inf))] += 1
+        else:
+            size[np.argmin(np.where(size > lowest, gap, np.inf))] -= 1
+    return size

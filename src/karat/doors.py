@@ -1,0 +1,195 @@
+"""Front doors by name of model; each hands on to :func:`karat.regress`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from .errors import ArgumentError
+from .fit import regress
+
+if TYPE_CHECKING:
+    from .results import Result
+
+
+def ols(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Any) -> Result:
+    """Linear regression with surrogate labels.
+
+    Parameters
+    ----------
+    formula, data, surrogates
+        As in :func:`regress`.
+    **options
+        Everything else :func:`regress` takes: design, learner, vcov, cluster, weights, ...
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    KaratError
+        As :func:`regress`.
+
+    References
+    ----------
+    Egami, Hinck, Stewart, Wei (2023).
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(1000, seed=1)
+    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=200).draw(corpus, seed=1), "hostile")
+    >>> kt.ols("outcome ~ hostile", labelled, surrogates={"hostile": "hostile_llm"}, seed=1).n_gold
+    200
+    """
+    return regress("ols", formula, data, surrogates=surrogates, **options)
+
+
+def logit(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Any) -> Result:
+    """Logistic regression with surrogate labels; the outcome is 0 or 1.
+
+    Parameters
+    ----------
+    formula, data, surrogates
+        As in :func:`regress`.
+    **options
+        Everything else :func:`regress` takes.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    KaratError
+        As :func:`regress`; :class:`~karat.errors.SeparationError` when no finite estimate exists.
+
+    References
+    ----------
+    Egami, Hinck, Stewart, Wei (2023).
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(1500, kind="logit", seed=1)
+    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
+    >>> kt.logit("outcome ~ hostile + length", labelled, surrogates={"hostile": "hostile_llm"}, seed=1).model
+    'logit'
+    """
+    return regress("logit", formula, data, surrogates=surrogates, **options)
+
+
+def probit(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Any) -> Result:
+    """Probit regression with surrogate labels; the outcome is 0 or 1.
+
+    Parameters
+    ----------
+    formula, data, surrogates
+        As in :func:`regress`.
+    **options
+        Everything else :func:`regress` takes.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    KaratError
+        As :func:`regress`.
+
+    References
+    ----------
+    Egami, Hinck, Stewart, Wei (2023).
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(1500, kind="logit", seed=1)
+    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
+    >>> kt.probit("outcome ~ hostile + length", labelled, surrogates={"hostile": "hostile_llm"}, seed=1).model
+    'probit'
+    """
+    return regress("probit", formula, data, surrogates=surrogates, **options)
+
+
+def poisson(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Any) -> Result:
+    """Poisson regression (log link, robust covariance) with surrogate labels.
+
+    Parameters
+    ----------
+    formula, data, surrogates
+        As in :func:`regress`.
+    **options
+        Everything else :func:`regress` takes.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    KaratError
+        As :func:`regress`.
+
+    References
+    ----------
+    Egami, Hinck, Stewart, Wei (2023).
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(1500, kind="poisson", seed=1)
+    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
+    >>> kt.poisson("outcome ~ hostile + length", labelled, surrogates={"hostile": "hostile_llm"}, seed=1).model
+    'poisson'
+    """
+    return regress("poisson", formula, data, surrogates=surrogates, **options)
+
+
+def mean(
+    variable: str, data: object, *, surrogates: Mapping[str, Any], by: str | list[str] | None = None, **options: Any
+) -> Result:
+    """Means and proportions, overall or by group, from surrogate labels.
+
+    Parameters
+    ----------
+    variable : str
+        Column, or an expression such as ``"I(topic == 'war')"`` for a proportion.
+    data, surrogates
+        As in :func:`regress`.
+    by : str or list of str, optional
+        Grouping columns; they may themselves be labelled variables.
+    **options
+        Everything else :func:`regress` takes.
+
+    Returns
+    -------
+    Result
+        One coefficient per group. Intervals of proportions are made on the logit scale, so that they
+        stay within 0 and 1.
+
+    Raises
+    ------
+    KaratError
+        As :func:`regress`.
+
+    References
+    ----------
+    Angelopoulos et al. (2023) for the mean; Egami et al. (2023).
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(1500, kind="logit", seed=1)
+    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
+    >>> kt.mean("hostile", labelled, surrogates={"hostile": "hostile_llm"}, seed=1).coef().index.tolist()
+    ['Mean']
+    """
+    if not isinstance(variable, str) or "~" in variable:
+        raise ArgumentError(f"variable={variable!r} must be a column or an expression; give groups with by=.")
+    groups = [] if by is None else ([by] if isinstance(by, str) else list(by))
+    formula = f"{variable} ~ 1" if not groups else f"{variable} ~ 0 + " + ":".join(f"C({g})" for g in groups)
+    result = regress("ols", formula, data, surrogates=surrogates, **options)
+    return result.as_means()

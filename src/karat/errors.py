@@ -1,0 +1,97 @@
+"""Every error and warning karat raises.
+
+All errors derive from :class:`KaratError`, which is a ``ValueError``. A message names
+the argument or column, what came, what is allowed, and how to mend it.
+"""
+
+from __future__ import annotations
+
+
+class KaratError(ValueError):
+    """Root of every error karat raises on purpose.
+
+    Parameters
+    ----------
+    message : str
+        What went wrong, what is allowed and how to mend it.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> issubclass(kt.KaratError, ValueError)
+    True
+    """
+
+
+class ArgumentError(KaratError):
+    """An argument has a value that is not allowed."""
+
+
+class DataError(KaratError):
+    """The data cannot be used as they are: a column is missing, infinite, constant, of the wrong type, ..."""
+
+
+class FormulaError(KaratError):
+    """The formula cannot be read, or asks for something the data do not have."""
+
+
+class DesignError(KaratError):
+    """The data contradict the sampling design, or the design cannot be drawn."""
+
+
+class LearnerError(KaratError):
+    """The predictor of the gold labels cannot be fitted or gives unusable predictions."""
+
+
+class ConvergenceError(KaratError):
+    """The moment equation has no root, or the solver did not find one."""
+
+
+class SeparationError(ConvergenceError):
+    """The outcome of a binary model is separated by the covariates: no finite estimate exists."""
+
+
+class KaratWarning(UserWarning):
+    """Root of every warning karat gives."""
+
+
+class SmallSampleWarning(KaratWarning):
+    """Few gold labels, few clusters with gold, or a rare gold class."""
+
+
+class DesignWarning(KaratWarning):
+    """The sampling design was assumed rather than given, or looks odd."""
+
+
+class NotValidWarning(KaratWarning):
+    """The intervals shown are not valid for the target (surrogate-only estimates)."""
+
+
+class SolverWarning(KaratWarning):
+    """The solver had to fall back to a second way of reaching the root."""
+
+
+def one_of(name: str, value: object, allowed: tuple[object, ...]) -> None:
+    """Raise unless ``value`` is one of ``allowed``.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument, as the user typed it.
+    value : object
+        What came.
+    allowed : tuple
+        What may come.
+
+    Raises
+    ------
+    ArgumentError
+        If ``value`` is not in ``allowed``.
+
+    Examples
+    --------
+    >>> one_of("target", "finite", ("superpopulation", "finite"))
+    """
+    if value not in allowed:
+        listing = ", ".join(repr(option) for option in allowed)
+        raise ArgumentError(f"{name}={value!r} is not allowed; choose one of {listing}.")

@@ -1,0 +1,1 @@
+"""Numbers on arrays: root, tuning, covariance, bootstrap."""

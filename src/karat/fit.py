@@ -1,0 +1,365 @@
+"""The front door: from a formula and a table to a Result.
+
+``regress`` reads as the method does: roles, design, matrices, predictions, augmented sample,
+root, tuning, covariance. Numbers happen elsewhere, in functions on arrays.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import designs, models
+from .assemble import (
+    Design,
+    Prepared,
+    features_of,
+    matrices,
+    predicted_rows,
+    prepare,
+    surrogate_rows,
+    targets_of,
+)
+from .augment import AugmentedSample, Rows
+from .compare import compare_with
+from .errors import ArgumentError, NotValidWarning, SolverWarning
+from .estimate.infer import Parts, infer
+from .estimate.rectify import Estimate, cluster_curvatures, gold_estimate, rectify, surrogate_estimate
+from .formula import parse
+from .frames import Table
+from .options import Options, read_vcov
+from .predict import Predictions, check_folds, crossfit, loss_weights, make_folds
+from .results import Result
+from .results.describe import describe, warn_small_samples
+from .roles import labelled_rows, read_labels
+
+if TYPE_CHECKING:
+    from ._types import Ints
+
+_KEEP_SCORES_UP_TO = 1_000_000
+"""Numbers (units times coefficients) up to which influence scores are kept without being asked for."""
+
+_KEEP_SPLITS_UP_TO = 500_000
+"""Units times splits up to which the share of variance due to splitting is worked out."""
+
+
+def regress(
+    model: str,
+    formula: str,
+    data: object,
+    *,
+    surrogates: Mapping[str, Any],
+    design: object = None,
+    labelled: object = None,
+    features: object = None,
+    learner: object = "auto",
+    predictions: Mapping[str, Any] | None = None,
+    folds: object = 5,
+    repeats: int = 5,
+    combine: str = "mean",
+    imputation: str = "moment",
+    tuning: str | None = "auto",
+    estimator: str = "dsl",
+    vcov: object = None,
+    cluster: object = None,
+    weights: object = None,
+    target: str = "superpopulation",
+    df: object = "auto",
+    alpha: float = 0.05,
+    missing: str = "drop",
+    compare: bool = True,
+    scores: bool | None = None,
+    n_jobs: int | None = None,
+    progress: bool = False,
+    seed: int | np.random.Generator | None = None,
+    context: Mapping[str, Any] | None = None,
+) -> Result:
+    """Regression in which some variables are known through surrogate labels, and through gold in a sample.
+
+    Parameters
+    ----------
+    model : {"ols", "logit", "probit", "poisson"}
+        Which regression.
+    formula : str
+        ``"outcome ~ covariates"`` (formulaic syntax; ``offset(x)`` adds an offset).
+    data : data frame
+        pandas, polars or pyarrow table, one row per unit; gold columns are missing where a unit was not labelled.
+    surrogates : mapping
+        Gold column -> its surrogate(s): a column, a list of columns, an array of N values, or a
+        mapping from class to probability column.
+    design : Design, Sample, float, str, array_like or None
+        How the gold was drawn. A number, column or array is a Bernoulli probability; None is a
+        simple random sample of the realised size.
+    labelled : str or array_like, optional
+        True where the unit is gold; by default where every gold column is there.
+    features : str, list or array_like, optional
+        Further columns, or an array of shape (N, k), for the predictor.
+    learner : str, scikit-learn estimator or None
+        ``"auto"``, ``"calibration"``, ``"linear"``, ``"boosting"``, ``"forest"`` or an estimator, cross-fitted; None
+        uses the surrogate itself as the prediction.
+    predictions : mapping, optional
+        Predictions made elsewhere: label -> column or array of shape (N,) or (N, K). They must
+        not have seen the gold label of the unit they predict. Takes the place of the learner.
+    folds : int or array_like of shape (N,) or (N, S)
+        Number of folds, or fold numbers from outside.
+    repeats : int
+        Number of random splits, averaged.
+    combine : {"mean", "median"}
+        Average predictions over splits and solve once, or solve per split and take medians.
+    imputation : {"moment", "value"}
+        Average the moment over the classes of a labelled covariate, or plug its expectation in.
+    tuning : {"auto", "scalar", "coefficient", "full"} or None
+        How the weight of the surrogate moment is chosen; None is weight 1.
+    estimator : {"dsl", "ppi", "gold", "surrogate"}
+        Doubly robust with a learner, with the raw surrogate, gold alone, or surrogates alone (not valid).
+    vcov : str, mapping or None
+        ``"HC0"`` to ``"HC3"``, ``{"CRV0" | "CRV1" | "CRV3": cluster}``; by default HC2, with clusters CRV1.
+    cluster : str or array_like, optional
+        Analysis cluster; folds never split one.
+    weights : str or array_like, optional
+        Analysis weights, 0 or more.
+    target : {"superpopulation", "finite"}
+        The population the corpus stands for, or this corpus itself.
+    df : {"auto", "satterthwaite", "kurtosis", "normal"} or float
+        Degrees of freedom of the t intervals.
+    alpha : float
+        One minus the confidence level.
+    missing : {"drop", "raise"}
+        What to do with rows where an observed variable is missing.
+    compare : bool
+        Also fit gold alone and surrogates alone, for ``Result.compare``.
+    scores : bool, optional
+        Keep influence scores of all units; by default when they are few (10^6 numbers).
+    n_jobs : int, optional
+        Processes for cross-fitting.
+    progress : bool
+        Show a progress bar.
+    seed : int or numpy.random.Generator, optional
+        Seed of folds and learners.
+    context : mapping, optional
+        Functions and constants the formula may use.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    KaratError
+        One of its children, naming the argument or column at fault and how to mend it.
+
+    References
+    ----------
+    Egami, Hinck, Stewart, Wei (2023), *Using imperfect surrogates for downstream inference*;
+    Angelopoulos et al. (2023), *Prediction-powered inference*; Chen and Chen (2000).
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(2000, seed=1)
+    >>> sample = kt.SimpleRandom(n=300).draw(corpus, seed=1)
+    >>> labelled = kt.datasets.mask_gold(corpus, sample, "hostile")
+    >>> fit = kt.regress("ols", "outcome ~ hostile + length", labelled, surrogates={"hostile": "hostile_llm"}, design=sample.design, seed=1)
+    >>> fit.coef().index.tolist()
+    ['Intercept', 'hostile', 'length']
+    """
+    kind, cluster = read_vcov(vcov, cluster)
+    options = Options(
+        learner, folds, repeats, combine, imputation, tuning, estimator, kind, target, df, alpha, n_jobs, progress,
+        seed, missing, scores,
+    )  # fmt: skip
+    regression = models.get(model)
+    table = Table.read(data)
+    parsed = parse(formula, table.columns, context)
+    labels = read_labels(parsed, table, surrogates)
+    gold_rows = labelled_rows(labels, table, labelled)
+    labelling = designs.resolve(design).realised(table, gold_rows)
+
+    prepared = prepare(
+        table, parsed, labels, labelling, weights=weights, cluster=cluster, missing=missing, context=context
+    )
+    matrix = matrices(prepared)
+    regression.check_outcome(matrix.gold.y, parsed.outcome)
+
+    rng = np.random.default_rng(seed)
+    predicted, blocks = _predict(prepared, matrix, options, predictions, features, table, rng)
+    sample = _augmented(prepared, matrix, blocks)
+    estimate = _estimate(regression, sample, options)
+    parts = _parts(regression, sample, estimate, options)
+    covariance, dof = infer(parts, options.vcov, options.target, options.df)
+
+    result = describe(
+        regression, prepared, matrix, options, estimate, parts, covariance, dof, predicted,
+        assumed=design is None, keep_parts=_keep(options, sample),
+    )  # fmt: skip
+    if options.combine == "median" and predicted is not None and predicted.splits:
+        result = _median_over_splits(result, regression, prepared, matrix, options, predicted)
+    elif predicted is not None and predicted.splits:
+        result = result.replace(split_share=_split_share(result, regression, prepared, matrix, options, predicted))
+    if compare:
+        result = result.replace(comparison=compare_with(result, regression, prepared, matrix, sample, parts, options))
+    _tell(result, estimate, options)
+    return result
+
+
+def _predict(
+    prepared: Prepared,
+    matrix: Design,
+    options: Options,
+    given: Mapping[str, Any] | None,
+    features: object,
+    table: Table,
+    rng: np.random.Generator,
+) -> tuple[Predictions | None, tuple[Rows, ...]]:
+    """Predicted rows: from a learner, from outside, or from the surrogates themselves."""
+    labelling = prepared.labelling
+    if options.estimator == "gold":
+        return None, ()
+    if given is not None:
+        return None, surrogate_rows(prepared, matrix, _from_outside(prepared, given, table), options.imputation)
+    if options.learner is None or options.estimator in ("ppi", "surrogate"):
+        return None, surrogate_rows(prepared, matrix, _one_surrogate(prepared, options), options.imputation)
+    if labelling.labelled.all() and (labelling.probability == 1).all():
+        return None, ()
+    targets = targets_of(prepared, matrix.gold)
+    found = crossfit(
+        targets,
+        features_of(prepared, features, table),
+        labelling.gold,
+        _folds(prepared, options, targets, rng),
+        options.learner,
+        loss_weights(labelling.probability[labelling.gold]),
+        seed=int(rng.integers(2**31)),
+        report_weight=labelling.weight,
+        keep_splits=options.combine == "median"
+        or prepared.n_rows * (options.repeats if isinstance(options.folds, int) else 1) <= _KEEP_SPLITS_UP_TO,
+        n_jobs=options.n_jobs,
+        progress=options.progress,
+    )
+    return found, predicted_rows(prepared, matrix, found, options.imputation)
+
+
+def _folds(prepared: Prepared, options: Options, targets: Any, rng: np.random.Generator) -> Ints:
+    """Folds that keep clusters whole and balance gold classes."""
+    labelling = prepared.labelling
+    if not isinstance(options.folds, int):
+        given = np.asarray(options.folds)
+        if prepared.kept is not None and len(given) == len(prepared.kept):
+            given = given[prepared.kept]
+        return check_folds(given, prepared.n_rows, labelling.labelled)
+    group = prepared.cluster if prepared.cluster is not None else labelling.unit
+    classes = next((t.values.astype(np.intp) for t in targets if t.n_classes), None)
+    return make_folds(labelling.labelled, options.folds, options.repeats, rng, classes, group)
+
+
+def _from_outside(prepared: Prepared, given: Mapping[str, Any], table: Table) -> dict[str, Any]:
+    names = {label.name for label in prepared.labels}
+    if set(given) != names:
+        raise ArgumentError(f"predictions must name each labelled variable {sorted(names)}; got {sorted(given)}.")
+    out = {}
+    for name, item in given.items():
+        values = table.values(item, f"predictions[{name!r}]")
+        out[name] = values if prepared.kept is None else values[prepared.kept]
+    return out
+
+
+def _one_surrogate(prepared: Prepared, options: Options) -> dict[str, Any]:
+    out = {}
+    for label in prepared.labels:
+        if len(label.surrogates) > 1 and options.estimator != "surrogate":
+            names = [s.name for s in label.surrogates]
+            raise ArgumentError(
+                f"{label.name!r} has {len(names)} surrogates {names}; without a learner give one (a learner can use them all)."
+            )
+        out[label.name] = label.surrogates[0].values
+    return out
+
+
+def _augmented(prepared: Prepared, matrix: Design, blocks: tuple[Rows, ...]) -> AugmentedSample:
+    return AugmentedSample(
+        matrix.gold, blocks, prepared.labelling, prepared.weights, prepared.cluster, matrix.spec.names
+    )
+
+
+def _estimate(regression: models.Model, sample: AugmentedSample, options: Options) -> Estimate:
+    if options.estimator == "surrogate":
+        return surrogate_estimate(regression, sample)
+    if options.estimator == "gold" or not sample.predicted:
+        return gold_estimate(regression, sample)
+    return rectify(regression, sample, options.tuning)
+
+
+def _parts(regression: models.Model, sample: AugmentedSample, estimate: Estimate, options: Options) -> Parts:
+    curvature = None
+    if options.vcov == "CRV3" and sample.cluster is not None:
+        role = options.estimator if sample.predicted else "gold"
+        curvature = cluster_curvatures(regression, sample, estimate, sample.cluster, role)
+    return Parts.of(estimate, sample.labelling, sample.cluster, curvature)
+
+
+def _keep(options: Options, sample: AugmentedSample) -> bool:
+    if options.scores is not None:
+        return options.scores
+    return sample.n_units * sample.gold.x.shape[1] <= _KEEP_SCORES_UP_TO
+
+
+def _split_share(
+    result: Result,
+    regression: models.Model,
+    prepared: Prepared,
+    matrix: Design,
+    options: Options,
+    predicted: Predictions,
+) -> float | None:
+    """Largest share, over coefficients, of the variance that the random split adds to one split's estimate."""
+    if len(predicted.splits) < 2:
+        return None
+    from .estimate.split import split_estimates
+
+    blocks = [predicted_rows(prepared, matrix, split, options.imputation) for split in predicted.splits]
+    thetas = split_estimates(regression, _augmented(prepared, matrix, ()), blocks, result.theta, result.mixing)
+    spread = thetas.var(axis=0, ddof=1) / len(thetas)
+    variance = np.diag(result.covariance)
+    return float(np.max(np.divide(spread, variance, out=np.zeros_like(spread), where=variance > 0)))
+
+
+def _median_over_splits(
+    result: Result,
+    regression: models.Model,
+    prepared: Prepared,
+    matrix: Design,
+    options: Options,
+    predicted: Predictions,
+) -> Result:
+    """Solve per split; median of estimates and of (covariance plus squared distance to the median)."""
+    thetas, covariances, dofs = [], [], []
+    for split in predicted.splits:
+        sample = _augmented(prepared, matrix, predicted_rows(prepared, matrix, split, options.imputation))
+        estimate = _estimate(regression, sample, options)
+        covariance, dof = infer(_parts(regression, sample, estimate, options), options.vcov, options.target, options.df)
+        thetas.append(estimate.theta)
+        covariances.append(covariance.total)
+        dofs.append(dof)
+    middle = np.median(thetas, axis=0)
+    spread = [v + np.outer(t - middle, t - middle) for t, v in zip(thetas, covariances)]
+    by_norm = np.argsort([np.linalg.norm(v, 2) for v in spread])[(len(spread) - 1) // 2]
+    scale = np.sqrt(np.median([np.diag(v) for v in spread], axis=0) / np.diag(spread[by_norm]))
+    total = spread[by_norm] * np.outer(scale, scale)
+    return result.replace(theta=middle, covariance=total, df=np.min(dofs, axis=0), parts=None)
+
+
+def _tell(result: Result, estimate: Estimate, options: Options) -> None:
+    """Warn about what the user must know."""
+    for note in estimate.notes:
+        warnings.warn(note, SolverWarning, stacklevel=4)
+    if options.estimator == "surrogate":
+        warnings.warn(
+            "the surrogate estimator takes the labels for the truth; its intervals are not valid.",
+            NotValidWarning,
+            stacklevel=4,
+        )
+    else:
+        warn_small_samples(result)

@@ -1,0 +1,128 @@
+"""Columns of any kind to a numeric feature matrix for the predictor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .._types import Array, Floats
+
+_MOST_LEVELS = 50
+"""Levels of a text feature that get their own column; rarer ones share one."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """Numeric features of all units.
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (N, f)
+    names : tuple of str
+    surrogate : tuple of int
+        Columns that come from surrogates (the others are covariates and extra features).
+    """
+
+    matrix: Floats
+    names: tuple[str, ...]
+    surrogate: tuple[int, ...]
+
+
+def encode(columns: list[tuple[str, Any, bool]], n_rows: int) -> Features:
+    """Build the feature matrix.
+
+    Parameters
+    ----------
+    columns : list of (name, values, is_surrogate)
+        Values of shape (N,) or (N, k). Numbers and booleans stay as they are, with missing ones set
+        to the mean and flagged in a column of their own (any function of the features keeps the
+        estimator valid); text and categories become indicators, missing being a level.
+    n_rows : int
+        N.
+
+    Returns
+    -------
+    Features
+
+    Raises
+    ------
+    DataError
+        If a feature is infinite or missing throughout.
+
+    Examples
+    --------
+    >>> encode([("tone_llm", np.array([0.5, np.nan]), True)], 2).names
+    ('tone_llm', 'tone_llm is missing')
+    """
+    blocks: list[Floats] = []
+    names: list[str] = []
+    surrogate: list[int] = []
+    for name, values, is_surrogate in columns:
+        block, labels = _encode_one(name, values)
+        if is_surrogate:
+            surrogate += range(len(names), len(names) + len(labels))
+        blocks.append(block)
+        names += labels
+    matrix = np.empty((n_rows, len(names)))
+    at = 0
+    for block in blocks:
+        width = 1 if block.ndim == 1 else block.shape[1]
+        matrix[:, at : at + width] = block.reshape(n_rows, width)
+        at += width
+    return Features(matrix, tuple(names), tuple(surrogate))
+
+
+def is_text(values: Array | pd.Series[Any]) -> bool:
+    """Whether values are text or categories rather than numbers or booleans."""
+    import pandas as pd
+
+    dtype = values.dtype
+    return not (pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype))
+
+
+def _encode_one(name: str, values: Any) -> tuple[Floats, list[str]]:
+    import pandas as pd
+
+    if getattr(values, "ndim", 1) == 2:
+        matrix = np.asarray(values, dtype=np.float64)
+        if not np.isfinite(matrix).all():
+            raise DataError(f"features {name!r} hold missing or infinite values; fill them before fitting.")
+        return matrix, [f"{name}[{j}]" for j in range(matrix.shape[1])]
+    series = values if isinstance(values, pd.Series) else pd.Series(np.asarray(values))
+    if is_text(series):
+        return _indicators(name, series)
+    column = series.to_numpy(dtype=np.float64, na_value=np.nan)
+    if np.isinf(column).any():
+        raise DataError(f"feature {name!r} has {int(np.isinf(column).sum())} infinite value(s); replace them.")
+    missing = np.isnan(column)
+    if missing.all():
+        raise DataError(f"feature {name!r} is missing in every row; leave it out.")
+    if missing.any():
+        filled = np.where(missing, np.nanmean(column), column)
+        return np.column_stack([filled, missing]), [name, f"{name} is missing"]
+    return column, [name]
+
+
+def _indicators(name: str, series: pd.Series[Any]) -> tuple[Floats, list[str]]:
+    import pandas as pd
+
+    codes, levels = pd.factorize(series, sort=False)
+    counts = np.bincount(codes[codes >= 0], minlength=len(levels))
+    order = np.argsort([str(level) for level in levels], kind="stable")
+    frequent = [k for k in order if k in set(np.argsort(-counts, kind="stable")[:_MOST_LEVELS].tolist())]
+    labels = [f"{name}={levels[k]}" for k in frequent]
+    columns = [codes == k for k in frequent]
+    if len(levels) > len(frequent):
+        columns.append(~np.isin(codes, frequent) & (codes >= 0))
+        labels.append(f"{name}=(rarer)")
+    if (codes < 0).any():
+        columns.append(codes < 0)
+        labels.append(f"{name} is missing")
+    return np.column_stack(columns).astype(np.float64), labels

@@ -1,0 +1,124 @@
+"""The front door's arguments, checked once and frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .errors import ArgumentError, one_of
+from .estimate.covariance import KINDS
+
+ESTIMATORS = ("dsl", "ppi", "gold", "surrogate")
+DEFAULT_UNIT_COVARIANCE = "HC2"
+DEFAULT_CLUSTER_COVARIANCE = "CRV1"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to fit. See :func:`karat.regress` for the meaning of each field."""
+
+    learner: Any = "auto"
+    folds: Any = 5
+    repeats: int = 5
+    combine: str = "mean"
+    imputation: str = "moment"
+    tuning: str | None = "auto"
+    estimator: str = "dsl"
+    vcov: str = DEFAULT_UNIT_COVARIANCE
+    target: str = "superpopulation"
+    df: Any = "auto"
+    alpha: float = 0.05
+    n_jobs: int | None = None
+    progress: bool = False
+    seed: Any = None
+    missing: str = "drop"
+    scores: bool | None = None
+
+    def __post_init__(self) -> None:
+        one_of("estimator", self.estimator, ESTIMATORS)
+        one_of("imputation", self.imputation, ("moment", "value"))
+        one_of("combine", self.combine, ("mean", "median"))
+        one_of("tuning", self.tuning, ("auto", None, "scalar", "coefficient", "full"))
+        one_of("target", self.target, ("superpopulation", "finite"))
+        one_of("vcov", self.vcov, KINDS)
+        one_of("missing", self.missing, ("drop", "raise"))
+        check_alpha(self.alpha)
+        if isinstance(self.df, str):
+            one_of("df", self.df, ("auto", "satterthwaite", "kurtosis", "normal"))
+        elif not (isinstance(self.df, (int, float)) and self.df > 0):
+            raise ArgumentError(f"df={self.df!r} is not allowed; give 'auto', 'satterthwaite', 'kurtosis', 'normal' or a number.")
+        if self.target == "finite" and self.estimator == "surrogate":
+            raise ArgumentError("target='finite' needs gold labels; the surrogate estimator has no labelling variance.")
+
+
+def check_alpha(alpha: object) -> float:
+    """The level of an interval, checked.
+
+    Parameters
+    ----------
+    alpha : float
+        One minus the confidence level.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ArgumentError
+
+    Examples
+    --------
+    >>> check_alpha(0.1)
+    0.1
+    """
+    if isinstance(alpha, bool) or not isinstance(alpha, (int, float, np.floating)) or not 0 < alpha < 1:
+        raise ArgumentError(f"alpha={alpha!r} is not allowed; give a number between 0 and 1, such as 0.05.")
+    return float(alpha)
+
+
+def read_vcov(vcov: object, cluster: object) -> tuple[str, Any]:
+    """The kind of covariance and the cluster column.
+
+    Parameters
+    ----------
+    vcov : str, mapping or None
+        ``"HC2"``, ``{"CRV1": "author"}``, or None for the default.
+    cluster : str, array_like or None
+        Short for the default cluster form.
+
+    Returns
+    -------
+    kind : str
+    cluster : str, array_like or None
+
+    Raises
+    ------
+    ArgumentError
+        If the two contradict each other.
+
+    Examples
+    --------
+    >>> read_vcov({"CRV3": "author"}, None)
+    ('CRV3', 'author')
+    """
+    if vcov is None:
+        return (DEFAULT_UNIT_COVARIANCE if cluster is None else DEFAULT_CLUSTER_COVARIANCE), cluster
+    if isinstance(vcov, Mapping):
+        if len(vcov) != 1:
+            raise ArgumentError(f"vcov={vcov!r} must have one entry, such as {{'CRV1': 'author'}}.")
+        kind, column = next(iter(vcov.items()))
+        one_of("vcov", kind, ("CRV0", "CRV1", "CRV3"))
+        if cluster is not None and not (isinstance(column, str) and cluster == column):
+            raise ArgumentError("vcov names a cluster and cluster= too; give one of them.")
+        return kind, column
+    one_of("vcov", vcov, KINDS)
+    kind = str(vcov)
+    if kind.startswith("CRV") and cluster is None:
+        raise ArgumentError(f"vcov={kind!r} needs clusters; write vcov={{'{kind}': 'column'}}.")
+    if kind.startswith("HC") and cluster is not None:
+        raise ArgumentError(f"vcov={kind!r} ignores clusters but cluster= was given; use 'CRV1' or 'CRV3', or drop cluster=.")
+    return kind, cluster

@@ -1,0 +1,431 @@
+"""Cross-fitted predictions of gold labels: no unit's own label reaches its prediction.
+
+Labels are predicted in a chain: each labelled covariate given the ones before it, the outcome
+given all of them, so that the predicted rows carry the joint distribution of the labels
+(methods, sections 1.2 and 2; cross-fitting as in Egami, Hinck, Stewart, Wei 2023).
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import DataError, LearnerError
+from . import learners
+
+if TYPE_CHECKING:
+    from .._types import Floats, Ints
+    from ..frames.encode import Features
+
+_ALL_SPLITS_UP_TO = 1_000_000
+"""Predictions (units times splits) up to which every unlabelled unit is predicted in every split;
+beyond it each is predicted in one split, which leaves its expectation as it is."""
+
+_WORTH_DEDUPLICATING = 0.5
+
+
+@dataclass(frozen=True)
+class Target:
+    """One label to learn.
+
+    Parameters
+    ----------
+    name : str
+    values : ndarray, shape (n,)
+        Gold values: numbers, or class codes from 0.
+    n_classes : int
+        0 for a number.
+    joint : bool
+        Whether the predicted rows run over its classes (a categorical covariate).
+    given_joint : bool
+        Whether it is predicted given the joint labels before it (the outcome).
+    """
+
+    name: str
+    values: Floats
+    n_classes: int = 0
+    joint: bool = False
+    given_joint: bool = False
+
+
+@dataclass(frozen=True)
+class Skill:
+    """How well a label was predicted out of fold.
+
+    Parameters
+    ----------
+    name : str
+        Label.
+    learner : str
+        Learner used.
+    r_squared : float
+        Share of squared error removed against the weighted mean (for classes: of the Brier score).
+    accuracy : float or None
+        Weighted share of gold rows whose most probable class is right; None for numbers.
+    """
+
+    name: str
+    learner: str
+    r_squared: float
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predicted labels of all units, averaged over splits.
+
+    Parameters
+    ----------
+    combinations : tuple of tuple of int
+        Class codes of the joint labels, one tuple per block of predicted rows.
+    share : ndarray, shape (N, C), or None
+        Probability of each combination; None when there is one.
+    values : dict of str to ndarray, shape (N, C) or (N, 1)
+        Expected value of each label that is not joint, given the combination.
+    splits : tuple of Predictions
+        The same split by split, when kept.
+    skill : tuple of Skill
+    """
+
+    combinations: tuple[tuple[int, ...], ...]
+    share: Floats | None
+    values: dict[str, Floats]
+    splits: tuple[Predictions, ...] = field(default=(), repr=False)
+    skill: tuple[Skill, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What one split and fold needs."""
+
+    targets: tuple[Target, ...]
+    chosen: tuple[Any, ...]
+    features: Floats
+    surrogate: tuple[int, ...]
+    gold: Ints
+    weight: Floats | None
+    seed: int
+
+    def run(self, train: Ints, rows: Ints) -> tuple[Floats, dict[str, Floats]]:
+        """Fit on the gold rows ``train`` (positions among gold) and predict the units ``rows``."""
+        x_gold, x_rows = self.features[self.gold[train]], self.features[rows]
+        x_rows, back = _distinct(x_rows)
+        weight = None if self.weight is None else self.weight[train]
+        before_gold = np.empty((len(train), 0))
+        settings: list[Floats] = [np.empty(0)]
+        share = np.ones((len(x_rows), 1))
+        values: dict[str, Floats] = {}
+        for target, chosen in zip(self.targets, self.chosen):
+            columns = list(self.surrogate) if chosen == "calibration" else slice(None)
+            x_train, x_new = x_gold[:, columns], x_rows[:, columns]
+            chained = (target.joint or target.given_joint) and before_gold.shape[1] > 0
+            if chained:
+                x_train = np.hstack([x_train, before_gold])
+            fitted = _fit(target, chosen, x_train, target.values[train], weight, self.seed)
+            if chained:
+                shape = (len(x_new), before_gold.shape[1])
+                predicted = [
+                    _predict(fitted, target, np.hstack([x_new, np.broadcast_to(setting, shape)])) for setting in settings
+                ]
+            else:
+                predicted = [_predict(fitted, target, x_new)]
+            if target.joint:
+                share = np.hstack([share[:, [c]] * predicted[c if chained else 0] for c in range(len(settings))])
+                eye = np.eye(target.n_classes)[:, 1:]
+                settings = [np.concatenate([setting, row]) for setting in settings for row in eye]
+                before_gold = np.hstack([before_gold, eye[target.values[train].astype(np.intp)]])
+            else:
+                values[target.name] = np.column_stack([p[:, -1] if target.n_classes else p for p in predicted])
+        if back is not None:
+            return share[back], {name: value[back] for name, value in values.items()}
+        return share, values
+
+
+def crossfit(
+    targets: tuple[Target, ...],
+    features: Features,
+    gold: Ints,
+    folds: Ints,
+    learner: object,
+    loss_weight: Floats | None,
+    *,
+    seed: int,
+    report_weight: Floats,
+    keep_splits: bool = False,
+    n_jobs: int | None = None,
+    progress: bool = False,
+) -> Predictions:
+    """Predict every label of every unit from models that have not seen the unit's gold label.
+
+    Parameters
+    ----------
+    targets : tuple of Target
+        Joint labels first, in the order of the chain.
+    features : Features
+        N units.
+    gold : ndarray of int, shape (n,)
+        Positions of gold units.
+    folds : ndarray of int, shape (N, S)
+    learner : str or estimator
+    loss_weight : ndarray, shape (n,), or None
+        Weights of the gold rows in the learner's loss.
+    seed : int
+    report_weight : ndarray, shape (n,)
+        Weights for the skill figures (inverse probabilities).
+    keep_splits : bool
+        Keep the predictions of each split.
+    n_jobs : int, optional
+        Processes for joblib; None means one.
+    progress : bool
+        Show a tqdm bar.
+
+    Returns
+    -------
+    Predictions
+    """
+    if not features.names:
+        raise DataError("the predictor has no features: give surrogates, covariates or features=.")
+    n_rows, n_splits = folds.shape
+    options = [learners.candidates(learner, len(gold)) for _ in targets]
+    if not features.surrogate:
+        options = [["linear" if c == "calibration" else c for c in option] for option in options]
+    for target, option in zip(targets, options):
+        _check_kind(target, option)
+    chosen = tuple(
+        option[0]
+        if len(option) == 1
+        else _select(target, option, features, gold, folds[gold, 0], loss_weight, seed)
+        for target, option in zip(targets, options)
+    )
+    job = _Job(targets, chosen, features.matrix, features.surrogate, gold, loss_weight, seed)
+    everywhere = n_rows * n_splits <= _ALL_SPLITS_UP_TO or keep_splits
+    unlabelled = np.ones(n_rows, dtype=bool)
+    unlabelled[gold] = False
+    turn = np.arange(n_rows) % n_splits
+
+    tasks = []
+    for s in range(n_splits):
+        for k in range(int(folds[:, s].max()) + 1):
+            inside = folds[:, s] == k
+            if not everywhere:
+                inside &= ~unlabelled | (turn == s)
+            rows = np.flatnonzero(inside)
+            if len(rows):
+                tasks.append((s, np.flatnonzero(folds[gold, s] != k), rows))
+    results = _run(job, tasks, n_jobs, progress)
+
+    combos = tuple(itertools.product(*[range(t.n_classes) for t in targets if t.joint]))
+    sums = _Sums(n_rows, len(combos), [t.name for t in targets if not t.joint])
+    by_split = [_Sums(n_rows, len(combos), list(sums.values)) for _ in range(n_splits if keep_splits else 0)]
+    for (s, _, rows), (share, values) in zip(tasks, results):
+        sums.add(rows, share, values)
+        if keep_splits:
+            by_split[s].add(rows, share, values)
+    mean = sums.mean(combos)
+    skill = _skills(targets, chosen, mean, gold, report_weight)
+    return Predictions(
+        combos, mean.share, mean.values, tuple(part.mean(combos) for part in by_split), skill
+    )
+
+
+def loss_weights(probability: Floats) -> Floats | None:
+    """Weights of gold rows in the learner's loss: ``(1 - pi) / pi^2``, cut at its .9 quantile.
+
+    Parameters
+    ----------
+    probability : ndarray, shape (n,)
+        Inclusion probabilities of the gold rows.
+
+    Returns
+    -------
+    ndarray, shape (n,), or None
+        None when all are equal. Rows drawn with certainty keep a twentieth of the mean weight.
+
+    Examples
+    --------
+    >>> loss_weights(np.array([0.5, 0.5])) is None
+    True
+    """
+    if np.ptp(probability) == 0:
+        return None
+    weight = (1.0 - probability) / probability**2
+    weight = np.minimum(weight, np.quantile(weight, 0.9))
+    if weight.max() <= 0:
+        return None
+    weight = np.maximum(weight, 0.05 * weight.mean())
+    return weight / weight.mean()
+
+
+class _Sums:
+    """Running sums over splits."""
+
+    def __init__(self, n_rows: int, n_combos: int, names: list[str]) -> None:
+        self.count = np.zeros(n_rows)
+        self.share = np.zeros((n_rows, n_combos))
+        self.values: dict[str, Any] = dict.fromkeys(names)
+
+    def add(self, rows: Ints, share: Floats, values: dict[str, Floats]) -> None:
+        self.count[rows] += 1.0
+        self.share[rows] += share
+        for name, value in values.items():
+            if self.values[name] is None:
+                self.values[name] = np.zeros((len(self.count), value.shape[1]))
+            self.values[name][rows] += value * share if value.shape[1] == share.shape[1] else value
+
+    def mean(self, combos: tuple[tuple[int, ...], ...]) -> Predictions:
+        """Average: shares plainly, values weighted by the share of their combination."""
+        count = self.count[:, None]
+        values = {}
+        for name, total in self.values.items():
+            if total.shape[1] == self.share.shape[1]:
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    values[name] = np.where(self.share > 0, total / self.share, 0.0)
+            else:
+                values[name] = total / count
+        return Predictions(combos, None if len(combos) == 1 else self.share / count, values)
+
+
+def _run(job: _Job, tasks: list[Any], n_jobs: int | None, progress: bool) -> list[Any]:
+    bar: Any = tasks
+    if progress:
+        from tqdm.auto import tqdm
+
+        bar = tqdm(tasks, desc="cross-fitting", unit="fit")
+    if n_jobs is None or n_jobs == 1:
+        return [job.run(train, rows) for _, train, rows in bar]
+    from joblib import Parallel, delayed
+
+    return list(Parallel(n_jobs=n_jobs)(delayed(job.run)(train, rows) for _, train, rows in bar))
+
+
+def _check_kind(target: Target, option: list[Any]) -> None:
+    for candidate in option:
+        if isinstance(candidate, str):
+            continue
+        from sklearn.base import is_classifier, is_regressor
+
+        if target.n_classes == 0 and is_classifier(candidate):
+            raise LearnerError(
+                f"learner {type(candidate).__name__} is a classifier, but {target.name!r} is a number; give a regressor."
+            )
+        if target.n_classes > 2 and is_regressor(candidate):
+            raise LearnerError(
+                f"learner {type(candidate).__name__} is a regressor, but {target.name!r} has {target.n_classes} "
+                "classes; give a classifier with predict_proba."
+            )
+
+
+def _fit(target: Target, chosen: Any, x: Floats, values: Floats, weight: Floats | None, seed: int) -> Any:
+    if target.n_classes:
+        present = np.unique(values)
+        if len(present) == 1:
+            return int(present[0])
+        values = values.astype(np.intp)
+    return learners.fit(learners.build(chosen, target.n_classes > 0, seed), x, values, weight, target.name)
+
+
+def _predict(fitted: Any, target: Target, x: Floats) -> Floats:
+    if isinstance(fitted, int):
+        out = np.zeros((len(x), target.n_classes))
+        out[:, fitted] = 1.0
+        return out
+    if target.n_classes:
+        out = learners.predict_classes(fitted, x, target.n_classes)
+    else:
+        out = np.asarray(fitted.predict(x), dtype=np.float64).reshape(len(x))
+    if not np.isfinite(out).all():
+        raise LearnerError(
+            f"the learner {type(fitted).__name__} predicts missing or infinite values of {target.name!r}; use another."
+        )
+    return out
+
+
+def _select(
+    target: Target, option: list[Any], features: Features, gold: Ints, fold: Ints, weight: Floats | None, seed: int
+) -> Any:
+    """The candidate with the smallest out-of-fold loss in the first split."""
+    x = features.matrix[gold]
+    best, least = option[0], np.inf
+    for candidate in option:
+        columns = list(features.surrogate) if candidate == "calibration" else slice(None)
+        loss = np.zeros(len(gold))
+        for k in np.unique(fold):
+            out, into = fold == k, fold != k
+            fitted = _fit(
+                target, candidate, x[into][:, columns], target.values[into], None if weight is None else weight[into], seed
+            )
+            predicted = _predict(fitted, target, x[out][:, columns])
+            loss[out] = _loss(target, predicted, target.values[out])
+        total = float(np.average(loss, weights=weight))
+        if total < least:
+            best, least = candidate, total
+    return best
+
+
+def _loss(target: Target, predicted: Floats, values: Floats) -> Floats:
+    """Squared error of numbers, Brier score of classes."""
+    if target.n_classes:
+        actual = np.eye(target.n_classes)[values.astype(np.intp)]
+        out: Floats = ((predicted - actual) ** 2).sum(axis=1)
+        return out
+    return (predicted - values) ** 2
+
+
+def _skills(
+    targets: tuple[Target, ...], chosen: tuple[Any, ...], mean: Predictions, gold: Ints, weight: Floats
+) -> tuple[Skill, ...]:
+    """Skill of each label, given the true classes of the labels before it."""
+    out = []
+    joint = [t for t in targets if t.joint]
+    codes = np.column_stack([t.values for t in joint]).astype(np.intp) if joint else None
+    actual = np.zeros(len(gold), dtype=np.intp)
+    if codes is not None:
+        actual = np.ravel_multi_index(tuple(codes.T), tuple(t.n_classes for t in joint))
+    for target, candidate in zip(targets, chosen):
+        if target.joint:
+            assert mean.share is not None
+            position = joint.index(target)
+            marginal = np.zeros((len(gold), target.n_classes))
+            for c, combo in enumerate(mean.combinations):
+                marginal[:, combo[position]] += mean.share[gold, c]
+            predicted = marginal
+        else:
+            value = mean.values[target.name][gold]
+            predicted = value[np.arange(len(gold)), actual if value.shape[1] > 1 else 0]
+            if target.n_classes:
+                predicted = np.column_stack([1.0 - predicted, predicted])
+        loss = np.average(_loss(target, predicted, target.values), weights=weight)
+        if target.n_classes:
+            shares = np.bincount(target.values.astype(np.intp), weights=weight, minlength=target.n_classes) / weight.sum()
+            base = 1.0 - (shares**2).sum()
+            hit = predicted.argmax(axis=1) == target.values
+            accuracy: float | None = float(np.average(hit, weights=weight))
+        else:
+            base = np.average((target.values - np.average(target.values, weights=weight)) ** 2, weights=weight)
+            accuracy = None
+        r_squared = float(1.0 - loss / base) if base > 0 else 0.0
+        out.append(Skill(target.name, learners.name_of(candidate), r_squared, accuracy))
+    return tuple(out)
+
+
+def _distinct(x: Floats) -> tuple[Floats, Ints | None]:
+    """Distinct rows and where each row went, when that saves work; else the rows and None."""
+    if len(x) < 2_000:
+        return x, None
+    probe = np.unique(x[:: max(1, len(x) // 1_000)], axis=0)
+    if len(probe) > _WORTH_DEDUPLICATING * 1_000:
+        return x, None
+    import pandas as pd
+
+    code = np.zeros(len(x), dtype=np.int64)
+    for j in range(x.shape[1]):
+        column, levels = pd.factorize(x[:, j])
+        code = pd.factorize(code * len(levels) + column)[0].astype(np.int64)
+    first = np.empty(int(code.max()) + 1, dtype=np.intp)
+    first[code[::-1]] = np.arange(len(x) - 1, -1, -1)
+    if len(first) > _WORTH_DEDUPLICATING * len(x):
+        return x, None
+    return x[first], code

@@ -1,0 +1,132 @@
+"""Cross-fitting folds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import ArgumentError, LearnerError
+
+if TYPE_CHECKING:
+    from .._types import Bools, Ints
+
+
+def make_folds(
+    labelled: Bools, folds: int, repeats: int, rng: np.random.Generator, classes: Ints | None = None,
+    group: Ints | None = None,
+) -> Ints:
+    """Random folds: balanced on gold and on gold class, whole groups in one fold.
+
+    Parameters
+    ----------
+    labelled : ndarray of bool, shape (N,)
+        Gold rows.
+    folds : int
+        Number of folds K, at least 2.
+    repeats : int
+        Number of random splits S.
+    rng : numpy.random.Generator
+    classes : ndarray of int, shape (n,), optional
+        Class of the gold rows, to balance on.
+    group : ndarray of int, shape (N,), optional
+        Cluster codes that must not be split.
+
+    Returns
+    -------
+    ndarray of int, shape (N, S)
+        Fold of each unit in each split, 0 to K - 1.
+
+    Raises
+    ------
+    ArgumentError
+        If folds or repeats are out of range.
+    LearnerError
+        If there are fewer gold units, or clusters with gold, than folds.
+
+    Examples
+    --------
+    >>> make_folds(np.ones(6, bool), 3, 1, np.random.default_rng(0))[:, 0].tolist().count(0)
+    2
+    """
+    for name, value, low in (("folds", folds, 2), ("repeats", repeats, 1)):
+        if isinstance(value, bool) or int(value) != value or value < low:
+            raise ArgumentError(f"{name}={value!r} is not allowed; give a whole number of at least {low}.")
+    n_gold = int(labelled.sum())
+    available = n_gold if group is None else int(np.unique(group[labelled]).size)
+    if available < folds:
+        what = "gold rows" if group is None else "clusters with gold"
+        raise LearnerError(
+            f"there are {available} {what} for folds={folds}; lower folds to at most {available}, or label more."
+        )
+    out = np.empty((len(labelled), repeats), dtype=np.int8 if folds < 128 else np.intp)
+    for s in range(repeats):
+        if group is None:
+            out[:, s] = _split_units(labelled, folds, rng, classes)
+        else:
+            out[:, s] = _split_groups(labelled, folds, rng, group)
+    return out.astype(np.intp) if repeats * len(labelled) < 10_000_000 else out
+
+
+def check_folds(given: object, n_rows: int, labelled: Bools) -> Ints:
+    """Folds from outside, checked.
+
+    Parameters
+    ----------
+    given : array_like of int, shape (N,) or (N, S)
+    n_rows : int
+        N.
+    labelled : ndarray of bool, shape (N,)
+
+    Returns
+    -------
+    ndarray of int, shape (N, S)
+        Renumbered from 0 in each split.
+
+    Raises
+    ------
+    ArgumentError
+        If the shape is wrong or some fold leaves no gold to learn from.
+    """
+    folds = np.asarray(given)
+    if folds.ndim == 1:
+        folds = folds[:, None]
+    if folds.ndim != 2 or len(folds) != n_rows:
+        raise ArgumentError(f"folds has shape {np.shape(given)}; give one fold per row ({n_rows}), or one column per split.")
+    out = np.empty(folds.shape, dtype=np.intp)
+    for s in range(folds.shape[1]):
+        levels, out[:, s] = np.unique(folds[:, s], return_inverse=True)
+        if len(levels) < 2:
+            raise ArgumentError(f"folds has a single fold in split {s}; give at least two.")
+        counts = np.bincount(out[labelled, s], minlength=len(levels))
+        if (counts == labelled.sum()).any():
+            raise ArgumentError(f"folds puts all gold rows in one fold in split {s}; spread them.")
+    return out
+
+
+def _split_units(labelled: Bools, folds: int, rng: np.random.Generator, classes: Ints | None) -> Ints:
+    fold = np.empty(len(labelled), dtype=np.intp)
+    gold, rest = np.flatnonzero(labelled), np.flatnonzero(~labelled)
+    shuffled = rng.permutation(len(gold))
+    if classes is not None:
+        shuffled = shuffled[np.argsort(classes[shuffled], kind="stable")]
+    fold[gold[shuffled]] = (np.arange(len(gold)) + rng.integers(folds)) % folds
+    fold[rest] = rng.integers(folds, size=len(rest))
+    return fold
+
+
+def _split_groups(labelled: Bools, folds: int, rng: np.random.Generator, group: Ints) -> Ints:
+    """Groups in random order, those with most gold first, each to the fold with least gold so far."""
+    n_groups = int(group.max()) + 1
+    gold = np.bincount(group[labelled], minlength=n_groups)
+    shuffled = rng.permutation(n_groups)
+    order = shuffled[np.argsort(-gold[shuffled], kind="stable")]
+    chosen = np.empty(n_groups, dtype=np.intp)
+    load = np.zeros(folds)
+    with_gold = int((gold > 0).sum())
+    for g in order[:with_gold]:
+        k = int(np.argmin(load))
+        chosen[g] = k
+        load[k] += gold[g]
+    chosen[order[with_gold:]] = rng.integers(folds, size=n_groups - with_gold)
+    return chosen[group]

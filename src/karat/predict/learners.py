@@ -1,0 +1,167 @@
+"""Learners by name, on top of scikit-learn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import ArgumentError, LearnerError
+
+if TYPE_CHECKING:
+    from .._types import Floats
+
+NAMES = ("calibration", "linear", "boosting", "forest")
+
+CALIBRATION_BELOW = 50
+BOOSTING_FROM = 300
+"""Gold sizes between the stages of ``"auto"``."""
+
+
+def candidates(learner: object, n_gold: int) -> list[Any]:
+    """What to try for a learner argument: names or estimators.
+
+    Parameters
+    ----------
+    learner : str or scikit-learn estimator
+        ``"auto"`` goes by gold size: calibration of the surrogates below 50, a penalised linear model
+        below 300, from then on whichever of linear and boosting has the smaller out-of-fold loss.
+    n_gold : int
+        Gold rows.
+
+    Returns
+    -------
+    list
+        One or more candidates; several are compared by out-of-fold loss.
+
+    Raises
+    ------
+    ArgumentError
+        If the name is unknown or the object is no estimator.
+
+    Examples
+    --------
+    >>> candidates("auto", 120)
+    ['linear']
+    """
+    if isinstance(learner, str):
+        if learner == "auto":
+            if n_gold < CALIBRATION_BELOW:
+                return ["calibration"]
+            return ["linear"] if n_gold < BOOSTING_FROM else ["linear", "boosting"]
+        if learner not in NAMES:
+            raise ArgumentError(
+                f"learner={learner!r} is not known; choose 'auto', {', '.join(map(repr, NAMES))}, any scikit-learn "
+                "estimator, or None to use the surrogate itself."
+            )
+        return [learner]
+    if hasattr(learner, "fit") and hasattr(learner, "get_params"):
+        return [learner]
+    raise ArgumentError(
+        f"learner is a {type(learner).__name__}; give 'auto', a name, a scikit-learn estimator (an instance), or None."
+    )
+
+
+def build(candidate: Any, classify: bool, seed: int) -> Any:
+    """A fresh estimator for a candidate.
+
+    Parameters
+    ----------
+    candidate : str or estimator
+        A user's estimator is cloned.
+    classify : bool
+        Whether the target is a class.
+    seed : int
+        For learners that draw.
+
+    Returns
+    -------
+    estimator
+    """
+    if not isinstance(candidate, str):
+        from sklearn.base import clone
+
+        return clone(candidate)
+    if candidate in ("calibration", "linear"):
+        from sklearn.linear_model import LogisticRegression, RidgeCV
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        last = LogisticRegression(C=1.0, max_iter=300) if classify else RidgeCV(alphas=np.logspace(-1, 3, 7))
+        return make_pipeline(StandardScaler(), last)
+    if candidate == "boosting":
+        from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+        boosting = HistGradientBoostingClassifier if classify else HistGradientBoostingRegressor
+        return boosting(
+            max_iter=60, learning_rate=0.08, max_leaf_nodes=8, min_samples_leaf=15, l2_regularization=1.0,
+            max_bins=63, early_stopping=False, random_state=seed,
+        )
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
+    forest = RandomForestClassifier if classify else RandomForestRegressor
+    return forest(n_estimators=200, min_samples_leaf=5, max_features=0.5, random_state=seed, n_jobs=1)
+
+
+def name_of(candidate: Any) -> str:
+    """Printable name of a candidate."""
+    return candidate if isinstance(candidate, str) else type(candidate).__name__
+
+
+def fit(estimator: Any, x: Floats, target: Floats, weight: Floats | None, name: str) -> Any:
+    """Fit with loss weights where the estimator takes them.
+
+    Parameters
+    ----------
+    estimator : scikit-learn estimator
+        Unfitted; a pipeline hands weights to its last step.
+    x : ndarray, shape (m, f)
+    target : ndarray, shape (m,)
+    weight : ndarray, shape (m,), or None
+    name : str
+        Label being learnt, for messages.
+
+    Returns
+    -------
+    estimator
+
+    Raises
+    ------
+    LearnerError
+        If the estimator fails.
+    """
+    arguments: dict[str, Any] = {}
+    if weight is not None:
+        from sklearn.pipeline import Pipeline
+        from sklearn.utils.validation import has_fit_parameter
+
+        if isinstance(estimator, Pipeline):
+            step, last = estimator.steps[-1]
+            if has_fit_parameter(last, "sample_weight"):
+                arguments[f"{step}__sample_weight"] = weight
+        elif has_fit_parameter(estimator, "sample_weight"):
+            arguments["sample_weight"] = weight
+    try:
+        return estimator.fit(x, target, **arguments)
+    except Exception as error:
+        raise LearnerError(
+            f"the learner {type(estimator).__name__} could not learn {name!r} from {len(x)} gold rows: {error}"
+        ) from error
+
+
+def predict_classes(estimator: Any, x: Floats, n_classes: int) -> Floats:
+    """Class probabilities, shape (m, K), with zeros for classes the training rows did not hold."""
+    if not hasattr(estimator, "predict_proba"):
+        if n_classes != 2:
+            raise LearnerError(
+                f"{type(estimator).__name__} gives no class probabilities; use a classifier with predict_proba for a "
+                "label with more than two classes."
+            )
+        one = np.clip(np.asarray(estimator.predict(x), dtype=np.float64), 0.0, 1.0)
+        return np.column_stack([1.0 - one, one])
+    found = np.asarray(estimator.predict_proba(x), dtype=np.float64)
+    if found.shape[1] == n_classes:
+        return found
+    out = np.zeros((len(x), n_classes))
+    out[:, np.asarray(estimator.classes_).astype(np.intp)] = found
+    return out

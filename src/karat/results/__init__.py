@@ -1,0 +1,5 @@
+"""What a fit gives back."""
+
+from .result import Result, Sampling
+
+__all__ = ["Result", "Sampling"]

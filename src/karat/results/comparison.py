@@ -1,0 +1,174 @@
+"""Surrogates alone, gold alone and the rectified estimate side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .._types import Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One estimator in the table.
+
+    Parameters
+    ----------
+    title : str
+    theta, se, df : ndarray, shape (p,)
+    """
+
+    title: str
+    theta: Floats
+    se: Floats
+    df: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """Test that a quicker estimator aims at the same numbers.
+
+    Parameters
+    ----------
+    title : str
+        What was subtracted from what.
+    gap, se : ndarray, shape (p,)
+    p_values : ndarray, shape (p,)
+        Two-sided, coefficient by coefficient.
+    statistic : float
+        Joint chi-squared statistic.
+    rank : int
+    p_value : float
+    """
+
+    title: str
+    gap: Floats
+    se: Floats
+    p_values: Floats
+    statistic: float
+    rank: int
+    p_value: float
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Estimators side by side, with the difference test.
+
+    Parameters
+    ----------
+    names : tuple of str
+    columns : tuple of Column
+        Surrogates alone, gold alone, and the estimate of the fit.
+    difference : Difference or None
+        The fit minus surrogates alone: a Hausman-type test from stacked influence functions
+        (Hausman 1978; the covariance is that of the difference itself, so it is never negative).
+    effective_gold : ndarray, shape (p,)
+        Gold rows that gold alone would need for the same labelling variance.
+    r_squared : ndarray, shape (p,)
+    alpha : float
+    n_gold : int
+    remark : str
+        Why surrogates alone are not shown, if so.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(2000, seed=1)
+    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
+    >>> table = kt.ols("outcome ~ hostile + length", labelled, surrogates={"hostile": "hostile_llm"}, seed=1).compare().table()
+    >>> table.columns.get_level_values(0).unique().tolist()
+    ['Surrogate only', 'Gold only', 'DSL']
+    """
+
+    names: tuple[str, ...]
+    columns: tuple[Column, ...]
+    difference: Difference | None
+    effective_gold: Floats
+    r_squared: Floats
+    alpha: float
+    n_gold: int
+    remark: str = ""
+    cautions: dict[str, str] = field(default_factory=dict)
+
+    def table(self, alpha: float | None = None) -> pd.DataFrame:
+        """Estimates, standard errors and intervals with two column levels.
+
+        Parameters
+        ----------
+        alpha : float, optional
+
+        Returns
+        -------
+        pandas.DataFrame
+        """
+        import pandas as pd
+        from scipy.stats import t
+
+        level = self.alpha if alpha is None else alpha
+        parts = {}
+        for column in self.columns:
+            half = t.ppf(1 - level / 2, column.df) * column.se
+            parts[column.title] = pd.DataFrame(
+                {
+                    "Estimate": column.theta,
+                    "Std. Error": column.se,
+                    f"{100 * level / 2:.6g}%": column.theta - half,
+                    f"{100 * (1 - level / 2):.6g}%": column.theta + half,
+                },
+                index=list(self.names),
+            )
+        return pd.concat(parts, axis=1)
+
+    def difference_table(self) -> pd.DataFrame:
+        """Difference of each coefficient from surrogates alone, with its test."""
+        import pandas as pd
+
+        if self.difference is None:
+            return pd.DataFrame(columns=["Difference", "Std. Error", "Pr(>|z|)"])
+        d = self.difference
+        return pd.DataFrame(
+            {"Difference": d.gap, "Std. Error": d.se, "Pr(>|z|)": d.p_values}, index=list(self.names)
+        )
+
+    def lines(self, digits: int = 3) -> list[str]:
+        """The table as text lines: estimate, standard error in brackets."""
+        width = max(12, *(len(n) for n in self.names)) + 2
+        titles = [c.title for c in self.columns]
+        cell = max(20, *(len(t) + 2 for t in titles))
+        out = ["".ljust(width) + "".join(t.rjust(cell) for t in titles) + "  eff. gold"]
+        for j, name in enumerate(self.names):
+            cells = "".join(
+                f"{c.theta[j]:.{digits}f} ({c.se[j]:.{digits}f})".rjust(cell) for c in self.columns
+            )
+            out.append(name.ljust(width) + cells + _count(self.effective_gold[j]).rjust(11))
+        if self.difference is not None:
+            d = self.difference
+            p = "< .001" if d.p_value < 0.001 else f"= {d.p_value:.3f}"
+            out.append(f"{d.title}: chi2({d.rank}) = {d.statistic:.1f}, p {p}")
+        if self.remark:
+            out.append(self.remark)
+        for title, caution in self.cautions.items():
+            out.append(f"{title}: {caution}")
+        return out
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        html: str = self.table().round(4).to_html()
+        return html
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return np.column_stack([c.theta for c in self.columns])
+
+
+def _count(value: float) -> str:
+    return f"{value:,.0f}" if np.isfinite(value) and value < 1e9 else "-"

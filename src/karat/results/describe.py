@@ -1,0 +1,119 @@
+"""Fill a Result from the pieces of a fit, and warn where a sample is small."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import SmallSampleWarning
+from .result import Result, Sampling
+
+if TYPE_CHECKING:
+    from .._types import Floats
+    from ..assemble import Design, Prepared
+    from ..estimate.covariance import Covariance
+    from ..estimate.infer import Parts
+    from ..estimate.rectify import Estimate
+    from ..models import Model
+    from ..options import Options
+    from ..predict import Predictions
+
+FEW_GOLD = 30
+FEW_IN_CLASS = 10
+FEW_CLUSTERS = 20
+"""Below these a warning is given (methods, section 9)."""
+
+
+def describe(
+    regression: Model,
+    prepared: Prepared,
+    matrix: Design,
+    options: Options,
+    estimate: Estimate,
+    parts: Parts,
+    covariance: Covariance,
+    df: Floats,
+    predicted: Predictions | None,
+    *,
+    assumed: bool,
+    keep_parts: bool,
+) -> Result:
+    """The Result of a fit, without comparison."""
+    tuning = estimate.tuning
+    return Result(
+        model=regression.name,
+        title=regression.title,
+        formula=prepared.parsed.text,
+        estimator=options.estimator,
+        names=matrix.spec.names,
+        theta=estimate.theta,
+        covariance=covariance.total,
+        labelling_covariance=covariance.labelling,
+        df=df,
+        vcov_kind=options.vcov,
+        cluster=prepared.cluster_name,
+        target=options.target,
+        alpha=options.alpha,
+        sampling=_sampling(prepared, matrix, assumed),
+        choice=tuning.choice,
+        weight=np.diag(tuning.coefficient_weights).copy(),
+        mixing=tuning.mixing,
+        r_squared=tuning.r_squared,
+        skill=() if predicted is None else predicted.skill,
+        norm=estimate.norm,
+        iterations=estimate.iterations,
+        notes=estimate.notes,
+        df_method=options.df,
+        spec=matrix.spec,
+        parts=parts if keep_parts else None,
+    )
+
+
+def _sampling(prepared: Prepared, matrix: Design, assumed: bool) -> Sampling:
+    labelling = prepared.labelling
+    w = labelling.weight
+    rarest = 0
+    for label in prepared.labels:
+        if label.classes:
+            present = label.gold.iloc[labelling.gold]
+            rarest = min(rarest or labelling.n_gold, int(present.value_counts().min()))
+    clusters = gold_clusters = 0
+    if prepared.cluster is not None:
+        clusters = int(prepared.cluster.max()) + 1
+        gold_clusters = int(np.unique(prepared.cluster[labelling.gold]).size)
+    return Sampling(
+        design=labelling.description,
+        assumed=assumed,
+        n_units=prepared.n_rows,
+        n_gold=labelling.n_gold,
+        dropped=dict(prepared.dropped),
+        smallest_probability=float(labelling.probability[labelling.gold].min()),
+        largest_weight=float(w.max()),
+        kish=float(w.sum() ** 2 / (w**2).sum()),
+        sum_of_weights=float(w.sum()),
+        clusters=clusters,
+        gold_clusters=gold_clusters,
+        rarest_class=rarest,
+        binary_outcome=bool(np.isin(matrix.gold.y, (0.0, 1.0)).all()),
+    )
+
+
+def small_sample_notes(result: Result) -> list[str]:
+    """What is small about a fit, in words."""
+    s: Any = result.sampling
+    out = []
+    if s.n_gold < FEW_GOLD:
+        out.append(f"only {s.n_gold} gold rows; intervals rest on large-sample theory, label at least {FEW_GOLD}")
+    if 0 < s.rarest_class < FEW_IN_CLASS:
+        out.append(f"the rarest gold class has {s.rarest_class} rows; label at least {FEW_IN_CLASS} (stratify by surrogate)")
+    if s.clusters and s.gold_clusters < FEW_CLUSTERS:
+        out.append(f"only {s.gold_clusters} clusters hold gold; cluster intervals want at least {FEW_CLUSTERS}")
+    return out
+
+
+def warn_small_samples(result: Result) -> None:
+    """Give the warnings of methods section 9."""
+    for note in small_sample_notes(result):
+        warnings.warn(note, SmallSampleWarning, stacklevel=5)

@@ -1,0 +1,120 @@
+"""Coefficient plots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import ArgumentError, KaratError
+
+if TYPE_CHECKING:
+    from .result import Result
+
+_COLOURS = {"Surrogate only": "#b2182b", "Gold only": "#9a8a4f", "DSL": "#1b4f8f", "PPI": "#1b4f8f"}
+_MARKERS = {"Surrogate only": "X", "Gold only": "s", "DSL": "o", "PPI": "o"}
+
+
+def coefplot(
+    result: Result,
+    *,
+    terms: Sequence[str] | None = None,
+    compare: bool = True,
+    truth: Mapping[str, float] | None = None,
+    ax: Any = None,
+    title: str | None = None,
+) -> Any:
+    """Estimates with confidence intervals, one line per coefficient.
+
+    Parameters
+    ----------
+    result : Result
+    terms : sequence of str, optional
+        Coefficients shown, in this order; by default all but the intercept.
+    compare : bool
+        Also show gold alone and surrogates alone, when the fit holds them.
+    truth : mapping of str to float, optional
+        Known values, marked by a line.
+    ax : matplotlib Axes, optional
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ArgumentError
+        If a term does not exist.
+    KaratError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(1000, seed=1)
+    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=200).draw(corpus, seed=1), "hostile")
+    >>> axes = kt.ols("outcome ~ hostile + length", labelled, surrogates={"hostile": "hostile_llm"}, seed=1).coefplot()
+    >>> [label.get_text() for label in axes.get_yticklabels()]
+    ['hostile', 'length']
+    """
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        raise KaratError("plots need matplotlib; install karat[plot].") from None
+
+    family = list(terms) if terms is not None else [n for n in result.names if n != "Intercept"] or list(result.names)
+    if not family:
+        raise ArgumentError("terms is empty; name at least one coefficient.")
+    index = [result.position(name) for name in family]
+    series = _series(result, compare)
+    if ax is None:
+        height = 1.1 + len(index) * (0.28 * len(series) + 0.25)
+        _, ax = plt.subplots(figsize=(7.0, height), layout="constrained")
+    gap = 0.8 / max(len(series), 2)
+    for k, (name, theta, low, high) in enumerate(series):
+        at = np.arange(len(index)) + (k - (len(series) - 1) / 2) * gap
+        ax.errorbar(
+            theta[index], at, xerr=[theta[index] - low[index], high[index] - theta[index]], fmt=_MARKERS.get(name, "o"),
+            color=_COLOURS.get(name, "#1b4f8f"), capsize=2.5, markersize=5.5, linewidth=1.6,
+            label=name + (" (not valid)" if name == "Surrogate only" else ""),
+        )  # fmt: skip
+    if truth is not None:
+        for row, name in enumerate(family):
+            if name in truth:
+                ax.plot(
+                    [truth[name]] * 2, [row - 0.45, row + 0.45], color="black", linestyle=(0, (3, 2)), linewidth=1.2,
+                    label="all labels gold" if row == 0 else None,
+                )  # fmt: skip
+    ax.axvline(0.0, color="0.75", linewidth=0.8, zorder=0)
+    ax.set_yticks(range(len(index)), family)
+    ax.set_ylim(len(index) - 0.4, -0.6)
+    ax.set_xlabel(f"coefficient, {100 * (1 - result.alpha):g}% interval")
+    ax.set_title(title if title is not None else result.formula, loc="left", fontsize=11)
+    for side in ("top", "right", "left"):
+        ax.spines[side].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    if len(series) > 1 or truth is not None:
+        ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return ax
+
+
+def _series(result: Result, compare: bool) -> list[tuple[str, Any, Any, Any]]:
+    from scipy.stats import t
+
+    bounds = result.confint().to_numpy()
+    own = (
+        {"dsl": "DSL", "ppi": "PPI", "gold": "Gold only", "surrogate": "Surrogate only"}[result.estimator],
+        result.theta, bounds[:, 0], bounds[:, 1],
+    )  # fmt: skip
+    if not compare or result.comparison is None:
+        return [own]
+    out = []
+    for column in result.comparison.columns:
+        if column.title != own[0]:
+            half = t.ppf(1 - result.alpha / 2, column.df) * column.se
+            out.append((column.title, column.theta, column.theta - half, column.theta + half))
+    return [*out, own]

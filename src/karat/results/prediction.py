@@ -1,0 +1,74 @@
+"""Expected outcomes for new rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import KaratError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .result import Result
+
+
+def predict(result: Result, new: object, alpha: float, context: Any) -> pd.DataFrame:
+    """Expected outcome, its standard error (delta method) and interval.
+
+    Parameters
+    ----------
+    result : Result
+    new : data frame
+        Covariates of m rows.
+    alpha : float
+    context : mapping or None
+
+    Returns
+    -------
+    pandas.DataFrame, shape (m, 4)
+
+    Raises
+    ------
+    KaratError
+        If the result was read from JSON, or covariates are missing.
+    """
+    import pandas as pd
+    from scipy.stats import t
+
+    from .. import models
+    from ..errors import DataError
+    from ..frames import Table
+
+    if result.spec is None:
+        raise KaratError("a Result read from JSON does not hold its formula's machinery; pickle the Result to predict.")
+    table = Table.read(new)
+    names = sorted(result.spec.parsed.covariate_variables)
+    frame = table.pandas(names, "new data: the formula")
+    for name in names:
+        if frame[name].isna().any():
+            raise DataError(f"new data: {name!r} is missing in {int(frame[name].isna().sum())} row(s); fill it.")
+    if not names:
+        frame = pd.DataFrame(index=pd.RangeIndex(table.n_rows))
+        x = np.ones((table.n_rows, 1))
+    else:
+        x = result.spec.x(frame, context)
+    eta = x @ result.theta
+    offset = result.spec.offset(frame, context)
+    if offset is not None:
+        eta = eta + offset
+    se = np.sqrt(np.einsum("ij,jk,ik->i", x, result.covariance, x))
+    half = t.ppf(1 - alpha / 2, result.df.min()) * se
+    regression = models.get("ols" if result.model == "mean" else result.model)
+    fit, slope = regression.mean(eta)
+    low, _ = regression.mean(eta - half)
+    high, _ = regression.mean(eta + half)
+    return pd.DataFrame(
+        {
+            "fit": fit,
+            "se": slope * se,
+            f"{100 * alpha / 2:.6g}%": low,
+            f"{100 * (1 - alpha / 2):.6g}%": high,
+        }
+    )

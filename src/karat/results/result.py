@@ -1,0 +1,607 @@
+"""The outcome of a fit: frozen, picklable, without the data."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import ArgumentError, KaratError, one_of
+from ..options import check_alpha, read_vcov
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .._types import Floats
+    from ..estimate.infer import Parts
+    from ..formula import MatrixSpec
+    from ..predict import Skill
+    from .comparison import Comparison
+    from .summary import Summary
+    from .tests import TestResult
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Counts and weights of the gold sample.
+
+    Parameters
+    ----------
+    design : str
+        How gold was drawn, in words.
+    assumed : bool
+        Whether the design was assumed because none was given.
+    n_units, n_gold : int
+        Rows used, and gold among them.
+    dropped : dict of str to int
+        Rows left out for a missing value, by column.
+    smallest_probability, largest_weight : float
+        Among gold rows.
+    kish : float
+        Kish's effective number of gold rows, ``(sum w)^2 / sum w^2``.
+    sum_of_weights : float
+        Inverse probabilities added up; estimates N.
+    clusters, gold_clusters : int
+        Analysis clusters, and those that hold gold; 0 without clusters.
+    rarest_class : int
+        Gold rows in the rarest class of a categorical label; 0 when there is none.
+    binary_outcome : bool
+        Whether the gold outcome is 0 or 1 throughout.
+    """
+
+    design: str
+    assumed: bool
+    n_units: int
+    n_gold: int
+    dropped: dict[str, int]
+    smallest_probability: float
+    largest_weight: float
+    kish: float
+    sum_of_weights: float
+    clusters: int = 0
+    gold_clusters: int = 0
+    rarest_class: int = 0
+    binary_outcome: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Estimates with intervals that are valid whatever the surrogates do.
+
+    Parameters
+    ----------
+    model, title, formula, estimator : str
+        What was fitted.
+    names : tuple of str, length p
+        Coefficients.
+    theta : ndarray, shape (p,)
+        Estimates.
+    covariance : ndarray, shape (p, p)
+        Covariance of the estimates for the target.
+    labelling_covariance : ndarray, shape (p, p)
+        The part that labelling only a sample adds.
+    df : ndarray, shape (p,)
+        Degrees of freedom of the t quantiles; infinite for normal ones.
+    vcov_kind, cluster, target : str
+        Form of the covariance, name of the cluster column, population.
+    alpha : float
+        One minus the confidence level.
+    sampling : Sampling
+    choice : tuple of str
+        Weight each coefficient gives to the surrogate moment: gold, one, coefficient, full, scalar.
+    weight : ndarray, shape (p,)
+        Lambda on the diagonal, in coefficient space.
+    mixing : ndarray, shape (p, p), or None
+        Lambda in moment space.
+    r_squared : ndarray, shape (p,)
+        Share of the gold-only labelling variance that surrogates remove.
+    skill : tuple of Skill
+        Out-of-fold skill of the predictor.
+    norm : float
+        Norm of the moment at the root.
+    iterations : int
+    notes : tuple of str
+    split_share : float or None
+        Largest share of a coefficient's variance due to random splits.
+    interval : {"wald", "logit"}
+        Scale of the intervals.
+    comparison : Comparison or None
+    spec : MatrixSpec or None
+        For predictions.
+    parts : Parts or None
+        Influence scores, when kept.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(2000, seed=1)
+    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
+    >>> fit = kt.ols("outcome ~ hostile + length", labelled, surrogates={"hostile": "hostile_llm"}, seed=1)
+    >>> list(fit.tidy().columns)
+    ['Estimate', 'Std. Error', 't value', 'Pr(>|t|)', '2.5%', '97.5%']
+    """
+
+    model: str
+    title: str
+    formula: str
+    estimator: str
+    names: tuple[str, ...]
+    theta: Floats
+    covariance: Floats
+    labelling_covariance: Floats
+    df: Floats
+    vcov_kind: str
+    cluster: str
+    target: str
+    alpha: float
+    sampling: Sampling
+    choice: tuple[str, ...]
+    weight: Floats
+    mixing: Floats | None
+    r_squared: Floats
+    skill: tuple[Skill, ...]
+    norm: float
+    iterations: int
+    notes: tuple[str, ...] = ()
+    df_method: Any = "auto"
+    split_share: float | None = None
+    interval: str = "wald"
+    comparison: Comparison | None = None
+    spec: MatrixSpec | None = field(default=None, repr=False)
+    parts: Parts | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        for array in (self.theta, self.covariance, self.labelling_covariance, self.df, self.weight, self.r_squared):
+            array.flags.writeable = False
+
+    def __repr__(self) -> str:
+        return (
+            f"<karat Result: {self.estimator} {self.model}, {self.formula!r}, N={self.n_units}, "
+            f"{self.n_gold} gold, {len(self.names)} coefficients>"
+        )
+
+    def __str__(self) -> str:
+        return str(self.summary())
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()
+
+    def replace(self, **changes: Any) -> Result:
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    # ---------------------------------------------------------------- estimates
+
+    @property
+    def n_gold(self) -> int:
+        """Gold rows used."""
+        return self.sampling.n_gold
+
+    @property
+    def n_units(self) -> int:
+        """Rows used."""
+        return self.sampling.n_units
+
+    @property
+    def effective_gold(self) -> Floats:
+        """Gold rows that gold alone would need for the same labelling variance, shape (p,).
+
+        ``n / (1 - R^2 (1 - n / N))`` (methods, section 3).
+        """
+        n, big_n = self.n_gold, self.n_units
+        return n / np.maximum(1.0 - self.r_squared * (1.0 - n / big_n), 1e-12)
+
+    @property
+    def vcov_matrix(self) -> pd.DataFrame:
+        """Covariance of the estimates as a data frame, shape (p, p)."""
+        import pandas as pd
+
+        return pd.DataFrame(self.covariance, index=self.names, columns=self.names)
+
+    def coef(self) -> pd.Series[Any]:
+        """Estimates, by name."""
+        return self._series(self.theta, "Estimate")
+
+    def se(self) -> pd.Series[Any]:
+        """Standard errors, by name."""
+        return self._series(np.sqrt(np.diag(self.covariance)), "Std. Error")
+
+    def tstat(self) -> pd.Series[Any]:
+        """Estimate over standard error, by name."""
+        se = np.sqrt(np.diag(self.covariance))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self._series(self.theta / se, "t value")
+
+    def pvalue(self) -> pd.Series[Any]:
+        """Two-sided p-values of the hypothesis that a coefficient is 0, by name."""
+        from scipy.stats import t
+
+        return self._series(2.0 * t.sf(np.abs(self.tstat().to_numpy()), self.df), "Pr(>|t|)")
+
+    def confint(self, alpha: float | None = None) -> pd.DataFrame:
+        """Confidence intervals.
+
+        Parameters
+        ----------
+        alpha : float, optional
+            One minus the level; by default that of the fit.
+
+        Returns
+        -------
+        pandas.DataFrame, shape (p, 2)
+            Columns named by their percentages. Proportions get intervals on the logit scale.
+
+        Raises
+        ------
+        ArgumentError
+            If alpha is not between 0 and 1.
+        """
+        import pandas as pd
+
+        level = self.alpha if alpha is None else check_alpha(alpha)
+        low, high = self._interval(level)
+        return pd.DataFrame({_percent(level / 2): low, _percent(1 - level / 2): high}, index=list(self.names))
+
+    def tidy(self, style: str = "pyfixest", alpha: float | None = None) -> pd.DataFrame:
+        """Coefficient table.
+
+        Parameters
+        ----------
+        style : {"pyfixest", "broom"}
+            Column names: as pyfixest has them with coefficients as index, or snake case with a
+            ``term`` column.
+        alpha : float, optional
+            One minus the level of the intervals.
+
+        Returns
+        -------
+        pandas.DataFrame
+        """
+        import pandas as pd
+
+        one_of("style", style, ("pyfixest", "broom"))
+        bounds = self.confint(alpha)
+        table = pd.concat([self.coef(), self.se(), self.tstat(), self.pvalue(), bounds], axis=1)
+        table.index.name = "Coefficient"
+        if style == "pyfixest":
+            return table
+        table = table.reset_index(names="term")
+        table.columns = pd.Index(
+            ["term", "estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high"]
+        )
+        table["df"] = self.df
+        return table
+
+    def glance(self) -> pd.DataFrame:
+        """One row about the whole fit: sizes, design, estimator, smallest probability, skill."""
+        import pandas as pd
+
+        s = self.sampling
+        row: dict[str, Any] = {
+            "model": self.model,
+            "estimator": self.estimator,
+            "n_units": s.n_units,
+            "n_gold": s.n_gold,
+            "n_dropped": sum(s.dropped.values()),
+            "design": s.design,
+            "vcov": self.vcov_kind,
+            "target": self.target,
+            "smallest_probability": s.smallest_probability,
+            "largest_weight": s.largest_weight,
+            "kish": s.kish,
+            "sum_of_weights": s.sum_of_weights,
+            "moment_norm": self.norm,
+            "split_share": self.split_share,
+        }
+        for skill in self.skill:
+            row[f"r_squared[{skill.name}]"] = skill.r_squared
+        return pd.DataFrame([row])
+
+    def summary(self) -> Summary:
+        """Summary that prints as text and shows as HTML in a notebook."""
+        from .summary import Summary
+
+        return Summary(self)
+
+    def compare(self) -> Comparison:
+        """Surrogates alone, gold alone and this estimate side by side, with the difference test.
+
+        Returns
+        -------
+        Comparison
+
+        Raises
+        ------
+        KaratError
+            If the fit was made with ``compare=False``.
+        """
+        if self.comparison is None:
+            raise KaratError("this fit was made with compare=False; fit again with compare=True.")
+        return self.comparison
+
+    # ---------------------------------------------------------------- covariance
+
+    def with_vcov(self, vcov: object, cluster: object = None) -> Result:
+        """The same estimates with another covariance.
+
+        Parameters
+        ----------
+        vcov : str or mapping
+            As in :func:`karat.regress`; a cluster may be the column of the fit or an array of shape (N,).
+        cluster : str or array_like, optional
+            Cluster, if not inside ``vcov``.
+
+        Returns
+        -------
+        Result
+
+        Raises
+        ------
+        KaratError
+            If influence scores were not kept.
+        """
+        from .revise import with_vcov
+
+        kind, given = read_vcov(vcov, cluster)
+        return with_vcov(self, kind, given)
+
+    # ---------------------------------------------------------------- hypotheses
+
+    def wald(self, hypothesis: object) -> TestResult:
+        """Test linear hypotheses jointly.
+
+        Parameters
+        ----------
+        hypothesis : str, list of str or array_like
+            ``"war = 0"``, ``["war = economy", "law + war = 1"]``, coefficient names, or a matrix of shape (k, p).
+
+        Returns
+        -------
+        TestResult
+            F statistic with the smallest degrees of freedom of the coefficients involved.
+        """
+        from .tests import wald
+
+        return wald(self, hypothesis)
+
+    def contrast(self, hypothesis: object, alpha: float | None = None) -> pd.DataFrame:
+        """Linear combinations of coefficients, each with its interval.
+
+        Parameters
+        ----------
+        hypothesis : str, list of str or array_like
+            Such as ``"war - economy"``; a right-hand side is subtracted.
+        alpha : float, optional
+
+        Returns
+        -------
+        pandas.DataFrame
+        """
+        from .tests import contrast
+
+        return contrast(self, hypothesis, self.alpha if alpha is None else check_alpha(alpha))
+
+    def delta(self, function: Callable[[Floats], Any], alpha: float | None = None) -> pd.DataFrame:
+        """Functions of the coefficients by the delta method.
+
+        Parameters
+        ----------
+        function : callable
+            Maps the coefficients, shape (p,), to a number or a vector.
+        alpha : float, optional
+
+        Returns
+        -------
+        pandas.DataFrame
+        """
+        from .tests import delta
+
+        return delta(self, function, self.alpha if alpha is None else check_alpha(alpha))
+
+    def simultaneous(
+        self, alpha: float | None = None, *, terms: Sequence[str] | None = None, draws: int = 10_000, seed: Any = None
+    ) -> pd.DataFrame:
+        """Intervals that hold for several coefficients at once (max-t by multiplier bootstrap).
+
+        Parameters
+        ----------
+        alpha : float, optional
+        terms : sequence of str, optional
+            Coefficients in the family; by default all but the intercept.
+        draws : int
+            Bootstrap draws.
+        seed : int or Generator, optional
+
+        Returns
+        -------
+        pandas.DataFrame
+        """
+        from .tests import simultaneous
+
+        return simultaneous(self, self.alpha if alpha is None else check_alpha(alpha), terms, draws, seed)
+
+    # ---------------------------------------------------------------- elsewhere
+
+    def predict(self, new: object, alpha: float | None = None, context: Any = None) -> pd.DataFrame:
+        """Expected outcome for new rows, with intervals of the mean.
+
+        Parameters
+        ----------
+        new : data frame
+            Covariates, labelled ones with their values.
+        alpha : float, optional
+        context : mapping, optional
+            Functions the formula uses.
+
+        Returns
+        -------
+        pandas.DataFrame, shape (m, 4)
+            ``fit``, ``se``, and the bounds; made on the scale of the linear predictor.
+        """
+        from .prediction import predict
+
+        return predict(self, new, self.alpha if alpha is None else check_alpha(alpha), context)
+
+    def coefplot(self, **options: Any) -> Any:
+        """Plot estimates with intervals beside gold-only and surrogate-only; see :func:`karat.results.plots.coefplot`."""
+        from .plots import coefplot
+
+        return coefplot(self, **options)
+
+    def to_latex(self, caption: str | None = None, label: str | None = None, digits: int = 3) -> str:
+        """The coefficient table as LaTeX (booktabs)."""
+        from .export import to_latex
+
+        return to_latex(self, caption, label, digits)
+
+    def to_json(self) -> str:
+        """Everything but influence scores and the formula's machinery, as JSON."""
+        from .export import to_json
+
+        return to_json(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> Result:
+        """Read :meth:`to_json` back."""
+        from .export import from_json
+
+        return from_json(text)
+
+    def as_means(self) -> Result:
+        """Read the coefficients as group means: plain names, and logit-scale intervals of proportions."""
+        from .revise import as_means
+
+        return as_means(self)
+
+    def __add__(self, other: object) -> Any:
+        from .combine import combine
+
+        return combine([(self, 1.0), (other, 1.0)])
+
+    def __sub__(self, other: object) -> Any:
+        from .combine import combine
+
+        return combine([(self, 1.0), (other, -1.0)])
+
+    # ---------------------------------------------------------------- statsmodels names
+
+    @property
+    def params(self) -> pd.Series[Any]:
+        """statsmodels' name for :meth:`coef`."""
+        return self.coef()
+
+    @property
+    def bse(self) -> pd.Series[Any]:
+        """statsmodels' name for :meth:`se`."""
+        return self.se()
+
+    @property
+    def tvalues(self) -> pd.Series[Any]:
+        """statsmodels' name for :meth:`tstat`."""
+        return self.tstat()
+
+    @property
+    def pvalues(self) -> pd.Series[Any]:
+        """statsmodels' name for :meth:`pvalue`."""
+        return self.pvalue()
+
+    @property
+    def nobs(self) -> int:
+        """statsmodels' name for the number of units."""
+        return self.n_units
+
+    def conf_int(self, alpha: float | None = None) -> pd.DataFrame:
+        """statsmodels' name for :meth:`confint`, with its column names 0 and 1."""
+        import pandas as pd
+
+        table = self.confint(alpha)
+        table.columns = pd.Index([0, 1])
+        return table
+
+    def cov_params(self) -> pd.DataFrame:
+        """statsmodels' name for the covariance."""
+        return self.vcov_matrix
+
+    # ---------------------------------------------------------------- maketables protocol
+
+    @property
+    def __maketables_coef_table__(self) -> pd.DataFrame:
+        """Coefficient table with the columns maketables reads."""
+        import pandas as pd
+
+        bounds = self.confint(0.05)
+        return pd.DataFrame(
+            {
+                "b": self.theta,
+                "se": self.se(),
+                "t": self.tstat(),
+                "p": self.pvalue(),
+                "ci95l": bounds.iloc[:, 0],
+                "ci95u": bounds.iloc[:, 1],
+            },
+            index=pd.Index(self.names, name="Coefficient"),
+        )
+
+    def __maketables_stat__(self, key: str) -> Any:
+        """Statistics maketables may ask for, None where there is none."""
+        found: dict[str, Any] = {
+            "N": self.n_units,
+            "n_gold": self.n_gold,
+            "design": self.sampling.design,
+            "estimator": self.estimator,
+            "se_type": self.vcov_kind + (f" ({self.cluster})" if self.cluster else ""),
+            "kish": self.sampling.kish,
+        }
+        return found.get(key)
+
+    @property
+    def __maketables_depvar__(self) -> str:
+        """Name of the outcome."""
+        return self.formula.split("~")[0].strip()
+
+    @property
+    def __maketables_vcov_info__(self) -> dict[str, Any]:
+        """How standard errors were made."""
+        return {"vcov_type": self.vcov_kind, "clustervar": self.cluster or None}
+
+    @property
+    def __maketables_default_stat_keys__(self) -> list[str]:
+        """Statistics shown unless others are asked for."""
+        return ["N", "n_gold", "estimator", "se_type"]
+
+    # ---------------------------------------------------------------- helpers
+
+    def _series(self, values: Any, name: str) -> pd.Series[Any]:
+        import pandas as pd
+
+        return pd.Series(np.array(values), index=list(self.names), name=name)
+
+    def _interval(self, level: float) -> tuple[Floats, Floats]:
+        from scipy.stats import t
+
+        quantile = t.ppf(1.0 - level / 2.0, self.df)
+        se = np.sqrt(np.diag(self.covariance))
+        if self.interval == "wald":
+            return self.theta - quantile * se, self.theta + quantile * se
+        from .tests import logit_interval
+
+        return logit_interval(self.theta, se, quantile)
+
+    def position(self, name: str) -> int:
+        """Where a coefficient stands.
+
+        Raises
+        ------
+        ArgumentError
+            If there is none of that name.
+        """
+        if name not in self.names:
+            raise ArgumentError(f"there is no coefficient {name!r}; there are {list(self.names)}.")
+        return self.names.index(name)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.6g}%"

@@ -1,0 +1,116 @@
+"""Results made from results, without the data."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..designs.labelling import group_totals
+from ..errors import ArgumentError, KaratError
+
+if TYPE_CHECKING:
+    from .._types import Floats
+    from .result import Result
+
+
+def with_vcov(result: Result, kind: str, cluster: Any) -> Result:
+    """The same estimates with another covariance; see :meth:`Result.with_vcov`."""
+    import pandas as pd
+
+    from ..estimate.infer import infer
+
+    parts = result.parts
+    if parts is None:
+        raise KaratError(
+            "the influence scores of this fit were not kept, so another covariance cannot be computed; fit again with "
+            "scores=True, or with vcov= as wanted."
+        )
+    name = ""
+    if cluster is not None:
+        if isinstance(cluster, str):
+            if cluster != result.cluster or parts.cluster is None:
+                raise ArgumentError(
+                    f"the data are gone, so the column {cluster!r} cannot be read; pass its {result.n_units} values as an "
+                    f"array" + (f", or use {result.cluster!r}, the cluster of the fit." if result.cluster else ".")
+                )
+            name = cluster
+        else:
+            values = np.asarray(cluster)
+            if values.shape != (result.n_units,):
+                raise ArgumentError(f"cluster has shape {values.shape}; give one value for each of {result.n_units} units.")
+            codes = pd.factorize(values)[0].astype(np.intp)
+            if codes.min() < 0:
+                raise ArgumentError("cluster has missing values; fill them.")
+            parts = dataclasses.replace(parts, cluster=codes, cluster_curvature=None)
+            name = str(getattr(cluster, "name", None) or "cluster")
+    if kind == "CRV3" and parts.cluster_curvature is None:
+        raise ArgumentError("CRV3 needs the rows of the regression; fit again with vcov={'CRV3': column}.")
+    covariance, df = infer(parts, kind, result.target, result.df_method)
+    return result.replace(
+        covariance=covariance.total,
+        labelling_covariance=covariance.labelling,
+        df=df,
+        vcov_kind=kind,
+        cluster=name,
+        parts=parts,
+        comparison=None,
+    )
+
+
+def as_means(result: Result) -> Result:
+    """Coefficients read as group means."""
+    names = tuple("Mean" if n == "Intercept" else _group_name(n) for n in result.names)
+    comparison = result.comparison
+    if comparison is not None:
+        comparison = dataclasses.replace(comparison, names=names)
+    interval = "logit" if result.sampling.binary_outcome else "wald"
+    return result.replace(
+        names=names,
+        interval=interval,
+        model="mean",
+        title="Proportions" if interval == "logit" else "Means",
+        comparison=comparison,
+    )
+
+
+def grouped_influence(result: Result) -> Floats:
+    """Influence of units, summed within analysis clusters, shape (m, p).
+
+    Raises
+    ------
+    KaratError
+        If influence scores were not kept.
+    """
+    psi, _ = influence(result)
+    parts = result.parts
+    assert parts is not None
+    if result.vcov_kind.startswith("CRV") and parts.cluster is not None:
+        return group_totals(psi, parts.cluster)
+    return psi
+
+
+def influence(result: Result) -> tuple[Floats, Floats]:
+    """Influence of all units, shape (N, p), and of labelling errors of gold units, shape (n, p).
+
+    Raises
+    ------
+    KaratError
+        If influence scores were not kept.
+    """
+    parts = result.parts
+    if parts is None:
+        raise KaratError("the influence scores of this fit were not kept; fit again with scores=True.")
+    inverse = np.linalg.inv(parts.curvature)
+    psi = parts.scores.phi @ inverse.T
+    if parts.scores.rows is not None:
+        full = np.zeros((len(parts.labelling.labelled), psi.shape[1]))
+        full[parts.scores.rows] = psi
+        psi = full
+    return psi, parts.scores.error @ inverse.T
+
+
+def _group_name(name: str) -> str:
+    return re.sub(r"C\(([^)]*)\)\[(?:T\.)?([^\]]*)\]", r"\1=\2", name)

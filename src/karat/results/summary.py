@@ -1,0 +1,154 @@
+"""Summaries that print as text and as HTML."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .describe import small_sample_notes
+
+if TYPE_CHECKING:
+    from .result import Result
+
+_ESTIMATORS = {
+    "dsl": "DSL (gold + cross-fitted surrogates)",
+    "ppi": "PPI (gold + raw surrogate)",
+    "gold": "gold labels only",
+    "surrogate": "surrogate labels only (intervals are NOT valid)",
+}
+_CHOICES = {
+    "one": "full weight on the prediction",
+    "gold": "gold alone",
+    "coefficient": "own weight",
+    "scalar": "common weight",
+    "full": "weights on all moments",
+}
+
+
+class Summary:
+    """A printable summary of a Result.
+
+    Parameters
+    ----------
+    result : Result
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(2000, seed=1)
+    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
+    >>> print(kt.ols("outcome ~ hostile + length", labelled, surrogates={"hostile": "hostile_llm"}, seed=1).summary())
+    Linear regression: outcome ~ hostile + length
+    ...
+    """
+
+    def __init__(self, result: Result) -> None:
+        self.result = result
+
+    def facts(self) -> list[tuple[str, str]]:
+        """What stands above the coefficients: pairs of name and value."""
+        r = self.result
+        s = r.sampling
+        assumed = " (assumed: no design was given)" if s.assumed else ""
+        out = [
+            ("Estimator", _ESTIMATORS[r.estimator]),
+            ("Units", f"{s.n_units:,} ({s.n_gold:,} gold)" + self._dropped()),
+            ("Design", s.design + assumed),
+            ("Target", "this corpus (finite population)" if r.target == "finite" else "superpopulation"),
+            ("Covariance", r.vcov_kind + (f", clusters of {r.cluster} ({s.clusters:,}, {s.gold_clusters:,} with gold)" if s.clusters else "")),
+        ]  # fmt: skip
+        if r.estimator != "surrogate":
+            out.append(
+                (
+                    "Gold weights",
+                    f"smallest probability {s.smallest_probability:.3g}, largest weight {s.largest_weight:.3g}, "
+                    f"effective size {s.kish:.0f} (Kish), sum {s.sum_of_weights:,.0f} for N = {s.n_units:,}",
+                )
+            )
+        for skill in r.skill:
+            accuracy = "" if skill.accuracy is None else f", accuracy {skill.accuracy:.2f}"
+            out.append((f"Predictor of {skill.name}", f"{skill.learner}, out-of-fold R2 {skill.r_squared:.2f}{accuracy}"))
+        if r.split_share is not None:
+            out.append(("Random splits", f"at most {100 * r.split_share:.1f}% of a variance"))
+        return out
+
+    def coefficient_lines(self) -> list[str]:
+        """The coefficient table as text lines."""
+        r = self.result
+        table = r.tidy()
+        show_gain = r.estimator in ("dsl", "ppi")
+        width = max(12, *(len(n) for n in r.names)) + 2
+        head = ["Estimate", "Std. Error", "t", "p", *table.columns[4:]] + (["R2", "eff. gold"] if show_gain else [])
+        lines = ["".ljust(width) + "".join(h.rjust(11) for h in head)]
+        for j, name in enumerate(r.names):
+            row = table.iloc[j]
+            cells = [_number(row.iloc[0]), _number(row.iloc[1]), f"{row.iloc[2]:.2f}", _p(row.iloc[3])]
+            cells += [_number(row.iloc[4]), _number(row.iloc[5])]
+            if show_gain:
+                cells += [f"{r.r_squared[j]:.2f}", f"{r.effective_gold[j]:,.0f}"]
+            lines.append(name.ljust(width) + "".join(c.rjust(11) for c in cells))
+        return lines
+
+    def remarks(self) -> list[str]:
+        """What the reader must be told."""
+        r = self.result
+        out = []
+        kinds = [c for c in dict.fromkeys(r.choice) if c != "one"]
+        if r.estimator in ("dsl", "ppi") and kinds:
+            which = {k: [n for n, c in zip(r.names, r.choice) if c == k] for k in kinds}
+            out.append(
+                "Surrogates enter with "
+                + "; ".join(f"{_CHOICES[k]}: {', '.join(names)}" for k, names in which.items())
+                + "."
+            )
+        if r.interval == "logit":
+            out.append("Intervals of proportions are made on the logit scale.")
+        if r.estimator == "surrogate":
+            out.append("Warning: labels are taken for the truth; do not report these intervals.")
+        out += [note[0].upper() + note[1:] + "." for note in (*r.notes, *small_sample_notes(r))]
+        return out
+
+    def __str__(self) -> str:
+        r = self.result
+        lines = [f"{r.title}: {r.formula}"]
+        lines += [f"  {name}: {value}" for name, value in self.facts()]
+        lines += ["", *self.coefficient_lines()]
+        if r.comparison is not None and len(r.comparison.columns) > 1:
+            lines += ["", "Side by side, estimate (standard error):", *r.comparison.lines()]
+        if remarks := self.remarks():
+            lines += ["", *remarks]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        r = self.result
+        facts = "".join(f"<tr><th style='text-align:left'>{escape(n)}</th><td>{escape(v)}</td></tr>" for n, v in self.facts())
+        table = r.tidy()
+        if r.estimator in ("dsl", "ppi"):
+            table["R2"] = r.r_squared
+            table["eff. gold"] = np.round(r.effective_gold)
+        body: str = table.to_html(float_format=lambda value: f"{value:.4g}")
+        side = ""
+        if r.comparison is not None and len(r.comparison.columns) > 1:
+            side = "<p>Side by side</p>" + r.comparison.table().to_html(float_format=lambda value: f"{value:.4g}")
+        remarks = "".join(f"<p>{escape(line)}</p>" for line in self.remarks())
+        return f"<div><b>{escape(r.title)}: {escape(r.formula)}</b><table>{facts}</table>{body}{side}{remarks}</div>"
+
+    def _dropped(self) -> str:
+        dropped = self.result.sampling.dropped
+        if not dropped:
+            return ""
+        listing = ", ".join(f"{name}: {count:,}" for name, count in dropped.items())
+        return f"; rows left out for missing values ({listing})"
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e5 or value == 0 else f"{value:.3e}"
+
+
+def _p(value: float) -> str:
+    return "<0.001" if value < 0.001 else f"{value:.3f}"

@@ -1,0 +1,346 @@
+"""Hypotheses about coefficients: Wald, contrasts, delta method, simultaneous intervals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import ArgumentError, KaratError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .._types import Floats
+    from .result import Result
+
+_NUMBER = re.compile(r"[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?")
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """A test of linear hypotheses.
+
+    Parameters
+    ----------
+    statistic : float
+        F statistic.
+    p_value : float
+    df_numerator : int
+        Number of independent hypotheses.
+    df_denominator : float
+        Infinite for a chi-squared test.
+    hypothesis : str
+    """
+
+    __test__ = False
+
+    statistic: float
+    p_value: float
+    df_numerator: int
+    df_denominator: float
+    hypothesis: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.hypothesis}: F({self.df_numerator}, {self.df_denominator:.1f}) = {self.statistic:.3f}, "
+            f"p = {self.p_value:.4g}"
+        )
+
+
+def wald(result: Result, hypothesis: object) -> TestResult:
+    """F test of ``R theta = r``.
+
+    Parameters
+    ----------
+    result : Result
+    hypothesis : str, list of str or array_like
+
+    Returns
+    -------
+    TestResult
+
+    Raises
+    ------
+    ArgumentError
+        If the hypotheses cannot be read or contradict the number of coefficients.
+    """
+    matrix, right, text = read_hypotheses(result, hypothesis)
+    gap = matrix @ result.theta - right
+    covariance = matrix @ result.covariance @ matrix.T
+    involved = np.abs(matrix).sum(axis=0) > 0
+    statistic, rank = quadratic_form(gap, covariance)
+    df = float(result.df[involved].min())
+    from scipy.stats import chi2, f
+
+    p_value = chi2.sf(statistic, rank) if np.isinf(df) else f.sf(statistic / rank, rank, df)
+    return TestResult(statistic / rank, float(p_value), rank, df, "; ".join(text))
+
+
+def contrast(result: Result, hypothesis: object, alpha: float) -> pd.DataFrame:
+    """Linear combinations with intervals; degrees of freedom are the smallest of the coefficients involved."""
+    matrix, right, text = read_hypotheses(result, hypothesis)
+    value = matrix @ result.theta - right
+    se = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", matrix, result.covariance, matrix), 0.0))
+    df = np.array([result.df[np.abs(row) > 0].min() for row in matrix])
+    return table_of(text, value, se, df, alpha)
+
+
+def delta(result: Result, function: Callable[[Floats], Any], alpha: float) -> pd.DataFrame:
+    """Delta method with a central-difference derivative, steps of 1e-5 standard-error-sized units."""
+    theta = np.array(result.theta)
+    value = np.atleast_1d(np.asarray(function(theta), dtype=np.float64))
+    se_theta = np.sqrt(np.diag(result.covariance))
+    derivative = np.empty((len(value), len(theta)))
+    for j in range(len(theta)):
+        step = 1e-4 * se_theta[j] if se_theta[j] > 0 else 1e-6
+        up, down = theta.copy(), theta.copy()
+        up[j] += step
+        down[j] -= step
+        derivative[:, j] = (np.atleast_1d(function(up)) - np.atleast_1d(function(down))) / (2 * step)
+    if not np.isfinite(derivative).all() or not np.isfinite(value).all():
+        raise ArgumentError("the function is not finite or not differentiable at the estimates; rewrite it.")
+    se = np.sqrt(np.einsum("ij,jk,ik->i", derivative, result.covariance, derivative))
+    involved = [np.abs(row) > 1e-12 * np.abs(derivative).max() for row in derivative]
+    df = np.array([result.df[mask].min() if mask.any() else np.inf for mask in involved])
+    names = [f"f{j + 1}" for j in range(len(value))] if len(value) > 1 else ["f"]
+    return table_of(names, value, se, df, alpha)
+
+
+def simultaneous(
+    result: Result, alpha: float, terms: Sequence[str] | None, draws: int, seed: Any
+) -> pd.DataFrame:
+    """Max-t intervals: multipliers on the influence of units (or clusters).
+
+    The bootstrap gives the dependence among t statistics; each is then compared on its own t scale,
+    so that few degrees of freedom widen the intervals as they do one at a time. Source:
+    Chernozhukov, Chetverikov, Kato (2013); Montiel Olea and Plagborg-Moller (2019).
+    """
+    import pandas as pd
+    from scipy.stats import norm, t
+
+    family = list(terms) if terms is not None else [n for n in result.names if n not in ("Intercept", "(Intercept)")]
+    if not family:
+        raise ArgumentError("simultaneous intervals need at least one coefficient; name them in terms=.")
+    index = np.array([result.position(name) for name in family])
+    if isinstance(draws, bool) or int(draws) != draws or draws < 100:
+        raise ArgumentError(f"draws={draws!r} is too few; give a whole number of at least 100.")
+    rng = np.random.default_rng(seed)
+    covariance = result.covariance[np.ix_(index, index)]
+    se = np.sqrt(np.diag(covariance))
+    if result.parts is not None and result.target == "superpopulation":
+        largest = _multiplier_maxima(result, index, rng, int(draws))
+    else:
+        correlation = covariance / np.outer(se, se)
+        values, vectors = np.linalg.eigh(correlation)
+        root = vectors * np.sqrt(np.maximum(values, 0.0))
+        largest = np.abs(rng.standard_normal((int(draws), len(index))) @ root.T).max(axis=1)
+    critical = float(np.quantile(largest, 1.0 - alpha))
+    tail = norm.sf(critical)
+    quantile = t.isf(tail, result.df[index])
+    value = result.theta[index]
+    return pd.DataFrame(
+        {
+            "Estimate": value,
+            "Std. Error": se,
+            "critical value": quantile,
+            f"{100 * alpha / 2:.6g}%": value - quantile * se,
+            f"{100 * (1 - alpha / 2):.6g}%": value + quantile * se,
+        },
+        index=family,
+    )
+
+
+def _multiplier_maxima(result: Result, index: Any, rng: np.random.Generator, draws: int) -> Floats:
+    """Maxima of ``|sum xi psi| / sd`` over coefficients, shape (draws,), with the result's own correlation.
+
+    Multipliers are drawn for the influence of units; the design's correction of the correlation
+    enters by rotating the influences to the covariance reported.
+    """
+    from .revise import grouped_influence
+
+    psi = grouped_influence(result)[:, index]
+    plain = psi.T @ psi
+    wanted = result.covariance[np.ix_(index, index)]
+    psi = psi @ _transport(plain, wanted)
+    psi = psi[np.abs(psi).max(axis=1) > 0]
+    sd = np.sqrt(np.diag(wanted))
+    out = np.empty(draws)
+    block = max(1, 4_000_000 // max(len(psi), 1))
+    for start in range(0, draws, block):
+        size = min(block, draws - start)
+        signs = rng.standard_normal((size, len(psi)))
+        out[start : start + size] = np.abs(signs @ psi / sd).max(axis=1)
+    return out
+
+
+def _transport(plain: Floats, wanted: Floats) -> Floats:
+    """Matrix M with ``M' plain M = wanted`` and, when the two agree, the identity."""
+
+    def root(matrix: Floats, power: float) -> Floats:
+        values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+        values = np.maximum(values, values.max() * 1e-12)
+        out: Floats = (vectors * values**power) @ vectors.T
+        return out
+
+    half = root(plain, 0.5)
+    inverse = root(plain, -0.5)
+    return inverse @ root(half @ wanted @ half, 0.5) @ inverse
+
+
+def quadratic_form(gap: Floats, covariance: Floats) -> tuple[float, int]:
+    """``gap' V^- gap`` and the rank of V, with a pseudo-inverse for redundant hypotheses.
+
+    Examples
+    --------
+    >>> quadratic_form(np.array([2.0]), np.array([[4.0]]))
+    (1.0, 1)
+    """
+    scale = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    scale[scale == 0] = 1.0
+    values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
+    keep = values > 1e-10 * max(values.max(), 1e-300)
+    if not keep.any():
+        raise KaratError("the covariance of the hypotheses is zero, so they cannot be tested.")
+    coordinates = vectors.T @ (gap / scale)
+    return float((coordinates[keep] ** 2 / values[keep]).sum()), int(keep.sum())
+
+
+def logit_interval(theta: Floats, se: Floats, quantile: Floats) -> tuple[Floats, Floats]:
+    """Interval of a proportion made on the logit scale, so that it stays within 0 and 1.
+
+    An estimate at or beyond the edge has no logit; its interval is the plain one, cut to [0, 1].
+
+    Examples
+    --------
+    >>> low, high = logit_interval(np.array([0.02]), np.array([0.015]), np.array([1.96]))
+    >>> bool(low[0] > 0)
+    True
+    """
+    from scipy.special import expit, logit
+
+    inside = (theta > 0) & (theta < 1)
+    safe = np.where(inside, theta, 0.5)
+    half = quantile * se / (safe * (1 - safe))
+    low = np.where(inside, expit(logit(safe) - half), np.clip(theta - quantile * se, 0, 1))
+    high = np.where(inside, expit(logit(safe) + half), np.clip(theta + quantile * se, 0, 1))
+    return low, high
+
+
+def table_of(names: Sequence[str], value: Floats, se: Floats, df: Floats, alpha: float) -> pd.DataFrame:
+    """Tidy table of estimates with t intervals."""
+    import pandas as pd
+    from scipy.stats import t
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistic = value / se
+    quantile = t.ppf(1 - alpha / 2, df)
+    return pd.DataFrame(
+        {
+            "Estimate": value,
+            "Std. Error": se,
+            "t value": statistic,
+            "Pr(>|t|)": 2 * t.sf(np.abs(statistic), df),
+            f"{100 * alpha / 2:.6g}%": value - quantile * se,
+            f"{100 * (1 - alpha / 2):.6g}%": value + quantile * se,
+        },
+        index=list(names),
+    )
+
+
+def read_hypotheses(result: Result, hypothesis: object) -> tuple[Floats, Floats, list[str]]:
+    """Turn hypotheses into ``(R, r, texts)``.
+
+    Parameters
+    ----------
+    result : Result
+    hypothesis : str, list of str or array_like
+        Texts, or a matrix of shape (k, p).
+
+    Returns
+    -------
+    matrix : ndarray, shape (k, p)
+    right : ndarray, shape (k,)
+    texts : list of str
+    """
+    p = len(result.names)
+    if isinstance(hypothesis, str):
+        texts = [part.strip() for part in hypothesis.split(",")] if _splits(result, hypothesis) else [hypothesis.strip()]
+    elif isinstance(hypothesis, (list, tuple)) and hypothesis and all(isinstance(h, str) for h in hypothesis):
+        texts = [str(h).strip() for h in hypothesis]
+    else:
+        try:
+            matrix = np.atleast_2d(np.asarray(hypothesis, dtype=np.float64))
+        except (TypeError, ValueError):
+            matrix = np.empty((0, 0))
+        if matrix.ndim != 2 or matrix.shape[1] != p or not len(matrix) or not np.abs(matrix).sum(axis=1).all():
+            raise ArgumentError(
+                f"hypothesis must be text such as 'war = economy', a list of such texts, or a matrix with {p} columns."
+            )
+        return matrix, np.zeros(len(matrix)), [f"contrast {k + 1}" for k in range(len(matrix))]
+    rows = [_read_one(result, text) for text in texts]
+    return np.vstack([row for row, _ in rows]), np.array([right for _, right in rows]), texts
+
+
+def _splits(result: Result, text: str) -> bool:
+    return "," in text and not any("," in name and name in text for name in result.names)
+
+
+def _read_one(result: Result, text: str) -> tuple[Floats, float]:
+    sides = text.split("=")
+    if len(sides) > 2:
+        name_like = [n for n in result.names if "=" in n]
+        if not name_like:
+            raise ArgumentError(f"hypothesis {text!r} has more than one '='.")
+    left, right = text, "0"
+    for cut in [m.start() for m in re.finditer("=", text)]:
+        if not any(name in text and text.find(name) < cut < text.find(name) + len(name) for name in result.names):
+            left, right = text[:cut], text[cut + 1 :]
+            break
+    row_left, constant_left = _linear(result, left, text)
+    row_right, constant_right = _linear(result, right, text)
+    row = row_left - row_right
+    if not row.any():
+        raise ArgumentError(f"hypothesis {text!r} involves no coefficient; there are {list(result.names)}.")
+    return row, constant_right - constant_left
+
+
+def _linear(result: Result, text: str, whole: str) -> tuple[Floats, float]:
+    """Coefficients and constant of a linear expression; names may hold any character."""
+    row, constant = np.zeros(len(result.names)), 0.0
+    names = sorted(result.names, key=len, reverse=True)
+    rest, sign, factor, pending = text.strip(), 1.0, 1.0, False
+    while rest:
+        name = next((n for n in names if rest.startswith(n) and not _continues(rest, n)), None)
+        number = _NUMBER.match(rest)
+        if name is not None:
+            row[result.names.index(name)] += sign * factor
+            rest, sign, factor, pending = rest[len(name) :].strip(), 1.0, 1.0, False
+        elif number:
+            factor, rest = factor * float(number.group()), rest[number.end() :].strip()
+            if rest.startswith("*"):
+                rest, pending = rest[1:].strip(), True
+                continue
+            constant += sign * factor
+            sign, factor, pending = 1.0, 1.0, False
+        elif rest[0] in "+-":
+            sign = sign * (-1.0 if rest[0] == "-" else 1.0)
+            rest = rest[1:].strip()
+            pending = True
+            continue
+        else:
+            raise ArgumentError(f"hypothesis {whole!r} cannot be read at {rest!r}; coefficients are {list(result.names)}.")
+        if rest and rest[0] not in "+-":
+            raise ArgumentError(f"hypothesis {whole!r} cannot be read at {rest!r}; coefficients are {list(result.names)}.")
+    if pending:
+        raise ArgumentError(f"hypothesis {whole!r} ends too early.")
+    return row, constant
+
+
+def _continues(rest: str, name: str) -> bool:
+    """Whether a name in the text goes on beyond this coefficient (``war`` in ``warfare``)."""
+    after = rest[len(name) : len(name) + 1]
+    return bool(after) and (after.isalnum() or after in "_[(:")

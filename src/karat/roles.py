@@ -1,0 +1,325 @@
+"""Which columns play which part: gold labels, their surrogates, features.
+
+Reads the user's arguments against the data and refuses what does not fit, before any number is
+computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import ArgumentError, DataError
+from .frames.encode import is_text
+from .frames.table import as_float
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ._types import Bools, Floats
+    from .formula import Parsed
+    from .frames import Table
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """One surrogate of a label: a column, an array, or class probabilities.
+
+    Parameters
+    ----------
+    name : str
+    values : Series or ndarray, shape (N,) or (N, K)
+    probabilities : bool
+        Whether ``values`` holds one probability per class, in the order of the label's classes.
+    """
+
+    name: str
+    values: Any = field(repr=False)
+    probabilities: bool = False
+
+
+@dataclass(frozen=True)
+class Label:
+    """A variable whose gold is known for the labelled units only.
+
+    Parameters
+    ----------
+    name : str
+    gold : pandas.Series, shape (N,)
+        As read, missing where not labelled.
+    surrogates : tuple of Surrogate
+    classes : tuple
+        Gold classes of a categorical label, sorted; empty for a number.
+    coded : bool
+        Whether classes enter the design matrix as categories (text, or inside ``C(...)``).
+    in_outcome, in_covariates : bool
+    """
+
+    name: str
+    gold: pd.Series[Any] = field(repr=False)
+    surrogates: tuple[Surrogate, ...]
+    classes: tuple[Any, ...]
+    coded: bool
+    in_outcome: bool
+    in_covariates: bool
+
+    @property
+    def joint(self) -> bool:
+        """Whether predicted rows run over its classes."""
+        return bool(self.classes) and self.in_covariates
+
+    def column(self, value: Any, n_rows: int) -> Any:
+        """A column for the design frame that holds one class, or given numbers, throughout."""
+        import pandas as pd
+
+        if self.coded:
+            if isinstance(value, np.ndarray):
+                codes = value.astype(np.intp)
+            else:
+                codes = np.full(n_rows, self.classes.index(value), dtype=np.intp)
+            return pd.Categorical.from_codes(codes, categories=list(self.classes))
+        if isinstance(value, np.ndarray):
+            return value
+        return np.full(n_rows, float(value))
+
+    def gold_column(self, rows: Any) -> Any:
+        """Gold of some rows as the design frame wants it."""
+        import pandas as pd
+
+        values = self.gold.iloc[rows]
+        if self.coded:
+            return pd.Categorical(values, categories=list(self.classes))
+        return as_float(values, self.name, "gold")
+
+    def gold_codes(self, rows: Any) -> Floats:
+        """Class codes of gold rows, as floats."""
+        import pandas as pd
+
+        values = self.gold.iloc[rows]
+        codes: Floats = np.asarray(pd.Categorical(values, categories=list(self.classes)).codes, dtype=np.float64)
+        return codes
+
+
+def read_labels(parsed: Parsed, table: Table, surrogates: object) -> tuple[Label, ...]:
+    """The labelled variables of a formula with their surrogates.
+
+    Parameters
+    ----------
+    parsed : Parsed
+    table : Table
+    surrogates : mapping
+        Gold column -> surrogate(s): a column, a list of columns, an array of shape (N,) or (N, K),
+        or a mapping from class to probability column.
+
+    Returns
+    -------
+    tuple of Label
+        Covariates first, then the outcome.
+
+    Raises
+    ------
+    ArgumentError, DataError
+    """
+    if not isinstance(surrogates, Mapping) or not surrogates:
+        raise ArgumentError(
+            "surrogates must map each gold column to its surrogate(s), for example surrogates={'tone': 'tone_llm'}; "
+            f"got {type(surrogates).__name__}."
+        )
+    table.require([str(k) for k in surrogates], "surrogates")
+    unused = sorted(set(map(str, surrogates)) - parsed.variables)
+    if unused:
+        raise ArgumentError(
+            f"surrogates names {unused[0]!r}, which the formula {parsed.text!r} does not use; take it out, or pass its "
+            "surrogate columns as features=."
+        )
+    labels = []
+    for name in sorted(surrogates, key=lambda v: (v in parsed.outcome_variables, parsed.text.find(str(v)))):
+        gold = table.column(name, "surrogates")
+        classes, coded = _classes(name, gold, parsed)
+        given = _read_surrogates(name, surrogates[name], table, classes)
+        labels.append(
+            Label(
+                name, gold, given, classes, coded, name in parsed.outcome_variables, name in parsed.covariate_variables
+            )
+        )
+    outcome = [label for label in labels if label.in_outcome]
+    for label in outcome:
+        if label.in_covariates:
+            raise ArgumentError(f"{label.name!r} stands on both sides of {parsed.text!r}; use it on one side.")
+    if len(outcome) > 1:
+        raise ArgumentError(
+            f"the outcome of {parsed.text!r} mixes {len(outcome)} labelled variables; compute the outcome as one gold "
+            "column, with a surrogate of its own."
+        )
+    return tuple(labels)
+
+
+def labelled_rows(labels: tuple[Label, ...], table: Table, labelled: object) -> Bools:
+    """Which rows are gold: all labels are there.
+
+    Parameters
+    ----------
+    labels : tuple of Label
+    table : Table
+    labelled : str, array_like or None
+        The user's own indicator of the labelled rows.
+
+    Returns
+    -------
+    ndarray of bool, shape (N,)
+
+    Raises
+    ------
+    DataError
+        If no row is gold, or some rows have only some of the labels.
+    """
+    present = np.column_stack([label.gold.notna().to_numpy() for label in labels])
+    every, some = present.all(axis=1), present.any(axis=1)
+    if labelled is not None:
+        values = table.values(labelled, "labelled")
+        name = labelled if isinstance(labelled, str) else "labelled"
+        indicator = as_float(values, name, "indicator of labelled rows")
+        if not np.isin(indicator, (0.0, 1.0)).all():
+            raise ArgumentError(f"labelled={name!r} must be true/false (or 1/0) in every row.")
+        marked = indicator == 1.0
+        lost = marked & ~every
+        if lost.any():
+            raise DataError(
+                f"{int(lost.sum())} row(s) are marked as labelled but have no gold, first at position "
+                f"{int(np.flatnonzero(lost)[0])}; have them labelled, or correct labelled=."
+            )
+        every = marked
+    elif (some & ~every).any():
+        counts = ", ".join(f"{label.name}: {int(column.sum())}" for label, column in zip(labels, present.T))
+        raise DataError(
+            f"{int((some & ~every).sum())} row(s) have gold for only some of the labels ({counts}); all labels of one "
+            "regression must come from one sample. Complete them, or mark the rows to use with labelled=."
+        )
+    if not every.any():
+        names = ", ".join(repr(label.name) for label in labels)
+        raise DataError(
+            f"no row has gold for {names}: the column is empty. Gold labels of a sample of rows are needed; without any, "
+            "no method can tell how wrong the surrogates are."
+        )
+    return np.asarray(every)
+
+
+def _classes(name: str, gold: pd.Series[Any], parsed: Parsed) -> tuple[tuple[Any, ...], bool]:
+    """Classes of a label (empty for a number) and whether they enter as categories."""
+    present = gold.dropna()
+    text = is_text(present) and not all(isinstance(v, (int, float, np.number, np.bool_)) for v in present.head(1000))
+    if text:
+        return tuple(sorted(present.unique().tolist(), key=str)), True
+    if not len(present):
+        return (), False
+    values = np.unique(as_float(present, name, "gold"))
+    if name in parsed.coded:
+        bare = parsed.text.replace(f"C({name}", "")
+        import re
+
+        if re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", bare):
+            raise ArgumentError(
+                f"{name!r} stands inside C(...) and outside it in {parsed.text!r}; a labelled variable can be one or the "
+                "other."
+            )
+        return tuple(values.tolist()), True
+    if np.isin(values, (0.0, 1.0)).all():
+        return (0.0, 1.0), False
+    return (), False
+
+
+def _read_surrogates(name: str, given: object, table: Table, classes: tuple[Any, ...]) -> tuple[Surrogate, ...]:
+    items: Sequence[Any]
+    if isinstance(given, (str, Mapping)) or hasattr(given, "shape"):
+        items = [given]
+    elif isinstance(given, Sequence):
+        items = given
+    else:
+        items = [given]
+    if not len(items):
+        raise ArgumentError(f"surrogates[{name!r}] is empty; name at least one column.")
+    out = []
+    for position, item in enumerate(items):
+        if isinstance(item, Mapping):
+            out.append(_probabilities(name, item, table, classes))
+            continue
+        if isinstance(item, str):
+            out.append(Surrogate(item, table.column(item, f"surrogates[{name!r}]")))
+        else:
+            values = table.values(item, f"surrogates[{name!r}]")
+            label = getattr(item, "name", None) or (f"{name} surrogate" + (f" {position + 1}" if len(items) > 1 else ""))
+            if values.ndim == 2 and values.shape[1] == len(classes):
+                out.append(_matrix_probabilities(str(label), values, name))
+            else:
+                out.append(Surrogate(str(label), values))
+        _check_coding(name, out[-1], classes)
+    return tuple(out)
+
+
+def _probabilities(name: str, item: Mapping[Any, Any], table: Table, classes: tuple[Any, ...]) -> Surrogate:
+    keys = {str(k): column for k, column in item.items()}
+    wanted = [str(c) for c in classes]
+    if classes == (0.0, 1.0):
+        keys = {str(float(k)): v for k, v in keys.items()} if all(_is_number(k) for k in keys) else keys
+    missing, extra = sorted(set(wanted) - set(keys)), sorted(set(keys) - set(wanted))
+    if missing or extra or not classes:
+        raise DataError(
+            f"surrogates[{name!r}] gives class probabilities for {sorted(keys)}, but gold has the classes {wanted} "
+            f"(no probability for {missing}, no gold for {extra}); give one column per gold class."
+        )
+    values = np.column_stack([as_float(table.column(keys[c], f"surrogates[{name!r}]"), keys[c], "surrogate") for c in wanted])
+    return _matrix_probabilities(f"P({name})", values, name)
+
+
+def _matrix_probabilities(label: str, values: Any, name: str) -> Surrogate:
+    values = np.asarray(values, dtype=np.float64)
+    total = values.sum(axis=1)
+    if not np.isfinite(values).all() or (values < -1e-9).any() or (np.abs(total - 1.0) > 1e-4).any():
+        raise DataError(
+            f"the class probabilities of {name!r} must be finite, not negative, and add up to 1 in every row; "
+            f"{int((~(np.abs(total - 1.0) <= 1e-4)).sum())} row(s) do not."
+        )
+    return Surrogate(label, values / total[:, None], probabilities=True)
+
+
+def _check_coding(name: str, surrogate: Surrogate, classes: tuple[Any, ...]) -> None:
+    """Hard text labels must use the classes of the gold."""
+    if surrogate.probabilities or getattr(surrogate.values, "ndim", 1) == 2 or not is_text(surrogate.values):
+        return
+    import pandas as pd
+
+    found = set(pd.Series(surrogate.values).dropna().unique().tolist())
+    if not classes:
+        if not all(_is_number(v) for v in found):
+            example = next(v for v in found if not _is_number(v))
+            raise DataError(
+                f"surrogate {surrogate.name!r} of {name!r} holds text (for example {example!r}), but the gold is a number; "
+                "recode one of them, or pass the column as features=."
+            )
+        return
+    gold = set(classes)
+    if unseen := sorted(found - gold, key=str):
+        raise DataError(
+            f"surrogate {surrogate.name!r} of {name!r} holds {unseen[:5]}, which no gold row has (gold classes: "
+            f"{list(classes)}); recode it, label units of that class, or pass the column as features= where any coding "
+            "will do."
+        )
+    if unmatched := sorted(gold - found, key=str):
+        raise DataError(
+            f"gold class(es) {unmatched[:5]} of {name!r} never occur in the surrogate {surrogate.name!r} (it holds "
+            f"{sorted(found, key=str)[:5]}); recode it, merge classes, or pass the column as features= where any coding "
+            "will do."
+        )
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, (int, float, np.number)):
+        return True
+    try:
+        float(str(value))
+    except ValueError:
+        return False
+    return True
