@@ -105,10 +105,14 @@ def prepare(
     if dropped:
         listing = ", ".join(f"{name!r} ({count})" for name, count in dropped.items())
         if missing == "raise":
-            raise DataError(f"values are missing in {listing}; fill them, or use missing='drop' to leave those rows out.")
+            raise DataError(
+                f"values are missing in {listing}; fill them, or use missing='drop' to leave those rows out."
+            )
         kept = ~np.logical_or.reduce(list(absent.values()))
         if not (kept & labelling.labelled).any():
-            raise DataError(f"no gold row is left after dropping rows with missing values in {listing}; fill them.")
+            raise DataError(
+                f"no gold row is left after dropping rows with missing values in {listing}; fill them."
+            )
         frame = frame[kept].reset_index(drop=True)
         labelling = labelling.keep(kept)
         labels = tuple(_restrict(label, kept) for label in labels)
@@ -120,7 +124,18 @@ def prepare(
         if codes.max() == 0:
             raise DataError("cluster holds a single cluster; a cluster covariance needs at least two.")
     name = cluster if isinstance(cluster, str) else "cluster"
-    return Prepared(parsed, labels, frame, labelling, v, codes, name if cluster is not None else "", kept, dropped, context)
+    return Prepared(
+        parsed,
+        labels,
+        frame,
+        labelling,
+        v,
+        codes,
+        name if cluster is not None else "",
+        kept,
+        dropped,
+        context,
+    )
 
 
 @dataclass(frozen=True)
@@ -155,12 +170,18 @@ def matrices(prepared: Prepared) -> Design:
     learned = _with(frame, filler, n_rows)
     spec, x = MatrixSpec.learn(prepared.parsed, learned, context)
     gold_frame = frame.iloc[gold_rows].reset_index(drop=True)
-    gold_frame = _with(gold_frame, {label.name: label.gold_column(gold_rows) for label in labels}, len(gold_rows))
+    gold_frame = _with(
+        gold_frame, {label.name: label.gold_column(gold_rows) for label in labels}, len(gold_rows)
+    )
     gold_x = spec.x(gold_frame, context) if covariates else x[gold_rows]
     offset = spec.offset(learned, context)
-    offset_labels = [label.name for label in covariates if any(label.name in text for text in prepared.parsed.offsets)]
+    offset_labels = [
+        label.name for label in covariates if any(label.name in text for text in prepared.parsed.offsets)
+    ]
     if offset_labels:
-        raise ArgumentError(f"the offset uses the labelled variable {offset_labels[0]!r}; an offset must be observed for all.")
+        raise ArgumentError(
+            f"the offset uses the labelled variable {offset_labels[0]!r}; an offset must be observed for all."
+        )
     gold = Rows(gold_x, spec.y(gold_frame, context), None if offset is None else offset[gold_rows])
     outcome_observed = prepared.outcome_label is None
     return Design(
@@ -227,7 +248,9 @@ def predicted_rows(
         for label in prepared.labels:
             if label.in_covariates:
                 if label.joint:
-                    columns[label.name] = label.column(label.classes[combo[joint.index(label)]], prepared.n_rows)
+                    columns[label.name] = label.column(
+                        label.classes[combo[joint.index(label)]], prepared.n_rows
+                    )
                 else:
                     columns[label.name] = predictions.values[label.name][:, 0]
         x = _covariates(prepared, design, columns)
@@ -277,7 +300,10 @@ def surrogate_rows(
     for name, shares in averaged.items():
         label = next(label for label in prepared.labels if label.name == name)
         blocks = [
-            ({**columns, name: label.column(value, prepared.n_rows)}, shares[:, k] if share is None else share * shares[:, k])
+            (
+                {**columns, name: label.column(value, prepared.n_rows)},
+                shares[:, k] if share is None else share * shares[:, k],
+            )
             for columns, share in blocks
             for k, value in enumerate(label.classes)
         ]
@@ -366,7 +392,9 @@ def _filler(label: Label, n_rows: int) -> Any:
     import pandas as pd
 
     if label.coded:
-        return pd.Categorical.from_codes(np.arange(n_rows) % len(label.classes), categories=list(label.classes))
+        return pd.Categorical.from_codes(
+            np.arange(n_rows) % len(label.classes), categories=list(label.classes)
+        )
     if label.classes:
         return (np.arange(n_rows) % 2).astype(np.float64)
     present = as_float(label.gold.dropna(), label.name, "gold")
@@ -376,7 +404,9 @@ def _filler(label: Label, n_rows: int) -> Any:
 def _analysis_weights(table: Table, weights: object) -> Floats | None:
     if weights is None:
         return None
-    v = as_float(table.values(weights, "weights"), weights if isinstance(weights, str) else "weights", "weights")
+    v = as_float(
+        table.values(weights, "weights"), weights if isinstance(weights, str) else "weights", "weights"
+    )
     if (v < 0).any():
         raise DataError(
             f"weights are negative in {int((v < 0).sum())} row(s), first at position {int(np.flatnonzero(v < 0)[0])}; "
@@ -392,7 +422,9 @@ def _extra_features(extra: object, table: Table, kept: Bools | None) -> list[tup
         return []
     items = [extra] if isinstance(extra, str) or hasattr(extra, "shape") else extra
     if not isinstance(items, (list, tuple)):
-        raise ArgumentError(f"features is a {type(extra).__name__}; give column names or an array of shape (N, k).")
+        raise ArgumentError(
+            f"features is a {type(extra).__name__}; give column names or an array of shape (N, k)."
+        )
     out = []
     for position, item in enumerate(items):
         if isinstance(item, str):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .assemble import Design, Prepared, surrogate_rows
 from .augment import AugmentedSample
-from .errors import ConvergenceError, KaratError
-from .estimate.covariance import influence_covariance
-from .estimate.infer import Parts, infer
+from .errors import KaratError
+from .estimate.covariance import Meat, StoredBlocks, redesigned
+from .estimate.infer import Parts, infer, influences
+from .estimate.moments import row_totals
 from .estimate.rectify import cluster_curvatures, gold_estimate, surrogate_estimate
+from .estimate.solve import newton
 from .results.comparison import Column, Comparison, Difference
 from .results.tests import quadratic_form
 
@@ -22,16 +25,56 @@ if TYPE_CHECKING:
     from .results import Result
 
 TITLES = {"dsl": "DSL", "ppi": "PPI", "gold": "Gold only", "surrogate": "Surrogate only"}
+_LARGE = 100_000
+"""Units from which on the solver gets a start from a part of them."""
 _CAUTION = "takes labels for truth; its intervals are not valid"
+
+
+@dataclass(frozen=True)
+class Naive:
+    """The regression on surrogates alone, or why there is none.
+
+    Parameters
+    ----------
+    theta : ndarray, shape (p,)
+    parts : Parts
+    """
+
+    theta: Floats
+    parts: Parts
+
+
+def naive_fit(
+    model: Model, prepared: Prepared, matrix: Design, sample: AugmentedSample, options: Options
+) -> Naive | str:
+    """Fit surrogates alone: the first of each label, plugged in as if it were gold.
+
+    Returns
+    -------
+    Naive or str
+        The reason in words where surrogates cannot stand for the labels.
+    """
+    try:
+        given = {label.name: label.surrogates[0].values for label in prepared.labels}
+        rows = surrogate_rows(prepared, matrix, given, "value")
+        naive = replace(sample, predicted=rows)
+        start = None if model.linear else _cheap_start(model, naive)
+        estimate = surrogate_estimate(model, naive, start)
+    except (KaratError, np.linalg.LinAlgError) as error:
+        return f"Surrogate only is not shown: {error}"
+    curvature = None
+    if options.vcov == "CRV3" and sample.cluster is not None:
+        curvature = cluster_curvatures(model, naive, estimate, sample.cluster, "surrogate")
+    return Naive(estimate.theta, Parts.of(estimate, sample.labelling, sample.cluster, curvature))
 
 
 def compare_with(
     result: Result,
     model: Model,
-    prepared: Prepared,
-    matrix: Design,
     sample: AugmentedSample,
     parts: Parts,
+    naive: Naive | str,
+    meat: Meat,
     options: Options,
 ) -> Comparison:
     """Surrogates alone and gold alone beside a fit.
@@ -40,8 +83,12 @@ def compare_with(
     ----------
     result : Result
         The fit.
-    model, prepared, matrix, sample, parts, options
+    model, sample, parts, options
         What it was made from.
+    naive : Naive or str
+        From :func:`naive_fit`.
+    meat : Meat
+        Influences of the fit and of the naive one stacked, when they share their rows.
 
     Returns
     -------
@@ -49,79 +96,73 @@ def compare_with(
         Surrogates alone are left out, with the reason, where they cannot stand for the labels.
     """
     columns: list[Column] = []
-    remark, difference = "", None
-    try:
-        naive_column, difference = _naive(result, model, prepared, matrix, sample, parts, options)
-        columns.append(naive_column)
-    except (KaratError, np.linalg.LinAlgError) as error:
-        remark = f"Surrogate only is not shown: {error}"
+    difference = None
+    p = len(result.theta)
+    stacked = len(meat.product) == 2 * p
+    if isinstance(naive, Naive):
+        own = meat.part(p, 2 * p) if stacked else None
+        covariance, df = infer(naive.parts, options.vcov, "superpopulation", options.df, own)
+        columns.append(Column("Surrogate only", naive.theta, np.sqrt(np.diag(covariance.total)), df))
+        if options.estimator != "surrogate":
+            product = meat.product if stacked else _stack_by_hand(parts, naive.parts, options)
+            difference = _difference(result, naive.theta, parts, product, options)
     if options.estimator != "gold":
         gold = gold_estimate(model, sample)
         curvature = None
         if options.vcov == "CRV3" and sample.cluster is not None:
             curvature = cluster_curvatures(model, sample, gold, sample.cluster, "gold")
-        columns.append(_column("Gold only", Parts.of(gold, sample.labelling, sample.cluster, curvature), gold.theta, options))
+        gold_parts = Parts.of(gold, sample.labelling, sample.cluster, curvature)
+        covariance, df = infer(gold_parts, options.vcov, options.target, options.df)
+        columns.append(Column("Gold only", gold.theta, np.sqrt(np.diag(covariance.total)), df))
     if options.estimator != "surrogate":
         se = np.sqrt(np.diag(result.covariance))
         columns.append(Column(TITLES[options.estimator], result.theta, se, result.df))
-    cautions = {"Surrogate only": _CAUTION} if columns and columns[0].title == "Surrogate only" else {}
+    cautions = {"Surrogate only": _CAUTION} if isinstance(naive, Naive) else {}
     return Comparison(
         result.names, tuple(columns), difference, result.effective_gold, result.r_squared, result.alpha,
-        result.n_gold, remark, cautions,
+        result.n_gold, naive if isinstance(naive, str) else "", cautions,
     )  # fmt: skip
 
 
-def _naive(
-    result: Result,
-    model: Model,
-    prepared: Prepared,
-    matrix: Design,
-    sample: AugmentedSample,
-    parts: Parts,
-    options: Options,
-) -> tuple[Column, Difference | None]:
-    """Surrogates alone (the first of each label, plugged in), and the difference of the fit from them."""
-    given = {label.name: label.surrogates[0].values for label in prepared.labels}
-    rows = surrogate_rows(prepared, matrix, given, "value")
-    naive = AugmentedSample(
-        sample.gold, rows, sample.labelling, sample.weights, sample.cluster, sample.names
-    )
-    estimate = surrogate_estimate(model, naive)
-    if not np.isfinite(estimate.theta).all():
-        raise ConvergenceError("its coefficients are not finite")
-    curvature = None
-    if options.vcov == "CRV3" and sample.cluster is not None:
-        curvature = cluster_curvatures(model, naive, estimate, sample.cluster, "surrogate")
-    own = Parts.of(estimate, sample.labelling, sample.cluster, curvature)
-    column = _column("Surrogate only", own, estimate.theta, options, target="superpopulation")
-    if options.estimator == "surrogate":
-        return column, None
-    return column, _difference(result, estimate.theta, parts, own)
-
-
-def _column(title: str, parts: Parts, theta: Floats, options: Options, target: str | None = None) -> Column:
-    covariance, df = infer(parts, options.vcov, target or options.target, options.df)
-    return Column(title, theta, np.sqrt(np.diag(covariance.total)), df)
-
-
-def _difference(result: Result, naive: Floats, parts: Parts, own: Parts) -> Difference:
+def _difference(result: Result, naive: Floats, parts: Parts, product: Floats, options: Options) -> Difference:
     """Test of equality from stacked influence functions."""
     from scipy.stats import chi2, norm
 
-    labelling = parts.labelling
-    inverse, naive_inverse = np.linalg.inv(parts.curvature), np.linalg.inv(own.curvature)
-    psi = own.scores.phi @ -naive_inverse.T
-    where = slice(None) if parts.scores.rows is None else parts.scores.rows
-    psi[where] += parts.scores.phi @ inverse.T
-    error = parts.scores.error @ inverse.T
-    cluster = parts.cluster if result.vcov_kind.startswith("CRV") else None
-    covariance = influence_covariance(psi, error, labelling, result.target, cluster)
+    p, labelling = len(naive), parts.labelling
+    both = product[:p, :p] + product[p:, p:] - product[:p, p:] - product[p:, :p]
+    error = parts.scores.corrected_error(options.vcov)
+    cluster = parts.cluster if options.vcov.startswith("CRV") else None
+    covariance = redesigned(both, error, labelling, result.target, cluster)
     gap = result.theta - naive
     se = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     with np.errstate(divide="ignore", invalid="ignore"):
         p_values = np.where(se > 0, 2 * norm.sf(np.abs(gap) / se), np.where(np.abs(gap) > 1e-12, 0.0, 1.0))
-    if not (se > 0).any():
-        return Difference("difference from surrogate only", gap, se, p_values, 0.0, 0, 1.0)
-    statistic, rank = quadratic_form(gap, covariance)
     title = f"Difference {TITLES[result.estimator]} - surrogate only"
+    if not (se > 0).any():
+        return Difference(title, gap, se, p_values, 0.0, 0, 1.0)
+    statistic, rank = quadratic_form(gap, covariance)
     return Difference(title, gap, se, p_values, statistic, rank, float(chi2.sf(statistic, rank)))
+
+
+def _stack_by_hand(parts: Parts, naive: Parts, options: Options) -> Floats:
+    """Stacked cross products when the fit has gold rows only: its influence is 0 elsewhere."""
+    kind = "CRV0" if options.vcov.startswith("CRV") else "HC0"
+    full = np.zeros((naive.scores.n_rows, len(parts.curvature)))
+    full[parts.scores.rows] = parts.scores.influence()
+    spread = replace(
+        parts.scores, source=StoredBlocks(full, np.zeros(len(full))), rows=None, n_rows=len(full)
+    )
+    return influences([replace(parts, scores=spread), naive], kind).product
+
+
+def _cheap_start(model: Model, sample: AugmentedSample) -> Floats | None:
+    """Coefficients from a twentieth of a large corpus, to start the solver near the root."""
+    if sample.n_units < _LARGE:
+        return None
+    rows = sample.predicted[0]
+    some = rows.take(np.arange(0, sample.n_units, 20))
+    totals = row_totals(model, some, None)
+    first = np.zeros(rows.x.shape[1])
+    _, scale = totals(first)
+    root = newton(totals, first, scale)
+    return root.theta if root.converged else None

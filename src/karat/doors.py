@@ -149,7 +149,12 @@ def poisson(formula: str, data: object, *, surrogates: Mapping[str, Any], **opti
 
 
 def mean(
-    variable: str, data: object, *, surrogates: Mapping[str, Any], by: str | list[str] | None = None, **options: Any
+    variable: str,
+    data: object,
+    *,
+    surrogates: Mapping[str, Any],
+    by: str | list[str] | None = None,
+    **options: Any,
 ) -> Result:
     """Means and proportions, overall or by group, from surrogate labels.
 

@@ -24,9 +24,9 @@ from .assemble import (
     targets_of,
 )
 from .augment import AugmentedSample, Rows
-from .compare import compare_with
+from .compare import Naive, compare_with, naive_fit
 from .errors import ArgumentError, NotValidWarning, SolverWarning
-from .estimate.infer import Parts, infer
+from .estimate.infer import Parts, infer, influences
 from .estimate.rectify import Estimate, cluster_curvatures, gold_estimate, rectify, surrogate_estimate
 from .formula import parse
 from .frames import Table
@@ -35,6 +35,7 @@ from .predict import Predictions, check_folds, crossfit, loss_weights, make_fold
 from .results import Result
 from .results.describe import describe, warn_small_samples
 from .roles import labelled_rows, read_labels
+from .threads import single_threaded
 
 if TYPE_CHECKING:
     from ._types import Ints
@@ -46,6 +47,7 @@ _KEEP_SPLITS_UP_TO = 500_000
 """Units times splits up to which the share of variance due to splitting is worked out."""
 
 
+@single_threaded
 def regress(
     model: str,
     formula: str,
@@ -116,7 +118,7 @@ def regress(
     estimator : {"dsl", "ppi", "gold", "surrogate"}
         Doubly robust with a learner, with the raw surrogate, gold alone, or surrogates alone (not valid).
     vcov : str, mapping or None
-        ``"HC0"`` to ``"HC3"``, ``{"CRV0" | "CRV1" | "CRV3": cluster}``; by default HC2, with clusters CRV1.
+        ``"HC0"`` to ``"HC3"``, ``{"CRV0" | "CRV1" | "CRV3": cluster}``; by default HC3, with clusters CRV1.
     cluster : str or array_like, optional
         Analysis cluster; folds never split one.
     weights : str or array_like, optional
@@ -169,7 +171,7 @@ def regress(
     kind, cluster = read_vcov(vcov, cluster)
     options = Options(
         learner, folds, repeats, combine, imputation, tuning, estimator, kind, target, df, alpha, n_jobs, progress,
-        seed, missing, scores,
+        missing, scores,
     )  # fmt: skip
     regression = models.get(model)
     table = Table.read(data)
@@ -189,7 +191,13 @@ def regress(
     sample = _augmented(prepared, matrix, blocks)
     estimate = _estimate(regression, sample, options)
     parts = _parts(regression, sample, estimate, options)
-    covariance, dof = infer(parts, options.vcov, options.target, options.df)
+    naive = naive_fit(regression, prepared, matrix, sample, options) if compare else "not asked for"
+    together = isinstance(naive, Naive) and parts.scores.rows is None
+    meat = influences(
+        [parts, naive.parts] if together and isinstance(naive, Naive) else [parts], options.vcov
+    )
+    own = meat.part(0, len(estimate.theta))
+    covariance, dof = infer(parts, options.vcov, options.target, options.df, own)
 
     result = describe(
         regression, prepared, matrix, options, estimate, parts, covariance, dof, predicted,
@@ -198,9 +206,13 @@ def regress(
     if options.combine == "median" and predicted is not None and predicted.splits:
         result = _median_over_splits(result, regression, prepared, matrix, options, predicted)
     elif predicted is not None and predicted.splits:
-        result = result.replace(split_share=_split_share(result, regression, prepared, matrix, options, predicted))
+        result = result.replace(
+            split_share=_split_share(result, regression, prepared, matrix, options, predicted)
+        )
     if compare:
-        result = result.replace(comparison=compare_with(result, regression, prepared, matrix, sample, parts, options))
+        result = result.replace(
+            comparison=compare_with(result, regression, sample, parts, naive, meat, options)
+        )
     _tell(result, estimate, options)
     return result
 
@@ -219,7 +231,9 @@ def _predict(
     if options.estimator == "gold":
         return None, ()
     if given is not None:
-        return None, surrogate_rows(prepared, matrix, _from_outside(prepared, given, table), options.imputation)
+        return None, surrogate_rows(
+            prepared, matrix, _from_outside(prepared, given, table), options.imputation
+        )
     if options.learner is None or options.estimator in ("ppi", "surrogate"):
         return None, surrogate_rows(prepared, matrix, _one_surrogate(prepared, options), options.imputation)
     if labelling.labelled.all() and (labelling.probability == 1).all():
@@ -258,7 +272,9 @@ def _folds(prepared: Prepared, options: Options, targets: Any, rng: np.random.Ge
 def _from_outside(prepared: Prepared, given: Mapping[str, Any], table: Table) -> dict[str, Any]:
     names = {label.name for label in prepared.labels}
     if set(given) != names:
-        raise ArgumentError(f"predictions must name each labelled variable {sorted(names)}; got {sorted(given)}.")
+        raise ArgumentError(
+            f"predictions must name each labelled variable {sorted(names)}; got {sorted(given)}."
+        )
     out = {}
     for name, item in given.items():
         values = table.values(item, f"predictions[{name!r}]")
@@ -320,7 +336,9 @@ def _split_share(
     from .estimate.split import split_estimates
 
     blocks = [predicted_rows(prepared, matrix, split, options.imputation) for split in predicted.splits]
-    thetas = split_estimates(regression, _augmented(prepared, matrix, ()), blocks, result.theta, result.mixing)
+    thetas = split_estimates(
+        regression, _augmented(prepared, matrix, ()), blocks, result.theta, result.mixing
+    )
     spread = thetas.var(axis=0, ddof=1) / len(thetas)
     variance = np.diag(result.covariance)
     return float(np.max(np.divide(spread, variance, out=np.zeros_like(spread), where=variance > 0)))
@@ -339,7 +357,9 @@ def _median_over_splits(
     for split in predicted.splits:
         sample = _augmented(prepared, matrix, predicted_rows(prepared, matrix, split, options.imputation))
         estimate = _estimate(regression, sample, options)
-        covariance, dof = infer(_parts(regression, sample, estimate, options), options.vcov, options.target, options.df)
+        covariance, dof = infer(
+            _parts(regression, sample, estimate, options), options.vcov, options.target, options.df
+        )
         thetas.append(estimate.theta)
         covariances.append(covariance.total)
         dofs.append(dof)

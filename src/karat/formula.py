@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ._types import Floats
 
 _STATEFUL = re.compile(r"\b(scale|center|standardize|poly|bs|cs|cr|cc|lag|Q)\s*\(")
+_COPY_ROWS = 4_096
+"""Rows copied at a time from columns to rows, so that a block stays in cache."""
 _OFFSET = re.compile(r"^offset\((.*)\)$", re.DOTALL)
 
 
@@ -111,7 +113,9 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
         else:
             kept.append(term)
     if not kept:
-        raise FormulaError(f"formula {text!r} has no covariates and no intercept; there is nothing to estimate.")
+        raise FormulaError(
+            f"formula {text!r} has no covariates and no intercept; there is nothing to estimate."
+        )
     right = SimpleFormula(kept)
     known = set(columns) | set(context or {})
     covariates = {v for v in map(str, right.required_variables)}
@@ -123,7 +127,11 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
         import difflib
 
         near = difflib.get_close_matches(unknown[0], columns, n=3)
-        hint = f" Did you mean {', '.join(map(repr, near))}?" if near else f" Columns: {', '.join(columns[:12])}."
+        hint = (
+            f" Did you mean {', '.join(map(repr, near))}?"
+            if near
+            else f" Columns: {', '.join(columns[:12])}."
+        )
         raise FormulaError(f"formula {text!r} uses {unknown[0]!r}, which is not a column of the data.{hint}")
     used = set(columns)
     coded = {v for v in used if re.search(rf"\bC\(\s*{re.escape(v)}\s*[,)]", text)}
@@ -176,7 +184,9 @@ class MatrixSpec:
     names: tuple[str, ...]
 
     @classmethod
-    def learn(cls, parsed: Parsed, frame: pd.DataFrame, context: Mapping[str, Any] | None) -> tuple[MatrixSpec, Floats]:
+    def learn(
+        cls, parsed: Parsed, frame: pd.DataFrame, context: Mapping[str, Any] | None
+    ) -> tuple[MatrixSpec, Floats]:
         """Fix levels and states on a complete frame; also gives its design matrix, shape (N, p)."""
         left = _materialise(parsed.formula.lhs, frame, context, parsed.text)
         right = _materialise(parsed.formula.rhs, frame, context, parsed.text)
@@ -205,7 +215,9 @@ class MatrixSpec:
         for expression in self.parsed.offsets:
             column = _materialise(Formula(f"{expression} - 1"), frame, context, self.parsed.text)
             if column.shape[1] != 1:
-                raise FormulaError(f"offset({expression}) gives {column.shape[1]} columns; it must be one number per row.")
+                raise FormulaError(
+                    f"offset({expression}) gives {column.shape[1]} columns; it must be one number per row."
+                )
             values = _matrix(column, (f"offset({expression})",))[:, 0]
             total = values if total is None else total + values
         return total
@@ -222,13 +234,18 @@ def _materialise(spec: Any, frame: pd.DataFrame, context: Mapping[str, Any] | No
 
 def _matrix(matrix: Any, names: tuple[str, ...]) -> Floats:
     """Row-major float64 copy, refused where not finite."""
-    out = np.empty(matrix.shape, dtype=np.float64)
+    columns = []
     for j, name in enumerate(names):
         column = matrix.iloc[:, j]
         try:
-            out[:, j] = column.to_numpy(dtype=np.float64, na_value=np.nan)
+            columns.append(column.to_numpy(dtype=np.float64, na_value=np.nan))
         except (TypeError, ValueError):
-            out[:, j] = as_float(column, name, "term")
+            columns.append(as_float(column, name, "term"))
+    out = np.empty(matrix.shape, dtype=np.float64)
+    for start in range(0, len(out), _COPY_ROWS):
+        block = slice(start, start + _COPY_ROWS)
+        for j, values in enumerate(columns):
+            out[block, j] = values[block]
     if not np.isfinite(out.sum()):
         bad = ~np.isfinite(out)
         j = int(np.flatnonzero(bad.any(axis=0))[0])

@@ -12,7 +12,7 @@ from .errors import ArgumentError, one_of
 from .estimate.covariance import KINDS
 
 ESTIMATORS = ("dsl", "ppi", "gold", "surrogate")
-DEFAULT_UNIT_COVARIANCE = "HC2"
+DEFAULT_UNIT_COVARIANCE = "HC3"
 DEFAULT_CLUSTER_COVARIANCE = "CRV1"
 
 
@@ -33,7 +33,6 @@ class Options:
     alpha: float = 0.05
     n_jobs: int | None = None
     progress: bool = False
-    seed: Any = None
     missing: str = "drop"
     scores: bool | None = None
 
@@ -49,9 +48,13 @@ class Options:
         if isinstance(self.df, str):
             one_of("df", self.df, ("auto", "satterthwaite", "kurtosis", "normal"))
         elif not (isinstance(self.df, (int, float)) and self.df > 0):
-            raise ArgumentError(f"df={self.df!r} is not allowed; give 'auto', 'satterthwaite', 'kurtosis', 'normal' or a number.")
+            raise ArgumentError(
+                f"df={self.df!r} is not allowed; give 'auto', 'satterthwaite', 'kurtosis', 'normal' or a number."
+            )
         if self.target == "finite" and self.estimator == "surrogate":
-            raise ArgumentError("target='finite' needs gold labels; the surrogate estimator has no labelling variance.")
+            raise ArgumentError(
+                "target='finite' needs gold labels; the surrogate estimator has no labelling variance."
+            )
 
 
 def check_alpha(alpha: object) -> float:
@@ -120,5 +123,7 @@ def read_vcov(vcov: object, cluster: object) -> tuple[str, Any]:
     if kind.startswith("CRV") and cluster is None:
         raise ArgumentError(f"vcov={kind!r} needs clusters; write vcov={{'{kind}': 'column'}}.")
     if kind.startswith("HC") and cluster is not None:
-        raise ArgumentError(f"vcov={kind!r} ignores clusters but cluster= was given; use 'CRV1' or 'CRV3', or drop cluster=.")
+        raise ArgumentError(
+            f"vcov={kind!r} ignores clusters but cluster= was given; use 'CRV1' or 'CRV3', or drop cluster=."
+        )
     return kind, cluster

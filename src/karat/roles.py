@@ -99,7 +99,9 @@ class Label:
         import pandas as pd
 
         values = self.gold.iloc[rows]
-        codes: Floats = np.asarray(pd.Categorical(values, categories=list(self.classes)).codes, dtype=np.float64)
+        codes: Floats = np.asarray(
+            pd.Categorical(values, categories=list(self.classes)).codes, dtype=np.float64
+        )
         return codes
 
 
@@ -142,13 +144,21 @@ def read_labels(parsed: Parsed, table: Table, surrogates: object) -> tuple[Label
         given = _read_surrogates(name, surrogates[name], table, classes)
         labels.append(
             Label(
-                name, gold, given, classes, coded, name in parsed.outcome_variables, name in parsed.covariate_variables
+                name,
+                gold,
+                given,
+                classes,
+                coded,
+                name in parsed.outcome_variables,
+                name in parsed.covariate_variables,
             )
         )
     outcome = [label for label in labels if label.in_outcome]
     for label in outcome:
         if label.in_covariates:
-            raise ArgumentError(f"{label.name!r} stands on both sides of {parsed.text!r}; use it on one side.")
+            raise ArgumentError(
+                f"{label.name!r} stands on both sides of {parsed.text!r}; use it on one side."
+            )
     if len(outcome) > 1:
         raise ArgumentError(
             f"the outcome of {parsed.text!r} mixes {len(outcome)} labelled variables; compute the outcome as one gold "
@@ -210,7 +220,9 @@ def labelled_rows(labels: tuple[Label, ...], table: Table, labelled: object) -> 
 def _classes(name: str, gold: pd.Series[Any], parsed: Parsed) -> tuple[tuple[Any, ...], bool]:
     """Classes of a label (empty for a number) and whether they enter as categories."""
     present = gold.dropna()
-    text = is_text(present) and not all(isinstance(v, (int, float, np.number, np.bool_)) for v in present.head(1000))
+    text = is_text(present) and not all(
+        isinstance(v, (int, float, np.number, np.bool_)) for v in present.head(1000)
+    )
     if text:
         return tuple(sorted(present.unique().tolist(), key=str)), True
     if not len(present):
@@ -231,7 +243,9 @@ def _classes(name: str, gold: pd.Series[Any], parsed: Parsed) -> tuple[tuple[Any
     return (), False
 
 
-def _read_surrogates(name: str, given: object, table: Table, classes: tuple[Any, ...]) -> tuple[Surrogate, ...]:
+def _read_surrogates(
+    name: str, given: object, table: Table, classes: tuple[Any, ...]
+) -> tuple[Surrogate, ...]:
     items: Sequence[Any]
     if isinstance(given, (str, Mapping)) or hasattr(given, "shape"):
         items = [given]
@@ -250,7 +264,9 @@ def _read_surrogates(name: str, given: object, table: Table, classes: tuple[Any,
             out.append(Surrogate(item, table.column(item, f"surrogates[{name!r}]")))
         else:
             values = table.values(item, f"surrogates[{name!r}]")
-            label = getattr(item, "name", None) or (f"{name} surrogate" + (f" {position + 1}" if len(items) > 1 else ""))
+            label = getattr(item, "name", None) or (
+                f"{name} surrogate" + (f" {position + 1}" if len(items) > 1 else "")
+            )
             if values.ndim == 2 and values.shape[1] == len(classes):
                 out.append(_matrix_probabilities(str(label), values, name))
             else:
@@ -270,7 +286,9 @@ def _probabilities(name: str, item: Mapping[Any, Any], table: Table, classes: tu
             f"surrogates[{name!r}] gives class probabilities for {sorted(keys)}, but gold has the classes {wanted} "
             f"(no probability for {missing}, no gold for {extra}); give one column per gold class."
         )
-    values = np.column_stack([as_float(table.column(keys[c], f"surrogates[{name!r}]"), keys[c], "surrogate") for c in wanted])
+    values = np.column_stack(
+        [as_float(table.column(keys[c], f"surrogates[{name!r}]"), keys[c], "surrogate") for c in wanted]
+    )
     return _matrix_probabilities(f"P({name})", values, name)
 
 

@@ -88,16 +88,22 @@ def population(cell: Cell, n_units: int, rng: np.random.Generator) -> pd.DataFra
 
         from scipy.special import ndtr
 
-        y = poisson.ppf(ndtr(normal(0.2)), np.exp(0.2 + 0.5 * x - 0.3 * z)) if clustered else rng.poisson(
-            np.exp(0.2 + 0.5 * x - 0.3 * z)
-        ).astype(float)
+        y = (
+            poisson.ppf(ndtr(normal(0.2)), np.exp(0.2 + 0.5 * x - 0.3 * z))
+            if clustered
+            else rng.poisson(np.exp(0.2 + 0.5 * x - 0.3 * z)).astype(float)
+        )
         tilt = np.tanh(0.5 * (y - 1.5))
     sharp, blur = {"good": (3.2, 0.5), "poor": (0.5, 2.0)}[cell.quality]
-    x_llm = (rng.random(n_units) < 1 / (1 + np.exp(-(sharp * (x - 0.45) + 0.8 * tilt - 0.5 * z)))).astype(float)
+    x_llm = (rng.random(n_units) < 1 / (1 + np.exp(-(sharp * (x - 0.45) + 0.8 * tilt - 0.5 * z)))).astype(
+        float
+    )
     if cell.model == "ols":
         y_llm = 0.3 + 0.7 * y + 0.4 * z + 0.3 * x * (y > 0.5) + blur * rng.standard_normal(n_units)
     elif cell.model == "logit":
-        y_llm = (rng.random(n_units) < 1 / (1 + np.exp(-(sharp * (y - 0.4) + 0.6 * x + 0.5 * z)))).astype(float)
+        y_llm = (rng.random(n_units) < 1 / (1 + np.exp(-(sharp * (y - 0.4) + 0.6 * x + 0.5 * z)))).astype(
+            float
+        )
     else:
         y_llm = np.maximum(np.round(0.8 * y + 0.5 * x + 0.3 * z + blur * rng.standard_normal(n_units)), 0)
     return pd.DataFrame({"y": y, "x": x, "z": z, "y_llm": y_llm, "x_llm": x_llm, "cluster": cluster})
@@ -165,7 +171,12 @@ def one(cell: Cell, seed: int, **options: object) -> np.ndarray | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             fit = kt.regress(
-                cell.model, "y ~ x + z", labelled, surrogates=cell.surrogates, design=sample.design, **settings
+                cell.model,
+                "y ~ x + z",
+                labelled,
+                surrogates=cell.surrogates,
+                design=sample.design,
+                **settings,
             )
     except kt.KaratError:
         return None

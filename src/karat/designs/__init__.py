@@ -6,7 +6,17 @@ from .base import Design, Drawn, Sample
 from .labelling import Labelling
 from .probability import Bernoulli, Clustered, SimpleRandom, Stratified
 
-__all__ = ["Bernoulli", "Clustered", "Design", "Drawn", "Labelling", "Sample", "SimpleRandom", "Stratified", "resolve"]
+__all__ = [
+    "Bernoulli",
+    "Clustered",
+    "Design",
+    "Drawn",
+    "Labelling",
+    "Sample",
+    "SimpleRandom",
+    "Stratified",
+    "resolve",
+]
 
 
 def resolve(design: object) -> Design:

@@ -9,6 +9,7 @@ Sampling*, sections 2.8, 3.3, 3.7 and 4.2.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -46,29 +47,29 @@ class Labelling:
     unit: Ints | None = None
     description: str = ""
 
-    @property
+    @cached_property
     def n_gold(self) -> int:
         """Number of rows drawn."""
         return int(self.labelled.sum())
 
-    @property
+    @cached_property
     def gold(self) -> Ints:
         """Positions of the drawn rows, shape (n,)."""
         return np.flatnonzero(self.labelled)
 
-    @property
+    @cached_property
     def weight(self) -> Floats:
         """Inverse probabilities of the drawn rows, shape (n,)."""
         return 1.0 / self.probability[self.labelled]
 
-    @property
+    @cached_property
     def n_units(self) -> int:
         """Number of labelling units drawn: rows, or clusters when whole clusters are drawn."""
         if self.unit is None:
             return self.n_gold
         return int(np.unique(self.unit[self.labelled]).size)
 
-    @property
+    @cached_property
     def n_strata(self) -> int:
         """Number of strata of a fixed-size design; 0 when rows were drawn independently."""
         if not self.fixed_size:
@@ -123,8 +124,8 @@ class Labelling:
             ``sum R (1 - pi) / pi^2 left right'``, summed first over rows that share both the
             labelling unit and the analysis cluster.
         """
-        pi = self.probability[self.labelled]
-        root = np.sqrt(1.0 - pi) / pi
+        weight = self.weight
+        root = np.sqrt(np.maximum(weight * (weight - 1.0), 0.0))
         left, right = left * root[:, None], right * root[:, None]
         if self.unit is not None and (cluster is not None or not self.fixed_size):
             unit = self.unit[self.labelled]
@@ -133,19 +134,9 @@ class Labelling:
         return left.T @ right
 
     def _fixed_size_cross(self, left: Floats, right: Floats) -> Floats:
-        gold = self.labelled
-        total_left, total_right = left, right
-        stratum = np.zeros(len(gold), dtype=np.intp) if self.stratum is None else self.stratum
-        if self.unit is None:
-            size = np.bincount(stratum)
-            drawn_stratum = stratum[gold]
-        else:
-            _, first = np.unique(self.unit, return_index=True)
-            size = np.bincount(stratum[first])
-            code = np.unique(self.unit[gold], return_inverse=True)[1]
-            total_left, total_right = group_totals(left, code), group_totals(right, code)
-            _, first_gold = np.unique(self.unit[gold], return_index=True)
-            drawn_stratum = stratum[gold][first_gold]
+        size, drawn_stratum, unit = self._strata
+        if unit is not None:
+            left, right = group_totals(left, unit), group_totals(right, unit)
         out = np.zeros((left.shape[1], right.shape[1]))
         drawn = np.bincount(drawn_stratum, minlength=len(size))
         for s in np.flatnonzero(drawn):
@@ -157,11 +148,24 @@ class Labelling:
                     "a stratum holds a single gold unit, so the variance of labelling cannot be estimated; "
                     "merge it with another stratum or label at least one unit more."
                 )
-            inside = drawn_stratum == s
-            a = total_left[inside] - total_left[inside].mean(axis=0)
-            b = total_right[inside] - total_right[inside].mean(axis=0)
+            inside = slice(None) if len(size) == 1 else drawn_stratum == s
+            a = left[inside] - left[inside].mean(axis=0)
+            b = right[inside] - right[inside].mean(axis=0)
             out += big_n**2 * (1.0 / n_s - 1.0 / big_n) / (n_s - 1) * (a.T @ b)
         return out
+
+    @cached_property
+    def _strata(self) -> tuple[Ints, Ints, Ints | None]:
+        """Labelling units per stratum; stratum of each drawn unit; unit of each gold row, or None for rows."""
+        gold = self.labelled
+        if self.unit is None:
+            if self.stratum is None:
+                return np.array([len(gold)]), np.zeros(self.n_gold, dtype=np.intp), None
+            return np.bincount(self.stratum), self.stratum[gold], None
+        _, first = np.unique(self.unit, return_index=True)
+        _, first_gold, code = np.unique(self.unit[gold], return_index=True, return_inverse=True)
+        stratum = np.zeros(len(gold), dtype=np.intp) if self.stratum is None else self.stratum
+        return np.bincount(stratum[first]), stratum[gold][first_gold], code
 
 
 def group_totals(values: Floats, group: Ints) -> Floats:

@@ -7,13 +7,15 @@ and the design's own labelling part put in: ``V = sandwich - independent + desig
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..designs.labelling import group_totals
 from ..errors import ArgumentError, one_of
+from .moments import BLOCK_ROWS, slices
 
 if TYPE_CHECKING:
     from .._types import Floats, Ints
@@ -24,29 +26,100 @@ LARGEST_LEVERAGE = 0.95
 """Leverage is cut here; a gold unit beyond it decides a coefficient on its own."""
 
 
+Block = tuple[slice, "Floats"]
+"""Rows, and their influence on the coefficients, shape (rows, p)."""
+
+
 @dataclass(frozen=True)
 class Scores:
-    """Contributions of units to the total score at the estimate, all times the analysis weight.
+    """Influence of units on the coefficients, all times the analysis weight.
 
     Parameters
     ----------
-    phi : ndarray, shape (N, p) or (n, p)
-        Total contribution of each unit; n rows (gold units only) for the gold-only estimator.
+    source : callable
+        Given the kind of small-sample correction, hands out influences ``A^-1 phi`` block by block;
+        each block may be used up by the caller.
     error : ndarray, shape (n, p)
-        ``e = m - Lambda h`` of the gold units; its inverse-probability total is what labelling adds.
+        ``A^-1 (m - Lambda h)`` of the gold units; its inverse-probability total is what labelling adds.
     gold : ndarray of int, shape (n,)
-        Where the gold units stand in ``phi``.
+        Where the gold units stand among the rows of the blocks.
+    gold_leverage : ndarray, shape (n,)
+        Share of a gold unit in its own fit.
+    n_rows : int
+        Rows in all blocks: N, or n for the gold-only estimator.
     rows : ndarray of int or None
-        Position in the data of each row of ``phi``; None when all N are there.
-    leverage : ndarray, shape (rows of phi,)
-        Share of a unit in its own fit.
+        Position in the data of each row; None when all N are there.
     """
 
-    phi: Floats
+    source: Callable[[str], Iterator[Block]]
     error: Floats
     gold: Ints
-    rows: Ints | None
+    gold_leverage: Floats
+    n_rows: int
+    rows: Ints | None = None
+
+    def stored(self) -> Scores:
+        """The same held in memory, so that it can be pickled and read again without the data."""
+        if isinstance(self.source, StoredBlocks):
+            return self
+        psi = np.empty((self.n_rows, self.error.shape[1]))
+        factor = np.empty(self.n_rows)
+        for block, plain in self.source("HC0"):
+            psi[block] = plain
+        for block, corrected in self.source("HC3"):
+            one = np.abs(psi[block]).argmax(axis=1)[:, None]
+            before = np.take_along_axis(psi[block], one, 1)[:, 0]
+            after = np.take_along_axis(corrected, one, 1)[:, 0]
+            factor[block] = np.divide(after, before, out=np.ones_like(after), where=before != 0)
+        return replace(self, source=StoredBlocks(psi, 1.0 - 1.0 / factor))
+
+    def influence(self) -> Floats:
+        """Influence of all rows without small-sample correction, shape (n_rows, p)."""
+        kept = self.stored().source
+        assert isinstance(kept, StoredBlocks)
+        return kept.psi
+
+    def corrected_error(self, kind: str) -> Floats:
+        """Labelling errors with the small-sample correction, shape (n, p)."""
+        factor = correction(self.gold_leverage, kind)
+        return self.error if factor is None else self.error * factor[:, None]
+
+
+@dataclass(frozen=True)
+class StoredBlocks:
+    """Influences in memory, handed out block by block."""
+
+    psi: Floats
     leverage: Floats
+
+    def __call__(self, kind: str) -> Iterator[Block]:
+        """Copies of the blocks, corrected."""
+        for block in slices(len(self.psi)):
+            factor = correction(self.leverage[block], kind)
+            yield block, self.psi[block].copy() if factor is None else self.psi[block] * factor[:, None]
+
+
+@dataclass(frozen=True)
+class Meat:
+    """Cross products of influences, of one fit or of several side by side.
+
+    Parameters
+    ----------
+    product : ndarray, shape (P, P)
+        ``sum psi psi'`` over units or clusters.
+    fourth : ndarray, shape (P,)
+        ``sum psi^4``, for degrees of freedom.
+    groups : int
+        Number of units or clusters summed over.
+    """
+
+    product: Floats
+    fourth: Floats
+    groups: int
+
+    def part(self, start: int, stop: int) -> Meat:
+        """The meat of one of the fits."""
+        return Meat(self.product[start:stop, start:stop], self.fourth[start:stop], self.groups)
 
 
 @dataclass(frozen=True)
@@ -59,32 +132,94 @@ class Covariance:
         Covariance for the target.
     labelling : ndarray, shape (p, p)
         Part that comes from labelling a sample only.
-    influence : ndarray, shape (rows of phi, p)
-        Influence of each unit on the coefficients, small-sample correction included.
     """
 
     total: Floats
     labelling: Floats
-    influence: Floats
+
+
+def correction(leverage: Floats, kind: str) -> Floats | None:
+    """Factor on a unit's influence: ``(1 - leverage)`` to the power -1/2 (HC2) or -1 (HC3)."""
+    if kind not in ("HC2", "HC3"):
+        return None
+    rest = 1.0 - np.minimum(leverage, LARGEST_LEVERAGE)
+    return 1.0 / np.sqrt(rest) if kind == "HC2" else 1.0 / rest
+
+
+def stack(
+    scores: Sequence[Scores],
+    curvatures: Sequence[Floats],
+    kind: str,
+    cluster: Ints | None = None,
+    cluster_curvatures: Sequence[Floats | None] = (),
+) -> Meat:
+    """Cross products of the influences of one or several fits on the same rows, in one pass.
+
+    Parameters
+    ----------
+    scores : sequence of Scores
+    curvatures : sequence of ndarray, each of shape (p, p)
+        N times the Jacobian of each fit.
+    kind : str
+        Small-sample form, see :func:`sandwich`.
+    cluster : ndarray of int, shape (N,), optional
+        Analysis clusters; influences are summed within them first.
+    cluster_curvatures : sequence of ndarray of shape (C, p, p)
+        For CRV3.
+
+    Returns
+    -------
+    Meat
+    """
+    widths = [s.error.shape[1] for s in scores]
+    starts = np.concatenate([[0], np.cumsum(widths)])
+    width = int(starts[-1])
+    rows = scores[0].rows
+    codes, groups = None, scores[0].n_rows
+    if cluster is not None:
+        codes = np.unique(cluster if rows is None else cluster[rows], return_inverse=True)[1]
+        groups = int(codes.max()) + 1
+    totals = np.zeros((groups, width)) if codes is not None else None
+    product, fourth = np.zeros((width, width)), np.zeros(width)
+    buffer = np.empty((BLOCK_ROWS, width))
+    for parts in zip(*(s.source(kind) for s in scores)):
+        block = parts[0][0]
+        stacked = buffer[: block.stop - block.start]
+        for (_, psi), start, stop in zip(parts, starts[:-1], starts[1:]):
+            stacked[:, start:stop] = psi
+        if totals is not None and codes is not None:
+            inside = codes[block]
+            low = int(inside.min())
+            found = group_totals(stacked, inside - low)
+            totals[low : low + len(found)] += found
+            continue
+        product += stacked.T @ stacked
+        np.square(stacked, out=stacked)
+        fourth += np.einsum("ij,ij->j", stacked, stacked)
+    if totals is not None:
+        if kind == "CRV3":
+            totals = _jackknife(totals, curvatures, cluster_curvatures)
+        product = totals.T @ totals
+        fourth = (totals**4).sum(axis=0)
+    return Meat(product, fourth, groups)
 
 
 def sandwich(
+    meat: Meat,
     scores: Scores,
-    curvature: Floats,
     labelling: Labelling,
     *,
     kind: str,
     target: str,
     cluster: Ints | None = None,
-    cluster_curvature: Floats | None = None,
 ) -> Covariance:
     """Covariance of the coefficients.
 
     Parameters
     ----------
+    meat : Meat
+        From :func:`stack`, with the same kind and clusters.
     scores : Scores
-    curvature : ndarray, shape (p, p)
-        N times the Jacobian at the estimate.
     labelling : Labelling
         The draw.
     kind : {"HC0", "HC1", "HC2", "HC3", "CRV0", "CRV1", "CRV3"}
@@ -95,8 +230,6 @@ def sandwich(
         "finite" is this corpus: the labelling part alone.
     cluster : ndarray of int, shape (N,), optional
         Analysis clusters; needed for the CRV kinds.
-    cluster_curvature : ndarray, shape (clusters, p, p), optional
-        Curvature of each cluster, for CRV3.
 
     Returns
     -------
@@ -105,39 +238,23 @@ def sandwich(
     Raises
     ------
     ArgumentError
-        If the kind needs clusters and none were given, or the other way round.
+        If the kind needs clusters and none were given.
     """
     one_of("vcov", kind, KINDS)
     one_of("target", target, ("superpopulation", "finite"))
     if kind.startswith("CRV") and cluster is None:
-        raise ArgumentError(f"vcov={kind!r} needs clusters; write vcov={{'{kind}': 'column'}} or cluster='column'.")
-    p = scores.phi.shape[1]
-    n_gold = len(scores.error)
-    big_n = len(labelling.labelled) if scores.rows is None else n_gold
-    inverse = np.linalg.inv(curvature)
-    psi, error = scores.phi @ inverse.T, scores.error @ inverse.T
-    if kind in ("HC2", "HC3"):
-        factor = (1.0 - np.minimum(scores.leverage, LARGEST_LEVERAGE)) ** (-0.5 if kind == "HC2" else -1.0)
-        psi *= factor[:, None]
-        error *= factor[scores.gold][:, None]
-
-    clusters = None if cluster is None else (cluster if scores.rows is None else cluster[scores.rows])
+        raise ArgumentError(
+            f"vcov={kind!r} needs clusters; write vcov={{'{kind}': 'column'}} or cluster='column'."
+        )
+    error = scores.corrected_error(kind)
     design = labelling.cross(error, error)
-    contained = labelling.independent_cross(error, error, cluster)
-    if clusters is None:
-        grouped = psi
-        population = psi.T @ psi - contained
-    else:
-        codes = np.unique(clusters, return_inverse=True)[1]
-        totals = group_totals(psi, codes)
-        grouped = psi
-        if kind == "CRV3":
-            assert cluster_curvature is not None
-            totals = jackknife_totals(totals, cluster_curvature, inverse)
-        population = totals.T @ totals - contained
-    population, design = _small_sample(kind, population, design, big_n, n_gold, p, clusters, scores.gold)
+    population = meat.product - labelling.independent_cross(error, error, cluster)
+    gold_groups = len(error) if cluster is None else int(np.unique(cluster[labelling.gold]).size)
+    population, design = _small_sample(
+        kind, population, design, error.shape[1], (scores.n_rows, len(error)), (meat.groups, gold_groups)
+    )
     total = design if target == "finite" else nearest_psd(population + design, design)
-    return Covariance(total, design, grouped)
+    return Covariance(total, design)
 
 
 def influence_covariance(
@@ -159,35 +276,62 @@ def influence_covariance(
     -------
     ndarray, shape (p, p)
     """
+    totals = psi if cluster is None else group_totals(psi, cluster)
+    return redesigned(totals.T @ totals, error, labelling, target, cluster)
+
+
+def redesigned(
+    product: Floats, error: Floats, labelling: Labelling, target: str, cluster: Ints | None = None
+) -> Floats:
+    """A sandwich whose labelling part is replaced by the design's own.
+
+    Parameters
+    ----------
+    product : ndarray, shape (p, p)
+        Sandwich over units or clusters.
+    error : ndarray, shape (n, p)
+        Labelling errors in coefficient space.
+    labelling : Labelling
+    target : {"superpopulation", "finite"}
+    cluster : ndarray of int, shape (N,), optional
+
+    Returns
+    -------
+    ndarray, shape (p, p)
+    """
     design = labelling.cross(error, error)
     if target == "finite":
         return design
-    totals = psi if cluster is None else group_totals(psi, cluster)
-    contained = labelling.independent_cross(error, error, cluster)
-    return nearest_psd(totals.T @ totals - contained + design, design)
+    return nearest_psd(product - labelling.independent_cross(error, error, cluster) + design, design)
 
 
 def _small_sample(
-    kind: str,
-    population: Floats,
-    design: Floats,
-    big_n: int,
-    n_gold: int,
-    p: int,
-    clusters: Ints | None,
-    gold: Ints,
+    kind: str, population: Floats, design: Floats, p: int, units: tuple[int, int], groups: tuple[int, int]
 ) -> tuple[Floats, Floats]:
-    """Degree-of-freedom factors: of the population part by units, of the labelling part by gold."""
-    if kind == "HC1":
-        return population * big_n / max(big_n - p, 1), design * n_gold / max(n_gold - p, 1)
-    if kind == "CRV1" and clusters is not None:
-        groups, gold_groups = np.unique(clusters).size, np.unique(clusters[gold]).size
-        population = population * groups / max(groups - 1, 1) * (big_n - 1) / max(big_n - p, 1)
-        design = design * gold_groups / max(gold_groups - 1, 1) * (n_gold - 1) / max(n_gold - p, 1)
-    if kind == "CRV3" and clusters is not None:
-        groups = np.unique(clusters).size
-        population = population * (groups - 1) / groups
-    return population, design
+    """Degree-of-freedom factors: of the population part by all units, of the labelling part by gold."""
+    out = []
+    for part, n, g in zip((population, design), units, groups):
+        if kind == "HC1":
+            part = part * n / max(n - p, 1)
+        elif kind == "CRV1":
+            part = part * g / max(g - 1, 1) * (n - 1) / max(n - p, 1)
+        out.append(part)
+    if kind == "CRV3":
+        out[0] = out[0] * (groups[0] - 1) / groups[0]
+    return out[0], out[1]
+
+
+def _jackknife(
+    totals: Floats, curvatures: Sequence[Floats], cluster_curvatures: Sequence[Floats | None]
+) -> Floats:
+    """Each fit's cluster influences, as leaving the cluster out would have it."""
+    parts, at = [], 0
+    for whole, curvature in zip(curvatures, cluster_curvatures):
+        width = len(whole)
+        assert curvature is not None
+        parts.append(jackknife_totals(totals[:, at : at + width], curvature, np.linalg.inv(whole)))
+        at += width
+    return np.hstack(parts)
 
 
 def jackknife_totals(totals: Floats, cluster_curvature: Floats, inverse: Floats) -> Floats:
@@ -241,33 +385,31 @@ def nearest_psd(matrix: Floats, floor: Floats) -> Floats:
     return fixed
 
 
-def kurtosis_df(influence: Floats, cluster: Ints | None = None) -> Floats:
+def kurtosis_df(second: Floats, fourth: Floats) -> Floats:
     """Degrees of freedom that a sum of squared influences carries, per coefficient.
 
     Parameters
     ----------
-    influence : ndarray, shape (m, p)
-        Influence of units.
-    cluster : ndarray of int, shape (m,), optional
-        Influences are summed within clusters first.
+    second, fourth : ndarray, shape (p,)
+        Sums of squares and of fourth powers.
 
     Returns
     -------
     ndarray, shape (p,)
-        ``3 (sum psi^2)^2 / sum psi^4 - 1``; about m for normal influences, small when few units dominate.
+        ``3 (sum psi^2)^2 / sum psi^4 - 1``; about the number of terms for normal influences, small
+        when few units dominate. At least 1.
+
+    Examples
+    --------
+    >>> kurtosis_df(np.array([4.0]), np.array([4.0]))
+    array([11.])
     """
-    values = influence if cluster is None else group_totals(influence, np.unique(cluster, return_inverse=True)[1])
-    square = values**2
-    second = square.sum(axis=0)
-    fourth = np.einsum("ij,ij->j", square, square)
     with np.errstate(divide="ignore", invalid="ignore"):
         df = np.where(fourth > 0, 3.0 * second**2 / fourth - 1.0, np.inf)
     return np.maximum(df, 1.0)
 
 
-def satterthwaite_df(
-    total: Floats, labelling: Floats, gold_df: Floats, population_df: float
-) -> Floats:
+def satterthwaite_df(total: Floats, labelling: Floats, gold_df: Floats, population_df: float) -> Floats:
     """Degrees of freedom of a variance that is a labelling plus a population part.
 
     Parameters

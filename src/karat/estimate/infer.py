@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .covariance import Covariance, Scores, kurtosis_df, sandwich, satterthwaite_df
+from .covariance import Covariance, Meat, Scores, kurtosis_df, sandwich, satterthwaite_df, stack
 
 if TYPE_CHECKING:
     from .._types import Floats, Ints
@@ -42,10 +43,30 @@ class Parts:
         cls, estimate: Estimate, labelling: Labelling, cluster: Ints | None, cluster_curvature: Floats | None
     ) -> Parts:
         """Parts of an estimate."""
-        return cls(estimate.scores, estimate.curvature, estimate.tuning.tuned, labelling, cluster, cluster_curvature)
+        return cls(
+            estimate.scores, estimate.curvature, estimate.tuning.tuned, labelling, cluster, cluster_curvature
+        )
+
+    def stored(self) -> Parts:
+        """The same with influence scores in memory, free of the data."""
+        return replace(self, scores=self.scores.stored())
 
 
-def infer(parts: Parts, kind: str, target: str, df: Any) -> tuple[Covariance, Floats]:
+def influences(parts: Sequence[Parts], kind: str) -> Meat:
+    """Stacked cross products of one or several fits on the same rows."""
+    first = parts[0]
+    return stack(
+        [p.scores for p in parts],
+        [p.curvature for p in parts],
+        kind,
+        first.cluster if kind.startswith("CRV") else None,
+        [p.cluster_curvature for p in parts],
+    )
+
+
+def infer(
+    parts: Parts, kind: str, target: str, df: Any, meat: Meat | None = None
+) -> tuple[Covariance, Floats]:
     """Covariance and degrees of freedom.
 
     Parameters
@@ -56,6 +77,8 @@ def infer(parts: Parts, kind: str, target: str, df: Any) -> tuple[Covariance, Fl
     target : {"superpopulation", "finite"}
     df : {"auto", "satterthwaite", "kurtosis", "normal"} or float
         "auto" takes, per coefficient, the smaller of the Satterthwaite and the kurtosis figure.
+    meat : Meat, optional
+        If already worked out.
 
     Returns
     -------
@@ -63,38 +86,25 @@ def infer(parts: Parts, kind: str, target: str, df: Any) -> tuple[Covariance, Fl
     df : ndarray, shape (p,)
     """
     labelling, scores = parts.labelling, parts.scores
-    covariance = sandwich(
-        scores,
-        parts.curvature,
-        labelling,
-        kind=kind,
-        target=target,
-        cluster=parts.cluster if kind.startswith("CRV") else None,
-        cluster_curvature=parts.cluster_curvature,
-    )
+    cluster = parts.cluster if kind.startswith("CRV") else None
+    meat = influences([parts], kind) if meat is None else meat
+    covariance = sandwich(meat, scores, labelling, kind=kind, target=target, cluster=cluster)
     p = len(parts.curvature)
     if df == "normal":
         return covariance, np.full(p, np.inf)
     if not isinstance(df, str):
         return covariance, np.full(p, float(df))
-    cluster = parts.cluster if kind.startswith("CRV") else None
-    rows = None if cluster is None else (cluster if scores.rows is None else cluster[scores.rows])
-    by_kurtosis = kurtosis_df(covariance.influence, rows)
+    by_kurtosis = kurtosis_df(np.diag(meat.product), meat.fourth)
     if df == "kurtosis":
         return covariance, by_kurtosis
     gold_size = float(labelling.n_units)
-    big_n = float(len(scores.phi))
     if cluster is not None:
         gold_size = min(gold_size, float(np.unique(cluster[labelling.gold]).size))
-        big_n = float(np.unique(rows).size)
-    strata = max(labelling.n_strata - 1, 0)
-    used = (1.0 if cluster is not None else float(p)) + parts.tuned + strata
+    used = 1.0 if cluster is not None else float(p)
     by_parts = satterthwaite_df(
         np.diag(covariance.total),
         np.diag(covariance.labelling),
-        gold_size - used,
-        big_n - (1 if cluster is not None else p),
+        gold_size - used - parts.tuned - max(labelling.n_strata - 1, 0),
+        meat.groups - used,
     )
-    if df == "satterthwaite":
-        return covariance, by_parts
-    return covariance, np.minimum(by_parts, by_kurtosis)
+    return covariance, by_parts if df == "satterthwaite" else np.minimum(by_parts, by_kurtosis)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from .._types import Floats
     from ..models import Model
 
-_BLOCK_ROWS = 16_384
-"""Rows per block of a weighted cross product: a block of 10 columns stays in the second-level cache."""
+BLOCK_ROWS = 8_192
+"""Rows handled at a time: a block of 10 columns stays in the second-level cache."""
 
 Totals = Callable[["Floats"], tuple["Floats", "Floats"]]
 """Maps coefficients to (sum of scores, shape (p,); minus its derivative, shape (p, p))."""
@@ -25,6 +25,11 @@ def linear_predictor(rows: Rows, theta: Floats) -> Floats:
     """``x'b + offset``, shape (m,)."""
     eta = rows.x @ theta
     return eta if rows.offset is None else eta + rows.offset
+
+
+def slices(n_rows: int) -> list[slice]:
+    """Row slices that cover ``n_rows`` rows, block by block."""
+    return [slice(start, min(start + BLOCK_ROWS, n_rows)) for start in range(0, n_rows, BLOCK_ROWS)]
 
 
 def weighted_gram(x: Floats, weight: Floats | None) -> Floats:
@@ -45,12 +50,10 @@ def weighted_gram(x: Floats, weight: Floats | None) -> Floats:
     >>> weighted_gram(np.ones((3, 1)), np.array([1.0, 2.0, 3.0]))
     array([[6.]])
     """
-    if weight is None:
-        return x.T @ x
     out = np.zeros((x.shape[1], x.shape[1]))
-    for start in range(0, len(x), _BLOCK_ROWS):
-        block = x[start : start + _BLOCK_ROWS]
-        out += block.T @ (block * weight[start : start + _BLOCK_ROWS, None])
+    for block in slices(len(x)):
+        rows = x[block]
+        out += rows.T @ (rows if weight is None else rows * weight[block, None])
     return out
 
 
@@ -88,10 +91,17 @@ def row_totals(model: Model, rows: Rows, weight: Floats | None) -> Totals:
         return lambda theta: (cross - gram @ theta, gram)
 
     def at(theta: Floats) -> tuple[Floats, Floats]:
-        score, curvature = model.evaluate(linear_predictor(rows, theta), rows.y)
-        if weight is not None:
-            score, curvature = score * weight, curvature * weight
-        return rows.x.T @ score, weighted_gram(rows.x, curvature)
+        p = rows.x.shape[1]
+        total, gram = np.zeros(p), np.zeros((p, p))
+        for block in slices(len(rows.y)):
+            x = rows.x[block]
+            eta = x @ theta if rows.offset is None else x @ theta + rows.offset[block]
+            score, curvature = model.evaluate(eta, rows.y[block])
+            if weight is not None:
+                score, curvature = score * weight[block], curvature * weight[block]
+            total += score @ x
+            gram += x.T @ (x * curvature[:, None])
+        return total, gram
 
     return at
 
@@ -189,9 +199,7 @@ def row_scores(model: Model, theta: Floats, blocks: tuple[Rows, ...]) -> tuple[F
         if rows.share is not None:
             score, curvature = score * rows.share, curvature * rows.share
         curvatures.append(curvature)
-        if scores is None:
-            scores = rows.x * score[:, None]
-        else:
-            scores += rows.x * score[:, None]
+        product = rows.x * score[:, None]
+        scores = product if scores is None else np.add(scores, product, out=scores)
     assert scores is not None
     return scores, curvatures

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import ConvergenceError, DataError, SeparationError
-from .covariance import Scores
-from .moments import Moments, row_scores, weighted_gram
+from .covariance import Block, Scores, StoredBlocks, correction
+from .moments import Moments, row_scores, slices, weighted_gram
 from .solve import Root, newton
 from .tune import Tuning, gold_only, tune
 
@@ -86,6 +87,8 @@ def gold_root(moments: Moments) -> Root:
 def rectify(model: Model, sample: AugmentedSample, tuning: str | None) -> Estimate:
     """Combine gold and predicted labels: ``sum v {w m - (w - 1) Lambda h} = 0``.
 
+    Lambda is chosen from the scores at the gold-only root, then the equation is solved for it.
+
     Parameters
     ----------
     model : Model
@@ -99,70 +102,75 @@ def rectify(model: Model, sample: AugmentedSample, tuning: str | None) -> Estima
     """
     moments = Moments.of(model, sample)
     start = gold_root(moments)
-    notes: list[str] = []
-    root = newton(moments.rectified(None), start.theta, _positive(start.curvature))
-    if not _usable(root):
-        notes.append(
-            "the rectified moment has no root with weight 1; tuning started from the gold-only root"
-        )
-        root = start
-    gold_score, _ = row_scores(model, root.theta, (sample.gold,))
-    predicted_score, _ = row_scores(model, root.theta, moments.predicted_gold)
+    _, curvature = moments.rectified(None)(start.theta)
+    if not _definite(curvature):
+        curvature = start.curvature
+    gold_score, _ = row_scores(model, start.theta, (sample.gold,))
+    predicted_score, _ = row_scores(model, start.theta, moments.predicted_gold)
     v = sample.gold_analysis_weight[:, None]
-    chosen = tune(tuning, v * gold_score, v * predicted_score, root.curvature, sample.labelling)
-    if chosen.mixing is not None or root is start:
-        totals = moments.rectified(chosen.mixing)
-        tuned = newton(totals, root.theta, _positive(start.curvature))
-        if not _usable(tuned):
-            tuned = _one_step(totals, start)
-            notes.append("the rectified moment has no root; one Newton step was taken from the gold-only root")
-        root = tuned
+    chosen = tune(tuning, v * gold_score, v * predicted_score, curvature, sample.labelling)
+    totals = moments.rectified(chosen.mixing)
+    root = newton(totals, start.theta, _positive(start.curvature))
+    notes: tuple[str, ...] = ()
+    if not root.converged or not np.isfinite(root.theta).all() or not _definite(root.curvature):
+        score, _ = totals(start.theta)
+        root = Root(start.theta + np.linalg.solve(curvature, score), curvature, 0.0, True, 1)
+        notes = ("the rectified moment has no root; one Newton step was taken from the gold-only root",)
     scores = _rectified_scores(moments, root, chosen, start.curvature)
-    return Estimate(root.theta, root.curvature, scores, chosen, root.norm, root.iterations, tuple(notes))
+    return Estimate(root.theta, root.curvature, scores, chosen, root.norm, root.iterations, notes)
 
 
 def gold_estimate(model: Model, sample: AugmentedSample) -> Estimate:
     """Inverse probability weighted regression on gold alone (Lambda = 0)."""
-    moments = Moments.of(model, _without_predictions(sample))
+    moments = Moments.of(model, replace(sample, predicted=()))
     root = gold_root(moments)
     score, (curvature,) = row_scores(model, root.theta, (sample.gold,))
     error = score * sample.gold_analysis_weight[:, None]
-    leverage = _leverage(((sample.gold.x, curvature * sample.gold_weight),), root.curvature)
+    inverse = np.linalg.inv(root.curvature)
+    leverage = np.clip(
+        _leverage(sample.gold.x @ inverse, sample.gold.x, curvature * sample.gold_weight), 0.0, 1.0
+    )
+    error = error @ inverse.T
+    phi = error * sample.labelling.weight[:, None]
     gold = np.arange(len(error))
-    scores = Scores(error * sample.labelling.weight[:, None], error, gold, sample.labelling.gold, leverage)
-    return Estimate(root.theta, root.curvature, scores, gold_only(len(root.theta)), root.norm, root.iterations)
+    scores = Scores(StoredBlocks(phi, leverage), error, gold, leverage, len(error), sample.labelling.gold)
+    return Estimate(
+        root.theta, root.curvature, scores, gold_only(len(root.theta)), root.norm, root.iterations
+    )
 
 
 def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | None = None) -> Estimate:
-    """Regression on the predicted rows as if they were the truth: shown for comparison, not valid."""
+    """Regression on the predicted rows as if they were the truth: shown for comparison, not valid.
+
+    Parameters
+    ----------
+    model : Model
+    sample : AugmentedSample
+    start : ndarray, shape (p,), optional
+        First coefficients of the solver.
+
+    Returns
+    -------
+    Estimate
+    """
     moments = Moments.of(model, sample)
     totals = moments.everywhere
     assert totals is not None
     p = sample.gold.x.shape[1]
     first = np.zeros(p) if start is None else start
     _, scale = totals(first)
-    try:
-        root = newton(totals, first, _positive(scale))
-    except np.linalg.LinAlgError:
+    if not _definite(scale):
         check_rank(sample.predicted[0].x, sample.weights, sample.names, "rows with surrogate labels")
-        raise
+    root = newton(totals, first, _positive(scale))
     if not root.converged:
         raise ConvergenceError(
             "the regression on surrogate labels did not converge; they may be separated by the covariates."
         )
-    phi, curvatures = row_scores(model, root.theta, sample.predicted)
-    if sample.weights is not None:
-        phi *= sample.weights[:, None]
-    leverage = _leverage(
-        tuple(
-            (rows.x, c if sample.weights is None else c * sample.weights)
-            for rows, c in zip(sample.predicted, curvatures)
-        ),
-        root.curvature,
-    )
     none = np.zeros((sample.labelling.n_gold, p))
-    scores = Scores(phi, none, sample.labelling.gold, None, leverage)
-    untouched = Tuning(None, np.eye(p), np.zeros(p), ("surrogate",) * p, np.zeros(p))
+    inverse = np.linalg.inv(root.curvature)
+    source = _UnitBlocks(model, sample, root.theta, inverse, inverse, None, None)
+    scores = Scores(source, none, sample.labelling.gold, np.zeros(len(none)), sample.n_units)
+    untouched = Tuning(None, np.eye(p), np.zeros(p), ("surrogate",) * p, np.zeros(p), np.ones(p))
     return Estimate(root.theta, root.curvature, scores, untouched, root.norm, root.iterations)
 
 
@@ -190,7 +198,9 @@ def cluster_curvatures(
     out = np.zeros((groups, p, p))
 
     def add(rows: Rows, codes: Ints, weight: Floats, left: Floats | None) -> None:
-        _, curvature = model.evaluate(rows.x @ estimate.theta + (0 if rows.offset is None else rows.offset), rows.y)
+        _, curvature = model.evaluate(
+            rows.x @ estimate.theta + (0 if rows.offset is None else rows.offset), rows.y
+        )
         curvature = curvature * weight * (1.0 if rows.share is None else rows.share)
         part = np.empty((groups, p, p))
         for j in range(p):
@@ -251,7 +261,9 @@ def check_rank(x: Floats, weight: Floats | None, names: tuple[str, ...], where: 
     if np.linalg.eigvalsh(scaled)[0] > 1e-11:
         return
     _, triangle, order = qr(scaled, pivoting=True)
-    dependent = [names[order[j]] for j in np.flatnonzero(np.abs(np.diag(triangle)) < 1e-9 * abs(triangle[0, 0]))]
+    dependent = [
+        names[order[j]] for j in np.flatnonzero(np.abs(np.diag(triangle)) < 1e-9 * abs(triangle[0, 0]))
+    ]
     culprits = dependent or [names[order[-1]]]
     constant = [name for name in culprits if np.ptp(x[:, names.index(name)]) == 0]
     why = "constant" if constant else "a combination of the other columns"
@@ -262,35 +274,98 @@ def check_rank(x: Floats, weight: Floats | None, names: tuple[str, ...], where: 
 
 
 def _rectified_scores(moments: Moments, root: Root, tuning: Tuning, gold_curvature: Floats) -> Scores:
-    """Contributions of all units; gold units are overwritten by ``w m - (w - 1) Lambda h``."""
+    """Contributions of all units; those of gold units are ``w m - (w - 1) Lambda h``."""
     sample, model = moments.sample, moments.model
-    gold = sample.labelling.gold
     gold_score, (curvature,) = row_scores(model, root.theta, (sample.gold,))
-    phi, curvatures = row_scores(model, root.theta, sample.predicted)
+    predicted, _ = row_scores(model, root.theta, moments.predicted_gold)
     if tuning.mixing is not None:
-        phi = phi @ tuning.mixing.T
-    predicted = phi[gold]
+        predicted = predicted @ tuning.mixing.T
+    inverse = np.linalg.inv(root.curvature)
+    v = sample.gold_analysis_weight[:, None]
     w = sample.labelling.weight[:, None]
-    phi[gold] = w * gold_score - (w - 1.0) * predicted
-    error = gold_score - predicted
-    v = sample.weights
-    leverage = _leverage(
-        tuple((rows.x, c if v is None else c * v) for rows, c in zip(sample.predicted, curvatures)), root.curvature
+    gold_score = v * gold_score @ inverse.T
+    error = (gold_score - v * predicted @ inverse.T) * tuning.inflation
+    psi = gold_score + (w - 1.0) * error
+    x = sample.gold.x
+    leverage = np.clip(
+        _leverage(x @ np.linalg.inv(gold_curvature), x, curvature * sample.gold_weight), 0.0, 1.0
     )
-    leverage[gold] = _leverage(((sample.gold.x, curvature * sample.gold_weight),), gold_curvature)
-    if v is not None:
-        phi *= v[:, None]
-        error *= v[gold][:, None]
-    return Scores(phi, error, gold, None, leverage)
+    to_coefficients = inverse if tuning.mixing is None else inverse @ tuning.mixing
+    source = _UnitBlocks(model, sample, root.theta, inverse, to_coefficients, psi, leverage)
+    return Scores(source, error, sample.labelling.gold, leverage, sample.n_units)
 
 
-def _leverage(blocks: tuple[tuple[Floats, Floats], ...], curvature: Floats) -> Floats:
-    """``sum_k c_k x_k' A^-1 x_k`` per unit, shape (m,), never below 0."""
-    inverse = np.linalg.inv(curvature)
-    out = np.zeros(len(blocks[0][0]))
-    for x, c in blocks:
-        out += np.einsum("ij,ij->i", x @ inverse, x) * c
-    return np.clip(out, 0.0, 1.0)
+@dataclass(frozen=True)
+class _UnitBlocks:
+    """Influences of all units, worked out block by block from the predicted rows.
+
+    Those of gold units are replaced by ``gold_psi``, with ``gold_leverage``, where these are given.
+    """
+
+    model: Model
+    sample: AugmentedSample
+    theta: Floats
+    inverse: Floats
+    to_coefficients: Floats
+    gold_psi: Floats | None
+    gold_leverage: Floats | None
+
+    def __call__(self, kind: str) -> Iterator[Block]:
+        sample, gold = self.sample, self.sample.labelling.gold
+        gold_psi = self.gold_psi
+        if gold_psi is not None and self.gold_leverage is not None:
+            gold_factor = correction(self.gold_leverage, kind)
+            gold_psi = gold_psi if gold_factor is None else gold_psi * gold_factor[:, None]
+        for block in slices(sample.n_units):
+            parts = [self._evaluate(rows, block) for rows in sample.predicted]
+            v = None if sample.weights is None else sample.weights[block]
+            scale = self._factor(parts, v, kind)
+            if v is not None:
+                scale = v if scale is None else v * scale
+            if len(parts) == 1:
+                x, score, _ = parts[0]
+                psi = x @ self.to_coefficients.T
+                psi *= (score if scale is None else score * scale)[:, None]
+            else:
+                phi = np.zeros_like(parts[0][0])
+                for x, score, _ in parts:
+                    phi += x * score[:, None]
+                psi = phi @ self.to_coefficients.T
+                if scale is not None:
+                    psi *= scale[:, None]
+            if gold_psi is not None:
+                first, last = np.searchsorted(gold, (block.start, block.stop))
+                psi[gold[first:last] - block.start] = gold_psi[first:last]
+            yield block, psi
+
+    def _evaluate(self, rows: Rows, block: slice) -> tuple[Floats, Floats, Floats]:
+        """Design rows, score and curvature (times share) of one block of one class combination."""
+        x = rows.x[block]
+        eta = x @ self.theta if rows.offset is None else x @ self.theta + rows.offset[block]
+        score, curvature = self.model.evaluate(eta, rows.y[block])
+        if rows.share is not None:
+            score, curvature = score * rows.share[block], curvature * rows.share[block]
+        return x, score, curvature
+
+    def _factor(
+        self, parts: list[tuple[Floats, Floats, Floats]], v: Floats | None, kind: str
+    ) -> Floats | None:
+        """Small-sample correction of each row, shape (rows,)."""
+        if kind not in ("HC2", "HC3"):
+            return None
+        leverage = np.zeros(len(parts[0][0]))
+        for x, _, curvature in parts:
+            leverage += _leverage(x @ self.inverse, x, curvature)
+        if v is not None:
+            leverage *= v
+        return correction(np.clip(leverage, 0.0, 1.0, out=leverage), kind)
+
+
+def _leverage(hat: Floats, x: Floats, curvature: Floats) -> Floats:
+    """``c x' A^-1 x`` per row, shape (m,), with ``hat = x A^-1``."""
+    out: Floats = np.einsum("ij,ij->i", hat, x)
+    out *= curvature
+    return out
 
 
 def _warm_start(model: Model, gold: Rows, weight: Floats) -> Floats:
@@ -312,30 +387,15 @@ def _separated(gold: Rows, eta: Floats) -> bool:
     return bool(((eta > 0) == (gold.y > 0.5)).all())
 
 
-def _usable(root: Root) -> bool:
-    """A root with a Jacobian whose symmetric part is positive definite is a solution, not a saddle."""
-    if not root.converged or not np.isfinite(root.theta).all():
+def _definite(curvature: Floats) -> bool:
+    """Whether every eigenvalue of the scaled Jacobian has a positive real part: a solution, not a saddle."""
+    size = np.sqrt(np.abs(np.diag(curvature)))
+    if (size == 0).any() or not np.isfinite(curvature).all():
         return False
-    symmetric = (root.curvature + root.curvature.T) / 2.0
-    size = np.sqrt(np.abs(np.diag(symmetric)))
-    if (size == 0).any():
-        return False
-    return bool(np.linalg.eigvals(root.curvature / np.outer(size, size)).real.min() > 1e-10)
-
-
-def _one_step(totals: object, start: Root) -> Root:
-    score, _ = totals(start.theta)  # type: ignore[operator]
-    theta = start.theta + np.linalg.solve(start.curvature, score)
-    return Root(theta, start.curvature, 0.0, True, 1)
+    return bool(np.linalg.eigvals(curvature / np.outer(size, size)).real.min() > 1e-10)
 
 
 def _positive(scale: Floats) -> Floats:
     """A positive definite version of an information matrix, for measuring lengths."""
     values, vectors = np.linalg.eigh((scale + scale.T) / 2.0)
     return (vectors * np.maximum(values, values[-1] * 1e-14)) @ vectors.T
-
-
-def _without_predictions(sample: AugmentedSample) -> AugmentedSample:
-    from dataclasses import replace
-
-    return replace(sample, predicted=())

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..designs.labelling import group_totals
+from .covariance import kurtosis_df
+
 if TYPE_CHECKING:
     from .._types import Floats
     from ..designs import Labelling
@@ -42,6 +45,9 @@ class Tuning:
         Which candidate each coefficient took.
     r_squared : ndarray, shape (p,)
         Share of the gold-only labelling variance that the choice removes (can be negative).
+    inflation : ndarray, shape (p,)
+        Factor on labelling errors that pays for weights estimated from the same gold,
+        ``sqrt(d / (d - q))`` with d the effective number of gold units; 1 where nothing was tuned.
     """
 
     mixing: Floats | None
@@ -49,6 +55,7 @@ class Tuning:
     tuned: Floats
     choice: tuple[str, ...]
     r_squared: Floats
+    inflation: Floats
 
 
 def tune(method: str | None, m: Floats, h: Floats, curvature: Floats, labelling: Labelling) -> Tuning:
@@ -71,31 +78,50 @@ def tune(method: str | None, m: Floats, h: Floats, curvature: Floats, labelling:
     Tuning
     """
     p = m.shape[1]
-    n = labelling.n_units
     inverse = np.linalg.inv(curvature)
     m_coef, h_coef = m @ inverse.T, h @ inverse.T
+    size = effective_size(m_coef - h_coef, labelling)
     v_mm = np.diag(labelling.cross(m_coef, m_coef)).copy()
     v_mh, v_hh = labelling.cross(m_coef, h_coef), labelling.cross(h_coef, h_coef)
     rows = _candidates(v_mh, v_hh)
-    variance = {k: v_mm - 2 * np.sum(w * v_mh, axis=1) + np.sum((w @ v_hh) * w, axis=1) for k, w in rows.items()}
+    variance = {
+        k: v_mm - 2 * np.sum(w * v_mh, axis=1) + np.sum((w @ v_hh) * w, axis=1) for k, w in rows.items()
+    }
     count = {"gold": 0, "one": 0, "scalar": 1, "coefficient": 1, "full": p}
 
     chosen = np.full(p, "one", dtype=object)
     if method in ("scalar", "coefficient", "full"):
         chosen[:] = method
     elif method == "auto" and v_hh.any():
-        chosen = _select(variance, count, n, p)
+        chosen = _select(variance, count, size, p)
     weights = np.vstack([rows[chosen[j]][j] for j in range(p)])
     best = np.array([variance[chosen[j]][j] for j in range(p)])
     with np.errstate(divide="ignore", invalid="ignore"):
         gain = np.where(v_mm > 0, 1.0 - best / v_mm, 0.0)
     mixing = None if (chosen == "one").all() else curvature @ weights @ inverse
-    return Tuning(mixing, weights, np.array([count[c] for c in chosen], dtype=np.float64), tuple(chosen), gain)
+    tuned = np.array([count[c] for c in chosen], dtype=np.float64)
+    inflation = np.sqrt(size / np.maximum(size - tuned, 0.5 * size))
+    return Tuning(mixing, weights, tuned, tuple(chosen), gain, inflation)
 
 
 def gold_only(p: int) -> Tuning:
     """Lambda = 0."""
-    return Tuning(np.zeros((p, p)), np.zeros((p, p)), np.zeros(p), ("gold",) * p, np.zeros(p))
+    return Tuning(np.zeros((p, p)), np.zeros((p, p)), np.zeros(p), ("gold",) * p, np.zeros(p), np.ones(p))
+
+
+def effective_size(error: Floats, labelling: Labelling) -> Floats:
+    """Gold units that carry the labelling variance of each coefficient, shape (p,).
+
+    With equal weights about n; with sparse ones the few units with large weights count. It is the
+    kurtosis figure of :func:`karat.estimate.covariance.kurtosis_df` for ``sqrt(1 - pi) / pi`` times the error, and at
+    most the number of units drawn.
+    """
+    pi = labelling.probability[labelling.labelled]
+    scaled = error * (np.sqrt(1.0 - pi) / pi)[:, None]
+    if labelling.unit is not None:
+        scaled = group_totals(scaled, np.unique(labelling.unit[labelling.labelled], return_inverse=True)[1])
+    square = scaled**2
+    return np.clip(kurtosis_df(square.sum(axis=0), (square**2).sum(axis=0)), 2.0, float(labelling.n_units))
 
 
 def _candidates(v_mh: Floats, v_hh: Floats) -> dict[str, Floats]:
@@ -116,11 +142,12 @@ def _candidates(v_mh: Floats, v_hh: Floats) -> dict[str, Floats]:
     }
 
 
-def _select(variance: dict[str, Floats], count: dict[str, int], n: int, p: int) -> np.ndarray:
-    """The rule of methods section 3, coefficient by coefficient."""
-    allowed = ["gold", "coefficient"] + (["full"] if n >= _UNITS_PER_FULL_WEIGHT * p else [])
+def _select(variance: dict[str, Floats], count: dict[str, int], size: Floats, p: int) -> np.ndarray:
+    """The rule of methods section 3, coefficient by coefficient, with the effective number of gold units."""
     chosen = np.full(p, "one", dtype=object)
     for j in range(p):
+        n = size[j]
+        allowed = ["gold", "coefficient"] + (["full"] if n >= _UNITS_PER_FULL_WEIGHT * p else [])
         priced = {}
         for name in ["one", *allowed]:
             left = n - count[name] - 2

@@ -103,7 +103,8 @@ class _Job:
 
     targets: tuple[Target, ...]
     chosen: tuple[Any, ...]
-    features: Floats
+    raw: Floats
+    scaled: Floats
     surrogate: tuple[int, ...]
     gold: Ints
     weight: Floats | None
@@ -111,8 +112,9 @@ class _Job:
 
     def run(self, train: Ints, rows: Ints) -> tuple[Floats, dict[str, Floats]]:
         """Fit on the gold rows ``train`` (positions among gold) and predict the units ``rows``."""
-        x_gold, x_rows = self.features[self.gold[train]], self.features[rows]
-        x_rows, back = _distinct(x_rows)
+        matrix = self.scaled if isinstance(self.chosen[0], str) else self.raw
+        x_gold = matrix[self.gold[train]]
+        x_rows, back = _distinct(matrix[rows])
         weight = None if self.weight is None else self.weight[train]
         before_gold = np.empty((len(train), 0))
         settings: list[Floats] = [np.empty(0)]
@@ -128,17 +130,22 @@ class _Job:
             if chained:
                 shape = (len(x_new), before_gold.shape[1])
                 predicted = [
-                    _predict(fitted, target, np.hstack([x_new, np.broadcast_to(setting, shape)])) for setting in settings
+                    _predict(fitted, target, np.hstack([x_new, np.broadcast_to(setting, shape)]))
+                    for setting in settings
                 ]
             else:
                 predicted = [_predict(fitted, target, x_new)]
             if target.joint:
-                share = np.hstack([share[:, [c]] * predicted[c if chained else 0] for c in range(len(settings))])
+                share = np.hstack(
+                    [share[:, [c]] * predicted[c if chained else 0] for c in range(len(settings))]
+                )
                 eye = np.eye(target.n_classes)[:, 1:]
                 settings = [np.concatenate([setting, row]) for setting in settings for row in eye]
                 before_gold = np.hstack([before_gold, eye[target.values[train].astype(np.intp)]])
             else:
-                values[target.name] = np.column_stack([p[:, -1] if target.n_classes else p for p in predicted])
+                values[target.name] = np.column_stack(
+                    [p[:, -1] if target.n_classes else p for p in predicted]
+                )
         if back is not None:
             return share[back], {name: value[back] for name, value in values.items()}
         return share, values
@@ -189,6 +196,7 @@ def crossfit(
     if not features.names:
         raise DataError("the predictor has no features: give surrogates, covariates or features=.")
     n_rows, n_splits = folds.shape
+    matrix = scale(features.matrix)
     options = [learners.candidates(learner, len(gold)) for _ in targets]
     if not features.surrogate:
         options = [["linear" if c == "calibration" else c for c in option] for option in options]
@@ -197,10 +205,10 @@ def crossfit(
     chosen = tuple(
         option[0]
         if len(option) == 1
-        else _select(target, option, features, gold, folds[gold, 0], loss_weight, seed)
+        else _select(target, option, matrix[gold], features.surrogate, folds[gold, 0], loss_weight, seed)
         for target, option in zip(targets, options)
     )
-    job = _Job(targets, chosen, features.matrix, features.surrogate, gold, loss_weight, seed)
+    job = _Job(targets, chosen, features.matrix, matrix, features.surrogate, gold, loss_weight, seed)
     everywhere = n_rows * n_splits <= _ALL_SPLITS_UP_TO or keep_splits
     unlabelled = np.ones(n_rows, dtype=bool)
     unlabelled[gold] = False
@@ -226,9 +234,25 @@ def crossfit(
             by_split[s].add(rows, share, values)
     mean = sums.mean(combos)
     skill = _skills(targets, chosen, mean, gold, report_weight)
-    return Predictions(
-        combos, mean.share, mean.values, tuple(part.mean(combos) for part in by_split), skill
-    )
+    return Predictions(combos, mean.share, mean.values, tuple(part.mean(combos) for part in by_split), skill)
+
+
+def scale(matrix: Floats) -> Floats:
+    """Features with mean 0 and standard deviation 1 over all units; constant ones become 0.
+
+    Named learners get these, a user's own estimator the features as they are.
+
+    Examples
+    --------
+    >>> scale(np.array([[1.0], [3.0]]))
+    array([[-1.],
+           [ 1.]])
+    """
+    centre, spread = matrix.mean(axis=0), matrix.std(axis=0)
+    spread[spread <= 1e-12 * np.abs(centre)] = np.inf
+    spread[spread == 0] = np.inf
+    out: Floats = (matrix - centre) / spread
+    return out
 
 
 def loss_weights(probability: Floats) -> Floats | None:
@@ -295,7 +319,10 @@ def _run(job: _Job, tasks: list[Any], n_jobs: int | None, progress: bool) -> lis
 
         bar = tqdm(tasks, desc="cross-fitting", unit="fit")
     if n_jobs is None or n_jobs == 1:
-        return [job.run(train, rows) for _, train, rows in bar]
+        from sklearn import config_context
+
+        with config_context(assume_finite=True):
+            return [job.run(train, rows) for _, train, rows in bar]
     from joblib import Parallel, delayed
 
     return list(Parallel(n_jobs=n_jobs)(delayed(job.run)(train, rows) for _, train, rows in bar))
@@ -324,7 +351,7 @@ def _fit(target: Target, chosen: Any, x: Floats, values: Floats, weight: Floats 
         if len(present) == 1:
             return int(present[0])
         values = values.astype(np.intp)
-    return learners.fit(learners.build(chosen, target.n_classes > 0, seed), x, values, weight, target.name)
+    return learners.fit(learners.build(chosen, target.n_classes, seed), x, values, weight, target.name)
 
 
 def _predict(fitted: Any, target: Target, x: Floats) -> Floats:
@@ -344,18 +371,28 @@ def _predict(fitted: Any, target: Target, x: Floats) -> Floats:
 
 
 def _select(
-    target: Target, option: list[Any], features: Features, gold: Ints, fold: Ints, weight: Floats | None, seed: int
+    target: Target,
+    option: list[Any],
+    x: Floats,
+    surrogate: tuple[int, ...],
+    fold: Ints,
+    weight: Floats | None,
+    seed: int,
 ) -> Any:
-    """The candidate with the smallest out-of-fold loss in the first split."""
-    x = features.matrix[gold]
+    """The candidate with the smallest out-of-fold loss in the first split, on the gold rows ``x``."""
     best, least = option[0], np.inf
     for candidate in option:
-        columns = list(features.surrogate) if candidate == "calibration" else slice(None)
-        loss = np.zeros(len(gold))
+        columns = list(surrogate) if candidate == "calibration" else slice(None)
+        loss = np.zeros(len(x))
         for k in np.unique(fold):
             out, into = fold == k, fold != k
             fitted = _fit(
-                target, candidate, x[into][:, columns], target.values[into], None if weight is None else weight[into], seed
+                target,
+                candidate,
+                x[into][:, columns],
+                target.values[into],
+                None if weight is None else weight[into],
+                seed,
             )
             predicted = _predict(fitted, target, x[out][:, columns])
             loss[out] = _loss(target, predicted, target.values[out])
@@ -399,12 +436,17 @@ def _skills(
                 predicted = np.column_stack([1.0 - predicted, predicted])
         loss = np.average(_loss(target, predicted, target.values), weights=weight)
         if target.n_classes:
-            shares = np.bincount(target.values.astype(np.intp), weights=weight, minlength=target.n_classes) / weight.sum()
+            shares = (
+                np.bincount(target.values.astype(np.intp), weights=weight, minlength=target.n_classes)
+                / weight.sum()
+            )
             base = 1.0 - (shares**2).sum()
             hit = predicted.argmax(axis=1) == target.values
             accuracy: float | None = float(np.average(hit, weights=weight))
         else:
-            base = np.average((target.values - np.average(target.values, weights=weight)) ** 2, weights=weight)
+            base = np.average(
+                (target.values - np.average(target.values, weights=weight)) ** 2, weights=weight
+            )
             accuracy = None
         r_squared = float(1.0 - loss / base) if base > 0 else 0.0
         out.append(Skill(target.name, learners.name_of(candidate), r_squared, accuracy))

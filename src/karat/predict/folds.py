@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 def make_folds(
-    labelled: Bools, folds: int, repeats: int, rng: np.random.Generator, classes: Ints | None = None,
+    labelled: Bools,
+    folds: int,
+    repeats: int,
+    rng: np.random.Generator,
+    classes: Ints | None = None,
     group: Ints | None = None,
 ) -> Ints:
     """Random folds: balanced on gold and on gold class, whole groups in one fold.
@@ -92,7 +96,9 @@ def check_folds(given: object, n_rows: int, labelled: Bools) -> Ints:
     if folds.ndim == 1:
         folds = folds[:, None]
     if folds.ndim != 2 or len(folds) != n_rows:
-        raise ArgumentError(f"folds has shape {np.shape(given)}; give one fold per row ({n_rows}), or one column per split.")
+        raise ArgumentError(
+            f"folds has shape {np.shape(given)}; give one fold per row ({n_rows}), or one column per split."
+        )
     out = np.empty(folds.shape, dtype=np.intp)
     for s in range(folds.shape[1]):
         levels, out[:, s] = np.unique(folds[:, s], return_inverse=True)

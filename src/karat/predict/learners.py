@@ -62,15 +62,15 @@ def candidates(learner: object, n_gold: int) -> list[Any]:
     )
 
 
-def build(candidate: Any, classify: bool, seed: int) -> Any:
+def build(candidate: Any, n_classes: int, seed: int) -> Any:
     """A fresh estimator for a candidate.
 
     Parameters
     ----------
     candidate : str or estimator
         A user's estimator is cloned.
-    classify : bool
-        Whether the target is a class.
+    n_classes : int
+        Classes of the target, 0 for a number.
     seed : int
         For learners that draw.
 
@@ -78,24 +78,31 @@ def build(candidate: Any, classify: bool, seed: int) -> Any:
     -------
     estimator
     """
+    classify = n_classes > 0
     if not isinstance(candidate, str):
         from sklearn.base import clone
 
         return clone(candidate)
     if candidate in ("calibration", "linear"):
         from sklearn.linear_model import LogisticRegression, RidgeCV
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
 
-        last = LogisticRegression(C=1.0, max_iter=300) if classify else RidgeCV(alphas=np.logspace(-1, 3, 7))
-        return make_pipeline(StandardScaler(), last)
+        if classify:
+            solver = "newton-cholesky" if n_classes == 2 else "lbfgs"
+            return LogisticRegression(C=1.0, max_iter=300, solver=solver)
+        return RidgeCV(alphas=np.logspace(-1, 3, 7))
     if candidate == "boosting":
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
         boosting = HistGradientBoostingClassifier if classify else HistGradientBoostingRegressor
         return boosting(
-            max_iter=60, learning_rate=0.08, max_leaf_nodes=8, min_samples_leaf=15, l2_regularization=1.0,
-            max_bins=63, early_stopping=False, random_state=seed,
+            max_iter=60,
+            learning_rate=0.08,
+            max_leaf_nodes=8,
+            min_samples_leaf=15,
+            l2_regularization=1.0,
+            max_bins=63,
+            early_stopping=False,
+            random_state=seed,
         )
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 

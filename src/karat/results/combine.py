@@ -97,7 +97,8 @@ def combine(terms: list[tuple[Any, float]]) -> Combined:
             )
     clusters = [r.parts.cluster if r.vcov_kind.startswith("CRV") else None for r, _ in terms]
     same = all(
-        (a is None) == (clusters[0] is None) and (a is None or bool((a == clusters[0]).all())) for a in clusters
+        (a is None) == (clusters[0] is None) and (a is None or bool((a == clusters[0]).all()))
+        for a in clusters
     )
     if not same or any(r.target != first.target for r, _ in terms):
         raise ArgumentError("the Results differ in their clusters or target; fit both alike.")

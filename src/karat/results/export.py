@@ -43,7 +43,12 @@ def to_latex(result: Result, caption: str | None, label: str | None, digits: int
     if label:
         lines.append(rf"\label{{{label}}}")
     level = f"{100 * (1 - result.alpha):g}"
-    lines += [r"\begin{tabular}{lrrrr}", r"\toprule", rf" & Estimate & Std.\ error & $p$ & {level}\% interval \\", r"\midrule"]
+    lines += [
+        r"\begin{tabular}{lrrrr}",
+        r"\toprule",
+        rf" & Estimate & Std.\ error & $p$ & {level}\% interval \\",
+        r"\midrule",
+    ]
     for name, row in table.iterrows():
         p = "$<$ 0.001" if row["Pr(>|t|)"] < 0.001 else f"{row['Pr(>|t|)']:.3f}"
         lines.append(
@@ -117,7 +122,9 @@ def from_json(text: str) -> Result:
             )
         return Result(**content)
     except (KeyError, TypeError, ValueError) as error:
-        raise ArgumentError(f"this is not the JSON of a karat Result ({error}); give what to_json() wrote.") from None
+        raise ArgumentError(
+            f"this is not the JSON of a karat Result ({error}); give what to_json() wrote."
+        ) from None
 
 
 def _plain(value: Any) -> Any:

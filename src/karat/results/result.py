@@ -154,7 +154,14 @@ class Result:
     parts: Parts | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        for array in (self.theta, self.covariance, self.labelling_covariance, self.df, self.weight, self.r_squared):
+        for array in (
+            self.theta,
+            self.covariance,
+            self.labelling_covariance,
+            self.df,
+            self.weight,
+            self.r_squared,
+        ):
             array.flags.writeable = False
 
     def __repr__(self) -> str:
@@ -402,7 +409,12 @@ class Result:
         return delta(self, function, self.alpha if alpha is None else check_alpha(alpha))
 
     def simultaneous(
-        self, alpha: float | None = None, *, terms: Sequence[str] | None = None, draws: int = 10_000, seed: Any = None
+        self,
+        alpha: float | None = None,
+        *,
+        terms: Sequence[str] | None = None,
+        draws: int = 10_000,
+        seed: Any = None,
     ) -> pd.DataFrame:
         """Intervals that hold for several coefficients at once (max-t by multiplier bootstrap).
 

@@ -34,13 +34,16 @@ def with_vcov(result: Result, kind: str, cluster: Any) -> Result:
             if cluster != result.cluster or parts.cluster is None:
                 raise ArgumentError(
                     f"the data are gone, so the column {cluster!r} cannot be read; pass its {result.n_units} values as an "
-                    f"array" + (f", or use {result.cluster!r}, the cluster of the fit." if result.cluster else ".")
+                    f"array"
+                    + (f", or use {result.cluster!r}, the cluster of the fit." if result.cluster else ".")
                 )
             name = cluster
         else:
             values = np.asarray(cluster)
             if values.shape != (result.n_units,):
-                raise ArgumentError(f"cluster has shape {values.shape}; give one value for each of {result.n_units} units.")
+                raise ArgumentError(
+                    f"cluster has shape {values.shape}; give one value for each of {result.n_units} units."
+                )
             codes = pd.factorize(values)[0].astype(np.intp)
             if codes.min() < 0:
                 raise ArgumentError("cluster has missing values; fill them.")
@@ -103,13 +106,12 @@ def influence(result: Result) -> tuple[Floats, Floats]:
     parts = result.parts
     if parts is None:
         raise KaratError("the influence scores of this fit were not kept; fit again with scores=True.")
-    inverse = np.linalg.inv(parts.curvature)
-    psi = parts.scores.phi @ inverse.T
+    psi = parts.scores.influence()
     if parts.scores.rows is not None:
         full = np.zeros((len(parts.labelling.labelled), psi.shape[1]))
         full[parts.scores.rows] = psi
         psi = full
-    return psi, parts.scores.error @ inverse.T
+    return psi, parts.scores.error
 
 
 def _group_name(name: str) -> str:

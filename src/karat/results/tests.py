@@ -122,7 +122,11 @@ def simultaneous(
     import pandas as pd
     from scipy.stats import norm, t
 
-    family = list(terms) if terms is not None else [n for n in result.names if n not in ("Intercept", "(Intercept)")]
+    family = (
+        list(terms)
+        if terms is not None
+        else [n for n in result.names if n not in ("Intercept", "(Intercept)")]
+    )
     if not family:
         raise ArgumentError("simultaneous intervals need at least one coefficient; name them in terms=.")
     index = np.array([result.position(name) for name in family])
@@ -268,7 +272,11 @@ def read_hypotheses(result: Result, hypothesis: object) -> tuple[Floats, Floats,
     """
     p = len(result.names)
     if isinstance(hypothesis, str):
-        texts = [part.strip() for part in hypothesis.split(",")] if _splits(result, hypothesis) else [hypothesis.strip()]
+        texts = (
+            [part.strip() for part in hypothesis.split(",")]
+            if _splits(result, hypothesis)
+            else [hypothesis.strip()]
+        )
     elif isinstance(hypothesis, (list, tuple)) and hypothesis and all(isinstance(h, str) for h in hypothesis):
         texts = [str(h).strip() for h in hypothesis]
     else:
@@ -276,7 +284,12 @@ def read_hypotheses(result: Result, hypothesis: object) -> tuple[Floats, Floats,
             matrix = np.atleast_2d(np.asarray(hypothesis, dtype=np.float64))
         except (TypeError, ValueError):
             matrix = np.empty((0, 0))
-        if matrix.ndim != 2 or matrix.shape[1] != p or not len(matrix) or not np.abs(matrix).sum(axis=1).all():
+        if (
+            matrix.ndim != 2
+            or matrix.shape[1] != p
+            or not len(matrix)
+            or not np.abs(matrix).sum(axis=1).all()
+        ):
             raise ArgumentError(
                 f"hypothesis must be text such as 'war = economy', a list of such texts, or a matrix with {p} columns."
             )
@@ -297,7 +310,9 @@ def _read_one(result: Result, text: str) -> tuple[Floats, float]:
             raise ArgumentError(f"hypothesis {text!r} has more than one '='.")
     left, right = text, "0"
     for cut in [m.start() for m in re.finditer("=", text)]:
-        if not any(name in text and text.find(name) < cut < text.find(name) + len(name) for name in result.names):
+        if not any(
+            name in text and text.find(name) < cut < text.find(name) + len(name) for name in result.names
+        ):
             left, right = text[:cut], text[cut + 1 :]
             break
     row_left, constant_left = _linear(result, left, text)
@@ -332,9 +347,13 @@ def _linear(result: Result, text: str, whole: str) -> tuple[Floats, float]:
             pending = True
             continue
         else:
-            raise ArgumentError(f"hypothesis {whole!r} cannot be read at {rest!r}; coefficients are {list(result.names)}.")
+            raise ArgumentError(
+                f"hypothesis {whole!r} cannot be read at {rest!r}; coefficients are {list(result.names)}."
+            )
         if rest and rest[0] not in "+-":
-            raise ArgumentError(f"hypothesis {whole!r} cannot be read at {rest!r}; coefficients are {list(result.names)}.")
+            raise ArgumentError(
+                f"hypothesis {whole!r} cannot be read at {rest!r}; coefficients are {list(result.names)}."
+            )
     if pending:
         raise ArgumentError(f"hypothesis {whole!r} ends too early.")
     return row, constant

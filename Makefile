@@ -1,0 +1,56 @@
+# Everything a fresh clone needs is Python (3.11 or later) with pip.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+JOBS ?= 2
+
+.PHONY: help install demo test test-oldest lint types coverage bench data vignettes clean
+
+help:
+	@echo "make demo         the main job on bundled real data"
+	@echo "make test         lint, types, tests, vignettes"
+	@echo "make test-oldest  the tests with the oldest versions pyproject allows"
+	@echo "make coverage     the coverage study at full size (about an hour on 2 cores)"
+	@echo "make bench        side by side with peers"
+	@echo "make data         rebuild the bundled tables from their sources"
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=24" -c constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	@touch $@
+
+install: $(VENV)/.installed
+
+demo: install
+	$(BIN)/python vignettes/demo.py
+
+lint: install
+	$(BIN)/ruff check src tests benchmarks data vignettes
+	$(BIN)/ruff format --check src tests benchmarks data vignettes
+
+types: install
+	$(BIN)/mypy
+
+test: lint types
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q
+
+test-oldest: pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet -c constraints-oldest.txt torch
+	.venv-oldest/bin/python -m pip install --quiet -c constraints-oldest.txt -e ".[dev]"
+	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -n $(JOBS) --dist worksteal -q
+
+coverage: install
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.statistical.full --jobs $(JOBS)
+
+bench: install
+	$(BIN)/python -m pip install --quiet -c constraints.txt ppi-python
+	$(BIN)/python benchmarks/speed.py
+
+data: install
+	$(BIN)/python data/build.py
+
+clean:
+	rm -rf $(VENV) .venv-oldest demo-output .mypy_cache .ruff_cache
