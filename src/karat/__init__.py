@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from . import datasets, errors, labels
-    from .bootstrap import bootstrap
+    from .debias import bootstrap
     from .designs import Bernoulli, Clustered, SimpleRandom, Stratified
+    from .doors import logit, mean, ols, poisson, probit
     from .errors import KaratError, KaratWarning
     from .fit import regress
-    from .doors import logit, mean, ols, poisson, probit
     from .results import Result
 
 _HOMES = {
@@ -30,7 +30,7 @@ _HOMES = {
     "KaratError": "errors",
     "KaratWarning": "errors",
     "Result": "results",
-    "bootstrap": "bootstrap",
+    "bootstrap": "debias",
     "regress": "fit",
     "logit": "doors",
     "mean": "doors",

@@ -110,9 +110,7 @@ def prepare(
             )
         kept = ~np.logical_or.reduce(list(absent.values()))
         if not (kept & labelling.labelled).any():
-            raise DataError(
-                f"no gold row is left after dropping rows with missing values in {listing}; fill them."
-            )
+            raise DataError(f"no gold row is left after dropping rows with missing values in {listing}; fill them.")
         frame = frame[kept].reset_index(drop=True)
         labelling = labelling.keep(kept)
         labels = tuple(_restrict(label, kept) for label in labels)
@@ -170,14 +168,10 @@ def matrices(prepared: Prepared) -> Design:
     learned = _with(frame, filler, n_rows)
     spec, x = MatrixSpec.learn(prepared.parsed, learned, context)
     gold_frame = frame.iloc[gold_rows].reset_index(drop=True)
-    gold_frame = _with(
-        gold_frame, {label.name: label.gold_column(gold_rows) for label in labels}, len(gold_rows)
-    )
+    gold_frame = _with(gold_frame, {label.name: label.gold_column(gold_rows) for label in labels}, len(gold_rows))
     gold_x = spec.x(gold_frame, context) if covariates else x[gold_rows]
     offset = spec.offset(learned, context)
-    offset_labels = [
-        label.name for label in covariates if any(label.name in text for text in prepared.parsed.offsets)
-    ]
+    offset_labels = [label.name for label in covariates if any(label.name in text for text in prepared.parsed.offsets)]
     if offset_labels:
         raise ArgumentError(
             f"the offset uses the labelled variable {offset_labels[0]!r}; an offset must be observed for all."
@@ -236,9 +230,7 @@ def targets_of(prepared: Prepared, gold: Rows) -> tuple[Target, ...]:
     return tuple(sorted(out, key=lambda t: (not t.joint, t.given_joint)))
 
 
-def predicted_rows(
-    prepared: Prepared, design: Design, predictions: Predictions, imputation: str
-) -> tuple[Rows, ...]:
+def predicted_rows(prepared: Prepared, design: Design, predictions: Predictions, imputation: str) -> tuple[Rows, ...]:
     """Predicted rows from cross-fitted predictions: one block per class combination, or their mean."""
     joint = [label for label in prepared.labels if label.joint]
     outcome = prepared.outcome_label
@@ -248,9 +240,7 @@ def predicted_rows(
         for label in prepared.labels:
             if label.in_covariates:
                 if label.joint:
-                    columns[label.name] = label.column(
-                        label.classes[combo[joint.index(label)]], prepared.n_rows
-                    )
+                    columns[label.name] = label.column(label.classes[combo[joint.index(label)]], prepared.n_rows)
                 else:
                     columns[label.name] = predictions.values[label.name][:, 0]
         x = _covariates(prepared, design, columns)
@@ -265,9 +255,7 @@ def predicted_rows(
     return average_rows(tuple(blocks)) if imputation == "value" else tuple(blocks)
 
 
-def surrogate_rows(
-    prepared: Prepared, design: Design, given: Mapping[str, Any], imputation: str
-) -> tuple[Rows, ...]:
+def surrogate_rows(prepared: Prepared, design: Design, given: Mapping[str, Any], imputation: str) -> tuple[Rows, ...]:
     """Rows with given labels put in: the surrogates themselves, or predictions from outside.
 
     Parameters
@@ -296,7 +284,7 @@ def surrogate_rows(
             averaged[label.name] = shares
         else:
             plugged[label.name] = label.column(values, prepared.n_rows)
-    blocks = [(dict(plugged), None)]
+    blocks: list[tuple[dict[str, Any], Floats | None]] = [(dict(plugged), None)]
     for name, shares in averaged.items():
         label = next(label for label in prepared.labels if label.name == name)
         blocks = [
@@ -392,9 +380,7 @@ def _filler(label: Label, n_rows: int) -> Any:
     import pandas as pd
 
     if label.coded:
-        return pd.Categorical.from_codes(
-            np.arange(n_rows) % len(label.classes), categories=list(label.classes)
-        )
+        return pd.Categorical.from_codes(np.arange(n_rows) % len(label.classes), categories=pd.Index(label.classes))
     if label.classes:
         return (np.arange(n_rows) % 2).astype(np.float64)
     present = as_float(label.gold.dropna(), label.name, "gold")
@@ -404,9 +390,7 @@ def _filler(label: Label, n_rows: int) -> Any:
 def _analysis_weights(table: Table, weights: object) -> Floats | None:
     if weights is None:
         return None
-    v = as_float(
-        table.values(weights, "weights"), weights if isinstance(weights, str) else "weights", "weights"
-    )
+    v = as_float(table.values(weights, "weights"), weights if isinstance(weights, str) else "weights", "weights")
     if (v < 0).any():
         raise DataError(
             f"weights are negative in {int((v < 0).sum())} row(s), first at position {int(np.flatnonzero(v < 0)[0])}; "
@@ -422,9 +406,7 @@ def _extra_features(extra: object, table: Table, kept: Bools | None) -> list[tup
         return []
     items = [extra] if isinstance(extra, str) or hasattr(extra, "shape") else extra
     if not isinstance(items, (list, tuple)):
-        raise ArgumentError(
-            f"features is a {type(extra).__name__}; give column names or an array of shape (N, k)."
-        )
+        raise ArgumentError(f"features is a {type(extra).__name__}; give column names or an array of shape (N, k).")
     out = []
     for position, item in enumerate(items):
         if isinstance(item, str):

@@ -149,9 +149,7 @@ def _stack_by_hand(parts: Parts, naive: Parts, options: Options) -> Floats:
     kind = "CRV0" if options.vcov.startswith("CRV") else "HC0"
     full = np.zeros((naive.scores.n_rows, len(parts.curvature)))
     full[parts.scores.rows] = parts.scores.influence()
-    spread = replace(
-        parts.scores, source=StoredBlocks(full, np.zeros(len(full))), rows=None, n_rows=len(full)
-    )
+    spread = replace(parts.scores, source=StoredBlocks(full, np.zeros(len(full))), rows=None, n_rows=len(full))
     return influences([replace(parts, scores=spread), naive], kind).product
 
 

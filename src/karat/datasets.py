@@ -291,9 +291,7 @@ def _membership(sample: object, n_rows: int) -> Bools:
     """Read a sample as an array that is True where gold is known."""
     values = np.asarray(getattr(sample, "labelled", sample))
     if values.dtype != bool:
-        raise ArgumentError(
-            f"sample holds {values.dtype}; pass what design.draw() returned, or True and False."
-        )
+        raise ArgumentError(f"sample holds {values.dtype}; pass what design.draw() returned, or True and False.")
     if values.shape != (n_rows,):
         raise ArgumentError(f"sample has shape {values.shape}, data has {n_rows} rows; pass the same frame.")
     return values

@@ -189,13 +189,11 @@ def regress(
     rng = np.random.default_rng(seed)
     predicted, blocks = _predict(prepared, matrix, options, predictions, features, table, rng)
     sample = _augmented(prepared, matrix, blocks)
-    estimate = _estimate(regression, sample, options)
+    estimate = _estimate(regression, sample, options, predicted is not None)
     parts = _parts(regression, sample, estimate, options)
     naive = naive_fit(regression, prepared, matrix, sample, options) if compare else "not asked for"
     together = isinstance(naive, Naive) and parts.scores.rows is None
-    meat = influences(
-        [parts, naive.parts] if together and isinstance(naive, Naive) else [parts], options.vcov
-    )
+    meat = influences([parts, naive.parts] if together and isinstance(naive, Naive) else [parts], options.vcov)
     own = meat.part(0, len(estimate.theta))
     covariance, dof = infer(parts, options.vcov, options.target, options.df, own)
 
@@ -206,13 +204,9 @@ def regress(
     if options.combine == "median" and predicted is not None and predicted.splits:
         result = _median_over_splits(result, regression, prepared, matrix, options, predicted)
     elif predicted is not None and predicted.splits:
-        result = result.replace(
-            split_share=_split_share(result, regression, prepared, matrix, options, predicted)
-        )
+        result = result.replace(split_share=_split_share(result, regression, prepared, matrix, options, predicted))
     if compare:
-        result = result.replace(
-            comparison=compare_with(result, regression, sample, parts, naive, meat, options)
-        )
+        result = result.replace(comparison=compare_with(result, regression, sample, parts, naive, meat, options))
     _tell(result, estimate, options)
     return result
 
@@ -231,9 +225,7 @@ def _predict(
     if options.estimator == "gold":
         return None, ()
     if given is not None:
-        return None, surrogate_rows(
-            prepared, matrix, _from_outside(prepared, given, table), options.imputation
-        )
+        return None, surrogate_rows(prepared, matrix, _from_outside(prepared, given, table), options.imputation)
     if options.learner is None or options.estimator in ("ppi", "surrogate"):
         return None, surrogate_rows(prepared, matrix, _one_surrogate(prepared, options), options.imputation)
     if labelling.labelled.all() and (labelling.probability == 1).all():
@@ -272,9 +264,7 @@ def _folds(prepared: Prepared, options: Options, targets: Any, rng: np.random.Ge
 def _from_outside(prepared: Prepared, given: Mapping[str, Any], table: Table) -> dict[str, Any]:
     names = {label.name for label in prepared.labels}
     if set(given) != names:
-        raise ArgumentError(
-            f"predictions must name each labelled variable {sorted(names)}; got {sorted(given)}."
-        )
+        raise ArgumentError(f"predictions must name each labelled variable {sorted(names)}; got {sorted(given)}.")
     out = {}
     for name, item in given.items():
         values = table.values(item, f"predictions[{name!r}]")
@@ -300,12 +290,12 @@ def _augmented(prepared: Prepared, matrix: Design, blocks: tuple[Rows, ...]) -> 
     )
 
 
-def _estimate(regression: models.Model, sample: AugmentedSample, options: Options) -> Estimate:
+def _estimate(regression: models.Model, sample: AugmentedSample, options: Options, crossfitted: bool) -> Estimate:
     if options.estimator == "surrogate":
         return surrogate_estimate(regression, sample)
     if options.estimator == "gold" or not sample.predicted:
         return gold_estimate(regression, sample)
-    return rectify(regression, sample, options.tuning)
+    return rectify(regression, sample, options.tuning, crossfitted)
 
 
 def _parts(regression: models.Model, sample: AugmentedSample, estimate: Estimate, options: Options) -> Parts:
@@ -336,9 +326,7 @@ def _split_share(
     from .estimate.split import split_estimates
 
     blocks = [predicted_rows(prepared, matrix, split, options.imputation) for split in predicted.splits]
-    thetas = split_estimates(
-        regression, _augmented(prepared, matrix, ()), blocks, result.theta, result.mixing
-    )
+    thetas = split_estimates(regression, _augmented(prepared, matrix, ()), blocks, result.theta, result.mixing)
     spread = thetas.var(axis=0, ddof=1) / len(thetas)
     variance = np.diag(result.covariance)
     return float(np.max(np.divide(spread, variance, out=np.zeros_like(spread), where=variance > 0)))
@@ -356,10 +344,8 @@ def _median_over_splits(
     thetas, covariances, dofs = [], [], []
     for split in predicted.splits:
         sample = _augmented(prepared, matrix, predicted_rows(prepared, matrix, split, options.imputation))
-        estimate = _estimate(regression, sample, options)
-        covariance, dof = infer(
-            _parts(regression, sample, estimate, options), options.vcov, options.target, options.df
-        )
+        estimate = _estimate(regression, sample, options, True)
+        covariance, dof = infer(_parts(regression, sample, estimate, options), options.vcov, options.target, options.df)
         thetas.append(estimate.theta)
         covariances.append(covariance.total)
         dofs.append(dof)

@@ -113,9 +113,7 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
         else:
             kept.append(term)
     if not kept:
-        raise FormulaError(
-            f"formula {text!r} has no covariates and no intercept; there is nothing to estimate."
-        )
+        raise FormulaError(f"formula {text!r} has no covariates and no intercept; there is nothing to estimate.")
     right = SimpleFormula(kept)
     known = set(columns) | set(context or {})
     covariates = {v for v in map(str, right.required_variables)}
@@ -127,11 +125,7 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
         import difflib
 
         near = difflib.get_close_matches(unknown[0], columns, n=3)
-        hint = (
-            f" Did you mean {', '.join(map(repr, near))}?"
-            if near
-            else f" Columns: {', '.join(columns[:12])}."
-        )
+        hint = f" Did you mean {', '.join(map(repr, near))}?" if near else f" Columns: {', '.join(columns[:12])}."
         raise FormulaError(f"formula {text!r} uses {unknown[0]!r}, which is not a column of the data.{hint}")
     used = set(columns)
     coded = {v for v in used if re.search(rf"\bC\(\s*{re.escape(v)}\s*[,)]", text)}
@@ -184,9 +178,7 @@ class MatrixSpec:
     names: tuple[str, ...]
 
     @classmethod
-    def learn(
-        cls, parsed: Parsed, frame: pd.DataFrame, context: Mapping[str, Any] | None
-    ) -> tuple[MatrixSpec, Floats]:
+    def learn(cls, parsed: Parsed, frame: pd.DataFrame, context: Mapping[str, Any] | None) -> tuple[MatrixSpec, Floats]:
         """Fix levels and states on a complete frame; also gives its design matrix, shape (N, p)."""
         left = _materialise(parsed.formula.lhs, frame, context, parsed.text)
         right = _materialise(parsed.formula.rhs, frame, context, parsed.text)

@@ -52,9 +52,7 @@ class Options:
                 f"df={self.df!r} is not allowed; give 'auto', 'satterthwaite', 'kurtosis', 'normal' or a number."
             )
         if self.target == "finite" and self.estimator == "surrogate":
-            raise ArgumentError(
-                "target='finite' needs gold labels; the surrogate estimator has no labelling variance."
-            )
+            raise ArgumentError("target='finite' needs gold labels; the surrogate estimator has no labelling variance.")
 
 
 def check_alpha(alpha: object) -> float:

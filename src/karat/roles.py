@@ -80,7 +80,7 @@ class Label:
                 codes = value.astype(np.intp)
             else:
                 codes = np.full(n_rows, self.classes.index(value), dtype=np.intp)
-            return pd.Categorical.from_codes(codes, categories=list(self.classes))
+            return pd.Categorical.from_codes(codes, categories=pd.Index(self.classes))
         if isinstance(value, np.ndarray):
             return value
         return np.full(n_rows, float(value))
@@ -99,9 +99,7 @@ class Label:
         import pandas as pd
 
         values = self.gold.iloc[rows]
-        codes: Floats = np.asarray(
-            pd.Categorical(values, categories=list(self.classes)).codes, dtype=np.float64
-        )
+        codes: Floats = np.asarray(pd.Categorical(values, categories=list(self.classes)).codes, dtype=np.float64)
         return codes
 
 
@@ -156,9 +154,7 @@ def read_labels(parsed: Parsed, table: Table, surrogates: object) -> tuple[Label
     outcome = [label for label in labels if label.in_outcome]
     for label in outcome:
         if label.in_covariates:
-            raise ArgumentError(
-                f"{label.name!r} stands on both sides of {parsed.text!r}; use it on one side."
-            )
+            raise ArgumentError(f"{label.name!r} stands on both sides of {parsed.text!r}; use it on one side.")
     if len(outcome) > 1:
         raise ArgumentError(
             f"the outcome of {parsed.text!r} mixes {len(outcome)} labelled variables; compute the outcome as one gold "
@@ -220,9 +216,7 @@ def labelled_rows(labels: tuple[Label, ...], table: Table, labelled: object) -> 
 def _classes(name: str, gold: pd.Series[Any], parsed: Parsed) -> tuple[tuple[Any, ...], bool]:
     """Classes of a label (empty for a number) and whether they enter as categories."""
     present = gold.dropna()
-    text = is_text(present) and not all(
-        isinstance(v, (int, float, np.number, np.bool_)) for v in present.head(1000)
-    )
+    text = is_text(present) and not all(isinstance(v, (int, float, np.number, np.bool_)) for v in present.head(1000))
     if text:
         return tuple(sorted(present.unique().tolist(), key=str)), True
     if not len(present):
@@ -243,9 +237,7 @@ def _classes(name: str, gold: pd.Series[Any], parsed: Parsed) -> tuple[tuple[Any
     return (), False
 
 
-def _read_surrogates(
-    name: str, given: object, table: Table, classes: tuple[Any, ...]
-) -> tuple[Surrogate, ...]:
+def _read_surrogates(name: str, given: object, table: Table, classes: tuple[Any, ...]) -> tuple[Surrogate, ...]:
     items: Sequence[Any]
     if isinstance(given, (str, Mapping)) or hasattr(given, "shape"):
         items = [given]

@@ -84,9 +84,8 @@ def population(cell: Cell, n_units: int, rng: np.random.Generator) -> pd.DataFra
         y = (np.log(noise / (1 - noise)) < -0.4 + 0.8 * x - 0.5 * z).astype(float)
         tilt = 1.6 * y - 0.8
     else:
-        from scipy.stats import poisson
-
         from scipy.special import ndtr
+        from scipy.stats import poisson
 
         y = (
             poisson.ppf(ndtr(normal(0.2)), np.exp(0.2 + 0.5 * x - 0.3 * z))
@@ -95,15 +94,11 @@ def population(cell: Cell, n_units: int, rng: np.random.Generator) -> pd.DataFra
         )
         tilt = np.tanh(0.5 * (y - 1.5))
     sharp, blur = {"good": (3.2, 0.5), "poor": (0.5, 2.0)}[cell.quality]
-    x_llm = (rng.random(n_units) < 1 / (1 + np.exp(-(sharp * (x - 0.45) + 0.8 * tilt - 0.5 * z)))).astype(
-        float
-    )
+    x_llm = (rng.random(n_units) < 1 / (1 + np.exp(-(sharp * (x - 0.45) + 0.8 * tilt - 0.5 * z)))).astype(float)
     if cell.model == "ols":
         y_llm = 0.3 + 0.7 * y + 0.4 * z + 0.3 * x * (y > 0.5) + blur * rng.standard_normal(n_units)
     elif cell.model == "logit":
-        y_llm = (rng.random(n_units) < 1 / (1 + np.exp(-(sharp * (y - 0.4) + 0.6 * x + 0.5 * z)))).astype(
-            float
-        )
+        y_llm = (rng.random(n_units) < 1 / (1 + np.exp(-(sharp * (y - 0.4) + 0.6 * x + 0.5 * z)))).astype(float)
     else:
         y_llm = np.maximum(np.round(0.8 * y + 0.5 * x + 0.3 * z + blur * rng.standard_normal(n_units)), 0)
     return pd.DataFrame({"y": y, "x": x, "z": z, "y_llm": y_llm, "x_llm": x_llm, "cluster": cluster})

@@ -201,9 +201,7 @@ def codes_of(table: Table, columns: str | tuple[str, ...], role: str) -> tuple[I
     frame = table.pandas(list(names), role)
     for name in names:
         if frame[name].isna().any():
-            raise DataError(
-                f"{role} column {name!r} has {int(frame[name].isna().sum())} missing value(s); fill them."
-            )
+            raise DataError(f"{role} column {name!r} has {int(frame[name].isna().sum())} missing value(s); fill them.")
     if len(names) == 1:
         codes, levels = pd.factorize(frame[names[0]], sort=True)
         return codes.astype(np.intp), [str(level) for level in levels]
@@ -236,7 +234,5 @@ def check_size(n: int | None, available: int, what: str) -> int:
     if n is None:
         raise DesignError(f"to draw, the design needs n, the number of {what} to label.")
     if isinstance(n, bool) or int(n) != n or n < 1 or n > available:
-        raise DesignError(
-            f"n={n!r} is not possible; give a whole number from 1 to {available} ({what} available)."
-        )
+        raise DesignError(f"n={n!r} is not possible; give a whole number from 1 to {available} ({what} available).")
     return int(n)

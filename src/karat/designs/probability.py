@@ -121,11 +121,7 @@ class SimpleRandom(Design):
         if self.n is not None and n != self.n:
             raise DesignError(
                 f"SimpleRandom(n={self.n}) was declared but {n} rows carry gold; "
-                + (
-                    "some drawn units came back without a label."
-                    if n < self.n
-                    else "more were labelled than drawn."
-                )
+                + ("some drawn units came back without a label." if n < self.n else "more were labelled than drawn.")
                 + " Correct n, or the gold column."
             )
         return self._labelling(labelled)
@@ -180,20 +176,14 @@ class Stratified(Design):
                 raise DesignError(
                     f"Stratified(n) must name every stratum: not in the data {unknown}, without a number {left_out}."
                 )
-            return np.array(
-                [check_size(asked[s], int(c), f"units in stratum {s!r}") for s, c in zip(names, counts)]
-            )
+            return np.array([check_size(asked[s], int(c), f"units in stratum {s!r}") for s, c in zip(names, counts)])
         total = check_size(self.n, int(counts.sum()), "units")
         if total < 2 * len(names) and total < counts.sum():
             raise DesignError(
                 f"n={total} is too small for {len(names)} strata: each needs two units for a variance. "
                 f"Give n >= {2 * len(names)} or merge strata."
             )
-        share = (
-            counts / counts.sum()
-            if self.allocation == "proportional"
-            else np.full(len(names), 1 / len(names))
-        )
+        share = counts / counts.sum() if self.allocation == "proportional" else np.full(len(names), 1 / len(names))
         return allocate(total, share, counts)
 
     def select(self, table: Table, rng: np.random.Generator) -> Labelling:

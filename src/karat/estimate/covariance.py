@@ -243,9 +243,7 @@ def sandwich(
     one_of("vcov", kind, KINDS)
     one_of("target", target, ("superpopulation", "finite"))
     if kind.startswith("CRV") and cluster is None:
-        raise ArgumentError(
-            f"vcov={kind!r} needs clusters; write vcov={{'{kind}': 'column'}} or cluster='column'."
-        )
+        raise ArgumentError(f"vcov={kind!r} needs clusters; write vcov={{'{kind}': 'column'}} or cluster='column'.")
     error = scores.corrected_error(kind)
     design = labelling.cross(error, error)
     population = meat.product - labelling.independent_cross(error, error, cluster)
@@ -321,9 +319,7 @@ def _small_sample(
     return out[0], out[1]
 
 
-def _jackknife(
-    totals: Floats, curvatures: Sequence[Floats], cluster_curvatures: Sequence[Floats | None]
-) -> Floats:
+def _jackknife(totals: Floats, curvatures: Sequence[Floats], cluster_curvatures: Sequence[Floats | None]) -> Floats:
     """Each fit's cluster influences, as leaving the cluster out would have it."""
     parts, at = [], 0
     for whole, curvature in zip(curvatures, cluster_curvatures):

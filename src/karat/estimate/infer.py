@@ -43,9 +43,7 @@ class Parts:
         cls, estimate: Estimate, labelling: Labelling, cluster: Ints | None, cluster_curvature: Floats | None
     ) -> Parts:
         """Parts of an estimate."""
-        return cls(
-            estimate.scores, estimate.curvature, estimate.tuning.tuned, labelling, cluster, cluster_curvature
-        )
+        return cls(estimate.scores, estimate.curvature, estimate.tuning.tuned, labelling, cluster, cluster_curvature)
 
     def stored(self) -> Parts:
         """The same with influence scores in memory, free of the data."""
@@ -64,9 +62,7 @@ def influences(parts: Sequence[Parts], kind: str) -> Meat:
     )
 
 
-def infer(
-    parts: Parts, kind: str, target: str, df: Any, meat: Meat | None = None
-) -> tuple[Covariance, Floats]:
+def infer(parts: Parts, kind: str, target: str, df: Any, meat: Meat | None = None) -> tuple[Covariance, Floats]:
     """Covariance and degrees of freedom.
 
     Parameters

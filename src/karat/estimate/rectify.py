@@ -84,10 +84,11 @@ def gold_root(moments: Moments) -> Root:
     return root
 
 
-def rectify(model: Model, sample: AugmentedSample, tuning: str | None) -> Estimate:
+def rectify(model: Model, sample: AugmentedSample, tuning: str | None, crossfitted: bool) -> Estimate:
     """Combine gold and predicted labels: ``sum v {w m - (w - 1) Lambda h} = 0``.
 
-    Lambda is chosen from the scores at the gold-only root, then the equation is solved for it.
+    The equation is solved with weight 1; Lambda is chosen from the scores there and reached in one
+    Newton step, with the Jacobian of weight 1 (all have the same expectation, that one the least noise).
 
     Parameters
     ----------
@@ -95,6 +96,8 @@ def rectify(model: Model, sample: AugmentedSample, tuning: str | None) -> Estima
     sample : AugmentedSample
         With predicted rows.
     tuning : {"auto", "scalar", "coefficient", "full"} or None
+    crossfitted : bool
+        Whether the predictions were learnt from this gold, see :func:`karat.estimate.tune.tune`.
 
     Returns
     -------
@@ -102,19 +105,19 @@ def rectify(model: Model, sample: AugmentedSample, tuning: str | None) -> Estima
     """
     moments = Moments.of(model, sample)
     start = gold_root(moments)
-    _, curvature = moments.rectified(None)(start.theta)
-    if not _definite(curvature):
-        curvature = start.curvature
-    gold_score, _ = row_scores(model, start.theta, (sample.gold,))
-    predicted_score, _ = row_scores(model, start.theta, moments.predicted_gold)
+    root = newton(moments.rectified(None), start.theta, _positive(start.curvature))
+    solved = root.converged and bool(np.isfinite(root.theta).all()) and _definite(root.curvature)
+    if not solved:
+        root = start
+    gold_score, _ = row_scores(model, root.theta, (sample.gold,))
+    predicted_score, _ = row_scores(model, root.theta, moments.predicted_gold)
     v = sample.gold_analysis_weight[:, None]
-    chosen = tune(tuning, v * gold_score, v * predicted_score, curvature, sample.labelling)
-    totals = moments.rectified(chosen.mixing)
-    root = newton(totals, start.theta, _positive(start.curvature))
+    chosen = tune(tuning, v * gold_score, v * predicted_score, root.curvature, sample.labelling, crossfitted)
     notes: tuple[str, ...] = ()
-    if not root.converged or not np.isfinite(root.theta).all() or not _definite(root.curvature):
-        score, _ = totals(start.theta)
-        root = Root(start.theta + np.linalg.solve(curvature, score), curvature, 0.0, True, 1)
+    if chosen.mixing is not None or not solved:
+        score, _ = moments.rectified(chosen.mixing)(root.theta)
+        root = replace(root, theta=root.theta + np.linalg.solve(root.curvature, score))
+    if not solved:
         notes = ("the rectified moment has no root; one Newton step was taken from the gold-only root",)
     scores = _rectified_scores(moments, root, chosen, start.curvature)
     return Estimate(root.theta, root.curvature, scores, chosen, root.norm, root.iterations, notes)
@@ -127,16 +130,12 @@ def gold_estimate(model: Model, sample: AugmentedSample) -> Estimate:
     score, (curvature,) = row_scores(model, root.theta, (sample.gold,))
     error = score * sample.gold_analysis_weight[:, None]
     inverse = np.linalg.inv(root.curvature)
-    leverage = np.clip(
-        _leverage(sample.gold.x @ inverse, sample.gold.x, curvature * sample.gold_weight), 0.0, 1.0
-    )
+    leverage = np.clip(_leverage(sample.gold.x @ inverse, sample.gold.x, curvature * sample.gold_weight), 0.0, 1.0)
     error = error @ inverse.T
     phi = error * sample.labelling.weight[:, None]
     gold = np.arange(len(error))
     scores = Scores(StoredBlocks(phi, leverage), error, gold, leverage, len(error), sample.labelling.gold)
-    return Estimate(
-        root.theta, root.curvature, scores, gold_only(len(root.theta)), root.norm, root.iterations
-    )
+    return Estimate(root.theta, root.curvature, scores, gold_only(len(root.theta)), root.norm, root.iterations)
 
 
 def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | None = None) -> Estimate:
@@ -198,9 +197,7 @@ def cluster_curvatures(
     out = np.zeros((groups, p, p))
 
     def add(rows: Rows, codes: Ints, weight: Floats, left: Floats | None) -> None:
-        _, curvature = model.evaluate(
-            rows.x @ estimate.theta + (0 if rows.offset is None else rows.offset), rows.y
-        )
+        _, curvature = model.evaluate(rows.x @ estimate.theta + (0 if rows.offset is None else rows.offset), rows.y)
         curvature = curvature * weight * (1.0 if rows.share is None else rows.share)
         part = np.empty((groups, p, p))
         for j in range(p):
@@ -261,9 +258,7 @@ def check_rank(x: Floats, weight: Floats | None, names: tuple[str, ...], where: 
     if np.linalg.eigvalsh(scaled)[0] > 1e-11:
         return
     _, triangle, order = qr(scaled, pivoting=True)
-    dependent = [
-        names[order[j]] for j in np.flatnonzero(np.abs(np.diag(triangle)) < 1e-9 * abs(triangle[0, 0]))
-    ]
+    dependent = [names[order[j]] for j in np.flatnonzero(np.abs(np.diag(triangle)) < 1e-9 * abs(triangle[0, 0]))]
     culprits = dependent or [names[order[-1]]]
     constant = [name for name in culprits if np.ptp(x[:, names.index(name)]) == 0]
     why = "constant" if constant else "a combination of the other columns"
@@ -287,9 +282,7 @@ def _rectified_scores(moments: Moments, root: Root, tuning: Tuning, gold_curvatu
     error = (gold_score - v * predicted @ inverse.T) * tuning.inflation
     psi = gold_score + (w - 1.0) * error
     x = sample.gold.x
-    leverage = np.clip(
-        _leverage(x @ np.linalg.inv(gold_curvature), x, curvature * sample.gold_weight), 0.0, 1.0
-    )
+    leverage = np.clip(_leverage(x @ np.linalg.inv(gold_curvature), x, curvature * sample.gold_weight), 0.0, 1.0)
     to_coefficients = inverse if tuning.mixing is None else inverse @ tuning.mixing
     source = _UnitBlocks(model, sample, root.theta, inverse, to_coefficients, psi, leverage)
     return Scores(source, error, sample.labelling.gold, leverage, sample.n_units)
@@ -347,9 +340,7 @@ class _UnitBlocks:
             score, curvature = score * rows.share[block], curvature * rows.share[block]
         return x, score, curvature
 
-    def _factor(
-        self, parts: list[tuple[Floats, Floats, Floats]], v: Floats | None, kind: str
-    ) -> Floats | None:
+    def _factor(self, parts: list[tuple[Floats, Floats, Floats]], v: Floats | None, kind: str) -> Floats | None:
         """Small-sample correction of each row, shape (rows,)."""
         if kind not in ("HC2", "HC3"):
             return None

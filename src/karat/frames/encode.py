@@ -100,9 +100,7 @@ def _encode_one(name: str, values: Any) -> tuple[Floats, list[str]]:
         return _indicators(name, series)
     column = series.to_numpy(dtype=np.float64, na_value=np.nan)
     if np.isinf(column).any():
-        raise DataError(
-            f"feature {name!r} has {int(np.isinf(column).sum())} infinite value(s); replace them."
-        )
+        raise DataError(f"feature {name!r} has {int(np.isinf(column).sum())} infinite value(s); replace them.")
     missing = np.isnan(column)
     if missing.all():
         raise DataError(f"feature {name!r} is missing in every row; leave it out.")

@@ -68,16 +68,15 @@ class Table:
             data = pd.DataFrame(dict(data))
         _refuse_repeated_names(data)
         try:
-            frame = nw.from_native(data, eager_only=True)
+            native: Any = data
+            frame = nw.from_native(native, eager_only=True)
         except TypeError:
             raise ArgumentError(
                 f"data is a {type(data).__name__}; give a pandas, polars or pyarrow table "
                 "(a lazy frame must be collected first)."
             ) from None
         if not isinstance(frame, nw.DataFrame):
-            raise ArgumentError(
-                f"data is a {type(data).__name__}; give a table with columns, not a single column."
-            )
+            raise ArgumentError(f"data is a {type(data).__name__}; give a table with columns, not a single column.")
         if len(frame) == 0:
             raise DataError("data has no rows; give at least one unit.")
         return cls(frame)
@@ -111,11 +110,7 @@ class Table:
         for name in names:
             if name not in known:
                 near = difflib.get_close_matches(str(name), known, n=3)
-                hint = (
-                    f" Did you mean {', '.join(map(repr, near))}?"
-                    if near
-                    else f" Columns: {_listing(known)}."
-                )
+                hint = f" Did you mean {', '.join(map(repr, near))}?" if near else f" Columns: {_listing(known)}."
                 raise DataError(f"{role} names the column {name!r}, which is not in the data.{hint}")
 
     def column(self, name: str, role: str) -> pd.Series[Any]:

@@ -42,6 +42,4 @@ class Poisson:
                 "counts must be 0 or more."
             )
         if not (y > 0).any():
-            raise DataError(
-                f"the gold outcome {name!r} is always 0; a Poisson regression needs some counts above 0."
-            )
+            raise DataError(f"the gold outcome {name!r} is always 0; a Poisson regression needs some counts above 0.")

@@ -136,16 +136,12 @@ class _Job:
             else:
                 predicted = [_predict(fitted, target, x_new)]
             if target.joint:
-                share = np.hstack(
-                    [share[:, [c]] * predicted[c if chained else 0] for c in range(len(settings))]
-                )
+                share = np.hstack([share[:, [c]] * predicted[c if chained else 0] for c in range(len(settings))])
                 eye = np.eye(target.n_classes)[:, 1:]
                 settings = [np.concatenate([setting, row]) for setting in settings for row in eye]
                 before_gold = np.hstack([before_gold, eye[target.values[train].astype(np.intp)]])
             else:
-                values[target.name] = np.column_stack(
-                    [p[:, -1] if target.n_classes else p for p in predicted]
-                )
+                values[target.name] = np.column_stack([p[:, -1] if target.n_classes else p for p in predicted])
         if back is not None:
             return share[back], {name: value[back] for name, value in values.items()}
         return share, values
@@ -359,6 +355,7 @@ def _predict(fitted: Any, target: Target, x: Floats) -> Floats:
         out = np.zeros((len(x), target.n_classes))
         out[:, fitted] = 1.0
         return out
+    out: Floats
     if target.n_classes:
         out = learners.predict_classes(fitted, x, target.n_classes)
     else:
@@ -437,16 +434,13 @@ def _skills(
         loss = np.average(_loss(target, predicted, target.values), weights=weight)
         if target.n_classes:
             shares = (
-                np.bincount(target.values.astype(np.intp), weights=weight, minlength=target.n_classes)
-                / weight.sum()
+                np.bincount(target.values.astype(np.intp), weights=weight, minlength=target.n_classes) / weight.sum()
             )
             base = 1.0 - (shares**2).sum()
             hit = predicted.argmax(axis=1) == target.values
             accuracy: float | None = float(np.average(hit, weights=weight))
         else:
-            base = np.average(
-                (target.values - np.average(target.values, weights=weight)) ** 2, weights=weight
-            )
+            base = np.average((target.values - np.average(target.values, weights=weight)) ** 2, weights=weight)
             accuracy = None
         r_squared = float(1.0 - loss / base) if base > 0 else 0.0
         out.append(Skill(target.name, learners.name_of(candidate), r_squared, accuracy))

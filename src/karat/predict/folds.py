@@ -97,7 +97,7 @@ def check_folds(given: object, n_rows: int, labelled: Bools) -> Ints:
         folds = folds[:, None]
     if folds.ndim != 2 or len(folds) != n_rows:
         raise ArgumentError(
-            f"folds has shape {np.shape(given)}; give one fold per row ({n_rows}), or one column per split."
+            f"folds has shape {folds.shape}; give one fold per row ({n_rows}), or one column per split."
         )
     out = np.empty(folds.shape, dtype=np.intp)
     for s in range(folds.shape[1]):

@@ -96,18 +96,17 @@ def combine(terms: list[tuple[Any, float]]) -> Combined:
                 "on the same data."
             )
     clusters = [r.parts.cluster if r.vcov_kind.startswith("CRV") else None for r, _ in terms]
-    same = all(
-        (a is None) == (clusters[0] is None) and (a is None or bool((a == clusters[0]).all()))
-        for a in clusters
-    )
+    same = all((a is None) == (clusters[0] is None) and (a is None or bool((a == clusters[0]).all())) for a in clusters)
     if not same or any(r.target != first.target for r, _ in terms):
         raise ArgumentError("the Results differ in their clusters or target; fit both alike.")
-    theta, psi, error = 0.0, 0.0, 0.0
+    theta: Any = 0.0
+    psi: Any = 0.0
+    error: Any = 0.0
     for (result, weight), (own_psi, own_error) in zip(terms, scores):
         index = [result.names.index(n) for n in names]
         theta = theta + weight * result.theta[index]
         psi = psi + weight * own_psi[:, index]
         error = error + weight * own_error[:, index]
-    covariance = influence_covariance(psi, error, draws[0], first.target, clusters[0])  # type: ignore[arg-type]
+    covariance = influence_covariance(psi, error, draws[0], first.target, clusters[0])
     df = np.min([r.df[[r.names.index(n) for n in names]] for r, _ in terms], axis=0)
-    return Combined(names, theta, covariance, df, first.alpha)  # type: ignore[arg-type]
+    return Combined(names, theta, covariance, df, first.alpha)

@@ -131,9 +131,7 @@ class Comparison:
         if self.difference is None:
             return pd.DataFrame(columns=["Difference", "Std. Error", "Pr(>|z|)"])
         d = self.difference
-        return pd.DataFrame(
-            {"Difference": d.gap, "Std. Error": d.se, "Pr(>|z|)": d.p_values}, index=list(self.names)
-        )
+        return pd.DataFrame({"Difference": d.gap, "Std. Error": d.se, "Pr(>|z|)": d.p_values}, index=list(self.names))
 
     def lines(self, digits: int = 3) -> list[str]:
         """The table as text lines: estimate, standard error in brackets."""
@@ -142,9 +140,7 @@ class Comparison:
         cell = max(20, *(len(t) + 2 for t in titles))
         out = ["".ljust(width) + "".join(t.rjust(cell) for t in titles) + "  eff. gold"]
         for j, name in enumerate(self.names):
-            cells = "".join(
-                f"{c.theta[j]:.{digits}f} ({c.se[j]:.{digits}f})".rjust(cell) for c in self.columns
-            )
+            cells = "".join(f"{c.theta[j]:.{digits}f} ({c.se[j]:.{digits}f})".rjust(cell) for c in self.columns)
             out.append(name.ljust(width) + cells + _count(self.effective_gold[j]).rjust(11))
         if self.difference is not None:
             d = self.difference

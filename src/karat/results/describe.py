@@ -105,17 +105,13 @@ def small_sample_notes(result: Result) -> list[str]:
     s: Any = result.sampling
     out = []
     if s.n_gold < FEW_GOLD:
-        out.append(
-            f"only {s.n_gold} gold rows; intervals rest on large-sample theory, label at least {FEW_GOLD}"
-        )
+        out.append(f"only {s.n_gold} gold rows; intervals rest on large-sample theory, label at least {FEW_GOLD}")
     if 0 < s.rarest_class < FEW_IN_CLASS:
         out.append(
             f"the rarest gold class has {s.rarest_class} rows; label at least {FEW_IN_CLASS} (stratify by surrogate)"
         )
     if s.clusters and s.gold_clusters < FEW_CLUSTERS:
-        out.append(
-            f"only {s.gold_clusters} clusters hold gold; cluster intervals want at least {FEW_CLUSTERS}"
-        )
+        out.append(f"only {s.gold_clusters} clusters hold gold; cluster intervals want at least {FEW_CLUSTERS}")
     return out
 
 

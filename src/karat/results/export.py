@@ -117,14 +117,10 @@ def from_json(text: str) -> Result:
             )
             if (d := c["difference"]) is not None:
                 c["difference"] = Difference(**d | {k: _array(d[k]) for k in ("gap", "se", "p_values")})
-            content["comparison"] = Comparison(
-                **c | {k: _array(c[k]) for k in ("effective_gold", "r_squared")}
-            )
+            content["comparison"] = Comparison(**c | {k: _array(c[k]) for k in ("effective_gold", "r_squared")})
         return Result(**content)
     except (KeyError, TypeError, ValueError) as error:
-        raise ArgumentError(
-            f"this is not the JSON of a karat Result ({error}); give what to_json() wrote."
-        ) from None
+        raise ArgumentError(f"this is not the JSON of a karat Result ({error}); give what to_json() wrote.") from None
 
 
 def _plain(value: Any) -> Any:

@@ -66,11 +66,7 @@ def coefplot(
     except ImportError:
         raise KaratError("plots need matplotlib; install karat[plot].") from None
 
-    family = (
-        list(terms)
-        if terms is not None
-        else [n for n in result.names if n != "Intercept"] or list(result.names)
-    )
+    family = list(terms) if terms is not None else [n for n in result.names if n != "Intercept"] or list(result.names)
     if not family:
         raise ArgumentError("terms is empty; name at least one coefficient.")
     index = [result.position(name) for name in family]

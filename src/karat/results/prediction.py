@@ -42,17 +42,13 @@ def predict(result: Result, new: object, alpha: float, context: Any) -> pd.DataF
     from ..frames import Table
 
     if result.spec is None:
-        raise KaratError(
-            "a Result read from JSON does not hold its formula's machinery; pickle the Result to predict."
-        )
+        raise KaratError("a Result read from JSON does not hold its formula's machinery; pickle the Result to predict.")
     table = Table.read(new)
     names = sorted(result.spec.parsed.covariate_variables)
     frame = table.pandas(names, "new data: the formula")
     for name in names:
         if frame[name].isna().any():
-            raise DataError(
-                f"new data: {name!r} is missing in {int(frame[name].isna().sum())} row(s); fill it."
-            )
+            raise DataError(f"new data: {name!r} is missing in {int(frame[name].isna().sum())} row(s); fill it.")
     if not names:
         frame = pd.DataFrame(index=pd.RangeIndex(table.n_rows))
         x = np.ones((table.n_rows, 1))

@@ -276,9 +276,7 @@ class Result:
         if style == "pyfixest":
             return table
         table = table.reset_index(names="term")
-        table.columns = pd.Index(
-            ["term", "estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high"]
-        )
+        table.columns = pd.Index(["term", "estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high"])
         table["df"] = self.df
         return table
 
@@ -502,31 +500,31 @@ class Result:
 
     @property
     def params(self) -> pd.Series[Any]:
-        """statsmodels' name for :meth:`coef`."""
+        """Statsmodels' name for :meth:`coef`."""
         return self.coef()
 
     @property
     def bse(self) -> pd.Series[Any]:
-        """statsmodels' name for :meth:`se`."""
+        """Statsmodels' name for :meth:`se`."""
         return self.se()
 
     @property
     def tvalues(self) -> pd.Series[Any]:
-        """statsmodels' name for :meth:`tstat`."""
+        """Statsmodels' name for :meth:`tstat`."""
         return self.tstat()
 
     @property
     def pvalues(self) -> pd.Series[Any]:
-        """statsmodels' name for :meth:`pvalue`."""
+        """Statsmodels' name for :meth:`pvalue`."""
         return self.pvalue()
 
     @property
     def nobs(self) -> int:
-        """statsmodels' name for the number of units."""
+        """Statsmodels' name for the number of units."""
         return self.n_units
 
     def conf_int(self, alpha: float | None = None) -> pd.DataFrame:
-        """statsmodels' name for :meth:`confint`, with its column names 0 and 1."""
+        """Statsmodels' name for :meth:`confint`, with its column names 0 and 1."""
         import pandas as pd
 
         table = self.confint(alpha)
@@ -534,7 +532,7 @@ class Result:
         return table
 
     def cov_params(self) -> pd.DataFrame:
-        """statsmodels' name for the covariance."""
+        """Statsmodels' name for the covariance."""
         return self.vcov_matrix
 
     # ---------------------------------------------------------------- maketables protocol
@@ -594,7 +592,7 @@ class Result:
     def _interval(self, level: float) -> tuple[Floats, Floats]:
         from scipy.stats import t
 
-        quantile = t.ppf(1.0 - level / 2.0, self.df)
+        quantile = np.asarray(t.ppf(1.0 - level / 2.0, self.df))
         se = np.sqrt(np.diag(self.covariance))
         if self.interval == "wald":
             return self.theta - quantile * se, self.theta + quantile * se

@@ -34,8 +34,7 @@ def with_vcov(result: Result, kind: str, cluster: Any) -> Result:
             if cluster != result.cluster or parts.cluster is None:
                 raise ArgumentError(
                     f"the data are gone, so the column {cluster!r} cannot be read; pass its {result.n_units} values as an "
-                    f"array"
-                    + (f", or use {result.cluster!r}, the cluster of the fit." if result.cluster else ".")
+                    f"array" + (f", or use {result.cluster!r}, the cluster of the fit." if result.cluster else ".")
                 )
             name = cluster
         else:

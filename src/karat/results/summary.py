@@ -85,9 +85,7 @@ class Summary:
         table = r.tidy()
         show_gain = r.estimator in ("dsl", "ppi")
         width = max(12, *(len(n) for n in r.names)) + 2
-        head = ["Estimate", "Std. Error", "t", "p", *table.columns[4:]] + (
-            ["R2", "eff. gold"] if show_gain else []
-        )
+        head = ["Estimate", "Std. Error", "t", "p", *table.columns[4:]] + (["R2", "eff. gold"] if show_gain else [])
         lines = ["".ljust(width) + "".join(h.rjust(11) for h in head)]
         for j, name in enumerate(r.names):
             row = table.iloc[j]
@@ -134,8 +132,7 @@ class Summary:
     def _repr_html_(self) -> str:
         r = self.result
         facts = "".join(
-            f"<tr><th style='text-align:left'>{escape(n)}</th><td>{escape(v)}</td></tr>"
-            for n, v in self.facts()
+            f"<tr><th style='text-align:left'>{escape(n)}</th><td>{escape(v)}</td></tr>" for n, v in self.facts()
         )
         table = r.tidy()
         if r.estimator in ("dsl", "ppi"):
@@ -144,9 +141,7 @@ class Summary:
         body: str = table.to_html(float_format=lambda value: f"{value:.4g}")
         side = ""
         if r.comparison is not None and len(r.comparison.columns) > 1:
-            side = "<p>Side by side</p>" + r.comparison.table().to_html(
-                float_format=lambda value: f"{value:.4g}"
-            )
+            side = "<p>Side by side</p>" + r.comparison.table().to_html(float_format=lambda value: f"{value:.4g}")
         remarks = "".join(f"<p>{escape(line)}</p>" for line in self.remarks())
         return f"<div><b>{escape(r.title)}: {escape(r.formula)}</b><table>{facts}</table>{body}{side}{remarks}</div>"
 

@@ -110,9 +110,7 @@ def delta(result: Result, function: Callable[[Floats], Any], alpha: float) -> pd
     return table_of(names, value, se, df, alpha)
 
 
-def simultaneous(
-    result: Result, alpha: float, terms: Sequence[str] | None, draws: int, seed: Any
-) -> pd.DataFrame:
+def simultaneous(result: Result, alpha: float, terms: Sequence[str] | None, draws: int, seed: Any) -> pd.DataFrame:
     """Max-t intervals: multipliers on the influence of units (or clusters).
 
     The bootstrap gives the dependence among t statistics; each is then compared on its own t scale,
@@ -122,11 +120,7 @@ def simultaneous(
     import pandas as pd
     from scipy.stats import norm, t
 
-    family = (
-        list(terms)
-        if terms is not None
-        else [n for n in result.names if n not in ("Intercept", "(Intercept)")]
-    )
+    family = list(terms) if terms is not None else [n for n in result.names if n not in ("Intercept", "(Intercept)")]
     if not family:
         raise ArgumentError("simultaneous intervals need at least one coefficient; name them in terms=.")
     index = np.array([result.position(name) for name in family])
@@ -273,9 +267,7 @@ def read_hypotheses(result: Result, hypothesis: object) -> tuple[Floats, Floats,
     p = len(result.names)
     if isinstance(hypothesis, str):
         texts = (
-            [part.strip() for part in hypothesis.split(",")]
-            if _splits(result, hypothesis)
-            else [hypothesis.strip()]
+            [part.strip() for part in hypothesis.split(",")] if _splits(result, hypothesis) else [hypothesis.strip()]
         )
     elif isinstance(hypothesis, (list, tuple)) and hypothesis and all(isinstance(h, str) for h in hypothesis):
         texts = [str(h).strip() for h in hypothesis]
@@ -284,12 +276,7 @@ def read_hypotheses(result: Result, hypothesis: object) -> tuple[Floats, Floats,
             matrix = np.atleast_2d(np.asarray(hypothesis, dtype=np.float64))
         except (TypeError, ValueError):
             matrix = np.empty((0, 0))
-        if (
-            matrix.ndim != 2
-            or matrix.shape[1] != p
-            or not len(matrix)
-            or not np.abs(matrix).sum(axis=1).all()
-        ):
+        if matrix.ndim != 2 or matrix.shape[1] != p or not len(matrix) or not np.abs(matrix).sum(axis=1).all():
             raise ArgumentError(
                 f"hypothesis must be text such as 'war = economy', a list of such texts, or a matrix with {p} columns."
             )
@@ -310,9 +297,7 @@ def _read_one(result: Result, text: str) -> tuple[Floats, float]:
             raise ArgumentError(f"hypothesis {text!r} has more than one '='.")
     left, right = text, "0"
     for cut in [m.start() for m in re.finditer("=", text)]:
-        if not any(
-            name in text and text.find(name) < cut < text.find(name) + len(name) for name in result.names
-        ):
+        if not any(name in text and text.find(name) < cut < text.find(name) + len(name) for name in result.names):
             left, right = text[:cut], text[cut + 1 :]
             break
     row_left, constant_left = _linear(result, left, text)

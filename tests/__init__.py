@@ -1,0 +1,1 @@
+"""Tests of karat, laid out as the package is."""

@@ -1,0 +1,45 @@
+import warnings
+
+import matplotlib as mpl
+import pytest
+from hypothesis import HealthCheck, settings
+
+import karat as kt
+
+from . import corpora
+
+mpl.use("Agg")
+settings.register_profile(
+    "karat",
+    max_examples=10,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("karat")
+
+
+@pytest.fixture
+def quiet():
+    """Samples of a test are small on purpose."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", kt.errors.SmallSampleWarning)
+        yield
+
+
+@pytest.fixture(scope="session")
+def corpus():
+    return corpora.corpus(400, seed=11)
+
+
+@pytest.fixture(scope="session")
+def labelled(corpus):
+    """Gold stance in 150 of 400 documents."""
+    sample = kt.SimpleRandom(150).draw(corpus, seed=5)
+    return corpora.masked(corpus, sample.labelled, "stance")
+
+
+@pytest.fixture(scope="session")
+def fit(labelled):
+    return kt.ols("y ~ stance + z + size", labelled, surrogates={"stance": "stance_llm"}, seed=3)
