@@ -71,7 +71,7 @@ def test_order_of_columns_and_terms(seed, model, terms):
 @given(
     seeds,
     models,
-    st.sampled_from(["Stance", "x1", "C", "_s", "einstellung", "stance_gold", "label", "weights"]),
+    st.sampled_from(["Stance", "x1", "stance_2", "_s", "einstellung", "stance_gold", "label", "weights"]),
     st.sampled_from(["pi_", "prob", "P", "stance_llm_2"]),
 )
 def test_names(seed, model, name, probability):
@@ -88,20 +88,17 @@ def test_names(seed, model, name, probability):
     assert [n.replace(name, "stance") for n in other.names] == list(one.names)
 
 
-@given(seeds, models, st.sampled_from([None, "scalar", "full"]))
-def test_twice_the_row_is_twice_the_weight(seed, model, tuning):
-    """Rows that share a cluster: the copy and its original count like one row of weight two."""
+@given(seeds, models, st.sampled_from(["dsl", "gold"]))
+def test_twice_the_row_is_twice_the_weight(seed, model, estimator):
+    """Copies that share a cluster with their original count like one row of weight two."""
     frame = table(seed, model)
     copies = np.random.default_rng(seed).integers(1, 3, len(frame))
     frame["copies"], frame["row"] = copies, np.arange(len(frame))
     double = frame.loc[frame.index.repeat(copies)].reset_index(drop=True)
-    vcov = {"CRV0": "row"}
-    heavy = fit(model, frame, weights="copies", vcov=vcov, tuning=None)
-    many = fit(model, double, vcov=vcov, tuning=None)
+    options = {"vcov": {"CRV0": "row"}, "tuning": None, "estimator": estimator}
+    heavy, many = fit(model, frame, weights="copies", **options), fit(model, double, **options)
     close(heavy.theta, many.theta)
-    gold_heavy = fit(model, frame, weights="copies", vcov=vcov, estimator="gold")
-    gold_many = fit(model, double, vcov=vcov, estimator="gold")
-    close(gold_heavy.theta, gold_many.theta)
+    close(heavy.covariance, many.covariance)
 
 
 @given(seeds, models, st.sampled_from(["CRV0", "CRV3"]))
@@ -120,7 +117,7 @@ def test_twice_the_row_is_twice_the_weight_when_all_are_gold(seed, model, kind):
 def test_copies_within_labelling_units_change_no_standard_error(seed, model, times):
     """Whole clusters labelled: the corpus written twice holds no more information than the corpus."""
     frame = corpora.corpus(150, seed=seed)
-    drawn = frame["author"] < 14
+    drawn = frame["author"] < 20
     frame = corpora.masked(frame, drawn, MODELS[model][0], "stance")
     double = pd.concat([frame] * times, ignore_index=True)
     options = {"design": kt.Clustered("author"), "vcov": {"CRV0": "author"}}
@@ -140,7 +137,10 @@ def test_affine_change_of_a_covariate(seed, model, vcov, shift, scale):
         other = fit(model, changed, formula="stance + z", vcov=vcov, tuning=tuning)
         back = np.array([[1.0, 0, shift], [0, 1, 0], [0, 0, scale]])
         np.testing.assert_allclose(one.theta, back @ other.theta, rtol=1e-6, atol=1e-8)
-        np.testing.assert_allclose(one.covariance, back @ other.covariance @ back.T, rtol=1e-5, atol=1e-8)
+        # the price of tuned weights is set per coefficient, so that another intercept pays another price
+        where = slice(None) if tuning is None else slice(1, None)
+        moved = back @ other.covariance @ back.T
+        np.testing.assert_allclose(one.covariance[where, where], moved[where, where], rtol=1e-5, atol=1e-8)
         close(one.df[1:], other.df[1:], 1e-5)
 
 
@@ -189,11 +189,10 @@ def test_input_is_left_alone(seed):
     before = frame.copy(deep=True)
     fit("ols", frame, learner="linear", seed=0, features="count", compare=True)
     pd.testing.assert_frame_equal(frame, before)
-    frame.to_numpy()
 
 
-@given(seeds, st.sampled_from([0.0, 5.0]))
-def test_analysis_weights_may_be_scaled(seed, zeros):
+@given(seeds)
+def test_analysis_weights_may_be_scaled(seed):
     """Only relative weights count, and a weight of zero takes a row out of the estimate."""
     frame = table(seed, "ols")
     one = fit("ols", frame, weights="weight", tuning="full")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .assemble import Design, Prepared, surrogate_rows
+from .assemble import Design, Prepared
 from .augment import AugmentedSample
 from .errors import KaratError
 from .estimate.covariance import Meat, StoredBlocks, redesigned
@@ -15,6 +15,7 @@ from .estimate.infer import Parts, infer, influences
 from .estimate.moments import row_totals
 from .estimate.rectify import cluster_curvatures, gold_estimate, surrogate_estimate
 from .estimate.solve import newton
+from .impute import surrogate_rows
 from .results.comparison import Column, Comparison, Difference
 from .results.tests import quadratic_form
 

@@ -206,7 +206,8 @@ def bootstrap(
     failures = int(draws) - len(done)
     if failures > draws / 10:
         raise KaratError(
-            f"the estimator failed on {failures} of {draws} bootstrap samples (last reason: {estimators.reason}); make it "
+            f"the estimator failed on {failures} of {draws} bootstrap samples (last reason: "
+            f"{estimators.reason}); make it "
             "robust to resampled data, or label more units."
         )
     mixing = _mixing(done, p, tuning)
@@ -278,7 +279,7 @@ def _frames(table: Table, surrogates: object, labelled: object) -> tuple[Any, An
             raise ArgumentError(f"surrogates[{gold!r}] must name one column; got {type(surrogate).__name__}.")
     table.require(surrogates, "surrogates")
     table.require(surrogates.values(), "surrogates")
-    frame = table.pandas(table.columns, "data")
+    frame: Any = table.pandas(table.columns, "data")
     present = np.column_stack([frame[name].notna().to_numpy() for name in surrogates]).all(axis=1)
     if labelled is not None:
         marked = as_float(table.values(labelled, "labelled"), "labelled", "indicator") == 1.0
@@ -292,7 +293,7 @@ def _frames(table: Table, surrogates: object, labelled: object) -> tuple[Any, An
         if missing:
             raise DataError(f"the surrogate {surrogate!r} of {gold!r} is missing in {missing} row(s); fill it.")
     replaced = frame.assign(**{gold: frame[surrogate] for gold, surrogate in surrogates.items()})
-    return frame[present].reset_index(drop=True), replaced, present
+    return frame[present].reset_index(drop=True), replaced, np.asarray(present)
 
 
 def _weights(table: Table, weights: object) -> Floats:

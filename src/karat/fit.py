@@ -13,16 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import designs, models
-from .assemble import (
-    Design,
-    Prepared,
-    features_of,
-    matrices,
-    predicted_rows,
-    prepare,
-    surrogate_rows,
-    targets_of,
-)
+from .assemble import Design, Prepared, features_of, matrices, prepare, targets_of
 from .augment import AugmentedSample, Rows
 from .compare import Naive, compare_with, naive_fit
 from .errors import ArgumentError, NotValidWarning, SolverWarning
@@ -30,6 +21,7 @@ from .estimate.infer import Parts, infer, influences
 from .estimate.rectify import Estimate, cluster_curvatures, gold_estimate, rectify, surrogate_estimate
 from .formula import parse
 from .frames import Table
+from .impute import predicted_rows, surrogate_rows
 from .options import Options, read_vcov
 from .predict import Predictions, check_folds, crossfit, loss_weights, make_folds
 from .results import Result
@@ -164,7 +156,8 @@ def regress(
     >>> corpus, truth = kt.datasets.simulate(2000, seed=1)
     >>> sample = kt.SimpleRandom(n=300).draw(corpus, seed=1)
     >>> labelled = kt.datasets.mask_gold(corpus, sample, "hostile")
-    >>> fit = kt.regress("ols", "outcome ~ hostile + length", labelled, surrogates={"hostile": "hostile_llm"}, design=sample.design, seed=1)
+    >>> fit = kt.regress("ols", "outcome ~ hostile + length", labelled,
+    ...                  surrogates={"hostile": "hostile_llm"}, design=sample.design, seed=1)
     >>> fit.coef().index.tolist()
     ['Intercept', 'hostile', 'length']
     """
@@ -278,7 +271,8 @@ def _one_surrogate(prepared: Prepared, options: Options) -> dict[str, Any]:
         if len(label.surrogates) > 1 and options.estimator != "surrogate":
             names = [s.name for s in label.surrogates]
             raise ArgumentError(
-                f"{label.name!r} has {len(names)} surrogates {names}; without a learner give one (a learner can use them all)."
+                f"{label.name!r} has {len(names)} surrogates {names}; without a learner give one (a learner can "
+                f"use them all)."
             )
         out[label.name] = label.surrogates[0].values
     return out

@@ -105,6 +105,16 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
         )
     if len(formula.lhs) != 1:
         raise FormulaError(f"formula {text!r} must have exactly one outcome on the left of '~'.")
+    from formulaic.transforms import TRANSFORMS
+
+    clash = next(
+        (c for c in columns if c in TRANSFORMS and re.search(rf"(?<![\w.]){re.escape(c)}(?!\w|\s*[(.])", text)), None
+    )
+    if clash is not None:
+        raise FormulaError(
+            f"the column {clash!r} in {text!r} has the name of a formula function; rename the column, for example to "
+            f"{clash.lower() + '_'!r}."
+        )
     kept, offsets = [], []
     for term in formula.rhs:
         match = _OFFSET.match(str(term))
@@ -155,7 +165,8 @@ def refuse_stateful(parsed: Parsed, labelled: list[str]) -> None:
                 inside = [name for name in labelled if re.search(rf"\b{re.escape(name)}\b", text)]
                 if inside:
                     raise FormulaError(
-                        f"{text!r} learns its scale from {inside[0]!r}, whose gold is known in a sample only; use fixed "
+                        f"{text!r} learns its scale from {inside[0]!r}, whose gold is known in a sample only; "
+                        f"use fixed "
                         f"numbers instead, for example I(({inside[0]} - 50) / 10)."
                     )
 
@@ -243,7 +254,8 @@ def _matrix(matrix: Any, names: tuple[str, ...]) -> Floats:
         j = int(np.flatnonzero(bad.any(axis=0))[0])
         raise DataError(
             f"the term {names[j]!r} is not finite in {int(bad[:, j].sum())} row(s), first at position "
-            f"{int(np.flatnonzero(bad[:, j])[0])}; a logarithm of zero or a division by zero makes this. Mend the column "
+            f"{int(np.flatnonzero(bad[:, j])[0])}; a logarithm of zero or a division by zero makes this. Mend "
+            f"the column "
             "or the transform."
         )
     return out

@@ -207,7 +207,8 @@ def labelled_rows(labels: tuple[Label, ...], table: Table, labelled: object) -> 
     if not every.any():
         names = ", ".join(repr(label.name) for label in labels)
         raise DataError(
-            f"no row has gold for {names}: the column is empty. Gold labels of a sample of rows are needed; without any, "
+            f"no row has gold for {names}: the column is empty. Gold labels of a sample of rows are needed; "
+            f"without any, "
             "no method can tell how wrong the surrogates are."
         )
     return np.asarray(every)
@@ -228,7 +229,8 @@ def _classes(name: str, gold: pd.Series[Any], parsed: Parsed) -> tuple[tuple[Any
 
         if re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", bare):
             raise ArgumentError(
-                f"{name!r} stands inside C(...) and outside it in {parsed.text!r}; a labelled variable can be one or the "
+                f"{name!r} stands inside C(...) and outside it in {parsed.text!r}; a labelled variable can be "
+                f"one or the "
                 "other."
             )
         return tuple(values.tolist()), True
@@ -306,7 +308,8 @@ def _check_coding(name: str, surrogate: Surrogate, classes: tuple[Any, ...]) -> 
         if not all(_is_number(v) for v in found):
             example = next(v for v in found if not _is_number(v))
             raise DataError(
-                f"surrogate {surrogate.name!r} of {name!r} holds text (for example {example!r}), but the gold is a number; "
+                f"surrogate {surrogate.name!r} of {name!r} holds text (for example {example!r}), but the gold "
+                f"is a number; "
                 "recode one of them, or pass the column as features=."
             )
         return
@@ -320,7 +323,8 @@ def _check_coding(name: str, surrogate: Surrogate, classes: tuple[Any, ...]) -> 
     if unmatched := sorted(gold - found, key=str):
         raise DataError(
             f"gold class(es) {unmatched[:5]} of {name!r} never occur in the surrogate {surrogate.name!r} (it holds "
-            f"{sorted(found, key=str)[:5]}); recode it, merge classes, or pass the column as features= where any coding "
+            f"{sorted(found, key=str)[:5]}); recode it, merge classes, or pass the column as features= where "
+            f"any coding "
             "will do."
         )
 

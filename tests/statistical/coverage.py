@@ -159,7 +159,7 @@ def one(cell: Cell, seed: int, **options: object) -> np.ndarray | None:
         labelled.loc[~sample.labelled, name] = np.nan
     if cell.design == "stratified":
         labelled["stratum"] = _stratum(cell, frame)
-    settings: dict[str, object] = {"learner": "linear", "repeats": 2, "seed": rng} | options
+    settings: dict[str, object] = {"learner": "linear", "repeats": 1, "seed": rng} | options
     if cell.design == "clusters":
         settings.setdefault("cluster", "cluster")
     try:

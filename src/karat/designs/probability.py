@@ -208,7 +208,8 @@ class Stratified(Design):
             declared = self._sizes(counts, names)
             for s in np.flatnonzero(declared != drawn):
                 raise DesignError(
-                    f"stratum {names[s]!r}: {declared[s]} were to be drawn, {drawn[s]} carry gold; correct n or the gold."
+                    f"stratum {names[s]!r}: {declared[s]} were to be drawn, {drawn[s]} carry gold; correct n or "
+                    f"the gold."
                 )
         elif self.n is not None and int(self.n) != int(labelled.sum()):
             raise DesignError(
@@ -272,7 +273,8 @@ class Clustered(Design):
         if len(partial):
             c = partial[0]
             raise DesignError(
-                f"{len(partial)} cluster(s) are labelled in part (for example {names[c]!r}: {gold[c]} of {size[c]} rows); "
+                f"{len(partial)} cluster(s) are labelled in part (for example {names[c]!r}: {gold[c]} of "
+                f"{size[c]} rows); "
                 "a clustered design labels whole clusters. Label the rest, or describe the draw within clusters."
             )
         if self.n is not None and int((gold > 0).sum()) != self.n:

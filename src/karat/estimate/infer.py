@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .covariance import Covariance, Meat, Scores, kurtosis_df, sandwich, satterthwaite_df, stack
+from .covariance import Covariance, Meat, Scores, sandwich, stack
+from .df import kurtosis_df, satterthwaite_df
 
 if TYPE_CHECKING:
     from .._types import Floats, Ints

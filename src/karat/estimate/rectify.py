@@ -251,7 +251,8 @@ def check_rank(x: Floats, weight: Floats | None, names: tuple[str, ...], where: 
     empty = [names[j] for j in np.flatnonzero(size == 0)]
     if empty:
         raise DataError(
-            f"column(s) {', '.join(empty)} are zero in all {where}, so their coefficients cannot be learnt; label units "
+            f"column(s) {', '.join(empty)} are zero in all {where}, so their coefficients cannot be learnt; "
+            f"label units "
             "that have them (a stratified design helps), merge categories, or drop them."
         )
     scaled = gram / np.outer(size, size)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..designs.labelling import group_totals
-from .covariance import kurtosis_df
+from .df import kurtosis_df
 
 if TYPE_CHECKING:
     from .._types import Array, Floats
@@ -119,7 +119,7 @@ def effective_size(error: Floats, labelling: Labelling) -> Floats:
     """Gold units that carry the labelling variance of each coefficient, shape (p,).
 
     With equal weights about n; with sparse ones the few units with large weights count. It is the
-    kurtosis figure of :func:`karat.estimate.covariance.kurtosis_df` for ``sqrt(1 - pi) / pi`` times the error, and at
+    kurtosis figure of :func:`karat.estimate.df.kurtosis_df` for ``sqrt(1 - pi) / pi`` times the error, and at
     most the number of units drawn.
     """
     pi = labelling.probability[labelling.labelled]

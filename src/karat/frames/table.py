@@ -121,7 +121,7 @@ class Table:
         column = self.native.get_column(name)
         native = column.to_native()
         if isinstance(native, pd.Series):
-            return native.reset_index(drop=True)
+            return _plain_text(native.reset_index(drop=True))
         return pd.Series(_to_pandas_values(column), name=name)
 
     def pandas(self, names: Sequence[str], role: str) -> pd.DataFrame:
@@ -134,7 +134,8 @@ class Table:
             frame: pd.DataFrame = native[list(names)]
             if not isinstance(frame.index, pd.RangeIndex) or frame.index.start != 0 or frame.index.step != 1:
                 frame = frame.reset_index(drop=True)
-            return frame
+            text = {name: _plain_text(frame[name]) for name in names if _is_nullable_text(frame[name])}
+            return frame.assign(**text) if text else frame
         return pd.DataFrame({name: self.column(name, role) for name in names})
 
     def values(self, given: object, argument: str) -> Array:
@@ -215,6 +216,17 @@ def as_float(values: object, name: str, role: str) -> Array:
             f"{role} {name!r} has {int(np.isinf(out).sum())} infinite value(s); replace them or set them missing."
         )
     return out
+
+
+def _is_nullable_text(column: pd.Series[Any]) -> bool:
+    """Whether a pandas column holds text in a nullable or Arrow type, which formulaic does not read as categories."""
+    import pandas as pd
+
+    return isinstance(column.dtype, pd.api.extensions.ExtensionDtype) and pd.api.types.is_string_dtype(column.dtype)
+
+
+def _plain_text(column: pd.Series[Any]) -> pd.Series[Any]:
+    return column.astype(object) if _is_nullable_text(column) else column
 
 
 def _to_pandas_values(column: Any) -> Any:

@@ -8,13 +8,14 @@ given all of them, so that the predicted rows carry the joint distribution of th
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import DataError, LearnerError
 from . import learners
+from .labels import Predictions, Sums, Target, loss_of, skills
 
 if TYPE_CHECKING:
     from .._types import Floats, Ints
@@ -25,76 +26,6 @@ _ALL_SPLITS_UP_TO = 1_000_000
 beyond it each is predicted in one split, which leaves its expectation as it is."""
 
 _WORTH_DEDUPLICATING = 0.5
-
-
-@dataclass(frozen=True)
-class Target:
-    """One label to learn.
-
-    Parameters
-    ----------
-    name : str
-    values : ndarray, shape (n,)
-        Gold values: numbers, or class codes from 0.
-    n_classes : int
-        0 for a number.
-    joint : bool
-        Whether the predicted rows run over its classes (a categorical covariate).
-    given_joint : bool
-        Whether it is predicted given the joint labels before it (the outcome).
-    """
-
-    name: str
-    values: Floats
-    n_classes: int = 0
-    joint: bool = False
-    given_joint: bool = False
-
-
-@dataclass(frozen=True)
-class Skill:
-    """How well a label was predicted out of fold.
-
-    Parameters
-    ----------
-    name : str
-        Label.
-    learner : str
-        Learner used.
-    r_squared : float
-        Share of squared error removed against the weighted mean (for classes: of the Brier score).
-    accuracy : float or None
-        Weighted share of gold rows whose most probable class is right; None for numbers.
-    """
-
-    name: str
-    learner: str
-    r_squared: float
-    accuracy: float | None
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """Predicted labels of all units, averaged over splits.
-
-    Parameters
-    ----------
-    combinations : tuple of tuple of int
-        Class codes of the joint labels, one tuple per block of predicted rows.
-    share : ndarray, shape (N, C), or None
-        Probability of each combination; None when there is one.
-    values : dict of str to ndarray, shape (N, C) or (N, 1)
-        Expected value of each label that is not joint, given the combination.
-    splits : tuple of Predictions
-        The same split by split, when kept.
-    skill : tuple of Skill
-    """
-
-    combinations: tuple[tuple[int, ...], ...]
-    share: Floats | None
-    values: dict[str, Floats]
-    splits: tuple[Predictions, ...] = field(default=(), repr=False)
-    skill: tuple[Skill, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -222,14 +153,14 @@ def crossfit(
     results = _run(job, tasks, n_jobs, progress)
 
     combos = tuple(itertools.product(*[range(t.n_classes) for t in targets if t.joint]))
-    sums = _Sums(n_rows, len(combos), [t.name for t in targets if not t.joint])
-    by_split = [_Sums(n_rows, len(combos), list(sums.values)) for _ in range(n_splits if keep_splits else 0)]
+    sums = Sums(n_rows, len(combos), [t.name for t in targets if not t.joint])
+    by_split = [Sums(n_rows, len(combos), list(sums.values)) for _ in range(n_splits if keep_splits else 0)]
     for (s, _, rows), (share, values) in zip(tasks, results):
         sums.add(rows, share, values)
         if keep_splits:
             by_split[s].add(rows, share, values)
     mean = sums.mean(combos)
-    skill = _skills(targets, chosen, mean, gold, report_weight)
+    skill = skills(targets, chosen, mean, gold, report_weight)
     return Predictions(combos, mean.share, mean.values, tuple(part.mean(combos) for part in by_split), skill)
 
 
@@ -279,35 +210,6 @@ def loss_weights(probability: Floats) -> Floats | None:
     return weight / weight.mean()
 
 
-class _Sums:
-    """Running sums over splits."""
-
-    def __init__(self, n_rows: int, n_combos: int, names: list[str]) -> None:
-        self.count = np.zeros(n_rows)
-        self.share = np.zeros((n_rows, n_combos))
-        self.values: dict[str, Any] = dict.fromkeys(names)
-
-    def add(self, rows: Ints, share: Floats, values: dict[str, Floats]) -> None:
-        self.count[rows] += 1.0
-        self.share[rows] += share
-        for name, value in values.items():
-            if self.values[name] is None:
-                self.values[name] = np.zeros((len(self.count), value.shape[1]))
-            self.values[name][rows] += value * share if value.shape[1] == share.shape[1] else value
-
-    def mean(self, combos: tuple[tuple[int, ...], ...]) -> Predictions:
-        """Average: shares plainly, values weighted by the share of their combination."""
-        count = self.count[:, None]
-        values = {}
-        for name, total in self.values.items():
-            if total.shape[1] == self.share.shape[1]:
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    values[name] = np.where(self.share > 0, total / self.share, 0.0)
-            else:
-                values[name] = total / count
-        return Predictions(combos, None if len(combos) == 1 else self.share / count, values)
-
-
 def _run(job: _Job, tasks: list[Any], n_jobs: int | None, progress: bool) -> list[Any]:
     bar: Any = tasks
     if progress:
@@ -332,7 +234,8 @@ def _check_kind(target: Target, option: list[Any]) -> None:
 
         if target.n_classes == 0 and is_classifier(candidate):
             raise LearnerError(
-                f"learner {type(candidate).__name__} is a classifier, but {target.name!r} is a number; give a regressor."
+                f"learner {type(candidate).__name__} is a classifier, but {target.name!r} is a number; give a "
+                f"regressor."
             )
         if target.n_classes > 2 and is_regressor(candidate):
             raise LearnerError(
@@ -355,16 +258,16 @@ def _predict(fitted: Any, target: Target, x: Floats) -> Floats:
         out = np.zeros((len(x), target.n_classes))
         out[:, fitted] = 1.0
         return out
-    out: Floats
+    found: Floats
     if target.n_classes:
-        out = learners.predict_classes(fitted, x, target.n_classes)
+        found = learners.predict_classes(fitted, x, target.n_classes)
     else:
-        out = np.asarray(fitted.predict(x), dtype=np.float64).reshape(len(x))
-    if not np.isfinite(out).all():
+        found = np.asarray(fitted.predict(x), dtype=np.float64).reshape(len(x))
+    if not np.isfinite(found).all():
         raise LearnerError(
             f"the learner {type(fitted).__name__} predicts missing or infinite values of {target.name!r}; use another."
         )
-    return out
+    return found
 
 
 def _select(
@@ -392,59 +295,11 @@ def _select(
                 seed,
             )
             predicted = _predict(fitted, target, x[out][:, columns])
-            loss[out] = _loss(target, predicted, target.values[out])
+            loss[out] = loss_of(target, predicted, target.values[out])
         total = float(np.average(loss, weights=weight))
         if total < least:
             best, least = candidate, total
     return best
-
-
-def _loss(target: Target, predicted: Floats, values: Floats) -> Floats:
-    """Squared error of numbers, Brier score of classes."""
-    if target.n_classes:
-        actual = np.eye(target.n_classes)[values.astype(np.intp)]
-        out: Floats = ((predicted - actual) ** 2).sum(axis=1)
-        return out
-    return (predicted - values) ** 2
-
-
-def _skills(
-    targets: tuple[Target, ...], chosen: tuple[Any, ...], mean: Predictions, gold: Ints, weight: Floats
-) -> tuple[Skill, ...]:
-    """Skill of each label, given the true classes of the labels before it."""
-    out = []
-    joint = [t for t in targets if t.joint]
-    codes = np.column_stack([t.values for t in joint]).astype(np.intp) if joint else None
-    actual = np.zeros(len(gold), dtype=np.intp)
-    if codes is not None:
-        actual = np.ravel_multi_index(tuple(codes.T), tuple(t.n_classes for t in joint))
-    for target, candidate in zip(targets, chosen):
-        if target.joint:
-            assert mean.share is not None
-            position = joint.index(target)
-            marginal = np.zeros((len(gold), target.n_classes))
-            for c, combo in enumerate(mean.combinations):
-                marginal[:, combo[position]] += mean.share[gold, c]
-            predicted = marginal
-        else:
-            value = mean.values[target.name][gold]
-            predicted = value[np.arange(len(gold)), actual if value.shape[1] > 1 else 0]
-            if target.n_classes:
-                predicted = np.column_stack([1.0 - predicted, predicted])
-        loss = np.average(_loss(target, predicted, target.values), weights=weight)
-        if target.n_classes:
-            shares = (
-                np.bincount(target.values.astype(np.intp), weights=weight, minlength=target.n_classes) / weight.sum()
-            )
-            base = 1.0 - (shares**2).sum()
-            hit = predicted.argmax(axis=1) == target.values
-            accuracy: float | None = float(np.average(hit, weights=weight))
-        else:
-            base = np.average((target.values - np.average(target.values, weights=weight)) ** 2, weights=weight)
-            accuracy = None
-        r_squared = float(1.0 - loss / base) if base > 0 else 0.0
-        out.append(Skill(target.name, learners.name_of(candidate), r_squared, accuracy))
-    return tuple(out)
 
 
 def _distinct(x: Floats) -> tuple[Floats, Ints | None]:

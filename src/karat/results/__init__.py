@@ -1,5 +1,6 @@
 """What a fit gives back."""
 
-from .result import Result, Sampling
+from .result import Result
+from .sampling import Sampling
 
 __all__ = ["Result", "Sampling"]

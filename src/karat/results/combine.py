@@ -92,7 +92,8 @@ def combine(terms: list[tuple[Any, float]]) -> Combined:
     for draw in draws[1:]:
         if len(draw.labelled) != len(draws[0].labelled) or (draw.labelled != draws[0].labelled).any():
             raise ArgumentError(
-                "the Results come from different rows or different gold samples, so their covariance is not known; fit both "
+                "the Results come from different rows or different gold samples, so their covariance is not "
+                "known; fit both "
                 "on the same data."
             )
     clusters = [r.parts.cluster if r.vcov_kind.startswith("CRV") else None for r, _ in terms]

@@ -80,8 +80,8 @@ class Comparison:
     >>> import karat as kt
     >>> corpus, truth = kt.datasets.simulate(2000, seed=1)
     >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
-    >>> table = kt.ols("outcome ~ hostile + length", labelled, surrogates={"hostile": "hostile_llm"}, seed=1).compare().table()
-    >>> table.columns.get_level_values(0).unique().tolist()
+    >>> fit = kt.ols("outcome ~ hostile + length", labelled, surrogates={"hostile": "hostile_llm"}, seed=1)
+    >>> fit.compare().table().columns.get_level_values(0).unique().tolist()
     ['Surrogate only', 'Gold only', 'DSL']
     """
 

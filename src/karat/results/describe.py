@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import SmallSampleWarning
-from .result import Result, Sampling
+from .result import Result
+from .sampling import Sampling
 
 if TYPE_CHECKING:
     from .._types import Floats

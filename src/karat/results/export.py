@@ -68,12 +68,12 @@ def to_latex(result: Result, caption: str | None, label: str | None, digits: int
 
 
 def escape(text: str) -> str:
-    """Text that LaTeX prints as it is.
+    r"""Text that LaTeX prints as it is.
 
     Examples
     --------
     >>> escape("a_b & 5%")
-    'a\\\\_b \\\\& 5\\\\%'
+    'a\\_b \\& 5\\%'
     """
     return "".join(_SPECIAL.get(c, c) for c in text)
 
@@ -97,7 +97,8 @@ def from_json(text: str) -> Result:
     """
     from ..predict import Skill
     from .comparison import Column, Comparison, Difference
-    from .result import Result, Sampling
+    from .result import Result
+    from .sampling import Sampling
 
     try:
         content = json.loads(text)

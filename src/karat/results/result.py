@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import ArgumentError, KaratError, one_of
 from ..options import check_alpha, read_vcov
+from .protocols import MaketablesProtocol, StatsmodelsNames
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,55 +21,13 @@ if TYPE_CHECKING:
     from ..formula import MatrixSpec
     from ..predict import Skill
     from .comparison import Comparison
+    from .sampling import Sampling
     from .summary import Summary
     from .tests import TestResult
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """Counts and weights of the gold sample.
-
-    Parameters
-    ----------
-    design : str
-        How gold was drawn, in words.
-    assumed : bool
-        Whether the design was assumed because none was given.
-    n_units, n_gold : int
-        Rows used, and gold among them.
-    dropped : dict of str to int
-        Rows left out for a missing value, by column.
-    smallest_probability, largest_weight : float
-        Among gold rows.
-    kish : float
-        Kish's effective number of gold rows, ``(sum w)^2 / sum w^2``.
-    sum_of_weights : float
-        Inverse probabilities added up; estimates N.
-    clusters, gold_clusters : int
-        Analysis clusters, and those that hold gold; 0 without clusters.
-    rarest_class : int
-        Gold rows in the rarest class of a categorical label; 0 when there is none.
-    binary_outcome : bool
-        Whether the gold outcome is 0 or 1 throughout.
-    """
-
-    design: str
-    assumed: bool
-    n_units: int
-    n_gold: int
-    dropped: dict[str, int]
-    smallest_probability: float
-    largest_weight: float
-    kish: float
-    sum_of_weights: float
-    clusters: int = 0
-    gold_clusters: int = 0
-    rarest_class: int = 0
-    binary_outcome: bool = False
-
-
 @dataclass(frozen=True, eq=False)
-class Result:
+class Result(StatsmodelsNames, MaketablesProtocol):
     """Estimates with intervals that are valid whatever the surrogates do.
 
     Parameters
@@ -456,7 +415,7 @@ class Result:
         return predict(self, new, self.alpha if alpha is None else check_alpha(alpha), context)
 
     def coefplot(self, **options: Any) -> Any:
-        """Plot estimates with intervals beside gold-only and surrogate-only; see :func:`karat.results.plots.coefplot`."""
+        """Plot estimates beside gold-only and surrogate-only; see :func:`karat.results.plots.coefplot`."""
         from .plots import coefplot
 
         return coefplot(self, **options)
@@ -495,92 +454,6 @@ class Result:
         from .combine import combine
 
         return combine([(self, 1.0), (other, -1.0)])
-
-    # ---------------------------------------------------------------- statsmodels names
-
-    @property
-    def params(self) -> pd.Series[Any]:
-        """Statsmodels' name for :meth:`coef`."""
-        return self.coef()
-
-    @property
-    def bse(self) -> pd.Series[Any]:
-        """Statsmodels' name for :meth:`se`."""
-        return self.se()
-
-    @property
-    def tvalues(self) -> pd.Series[Any]:
-        """Statsmodels' name for :meth:`tstat`."""
-        return self.tstat()
-
-    @property
-    def pvalues(self) -> pd.Series[Any]:
-        """Statsmodels' name for :meth:`pvalue`."""
-        return self.pvalue()
-
-    @property
-    def nobs(self) -> int:
-        """Statsmodels' name for the number of units."""
-        return self.n_units
-
-    def conf_int(self, alpha: float | None = None) -> pd.DataFrame:
-        """Statsmodels' name for :meth:`confint`, with its column names 0 and 1."""
-        import pandas as pd
-
-        table = self.confint(alpha)
-        table.columns = pd.Index([0, 1])
-        return table
-
-    def cov_params(self) -> pd.DataFrame:
-        """Statsmodels' name for the covariance."""
-        return self.vcov_matrix
-
-    # ---------------------------------------------------------------- maketables protocol
-
-    @property
-    def __maketables_coef_table__(self) -> pd.DataFrame:
-        """Coefficient table with the columns maketables reads."""
-        import pandas as pd
-
-        bounds = self.confint(0.05)
-        return pd.DataFrame(
-            {
-                "b": self.theta,
-                "se": self.se(),
-                "t": self.tstat(),
-                "p": self.pvalue(),
-                "ci95l": bounds.iloc[:, 0],
-                "ci95u": bounds.iloc[:, 1],
-            },
-            index=pd.Index(self.names, name="Coefficient"),
-        )
-
-    def __maketables_stat__(self, key: str) -> Any:
-        """Statistics maketables may ask for, None where there is none."""
-        found: dict[str, Any] = {
-            "N": self.n_units,
-            "n_gold": self.n_gold,
-            "design": self.sampling.design,
-            "estimator": self.estimator,
-            "se_type": self.vcov_kind + (f" ({self.cluster})" if self.cluster else ""),
-            "kish": self.sampling.kish,
-        }
-        return found.get(key)
-
-    @property
-    def __maketables_depvar__(self) -> str:
-        """Name of the outcome."""
-        return self.formula.split("~")[0].strip()
-
-    @property
-    def __maketables_vcov_info__(self) -> dict[str, Any]:
-        """How standard errors were made."""
-        return {"vcov_type": self.vcov_kind, "clustervar": self.cluster or None}
-
-    @property
-    def __maketables_default_stat_keys__(self) -> list[str]:
-        """Statistics shown unless others are asked for."""
-        return ["N", "n_gold", "estimator", "se_type"]
 
     # ---------------------------------------------------------------- helpers
 

@@ -33,7 +33,8 @@ def with_vcov(result: Result, kind: str, cluster: Any) -> Result:
         if isinstance(cluster, str):
             if cluster != result.cluster or parts.cluster is None:
                 raise ArgumentError(
-                    f"the data are gone, so the column {cluster!r} cannot be read; pass its {result.n_units} values as an "
+                    f"the data are gone, so the column {cluster!r} cannot be read; pass its {result.n_units} "
+                    f"values as an "
                     f"array" + (f", or use {result.cluster!r}, the cluster of the fit." if result.cluster else ".")
                 )
             name = cluster

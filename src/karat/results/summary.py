@@ -51,13 +51,14 @@ class Summary:
         """What stands above the coefficients: pairs of name and value."""
         r = self.result
         s = r.sampling
+        clusters = f", clusters of {r.cluster} ({s.clusters:,}, {s.gold_clusters:,} with gold)" if s.clusters else ""
         assumed = " (assumed: no design was given)" if s.assumed else ""
         out = [
             ("Estimator", _ESTIMATORS[r.estimator]),
             ("Units", f"{s.n_units:,} ({s.n_gold:,} gold)" + self._dropped()),
             ("Design", s.design + assumed),
             ("Target", "this corpus (finite population)" if r.target == "finite" else "superpopulation"),
-            ("Covariance", r.vcov_kind + (f", clusters of {r.cluster} ({s.clusters:,}, {s.gold_clusters:,} with gold)" if s.clusters else "")),
+            ("Covariance", r.vcov_kind + clusters),
         ]  # fmt: skip
         if r.estimator != "surrogate":
             out.append(

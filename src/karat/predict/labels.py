@@ -1,0 +1,161 @@
+"""Labels to learn, predictions of them, and how good they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import learners
+
+if TYPE_CHECKING:
+    from .._types import Floats, Ints
+
+
+@dataclass(frozen=True)
+class Target:
+    """One label to learn.
+
+    Parameters
+    ----------
+    name : str
+    values : ndarray, shape (n,)
+        Gold values: numbers, or class codes from 0.
+    n_classes : int
+        0 for a number.
+    joint : bool
+        Whether the predicted rows run over its classes (a categorical covariate).
+    given_joint : bool
+        Whether it is predicted given the joint labels before it (the outcome).
+    """
+
+    name: str
+    values: Floats
+    n_classes: int = 0
+    joint: bool = False
+    given_joint: bool = False
+
+
+@dataclass(frozen=True)
+class Skill:
+    """How well a label was predicted out of fold.
+
+    Parameters
+    ----------
+    name : str
+        Label.
+    learner : str
+        Learner used.
+    r_squared : float
+        Share of squared error removed against the weighted mean (for classes: of the Brier score).
+    accuracy : float or None
+        Weighted share of gold rows whose most probable class is right; None for numbers.
+    """
+
+    name: str
+    learner: str
+    r_squared: float
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predicted labels of all units, averaged over splits.
+
+    Parameters
+    ----------
+    combinations : tuple of tuple of int
+        Class codes of the joint labels, one tuple per block of predicted rows.
+    share : ndarray, shape (N, C), or None
+        Probability of each combination; None when there is one.
+    values : dict of str to ndarray, shape (N, C) or (N, 1)
+        Expected value of each label that is not joint, given the combination.
+    splits : tuple of Predictions
+        The same split by split, when kept.
+    skill : tuple of Skill
+    """
+
+    combinations: tuple[tuple[int, ...], ...]
+    share: Floats | None
+    values: dict[str, Floats]
+    splits: tuple[Predictions, ...] = field(default=(), repr=False)
+    skill: tuple[Skill, ...] = ()
+
+
+class Sums:
+    """Running sums over splits."""
+
+    def __init__(self, n_rows: int, n_combos: int, names: list[str]) -> None:
+        self.count = np.zeros(n_rows)
+        self.share = np.zeros((n_rows, n_combos))
+        self.values: dict[str, Any] = dict.fromkeys(names)
+
+    def add(self, rows: Ints, share: Floats, values: dict[str, Floats]) -> None:
+        """Add the predictions of some rows."""
+        self.count[rows] += 1.0
+        self.share[rows] += share
+        for name, value in values.items():
+            if self.values[name] is None:
+                self.values[name] = np.zeros((len(self.count), value.shape[1]))
+            self.values[name][rows] += value * share if value.shape[1] == share.shape[1] else value
+
+    def mean(self, combos: tuple[tuple[int, ...], ...]) -> Predictions:
+        """Average: shares plainly, values weighted by the share of their combination."""
+        count = self.count[:, None]
+        values = {}
+        for name, total in self.values.items():
+            if total.shape[1] == self.share.shape[1]:
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    values[name] = np.where(self.share > 0, total / self.share, 0.0)
+            else:
+                values[name] = total / count
+        return Predictions(combos, None if len(combos) == 1 else self.share / count, values)
+
+
+def loss_of(target: Target, predicted: Floats, values: Floats) -> Floats:
+    """Squared error of numbers, Brier score of classes."""
+    if target.n_classes:
+        actual = np.eye(target.n_classes)[values.astype(np.intp)]
+        out: Floats = ((predicted - actual) ** 2).sum(axis=1)
+        return out
+    return (predicted - values) ** 2
+
+
+def skills(
+    targets: tuple[Target, ...], chosen: tuple[Any, ...], mean: Predictions, gold: Ints, weight: Floats
+) -> tuple[Skill, ...]:
+    """Skill of each label, given the true classes of the labels before it."""
+    out = []
+    joint = [t for t in targets if t.joint]
+    codes = np.column_stack([t.values for t in joint]).astype(np.intp) if joint else None
+    actual = np.zeros(len(gold), dtype=np.intp)
+    if codes is not None:
+        actual = np.ravel_multi_index(tuple(codes.T), tuple(t.n_classes for t in joint))
+    for target, candidate in zip(targets, chosen):
+        if target.joint:
+            assert mean.share is not None
+            position = joint.index(target)
+            marginal = np.zeros((len(gold), target.n_classes))
+            for c, combo in enumerate(mean.combinations):
+                marginal[:, combo[position]] += mean.share[gold, c]
+            predicted = marginal
+        else:
+            value = mean.values[target.name][gold]
+            predicted = value[np.arange(len(gold)), actual if value.shape[1] > 1 else 0]
+            if target.n_classes:
+                predicted = np.column_stack([1.0 - predicted, predicted])
+        loss = np.average(loss_of(target, predicted, target.values), weights=weight)
+        if target.n_classes:
+            shares = (
+                np.bincount(target.values.astype(np.intp), weights=weight, minlength=target.n_classes) / weight.sum()
+            )
+            base = 1.0 - (shares**2).sum()
+            hit = predicted.argmax(axis=1) == target.values
+            accuracy: float | None = float(np.average(hit, weights=weight))
+        else:
+            base = np.average((target.values - np.average(target.values, weights=weight)) ** 2, weights=weight)
+            accuracy = None
+        r_squared = float(1.0 - loss / base) if base > 0 else 0.0
+        out.append(Skill(target.name, learners.name_of(candidate), r_squared, accuracy))
+    return tuple(out)

@@ -1,0 +1,48 @@
+"""Counts and weights of a gold sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Counts and weights of the gold sample.
+
+    Parameters
+    ----------
+    design : str
+        How gold was drawn, in words.
+    assumed : bool
+        Whether the design was assumed because none was given.
+    n_units, n_gold : int
+        Rows used, and gold among them.
+    dropped : dict of str to int
+        Rows left out for a missing value, by column.
+    smallest_probability, largest_weight : float
+        Among gold rows.
+    kish : float
+        Kish's effective number of gold rows, ``(sum w)^2 / sum w^2``.
+    sum_of_weights : float
+        Inverse probabilities added up; estimates N.
+    clusters, gold_clusters : int
+        Analysis clusters, and those that hold gold; 0 without clusters.
+    rarest_class : int
+        Gold rows in the rarest class of a categorical label; 0 when there is none.
+    binary_outcome : bool
+        Whether the gold outcome is 0 or 1 throughout.
+    """
+
+    design: str
+    assumed: bool
+    n_units: int
+    n_gold: int
+    dropped: dict[str, int]
+    smallest_probability: float
+    largest_weight: float
+    kish: float
+    sum_of_weights: float
+    clusters: int = 0
+    gold_clusters: int = 0
+    rarest_class: int = 0
+    binary_outcome: bool = False
