@@ -122,7 +122,9 @@ def test_cr3_is_the_leave_one_cluster_out_jackknife(frame, weights):
     np.testing.assert_allclose(fit.covariance[np.ix_(order, order)], expected, **CLOSE)
 
 
-@pytest.mark.parametrize("options", [{"learner": None}, {"estimator": "gold"}, {"estimator": "ppi"}, {"tuning": "full"}])
+@pytest.mark.parametrize(
+    "options", [{"learner": None}, {"estimator": "gold"}, {"estimator": "ppi"}, {"tuning": "full"}]
+)
 @pytest.mark.parametrize("design", [1.0, kt.SimpleRandom(), kt.Stratified("region"), kt.Clustered("author"), None])
 def test_every_way_to_all_gold_is_the_same(frame, design, options):
     expected = classical("ols", frame).fit(cov_type="HC3")

@@ -148,9 +148,7 @@ def test_scores_and_indicators_stay_in_range(name, tables):
 def test_surrogate_errors_are_differential(tables):
     """Positive words lengthen a text, so word lists find a relation that the verdicts do not show."""
     table = tables["reviews"]
-    gap = {
-        column: table.groupby(column)["words"].mean().diff().iloc[-1] for column in ("fresh", "fresh_vader")
-    }
+    gap = {column: table.groupby(column)["words"].mean().diff().iloc[-1] for column in ("fresh", "fresh_vader")}
     assert abs(gap["fresh"]) < 0.5
     assert gap["fresh_vader"] > 1.5
 

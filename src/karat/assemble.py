@@ -59,6 +59,11 @@ class Prepared:
     context: Mapping[str, Any] | None = field(repr=False)
 
     @property
+    def n_dropped(self) -> int:
+        """Rows of the data that are left out."""
+        return 0 if self.kept is None else int((~self.kept).sum())
+
+    @property
     def n_rows(self) -> int:
         """N."""
         return len(self.frame) if len(self.frame.columns) else len(self.labelling.labelled)

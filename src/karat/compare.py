@@ -9,12 +9,13 @@ import numpy as np
 
 from .assemble import Design, Prepared
 from .augment import AugmentedSample
-from .errors import KaratError
+from .errors import DataError, KaratError
 from .estimate.covariance import Meat, StoredBlocks, redesigned
 from .estimate.infer import Parts, infer, influences
 from .estimate.moments import row_totals
 from .estimate.rectify import cluster_curvatures, gold_estimate, surrogate_estimate
 from .estimate.solve import newton
+from .frames.table import as_float
 from .impute import surrogate_rows
 from .results.comparison import Column, Comparison, Difference
 from .results.tests import quadratic_form
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from .models import Model
     from .options import Options
     from .results import Result
+    from .roles import Label
 
 TITLES = {"dsl": "DSL", "ppi": "PPI", "gold": "Gold only", "surrogate": "Surrogate only"}
 _LARGE = 100_000
@@ -39,10 +41,13 @@ class Naive:
     ----------
     theta : ndarray, shape (p,)
     parts : Parts
+    caution : str
+        What must be said next to it.
     """
 
     theta: Floats
     parts: Parts
+    caution: str = _CAUTION
 
 
 def naive_fit(
@@ -56,6 +61,8 @@ def naive_fit(
         The reason in words where surrogates cannot stand for the labels.
     """
     try:
+        for label in prepared.labels:
+            _refuse_other_scale(label)
         given = {label.name: label.surrogates[0].values for label in prepared.labels}
         rows = surrogate_rows(prepared, matrix, given, "value")
         naive = replace(sample, predicted=rows)
@@ -66,7 +73,36 @@ def naive_fit(
     curvature = None
     if options.vcov == "CRV3" and sample.cluster is not None:
         curvature = cluster_curvatures(model, naive, estimate, sample.cluster, "surrogate")
-    return Naive(estimate.theta, Parts.of(estimate, sample.labelling, sample.cluster, curvature))
+    caution = "; ".join([_CAUTION, *_unit_remarks(prepared)])
+    return Naive(estimate.theta, Parts.of(estimate, sample.labelling, sample.cluster, curvature), caution)
+
+
+def _refuse_other_scale(label: Label) -> None:
+    """Raise where the first surrogate of a 0/1 label is a score that cannot stand for it."""
+    first = label.surrogates[0]
+    if label.classes != (0.0, 1.0) or label.coded or first.probabilities:
+        return
+    values = as_float(first.values, first.name, "surrogate")
+    low, high = np.nanmin(values), np.nanmax(values)
+    if low < 0 or high > 1:
+        raise DataError(
+            f"the first surrogate {first.name!r} of {label.name!r} runs from {low:.3g} to {high:.3g} and cannot stand "
+            "for a 0/1 label; name a 0/1 surrogate first to see it."
+        )
+
+
+def _unit_remarks(prepared: Prepared) -> list[str]:
+    """Remarks where the first surrogate of a number spreads quite differently from its gold."""
+    out = []
+    for label in prepared.labels:
+        first = label.surrogates[0]
+        if label.classes or first.probabilities:
+            continue
+        gold = as_float(label.gold.dropna(), label.name, "gold").std()
+        spread = np.nanstd(as_float(first.values, first.name, "surrogate"))
+        if gold > 0 and spread > 0 and not 0.5 <= spread / gold <= 2.0:
+            out.append(f"{first.name!r} has {spread / gold:.2g} times the standard deviation of {label.name!r}")
+    return out
 
 
 def compare_with(
@@ -118,7 +154,7 @@ def compare_with(
     if options.estimator != "surrogate":
         se = np.sqrt(np.diag(result.covariance))
         columns.append(Column(TITLES[options.estimator], result.theta, se, result.df))
-    cautions = {"Surrogate only": _CAUTION} if isinstance(naive, Naive) else {}
+    cautions = {"Surrogate only": naive.caution} if isinstance(naive, Naive) else {}
     return Comparison(
         result.names, tuple(columns), difference, result.effective_gold, result.r_squared, result.alpha,
         result.n_gold, naive if isinstance(naive, str) else "", cautions,

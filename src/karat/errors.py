@@ -6,6 +6,9 @@ the argument or column, what came, what is allowed, and how to mend it.
 
 from __future__ import annotations
 
+import sys
+import warnings
+
 
 class KaratError(ValueError):
     """Root of every error karat raises on purpose.
@@ -69,6 +72,29 @@ class NotValidWarning(KaratWarning):
 
 class SolverWarning(KaratWarning):
     """The solver had to fall back to a second way of reaching the root."""
+
+
+def tell(message: str, category: type[KaratWarning]) -> None:
+    """Give a warning that points at the user's line, however deep inside the package it arises.
+
+    Parameters
+    ----------
+    message : str
+    category : type of KaratWarning
+
+    Examples
+    --------
+    >>> import warnings
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     tell("only 12 gold rows", SmallSampleWarning)
+    >>> caught[0].category.__name__
+    'SmallSampleWarning'
+    """
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] == "karat":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level - 1)
 
 
 def one_of(name: str, value: object, allowed: tuple[object, ...]) -> None:

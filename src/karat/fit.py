@@ -6,7 +6,6 @@ root, tuning, covariance. Numbers happen elsewhere, in functions on arrays.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from . import designs, models
 from .assemble import Design, Prepared, features_of, matrices, prepare, targets_of
 from .augment import AugmentedSample, Rows
 from .compare import Naive, compare_with, naive_fit
-from .errors import ArgumentError, NotValidWarning, SolverWarning
+from .errors import ArgumentError, NotValidWarning, SolverWarning, tell
 from .estimate.infer import Parts, infer, influences
 from .estimate.rectify import Estimate, cluster_curvatures, gold_estimate, rectify, surrogate_estimate
 from .formula import parse
@@ -354,12 +353,8 @@ def _median_over_splits(
 def _tell(result: Result, estimate: Estimate, options: Options) -> None:
     """Warn about what the user must know."""
     for note in estimate.notes:
-        warnings.warn(note, SolverWarning, stacklevel=4)
+        tell(note, SolverWarning)
     if options.estimator == "surrogate":
-        warnings.warn(
-            "the surrogate estimator takes the labels for the truth; its intervals are not valid.",
-            NotValidWarning,
-            stacklevel=4,
-        )
+        tell("the surrogate estimator takes the labels for the truth; its intervals are not valid.", NotValidWarning)
     else:
         warn_small_samples(result)

@@ -6,6 +6,7 @@ A formula is parsed once and turned into a spec that is replayed on gold rows, o
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -126,10 +127,10 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
         raise FormulaError(f"formula {text!r} has no covariates and no intercept; there is nothing to estimate.")
     right = SimpleFormula(kept)
     known = set(columns) | set(context or {})
-    covariates = {v for v in map(str, right.required_variables)}
+    covariates = _variables(right, columns)
     for expression in offsets:
-        covariates |= set(map(str, Formula(f"{expression} - 1").required_variables))
-    outcome = set(map(str, formula.lhs.required_variables))
+        covariates |= _variables(Formula(f"{expression} - 1"), columns)
+    outcome = _variables(formula.lhs, columns)
     unknown = sorted((covariates | outcome) - known)
     if unknown:
         import difflib
@@ -148,6 +149,19 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
         coded=frozenset(coded),
         formula=Formula(lhs=formula.lhs, rhs=right),
     )
+
+
+def _variables(formula: Any, columns: list[str]) -> set[str]:
+    """Columns and unknown names a formula reads; formulaic leaves out the arguments of stateful transforms."""
+    found = {str(v) for v in formula.required_variables}
+    for term in formula:
+        for factor in term.factors:
+            try:
+                tree = ast.parse(str(factor.expr), mode="eval")
+            except SyntaxError:
+                continue
+            found |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id in columns}
+    return found
 
 
 def refuse_stateful(parsed: Parsed, labelled: list[str]) -> None:

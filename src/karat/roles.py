@@ -219,6 +219,12 @@ def _classes(name: str, gold: pd.Series[Any], parsed: Parsed) -> tuple[tuple[Any
     present = gold.dropna()
     text = is_text(present) and not all(isinstance(v, (int, float, np.number, np.bool_)) for v in present.head(1000))
     if text:
+        numbers = present.map(lambda v: isinstance(v, (int, float, np.number, np.bool_)))
+        if numbers.any():
+            example = present[~numbers].iloc[0]
+            raise DataError(
+                f"gold {name!r} mixes numbers and text (for example {example!r}); recode the text, or set it missing."
+            )
         return tuple(sorted(present.unique().tolist(), key=str)), True
     if not len(present):
         return (), False
@@ -229,9 +235,8 @@ def _classes(name: str, gold: pd.Series[Any], parsed: Parsed) -> tuple[tuple[Any
 
         if re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", bare):
             raise ArgumentError(
-                f"{name!r} stands inside C(...) and outside it in {parsed.text!r}; a labelled variable can be "
-                f"one or the "
-                "other."
+                f"{name!r} stands inside C(...) and outside it in {parsed.text!r}; a labelled variable can be one or "
+                "the other."
             )
         return tuple(values.tolist()), True
     if np.isin(values, (0.0, 1.0)).all():
@@ -270,7 +275,7 @@ def _read_surrogates(name: str, given: object, table: Table, classes: tuple[Any,
 
 
 def _probabilities(name: str, item: Mapping[Any, Any], table: Table, classes: tuple[Any, ...]) -> Surrogate:
-    keys = {str(k): column for k, column in item.items()}
+    keys = {str(int(k) if isinstance(k, (bool, np.bool_)) else k): column for k, column in item.items()}
     wanted = [str(c) for c in classes]
     if classes == (0.0, 1.0):
         keys = {str(float(k)): v for k, v in keys.items()} if all(_is_number(k) for k in keys) else keys

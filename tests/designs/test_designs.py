@@ -29,7 +29,7 @@ DESIGNS = {
 each_design = pytest.mark.parametrize("design", DESIGNS.values(), ids=DESIGNS.keys())
 
 
-# ---- drawing --------------------------------------------------------------------------------------------------------
+# ---- drawing -----------------------------------------------------------------------------------------------
 
 
 @each_design
@@ -73,7 +73,8 @@ def test_rows_for_the_experts(frame):
     rows = sample.rows(frame)
     assert rows.columns.tolist() == ["position", *frame.columns, "probability", "stratum"]
     np.testing.assert_array_equal(rows["position"], sample.positions)
-    pd.testing.assert_frame_equal(rows[frame.columns.tolist()], frame.iloc[sample.positions].reset_index(drop=True))
+    expected = frame.iloc[sample.positions].reset_index(drop=True)
+    pd.testing.assert_frame_equal(rows[frame.columns.tolist()], expected, check_dtype=False)
     np.testing.assert_array_equal(rows["probability"], sample.probability[sample.positions])
     assert rows.groupby("stratum")["region"].nunique().eq(1).all()
     assert "stratum" not in DESIGNS["simple"].draw(frame, seed=2).rows(frame)
@@ -129,7 +130,7 @@ def test_what_design_may_be(frame):
     np.testing.assert_array_equal(by_name.covariance, by_array.covariance)
 
 
-# ---- the draw and the gold contradict each other ----------------------------------------------------------------------
+# ---- the draw and the gold contradict each other -----------------------------------------------------------
 
 
 def fit_with(design, frame, gold, **options):
@@ -241,7 +242,7 @@ def test_columns_of_the_design_must_be_there_and_filled(frame):
         kt.Clustered(("author", "region"), 10)
 
 
-# ---- the variance of labelling --------------------------------------------------------------------------------------
+# ---- the variance of labelling -----------------------------------------------------------------------------
 
 
 def test_stratified_draws_are_more_precise_than_the_plain_formula_says(frame):
@@ -268,7 +269,11 @@ def test_cluster_draws_are_less_precise_than_the_plain_formula_says(frame):
 def test_counts_of_a_draw():
     labelled = np.array([True, True, False, False, True, True])
     draw = Labelling(
-        np.full(6, 0.5), labelled, fixed_size=True, unit=np.array([0, 0, 1, 1, 2, 2]), stratum=np.array([0] * 4 + [1] * 2)
+        np.full(6, 0.5),
+        labelled,
+        fixed_size=True,
+        unit=np.array([0, 0, 1, 1, 2, 2]),
+        stratum=np.array([0] * 4 + [1] * 2),
     )
     assert (draw.n_gold, draw.n_units, draw.n_strata) == (4, 2, 2)
     part = draw.keep(np.array([True, False, True, True, True, True]))

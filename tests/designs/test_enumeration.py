@@ -13,7 +13,7 @@ import pytest
 
 import karat as kt
 
-Y = np.array([1.0, -0.5, 3.0, 2.2, 0.1, 4.0])
+Y = np.array([1.1, -0.5, 3.0, 2.2, 0.1, 4.0])
 SURROGATE = np.array([0.7, 0.0, 2.0, 3.0, 0.5, 2.5])
 PARTY = np.array(["a", "a", "b", "b", "b", "a"])
 AUTHOR = np.array([0, 0, 1, 2, 3, 2])

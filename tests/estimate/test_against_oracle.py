@@ -51,7 +51,7 @@ def three_classes(row):
     return [(row[f"p_{t}"], [1, t == "law", t == "war", row["z"]]) for t in TOPICS]
 
 
-# ---- the equation, label by label ---------------------------------------------------------------------------------
+# ---- the equation, label by label --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("model", ["ols", "logit", "probit", "poisson"])
@@ -107,7 +107,15 @@ def test_moment_is_averaged_over_pairs_of_classes_and_the_outcome_is_plugged_in(
     )  # fmt: skip
     order = [
         fit.names.index(n)
-        for n in ("Intercept", "topic[T.law]", "topic[T.war]", "stance", "z", "topic[T.law]:stance", "topic[T.war]:stance")
+        for n in (
+            "Intercept",
+            "topic[T.law]",
+            "topic[T.war]",
+            "stance",
+            "z",
+            "topic[T.law]:stance",
+            "topic[T.war]:stance",
+        )
     ]
     np.testing.assert_allclose(fit.theta[order], expected.theta, **CLOSE)
     np.testing.assert_allclose(fit.covariance[np.ix_(order, order)], expected.covariance, **CLOSE)
@@ -123,19 +131,23 @@ def test_plugging_the_expectation_in_is_another_estimator(quiet):
         lambda r: [(1.0, [1, r["stance_prob"], r["stance_prob"] * r["z"]], r["y"])],
     )  # fmt: skip
     expected = oracle.solve("ols", units)
-    plugged = kt.ols("y ~ stance + stance:z", table, surrogates={"stance": "stance_prob"}, imputation="value", **options)
+    plugged = kt.ols(
+        "y ~ stance + stance:z", table, surrogates={"stance": "stance_prob"}, imputation="value", **options
+    )
     averaged = kt.ols("y ~ stance + stance:z", table, surrogates={"stance": "stance_prob"}, **options)
     np.testing.assert_allclose(plugged.theta, expected.theta, **CLOSE)
     np.testing.assert_allclose(plugged.covariance, expected.covariance, **CLOSE)
     assert np.abs(averaged.theta - plugged.theta).max() > 1e-4
 
 
-# ---- designs, targets, clusters, tuning ------------------------------------------------------------------------------
+# ---- designs, targets, clusters, tuning --------------------------------------------------------------------
 
 
 def both_labelled(model, design, *, weights, **options):
     """Outcome and binary covariate labelled: the oracle's units and the fit."""
-    outcome, surrogate = {"ols": ("y", "y_llm"), "logit": ("vote", "vote_prob"), "poisson": ("count", "count_llm")}[model]
+    outcome, surrogate = {"ols": ("y", "y_llm"), "logit": ("vote", "vote_prob"), "poisson": ("count", "count_llm")}[
+        model
+    ]
     frame = corpora.corpus(150, seed=23)
     sample, stratum, drawn_with = draw(frame, design)
     units = units_of(
@@ -235,7 +247,7 @@ def test_anti_aligned_surrogate_gets_a_negative_weight(quiet):
     assert fit.se().iloc[0] < gold.se().iloc[0]
 
 
-# ---- small-sample forms -------------------------------------------------------------------------------------------------
+# ---- small-sample forms ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["HC1", "HC2", "HC3"])

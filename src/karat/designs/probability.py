@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DesignError, DesignWarning, one_of
+from ..errors import ArgumentError, DesignError, DesignWarning, one_of, tell
 from ..frames.table import as_float
 from .base import Design, check_size, codes_of
 from .labelling import Labelling
@@ -75,11 +74,10 @@ class Bernoulli(Design):
             )
         expected, spread = pi.sum(), np.sqrt((pi * (1 - pi)).sum())
         if abs(labelled.sum() - expected) > 5 * spread + 1e-6 * expected:
-            warnings.warn(
+            tell(
                 f"the inclusion probabilities add up to {expected:.1f}, but {int(labelled.sum())} rows are gold "
                 f"(standard deviation {spread:.1f}); check that the probabilities are those of this draw.",
                 DesignWarning,
-                stacklevel=2,
             )
         return Labelling(pi, labelled, fixed_size=False, description=self._describe(pi))
 
@@ -130,7 +128,7 @@ class SimpleRandom(Design):
     def _labelling(labelled: Bools) -> Labelling:
         n, big_n = int(labelled.sum()), len(labelled)
         pi = np.full(big_n, n / big_n)
-        return Labelling(pi, labelled, fixed_size=True, description=f"simple random sample, {n} of {big_n}")
+        return Labelling(pi, labelled, fixed_size=True, description=f"simple random sample, {n:,} of {big_n:,}")
 
 
 @dataclass(frozen=True)
@@ -225,7 +223,7 @@ class Stratified(Design):
             labelled,
             fixed_size=True,
             stratum=codes,
-            description=f"stratified by {by}, {int(labelled.sum())} of {len(codes)} in {len(names)} strata",
+            description=f"stratified by {by}, {int(labelled.sum()):,} of {len(codes):,} in {len(names):,} strata",
         )
 
 
@@ -292,8 +290,8 @@ class Clustered(Design):
             fixed_size=True,
             unit=codes,
             description=(
-                f"clusters of {self.cluster} drawn whole, {int(drawn.sum())} of {len(drawn)} "
-                f"({int(labelled.sum())} rows)"
+                f"clusters of {self.cluster} drawn whole, {int(drawn.sum()):,} of {len(drawn):,} "
+                f"({int(labelled.sum()):,} rows)"
             ),
         )
 

@@ -347,13 +347,12 @@ def jackknife_totals(totals: Floats, cluster_curvature: Floats, inverse: Floats)
     ndarray, shape (C, p)
     """
     left = np.eye(len(inverse)) - inverse @ cluster_curvature
-    try:
-        return np.linalg.solve(left, totals[:, :, None])[:, :, 0]
-    except np.linalg.LinAlgError:
+    if np.linalg.svd(left, compute_uv=False)[:, -1].min() < 1e-8:
         raise ArgumentError(
             "vcov CRV3 cannot be computed: leaving one cluster out makes the regression unsolvable. Use CRV1, or drop "
             "the covariate that only one cluster identifies."
-        ) from None
+        )
+    return np.linalg.solve(left, totals[:, :, None])[:, :, 0]
 
 
 def nearest_psd(matrix: Floats, floor: Floats) -> Floats:

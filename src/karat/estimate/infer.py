@@ -12,7 +12,7 @@ from .covariance import Covariance, Meat, Scores, sandwich, stack
 from .df import kurtosis_df, satterthwaite_df
 
 if TYPE_CHECKING:
-    from .._types import Floats, Ints
+    from .._types import Bools, Floats, Ints
     from ..designs import Labelling
     from .rectify import Estimate
 
@@ -30,6 +30,10 @@ class Parts:
     labelling : Labelling
     cluster : ndarray of int or None
     cluster_curvature : ndarray or None
+    cluster_name : str
+        Column of the clusters.
+    kept : ndarray of bool or None
+        Rows of the user's data that were used; None when all were.
     """
 
     scores: Scores = field(repr=False)
@@ -38,6 +42,8 @@ class Parts:
     labelling: Labelling = field(repr=False)
     cluster: Ints | None = field(repr=False, default=None)
     cluster_curvature: Floats | None = field(repr=False, default=None)
+    cluster_name: str = ""
+    kept: Bools | None = field(repr=False, default=None)
 
     @classmethod
     def of(

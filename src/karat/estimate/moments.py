@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -80,7 +80,8 @@ def row_totals(model: Model, rows: Rows, weight: Floats | None) -> Totals:
     Returns
     -------
     callable
-        ``theta -> (total score, total curvature)``. Linear models are summed up once.
+        ``theta -> (total score, total curvature)``. Linear models are summed up once; for others the
+        last answer is kept, so that asking again at a root costs nothing.
     """
     weight = _product(weight, rows.share)
 
@@ -90,7 +91,11 @@ def row_totals(model: Model, rows: Rows, weight: Floats | None) -> Totals:
         cross = rows.x.T @ (target if weight is None else weight * target)
         return lambda theta: (cross - gram @ theta, gram)
 
+    last: list[Any] = [None, None]
+
     def at(theta: Floats) -> tuple[Floats, Floats]:
+        if last[0] is not None and np.array_equal(last[0], theta):
+            return last[1]
         p = rows.x.shape[1]
         total, gram = np.zeros(p), np.zeros((p, p))
         for block in slices(len(rows.y)):
@@ -101,6 +106,7 @@ def row_totals(model: Model, rows: Rows, weight: Floats | None) -> Totals:
                 score, curvature = score * weight[block], curvature * weight[block]
             total += score @ x
             gram += x.T @ (x * curvature[:, None])
+        last[:] = [theta.copy(), (total, gram)]
         return total, gram
 
     return at

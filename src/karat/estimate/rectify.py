@@ -8,19 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import ConvergenceError, DataError, SeparationError
+from ..errors import ConvergenceError
 from .covariance import Block, Scores, StoredBlocks, correction
-from .moments import Moments, row_scores, slices, weighted_gram
+from .moments import Moments, row_scores, slices
 from .solve import Root, newton
+from .start import check_rank, definite, gold_root, positive
 from .tune import Tuning, gold_only, tune
 
 if TYPE_CHECKING:
     from .._types import Floats, Ints
     from ..augment import AugmentedSample, Rows
     from ..models import Model
-
-_SEPARATED_ETA = 18.0
-"""A fitted probability beyond 1 - 1e-8 for some gold row means the fit is running to infinity."""
 
 
 @dataclass(frozen=True)
@@ -50,40 +48,6 @@ class Estimate:
     notes: tuple[str, ...] = ()
 
 
-def gold_root(moments: Moments) -> Root:
-    """Root of the gold-only moment, the start of everything else.
-
-    Raises
-    ------
-    DataError
-        If gold covariates are collinear.
-    SeparationError, ConvergenceError
-        If there is no finite root.
-    """
-    sample, model = moments.sample, moments.model
-    check_rank(sample.gold.x, sample.gold_weight, sample.names, "gold rows")
-    start = np.zeros(sample.gold.x.shape[1])
-    if not model.linear:
-        start = _warm_start(model, sample.gold, sample.gold_weight)
-    _, scale = moments.gold(start)
-    root = newton(moments.gold, start, _positive(scale))
-    eta = sample.gold.x @ root.theta
-    if model.name in ("logit", "probit") and (not root.converged or np.abs(eta).max() > _SEPARATED_ETA):
-        _, slope = model.mean(eta)
-        if not root.converged or slope.max() < 1e-6 or _separated(sample.gold, eta):
-            raise SeparationError(
-                "the gold outcome is separated: a combination of covariates predicts it perfectly, so no finite "
-                f"coefficients exist (largest |linear predictor| {np.abs(eta).max():.1f}). Drop or merge the covariate "
-                "that separates, or label more units."
-            )
-    if not root.converged:
-        raise ConvergenceError(
-            f"the {model.title.lower()} did not converge on the gold rows (norm of the moment {root.norm:.2e}); "
-            "rescale covariates, check the outcome for outliers, or label more units."
-        )
-    return root
-
-
 def rectify(model: Model, sample: AugmentedSample, tuning: str | None, crossfitted: bool) -> Estimate:
     """Combine gold and predicted labels: ``sum v {w m - (w - 1) Lambda h} = 0``.
 
@@ -105,8 +69,8 @@ def rectify(model: Model, sample: AugmentedSample, tuning: str | None, crossfitt
     """
     moments = Moments.of(model, sample)
     start = gold_root(moments)
-    root = newton(moments.rectified(None), start.theta, _positive(start.curvature))
-    solved = root.converged and bool(np.isfinite(root.theta).all()) and _definite(root.curvature)
+    root = newton(moments.rectified(None), start.theta, positive(start.curvature))
+    solved = root.converged and bool(np.isfinite(root.theta).all()) and definite(root.curvature)
     if not solved:
         root = start
     gold_score, _ = row_scores(model, root.theta, (sample.gold,))
@@ -158,9 +122,9 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
     p = sample.gold.x.shape[1]
     first = np.zeros(p) if start is None else start
     _, scale = totals(first)
-    if not _definite(scale):
+    if not definite(scale):
         check_rank(sample.predicted[0].x, sample.weights, sample.names, "rows with surrogate labels")
-    root = newton(totals, first, _positive(scale))
+    root = newton(totals, first, positive(scale))
     if not root.converged:
         raise ConvergenceError(
             "the regression on surrogate labels did not converge; they may be separated by the covariates."
@@ -220,53 +184,6 @@ def cluster_curvatures(
     if estimator == "gold":
         return out[np.unique(gold_codes)]
     return out
-
-
-def check_rank(x: Floats, weight: Floats | None, names: tuple[str, ...], where: str) -> None:
-    """Raise where columns of a design matrix are constant, empty or combinations of each other.
-
-    Parameters
-    ----------
-    x : ndarray, shape (m, p)
-    weight : ndarray, shape (m,), or None
-    names : tuple of str
-        Column names.
-    where : str
-        Which rows these are, for the message.
-
-    Raises
-    ------
-    DataError
-        Naming the columns.
-    """
-    from scipy.linalg import qr
-
-    if len(x) < x.shape[1]:
-        raise DataError(
-            f"there are {len(x)} {where} for {x.shape[1]} coefficients; label more units or drop covariates."
-        )
-    gram = weighted_gram(x, weight)
-    size = np.sqrt(np.diag(gram))
-    names = names or tuple(f"column {j}" for j in range(x.shape[1]))
-    empty = [names[j] for j in np.flatnonzero(size == 0)]
-    if empty:
-        raise DataError(
-            f"column(s) {', '.join(empty)} are zero in all {where}, so their coefficients cannot be learnt; "
-            f"label units "
-            "that have them (a stratified design helps), merge categories, or drop them."
-        )
-    scaled = gram / np.outer(size, size)
-    if np.linalg.eigvalsh(scaled)[0] > 1e-11:
-        return
-    _, triangle, order = qr(scaled, pivoting=True)
-    dependent = [names[order[j]] for j in np.flatnonzero(np.abs(np.diag(triangle)) < 1e-9 * abs(triangle[0, 0]))]
-    culprits = dependent or [names[order[-1]]]
-    constant = [name for name in culprits if np.ptp(x[:, names.index(name)]) == 0]
-    why = "constant" if constant else "a combination of the other columns"
-    raise DataError(
-        f"column(s) {', '.join(culprits)} are {why} in the {where} (collinear); drop them, merge categories, or label "
-        "units in which they vary."
-    )
 
 
 def _rectified_scores(moments: Moments, root: Root, tuning: Tuning, gold_curvature: Floats) -> Scores:
@@ -358,36 +275,3 @@ def _leverage(hat: Floats, x: Floats, curvature: Floats) -> Floats:
     out: Floats = np.einsum("ij,ij->i", hat, x)
     out *= curvature
     return out
-
-
-def _warm_start(model: Model, gold: Rows, weight: Floats) -> Floats:
-    """A few damped least squares steps: Newton's start for curved models."""
-    share = weight / weight.sum()
-    level = float(share @ gold.y)
-    if model.name == "poisson":
-        working = np.log(gold.y + max(0.5 * level, 1e-8))
-    else:
-        working = 3.0 * (gold.y - level) if model.name == "logit" else 2.0 * (gold.y - level)
-    if gold.offset is not None:
-        working = working - gold.offset
-    root = np.sqrt(share)
-    return np.linalg.lstsq(gold.x * root[:, None], working * root, rcond=None)[0]
-
-
-def _separated(gold: Rows, eta: Floats) -> bool:
-    """Whether a linear predictor classifies every gold row without error."""
-    return bool(((eta > 0) == (gold.y > 0.5)).all())
-
-
-def _definite(curvature: Floats) -> bool:
-    """Whether every eigenvalue of the scaled Jacobian has a positive real part: a solution, not a saddle."""
-    size = np.sqrt(np.abs(np.diag(curvature)))
-    if (size == 0).any() or not np.isfinite(curvature).all():
-        return False
-    return bool(np.linalg.eigvals(curvature / np.outer(size, size)).real.min() > 1e-10)
-
-
-def _positive(scale: Floats) -> Floats:
-    """A positive definite version of an information matrix, for measuring lengths."""
-    values, vectors = np.linalg.eigh((scale + scale.T) / 2.0)
-    return (vectors * np.maximum(values, values[-1] * 1e-14)) @ vectors.T

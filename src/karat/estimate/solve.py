@@ -81,13 +81,14 @@ def newton(totals: Totals, start: Floats, scale: Floats, max_iterations: int = 6
             return Root(theta, curvature, norm, False, iteration)
         if not np.isfinite(step).all():
             return Root(theta, curvature, norm, False, iteration)
-        small = bool((np.abs(step) <= _TOLERANCE * (np.abs(theta) + unit)).all())
+        if (np.abs(step) <= _TOLERANCE * (np.abs(theta) + unit)).all():
+            return Root(theta, curvature, norm, True, iteration)
         fraction = 1.0
         while True:
             new = theta + fraction * step
             new_score, new_curvature = totals(new)
             new_norm = length(new_score)
-            if new_norm < norm or small or (np.isfinite(new_norm) and new_norm <= 1e-12):
+            if new_norm < norm or (np.isfinite(new_norm) and new_norm <= 1e-12):
                 break
             fraction /= 2.0
             if fraction < 1e-6:
@@ -95,8 +96,6 @@ def newton(totals: Totals, start: Floats, scale: Floats, max_iterations: int = 6
                 return Root(theta, curvature, norm, stalled_at_root, iteration)
         improved = norm - new_norm
         theta, score, curvature, norm = new, new_score, new_curvature, new_norm
-        if small or (norm <= 1e-9 and improved < 1e-12):
-            return Root(theta, curvature, norm, True, iteration)
-        if norm <= 1e-13:
+        if norm <= 1e-13 or (norm <= 1e-9 and improved < 1e-12):
             return Root(theta, curvature, norm, True, iteration)
     return Root(theta, curvature, norm, norm <= 1e-7, max_iterations)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from .._types import Array, Floats
 
+_LEAST_PROBABILITY = 1e-3
 _MOST_LEVELS = 50
 """Levels of a text feature that get their own column; rarer ones share one."""
 
@@ -43,7 +44,8 @@ def encode(columns: list[tuple[str, Any, bool]], n_rows: int) -> Features:
     columns : list of (name, values, is_surrogate)
         Values of shape (N,) or (N, k). Numbers and booleans stay as they are, with missing ones set
         to the mean and flagged in a column of their own (any function of the features keeps the
-        estimator valid); text and categories become indicators, missing being a level.
+        estimator valid); text and categories become indicators, missing being a level. Surrogates
+        that lie in [0, 1] also enter as log odds.
     n_rows : int
         N.
 
@@ -58,8 +60,10 @@ def encode(columns: list[tuple[str, Any, bool]], n_rows: int) -> Features:
 
     Examples
     --------
-    >>> encode([("tone_llm", np.array([0.5, np.nan]), True)], 2).names
+    >>> encode([("tone_llm", np.array([2.5, np.nan]), True)], 2).names
     ('tone_llm', 'tone_llm is missing')
+    >>> encode([("p_llm", np.array([0.5, 0.9]), True)], 2).names
+    ('p_llm', 'log odds of p_llm')
     """
     blocks: list[Floats] = []
     names: list[str] = []
@@ -67,6 +71,7 @@ def encode(columns: list[tuple[str, Any, bool]], n_rows: int) -> Features:
     for name, values, is_surrogate in columns:
         block, labels = _encode_one(name, values)
         if is_surrogate:
+            block, labels = _with_log_odds(block, labels)
             surrogate += range(len(names), len(names) + len(labels))
         blocks.append(block)
         names += labels
@@ -77,6 +82,21 @@ def encode(columns: list[tuple[str, Any, bool]], n_rows: int) -> Features:
         matrix[:, at : at + width] = block.reshape(n_rows, width)
         at += width
     return Features(matrix, tuple(names), tuple(surrogate))
+
+
+def _with_log_odds(block: Floats, labels: list[str]) -> tuple[Floats, list[str]]:
+    """Add the log odds of surrogates that are probabilities, on which linear learners do better."""
+    columns = block.reshape(len(block), -1)
+    extra, names = [], []
+    for j, name in enumerate(labels):
+        values = columns[:, j]
+        if values.min() >= 0 and values.max() <= 1 and not np.isin(values, (0.0, 1.0)).all():
+            clipped = np.clip(values, _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
+            extra.append(np.log(clipped / (1 - clipped)))
+            names.append(f"log odds of {name}")
+    if not extra:
+        return block, labels
+    return np.column_stack([columns, *extra]), labels + names
 
 
 def is_text(values: Array | pd.Series[Any]) -> bool:

@@ -66,7 +66,8 @@ class Table:
             import pandas as pd
 
             data = pd.DataFrame(dict(data))
-        _refuse_repeated_names(data)
+        if not hasattr(data, "collect"):
+            _refuse_repeated_names(data)
         try:
             native: Any = data
             frame = nw.from_native(native, eager_only=True)

@@ -14,7 +14,7 @@ from .revise import influence
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Floats
+    from .._types import Array, Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ def combine(terms: list[tuple[Any, float]]) -> Combined:
     Returns
     -------
     Combined
-        Clusters are honoured when every fit used the same clusters.
+        With the small-sample correction of the fits for HC2 and HC3, with none for the other kinds.
 
     Raises
     ------
@@ -87,19 +87,19 @@ def combine(terms: list[tuple[Any, float]]) -> Combined:
     names = tuple(n for n in first.names if all(n in r.names for r, _ in terms))
     if not names:
         raise ArgumentError("the Results share no coefficient, so they cannot be added or subtracted.")
-    scores = [influence(result) for result, _ in terms]
+    scores = [influence(result, first.vcov_kind) for result, _ in terms]
     draws = [result.parts.labelling for result, _ in terms]
-    for draw in draws[1:]:
-        if len(draw.labelled) != len(draws[0].labelled) or (draw.labelled != draws[0].labelled).any():
-            raise ArgumentError(
-                "the Results come from different rows or different gold samples, so their covariance is not "
-                "known; fit both "
-                "on the same data."
-            )
+    if any(not _same(r.parts.kept, first.parts.kept) for r, _ in terms) or any(
+        not _same(draw.labelled, draws[0].labelled) for draw in draws[1:]
+    ):
+        raise ArgumentError(
+            "the Results come from different rows or different gold samples, so their covariance is not known; fit "
+            "both on the same data."
+        )
     clusters = [r.parts.cluster if r.vcov_kind.startswith("CRV") else None for r, _ in terms]
-    same = all((a is None) == (clusters[0] is None) and (a is None or bool((a == clusters[0]).all())) for a in clusters)
-    if not same or any(r.target != first.target for r, _ in terms):
-        raise ArgumentError("the Results differ in their clusters or target; fit both alike.")
+    same = all(_same(a, clusters[0]) for a in clusters)
+    if not same or any(r.target != first.target or r.vcov_kind != first.vcov_kind for r, _ in terms):
+        raise ArgumentError("the Results differ in their covariance, clusters or target; fit both alike.")
     theta: Any = 0.0
     psi: Any = 0.0
     error: Any = 0.0
@@ -111,3 +111,10 @@ def combine(terms: list[tuple[Any, float]]) -> Combined:
     covariance = influence_covariance(psi, error, draws[0], first.target, clusters[0])
     df = np.min([r.df[[r.names.index(n) for n in names]] for r, _ in terms], axis=0)
     return Combined(names, theta, covariance, df, first.alpha)
+
+
+def _same(left: Array | None, right: Array | None) -> bool:
+    """Whether two optional arrays are the same."""
+    if left is None or right is None:
+        return left is right
+    return left.shape == right.shape and bool((left == right).all())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -142,15 +143,18 @@ class Comparison:
         for j, name in enumerate(self.names):
             cells = "".join(f"{c.theta[j]:.{digits}f} ({c.se[j]:.{digits}f})".rjust(cell) for c in self.columns)
             out.append(name.ljust(width) + cells + _count(self.effective_gold[j]).rjust(11))
+        return out + self.notes()
+
+    def notes(self) -> list[str]:
+        """The difference test and what must be said next to the table."""
+        out = []
         if self.difference is not None:
             d = self.difference
             p = "< .001" if d.p_value < 0.001 else f"= {d.p_value:.3f}"
             out.append(f"{d.title}: chi2({d.rank}) = {d.statistic:.1f}, p {p}")
         if self.remark:
             out.append(self.remark)
-        for title, caution in self.cautions.items():
-            out.append(f"{title}: {caution}")
-        return out
+        return out + [f"{title}: {caution}" for title, caution in self.cautions.items()]
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -159,8 +163,10 @@ class Comparison:
         return str(self)
 
     def _repr_html_(self) -> str:
-        html: str = self.table().round(4).to_html()
-        return html
+        table = self.table()
+        table[("", "eff. gold")] = np.round(self.effective_gold)
+        html: str = table.to_html(float_format=lambda value: f"{value:.4g}")
+        return html + "".join(f"<p>{escape(line)}</p>" for line in self.notes())
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         return np.column_stack([c.theta for c in self.columns])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import SmallSampleWarning
+from ..errors import SmallSampleWarning, tell
 from .result import Result
 from .sampling import Sampling
 
@@ -68,18 +68,23 @@ def describe(
         notes=estimate.notes,
         df_method=options.df,
         spec=matrix.spec,
-        parts=parts.stored() if keep_parts else None,
+        parts=_kept_parts(parts, prepared) if keep_parts else None,
     )
+
+
+def _kept_parts(parts: Parts, prepared: Prepared) -> Parts:
+    """Influences in memory, with what tells the rows of one fit from those of another."""
+    return replace(parts.stored(), cluster_name=prepared.cluster_name, kept=prepared.kept)
 
 
 def _sampling(prepared: Prepared, matrix: Design, assumed: bool) -> Sampling:
     labelling = prepared.labelling
     w = labelling.weight
-    rarest = 0
+    rarest: int | None = None
     for label in prepared.labels:
         if label.classes:
-            present = label.gold.iloc[labelling.gold]
-            rarest = min(rarest or labelling.n_gold, int(present.value_counts().min()))
+            counts = np.bincount(label.gold_codes(labelling.gold).astype(np.intp), minlength=len(label.classes))
+            rarest = int(counts.min()) if rarest is None else min(rarest, int(counts.min()))
     clusters = gold_clusters = 0
     if prepared.cluster is not None:
         clusters = int(prepared.cluster.max()) + 1
@@ -90,6 +95,7 @@ def _sampling(prepared: Prepared, matrix: Design, assumed: bool) -> Sampling:
         n_units=prepared.n_rows,
         n_gold=labelling.n_gold,
         dropped=dict(prepared.dropped),
+        n_dropped=prepared.n_dropped,
         smallest_probability=float(labelling.probability[labelling.gold].min()),
         largest_weight=float(w.max()),
         kish=float(w.sum() ** 2 / (w**2).sum()),
@@ -107,7 +113,7 @@ def small_sample_notes(result: Result) -> list[str]:
     out = []
     if s.n_gold < FEW_GOLD:
         out.append(f"only {s.n_gold} gold rows; intervals rest on large-sample theory, label at least {FEW_GOLD}")
-    if 0 < s.rarest_class < FEW_IN_CLASS:
+    if s.rarest_class is not None and s.rarest_class < FEW_IN_CLASS:
         out.append(
             f"the rarest gold class has {s.rarest_class} rows; label at least {FEW_IN_CLASS} (stratify by surrogate)"
         )
@@ -119,4 +125,4 @@ def small_sample_notes(result: Result) -> list[str]:
 def warn_small_samples(result: Result) -> None:
     """Give the warnings of methods section 9."""
     for note in small_sample_notes(result):
-        warnings.warn(note, SmallSampleWarning, stacklevel=5)
+        tell(note, SmallSampleWarning)

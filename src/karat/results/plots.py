@@ -22,6 +22,7 @@ def coefplot(
     terms: Sequence[str] | None = None,
     compare: bool = True,
     truth: Mapping[str, float] | None = None,
+    truth_label: str = "truth",
     ax: Any = None,
     title: str | None = None,
 ) -> Any:
@@ -36,6 +37,8 @@ def coefplot(
         Also show gold alone and surrogates alone, when the fit holds them.
     truth : mapping of str to float, optional
         Known values, marked by a line.
+    truth_label : str
+        What to call them in the legend.
     ax : matplotlib Axes, optional
     title : str, optional
 
@@ -71,9 +74,11 @@ def coefplot(
         raise ArgumentError("terms is empty; name at least one coefficient.")
     index = [result.position(name) for name in family]
     series = _series(result, compare)
+    own_figure = False
     if ax is None:
-        height = 1.1 + len(index) * (0.28 * len(series) + 0.25)
+        height = 1.4 + len(index) * (0.2 * len(series) + 0.25)
         _, ax = plt.subplots(figsize=(7.0, height), layout="constrained")
+        own_figure = True
     gap = 0.8 / max(len(series), 2)
     for k, (name, theta, low, high) in enumerate(series):
         at = np.arange(len(index)) + (k - (len(series) - 1) / 2) * gap
@@ -83,12 +88,14 @@ def coefplot(
             label=name + (" (not valid)" if name == "Surrogate only" else ""),
         )  # fmt: skip
     if truth is not None:
+        drawn = False
         for row, name in enumerate(family):
             if name in truth:
                 ax.plot(
                     [truth[name]] * 2, [row - 0.45, row + 0.45], color="black", linestyle=(0, (3, 2)), linewidth=1.2,
-                    label="all labels gold" if row == 0 else None,
+                    label=None if drawn else truth_label,
                 )  # fmt: skip
+                drawn = True
     ax.axvline(0.0, color="0.75", linewidth=0.8, zorder=0)
     ax.set_yticks(range(len(index)), family)
     ax.set_ylim(len(index) - 0.4, -0.6)
@@ -98,7 +105,10 @@ def coefplot(
         ax.spines[side].set_visible(False)
     ax.tick_params(axis="y", length=0)
     if len(series) > 1 or truth is not None:
-        ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        if own_figure:
+            ax.figure.legend(frameon=False, loc="outside lower center", ncols=len(series) + (truth is not None))
+        else:
+            ax.legend(frameon=False)
     return ax
 
 

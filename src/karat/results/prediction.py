@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import KaratError
+from ..errors import DataError, KaratError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .._types import Floats
     from .result import Result
 
 
@@ -38,7 +40,6 @@ def predict(result: Result, new: object, alpha: float, context: Any) -> pd.DataF
     from scipy.stats import t
 
     from .. import models
-    from ..errors import DataError
     from ..frames import Table
 
     if result.spec is None:
@@ -53,13 +54,14 @@ def predict(result: Result, new: object, alpha: float, context: Any) -> pd.DataF
         frame = pd.DataFrame(index=pd.RangeIndex(table.n_rows))
         x = np.ones((table.n_rows, 1))
     else:
-        x = result.spec.x(frame, context)
+        x = _known_rows(result, frame, context)
     eta = x @ result.theta
     offset = result.spec.offset(frame, context)
     if offset is not None:
         eta = eta + offset
     se = np.sqrt(np.einsum("ij,jk,ik->i", x, result.covariance, x))
-    half = t.ppf(1 - alpha / 2, result.df.min()) * se
+    df = np.where(x != 0, result.df, np.inf).min(axis=1)
+    half = t.ppf(1 - alpha / 2, df) * se
     regression = models.get("ols" if result.model == "mean" else result.model)
     fit, slope = regression.mean(eta)
     low, _ = regression.mean(eta - half)
@@ -72,3 +74,16 @@ def predict(result: Result, new: object, alpha: float, context: Any) -> pd.DataF
             f"{100 * (1 - alpha / 2):.6g}%": high,
         }
     )
+
+
+def _known_rows(result: Result, frame: pd.DataFrame, context: Any) -> Floats:
+    """Design matrix of new rows; a category the fit has not seen is refused (formulaic only warns)."""
+    from formulaic.errors import DataMismatchWarning
+
+    assert result.spec is not None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataMismatchWarning)
+        try:
+            return result.spec.x(frame, context)
+        except DataMismatchWarning as error:
+            raise DataError(f"new data: {error} Predict for categories that were in the data of the fit.") from None

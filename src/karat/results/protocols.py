@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -47,6 +48,29 @@ class StatsmodelsNames:
     def cov_params(self: Any) -> pd.DataFrame:
         """Statsmodels' name for the covariance."""
         return self.vcov_matrix
+
+
+def register_maketables() -> None:
+    """Have maketables read karat Results by their own protocol.
+
+    It asks extractors of other packages first, and the one for statsmodels would take a Result for its
+    own because of the aliases. Called whenever a Result is made while maketables is loaded.
+    """
+    module = sys.modules.get("maketables.extractors")
+    registry = getattr(module, "_EXTRACTOR_REGISTRY", None)
+    if module is None or registry is None or any(isinstance(e, _Marked) for e in registry):
+        return
+    from .result import Result
+
+    class Extractor(module.PluginExtractor, _Marked):  # type: ignore[name-defined]
+        def can_handle(self, model: Any) -> bool:
+            return isinstance(model, Result)
+
+    registry.insert(0, Extractor())
+
+
+class _Marked:
+    """Tells our extractor from others."""
 
 
 class MaketablesProtocol:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import ArgumentError, KaratError, one_of
 from ..options import check_alpha, read_vcov
-from .protocols import MaketablesProtocol, StatsmodelsNames
+from .protocols import MaketablesProtocol, StatsmodelsNames, register_maketables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,6 +122,7 @@ class Result(StatsmodelsNames, MaketablesProtocol):
             self.r_squared,
         ):
             array.flags.writeable = False
+        register_maketables()
 
     def __repr__(self) -> str:
         return (
@@ -249,7 +250,7 @@ class Result(StatsmodelsNames, MaketablesProtocol):
             "estimator": self.estimator,
             "n_units": s.n_units,
             "n_gold": s.n_gold,
-            "n_dropped": sum(s.dropped.values()),
+            "n_dropped": s.n_dropped,
             "design": s.design,
             "vcov": self.vcov_kind,
             "target": self.target,

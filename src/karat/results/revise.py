@@ -31,11 +31,12 @@ def with_vcov(result: Result, kind: str, cluster: Any) -> Result:
     name = ""
     if cluster is not None:
         if isinstance(cluster, str):
-            if cluster != result.cluster or parts.cluster is None:
+            if cluster != parts.cluster_name or parts.cluster is None:
                 raise ArgumentError(
                     f"the data are gone, so the column {cluster!r} cannot be read; pass its {result.n_units} "
                     f"values as an "
-                    f"array" + (f", or use {result.cluster!r}, the cluster of the fit." if result.cluster else ".")
+                    f"array"
+                    + (f", or use {parts.cluster_name!r}, the cluster of the fit." if parts.cluster_name else ".")
                 )
             name = cluster
         else:
@@ -49,6 +50,7 @@ def with_vcov(result: Result, kind: str, cluster: Any) -> Result:
                 raise ArgumentError("cluster has missing values; fill them.")
             parts = dataclasses.replace(parts, cluster=codes, cluster_curvature=None)
             name = str(getattr(cluster, "name", None) or "cluster")
+            parts = dataclasses.replace(parts, cluster_name=name)
     if kind == "CRV3" and parts.cluster_curvature is None:
         raise ArgumentError("CRV3 needs the rows of the regression; fit again with vcov={'CRV3': column}.")
     covariance, df = infer(parts, kind, result.target, result.df_method)
@@ -95,8 +97,14 @@ def grouped_influence(result: Result) -> Floats:
     return psi
 
 
-def influence(result: Result) -> tuple[Floats, Floats]:
+def influence(result: Result, kind: str = "HC0") -> tuple[Floats, Floats]:
     """Influence of all units, shape (N, p), and of labelling errors of gold units, shape (n, p).
+
+    Parameters
+    ----------
+    result : Result
+    kind : str
+        Small-sample correction to put on them, see :func:`karat.estimate.covariance.correction`.
 
     Raises
     ------
@@ -106,12 +114,12 @@ def influence(result: Result) -> tuple[Floats, Floats]:
     parts = result.parts
     if parts is None:
         raise KaratError("the influence scores of this fit were not kept; fit again with scores=True.")
-    psi = parts.scores.influence()
+    psi = np.vstack([block for _, block in parts.scores.source(kind)])
     if parts.scores.rows is not None:
         full = np.zeros((len(parts.labelling.labelled), psi.shape[1]))
         full[parts.scores.rows] = psi
         psi = full
-    return psi, parts.scores.error
+    return psi, parts.scores.corrected_error(kind)
 
 
 def _group_name(name: str) -> str:

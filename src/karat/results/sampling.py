@@ -18,7 +18,9 @@ class Sampling:
     n_units, n_gold : int
         Rows used, and gold among them.
     dropped : dict of str to int
-        Rows left out for a missing value, by column.
+        Missing values that made rows be left out, by column.
+    n_dropped : int
+        Rows left out.
     smallest_probability, largest_weight : float
         Among gold rows.
     kish : float
@@ -27,8 +29,8 @@ class Sampling:
         Inverse probabilities added up; estimates N.
     clusters, gold_clusters : int
         Analysis clusters, and those that hold gold; 0 without clusters.
-    rarest_class : int
-        Gold rows in the rarest class of a categorical label; 0 when there is none.
+    rarest_class : int or None
+        Gold rows in the rarest class of a categorical label; None when no label has classes.
     binary_outcome : bool
         Whether the gold outcome is 0 or 1 throughout.
     """
@@ -38,11 +40,12 @@ class Sampling:
     n_units: int
     n_gold: int
     dropped: dict[str, int]
+    n_dropped: int
     smallest_probability: float
     largest_weight: float
     kish: float
     sum_of_weights: float
     clusters: int = 0
     gold_clusters: int = 0
-    rarest_class: int = 0
+    rarest_class: int | None = None
     binary_outcome: bool = False

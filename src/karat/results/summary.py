@@ -147,11 +147,11 @@ class Summary:
         return f"<div><b>{escape(r.title)}: {escape(r.formula)}</b><table>{facts}</table>{body}{side}{remarks}</div>"
 
     def _dropped(self) -> str:
-        dropped = self.result.sampling.dropped
-        if not dropped:
+        sampling = self.result.sampling
+        if not sampling.dropped:
             return ""
-        listing = ", ".join(f"{name}: {count:,}" for name, count in dropped.items())
-        return f"; rows left out for missing values ({listing})"
+        listing = ", ".join(f"{name}: {count:,}" for name, count in sampling.dropped.items())
+        return f"; {sampling.n_dropped:,} rows left out for missing values ({listing})"
 
 
 def _number(value: float) -> str:

@@ -1,0 +1,111 @@
+"""The package from outside: names, lazy imports, docstrings, front doors."""
+
+import inspect
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import karat as kt
+
+from . import corpora
+
+DOORS = {"ols": "y ~ stance", "logit": "vote ~ stance", "probit": "vote ~ stance", "poisson": "count ~ stance"}
+
+
+def test_public_names():
+    assert kt.__version__
+    assert set(kt.__all__) <= set(dir(kt))
+    for name in kt.__all__:
+        assert getattr(kt, name) is not None
+    with pytest.raises(AttributeError, match="'nonsense'"):
+        _ = kt.nonsense
+
+
+def test_import_is_light():
+    code = (
+        "import sys, karat; karat.__all__;"
+        "print([m for m in ('torch', 'sklearn', 'statsmodels', 'matplotlib', 'pandas', 'scipy.stats') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in kt.__all__ if not n.startswith("_") and not inspect.ismodule(getattr(kt, n))]
+)
+def test_public_objects_are_documented(name):
+    """numpydoc sections and an example that runs (the examples are run as doctests)."""
+    thing = getattr(kt, name)
+    text = inspect.getdoc(thing)
+    assert len(text.splitlines()[0]) < 120
+    if inspect.isclass(thing) and issubclass(thing, Exception | Warning):
+        return
+    for section in ("Parameters", "Examples"):
+        assert f"{section}\n---" in text, section
+    assert ">>>" in text
+    if inspect.isfunction(thing):
+        for section in ("Returns", "Raises"):
+            assert f"{section}\n---" in text, section
+        documented = text.split("Parameters\n")[1].split("\nReturns\n")[0]
+        for parameter in inspect.signature(thing).parameters:
+            assert parameter.strip("*") in documented, parameter
+
+
+@pytest.mark.parametrize("name", [n for n in vars(kt.Result) if not n.startswith("_")])
+def test_methods_of_a_result_are_documented(name):
+    thing = inspect.getattr_static(kt.Result, name)
+    if callable(thing) or isinstance(thing, property | classmethod):
+        assert inspect.getdoc(getattr(kt.Result, name))
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_front_doors_are_one_door(name):
+    frame = corpora.corpus(200, seed=111)
+    table = corpora.masked(frame, np.arange(200) % 2 == 0, "stance")
+    options = {
+        "surrogates": {"stance": "stance_llm"},
+        "learner": None,
+        "design": 0.5,
+        "cluster": "author",
+        "alpha": 0.1,
+    }
+    by_name = getattr(kt, name)(DOORS[name], table, **options)
+    by_argument = kt.regress(name, DOORS[name], table, **options)
+    assert by_name.model == name
+    np.testing.assert_array_equal(by_name.theta, by_argument.theta)
+    np.testing.assert_array_equal(by_name.covariance, by_argument.covariance)
+    with pytest.raises(TypeError, match="lerner"):
+        getattr(kt, name)(DOORS[name], table, surrogates={"stance": "stance_llm"}, lerner=None)
+
+
+def test_defaults():
+    """HC3, or CRV1 with clusters; a simple random sample when nothing is said; superpopulation; five folds, five repeats."""
+    frame = corpora.corpus(200, seed=111)
+    table = corpora.masked(frame, np.arange(200) % 2 == 0, "stance")
+    plain = kt.ols("y ~ stance", table, surrogates={"stance": "stance_llm"}, seed=1)
+    spelt = kt.ols(
+        "y ~ stance", table, surrogates={"stance": "stance_llm"}, seed=1, vcov="HC3", design=kt.SimpleRandom(100),
+        learner="linear", folds=5, repeats=5, tuning="auto", imputation="moment", estimator="dsl", df="auto",
+        target="superpopulation", missing="drop", combine="mean", alpha=0.05, n_jobs=1,
+    )  # fmt: skip
+    np.testing.assert_array_equal(plain.theta, spelt.theta)
+    np.testing.assert_array_equal(plain.covariance, spelt.covariance)
+    np.testing.assert_array_equal(plain.df, spelt.df)
+    clustered = kt.ols("y ~ stance", table, surrogates={"stance": "stance_llm"}, seed=1, cluster="author")
+    assert (plain.vcov_kind, clustered.vcov_kind) == ("HC3", "CRV1")
+
+
+def test_weights_of_a_unit_add_up():
+    from karat.augment import AugmentedSample, Rows
+
+    frame = corpora.corpus(50, seed=1)
+    draw = kt.Bernoulli("pi").draw(frame, seed=1).labelling
+    v = frame["weight"].to_numpy()
+    rows = Rows(np.ones((50, 1)), np.zeros(50))
+    sample = AugmentedSample(rows.take(draw.gold), (rows,), draw, v)
+    gold, predicted = sample.unit_weights()
+    np.testing.assert_allclose(gold + predicted, v)
+    np.testing.assert_allclose(gold, np.where(draw.labelled, v / frame["pi"], 0.0))
+    np.testing.assert_allclose(sample.gold_weight, gold[draw.labelled])

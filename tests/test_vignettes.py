@@ -1,0 +1,130 @@
+"""The vignettes run without error and without our warnings, what their prose claims holds, and the demo delivers."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+VIGNETTES = sorted((CHECKOUT / "vignettes").glob("*.md"))
+DOCUMENTS = [path for path in VIGNETTES if path.name != "README.md"]
+TIMEOUT = 300
+
+# Run in the kernel after the last cell. Each guards a sentence of the vignette: when an example changes, change both.
+CLAIMS = {
+    "getting-started": """
+assert naive.pvalues["comedy"] < 1e-6 and truth.pvalues["comedy"] > 0.5
+assert truth.params["romance"] < 0.5 * naive.params["romance"]
+assert (rotten.groupby("comedy")["fresh_vader"].mean().diff()[1] > 0.1), "mistakes pile up where the covariate is 1"
+assert (rotten.groupby("romance")["fresh_vader"].mean().diff()[1] > 0.1)
+assert abs(naive.params["plot"]) < abs(truth.params["plot"]), "others too small"
+assert "comedy" in misses("Surrogate only") and "comedy" not in misses("DSL")
+assert test.p_value < 0.001
+assert 0.9 < covered.mean() and 1 <= (~covered[:, comedy]).sum() <= 5, "a few intervals miss"
+assert size["crowd"].median() > size["one reader"].median() > size["word lists"].median() > 0.98 * fit.n_gold
+assert 0.9 < accuracy["one reader"] and fits["one reader"].compare().difference.p_value < 0.05
+assert everything.pvalues["war"] > 0.05 and columns["surrogate only"][0]["war"] > 0.8
+assert war_fits["stratified by war"].se()["war"] < 0.6 * war_fits["simple random"].se()["war"]
+assert war_fits["stratified by war"].se()["war"] < 1.3 * everything.bse["war"]
+assert (fit.se() / fit.with_vcov("HC3").se()).between(0.8, 1.25).all(), "clusters change little"
+""",
+    "labelled-covariates": """
+by_list = pd.DataFrame.from_dict(by_list, orient="index")
+assert (by_list.drop("fresh")["coefficient"] > 1.5).all() and (by_list.drop("fresh")["p-value"] < 1e-6).all()
+assert by_list.loc["fresh", "p-value"] > 0.5
+assert (called.iloc[-1] > called.iloc[0] + 0.05).all(), "longer sentences are called fresh more often"
+low, high = fit.confint().loc["fresh"]
+assert low < 0 < high < by_list.loc["fresh_vader", "coefficient"] and low < truth["fresh"] < high
+observed = [fit.names.index(name) for name in ["comedy", "plot", "acting"]]
+assert (fit.effective_gold[observed] > 0.85 * fit.n_units).all(), "nearly as precise as if all were labelled"
+assert shortcut.conf_int().loc["guess", 0] > truth["fresh"], "the shortcut is wrong"
+low, high = outside.confint().loc["fresh"]
+assert low < truth["fresh"] < high
+worth = {key: row["effective gold"] for key, row in table.items()}
+assert worth["without outcome", "moment"] < worth["with outcome", "moment"] > worth["with outcome", "value"]
+assert worth["without outcome", "value"] < worth["without outcome", "moment"]
+assert all(abs(row["estimate"] - parameters["hostile"]) < 2 * row["std. error"] for row in table.values())
+for name in ["mood[T.negative]", "mood[T.positive]"]:
+    low, high = mood_fit.confint().loc[name]
+    assert low < mood_truth[name] < high < mood_fit.compare().table()["Surrogate only"]["Estimate"][name]
+plain, steered = rows.values()
+assert steered["glowing among them"] > 1.7 * plain["glowing among them"]
+assert 0.85 < steered["std. error of glowing"] / plain["std. error of glowing"] < 1.2
+assert crossed.se()["negation:fresh"] > 2 * fit.se()["fresh"], "interactions need more gold"
+claimed = two_labels.compare().table()["Surrogate only"].loc["negative"]
+assert claimed["2.5%"] > 0.8 and gold_fit.params["negative"] < 0.1
+assert (abs(two_labels.effective_gold / two_labels.n_gold - 1) < 0.15).all(), "surrogates do not help"
+""",
+}
+
+
+@pytest.fixture
+def running_interpreter(tmp_path, monkeypatch):
+    """Name of a Jupyter kernel that is the interpreter of the tests."""
+    home = tmp_path / "kernels" / "running-interpreter"
+    home.mkdir(parents=True)
+    command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    described = {"argv": command, "display_name": "running interpreter", "language": "python"}
+    (home / "kernel.json").write_text(json.dumps(described))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    return home.name
+
+
+def test_every_document_is_found():
+    names = {path.stem for path in DOCUMENTS}
+    assert set(CLAIMS) <= names
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
+def test_document_runs(path, running_interpreter):
+    import jupytext
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = jupytext.read(path)
+    notebook.cells.append(nbformat.v4.new_code_cell(CLAIMS.get(path.stem, "")))
+    client = NotebookClient(
+        notebook,
+        timeout=TIMEOUT,
+        kernel_name=running_interpreter,
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    client.execute()
+    complaints = [
+        output["text"]
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if output.get("name") == "stderr" and re.search(r"karat|KaratWarning", output["text"])
+    ]
+    assert not complaints
+
+
+def test_demo(tmp_path):
+    done = subprocess.run(
+        [sys.executable, CHECKOUT / "vignettes" / "demo.py", "--out", tmp_path / "plots"],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for part in ["Truth (all gold)", "Surrogates only", "Gold only", "DSL, word lists", "DSL, crowd scores"]:
+        assert part in done.stdout
+    counts = [int(found) for found in re.findall(r": (\d) of 6 ", done.stdout)]
+    assert len(counts) == 3
+    assert counts[0] >= 3, "surrogates alone miss"
+    assert max(counts[1:]) <= 1, "DSL covers"
+    picture = Path(re.search(r"Coefficient plot: (.+)", done.stdout)[1])
+    assert picture.parent == tmp_path / "plots"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert not done.stderr.strip()
+
+
+def test_output_of_the_demo_is_ignored_by_git():
+    assert "demo-output/" in (CHECKOUT / ".gitignore").read_text().split()
