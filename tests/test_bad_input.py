@@ -13,6 +13,7 @@ from . import corpora
 
 FRAME = corpora.masked(corpora.corpus(120, seed=61), np.arange(120) % 2 == 0, "y", "stance", "topic", "vote")
 FULL = corpora.corpus(120, seed=61)
+KNOWN = FRAME.assign(y=FULL["y"])  # the outcome is observed, so that covariates may be the labels
 ROWS = np.arange(120)
 GOLD = ROWS % 2 == 0
 
@@ -213,7 +214,8 @@ simple(
     "recode",
     formula="y ~ stance",
     surrogates={"stance": "stance_llm"},
-    alter={"y": lambda f: FULL["y"], "stance": lambda f: f["stance"].astype(object).mask(ROWS == 2, "?")},
+    data=KNOWN,
+    alter={"stance": lambda f: f["stance"].astype(object).mask(ROWS == 2, "?")},
 )
 simple("text surrogate of a number", e.DataError, "'region'", "'y'", "text", "recode", surrogates={"y": "region"})
 simple("text weights", e.DataError, "'region'", "text", "recode", weights="region")
@@ -286,31 +288,34 @@ simple("features of a wrong kind", e.ArgumentError, "features", "column names", 
 
 simple(
     "gold class without a surrogate counterpart", e.DataError, "'war'", "'topic'", "'topic_llm'", "recode", "features=",
-    formula="y ~ topic", surrogates={"topic": "topic_llm"}, alter={"y": lambda f: FULL["y"], "topic_llm": lambda f: f["topic_llm"].replace("war", "law")},
+    formula="y ~ topic", surrogates={"topic": "topic_llm"}, data=KNOWN,
+    alter={"topic_llm": lambda f: f["topic_llm"].replace("war", "law")},
 )  # fmt: skip
 simple(
     "class that no gold row has", e.DataError, "'sport'", "'topic'", "'topic_llm'", "recode", "features=",
-    formula="y ~ topic", surrogates={"topic": "topic_llm"}, alter={"y": lambda f: FULL["y"], "topic_llm": lambda f: f["topic_llm"].mask(ROWS == 5, "sport")},
+    formula="y ~ topic", surrogates={"topic": "topic_llm"}, data=KNOWN,
+    alter={"topic_llm": lambda f: f["topic_llm"].mask(ROWS == 5, "sport")},
 )  # fmt: skip
 simple(
     "probabilities for other classes", e.DataError, "'topic'", "'sport'", "'war'", "one column per gold class",
-    formula="y ~ topic", surrogates={"topic": {"economy": "p_economy", "law": "p_law", "sport": "p_war"}}, alter={"y": lambda f: FULL["y"]},
+    formula="y ~ topic", surrogates={"topic": {"economy": "p_economy", "law": "p_law", "sport": "p_war"}}, data=KNOWN,
 )  # fmt: skip
 simple(
     "probabilities that do not add up", e.DataError, "'topic'", "add up to 1", "120 row(s)",
-    formula="y ~ topic", surrogates={"topic": {"economy": "p_economy", "law": "p_law", "war": "p_law"}}, alter={"y": lambda f: FULL["y"]},
+    formula="y ~ topic", surrogates={"topic": {"economy": "p_economy", "law": "p_law", "war": "p_law"}}, data=KNOWN,
 )  # fmt: skip
 simple(
     "probability above one", e.DataError, "'stance'", "[0, 1]", "learner",
-    formula="y ~ stance", surrogates={"stance": "size"}, alter={"y": lambda f: FULL["y"]},
+    formula="y ~ stance", surrogates={"stance": "size"}, data=KNOWN,
 )  # fmt: skip
 simple(
     "text surrogate of a 0/1 label", e.DataError, "'topic_llm'", "'stance'", "recode",
-    formula="y ~ stance", surrogates={"stance": "topic_llm"}, alter={"y": lambda f: FULL["y"]},
+    formula="y ~ stance", surrogates={"stance": "topic_llm"}, data=KNOWN,
 )  # fmt: skip
 simple(
-    "wrong number of probabilities", e.DataError, "'topic'", "2 columns for 3 classes", "one probability per gold class",
-    formula="y ~ topic", surrogates={"topic": "topic_llm"}, predictions={"topic": np.full((120, 2), 0.5)}, alter={"y": lambda f: FULL["y"]},
+    "wrong number of probabilities", e.DataError, "'topic'", "2 columns for 3 classes",
+    "one probability per gold class",
+    formula="y ~ topic", surrogates={"topic": "topic_llm"}, predictions={"topic": np.full((120, 2), 0.5)}, data=KNOWN,
 )  # fmt: skip
 simple(
     "too many classes",
@@ -320,7 +325,8 @@ simple(
     formula="y ~ C(many)",
     surrogates={"many": "y_llm"},
     learner="linear",
-    alter={"y": lambda f: FULL["y"], "many": lambda f: pd.Series(ROWS.astype(float)).mask(ROWS > 80)},
+    data=KNOWN,
+    alter={"many": lambda f: pd.Series(ROWS.astype(float)).mask(ROWS > 80)},
 )
 simple(
     "label inside and outside C()",
@@ -329,7 +335,7 @@ simple(
     "C(...)",
     formula="y ~ C(stance) + stance:z",
     surrogates={"stance": "stance_llm"},
-    alter={"y": lambda f: FULL["y"]},
+    data=KNOWN,
 )
 simple("label on both sides", e.ArgumentError, "'y'", "both sides", formula="y ~ np.exp(y)")
 
@@ -451,7 +457,7 @@ simple(
     "fixed numbers",
     formula="y ~ scale(stance)",
     surrogates={"stance": "stance_llm"},
-    alter={"y": lambda f: FULL["y"]},
+    data=KNOWN,
 )
 simple(
     "offset of a label",
@@ -460,7 +466,7 @@ simple(
     "stance",
     formula="y ~ z + offset(stance)",
     surrogates={"stance": "stance_llm"},
-    alter={"y": lambda f: FULL["y"]},
+    data=KNOWN,
 )
 simple(
     "column named like a function", e.KaratError, "'C'", "rename", formula="y ~ C + z", alter={"C": lambda f: f["size"]}

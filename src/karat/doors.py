@@ -195,6 +195,7 @@ def mean(
     if not isinstance(variable, str) or "~" in variable:
         raise ArgumentError(f"variable={variable!r} must be a column or an expression; give groups with by=.")
     groups = [] if by is None else ([by] if isinstance(by, str) else list(by))
-    formula = f"{variable} ~ 1" if not groups else f"{variable} ~ 0 + " + ":".join(f"C({g})" for g in groups)
+    quoted = [g if g.isidentifier() else f"`{g}`" for g in groups]
+    formula = f"{variable} ~ 1" if not groups else f"{variable} ~ 0 + " + ":".join(f"C({g})" for g in quoted)
     result = regress("ols", formula, data, surrogates=surrogates, **options)
     return result.as_means()

@@ -165,6 +165,7 @@ def regress(
         learner, folds, repeats, combine, imputation, tuning, estimator, kind, target, df, alpha, n_jobs, progress,
         missing, scores,
     )  # fmt: skip
+    _refuse_unused(options, predictions, features)
     regression = models.get(model)
     table = Table.read(data)
     parsed = parse(formula, table.columns, context)
@@ -203,6 +204,23 @@ def regress(
     return result
 
 
+def _refuse_unused(options: Options, predictions: object, features: object) -> None:
+    """Raise where an argument would be accepted and have no effect."""
+    learning = options.estimator == "dsl" and options.learner is not None and predictions is None
+    if features is not None and not learning:
+        raise ArgumentError(
+            "features= feeds a learner, and this fit has none; take it out, or use estimator='dsl' with a learner."
+        )
+    if options.estimator != "dsl" and not (options.learner is None or options.learner == "auto"):
+        raise ArgumentError(
+            f"estimator={options.estimator!r} uses no learner; take learner= out, or use estimator='dsl'."
+        )
+    if predictions is not None and options.estimator != "dsl":
+        raise ArgumentError(f"estimator={options.estimator!r} uses no predictions; use estimator='dsl'.")
+    if options.combine == "median" and not learning:
+        raise ArgumentError("combine='median' needs a learner with random splits; use combine='mean'.")
+
+
 def _predict(
     prepared: Prepared,
     matrix: Design,
@@ -233,7 +251,8 @@ def _predict(
         seed=int(rng.integers(2**31)),
         report_weight=labelling.weight,
         keep_splits=options.combine == "median"
-        or prepared.n_rows * (options.repeats if isinstance(options.folds, int) else 1) <= _KEEP_SPLITS_UP_TO,
+        or prepared.n_rows * (options.repeats if isinstance(options.folds, (int, np.integer)) else 1)
+        <= _KEEP_SPLITS_UP_TO,
         n_jobs=options.n_jobs,
         progress=options.progress,
     )
@@ -243,14 +262,14 @@ def _predict(
 def _folds(prepared: Prepared, options: Options, targets: Any, rng: np.random.Generator) -> Ints:
     """Folds that keep clusters whole and balance gold classes."""
     labelling = prepared.labelling
-    if not isinstance(options.folds, int):
+    if not isinstance(options.folds, (int, np.integer)):
         given = np.asarray(options.folds)
         if prepared.kept is not None and len(given) == len(prepared.kept):
             given = given[prepared.kept]
         return check_folds(given, prepared.n_rows, labelling.labelled)
     group = prepared.cluster if prepared.cluster is not None else labelling.unit
     classes = next((t.values.astype(np.intp) for t in targets if t.n_classes), None)
-    return make_folds(labelling.labelled, options.folds, options.repeats, rng, classes, group)
+    return make_folds(labelling.labelled, int(options.folds), options.repeats, rng, classes, group)
 
 
 def _from_outside(prepared: Prepared, given: Mapping[str, Any], table: Table) -> dict[str, Any]:

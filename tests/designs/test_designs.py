@@ -173,7 +173,7 @@ def test_declared_sizes_are_held_against_the_gold(frame):
         fit_with(kt.Stratified("region", 61), frame, gold)
     drawn = frame.loc[gold, "region"].value_counts()
     declared = {"east": int(drawn["east"]) + 1, "north": int(drawn["north"]) - 1, "west": int(drawn["west"])}
-    with pytest.raises(DesignError, match="stratum 'east'.*to be drawn"):
+    with pytest.raises(DesignError, match=r"stratum 'east'.*to be drawn"):
         fit_with(kt.Stratified("region", declared), frame, gold)
     gold = DESIGNS["clusters"].draw(frame, seed=2).labelled
     with pytest.raises(DesignError, match=r"n=9.*10 clusters carry gold"):
@@ -190,17 +190,17 @@ def test_cluster_labelled_in_part(frame):
 
 def test_stratum_without_gold_or_with_one(frame):
     gold = DESIGNS["stratified"].draw(frame, seed=2).labelled & (frame["region"] != "west")
-    with pytest.raises(DesignError, match="stratum 'west'.*no gold.*merge strata"):
+    with pytest.raises(DesignError, match=r"stratum 'west'.*no gold.*merge strata"):
         fit_with(kt.Stratified("region"), frame, gold)
     gold[np.flatnonzero(frame["region"] == "west")[0]] = True
-    with pytest.raises(DesignError, match="single gold unit.*merge"):
+    with pytest.raises(DesignError, match=r"single gold unit.*merge"):
         fit_with(kt.Stratified("region"), frame, gold)
 
 
 def test_certain_rows_need_gold(frame):
     gold = np.arange(300) < 100
     pi = np.where(np.arange(300) < 101, 1.0, 0.2)
-    with pytest.raises(DesignError, match="probability 1 but no gold.*position 100"):
+    with pytest.raises(DesignError, match=r"probability 1 but no gold.*position 100"):
         fit_with(kt.Bernoulli(pi), frame, gold)
 
 
@@ -234,7 +234,7 @@ def test_designs_that_cannot_be_drawn(design, message, frame):
 def test_columns_of_the_design_must_be_there_and_filled(frame):
     with pytest.raises(DataError, match=r"'regoin'.*'region'"):
         kt.Stratified("regoin", 10).draw(frame)
-    with pytest.raises(DataError, match="'author'.*missing"):
+    with pytest.raises(DataError, match=r"'author'.*missing"):
         kt.Clustered("author", 3).draw(frame.assign(author=frame["author"].where(frame.index > 3)))
     with pytest.raises(ArgumentError, match="allocation"):
         kt.Stratified("region", 10, allocation="optimal")
@@ -246,7 +246,7 @@ def test_columns_of_the_design_must_be_there_and_filled(frame):
 
 
 def test_stratified_draws_are_more_precise_than_the_plain_formula_says(frame):
-    """Reading a stratified sample as independent draws overstates the labelling variance, and the reverse understates it."""
+    """Reading a stratified sample as independent draws overstates the labelling variance."""
     frame = frame.assign(y=frame["z"] * 2 + frame["y"])
     sample = kt.Stratified("region", 90).draw(frame, seed=4)
     table = corpora.masked(frame, sample.labelled, "y")

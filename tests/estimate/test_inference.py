@@ -125,7 +125,7 @@ def test_covariances_are_positive_semidefinite(frame):
 def test_cr3_that_cannot_be_computed(frame):
     """A covariate that one cluster alone identifies."""
     table = corpora.masked(frame.assign(only=(frame["author"] == 3) * 1.0), frame["author"] < 20, "y")
-    with pytest.raises(ArgumentError, match="leaving one cluster out.*CRV1"):
+    with pytest.raises(ArgumentError, match=r"leaving one cluster out.*CRV1"):
         kt.ols(
             "y ~ z + only", table, vcov={"CRV3": "author"}, estimator="gold", surrogates={"y": "y_llm"}, compare=False
         )

@@ -418,6 +418,14 @@ def test_text_surrogates_become_indicators(frame, gold, folds):
     assert np.abs(none.theta - array.theta).max() > 1e-4
 
 
+def test_probabilities_enter_as_log_odds_too():
+    found = encode([("p", np.array([0.5, 0.0, 1.0]), True), ("q", np.array([0.5, 0.2, 0.1]), False)], 3)
+    assert found.names == ("p", "log odds of p", "q")
+    assert found.surrogate == (0, 1)
+    np.testing.assert_allclose(found.matrix[:, 1], [0.0, -np.log(999), np.log(999)], atol=1e-12)
+    assert encode([("hard", np.array([0.0, 1.0]), True)], 2).names == ("hard",)
+
+
 def test_encoding():
     text = pd.Series(["b", "a", None, "b"])
     found = encode(
@@ -583,6 +591,7 @@ def test_large_corpora_predict_each_unlabelled_unit_in_one_split(monkeypatch, fr
     np.testing.assert_allclose(turns[~gold], expected[~gold], rtol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore::karat.errors.SmallSampleWarning")
 def test_class_that_a_fold_has_not_seen(frame):
     """Two gold rows of a class: where both are in one fold, the model trained elsewhere gives it no chance."""
     values = np.where(np.arange(240) % 2 == 0, "a", "b").astype(object)

@@ -72,8 +72,8 @@ def _refuse_separation(sample: AugmentedSample, root: Root) -> None:
     name = sample.names[column] if sample.names else f"column {column}"
     raise SeparationError(
         f"the gold outcome is separated: {name!r}, alone or with other columns, predicts it perfectly in some "
-        f"gold rows, so no finite coefficient exists (largest |linear predictor| {largest:.1f}). Drop or merge what separates, "
-        "or label more units."
+        f"gold rows, so no finite coefficient exists (largest |linear predictor| {largest:.1f}). Drop or merge what "
+        "separates, or label more units."
     )
 
 
