@@ -133,9 +133,7 @@ def check_scorers() -> None:
 def rating_files(archive: Path) -> dict[str, str]:
     """Read the text files of the rating archive inside the vaderSentiment package, by base name."""
     with tarfile.open(archive) as package:
-        inner = next(
-            member for member in package.getmembers() if member.name.endswith("hutto_ICWSM_2014.tar.gz")
-        )
+        inner = next(member for member in package.getmembers() if member.name.endswith("hutto_ICWSM_2014.tar.gz"))
         with tarfile.open(fileobj=io.BytesIO(content(package, inner))) as ratings:
             members = [member for member in ratings.getmembers() if member.name.endswith(".txt")]
             return {Path(member.name).name: decoded(content(ratings, member)) for member in members}
@@ -218,9 +216,7 @@ def flag(texts: pd.Series, pattern: str, ignore_case: bool = True) -> pd.Series:
 def terciles(score: pd.Series) -> pd.Series:
     """Cut a score at its terciles; equal scores stay together, so the three parts differ in size."""
     lower, upper = np.quantile(score, [1 / 3, 2 / 3])
-    return pd.Series(
-        np.where(score < lower, "low", np.where(score > upper, "high", "middle")), index=score.index
-    )
+    return pd.Series(np.where(score < lower, "low", np.where(score > upper, "high", "middle")), index=score.index)
 
 
 def plain_quotes(texts: pd.Series) -> pd.Series:
@@ -238,9 +234,7 @@ def rating_summary(ratings: pd.Series, name: str) -> pd.DataFrame:
         "tone_rater": ratings.map(lambda votes: votes[0]),
     }
     for value in range(-4, 5):
-        summary[f"rating_{signs[int(np.sign(value))]}{abs(value)}"] = ratings.map(
-            lambda votes, v=value: votes.count(v)
-        )
+        summary[f"rating_{signs[int(np.sign(value))]}{abs(value)}"] = ratings.map(lambda votes, v=value: votes.count(v))
     return pd.DataFrame(summary)
 
 

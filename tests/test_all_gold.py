@@ -167,3 +167,25 @@ def test_offset(frame):
         "count ~ stance + z + offset(np.log(size))", frame, surrogates={"stance": "stance_llm"}, design=1.0, vcov="HC0"
     )
     np.testing.assert_allclose(inline.theta, reference.params, **CLOSE)
+
+
+# ---- gold alone, in a sample --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("vcov", ["HC0", "HC1", "HC2", "HC3", "CRV0", "CRV1"])
+def test_gold_only_with_one_probability_for_all_is_the_regression_on_the_gold_rows(frame, vcov):
+    """Equal weights cancel; independent draws from a superpopulation are a sample from it."""
+    gold = np.random.default_rng(5).random(len(frame)) < 0.5
+    rows = frame[gold]
+    reference = smf.ols("y ~ stance + z", rows)
+    if vcov.startswith("CRV"):
+        clusters = {"groups": rows["author"], "use_correction": vcov == "CRV1"}
+        expected = reference.fit(cov_type="cluster", cov_kwds=clusters)
+    else:
+        expected = reference.fit(cov_type=vcov)
+    fit = kt.ols(
+        "y ~ stance + z", corpora.masked(frame, gold, "stance"), surrogates={"stance": "stance_llm"}, design=0.5,
+        estimator="gold", compare=False, vcov={vcov: "author"} if vcov.startswith("CRV") else vcov,
+    )  # fmt: skip
+    np.testing.assert_allclose(fit.theta, expected.params, **CLOSE)
+    np.testing.assert_allclose(fit.covariance, expected.cov_params(), **CLOSE)

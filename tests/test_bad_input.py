@@ -477,6 +477,7 @@ simple("data is a single column", e.ArgumentError, "Series", "table", data=FRAME
 simple("unknown learner", e.ArgumentError, "learner='gpt'", "'linear'", "scikit-learn", learner="gpt")
 simple("learner is a class", e.ArgumentError, "learner", "instance", learner=dict)
 simple("folds of another length", e.ArgumentError, "folds", "one fold per row", learner="linear", folds=np.zeros(5))
+simple("features without a learner", e.ArgumentError, "features=", "learner", features="size")
 simple("one fold", e.ArgumentError, "folds=1", "at least 2", learner="linear", folds=1)
 simple("no repeats", e.ArgumentError, "repeats=0", "at least 1", learner="linear", repeats=0)
 simple("vcov needs clusters", e.ArgumentError, "'CRV1'", "{'CRV1': 'column'}", vcov="CRV1")
@@ -605,10 +606,9 @@ def test_missing_weights_and_clusters_are_dropped_and_counted():
 def test_duplicate_index_does_no_harm():
     frame = FRAME.set_axis(np.zeros(120, dtype=int), axis=0)
     for learner in (None, "linear"):
-        one = fit(
-            data=frame, learner=learner, seed=1, compare=True, cluster="author", weights="weight", features="size"
-        )
-        other = fit(learner=learner, seed=1, compare=True, cluster="author", weights="weight", features="size")
+        options = {"learner": learner, "seed": 1, "compare": True, "cluster": "author", "weights": "weight"}
+        options |= {} if learner is None else {"features": "size"}
+        one, other = fit(data=frame, **options), fit(**options)
         np.testing.assert_array_equal(one.theta, other.theta)
         np.testing.assert_array_equal(one.covariance, other.covariance)
 

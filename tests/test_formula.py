@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
 import karat as kt
@@ -109,16 +110,29 @@ def test_categorical_label_is_the_sum_of_its_indicators():
         np.testing.assert_allclose(other.covariance, plain.covariance, rtol=1e-8, atol=1e-12)
 
 
-def test_bool_and_integer_labels():
-    frame = FRAME.assign(y=FULL["y"])
-    plain = fit("y ~ stance + z", frame, surrogates={"stance": "stance_llm"})
-    nullable = frame.assign(stance=frame["stance"].astype("boolean"), stance_llm=frame["stance_llm"].astype(bool))
-    whole = frame.assign(stance=frame["stance"].astype("Int64"), stance_llm=frame["stance_llm"].astype(int))
-    objects = frame.assign(stance=[bool(s) if s == s else None for s in frame["stance"]])
-    for other in (nullable, whole, objects):
-        found = fit("y ~ stance + z", other, surrogates={"stance": "stance_llm"})
-        assert found.names == plain.names
-        np.testing.assert_array_equal(found.theta, plain.theta)
+@pytest.mark.parametrize("learner", [None, "linear"])
+@pytest.mark.parametrize("model", ["ols", "logit"])
+def test_bool_and_integer_labels(learner, model):
+    """Booleans with holes come in many dtypes; all are the label 0/1, as covariate and as outcome."""
+    frame = FRAME.assign(y=FULL["y"], size=FULL["size"])
+    formula = "y ~ stance + z" if model == "ols" else "stance ~ z"
+    options = {"surrogates": {"stance": "stance_llm"}, "learner": learner, "seed": 1, "repeats": 1, "compare": False}
+    plain = kt.regress(model, formula, frame, **options)
+    labels = {
+        "boolean": (frame["stance"].astype("boolean"), frame["stance_llm"].astype(bool)),
+        "Int64": (frame["stance"].astype("Int64"), frame["stance_llm"].astype(int)),
+        "object": ([bool(s) if s == s else None for s in frame["stance"]], frame["stance_llm"].astype(bool)),
+        "categorical numbers": (pd.Categorical(frame["stance"]), frame["stance_llm"]),
+    }
+    for name, (gold, llm) in labels.items():
+        other = frame.assign(stance=gold, stance_llm=llm)
+        for table in (other, pl.from_pandas(other.drop(columns=["topic", "topic_llm"]))):
+            if name == "categorical numbers" and table is not other:
+                continue
+            found = kt.regress(model, formula, table, **options)
+            assert found.names == plain.names, name
+            np.testing.assert_allclose(found.theta, plain.theta, rtol=1e-12, err_msg=name)
+            np.testing.assert_allclose(found.covariance, plain.covariance, rtol=1e-10, err_msg=name)
 
 
 def test_surrogates_of_each_kind_for_one_binary_label():

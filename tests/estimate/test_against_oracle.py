@@ -303,3 +303,54 @@ def test_cr3_is_the_jackknife_over_clusters_for_a_linear_model(quiet):
     # the factor (G - 1) / G is for the population part; the labelling part keeps its own, 1 for Bernoulli draws
     spared = fit.labelling_covariance / len(clusters)
     np.testing.assert_allclose(fit.covariance, jackknife + spared, rtol=1e-8, atol=1e-12)
+
+
+# ---- clusters of two kinds ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", ["superpopulation", "finite"])
+@pytest.mark.parametrize("coarser", ["analysis", "labelling"])
+def test_labelling_units_and_analysis_clusters_may_differ(coarser, target, quiet):
+    """Threads are labelled whole and authors are the clusters of the analysis, or the other way round."""
+    frame = corpora.corpus(180, seed=27)
+    frame["thread"] = [f"{a} {i % 3}" for i, a in enumerate(frame["author"])]
+    labelling, analysis = ("thread", "author") if coarser == "analysis" else ("author", "thread")
+    n_units = frame[labelling].nunique()
+    sample = kt.Clustered(labelling, n_units // 2).draw(frame, 3)
+    units = units_of(
+        frame, sample, [0] * 180, frame[labelling], lambda r: ([1, r["z"]], r["y"]),
+        lambda r: [(1.0, [1, r["z"]], r["y_llm"])],
+    )  # fmt: skip
+    for unit, code in zip(units, frame[analysis]):
+        unit.cluster = code
+    expected = oracle.solve("ols", units, design="clusters", clustered=True, target=target)
+    fit = kt.ols(
+        "y ~ z", corpora.masked(frame, sample.labelled, "y"), surrogates={"y": "y_llm"}, design=sample.design,
+        learner=None, tuning=None, vcov={"CRV0": analysis}, target=target, compare=False,
+    )  # fmt: skip
+    np.testing.assert_allclose(fit.theta, expected.theta, **CLOSE)
+    np.testing.assert_allclose(fit.covariance, expected.covariance, **CLOSE)
+
+
+# ---- the literature's own formulas -----------------------------------------------------------------------------
+
+
+def test_scalar_tuning_of_a_mean_is_the_regression_estimator(quiet):
+    """Simple random sample: slope of y on the surrogate among gold; PPI++ publishes it times N_u / (N_u + n)."""
+    frame = corpora.corpus(200, seed=28)
+    sample = kt.SimpleRandom(60).draw(frame, 1)
+    fit = kt.mean(
+        "y", corpora.masked(frame, sample.labelled, "y"), surrogates={"y": "y_llm"}, design=sample.design, learner=None,
+        tuning="scalar", vcov="HC0", target="finite", compare=False,
+    )  # fmt: skip
+    y, h = frame["y"][sample.labelled], frame["y_llm"][sample.labelled]
+    slope = np.cov(y, h)[0, 1] / h.var(ddof=1)
+    assert fit.weight[0] == pytest.approx(slope, rel=1e-10)
+    assert fit.theta[0] == pytest.approx(y.mean() - slope * (h.mean() - frame["y_llm"].mean()), rel=1e-10)
+    e = y - slope * h
+    variance = (1 - 60 / 200) * e.var(ddof=1) / 60
+    assert variance <= fit.covariance[0, 0] < 1.1 * variance
+    # PPI++ on the unlabelled rows: lambda' = lambda N_u / (N_u + n) gives the same estimate
+    unlabelled = frame["y_llm"][~sample.labelled]
+    published = slope * len(unlabelled) / len(frame)
+    assert fit.theta[0] == pytest.approx(y.mean() - published * (h.mean() - unlabelled.mean()), rel=1e-10)

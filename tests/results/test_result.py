@@ -192,6 +192,30 @@ def test_difference_test_is_that_of_the_stacked_influences(corpus):
     )
 
 
+def test_difference_test_follows_the_design(corpus):
+    """Fixed size: the independent labelling part of the gap is replaced by that of the draw."""
+    sample = kt.SimpleRandom(160).draw(corpus, seed=8)
+    table = corpora.masked(corpus, sample.labelled, "stance")
+    options = {"surrogates": {"stance": "stance_llm"}, "design": sample.design, "learner": None, "vcov": "HC0"}
+    fit = kt.ols("y ~ stance + z", table, tuning=None, **options)
+    with pytest.warns(kt.errors.NotValidWarning):
+        naive = kt.ols("y ~ stance + z", table, estimator="surrogate", **options)
+    psi = fit.parts.scores.influence() - naive.parts.scores.influence()
+    e, n, big_n = fit.parts.scores.error, 160, 400
+    pi = n / big_n
+    drawn = big_n**2 * (1 / n - 1 / big_n) * np.cov(e.T)
+    covariance = psi.T @ psi - (1 - pi) / pi**2 * e.T @ e + drawn
+    np.testing.assert_allclose(fit.compare().difference.se, np.sqrt(np.diag(covariance)), rtol=1e-8)
+
+
+def test_comparison_with_clusters(clustered, labelled):
+    import statsmodels.formula.api as smf
+
+    naive = smf.ols("y ~ stance_llm + z", labelled).fit(cov_type="cluster", cov_kwds={"groups": labelled["author"]})
+    found = clustered.compare().table()["Surrogate only"]
+    np.testing.assert_allclose(found["Std. Error"], naive.bse, rtol=1e-8)
+
+
 def test_difference_test_sees_a_biased_surrogate_and_spares_a_perfect_one(corpus):
     gold = np.random.default_rng(3).random(400) < 0.5
     bad = corpus["y"] * 0.5 + corpus["z"]
