@@ -94,7 +94,7 @@ def tell(message: str, category: type[KaratWarning]) -> None:
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] == "karat":
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level - 1)
+    warnings.warn(message, category, stacklevel=level)
 
 
 def one_of(name: str, value: object, allowed: tuple[object, ...]) -> None:

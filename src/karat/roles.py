@@ -99,6 +99,9 @@ class Label:
         import pandas as pd
 
         values = self.gold.iloc[rows]
+        if not isinstance(self.classes[0], str):
+            numbers = as_float(values, self.name, "gold")
+            return np.searchsorted(np.asarray(self.classes, dtype=np.float64), numbers).astype(np.float64)
         codes: Floats = np.asarray(pd.Categorical(values, categories=list(self.classes)).codes, dtype=np.float64)
         return codes
 
