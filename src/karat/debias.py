@@ -198,9 +198,9 @@ def bootstrap(
     estimators = _Estimators(fit, gold_frame, all_frame, labelling, v)
     first = estimators(np.ones(table.n_rows))
     names, p = estimators.names, len(first) // 3
-    units, strata = _resampling_units(table, labelling, cluster)
+    units, cells, strata = _resampling_units(table, labelling, cluster)
     rng = np.random.default_rng(seed)
-    counts = (_multiplicities(units, strata, rng) for _ in range(int(draws)))
+    counts = (_multiplicities(units, cells, strata, rng) for _ in range(int(draws)))
     results = _run(estimators, counts, int(draws), n_jobs, progress)
     done = np.array([r for r in results if r is not None])
     failures = int(draws) - len(done)
@@ -305,8 +305,12 @@ def _weights(table: Table, weights: object) -> Floats:
     return v
 
 
-def _resampling_units(table: Table, labelling: Labelling, cluster: object) -> tuple[Ints, Ints]:
-    """Resampling unit of each row, and stratum of each unit (gold apart from the rest when sizes were fixed)."""
+def _resampling_units(table: Table, labelling: Labelling, cluster: object) -> tuple[Ints, Ints, Ints]:
+    """Resampling unit of each row; cell and stratum of each unit.
+
+    Where sizes were fixed, gold units are resampled apart from the others of their stratum (two cells);
+    how many units the strata have is resampled too.
+    """
     import pandas as pd
 
     if cluster is not None:
@@ -318,19 +322,24 @@ def _resampling_units(table: Table, labelling: Labelling, cluster: object) -> tu
     else:
         units = np.arange(table.n_rows)
     n_units = int(units.max()) + 1
+    nothing = np.zeros(n_units, dtype=np.intp)
     if not labelling.fixed_size or (cluster is not None and labelling.unit is None):
-        return units, np.zeros(n_units, dtype=np.intp)
-    stratum = np.zeros(table.n_rows, dtype=np.intp) if labelling.stratum is None else labelling.stratum
+        return units, nothing, nothing
     first = np.unique(units, return_index=True)[1]
-    return units, (2 * stratum + labelling.labelled)[first].astype(np.intp)
+    stratum = nothing if labelling.stratum is None else labelling.stratum[first].astype(np.intp)
+    return units, (2 * stratum + labelling.labelled[first]).astype(np.intp), stratum
 
 
-def _multiplicities(units: Ints, strata: Ints, rng: np.random.Generator) -> Floats:
-    """How often each row is in a bootstrap sample, shape (N,)."""
-    counts = np.zeros(len(strata))
-    for s in np.unique(strata):
-        members = np.flatnonzero(strata == s)
+def _multiplicities(units: Ints, cells: Ints, strata: Ints, rng: np.random.Generator) -> Floats:
+    """How often each row is in a bootstrap sample, shape (N,); strata change their size at random."""
+    counts = np.zeros(len(cells))
+    for cell in np.unique(cells):
+        members = np.flatnonzero(cells == cell)
         counts[members] = np.bincount(rng.integers(len(members), size=len(members)), minlength=len(members))
+    size = np.bincount(strata)
+    if len(size) > 1:
+        drawn = rng.multinomial(len(strata), size / size.sum())
+        counts *= (drawn / np.maximum(size, 1))[strata]
     return counts[units]
 
 

@@ -178,6 +178,8 @@ def regress(
     )
     matrix = matrices(prepared)
     regression.check_outcome(matrix.gold.y, parsed.outcome)
+    if matrix.observed_y is not None:
+        regression.check_outcome(matrix.observed_y, parsed.outcome)
 
     rng = np.random.default_rng(seed)
     predicted, blocks = _predict(prepared, matrix, options, predictions, features, table, rng)

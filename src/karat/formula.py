@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ._types import Floats
 
 _STATEFUL = re.compile(r"\b(scale|center|standardize|poly|bs|cs|cr|cc|lag|Q)\s*\(")
+AGGREGATE = re.compile(r"\.(mean|std|var|median|min|max|sum|rank|quantile|cumsum|shift|diff)\s*\(")
+"""Calls that look at the whole column, so that they mean something else on other rows."""
 _COPY_ROWS = 4_096
 """Rows copied at a time from columns to rows, so that a block stays in cache."""
 _OFFSET = re.compile(r"^offset\((.*)\)$", re.DOTALL)
@@ -129,7 +131,7 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
     known = set(columns) | set(context or {})
     covariates = _variables(right, columns)
     for expression in offsets:
-        covariates |= _variables(Formula(f"{expression} - 1"), columns)
+        covariates |= _variables(Formula(f"I({expression}) - 1"), columns)
     outcome = _variables(formula.lhs, columns)
     unknown = sorted((covariates | outcome) - known)
     if unknown:
@@ -175,7 +177,7 @@ def refuse_stateful(parsed: Parsed, labelled: list[str]) -> None:
     for term in [*parsed.formula.lhs, *parsed.formula.rhs]:
         for factor in term.factors:
             text = str(factor.expr)
-            if _STATEFUL.search(text):
+            if _STATEFUL.search(text) or AGGREGATE.search(text):
                 inside = [name for name in labelled if re.search(rf"\b{re.escape(name)}\b", text)]
                 if inside:
                     raise FormulaError(
@@ -230,7 +232,7 @@ class MatrixSpec:
 
         total: Floats | None = None
         for expression in self.parsed.offsets:
-            column = _materialise(Formula(f"{expression} - 1"), frame, context, self.parsed.text)
+            column = _materialise(Formula(f"I({expression}) - 1"), frame, context, self.parsed.text)
             if column.shape[1] != 1:
                 raise FormulaError(
                     f"offset({expression}) gives {column.shape[1]} columns; it must be one number per row."

@@ -117,7 +117,13 @@ def _as_label(label: Label, values: Any, imputation: str) -> tuple[Floats | None
                 f"{label.name!r} was given {array.shape[1]} columns for {len(label.classes)} classes "
                 f"({list(label.classes)}); give one probability per gold class."
             )
-        return array.astype(np.float64), None
+        shares = array.astype(np.float64)
+        if not np.isfinite(shares).all() or (np.abs(shares.sum(axis=1) - 1.0) > 1e-4).any():
+            raise DataError(
+                f"the class probabilities of {label.name!r} must be finite and add up to 1 in every row; mend the rows "
+                "that do not."
+            )
+        return shares, None
     missing = _missing(values)
     if missing:
         raise DataError(

@@ -77,16 +77,40 @@ class Labelling:
         return 1 if self.stratum is None else int(np.unique(self.stratum).size)
 
     def keep(self, rows: Bools) -> Labelling:
-        """The same draw seen on a subset of rows."""
+        """The same draw seen on a subset of rows that observed variables define.
+
+        Given how many of them were drawn, the units of a fixed-size design that are kept are a simple
+        random sample of those kept in their stratum, so their probabilities are the shares drawn there.
+
+        Raises
+        ------
+        DesignError
+            If a stratum keeps units but no gold.
+        """
         if rows.all():
             return self
-        return replace(
+        kept = replace(
             self,
             probability=self.probability[rows],
             labelled=self.labelled[rows],
-            stratum=None if self.stratum is None else self.stratum[rows],
-            unit=None if self.unit is None else self.unit[rows],
+            stratum=None if self.stratum is None else np.unique(self.stratum[rows], return_inverse=True)[1],
+            unit=None if self.unit is None else np.unique(self.unit[rows], return_inverse=True)[1],
         )
+        return replace(kept, probability=kept._shares_drawn()) if self.fixed_size else kept
+
+    def _shares_drawn(self) -> Floats:
+        """Share of labelling units drawn in the stratum of each row, shape (N,)."""
+        size, drawn_stratum, _ = self._strata
+        drawn = np.bincount(drawn_stratum, minlength=len(size))
+        if (drawn == 0).any():
+            raise DesignError(
+                "after leaving out rows with missing values a stratum has units but no gold; fill the values, or merge "
+                "strata."
+            )
+        shares = drawn / size
+        if self.stratum is None:
+            return np.full(len(self.labelled), shares[0])
+        return np.asarray(shares[self.stratum])
 
     def cross(self, left: Floats, right: Floats) -> Floats:
         """Estimated covariance, over repeated draws, of the totals ``sum w left`` and ``sum w right``.

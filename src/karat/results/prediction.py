@@ -40,10 +40,16 @@ def predict(result: Result, new: object, alpha: float, context: Any) -> pd.DataF
     from scipy.stats import t
 
     from .. import models
+    from ..formula import AGGREGATE
     from ..frames import Table
 
     if result.spec is None:
         raise KaratError("a Result read from JSON does not hold its formula's machinery; pickle the Result to predict.")
+    if AGGREGATE.search(result.spec.parsed.text):
+        raise KaratError(
+            f"{result.spec.parsed.text!r} looks at a whole column, which means something else on new rows; fit with "
+            "center(x), scale(x) or fixed numbers to predict."
+        )
     table = Table.read(new)
     names = sorted(result.spec.parsed.covariate_variables)
     frame = table.pandas(names, "new data: the formula")

@@ -1,0 +1,98 @@
+"""Places where a number could go wrong without a sound."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import karat as kt
+
+
+def corpus(seed, n=1500):
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=n)
+    y = 1.0 + 0.5 * z + rng.normal(size=n)
+    frame = pd.DataFrame({"y": y, "z": z, "y_llm": 0.7 * y + 2.0 + 0.3 * rng.normal(size=n), "stratum": z > 0.8})
+    frame["hole"] = np.where(rng.random(n) < 0.4, np.nan, z + rng.normal(size=n))
+    return frame
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("design", [kt.SimpleRandom(120), kt.Stratified("stratum", 120, allocation="equal")])
+def test_standard_errors_when_rows_are_dropped_under_a_fixed_size_design(design):
+    """A third of the rows has a missing covariate; the surrogate is far off, so the number of gold rows kept matters."""
+    estimates, errors = [], []
+    for seed in range(150):
+        frame = corpus(seed)
+        sample = design.draw(frame, seed=seed)
+        labelled = kt.datasets.mask_gold(frame, sample, "y")
+        fit = kt.ols(
+            "y ~ hole", labelled, surrogates={"y": "y_llm"}, design=sample, learner=None, tuning=None, compare=False
+        )
+        estimates.append(fit.theta)
+        errors.append(fit.se().to_numpy())
+    ratio = np.mean(errors, axis=0) / np.std(estimates, axis=0, ddof=1)
+    # 150 repetitions: a standard deviation is known to 6 %
+    assert (ratio > 0.83).all(), ratio
+    assert (ratio < 1.22).all(), ratio
+
+
+def test_offset_is_read_whole():
+    frame = corpus(1).assign(a=1.0, b=3.0)
+    frame.loc[200:, "y"] = np.nan
+    options = {"surrogates": {"y": "y_llm"}, "learner": None}
+    plain = kt.ols("y ~ z", frame, **options)
+    shifted = kt.ols("y ~ z + offset(a - b)", frame, **options)
+    np.testing.assert_allclose(shifted.theta, plain.theta + [2.0, 0.0], rtol=1e-10, atol=1e-12)
+
+
+def test_a_transform_of_an_observed_column_means_the_same_on_gold_and_predicted_rows():
+    frame = corpus(2)
+    frame["x"] = (frame["z"] + np.random.default_rng(0).normal(size=len(frame)) > 0).astype(float)
+    frame["x_llm"] = frame["x"]
+    frame.loc[150:, "x"] = np.nan
+    frame["centred"] = frame["z"] - frame["z"].mean()
+    options = {"surrogates": {"x": "x_llm"}, "learner": None, "tuning": None}
+    by_hand = kt.ols("y_llm ~ x + centred", frame, **options)
+    by_formula = kt.ols("y_llm ~ x + I(z - z.mean())", frame, **options)
+    np.testing.assert_allclose(by_formula.theta, by_hand.theta, rtol=1e-10)
+    with pytest.raises(kt.KaratError, match="whole column"):
+        by_formula.predict(frame.head(2).assign(x=0.0))
+    with pytest.raises(kt.KaratError, match="learns its scale"):
+        kt.ols("y_llm ~ I(x - x.mean())", frame, **options)
+
+
+def test_observed_outcome_is_checked_beyond_the_gold_rows():
+    frame = corpus(3)
+    frame["vote"] = (frame["y"] > 1).astype(float)
+    frame["x"], frame["x_llm"] = frame["z"] > 0, frame["z"] > 0.1
+    frame["x"] = frame["x"].astype(float).where(frame.index < 300)
+    frame.loc[1400, "vote"] = -40.0
+    with pytest.raises(kt.KaratError, match="'vote' of a logit must be 0 or 1"):
+        kt.logit("vote ~ x", frame, surrogates={"x": "x_llm"}, learner=None)
+
+
+@pytest.mark.parametrize("bad", [np.nan, 3.0])
+def test_class_probabilities_from_outside_are_checked(bad):
+    frame = corpus(4)
+    frame["x"] = (frame["z"] > 0).astype(float).where(frame.index < 300)
+    frame["x_llm"] = (frame["z"] > 0.1).astype(float)
+    shares = np.column_stack([1 - frame["x_llm"], frame["x_llm"]])
+    shares[700, 1] = bad
+    with pytest.raises(kt.KaratError, match="add up to 1"):
+        kt.ols("y ~ x", corpus(4).assign(x=frame["x"]), surrogates={"x": frame["x_llm"].to_numpy()},
+               predictions={"x": shares})  # fmt: skip
+
+
+def test_bootstrap_holds_the_variance_between_strata():
+    """Mean of a variable that is all between strata: its variance is that of the share of the strata."""
+    rng = np.random.default_rng(6)
+    frame = pd.DataFrame({"stratum": rng.random(400) < 0.3})
+    frame["y_all"] = 2.0 * frame["stratum"]
+    frame["y_llm"] = frame["y_all"]
+    sample = kt.Stratified("stratum", 100, allocation="equal").draw(frame, seed=1)
+    frame["y"] = frame["y_all"].where(sample.labelled)
+    boot = kt.bootstrap(
+        lambda d, w: np.average(d["y"], weights=w), frame, surrogates={"y": "y_llm"}, design=sample, draws=300, seed=1
+    )
+    expected = frame["y_all"].std() / np.sqrt(len(frame))
+    np.testing.assert_allclose(boot.se().iloc[0], expected, rtol=0.15)
