@@ -248,7 +248,7 @@ simple(
 simple(
     "missing cluster, by option",
     e.DataError,
-    "'cluster' (3)",
+    "'cluster=' (3)",
     "fill",
     missing="raise",
     cluster="author",
@@ -476,7 +476,7 @@ simple("data is a lazy frame", e.ArgumentError, "LazyFrame", "collected", data=p
 simple("data is a single column", e.ArgumentError, "Series", "table", data=FRAME["z"])
 simple("unknown learner", e.ArgumentError, "learner='gpt'", "'linear'", "scikit-learn", learner="gpt")
 simple("learner is a class", e.ArgumentError, "learner", "instance", learner=dict)
-simple("folds of another length", e.ArgumentError, "folds", "one fold per row", learner="linear", folds=np.zeros(5))
+simple("folds of another length", e.ArgumentError, "folds", "one value per row", learner="linear", folds=np.zeros(5))
 simple("features without a learner", e.ArgumentError, "features=", "learner", features="size")
 simple("one fold", e.ArgumentError, "folds=1", "at least 2", learner="linear", folds=1)
 simple("no repeats", e.ArgumentError, "repeats=0", "at least 1", learner="linear", repeats=0)
@@ -599,7 +599,7 @@ def test_missing_covariates_are_dropped_and_counted():
 def test_missing_weights_and_clusters_are_dropped_and_counted():
     frame = FRAME.assign(weight=FRAME["weight"].mask(ROWS < 4), author=FRAME["author"].astype(float).mask(ROWS > 116))
     found = fit(data=frame, weights="weight", cluster="author")
-    assert found.sampling.dropped == {"weights": 4, "cluster": 3}
+    assert found.sampling.dropped == {"weights=": 4, "cluster=": 3}
     assert found.n_units == 113
 
 

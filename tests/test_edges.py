@@ -19,7 +19,7 @@ def corpus(seed, n=1500):
 @pytest.mark.statistical
 @pytest.mark.parametrize("design", [kt.SimpleRandom(120), kt.Stratified("stratum", 120, allocation="equal")])
 def test_standard_errors_when_rows_are_dropped_under_a_fixed_size_design(design):
-    """A third of the rows has a missing covariate; the surrogate is far off, so the number of gold rows kept matters."""
+    """A third of the rows has a missing covariate; the surrogate is far off, so their number matters."""
     estimates, errors = [], []
     for seed in range(150):
         frame = corpus(seed)
@@ -96,3 +96,60 @@ def test_bootstrap_holds_the_variance_between_strata():
     )
     expected = frame["y_all"].std() / np.sqrt(len(frame))
     np.testing.assert_allclose(boot.se().iloc[0], expected, rtol=0.15)
+
+
+def test_a_column_called_like_an_argument_keeps_its_missing_values():
+    frame = corpus(7).assign(cluster=lambda d: np.where(d["hole"].isna(), None, "a"), id=np.arange(1500) // 3)
+    frame.loc[frame.index % 2 == 0, "cluster"] = frame["cluster"].where(frame["hole"].isna(), "b")
+    frame.loc[300:, "y"] = np.nan
+    fit = kt.ols("y ~ cluster", frame, surrogates={"y": "y_llm"}, learner=None, cluster="id")
+    assert fit.n_units == int(frame["cluster"].notna().sum())
+
+
+def test_classes_named_with_blanks_and_ordered_by_the_user():
+    frame = corpus(8)
+    mood = np.where(frame["z"] > 0.5, "pos", np.where(frame["z"] < -0.5, "neg", "neutral"))
+    frame["my label"] = pd.Categorical(np.where(np.arange(1500) < 300, mood, None), ["neutral", "neg", "pos"])
+    frame["llm"] = mood
+    fit = kt.ols("y ~ C(`my label`)", frame, surrogates={"my label": "llm"}, learner=None)
+    truth = frame.groupby(pd.Series(mood))["y"].mean()
+    np.testing.assert_allclose(fit.theta[1:], [truth["neg"] - truth["neutral"], truth["pos"] - truth["neutral"]])
+
+
+def test_probabilities_in_a_data_frame_are_matched_by_name():
+    frame = corpus(9)
+    mood = pd.Series(np.where(frame["z"] > 0.5, "pos", np.where(frame["z"] < -0.5, "neg", "neutral")))
+    frame["mood"] = mood.where(frame.index < 300)
+    shares = pd.get_dummies(mood).astype(float) * 0.8 + 0.2 / 3
+
+    def fit(columns):
+        return kt.ols("y ~ mood", frame, surrogates={"mood": shares[columns]}, learner=None).theta
+
+    np.testing.assert_allclose(fit(["neg", "neutral", "pos"]), fit(["pos", "neg", "neutral"]), rtol=1e-12)
+    with pytest.raises(kt.KaratError, match="name one column per gold class"):
+        kt.ols("y ~ mood", frame, surrogates={"mood": shares.rename(columns={"pos": "good"})}, learner=None)
+
+
+def test_two_surrogates_of_one_name_both_reach_the_learner():
+    frame = corpus(10)
+    frame.loc[300:, "y"] = np.nan
+    noise = pd.Series(np.random.default_rng(1).normal(size=1500), name="score")
+    good = pd.Series(frame["y_llm"].to_numpy(), name="score")
+    fit = kt.ols("y ~ z", frame, surrogates={"y": [noise, good]}, learner="linear", seed=1)
+    assert fit.skill[0].r_squared > 0.7
+
+
+def test_numbers_written_as_text_are_refused():
+    frame = corpus(11).assign(text=lambda d: d["y_llm"].astype(str))
+    frame.loc[300:, "y"] = np.nan
+    with pytest.raises(kt.KaratError, match="'text' of 'y' holds text"):
+        kt.ols("y ~ z", frame, surrogates={"y": "text"})
+
+
+def test_proportions_have_one_kind_of_interval():
+    frame = corpus(12)
+    frame["vote"] = (frame["y"] > 2.5).astype(float)
+    frame["llm"] = (frame["y_llm"] > 3.7).astype(float)
+    frame.loc[200:, "vote"] = np.nan
+    fit = kt.mean("vote", frame, surrogates={"vote": "llm"}, learner=None)
+    np.testing.assert_allclose(fit.compare().table()["DSL"].iloc[0, 2:], fit.confint().iloc[0], rtol=1e-12)

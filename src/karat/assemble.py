@@ -102,9 +102,9 @@ def prepare(
     cluster_values = None if cluster is None else pd.Series(table.values(cluster, "cluster"))
     absent = {name: frame[name].isna().to_numpy() for name in observed}
     if v is not None:
-        absent["weights"] = np.isnan(v)
+        absent["weights="] = np.isnan(v)
     if cluster_values is not None:
-        absent["cluster"] = cluster_values.isna().to_numpy()
+        absent["cluster="] = cluster_values.isna().to_numpy()
     dropped = {name: int(mask.sum()) for name, mask in absent.items() if mask.any()}
     kept: Bools | None = None
     if dropped:
@@ -179,7 +179,7 @@ def matrices(prepared: Prepared) -> Design:
     )
     gold_x = (spec.x(with_gold, context) if covariates else x)[gold_rows]
     offset = spec.offset(learned, context)
-    offset_labels = [label.name for label in covariates if any(label.name in text for text in prepared.parsed.offsets)]
+    offset_labels = [label.name for label in covariates if label.name in prepared.parsed.offset_variables]
     if offset_labels:
         raise ArgumentError(
             f"the offset uses the labelled variable {offset_labels[0]!r}; an offset must be observed for all."
@@ -198,22 +198,37 @@ def matrices(prepared: Prepared) -> Design:
 def features_of(prepared: Prepared, extra: object, table: Table) -> Features:
     """Features of the predictor: all surrogates, all observed columns of the formula, extra ones."""
     columns: list[tuple[str, Any, bool]] = []
-    seen: set[str] = set()
     for label in prepared.labels:
         for surrogate in label.surrogates:
-            if surrogate.name in seen:
-                continue
-            seen.add(surrogate.name)
-            values = surrogate.values
-            if surrogate.probabilities:
-                values = np.asarray(values)[:, 1:]
+            values = np.asarray(surrogate.values)[:, 1:] if surrogate.probabilities else surrogate.values
             columns.append((surrogate.name, values, True))
-    for name in prepared.frame.columns:
-        if name not in seen:
-            seen.add(str(name))
-            columns.append((str(name), prepared.frame[name], False))
-    columns += [item for item in _extra_features(extra, table, prepared.kept) if item[0] not in seen]
+    columns += [(str(name), prepared.frame[name], False) for name in prepared.frame.columns]
+    columns += _extra_features(extra, table, prepared.kept)
+    columns = _once(columns)
     return encode(columns, prepared.n_rows)
+
+
+def _once(columns: list[tuple[str, Any, bool]]) -> list[tuple[str, Any, bool]]:
+    """Leave out a column that is there already, values and all; arrays that share a name get numbers."""
+    out: list[tuple[str, Any, bool]] = []
+    names: dict[str, list[Any]] = {}
+    for name, values, is_surrogate in columns:
+        before = names.setdefault(name, [])
+        if any(_same_values(values, other) for other in before):
+            continue
+        before.append(values)
+        out.append((name if len(before) == 1 else f"{name} ({len(before)})", values, is_surrogate))
+    return out
+
+
+def _same_values(left: Any, right: Any) -> bool:
+    if left is right:
+        return True
+    if np.shape(left) != np.shape(right):
+        return False
+    a, b = np.asarray(left), np.asarray(right)
+    same = (a == b) | ((a != a) & (b != b))
+    return bool(np.all(same))
 
 
 def targets_of(prepared: Prepared, gold: Rows) -> tuple[Target, ...]:

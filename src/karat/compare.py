@@ -80,6 +80,8 @@ def naive_fit(
 def _refuse_other_scale(label: Label) -> None:
     """Raise where the first surrogate of a 0/1 label is a score that cannot stand for it."""
     first = label.surrogates[0]
+    if np.ndim(first.values) == 2 and not first.probabilities:
+        raise DataError(f"the first surrogate of {label.name!r} has several columns and cannot stand for one label.")
     if label.classes != (0.0, 1.0) or label.coded or first.probabilities:
         return
     values = as_float(first.values, first.name, "surrogate")
@@ -140,7 +142,7 @@ def compare_with(
         own = meat.part(p, 2 * p) if stacked else None
         covariance, df = infer(naive.parts, options.vcov, "superpopulation", options.df, own)
         columns.append(Column("Surrogate only", naive.theta, np.sqrt(np.diag(covariance.total)), df))
-        if options.estimator != "surrogate":
+        if options.estimator != "surrogate" and options.combine == "mean":
             product = meat.product if stacked else _stack_by_hand(parts, naive.parts, options)
             difference = _difference(result, naive.theta, parts, product, options)
     if options.estimator != "gold":

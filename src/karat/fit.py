@@ -25,7 +25,7 @@ from .options import Options, read_vcov
 from .predict import Predictions, check_folds, crossfit, loss_weights, make_folds
 from .results import Result
 from .results.describe import describe, warn_small_samples
-from .roles import labelled_rows, read_labels
+from .roles import labelled_rows, probability_columns, read_labels
 from .threads import single_threaded
 
 if TYPE_CHECKING:
@@ -221,6 +221,14 @@ def _refuse_unused(options: Options, predictions: object, features: object) -> N
         raise ArgumentError(f"estimator={options.estimator!r} uses no predictions; use estimator='dsl'.")
     if options.combine == "median" and not learning:
         raise ArgumentError("combine='median' needs a learner with random splits; use combine='mean'.")
+    if options.combine == "median" and options.scores:
+        raise ArgumentError(
+            "a median over splits has no influence scores; use combine='mean', or take scores=True out."
+        )
+    if predictions is not None and not (options.learner is None or options.learner == "auto"):
+        raise ArgumentError("predictions= takes the place of a learner; give one of them.")
+    if options.estimator in ("gold", "surrogate") and options.tuning not in ("auto", None):
+        raise ArgumentError(f"estimator={options.estimator!r} has no weight to tune; take tuning= out.")
 
 
 def _predict(
@@ -247,7 +255,7 @@ def _predict(
         targets,
         features_of(prepared, features, table),
         labelling.gold,
-        _folds(prepared, options, targets, rng),
+        _folds(prepared, options, targets, table, rng),
         options.learner,
         loss_weights(labelling.probability[labelling.gold]),
         seed=int(rng.integers(2**31)),
@@ -255,21 +263,22 @@ def _predict(
         keep_splits=options.combine == "median"
         or prepared.n_rows * (options.repeats if isinstance(options.folds, (int, np.integer)) else 1)
         <= _KEEP_SPLITS_UP_TO,
+        linear=options.imputation == "moment" and all(t.joint or t.given_joint for t in targets),
         n_jobs=options.n_jobs,
         progress=options.progress,
     )
     return found, predicted_rows(prepared, matrix, found, options.imputation)
 
 
-def _folds(prepared: Prepared, options: Options, targets: Any, rng: np.random.Generator) -> Ints:
+def _folds(prepared: Prepared, options: Options, targets: Any, table: Table, rng: np.random.Generator) -> Ints:
     """Folds that keep clusters whole and balance gold classes."""
     labelling = prepared.labelling
+    group = prepared.cluster if prepared.cluster is not None else labelling.unit
     if not isinstance(options.folds, (int, np.integer)):
-        given = np.asarray(options.folds)
+        given = table.values(options.folds, "folds")
         if prepared.kept is not None and len(given) == len(prepared.kept):
             given = given[prepared.kept]
-        return check_folds(given, prepared.n_rows, labelling.labelled)
-    group = prepared.cluster if prepared.cluster is not None else labelling.unit
+        return check_folds(given, prepared.n_rows, labelling.labelled, group)
     classes = next((t.values.astype(np.intp) for t in targets if t.n_classes), None)
     return make_folds(labelling.labelled, int(options.folds), options.repeats, rng, classes, group)
 
@@ -280,6 +289,8 @@ def _from_outside(prepared: Prepared, given: Mapping[str, Any], table: Table) ->
         raise ArgumentError(f"predictions must name each labelled variable {sorted(names)}; got {sorted(given)}.")
     out = {}
     for name, item in given.items():
+        if getattr(item, "ndim", 1) == 2 and hasattr(item, "columns"):
+            item = probability_columns(name, item, next(s.classes for s in prepared.labels if s.name == name))
         values = table.values(item, f"predictions[{name!r}]")
         out[name] = values if prepared.kept is None else values[prepared.kept]
     return out
@@ -355,20 +366,31 @@ def _median_over_splits(
     predicted: Predictions,
 ) -> Result:
     """Solve per split; median of estimates and of (covariance plus squared distance to the median)."""
-    thetas, covariances, dofs = [], [], []
+    estimates, covariances, dofs = [], [], []
     for split in predicted.splits:
         sample = _augmented(prepared, matrix, predicted_rows(prepared, matrix, split, options.imputation))
         estimate = _estimate(regression, sample, options, True)
         covariance, dof = infer(_parts(regression, sample, estimate, options), options.vcov, options.target, options.df)
-        thetas.append(estimate.theta)
-        covariances.append(covariance.total)
+        estimates.append(estimate)
+        covariances.append(covariance)
         dofs.append(dof)
+    thetas = [e.theta for e in estimates]
     middle = np.median(thetas, axis=0)
-    spread = [v + np.outer(t - middle, t - middle) for t, v in zip(thetas, covariances)]
-    by_norm = np.argsort([np.linalg.norm(v, 2) for v in spread])[(len(spread) - 1) // 2]
-    scale = np.sqrt(np.median([np.diag(v) for v in spread], axis=0) / np.diag(spread[by_norm]))
-    total = spread[by_norm] * np.outer(scale, scale)
-    return result.replace(theta=middle, covariance=total, df=np.min(dofs, axis=0), parts=None)
+    spread = [v.total + np.outer(t - middle, t - middle) for t, v in zip(thetas, covariances)]
+    pick = int(np.argsort([np.linalg.norm(v, 2) for v in spread])[(len(spread) - 1) // 2])
+    scale = np.sqrt(np.median([np.diag(v) for v in spread], axis=0) / np.diag(spread[pick]))
+    tuning = estimates[pick].tuning
+    return result.replace(
+        theta=middle,
+        covariance=spread[pick] * np.outer(scale, scale),
+        labelling_covariance=covariances[pick].labelling,
+        df=np.min(dofs, axis=0),
+        choice=tuning.choice,
+        weight=np.diag(tuning.coefficient_weights).copy(),
+        mixing=tuning.mixing,
+        r_squared=tuning.r_squared,
+        parts=None,
+    )
 
 
 def _tell(result: Result, estimate: Estimate, options: Options) -> None:

@@ -46,6 +46,8 @@ class Parsed:
         Expressions inside ``offset(...)``.
     coded : frozenset of str
         Variables that stand inside ``C(...)``.
+    offset_variables : frozenset of str
+        Columns the offsets read.
     formula : formulaic.Formula
         Without the offsets.
     """
@@ -56,6 +58,7 @@ class Parsed:
     covariate_variables: frozenset[str]
     offsets: tuple[str, ...]
     coded: frozenset[str]
+    offset_variables: frozenset[str]
     formula: Any = field(repr=False)
 
     @property
@@ -130,8 +133,8 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
     right = SimpleFormula(kept)
     known = set(columns) | set(context or {})
     covariates = _variables(right, columns)
-    for expression in offsets:
-        covariates |= _variables(Formula(f"I({expression}) - 1"), columns)
+    in_offsets = _offset_variables(offsets, columns)
+    covariates |= in_offsets
     outcome = _variables(formula.lhs, columns)
     unknown = sorted((covariates | outcome) - known)
     if unknown:
@@ -141,7 +144,7 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
         hint = f" Did you mean {', '.join(map(repr, near))}?" if near else f" Columns: {', '.join(columns[:12])}."
         raise FormulaError(f"formula {text!r} uses {unknown[0]!r}, which is not a column of the data.{hint}")
     used = set(columns)
-    coded = {v for v in used if re.search(rf"\bC\(\s*{re.escape(v)}\s*[,)]", text)}
+    coded = {v for v in used if re.search(rf"\bC\(\s*`?{re.escape(v)}`?\s*[,)]", text)}
     return Parsed(
         text=text,
         outcome=str(next(iter(formula.lhs))),
@@ -149,8 +152,32 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
         covariate_variables=frozenset(covariates & used),
         offsets=tuple(offsets),
         coded=frozenset(coded),
+        offset_variables=frozenset(in_offsets & used),
         formula=Formula(lhs=formula.lhs, rhs=right),
     )
+
+
+def _offset_variables(offsets: list[str], columns: list[str]) -> set[str]:
+    """Columns that offsets read.
+
+    Raises
+    ------
+    FormulaError
+        If one is no arithmetic expression.
+    """
+    from formulaic import Formula
+    from formulaic.errors import FormulaicError
+
+    found: set[str] = set()
+    for expression in offsets:
+        try:
+            ast.parse(expression, mode="eval")
+            found |= _variables(Formula(f"I({expression}) - 1"), columns)
+        except (FormulaicError, SyntaxError):
+            raise FormulaError(
+                f"offset({expression}) is no arithmetic expression; write for example offset(np.log(n))."
+            ) from None
+    return found
 
 
 def _variables(formula: Any, columns: list[str]) -> set[str]:

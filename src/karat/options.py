@@ -45,9 +45,20 @@ class Options:
         one_of("vcov", self.vcov, KINDS)
         one_of("missing", self.missing, ("drop", "raise"))
         check_alpha(self.alpha)
+        for name, value, low in (("repeats", self.repeats, 1), ("folds", self.folds, 2)):
+            if isinstance(value, (int, float, np.number)) and (
+                isinstance(value, bool) or value != int(value) or value < low
+            ):
+                raise ArgumentError(f"{name}={value!r} is not allowed; give a whole number of at least {low}.")
+        if self.n_jobs is not None and (
+            isinstance(self.n_jobs, bool) or self.n_jobs != int(self.n_jobs) or self.n_jobs == 0
+        ):
+            raise ArgumentError(
+                f"n_jobs={self.n_jobs!r} is not allowed; give a number of processes, -1 for all, or None."
+            )
         if isinstance(self.df, str):
             one_of("df", self.df, ("auto", "satterthwaite", "kurtosis", "normal"))
-        elif not (isinstance(self.df, (int, float)) and self.df > 0):
+        elif isinstance(self.df, bool) or not (isinstance(self.df, (int, float)) and self.df > 0):
             raise ArgumentError(
                 f"df={self.df!r} is not allowed; give 'auto', 'satterthwaite', 'kurtosis', 'normal' or a number."
             )

@@ -219,6 +219,8 @@ def labelled_rows(labels: tuple[Label, ...], table: Table, labelled: object) -> 
 
 def _classes(name: str, gold: pd.Series[Any], parsed: Parsed) -> tuple[tuple[Any, ...], bool]:
     """Classes of a label (empty for a number) and whether they enter as categories."""
+    import pandas as pd
+
     present = gold.dropna()
     text = is_text(present) and not all(isinstance(v, (int, float, np.number, np.bool_)) for v in present.head(1000))
     if text:
@@ -228,20 +230,24 @@ def _classes(name: str, gold: pd.Series[Any], parsed: Parsed) -> tuple[tuple[Any
             raise DataError(
                 f"gold {name!r} mixes numbers and text (for example {example!r}); recode the text, or set it missing."
             )
-        return tuple(sorted(present.unique().tolist(), key=str)), True
+        held = present.unique().tolist()
+        if isinstance(gold.dtype, pd.CategoricalDtype):
+            return tuple(c for c in gold.dtype.categories.tolist() if c in set(held)), True
+        return tuple(sorted(held, key=str)), True
     if not len(present):
         return (), False
     values = np.unique(as_float(present, name, "gold"))
     if name in parsed.coded:
-        bare = parsed.text.replace(f"C({name}", "")
         import re
+
+        bare = re.sub(rf"C\(\s*`?{re.escape(name)}`?", "", parsed.text)
 
         if re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", bare):
             raise ArgumentError(
                 f"{name!r} stands inside C(...) and outside it in {parsed.text!r}; a labelled variable can be one or "
                 "the other."
             )
-        return tuple(values.tolist()), True
+        return tuple(int(v) if (values == np.round(values)).all() else float(v) for v in values), True
     if np.isin(values, (0.0, 1.0)).all():
         return (0.0, 1.0), False
     return (), False
@@ -259,6 +265,8 @@ def _read_surrogates(name: str, given: object, table: Table, classes: tuple[Any,
         raise ArgumentError(f"surrogates[{name!r}] is empty; name at least one column.")
     out = []
     for position, item in enumerate(items):
+        if getattr(item, "ndim", 1) == 2 and hasattr(item, "columns"):
+            item = probability_columns(name, item, classes)
         if isinstance(item, Mapping):
             out.append(_probabilities(name, item, table, classes))
             continue
@@ -294,6 +302,26 @@ def _probabilities(name: str, item: Mapping[Any, Any], table: Table, classes: tu
     return _matrix_probabilities(f"P({name})", values, name)
 
 
+def probability_columns(name: str, frame: Any, classes: tuple[Any, ...]) -> Any:
+    """Class probabilities of a data frame in the order of the gold classes, shape (N, K).
+
+    Raises
+    ------
+    DataError
+        If its columns are not named by the gold classes.
+    """
+    found = {str(c): c for c in frame.columns}
+    if classes == (0.0, 1.0) and all(_is_number(c) for c in found):
+        found = {str(float(str(c))): column for c, column in found.items()}
+    wanted = [str(c) for c in classes]
+    if set(found) != set(wanted):
+        raise DataError(
+            f"the class probabilities of {name!r} have the columns {sorted(found)}, but gold has the classes {wanted}; "
+            "name one column per gold class."
+        )
+    return frame[[found[c] for c in wanted]].to_numpy()
+
+
 def _matrix_probabilities(label: str, values: Any, name: str) -> Surrogate:
     values = np.asarray(values, dtype=np.float64)
     total = values.sum(axis=1)
@@ -313,8 +341,8 @@ def _check_coding(name: str, surrogate: Surrogate, classes: tuple[Any, ...]) -> 
 
     found = set(pd.Series(surrogate.values).dropna().unique().tolist())
     if not classes:
-        if not all(_is_number(v) for v in found):
-            example = next(v for v in found if not _is_number(v))
+        if found:
+            example = next((v for v in found if not _is_number(v)), next(iter(found)))
             raise DataError(
                 f"surrogate {surrogate.name!r} of {name!r} holds text (for example {example!r}), but the gold "
                 f"is a number; "

@@ -279,4 +279,5 @@ def test_counts_of_a_draw():
     part = draw.keep(np.array([True, False, True, True, True, True]))
     assert (part.n_gold, len(part.probability), part.unit.tolist()) == (3, 5, [0, 1, 1, 2, 2])
     assert draw.keep(np.ones(6, bool)) is draw
-    np.testing.assert_array_equal(part.weight, [2.0, 2.0, 2.0])
+    # of the two clusters of the first stratum one was drawn; the second stratum was drawn whole
+    np.testing.assert_array_equal(part.weight, [2.0, 1.0, 1.0])

@@ -577,8 +577,9 @@ def test_large_corpora_predict_each_unlabelled_unit_in_one_split(monkeypatch, fr
     rows = np.flatnonzero(gold)
     target = Target("y", frame["y"].to_numpy()[rows])
 
-    def predictions(folds):
-        found = crossfit((target,), features, rows, folds, "linear", None, seed=1, report_weight=np.ones(len(rows)))
+    def predictions(folds, linear=True):
+        weight = np.ones(len(rows))
+        found = crossfit((target,), features, rows, folds, "linear", None, seed=1, report_weight=weight, linear=linear)
         return found.values["y"][:, 0]
 
     single = [predictions(splits[:, [s]]) for s in range(2)]
@@ -589,6 +590,8 @@ def test_large_corpora_predict_each_unlabelled_unit_in_one_split(monkeypatch, fr
     np.testing.assert_allclose(turns[gold], every[gold], rtol=1e-12)
     expected = np.where(np.arange(len(frame)) % 2 == 0, *single)
     np.testing.assert_allclose(turns[~gold], expected[~gold], rtol=1e-12)
+    # a number plugged into a covariate enters squared: gold and other units must be averaged alike
+    np.testing.assert_allclose(predictions(splits, linear=False), every, rtol=1e-12)
 
 
 @pytest.mark.filterwarnings("ignore::karat.errors.SmallSampleWarning")

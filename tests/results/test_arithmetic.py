@@ -98,7 +98,7 @@ def test_refusals(drawn, corpus):
     with pytest.raises(ArgumentError, match="clusters"):
         fit - clustered
     other = corpora.masked(corpus, ~sample.labelled, "y", "stance")
-    with pytest.raises(ArgumentError, match="different gold samples"):
+    with pytest.raises(ArgumentError, match="gold samples or designs"):
         fit - kt.ols("y ~ stance + z", other, design=kt.SimpleRandom(), **OPTIONS)
 
 

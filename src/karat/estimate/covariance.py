@@ -363,8 +363,7 @@ def nearest_psd(matrix: Floats, floor: Floats) -> Floats:
     matrix : ndarray, shape (p, p)
         Symmetric.
     floor : ndarray, shape (p, p)
-        Returned on the diagonal where the projection would fall below it (the labelling part
-        alone is a lower bound for the whole).
+        The labelling part: the scale of the projection where the diagonal itself is not positive.
 
     Returns
     -------

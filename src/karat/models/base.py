@@ -60,10 +60,8 @@ def check_binary(y: Floats, name: str, model: str) -> None:
     values = np.unique(y)
     if not np.isin(values, (0.0, 1.0)).all():
         raise DataError(
-            f"the outcome {name!r} of a {model} must be 0 or 1; gold holds {values[:5].tolist()}. "
+            f"the outcome {name!r} of a {model} must be 0 or 1; it holds {values[:5].tolist()}. "
             f"Recode it, for example with I({name} == value) on the left of the formula."
         )
     if len(values) < 2:
-        raise DataError(
-            f"the gold outcome {name!r} is always {values[0]:g}; a {model} needs both values. Label more units."
-        )
+        raise DataError(f"the outcome {name!r} is always {values[0]:g}; a {model} needs both values. Label more units.")

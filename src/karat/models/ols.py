@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from ..errors import DataError
+
 if TYPE_CHECKING:
     from .._types import Floats
 
@@ -28,4 +30,9 @@ class OLS:
         return eta, np.ones_like(eta)
 
     def check_outcome(self, y: Floats, name: str) -> None:
-        """Any finite number will do."""
+        """Gold must vary: a constant has no residuals, and its standard error would be 0."""
+        if len(y) > 1 and np.ptp(y) == 0:
+            raise DataError(
+                f"the gold outcome {name!r} is {y[0]:g} in every row, so nothing can be said about its spread; label "
+                "more units (stratify by the surrogate to catch rare values)."
+            )

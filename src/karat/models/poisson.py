@@ -38,8 +38,8 @@ class Poisson:
         """Gold must not be negative, nor all zero."""
         if (y < 0).any():
             raise DataError(
-                f"the outcome {name!r} of a Poisson regression is negative in {int((y < 0).sum())} gold row(s); "
+                f"the outcome {name!r} of a Poisson regression is negative in {int((y < 0).sum())} row(s); "
                 "counts must be 0 or more."
             )
         if not (y > 0).any():
-            raise DataError(f"the gold outcome {name!r} is always 0; a Poisson regression needs some counts above 0.")
+            raise DataError(f"the outcome {name!r} is always 0; a Poisson regression needs some counts above 0.")

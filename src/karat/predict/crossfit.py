@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _ALL_SPLITS_UP_TO = 1_000_000
 """Predictions (units times splits) up to which every unlabelled unit is predicted in every split;
-beyond it each is predicted in one split, which leaves its expectation as it is."""
+beyond it, where the moment is linear in them, each is predicted in one split: the same expectation."""
 
 _WORTH_DEDUPLICATING = 0.5
 
@@ -89,6 +89,7 @@ def crossfit(
     seed: int,
     report_weight: Floats,
     keep_splits: bool = False,
+    linear: bool = False,
     n_jobs: int | None = None,
     progress: bool = False,
 ) -> Predictions:
@@ -111,6 +112,10 @@ def crossfit(
         Weights for the skill figures (inverse probabilities).
     keep_splits : bool
         Keep the predictions of each split.
+    linear : bool
+        Whether the moment is linear in the predictions; only then may a large corpus be predicted in one
+        split per unlabelled unit (a number plugged into a covariate enters squared, and a mean of
+        several predictions has another square than one).
     n_jobs : int, optional
         Processes for joblib; None means one.
     progress : bool
@@ -136,7 +141,7 @@ def crossfit(
         for target, option in zip(targets, options)
     )
     job = _Job(targets, chosen, features.matrix, matrix, features.surrogate, gold, loss_weight, seed)
-    everywhere = n_rows * n_splits <= _ALL_SPLITS_UP_TO or keep_splits
+    everywhere = n_rows * n_splits <= _ALL_SPLITS_UP_TO or keep_splits or not linear
     unlabelled = np.ones(n_rows, dtype=bool)
     unlabelled[gold] = False
     turn = np.arange(n_rows) % n_splits

@@ -72,7 +72,7 @@ def make_folds(
     return out.astype(np.intp) if repeats * len(labelled) < 10_000_000 else out
 
 
-def check_folds(given: object, n_rows: int, labelled: Bools) -> Ints:
+def check_folds(given: object, n_rows: int, labelled: Bools, group: Ints | None = None) -> Ints:
     """Folds from outside, checked.
 
     Parameters
@@ -81,6 +81,8 @@ def check_folds(given: object, n_rows: int, labelled: Bools) -> Ints:
     n_rows : int
         N.
     labelled : ndarray of bool, shape (N,)
+    group : ndarray of int, shape (N,), optional
+        Cluster codes that must not be split.
 
     Returns
     -------
@@ -107,6 +109,8 @@ def check_folds(given: object, n_rows: int, labelled: Bools) -> Ints:
         counts = np.bincount(out[labelled, s], minlength=len(levels))
         if (counts == labelled.sum()).any():
             raise ArgumentError(f"folds puts all gold rows in one fold in split {s}; spread them.")
+        if group is not None and (out[:, s] != out[np.unique(group, return_index=True)[1], s][group]).any():
+            raise ArgumentError(f"folds splits a cluster over several folds in split {s}; keep clusters whole.")
     return out
 
 

@@ -72,7 +72,7 @@ def build(candidate: Any, n_classes: int, seed: int) -> Any:
     n_classes : int
         Classes of the target, 0 for a number.
     seed : int
-        For learners that draw.
+        For learners that draw; a user's own ``random_state`` stays as it is.
 
     Returns
     -------
@@ -82,7 +82,9 @@ def build(candidate: Any, n_classes: int, seed: int) -> Any:
     if not isinstance(candidate, str):
         from sklearn.base import clone
 
-        return clone(candidate)
+        fresh = clone(candidate)
+        seeds = {k: seed for k, v in fresh.get_params().items() if k.split("__")[-1] == "random_state" and v is None}
+        return fresh.set_params(**seeds) if seeds else fresh
     if candidate in ("calibration", "linear"):
         from sklearn.linear_model import LogisticRegression, RidgeCV
 

@@ -90,10 +90,15 @@ def combine(terms: list[tuple[Any, float]]) -> Combined:
     scores = [influence(result, first.vcov_kind) for result, _ in terms]
     draws = [result.parts.labelling for result, _ in terms]
     if any(not _same(r.parts.kept, first.parts.kept) for r, _ in terms) or any(
-        not _same(draw.labelled, draws[0].labelled) for draw in draws[1:]
+        draw.fixed_size != draws[0].fixed_size
+        or not all(
+            _same(getattr(draw, part), getattr(draws[0], part))
+            for part in ("labelled", "probability", "stratum", "unit")
+        )
+        for draw in draws[1:]
     ):
         raise ArgumentError(
-            "the Results come from different rows or different gold samples, so their covariance is not known; fit "
+            "the Results come from different rows, gold samples or designs, so their covariance is not known; fit "
             "both on the same data."
         )
     clusters = [r.parts.cluster if r.vcov_kind.startswith("CRV") else None for r, _ in terms]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..options import check_alpha
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -75,6 +77,10 @@ class Comparison:
     n_gold : int
     remark : str
         Why surrogates alone are not shown, if so.
+    cautions : dict of str to str
+        What must be said next to an estimator, by title.
+    interval : {"wald", "logit"}
+        Scale of the intervals.
 
     Examples
     --------
@@ -95,6 +101,19 @@ class Comparison:
     n_gold: int
     remark: str = ""
     cautions: dict[str, str] = field(default_factory=dict)
+    interval: str = "wald"
+
+    def bounds(self, column: Column, alpha: float | None = None) -> tuple[Floats, Floats]:
+        """Interval of one of the estimators, on the scale of the fit's own."""
+        from scipy.stats import t
+
+        from .tests import logit_interval
+
+        level = self.alpha if alpha is None else check_alpha(alpha)
+        quantile = np.asarray(t.ppf(1 - level / 2, column.df))
+        if self.interval == "logit":
+            return logit_interval(column.theta, column.se, quantile)
+        return column.theta - quantile * column.se, column.theta + quantile * column.se
 
     def table(self, alpha: float | None = None) -> pd.DataFrame:
         """Estimates, standard errors and intervals with two column levels.
@@ -108,18 +127,17 @@ class Comparison:
         pandas.DataFrame
         """
         import pandas as pd
-        from scipy.stats import t
 
-        level = self.alpha if alpha is None else alpha
+        level = self.alpha if alpha is None else check_alpha(alpha)
         parts = {}
         for column in self.columns:
-            half = t.ppf(1 - level / 2, column.df) * column.se
+            low, high = self.bounds(column, level)
             parts[column.title] = pd.DataFrame(
                 {
                     "Estimate": column.theta,
                     "Std. Error": column.se,
-                    f"{100 * level / 2:.6g}%": column.theta - half,
-                    f"{100 * (1 - level / 2):.6g}%": column.theta + half,
+                    f"{100 * level / 2:.6g}%": low,
+                    f"{100 * (1 - level / 2):.6g}%": high,
                 },
                 index=list(self.names),
             )

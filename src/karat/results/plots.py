@@ -113,8 +113,6 @@ def coefplot(
 
 
 def _series(result: Result, compare: bool) -> list[tuple[str, Any, Any, Any]]:
-    from scipy.stats import t
-
     bounds = result.confint().to_numpy()
     own = (
         {"dsl": "DSL", "ppi": "PPI", "gold": "Gold only", "surrogate": "Surrogate only"}[result.estimator],
@@ -125,6 +123,5 @@ def _series(result: Result, compare: bool) -> list[tuple[str, Any, Any, Any]]:
     out = []
     for column in result.comparison.columns:
         if column.title != own[0]:
-            half = t.ppf(1 - result.alpha / 2, column.df) * column.se
-            out.append((column.title, column.theta, column.theta - half, column.theta + half))
+            out.append((column.title, column.theta, *result.comparison.bounds(column)))
     return [*out, own]

@@ -60,7 +60,7 @@ class Result(StatsmodelsNames, MaketablesProtocol):
     skill : tuple of Skill
         Out-of-fold skill of the predictor.
     norm : float
-        Norm of the moment at the root.
+        Norm of the moment with weight 1 at its root.
     iterations : int
     notes : tuple of str
     split_share : float or None

@@ -13,7 +13,9 @@ from ..errors import ArgumentError, KaratError
 
 if TYPE_CHECKING:
     from .._types import Floats
+    from ..estimate.infer import Parts
     from .result import Result
+    from .sampling import Sampling
 
 
 def with_vcov(result: Result, kind: str, cluster: Any) -> Result:
@@ -62,16 +64,26 @@ def with_vcov(result: Result, kind: str, cluster: Any) -> Result:
         cluster=name,
         parts=parts,
         comparison=None,
+        sampling=_resampled(result, parts, kind),
     )
+
+
+def _resampled(result: Result, parts: Parts, kind: str) -> Sampling:
+    """Counts of clusters that go with the covariance."""
+    clusters = gold_clusters = 0
+    if kind.startswith("CRV") and parts.cluster is not None:
+        clusters = int(np.unique(parts.cluster).size)
+        gold_clusters = int(np.unique(parts.cluster[parts.labelling.gold]).size)
+    return dataclasses.replace(result.sampling, clusters=clusters, gold_clusters=gold_clusters)
 
 
 def as_means(result: Result) -> Result:
     """Coefficients read as group means."""
     names = tuple("Mean" if n == "Intercept" else _group_name(n) for n in result.names)
+    interval = "logit" if result.sampling.binary_outcome else "wald"
     comparison = result.comparison
     if comparison is not None:
-        comparison = dataclasses.replace(comparison, names=names)
-    interval = "logit" if result.sampling.binary_outcome else "wald"
+        comparison = dataclasses.replace(comparison, names=names, interval=interval)
     return result.replace(
         names=names,
         interval=interval,
