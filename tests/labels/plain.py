@@ -140,7 +140,7 @@ def mace(rows, n, k, knowing, habits, rounds, prior=(0.5, 0.5), strategy_prior=1
             habits[w] = np.exp(digamma(b)) / np.exp(digamma(b.sum()))
 
 
-def glad(rows, n, k, rounds=150):
+def glad(rows, n, k, rounds=80):
     """EM with a general-purpose optimiser in every M-step, to convergence."""
     n_workers = max(w for _, w, _ in rows) + 1
     i, w, y = (np.array(c) for c in zip(*rows))
@@ -168,6 +168,6 @@ def glad(rows, n, k, rounds=150):
         ).x
         moved = np.abs(new - theta).max()
         theta = new
-        if moved < 1e-7:
+        if moved < 1e-6:
             break
     return p, theta[:n_workers], np.exp(theta[n_workers:])

@@ -62,16 +62,16 @@ def test_groups():
 
 def test_latent_truth_is_unbiased_for_the_truth():
     slopes, prevalence, plain = [], [], []
-    for seed in range(60):
+    for seed in range(40):
         rows, truth, x, said = panel(800, seed)
         gold = L.experts(rows, "latent_truth")
         slope = lambda y: np.cov(x, y)[0, 1] / x.var()  # noqa: E731, B023
         slopes.append(slope(gold.gold[:, 0]) - slope(truth))
         plain.append(slope(said.mean(axis=1)) - slope(truth))
         prevalence.append(gold.gold[:, 0].mean() - truth.mean())
-    error = np.std(slopes) / np.sqrt(60)
+    error = np.std(slopes) / np.sqrt(40)
     assert abs(np.mean(slopes)) < 3 * error
-    assert abs(np.mean(prevalence)) < 3 * np.std(prevalence) / np.sqrt(60)
+    assert abs(np.mean(prevalence)) < 3 * np.std(prevalence) / np.sqrt(40)
     assert np.mean(plain) < -0.05
     np.testing.assert_allclose(gold.confusion[:, 1, 1], [0.85, 0.75, 0.9], atol=0.08)
 

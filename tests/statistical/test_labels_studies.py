@@ -192,10 +192,10 @@ def test_soft_labels_shorten_intervals():
 
 @pytest.mark.statistical
 def test_each_gold_covers_its_own_estimand():
-    table, targets = quiet(noisy_gold, 10, n=1200, n_gold=300)
+    table, targets = quiet(noisy_gold, 6, n=1000, n_gold=300)
     mean = table.groupby("gold")["slope"].mean()
-    assert mean["expert_mean"] == pytest.approx(targets["experts"], abs=0.02)
-    assert mean["latent_truth"] == pytest.approx(targets["truth"], abs=0.035)
+    assert mean["expert_mean"] == pytest.approx(targets["experts"], abs=0.03)
+    assert mean["latent_truth"] == pytest.approx(targets["truth"], abs=0.05)
     covers = table.groupby("gold")[["covers truth", "covers experts"]].mean()
     assert covers.loc["expert_mean", "covers experts"] >= 0.8
     assert covers.loc["latent_truth", "covers truth"] >= 0.8
@@ -260,7 +260,7 @@ def study_soft(repetitions=250):
     return out
 
 
-def study_gold(repetitions=300):
+def study_gold(repetitions=200):
     table, targets = noisy_gold(repetitions)
     found = table.groupby("gold").agg(
         slope=("slope", "mean"), sd=("slope", "std"), se=("se", "mean"), truth=("covers truth", "mean"),
@@ -322,7 +322,7 @@ def report(saved) -> str:
         title = f"TopTwo and counting (5 classes, 10 labels, 40 % spammers, {found['repetitions']} repetitions)"
         text += ["", f"## {title}", ""]
         text += [f"- {k}: {v:.3f} (Monte Carlo error {found['error'][k]:.3f})" for k, v in found["mean"].items()]
-    return "\n".join(text) + "\n"
+    return "\n".join(text).replace("| nan |", "|  |").replace("| nan |", "|  |") + "\n"
 
 
 if __name__ == "__main__":

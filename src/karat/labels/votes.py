@@ -1,0 +1,249 @@
+"""Counting: majority, vote share, softmax of counts, and two rules that weight workers by agreement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import one_of
+from .base import TIES, Aggregator, normalised, positive, softmax_rows, winners
+
+if TYPE_CHECKING:
+    from .._types import Floats
+    from .annotations import Annotations
+
+
+class MajorityVote(Aggregator):
+    """All probability on the class with most labels.
+
+    Parameters
+    ----------
+    ties : {"split", "lowest", "random"}
+        Tied classes share the probability (the default, which no renaming can change), or the
+        first in the order of the classes gets it, or a random one.
+    seed : int or numpy.random.Generator, optional
+        For ``ties="random"``.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> votes = {"task": [1, 1, 2], "worker": ["a", "b", "a"], "label": ["x", "y", "y"]}
+    >>> kt.labels.MajorityVote().fit(votes).predict_proba()
+    array([[0.5, 0.5],
+           [0. , 1. ]])
+    """
+
+    name = "majority"
+    needs_workers = False
+
+    def __init__(self, ties: str = "split", seed: int | np.random.Generator | None = None) -> None:
+        self.ties = ties
+        self.seed = seed
+
+    def _fit(self, annotations: Annotations) -> Floats:
+        return self._predict(annotations)
+
+    def _predict(self, annotations: Annotations) -> Floats:
+        return winners(annotations.counts, self.ties, np.random.default_rng(self.seed))
+
+
+class VoteShare(Aggregator):
+    """Share of the labels of a task that name each class; uniform for a task without labels.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> votes = {"task": [1, 1, 1, 2], "worker": ["a", "b", "c", "a"], "label": ["x", "y", "y", "y"]}
+    >>> kt.labels.VoteShare().fit(votes).predict_proba().round(2)
+    array([[0.33, 0.67],
+           [0.  , 1.  ]])
+    """
+
+    name = "vote_share"
+    needs_workers = False
+
+    def _fit(self, annotations: Annotations) -> Floats:
+        return self._predict(annotations)
+
+    def _predict(self, annotations: Annotations) -> Floats:
+        return normalised(annotations.counts)
+
+
+class Softmax(Aggregator):
+    """Softmax of the numbers of labels.
+
+    References
+    ----------
+    Uma et al. (2020), A case for soft loss functions, HCOMP.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> votes = {"task": [1, 1, 1], "worker": ["a", "b", "c"], "label": ["x", "y", "y"]}
+    >>> kt.labels.Softmax().fit(votes).predict_proba().round(2)
+    array([[0.27, 0.73]])
+    """
+
+    name = "softmax"
+    needs_workers = False
+
+    def _fit(self, annotations: Annotations) -> Floats:
+        return self._predict(annotations)
+
+    def _predict(self, annotations: Annotations) -> Floats:
+        return softmax_rows(annotations.counts.copy())[0]
+
+
+class Wawa(Aggregator):
+    r"""Worker agreement with aggregate: votes weighted by each worker's agreement with the majority.
+
+    Parameters
+    ----------
+    ties : {"split", "lowest"}
+        How a tied majority counts: agreement shared among the tied classes, or the first class.
+
+    Attributes
+    ----------
+    skills_ : ndarray, shape (W,)
+        Share of a worker's labels that agree with the majority (with gold, where it is known).
+
+    Notes
+    -----
+    :math:`p_{ik} \propto \sum_w s_w 1\{y_{iw} = k\}`.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> votes = {"task": [1, 1, 1, 2], "worker": ["a", "b", "c", "a"], "label": ["x", "y", "y", "y"]}
+    >>> kt.labels.Wawa().fit(votes).skills_
+    array([0.5, 1. , 1. ])
+    """
+
+    name = "wawa"
+    skills_: Floats
+
+    def __init__(self, ties: str = "split") -> None:
+        self.ties = ties
+
+    def _fit(self, annotations: Annotations) -> Floats:
+        one_of("ties", self.ties, TIES[:2])
+        plain = annotations.folded()
+        winner = plain.clamp(winners(plain.counts, self.ties))
+        self.skills_ = agreement(plain, winner)
+        return weighted_share(plain, self.skills_)
+
+    def _predict(self, annotations: Annotations) -> Floats:
+        return weighted_share(annotations.folded(), self.skills_)
+
+
+class ZeroBasedSkill(Aggregator):
+    """Weighted vote whose worker weights move towards the worker's agreement with it.
+
+    Parameters
+    ----------
+    n_iter : int
+        Rounds of voting.
+    learning_rate : float
+        First step; 1 replaces the skill by the agreement.
+    halve_every : int
+        Rounds after which the step is halved.
+    ties : {"split", "lowest"}
+        How a tied vote counts.
+
+    Attributes
+    ----------
+    skills_ : ndarray, shape (W,)
+        Weights of the workers.
+    n_rounds_ : int
+        Rounds run: a round that changes nothing is followed by no other, since all that follow
+        would change nothing either.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> votes = {"task": [1, 1, 1, 2], "worker": ["a", "b", "c", "a"], "label": ["x", "y", "y", "y"]}
+    >>> kt.labels.ZeroBasedSkill().fit(votes).skills_
+    array([0.5, 1. , 1. ])
+    """
+
+    name = "zero_based_skill"
+    skills_: Floats
+    n_rounds_: int
+
+    def __init__(
+        self, n_iter: int = 100, learning_rate: float = 1.0, halve_every: int = 20, ties: str = "split"
+    ) -> None:
+        self.n_iter = n_iter
+        self.learning_rate = learning_rate
+        self.halve_every = halve_every
+        self.ties = ties
+
+    def _fit(self, annotations: Annotations) -> Floats:
+        one_of("ties", self.ties, TIES[:2])
+        positive("n_iter", self.n_iter, whole=True)
+        positive("learning_rate", self.learning_rate)
+        positive("halve_every", self.halve_every, whole=True)
+        plain = annotations.folded()
+        skills = np.full(plain.n_workers, 1.0 / plain.n_classes + 1e-5)
+        step = self.learning_rate
+        for round_ in range(1, self.n_iter + 1):
+            if round_ % self.halve_every == 0:
+                step /= 2.0
+            votes = _weighted_votes(plain, skills)
+            agreed = agreement(plain, plain.clamp(winners(votes, self.ties)))
+            self.n_rounds_ = round_
+            if np.array_equal(agreed, skills):
+                break
+            skills = skills + step * (agreed - skills)
+        self.skills_ = skills
+        return weighted_share(plain, skills)
+
+    def _predict(self, annotations: Annotations) -> Floats:
+        return weighted_share(annotations.folded(), self.skills_)
+
+
+def agreement(annotations: Annotations, probabilities: Floats) -> Floats:
+    """Mean probability that a distribution over classes gives to each worker's labels.
+
+    Parameters
+    ----------
+    annotations : Annotations
+        Precise labels.
+    probabilities : ndarray, shape (n, K)
+
+    Returns
+    -------
+    ndarray, shape (W,)
+        0 for a worker without labels.
+    """
+    by_cell = annotations.votes.T @ probabilities.ravel()
+    agreed = by_cell.reshape(annotations.n_workers, annotations.n_classes).sum(axis=1)
+    total = annotations.worker_labels
+    return np.asarray(np.divide(agreed, total, out=np.zeros_like(agreed), where=total > 0))
+
+
+def weighted_share(annotations: Annotations, skills: Floats) -> Floats:
+    """Share of the vote when each worker's labels weigh the worker's skill.
+
+    Parameters
+    ----------
+    annotations : Annotations
+        Precise labels.
+    skills : ndarray, shape (W,)
+
+    Returns
+    -------
+    ndarray, shape (n, K)
+        Uniform for a task without labels; the plain vote share where every skill is zero.
+    """
+    votes = _weighted_votes(annotations, skills)
+    silent = votes.sum(axis=1) <= 0
+    if silent.any():
+        votes[silent] = annotations.counts[silent]
+    return normalised(votes)
+
+
+def _weighted_votes(annotations: Annotations, skills: Floats) -> Floats:
+    votes = annotations.votes @ np.repeat(skills, annotations.n_classes)
+    return np.asarray(votes.reshape(annotations.n_tasks, annotations.n_classes))
