@@ -103,7 +103,7 @@ def peers(n: int, runs: int) -> dict[str, Any]:
             lambda m=model: karat_fit(m, frame), lambda m=model: statsmodels_fit(m, frame), runs
         )
         out[f"{model}, ppi_py on the same task"] = paired(
-            lambda m=model: karat_fit(m, frame), lambda m=model: ppi_fit(m, frame), max(1, runs // 3)
+            lambda m=model: karat_fit(m, frame), lambda m=model: ppi_fit(m, frame), max(3, runs // 2)
         )
     return out
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from .augment import Rows
 from .errors import ArgumentError, DataError, one_of
-from .formula import MatrixSpec, Parsed, refuse_stateful
+from .formula import MatrixSpec, Parsed, refuse_stateful, row_by_row
 from .frames.encode import Features, encode
 from .frames.table import as_float
 from .predict import Target
@@ -172,19 +172,14 @@ def matrices(prepared: Prepared) -> Design:
     filler = {label.name: _filler(label, n_rows) for label in labels}
     learned = with_columns(frame, filler, n_rows)
     spec, x = MatrixSpec.learn(prepared.parsed, learned, context)
-    # Gold labels are put into the whole frame, not its gold rows cut out: a transform such as x - x.mean() of an
-    # observed variable must mean the same on gold and on predicted rows.
-    with_gold = with_columns(
-        frame, {label.name: _gold_among(label, filler[label.name], gold_rows) for label in labels}, n_rows
-    )
-    gold_x = (spec.x(with_gold, context) if covariates else x)[gold_rows]
+    gold_x, gold_y = _gold_matrices(prepared, spec, filler, None if covariates else x)
     offset = spec.offset(learned, context)
     offset_labels = [label.name for label in covariates if label.name in prepared.parsed.offset_variables]
     if offset_labels:
         raise ArgumentError(
             f"the offset uses the labelled variable {offset_labels[0]!r}; an offset must be observed for all."
         )
-    gold = Rows(gold_x, spec.y(with_gold, context)[gold_rows], None if offset is None else offset[gold_rows])
+    gold = Rows(gold_x, gold_y, None if offset is None else offset[gold_rows])
     outcome_observed = prepared.outcome_label is None
     return Design(
         spec,
@@ -261,6 +256,26 @@ def with_columns(frame: pd.DataFrame, columns: Mapping[str, Any], n_rows: int) -
     if not len(frame.columns):
         return pd.DataFrame(dict(columns), index=pd.RangeIndex(n_rows))
     return frame.assign(**columns)
+
+
+def _gold_matrices(
+    prepared: Prepared, spec: MatrixSpec, filler: dict[str, Any], observed: Floats | None
+) -> tuple[Floats, Floats]:
+    """Design matrix and outcome of the gold rows at their gold labels.
+
+    Where the formula calls functions, gold is put into the whole frame and its rows taken afterwards: a transform such
+    as ``x - x.mean()`` of an observed variable must mean the same on gold and on predicted rows.
+    """
+    labels, frame, context = prepared.labels, prepared.frame, prepared.context
+    rows = prepared.labelling.gold
+    if row_by_row(prepared.parsed):
+        columns = {label.name: label.gold_column(rows) for label in labels}
+        gold = with_columns(frame.iloc[rows].reset_index(drop=True), columns, len(rows))
+        return (spec.x(gold, context) if observed is None else observed[rows]), spec.y(gold, context)
+    columns = {label.name: _gold_among(label, filler[label.name], rows) for label in labels}
+    whole = with_columns(frame, columns, prepared.n_rows)
+    x = spec.x(whole, context) if observed is None else observed
+    return x[rows], spec.y(whole, context)[rows]
 
 
 def _gold_among(label: Label, filler: Any, gold_rows: Ints) -> Any:

@@ -157,6 +157,12 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
     )
 
 
+def row_by_row(parsed: Parsed) -> bool:
+    """Whether every factor is a column or ``C(column)``, so that a row's values depend on that row alone."""
+    factors = [str(f.expr) for term in [*parsed.formula.lhs, *parsed.formula.rhs] for f in term.factors]
+    return all(re.fullmatch(r"\d+|[\w ]+|C\([\w ]+\)", text.replace("`", "")) for text in factors)
+
+
 def _offset_variables(offsets: list[str], columns: list[str]) -> set[str]:
     """Columns that offsets read.
 

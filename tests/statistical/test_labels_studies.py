@@ -260,7 +260,7 @@ def study_soft(repetitions=250):
     return out
 
 
-def study_gold(repetitions=200):
+def study_gold(repetitions=400):
     table, targets = noisy_gold(repetitions)
     found = table.groupby("gold").agg(
         slope=("slope", "mean"), sd=("slope", "std"), se=("se", "mean"), truth=("covers truth", "mean"),
