@@ -247,6 +247,27 @@ def test_anti_aligned_surrogate_gets_a_negative_weight(quiet):
     assert fit.se().iloc[0] < gold.se().iloc[0]
 
 
+@pytest.mark.parametrize("seed", [201, 202])
+def test_predictions_learnt_from_the_gold_never_get_a_negative_weight(seed, quiet):
+    """A learner without signal repels each unit from its own label; the formula then asks for a weight far below 0."""
+    frame = corpora.corpus(300, seed=seed)
+    frame["noise"] = np.random.default_rng(seed - 200).standard_normal(300)
+    sample = kt.SimpleRandom(100).draw(frame, seed - 200)
+    table = corpora.masked(frame, sample.labelled, "y")
+    options = {
+        "surrogates": {"y": "noise"},
+        "design": sample,
+        "learner": "linear",
+        "seed": seed - 200,
+        "compare": False,
+    }
+    asked = kt.ols("y ~ 1", table, tuning="coefficient", **options)
+    assert asked.weight[0] < -5
+    found = kt.ols("y ~ 1", table, **options)
+    assert 0 <= found.weight[0] <= 1
+    assert found.se().iloc[0] > 1.05 * asked.se().iloc[0]
+
+
 # ---- small-sample forms ------------------------------------------------------------------------------------
 
 
