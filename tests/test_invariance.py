@@ -143,7 +143,9 @@ def test_affine_change_of_a_covariate(seed, model, vcov, shift, scale):
         priced = tuning is not None and "CRV3" in vcov
         where = slice(None) if tuning is None else slice(1, None)
         moved = back @ other.covariance @ back.T
-        np.testing.assert_allclose(one.covariance[where, where], moved[where, where], rtol=1e-2 if priced else 1e-5, atol=1e-8)
+        np.testing.assert_allclose(
+            one.covariance[where, where], moved[where, where], rtol=1e-2 if priced else 1e-5, atol=1e-8
+        )
         close(one.df[1:], other.df[1:], 1e-2 if priced else 1e-5)
 
 
