@@ -44,13 +44,17 @@ test-oldest: pyproject.toml constraints-oldest.txt
 
 coverage: install
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.statistical.full --jobs $(JOBS)
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.statistical.test_labels_studies
 
 bench: install
-	$(BIN)/python -m pip install --quiet -c constraints.txt ppi-python
+	$(BIN)/python -m pip install --quiet -c constraints.txt ppi-python==0.2.3
 	$(BIN)/python benchmarks/speed.py
+	$(PYTHON) -m venv .venv-crowdkit
+	.venv-crowdkit/bin/python -m pip install --quiet crowd-kit==1.4.2
+	$(BIN)/python benchmarks/labels_speed.py --peer .venv-crowdkit/bin/python --limit 45 --large
 
 data: install
-	$(BIN)/python data/build.py
+	$(BIN)/python data/build.py --work .make
 
 clean:
 	rm -rf $(VENV) .venv-oldest demo-output .mypy_cache .ruff_cache
