@@ -54,6 +54,7 @@ bench: install
 	$(BIN)/python benchmarks/labels_speed.py --peer .venv-crowdkit/bin/python --limit 45 --large
 
 data: install
+	$(BIN)/python -m pip install --quiet vaderSentiment==3.3.2 afinn==0.1 textblob==0.20.1
 	$(BIN)/python data/build.py --work .make
 
 clean:
