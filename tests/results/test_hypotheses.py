@@ -123,6 +123,13 @@ def test_simultaneous_intervals(fit):
         fit.simultaneous(terms=["tone"])
 
 
+def test_simultaneous_intervals_widen_with_few_degrees_of_freedom(labelled):
+    fit = kt.ols("y ~ stance + z", labelled, surrogates={"stance": "stance_llm"}, learner=None, df=5, vcov="HC0")
+    one = fit.simultaneous(terms=["z"], draws=20_000, seed=1)["critical value"].iloc[0]
+    assert one == pytest.approx(stats.t.ppf(0.975, 5), rel=0.05)
+    assert (fit.simultaneous(seed=1)["critical value"] > one).all()
+
+
 def test_simultaneous_intervals_use_the_dependence(corpus):
     """Two coefficients that are all but one need hardly more than one interval; independent ones need Sidak's."""
     gold = np.arange(400) % 2 == 0
