@@ -1,5 +1,7 @@
 """Censoring distributions written again, plainly and slowly, from their definitions."""
 
+from itertools import pairwise
+
 import numpy as np
 
 
@@ -24,7 +26,7 @@ def event_survival(time, event, weight, u):
 def restricted_mean(time, event, weight, tau):
     """Area under Kaplan-Meier up to tau."""
     cuts = np.concatenate(([0.0], np.unique(time[time < tau]), [tau]))
-    return sum((b - a) * event_survival(time, event, weight, a) for a, b in zip(cuts[:-1], cuts[1:]))
+    return sum((b - a) * event_survival(time, event, weight, a) for a, b in pairwise(cuts))
 
 
 def beran(time, event, weight, v, bandwidth, at, u, strict=True):

@@ -1,8 +1,8 @@
 """Make leaders_lifelines.json: what lifelines says about its table of leaders' survival in office.
 
 Run with lifelines 0.30.3 installed (it asks for pandas < 3 but works with 3; install it with --no-deps, with autograd
-and autograd-gamma). The table is `lifelines.datasets.load_dd()`, from Cheibub, Gandhi and Vreeland (2010), "Democracy and
-dictatorship revisited", Public Choice 143; only counts of duration, observed and democracy are kept.
+and autograd-gamma). The table is `lifelines.datasets.load_dd()`, from Cheibub, Gandhi and Vreeland (2010), "Democracy
+and dictatorship revisited", Public Choice 143; only counts of duration, observed and democracy are kept.
 """
 
 import json

@@ -156,14 +156,12 @@ def _newton(rows: _Sorted) -> Floats:
     beta = np.zeros(rows.x.shape[1])
     value, gradient, information = _likelihood(rows, beta)
     for _ in range(_MAX_STEPS):
-        try:
-            step = np.linalg.solve(information, gradient)
-        except np.linalg.LinAlgError:
-            raise DataError("the censoring covariates are collinear; take one out.") from None
-        if np.linalg.cond(information) > 1e12:
+        if not np.linalg.cond(information) < 1e12:
             raise DataError(
-                "the censoring covariates are collinear, or separate censored from other rows; take one out."
+                "the Cox model of the censoring times has no unique solution: its covariates are collinear, or one "
+                "separates censored rows from the others. Take one out, or use strata."
             )
+        step = np.linalg.solve(information, gradient)
         size = 1.0
         while True:
             new = _likelihood(rows, beta + size * step)

@@ -102,11 +102,11 @@ def make_clock(durations: Durations, intervals: int, tau: float) -> Clock:
     hazard = np.cumsum(steps.count[before] / steps.risk[before])
     if not len(jump):
         raise DataError("no row is censored before tau; there is no censoring to model.")
-    n_intervals = min(intervals, len(jump))
-    reached = hazard / hazard[-1] * n_intervals
-    # An interval ends at a jump: a jump that reaches past a whole number closes its interval.
-    ends = np.searchsorted(reached, np.arange(1, n_intervals + 1) - 1e-9)
-    ends = np.unique(np.minimum(ends, len(jump) - 1))
+    if len(jump) <= intervals:
+        ends = np.arange(len(jump))
+    else:  # an interval ends at the jump that reaches its share of the hazard
+        ends = np.searchsorted(hazard, hazard[-1] * (np.arange(1, intervals + 1) / intervals - 1e-9))
+        ends = np.unique(np.minimum(ends, len(jump) - 1))
     edges = np.concatenate(([0.0], hazard[ends]))
     spread = np.interp(hazard, edges, np.arange(len(edges)))
     return Clock(jump, spread, len(ends))

@@ -402,7 +402,7 @@ def _named_learner(name: str, seed: int) -> Any:
         from sklearn.ensemble import HistGradientBoostingClassifier
 
         return HistGradientBoostingClassifier(
-            max_iter=60, learning_rate=0.1, max_leaf_nodes=15, l2_regularization=1.0, random_state=seed
+            max_iter=60, learning_rate=0.07, max_leaf_nodes=8, min_samples_leaf=100, random_state=seed
         )
     from sklearn.linear_model import LogisticRegression
 

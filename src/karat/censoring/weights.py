@@ -268,6 +268,11 @@ def weights(
     [1.0, 0.0, 1.0, 1.5, 1.5]
     """
     durations = read_durations(time, event, weights, competing=competing)
+    if not durations.event.any():
+        raise DataError(
+            "no event was seen: all durations are censored, so nothing is known about how long they last. Check the "
+            "event column (1 where the event was seen, 0 where censored)."
+        )
     how = resolve_method(method)
     v = None if covariates is None else np.asarray(covariates)
     if not isinstance(floor, (int, float, np.number)) or isinstance(floor, bool) or not 0 <= floor < 1:
@@ -281,11 +286,6 @@ def weights(
     group = None if cluster is None else np.unique(np.asarray(cluster), return_inverse=True)[1]
     rng = np.random.default_rng(seed)
     complete = durations.event | (durations.time >= horizon)
-    if not complete.any():
-        raise DataError(
-            f"every row is censored before tau={horizon:g}; no duration is complete, and nothing can stand for the "
-            "censored ones. Choose a smaller tau."
-        )
     fitted: Censoring
     if complete.all():
         fitted = Uncensored(durations.n_rows)
