@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .doors import logit, mean, ols, poisson, probit
     from .errors import KaratError, KaratWarning
     from .fit import regress
+    from .restricted_mean import rmst
     from .results import Result
 
 _HOMES = {
@@ -32,6 +33,7 @@ _HOMES = {
     "Result": "results",
     "bootstrap": "debias",
     "regress": "fit",
+    "rmst": "restricted_mean",
     "logit": "doors",
     "mean": "doors",
     "ols": "doors",
