@@ -335,7 +335,6 @@ def _with_estimation(fit: _Fit, sample: AugmentedSample, estimate: Estimate, par
     inverse = np.linalg.inv(estimate.curvature)
     x = sample.gold.x * sample.gold_weight[:, None]
     if data.everywhere:
-        v = np.ones(sample.n_units) if sample.weights is None else sample.weights
         every = np.zeros((sample.n_units, x.shape[1]))
         every[labelling.gold] = x
         if sample.predicted and estimator != "gold":
@@ -347,7 +346,7 @@ def _with_estimation(fit: _Fit, sample: AugmentedSample, estimate: Estimate, par
         extra = estimation_influence(data.weights, outcome, every)
         if extra is None:
             return parts
-        return replace(parts, scores=add_population_stage(parts.scores, v[:, None] * extra @ inverse.T))
+        return replace(parts, scores=add_population_stage(parts.scores, extra @ inverse.T))
     if sample.gold.share is not None:
         fitted, _ = fit.regression.mean(linear_predictor(sample.gold, estimate.theta))
         last = np.where(data.weights.complete, data.weights.values * (data.values - fitted), 0.0)
@@ -355,8 +354,7 @@ def _with_estimation(fit: _Fit, sample: AugmentedSample, estimate: Estimate, par
     extra = estimation_influence(data.weights, outcome, x)
     if extra is None:
         return parts
-    extra = sample.gold_analysis_weight[:, None] * extra @ inverse.T
-    return replace(parts, scores=add_gold_stage(parts.scores, extra, labelling))
+    return replace(parts, scores=add_gold_stage(parts.scores, extra @ inverse.T, labelling))
 
 
 def _title(data: Lasting) -> str:

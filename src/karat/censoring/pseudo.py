@@ -100,7 +100,7 @@ def pseudo_outcome(
 
 
 def estimation_influence(weights: CensoringWeights, outcome: PseudoOutcome, x: Floats) -> Floats | None:
-    """Influence of each row on ``sum_i x_i D_i`` through the estimate of G, per unit of its sampling weight.
+    """Influence of each row, with its sampling weight, on ``sum_i x_i D_i`` through the estimate of G.
 
     With ``B(s) = sum_i x_i dD_i / d log G_i`` over what hangs on G after the jump s, it is ``int B / y dM``, where
     y is the weight at risk less that of the other censorings tied at s: without ties the textbook form, with ties
@@ -138,7 +138,8 @@ def estimation_influence(weights: CensoringWeights, outcome: PseudoOutcome, x: F
         per = held / y[:, None]
         found = _martingale(per, steps.jump, steps.count / steps.risk, time[members], event[members])
         out[members] += found if kernel is None else found * kernel[:, None]
-    return out
+    own = weights.durations.weight
+    return out if own is None else out * own[:, None]
 
 
 def _readers(fitted: Grouped) -> list[tuple[Floats, Floats]]:

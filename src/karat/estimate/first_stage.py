@@ -21,7 +21,7 @@ def add_gold_stage(scores: Scores, extra: Floats, labelling: Labelling) -> Score
     ----------
     scores : Scores
     extra : ndarray, shape (n, p)
-        Influence of each gold row on the coefficients through the nuisance, per unit of its inverse probability.
+        Influence of each gold row on the coefficients through the nuisance, inverse probability included.
     labelling : Labelling
 
     Returns
@@ -31,8 +31,10 @@ def add_gold_stage(scores: Scores, extra: Floats, labelling: Labelling) -> Score
     stored = scores.stored()
     assert isinstance(stored.source, StoredBlocks)
     psi = stored.source.psi.copy()
-    psi[stored.gold] += labelling.weight[:, None] * extra
-    return replace(stored, source=StoredBlocks(psi, stored.source.leverage), error=stored.error + extra)
+    psi[stored.gold] += extra
+    return replace(
+        stored, source=StoredBlocks(psi, stored.source.leverage), error=stored.error + extra / labelling.weight[:, None]
+    )
 
 
 def add_population_stage(scores: Scores, extra: Floats) -> Scores:
