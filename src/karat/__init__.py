@@ -15,11 +15,13 @@ from ._version import __version__
 
 if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from . import censoring, datasets, errors, labels
+    from .dates import duration_from_dates
     from .debias import bootstrap
     from .designs import Bernoulli, Clustered, SimpleRandom, Stratified
     from .doors import logit, mean, ols, poisson, probit
     from .errors import KaratError, KaratWarning
     from .fit import regress
+    from .group_contrast import rmst_contrast
     from .restricted_mean import rmst
     from .results import Result
 
@@ -33,7 +35,9 @@ _HOMES = {
     "Result": "results",
     "bootstrap": "debias",
     "regress": "fit",
+    "duration_from_dates": "dates",
     "rmst": "restricted_mean",
+    "rmst_contrast": "group_contrast",
     "logit": "doors",
     "mean": "doors",
     "ols": "doors",
