@@ -51,7 +51,8 @@ class DateDurations:
     def __str__(self) -> str:
         return (
             f"{len(self.values):,} durations in {self.unit}: {int(np.isfinite(self.values).sum()):,} found, "
-            f"{self.missing:,} without a date, {self.unreadable:,} with an unreadable one, {self.negative:,} ending before they start"
+            f"{self.missing:,} without a date, {self.unreadable:,} with an unreadable one, "
+            f"{self.negative:,} ending before they start"
         )
 
     def __len__(self) -> int:

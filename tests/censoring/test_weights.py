@@ -187,7 +187,7 @@ def test_learners_find_who_is_censored(learner):
     flat = weights(time, event, tau=1.5)
     assert "cross-fitted in 5 folds" in w.summary()
     assert np.mean((w.survival - true) ** 2) < 0.45 * np.mean((flat.survival - true) ** 2)
-    assert w.values.mean() == pytest.approx(1.0, abs=0.03)
+    assert w.values.mean() == pytest.approx(1.0, abs=0.06)
 
 
 def test_a_tree_of_the_interval_alone_is_kaplan_meier():

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _MAX_STEPS = 50
 _TOLERANCE = 1e-9
+_SEPARATED = 15.0
+"""Log hazard ratios of one standard deviation beyond this are on their way to infinity."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,7 @@ def _newton(rows: _Sorted) -> Floats:
             size /= 2
         beta = beta + size * step
         value, gradient, information = new
-        if np.abs(beta).max() > 50:
+        if np.abs(beta).max() > _SEPARATED:
             break
         if float(gradient @ step) < _TOLERANCE * max(1.0, abs(value)) and np.abs(size * step).max() < 1e-7:
             return beta

@@ -184,7 +184,7 @@ def check_tau(tau: object, durations: Durations) -> float:
     Raises
     ------
     ArgumentError
-        If tau is not a positive number, or nobody was under observation at tau although rows were censored before.
+        If tau is not a positive number, or lies beyond the last observed time although some rows are censored.
     """
     if isinstance(tau, bool) or not isinstance(tau, (int, float, np.number)) or not 0 < float(tau) < np.inf:
         raise ArgumentError(
@@ -192,9 +192,9 @@ def check_tau(tau: object, durations: Durations) -> float:
             "the largest time at which enough rows are still under observation."
         )
     last = durations.time.max()
-    if tau > last and not durations.event[durations.time == last].all():
+    if tau > last and not durations.event.all():
         raise ArgumentError(
-            f"tau={tau!r} lies beyond the last observed time {last:g}, where rows are still censored: what happens "
+            f"tau={tau!r} lies beyond the last observed time {last:g}, and some rows are censored: what happens "
             f"between {last:g} and tau was seen by nobody. Choose tau of at most {last:g}, or tau='auto'."
         )
     return float(tau)

@@ -192,7 +192,7 @@ def independent_columns(x: Floats) -> Floats:
     scale = np.sqrt((centred**2).sum(axis=0))
     found: list[int] = []
     basis = np.empty((len(x), 0))
-    for j in np.flatnonzero(scale > 1e-9 * (1 + np.abs(x).max())):
+    for j in np.flatnonzero(scale > 1e-9 * (1 + np.abs(x).max(initial=0.0))):
         rest = centred[:, j] / scale[j]
         rest = rest - basis @ (basis.T @ rest)
         rest = rest - basis @ (basis.T @ rest)
