@@ -1,6 +1,7 @@
 """Public names: loaded lazily, documented with examples."""
 
 import inspect
+import re
 import subprocess
 import sys
 
@@ -8,7 +9,18 @@ import pytest
 
 import karat as kt
 
-FUNCTIONS = ["regress", "ols", "logit", "probit", "poisson", "mean", "bootstrap"]
+FUNCTIONS = [
+    "regress",
+    "ols",
+    "logit",
+    "probit",
+    "poisson",
+    "mean",
+    "bootstrap",
+    "rmst",
+    "rmst_contrast",
+    "duration_from_dates",
+]
 CLASSES = ["Bernoulli", "SimpleRandom", "Stratified", "Clustered", "Result"]
 
 
@@ -36,6 +48,12 @@ def test_every_argument_of_regress_is_documented():
     text = inspect.getdoc(kt.regress)
     for name in inspect.signature(kt.regress).parameters:
         assert f"\n{name} : " in text, name
+
+
+def test_every_argument_of_rmst_is_documented():
+    text = re.sub(r",\n\s+", ", ", inspect.getdoc(kt.rmst))
+    documented = {name for line in re.findall(r"^([\w, ]+)(?: :|$)", text, re.M) for name in line.split(", ")}
+    assert set(inspect.signature(kt.rmst).parameters) <= documented
 
 
 def test_import_is_light():

@@ -308,6 +308,26 @@ def test_guard_on_surrogates_that_saw_the_censoring(corpus):
     with pytest.raises(ArgumentError, match="has then seen the censoring"):
         dsl(corpus, form="product")
     assert dsl(corpus, form="product", estimator="gold").estimator == "gold"
+    with pytest.raises(ArgumentError, match="a surrogate of the duration"):
+        dsl(corpus, censoring="cox(x1 + time_llm)")
+    assert "Cox" in str(dsl(corpus, censoring="cox(x1 + time_llm)", surrogate_blind_to_censoring=True).summary())
+
+
+def test_rows_without_durations_and_no_surrogates(corpus):
+    fit = kt.rmst("time ~ x1 + x2", corpus, censoring="strata(x2)", **COMMON)
+    assert fit.n_gold == 400
+    assert fit.n_units == 1200
+    assert fit.sampling.assumed
+    alone = kt.rmst("time ~ x1 + x2", corpus.dropna().reset_index(drop=True), censoring="strata(x2)", **COMMON)
+    np.testing.assert_allclose(fit.theta, alone.theta, rtol=1e-9)
+    np.testing.assert_allclose(fit.se(), alone.se(), rtol=2e-3)  # n / (n - 1) of a drawn sample
+    assert not alone.sampling.assumed
+
+
+def test_events_as_booleans_with_holes(corpus):
+    event = corpus["event"].map({1.0: True, 0.0: False}).astype(object)
+    np.testing.assert_array_equal(dsl(corpus.assign(event=event)).theta, dsl(corpus).theta)
+    np.testing.assert_array_equal(dsl(corpus, event=corpus["event"].to_numpy()).theta, dsl(corpus).theta)
 
 
 @pytest.mark.parametrize("censoring", ["cox", "cox(x1 + x2)", Cox("x1"), "kernel(x1)", Kernel("x1", within="x2"),

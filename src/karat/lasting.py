@@ -250,19 +250,17 @@ def lasting(
     codes = (event if kept is None else event[kept])[rows]
     if everywhere:
         assert matrix.observed_y is not None
-        time, weight, x = matrix.observed_y, prepared.weights, matrix.observed
+        time, weight, x = matrix.observed_y, prepared.weights, _observed_numbers(prepared)
     else:
         v = 1.0 if prepared.weights is None else prepared.weights[rows]
         time, weight, x = matrix.gold.y, v * labelling.weight, matrix.gold.x
     if weight is not None and np.ptp(weight) == 0:
         weight = None
-    if not everywhere and any(label.in_covariates for label in prepared.labels):
-        x = matrix.gold.x
     competing = kind == "lost"
     durations = read_durations(time, codes, weight, competing=competing)
     if cause is not None and cause not in durations.causes:
         raise ArgumentError(f"cause={cause!r} never occurs; event holds the causes {list(durations.causes)}.")
-    usable = np.empty((len(rows), 0)) if x is None else independent_columns(x)
+    usable = independent_columns(x)
     covariates = censoring_covariates(method, table, kept, rows, usable)
     cluster = None if prepared.cluster is None else prepared.cluster[rows]
     found = weights(
@@ -273,6 +271,13 @@ def lasting(
     both = usable if covariates is None else np.column_stack((usable, _numbers(covariates, method)))
     values = np.where(found.complete, outcome.of(durations.time, durations.cause), 0.0)
     return Lasting(durations, outcome, found, values, everywhere, independent_columns(both))
+
+
+def _observed_numbers(prepared: Prepared) -> Floats:
+    """Covariates of the formula that are known for all rows, as numbers."""
+    names = sorted(prepared.parsed.covariate_variables & set(map(str, prepared.frame.columns)))
+    columns = [_encoded(prepared.frame[name], name, False).reshape(prepared.n_rows, -1) for name in names]
+    return np.column_stack(columns) if columns else np.empty((prepared.n_rows, 0))
 
 
 def _numbers(covariates: Array, method: Method) -> Floats:
@@ -337,6 +342,22 @@ def _outcome_method(given: object, covariates: Floats) -> Method:
     if isinstance(method, Kernel) and covariates.shape[1] > 1:
         raise ArgumentError("outcome_model='kernel' takes a single covariate; use 'cox', 'forest' or 'boosting'.")
     return method if covariates.shape[1] else Marginal()
+
+
+def check_censoring(method: Method, labels: tuple[Label, ...], blind: bool) -> None:
+    """Refuse a censoring model that sees a surrogate of the duration: it may have seen the censoring.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    names = {surrogate.name for label in labels if label.in_outcome for surrogate in label.surrogates}
+    if (used := sorted(names & set(method.columns))) and not blind:
+        raise ArgumentError(
+            f"censoring= names {used[0]!r}, a surrogate of the duration. Where it was read from documents that end "
+            "when observation ends it has seen the censoring, and the weights would be wrong. Name other columns, or say "
+            "surrogate_blind_to_censoring=True if no surrogate can know when observation ended."
+        )
 
 
 def check_form(form: str, estimator: str, labels: tuple[Label, ...], blind: bool, everywhere: bool) -> None:

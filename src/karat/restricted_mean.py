@@ -29,6 +29,7 @@ from .frames import Table
 from .impute import average_rows, predicted_rows, surrogate_rows
 from .lasting import (
     Lasting,
+    check_censoring,
     check_form,
     complete_outcome,
     duration_labels,
@@ -143,7 +144,8 @@ def rmst(
     known_censoring : bool
         Leave out of the covariance that the censoring distribution was estimated.
     surrogate_blind_to_censoring : bool
-        Whether no surrogate can know when observation ended; needed for ``form="product"`` with surrogates.
+        Whether no surrogate can know when observation ended; needed for ``form="product"`` with surrogates, and for
+        surrogates in the censoring model.
     design, labelled, features, learner, folds, repeats, imputation, tuning, vcov, cluster, weights, target, df
         As in :func:`karat.regress`.
     estimator : {"dsl", "ppi", "gold", "surrogate"}, optional
@@ -189,6 +191,7 @@ def rmst(
     parsed = parse(formula, table.columns, context)
     method = read_method(censoring, table.columns)
     labels, timed = duration_labels(parsed, table, surrogates)
+    check_censoring(method, labels, surrogate_blind_to_censoring)
     check_form(form, estimator, labels, surrogate_blind_to_censoring, not timed)
     gold_rows = labelled_rows(labels, table, labelled)
     known = gold_rows if timed else table.column(parsed.outcome.strip("` "), "formula").notna().to_numpy()
@@ -209,7 +212,7 @@ def rmst(
     predicted, blocks = _predict(prepared, matrix, options, lasts, features, table, codes, rng)
     whole = complete_outcome(lasts, form, outcome_model, method, _at_gold(blocks, form, labelling=prepared), rng)
     fit = _Fit(regression, prepared, matrix, options, lasts, whole, known_censoring, form)
-    return _finish(fit, predicted, blocks, assumed=design is None and bool(surrogates), compare=compare)
+    return _finish(fit, predicted, blocks, assumed=design is None and not labelling.labelled.all(), compare=compare)
 
 
 def _model(outcome: str, link: str, cause: int | None, estimator: str, surrogates: object) -> models.Model:
