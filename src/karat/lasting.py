@@ -355,8 +355,8 @@ def check_censoring(method: Method, labels: tuple[Label, ...], blind: bool) -> N
     if (used := sorted(names & set(method.columns))) and not blind:
         raise ArgumentError(
             f"censoring= names {used[0]!r}, a surrogate of the duration. Where it was read from documents that end "
-            "when observation ends it has seen the censoring, and the weights would be wrong. Name other columns, or say "
-            "surrogate_blind_to_censoring=True if no surrogate can know when observation ended."
+            "when observation ends it has seen the censoring, and the weights would be wrong. Name other columns, "
+            "or say surrogate_blind_to_censoring=True if no surrogate can know when observation ended."
         )
 
 

@@ -160,8 +160,8 @@ def _newton(rows: _Sorted) -> Floats:
     for _ in range(_MAX_STEPS):
         if not np.linalg.cond(information) < 1e12:
             raise DataError(
-                "the Cox model has no unique solution: its covariates are collinear, or one separates rows with an early "
-                "end from the others. Take one out, or use strata."
+                "the Cox model has no unique solution: its covariates are collinear, or one separates rows with an "
+                "early end from the others. Take one out, or use strata."
             )
         step = np.linalg.solve(information, gradient)
         size = 1.0
@@ -177,8 +177,8 @@ def _newton(rows: _Sorted) -> Floats:
         if float(gradient @ step) < _TOLERANCE * max(1.0, abs(value)) and np.abs(size * step).max() < 1e-7:
             return beta
     raise ConvergenceError(
-        "the Cox model did not converge: some covariate (nearly) separates rows with an early end from the others. Take "
-        "it out, or use strata or the marginal distribution."
+        "the Cox model did not converge: some covariate (nearly) separates rows with an early end from the others. "
+        "Take it out, or use strata or the marginal distribution."
     )
 
 
