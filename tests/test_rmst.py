@@ -324,6 +324,14 @@ def test_rows_without_durations_and_no_surrogates(corpus):
     assert not alone.sampling.assumed
 
 
+@pytest.mark.parametrize("form", ["ipcw", "product"])
+def test_a_part_of_the_corpus_has_that_part_of_the_variance(corpus, form):
+    options = {"censoring": "strata(x2)", "form": form, "vcov": "HC0", **COMMON}
+    part = kt.rmst("time ~ x1 + x2", corpus, target="finite", **options)
+    alone = kt.rmst("time ~ x1 + x2", corpus.dropna().reset_index(drop=True), **options)
+    np.testing.assert_allclose(part.se() / alone.se(), np.sqrt(1 - 400 / 1200), rtol=3e-3)
+
+
 def test_events_as_booleans_with_holes(corpus):
     event = corpus["event"].map({1.0: True, 0.0: False}).astype(object)
     np.testing.assert_array_equal(dsl(corpus.assign(event=event)).theta, dsl(corpus).theta)
