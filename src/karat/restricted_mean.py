@@ -23,6 +23,7 @@ from .estimate.first_stage import add_gold_stage, add_population_stage
 from .estimate.infer import Parts, infer, influences
 from .estimate.moments import linear_predictor
 from .estimate.rectify import Estimate, gold_estimate
+from .estimate.start import check_rank
 from .fit import _augmented, _estimate, _folds, _keep, _one_surrogate, _parts, _refuse_unused, _tell
 from .formula import parse
 from .frames import Table
@@ -147,7 +148,7 @@ def rmst(
         Whether no surrogate can know when observation ended; needed for ``form="product"`` with surrogates, and for
         surrogates in the censoring model.
     design, labelled, features, learner, folds, repeats, imputation, tuning, vcov, cluster, weights, target, df
-        As in :func:`karat.regress`.
+        As in :func:`karat.regress`; ``target="finite"`` only where nothing is censored before tau.
     estimator : {"dsl", "ppi", "gold", "surrogate"}, optional
         By default "dsl" with surrogates and "gold" without.
     alpha, missing, compare, scores, n_jobs, progress, seed, context
@@ -208,6 +209,7 @@ def rmst(
         floor=floor, rng=np.random.default_rng(0) if seed is None else rng.spawn(1)[0],
     )  # fmt: skip
     prepared = replace(prepared, labels=outcome_surrogates(prepared.labels, lasts.outcome))
+    _check_lasting(lasts, prepared, matrix, target)
     regression.check_outcome(lasts.values[lasts.weights.complete], parsed.outcome)
     predicted, blocks = _predict(prepared, matrix, options, lasts, features, table, codes, rng)
     whole = complete_outcome(lasts, form, outcome_model, method, _at_gold(blocks, form, labelling=prepared), rng)
@@ -229,6 +231,20 @@ def _model(outcome: str, link: str, cause: int | None, estimator: str, surrogate
             "or 'gold'."
         )
     return models.get(_LINKS[link])
+
+
+def _check_lasting(data: Lasting, prepared: Prepared, matrix: Design, target: str) -> None:
+    """Refuse what complete durations cannot answer."""
+    complete = data.weights.complete
+    if complete.all():
+        return
+    if target == "finite":
+        raise ArgumentError(
+            "target='finite' leaves out what censoring adds to the variance: durations of this corpus are censored, "
+            "so labelling all of it would not tell them either. Use target='superpopulation'."
+        )
+    among = complete[prepared.labelling.gold] if data.everywhere else complete
+    check_rank(matrix.gold.x[among], None, matrix.spec.names, "gold rows with complete durations")
 
 
 def _finish(
