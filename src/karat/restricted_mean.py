@@ -183,8 +183,8 @@ def rmst(
     kind, cluster = read_vcov(vcov, cluster)
     estimator = estimator or ("dsl" if surrogates else "gold")
     options = Options(
-        learner, folds, repeats, "mean", imputation, tuning, estimator, kind, target, df, alpha, n_jobs, progress,
-        missing, scores,
+        learner=learner, folds=folds, repeats=repeats, imputation=imputation, tuning=tuning, estimator=estimator,
+        vcov=kind, target=target, df=df, alpha=alpha, n_jobs=n_jobs, progress=progress, missing=missing, scores=scores,
     )  # fmt: skip
     _refuse_unused(options, None, features)
     regression = _model(outcome, link, cause, estimator, surrogates)
