@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from .frames import Table
 
 FORMS = ("augmented", "product", "ipcw", "pseudo")
+_PER_STRATUM = 5
+"""Rows per stratum of the outcome model, on average, below which its expectations are the rows' own durations."""
 _CALL = re.compile(r"^\s*(\w+)\s*\((.*)\)\s*$")
 
 
@@ -341,23 +343,39 @@ def _outcome_method(given: object, covariates: Floats) -> Method:
         )
     if isinstance(method, Kernel) and covariates.shape[1] > 1:
         raise ArgumentError("outcome_model='kernel' takes a single covariate; use 'cox', 'forest' or 'boosting'.")
+    if isinstance(method, Strata) and (count := len(np.unique(covariates, axis=0))) > len(covariates) / _PER_STRATUM:
+        raise ArgumentError(
+            f"outcome_model='strata' would make {count} strata of {len(covariates)} rows, so that rows expect their "
+            "own duration; use 'cox', 'forest' or 'boosting' where covariates have many values."
+        )
     return method if covariates.shape[1] else Marginal()
 
 
-def check_censoring(method: Method, labels: tuple[Label, ...], blind: bool) -> None:
-    """Refuse a censoring model that sees a surrogate of the duration: it may have seen the censoring.
+def check_censoring(method: Method, parsed: Parsed, labels: tuple[Label, ...], event: object, blind: bool) -> None:
+    """Refuse a censoring model, or covariates, that hold what censoring acts on or what may have seen it.
 
     Raises
     ------
     ArgumentError
     """
-    names = {surrogate.name for label in labels if label.in_outcome for surrogate in label.surrogates}
-    if (used := sorted(names & set(method.columns))) and not blind:
+    durations = {parsed.outcome.strip("` "), event if isinstance(event, str) else ""}
+    if used := sorted(durations & set(method.columns)):
         raise ArgumentError(
-            f"censoring= names {used[0]!r}, a surrogate of the duration. Where it was read from documents that end "
-            "when observation ends it has seen the censoring, and the weights would be wrong. Name other columns, "
-            "or say surrogate_blind_to_censoring=True if no surrogate can know when observation ended."
+            f"censoring= names {used[0]!r}, which says how the duration ended; name columns known beforehand that "
+            "censoring may depend on."
         )
+    if isinstance(event, str) and event in parsed.covariate_variables:
+        raise ArgumentError(
+            f"{event!r} stands in the formula {parsed.text!r} and in event=; how a duration ended is no covariate."
+        )
+    names = {surrogate.name for label in labels if label.in_outcome for surrogate in label.surrogates}
+    for where, columns in (("censoring=", set(method.columns)), ("the formula", set(parsed.covariate_variables))):
+        if (used := sorted(names & columns)) and not blind:
+            raise ArgumentError(
+                f"{where} names {used[0]!r}, a surrogate of the duration. Where it was read from documents that end "
+                "when observation ends it has seen the censoring, and the weights would be wrong. Name other columns, "
+                "or say surrogate_blind_to_censoring=True if no surrogate can know when observation ended."
+            )
 
 
 def check_form(form: str, estimator: str, labels: tuple[Label, ...], blind: bool, everywhere: bool) -> None:

@@ -192,7 +192,7 @@ def rmst(
     parsed = parse(formula, table.columns, context)
     method = read_method(censoring, table.columns)
     labels, timed = duration_labels(parsed, table, surrogates)
-    check_censoring(method, labels, surrogate_blind_to_censoring)
+    check_censoring(method, parsed, labels, event, surrogate_blind_to_censoring)
     check_form(form, estimator, labels, surrogate_blind_to_censoring, not timed)
     gold_rows = labelled_rows(labels, table, labelled)
     known = gold_rows if timed else table.column(parsed.outcome.strip("` "), "formula").notna().to_numpy()
