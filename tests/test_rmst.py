@@ -497,3 +497,14 @@ def test_positivity_is_told():
         warnings.simplefilter("error", PositivityWarning)
         warnings.simplefilter("ignore", SolverWarning)
         kt.rmst("time ~ x", data, event="event", tau=2.0)
+
+
+def test_naive_answers_that_do_not_exist_are_left_out_with_the_reason():
+    data = full(n=300)
+    data.loc[data["x2"] == 1, "event"] = data.loc[data["x2"] == 1, "time"].gt(1.0).astype(int)
+    late = (data["x2"] == 1) & (data["time"] > 1.0)
+    data.loc[late, "time"] = 9.0
+    fit = kt.rmst("time ~ x2", data, outcome="survival", link="identity", **COMMON)
+    assert len(fit.comparison.columns) == 3
+    odd = kt.rmst("time ~ x1", data, outcome="survival", link="logit", **COMMON)
+    assert np.isfinite(odd.theta).all()

@@ -18,7 +18,7 @@ from .augment import AugmentedSample, Rows
 from .censoring.pseudo import PseudoOutcome, estimation_influence
 from .censoring.weights import DEFAULT_FLOOR
 from .compare import Naive, compare_with, naive_fit
-from .errors import ArgumentError, one_of
+from .errors import ArgumentError, KaratError, one_of
 from .estimate.first_stage import add_gold_stage, add_population_stage
 from .estimate.infer import Parts, infer, influences
 from .estimate.moments import linear_predictor
@@ -274,7 +274,7 @@ def _finish(
     result = result.replace(title=_title(data), notes=(*result.notes, *_notes(fit)))
     if compare:
         found = compare_with(result, fit.regression, sample, parts, naive, meat, options)
-        result = result.replace(comparison=_more_columns(fit, sample, found, result))
+        result = result.replace(comparison=_more_columns(fit, sample, found))
     _tell(result, estimate, options)
     return result
 
@@ -294,11 +294,9 @@ def _predict(
     if labelling.labelled.all() and (labelling.probability == 1).all():
         return None, ()
     if data.everywhere:
-        event = codes if prepared.kept is None else codes[prepared.kept]
         given = [] if features is None else [features] if not isinstance(features, (list, tuple)) else list(features)
-        column = event if prepared.kept is None else codes
         targets, some, weight = targets_of(prepared, matrix.gold), np.arange(labelling.n_gold), None
-        seen = features_of(prepared, [*given, column], table)
+        seen = features_of(prepared, [*given, codes], table)
     else:
         some = np.flatnonzero(data.weights.complete)
         weight = None if data.weights.complete.all() else data.weights.values[some]
@@ -420,39 +418,42 @@ def _unshared(sample: AugmentedSample) -> Rows:
     return replace(sample.gold, share=None)
 
 
-def _more_columns(fit: _Fit, sample: AugmentedSample, found: Comparison, result: Result) -> Comparison:
+_NAIVE = {
+    "Censored as complete": "takes the time seen for the whole duration; its intervals are not valid",
+    "Censored dropped": "keeps short durations more often than long ones; its intervals are not valid",
+}
+
+
+def _more_columns(fit: _Fit, sample: AugmentedSample, found: Comparison) -> Comparison:
     """The naive answers to censoring beside those to labelling, and gold alone with its full covariance."""
-    options = fit.options
     columns = {column.title: column for column in found.columns}
+    remarks = [found.remark] if found.remark else []
     if "Gold only" in columns:
         gold = replace(sample, predicted=())
         if fit.form == "product" and not fit.data.everywhere:
             gold = _weighted_rows(fit, gold)
         columns["Gold only"] = _gold_column("Gold only", fit, gold, fit.known)
-    if not fit.data.weights.complete.all() and options.estimator != "surrogate":
-        w, data = fit.data.weights, fit.data
-        time, cause = data.durations.time, data.durations.cause
-        taken = data.outcome.of(time, cause if data.outcome.cause is not None else np.maximum(cause, 1))
-        rows = data.everywhere and fit.prepared.labelling.gold
-        at = slice(None) if rows is False else rows
-        as_seen = replace(sample, gold=replace(sample.gold, y=taken[at], share=None), predicted=())
-        dropped = replace(
-            sample, gold=replace(sample.gold, y=data.values[at], share=w.complete[at].astype(float)), predicted=()
-        )
-        columns = {
-            **{t: c for t, c in columns.items() if t == "Surrogate only"},
-            "Censored as complete": _gold_column("Censored as complete", fit, as_seen, True),
-            "Censored dropped": _gold_column("Censored dropped", fit, dropped, True),
-            **{t: c for t, c in columns.items() if t != "Surrogate only"},
-        }
-    cautions = dict(found.cautions)
-    for title, caution in (
-        ("Censored as complete", "takes the time seen for the whole duration; its intervals are not valid"),
-        ("Censored dropped", "keeps short durations more often than long ones; its intervals are not valid"),
-    ):
-        if title in columns:
-            cautions[title] = caution
-    return replace(found, columns=tuple(columns.values()), cautions=cautions)
+    if fit.data.weights.complete.all() or fit.options.estimator == "surrogate":
+        return replace(found, columns=tuple(columns.values()))
+    shown = {title: column for title, column in columns.items() if title == "Surrogate only"}
+    for title, rows in zip(_NAIVE, _naive_rows(fit, sample.gold)):
+        try:
+            shown[title] = _gold_column(title, fit, replace(sample, gold=rows, predicted=()), True)
+        except (KaratError, np.linalg.LinAlgError) as error:
+            remarks.append(f"{title} is not shown: {error}")
+    cautions = {**found.cautions, **{title: _NAIVE[title] for title in _NAIVE if title in shown}}
+    every = {**shown, **{title: column for title, column in columns.items() if title not in shown}}
+    return replace(found, columns=tuple(every.values()), cautions=cautions, remark="; ".join(remarks))
+
+
+def _naive_rows(fit: _Fit, gold: Rows) -> tuple[Rows, Rows]:
+    """Gold rows with censored durations taken for complete, and without them."""
+    data = fit.data
+    at = fit.prepared.labelling.gold if data.everywhere else slice(None)
+    time, cause = data.durations.time, data.durations.cause
+    taken = data.outcome.of(time, cause if data.outcome.cause is not None else np.maximum(cause, 1))
+    complete = data.weights.complete[at].astype(np.float64)
+    return replace(gold, y=taken[at], share=None), replace(gold, y=data.values[at], share=complete)
 
 
 def _gold_column(title: str, fit: _Fit, sample: AugmentedSample, known: bool) -> Column:
