@@ -499,12 +499,16 @@ def test_positivity_is_told():
         kt.rmst("time ~ x", data, event="event", tau=2.0)
 
 
-def test_naive_answers_that_do_not_exist_are_left_out_with_the_reason():
-    data = full(n=300)
-    data.loc[data["x2"] == 1, "event"] = data.loc[data["x2"] == 1, "time"].gt(1.0).astype(int)
-    late = (data["x2"] == 1) & (data["time"] > 1.0)
-    data.loc[late, "time"] = 9.0
-    fit = kt.rmst("time ~ x2", data, outcome="survival", link="identity", **COMMON)
-    assert len(fit.comparison.columns) == 3
-    odd = kt.rmst("time ~ x1", data, outcome="survival", link="logit", **COMMON)
-    assert np.isfinite(odd.theta).all()
+def test_naive_answers_that_do_not_exist_are_left_out_with_the_reason(corpus, monkeypatch):
+    from karat import restricted_compare
+
+    def picky(model, sample):
+        if sample.gold.share is not None:
+            raise kt.errors.SeparationError("separated")
+        return honest(model, sample)
+
+    honest = restricted_compare.gold_estimate
+    monkeypatch.setattr(restricted_compare, "gold_estimate", picky)
+    found = dsl(corpus, censoring="strata(x2)").compare()
+    assert [c.title for c in found.columns] == ["Surrogate only", "Censored as complete", "Gold only", "DSL"]
+    assert "Censored dropped is not shown: separated" in str(found)

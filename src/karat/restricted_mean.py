@@ -7,22 +7,19 @@ same mean given the covariates, and what estimating the censoring distribution a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import designs, models
 from .assemble import Design, Prepared, features_of, matrices, prepare, targets_of
-from .augment import AugmentedSample, Rows
-from .censoring.pseudo import PseudoOutcome, estimation_influence
+from .augment import Rows
+from .censoring.pseudo import estimation_influence
 from .censoring.weights import DEFAULT_FLOOR
-from .compare import Naive, compare_with, naive_fit
-from .errors import ArgumentError, KaratError, one_of
-from .estimate.first_stage import add_gold_stage, add_population_stage
-from .estimate.infer import Parts, infer, influences
-from .estimate.moments import linear_predictor
-from .estimate.rectify import Estimate, gold_estimate
+from .compare import Naive, compare_with
+from .errors import ArgumentError, one_of
+from .estimate.infer import infer, influences
 from .estimate.start import check_rank
 from .fit import _augmented, _estimate, _folds, _keep, _one_surrogate, _parts, _refuse_unused, _tell
 from .formula import parse
@@ -41,8 +38,9 @@ from .lasting import (
 )
 from .options import Options, read_vcov
 from .predict import Predictions, crossfit, loss_weights
+from .restricted_compare import more_columns, naive_labels
+from .restricted_fit import DurationFit, weighted_rows, with_estimation, with_outcome
 from .results import Result
-from .results.comparison import Column, Comparison
 from .results.describe import describe
 from .roles import labelled_rows
 from .threads import single_threaded
@@ -52,20 +50,6 @@ if TYPE_CHECKING:
 
 _LINKS = {"identity": "ols", "log": "poisson", "logit": "logit"}
 _TITLES = {"time": "Restricted mean duration", "survival": "Survival", "lost": "Restricted mean time lost"}
-
-
-@dataclass(frozen=True)
-class _Fit:
-    """What the steps hand on to each other."""
-
-    regression: models.Model
-    prepared: Prepared
-    matrix: Design
-    options: Options
-    data: Lasting
-    outcome: PseudoOutcome
-    known: bool
-    form: str
 
 
 @single_threaded
@@ -213,7 +197,7 @@ def rmst(
     regression.check_outcome(lasts.values[lasts.weights.complete], parsed.outcome)
     predicted, blocks = _predict(prepared, matrix, options, lasts, features, table, codes, rng)
     whole = complete_outcome(lasts, form, outcome_model, method, _at_gold(blocks, form, labelling=prepared), rng)
-    fit = _Fit(regression, prepared, matrix, options, lasts, whole, known_censoring, form)
+    fit = DurationFit(regression, prepared, matrix, options, lasts, whole, known_censoring, form)
     return _finish(fit, predicted, blocks, assumed=design is None and not labelling.labelled.all(), compare=compare)
 
 
@@ -248,21 +232,19 @@ def _check_lasting(data: Lasting, prepared: Prepared, matrix: Design, target: st
 
 
 def _finish(
-    fit: _Fit, predicted: Predictions | None, blocks: tuple[Rows, ...], *, assumed: bool, compare: bool
+    fit: DurationFit, predicted: Predictions | None, blocks: tuple[Rows, ...], *, assumed: bool, compare: bool
 ) -> Result:
     """Augmented sample, root, covariance, Result."""
     options, prepared, data = fit.options, fit.prepared, fit.data
-    matrix = _with_outcome(fit)
+    matrix = with_outcome(fit)
     if data.everywhere:
         blocks = tuple(replace(rows, y=fit.outcome.values) for rows in blocks)
     sample = _augmented(prepared, matrix, blocks)
     if fit.form == "product" and not sample.predicted:
-        sample = _weighted_rows(fit, sample)
+        sample = weighted_rows(fit, sample)
     estimate = _estimate(fit.regression, sample, options, predicted is not None)
-    parts = _with_estimation(
-        fit, sample, estimate, _parts(fit.regression, sample, estimate, options), options.estimator
-    )
-    naive = _naive(fit, sample) if compare else "not asked for"
+    parts = with_estimation(fit, sample, estimate, _parts(fit.regression, sample, estimate, options), options.estimator)
+    naive = naive_labels(fit, sample) if compare else "not asked for"
     together = isinstance(naive, Naive) and parts.scores.rows is None
     meat = influences([parts, naive.parts] if together and isinstance(naive, Naive) else [parts], options.vcov)
     own = meat.part(0, len(estimate.theta))
@@ -274,7 +256,7 @@ def _finish(
     result = result.replace(title=_title(data), notes=(*result.notes, *_notes(fit)))
     if compare:
         found = compare_with(result, fit.regression, sample, parts, naive, meat, options)
-        result = result.replace(comparison=_more_columns(fit, sample, found))
+        result = result.replace(comparison=more_columns(fit, sample, found))
     _tell(result, estimate, options)
     return result
 
@@ -331,49 +313,6 @@ def _at_gold(blocks: tuple[Rows, ...], form: str, labelling: Prepared) -> Floats
     return np.zeros(len(gold)) if not blocks else average_rows(blocks)[0].y[gold]
 
 
-def _with_outcome(fit: _Fit) -> Design:
-    """The design with complete outcomes in the place of durations."""
-    values, gold = fit.outcome.values, fit.prepared.labelling.gold
-    if fit.data.everywhere:
-        return replace(fit.matrix, gold=replace(fit.matrix.gold, y=values[gold]), observed_y=values)
-    return replace(fit.matrix, gold=replace(fit.matrix.gold, y=values))
-
-
-def _weighted_rows(fit: _Fit, sample: AugmentedSample) -> AugmentedSample:
-    """Gold rows with their outcomes as they are, and the censoring weight as share of the row."""
-    return replace(sample, gold=replace(sample.gold, y=fit.data.values, share=fit.data.weights.values))
-
-
-def _with_estimation(fit: _Fit, sample: AugmentedSample, estimate: Estimate, parts: Parts, estimator: str) -> Parts:
-    """Influences that include what estimating the censoring distribution adds."""
-    if fit.known or estimator == "surrogate" or fit.data.weights.complete.all():
-        return parts
-    labelling, data, outcome = fit.prepared.labelling, fit.data, fit.outcome
-    inverse = np.linalg.inv(estimate.curvature)
-    x = sample.gold.x * sample.gold_weight[:, None]
-    if data.everywhere:
-        every = np.zeros((sample.n_units, x.shape[1]))
-        every[labelling.gold] = x
-        if sample.predicted and estimator != "gold":
-            _, rest = sample.unit_weights()
-            mixing = estimate.tuning.mixing
-            for rows in sample.predicted:
-                share = rest if rows.share is None else rest * rows.share
-                every += share[:, None] * (rows.x if mixing is None else rows.x @ mixing.T)
-        extra = estimation_influence(data.weights, outcome, every)
-        if extra is None:
-            return parts
-        return replace(parts, scores=add_population_stage(parts.scores, extra @ inverse.T))
-    if sample.gold.share is not None:
-        fitted, _ = fit.regression.mean(linear_predictor(sample.gold, estimate.theta))
-        last = np.where(data.weights.complete, data.weights.values * (data.values - fitted), 0.0)
-        outcome = PseudoOutcome(last, last, np.empty(0))
-    extra = estimation_influence(data.weights, outcome, x)
-    if extra is None:
-        return parts
-    return replace(parts, scores=add_gold_stage(parts.scores, extra @ inverse.T, labelling))
-
-
 def _title(data: Lasting) -> str:
     what = _TITLES[data.outcome.kind]
     cause = "" if data.outcome.cause is None else f" to cause {data.outcome.cause}"
@@ -381,7 +320,7 @@ def _title(data: Lasting) -> str:
     return f"{what}{cause} {word} tau = {data.weights.tau:g}"
 
 
-def _notes(fit: _Fit) -> tuple[str, ...]:
+def _notes(fit: DurationFit) -> tuple[str, ...]:
     """Horizon, censoring and floor, in words."""
     w = fit.data.weights
     shown = {"augmented": "doubly robust", "product": "product weights", "ipcw": "inverse probability weights"}
@@ -400,67 +339,3 @@ def _notes(fit: _Fit) -> tuple[str, ...]:
         elif estimation_influence(w, fit.outcome, np.zeros((w.n_rows, 1))) is None:
             out.append("the estimation of this censoring model is not counted in the standard errors")
     return tuple(out)
-
-
-def _naive(fit: _Fit, sample: AugmentedSample) -> Naive | str:
-    """Surrogates alone, taken for the truth."""
-    if not any(label.surrogates for label in fit.prepared.labels):
-        return "Surrogate only is not shown: there are no surrogates"
-    if fit.data.outcome.cause is not None and not fit.data.everywhere:
-        return "Surrogate only is not shown: a surrogate duration does not say which cause ended it"
-    found = naive_fit(
-        fit.regression, fit.prepared, _with_outcome(fit), replace(sample, gold=_unshared(sample)), fit.options
-    )
-    return found
-
-
-def _unshared(sample: AugmentedSample) -> Rows:
-    return replace(sample.gold, share=None)
-
-
-_NAIVE = {
-    "Censored as complete": "takes the time seen for the whole duration; its intervals are not valid",
-    "Censored dropped": "keeps short durations more often than long ones; its intervals are not valid",
-}
-
-
-def _more_columns(fit: _Fit, sample: AugmentedSample, found: Comparison) -> Comparison:
-    """The naive answers to censoring beside those to labelling, and gold alone with its full covariance."""
-    columns = {column.title: column for column in found.columns}
-    remarks = [found.remark] if found.remark else []
-    if "Gold only" in columns:
-        gold = replace(sample, predicted=())
-        if fit.form == "product" and not fit.data.everywhere:
-            gold = _weighted_rows(fit, gold)
-        columns["Gold only"] = _gold_column("Gold only", fit, gold, fit.known)
-    if fit.data.weights.complete.all() or fit.options.estimator == "surrogate":
-        return replace(found, columns=tuple(columns.values()))
-    shown = {title: column for title, column in columns.items() if title == "Surrogate only"}
-    for title, rows in zip(_NAIVE, _naive_rows(fit, sample.gold)):
-        try:
-            shown[title] = _gold_column(title, fit, replace(sample, gold=rows, predicted=()), True)
-        except (KaratError, np.linalg.LinAlgError) as error:
-            remarks.append(f"{title} is not shown: {error}")
-    cautions = {**found.cautions, **{title: _NAIVE[title] for title in _NAIVE if title in shown}}
-    every = {**shown, **{title: column for title, column in columns.items() if title not in shown}}
-    return replace(found, columns=tuple(every.values()), cautions=cautions, remark="; ".join(remarks))
-
-
-def _naive_rows(fit: _Fit, gold: Rows) -> tuple[Rows, Rows]:
-    """Gold rows with censored durations taken for complete, and without them."""
-    data = fit.data
-    at = fit.prepared.labelling.gold if data.everywhere else slice(None)
-    time, cause = data.durations.time, data.durations.cause
-    taken = data.outcome.of(time, cause if data.outcome.cause is not None else np.maximum(cause, 1))
-    complete = data.weights.complete[at].astype(np.float64)
-    return replace(gold, y=taken[at], share=None), replace(gold, y=data.values[at], share=complete)
-
-
-def _gold_column(title: str, fit: _Fit, sample: AugmentedSample, known: bool) -> Column:
-    estimate = gold_estimate(fit.regression, sample)
-    options = replace(fit.options, estimator="gold")
-    parts = _parts(fit.regression, sample, estimate, options)
-    if not known:
-        parts = _with_estimation(fit, sample, estimate, parts, "gold")
-    covariance, df = infer(parts, options.vcov, options.target, options.df)
-    return Column(title, estimate.theta, np.sqrt(np.diag(covariance.total)), df)
