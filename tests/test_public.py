@@ -8,7 +8,7 @@ import pytest
 
 import karat as kt
 
-FUNCTIONS = ["regress", "ols", "logit", "probit", "poisson", "mean", "bootstrap"]
+FUNCTIONS = ["regress", "ols", "logit", "probit", "poisson", "mean", "bootstrap", "diagnose"]
 CLASSES = ["Bernoulli", "SimpleRandom", "Stratified", "Clustered", "Result"]
 
 

@@ -15,6 +15,7 @@ from ._version import __version__
 
 if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from . import datasets, errors, labels
+    from .checks.diagnose import diagnose
     from .debias import bootstrap
     from .designs import Bernoulli, Clustered, SimpleRandom, Stratified
     from .doors import logit, mean, ols, poisson, probit
@@ -31,6 +32,7 @@ _HOMES = {
     "KaratWarning": "errors",
     "Result": "results",
     "bootstrap": "debias",
+    "diagnose": "checks.diagnose",
     "regress": "fit",
     "logit": "doors",
     "mean": "doors",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,7 +59,7 @@ class Design(ABC):
         from ..frames import Table
 
         table = Table.read(data)
-        labelling = self.select(table, np.random.default_rng(seed))
+        labelling = replace(self.select(table, np.random.default_rng(seed)), recorded=True)
         return Sample(labelling, Drawn(self, labelling))
 
 

@@ -38,6 +38,10 @@ class Labelling:
         Codes of the labelling unit (a cluster drawn whole); None when rows were drawn.
     description : str
         One line for the summary.
+    strata : tuple of str
+        Names of the strata, by code; empty when there are none.
+    recorded : bool
+        Whether the draw itself is known, and not only the rows that came back with gold.
     """
 
     probability: Floats
@@ -46,6 +50,23 @@ class Labelling:
     stratum: Ints | None = None
     unit: Ints | None = None
     description: str = ""
+    strata: tuple[str, ...] = ()
+    recorded: bool = False
+
+    @property
+    def asked(self) -> Labelling:
+        """The draw itself, before any of the drawn units failed to answer."""
+        return self
+
+    @property
+    def n_drawn(self) -> int:
+        """Rows drawn for labelling, answered or not."""
+        return self.asked.n_gold
+
+    @property
+    def caution(self) -> str:
+        """What must be said of labels that are no probability sample; empty for one that is."""
+        return ""
 
     @cached_property
     def n_gold(self) -> int:
@@ -95,8 +116,14 @@ class Labelling:
             labelled=self.labelled[rows],
             stratum=None if self.stratum is None else np.unique(self.stratum[rows], return_inverse=True)[1],
             unit=None if self.unit is None else np.unique(self.unit[rows], return_inverse=True)[1],
+            strata=self._strata_kept(rows),
         )
         return replace(kept, probability=kept._shares_drawn()) if self.fixed_size else kept
+
+    def _strata_kept(self, rows: Bools) -> tuple[str, ...]:
+        if self.stratum is None or not self.strata:
+            return ()
+        return tuple(self.strata[s] for s in np.unique(self.stratum[rows]))
 
     def _shares_drawn(self) -> Floats:
         """Share of labelling units drawn in the stratum of each row, shape (N,)."""

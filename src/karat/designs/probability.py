@@ -224,6 +224,7 @@ class Stratified(Design):
             fixed_size=True,
             stratum=codes,
             description=f"stratified by {by}, {int(labelled.sum()):,} of {len(codes):,} in {len(names):,} strata",
+            strata=tuple(names),
         )
 
 
