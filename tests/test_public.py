@@ -8,8 +8,8 @@ import pytest
 
 import karat as kt
 
-FUNCTIONS = ["regress", "ols", "logit", "probit", "poisson", "mean", "bootstrap", "diagnose"]
-CLASSES = ["Bernoulli", "SimpleRandom", "Stratified", "Clustered", "Result"]
+FUNCTIONS = ["regress", "ols", "logit", "probit", "poisson", "mean", "bootstrap", "diagnose", "sensitivity"]
+CLASSES = ["Bernoulli", "SimpleRandom", "Stratified", "Clustered", "Propensity", "Result"]
 
 
 @pytest.mark.parametrize("name", kt.__all__)

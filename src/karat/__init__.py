@@ -16,8 +16,9 @@ from ._version import __version__
 if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from . import datasets, errors, labels
     from .checks.diagnose import diagnose
+    from .checks.sensitivity import sensitivity
     from .debias import bootstrap
-    from .designs import Bernoulli, Clustered, SimpleRandom, Stratified
+    from .designs import Bernoulli, Clustered, Propensity, SimpleRandom, Stratified
     from .doors import logit, mean, ols, poisson, probit
     from .errors import KaratError, KaratWarning
     from .fit import regress
@@ -26,6 +27,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
 _HOMES = {
     "Bernoulli": "designs",
     "Clustered": "designs",
+    "Propensity": "designs",
     "SimpleRandom": "designs",
     "Stratified": "designs",
     "KaratError": "errors",
@@ -34,6 +36,7 @@ _HOMES = {
     "bootstrap": "debias",
     "diagnose": "checks.diagnose",
     "regress": "fit",
+    "sensitivity": "checks.sensitivity",
     "logit": "doors",
     "mean": "doors",
     "ols": "doors",

@@ -48,6 +48,8 @@ def regress(
     surrogates: Mapping[str, Any],
     design: object = None,
     labelled: object = None,
+    sampled: object = None,
+    nonresponse: object = "raise",
     features: object = None,
     learner: object = "auto",
     predictions: Mapping[str, Any] | None = None,
@@ -90,6 +92,11 @@ def regress(
         simple random sample of the realised size.
     labelled : str or array_like, optional
         True where the unit is gold; by default where every gold column is there.
+    sampled : str, array_like or None
+        True where the unit was drawn, gold or not; by default the design knows (``sample.design``).
+    nonresponse : {"raise", "ignorable"}, list of str or formula
+        What drawn units without gold are taken for: an error; random within strata; or random given the columns
+        named (or a formula ``"~ a + b"``), on which a logistic model of answering is fitted.
     features : str, list or array_like, optional
         Further columns, or an array of shape (N, k), for the predictor.
     learner : str, scikit-learn estimator or None
@@ -176,7 +183,7 @@ def regress(
     parsed = parse(formula, table.columns, context)
     labels = read_labels(parsed, table, surrogates)
     gold_rows = labelled_rows(labels, table, labelled)
-    labelling = designs.resolve(design).realised(table, gold_rows)
+    labelling = designs.with_answers(designs.resolve(design), table, gold_rows, sampled, nonresponse)
 
     prepared = prepare(
         table, parsed, labels, labelling, weights=weights, cluster=cluster, missing=missing, context=context,

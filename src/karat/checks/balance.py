@@ -169,7 +169,7 @@ def frame_covariance(
         None for designs whose joint probabilities are not those of independent draws or of simple random
         samples of (clusters within) strata.
     """
-    if type(labelling) is not Labelling:
+    if type(labelling).cross is not Labelling.cross:
         return None
     pi = labelling.probability
     if not np.allclose(labelling.weight * pi[labelling.gold], 1.0, rtol=1e-9):

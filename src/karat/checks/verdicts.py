@@ -61,7 +61,7 @@ def findings(fit: Result, copies: Duplicates | None = None, seen: tuple[int, int
     checks = fit.checks
     assert checks is not None
     out = [_design(fit, checks), _weights(checks), *_balance(checks.balance), _sizes(fit)]
-    out += [_influence(checks), _answers(fit, checks), *_strata(checks), *_gold(fit), *_predictor(fit)]
+    out += [_influence(checks), *_answers(fit, checks), *_strata(checks), *_gold(fit), *_predictor(fit)]
     if copies is not None:
         out.append(_copies(copies))
     if seen is not None or "prompt=" in fit.sampling.dropped:
@@ -164,21 +164,23 @@ def _influence(checks: Checks) -> Finding:
     return Finding("Single gold rows", verdict, found, "read that document again; label more units like it.")
 
 
-def _answers(fit: Result, checks: Checks) -> Finding:
+def _answers(fit: Result, checks: Checks) -> list[Finding]:
+    if checks.caution:
+        return []
     if not checks.recorded:
-        return Finding(
+        return [Finding(
             "Non-response", "unknown", "which rows were drawn is not recorded, so missing labels cannot be seen",
             "pass design=sample.design, or sampled= the column of drawn rows.",
-        )  # fmt: skip
+        )]  # fmt: skip
     lost = checks.n_drawn - fit.n_gold
     if not lost:
-        return Finding("Non-response", "ok", f"all {checks.n_drawn:,} rows drawn have their label")
+        return [Finding("Non-response", "ok", f"all {checks.n_drawn:,} rows drawn have their label")]
     share = lost / checks.n_drawn
-    return Finding(
+    return [Finding(
         "Non-response", "problem" if share > _MANY_UNANSWERED else "look",
         f"{lost:,} of {checks.n_drawn:,} rows drawn have no label ({share:.1%}); taken as ignorable",
         "have them labelled; karat.sensitivity shows what they could do to the result.",
-    )  # fmt: skip
+    )]  # fmt: skip
 
 
 def _strata(checks: Checks) -> list[Finding]:

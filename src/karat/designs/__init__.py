@@ -5,6 +5,8 @@ from __future__ import annotations
 from .base import Design, Drawn, Sample
 from .labelling import Labelling
 from .probability import Bernoulli, Clustered, SimpleRandom, Stratified
+from .propensity import Propensity, with_answers
+from .response import Response
 
 __all__ = [
     "Bernoulli",
@@ -12,10 +14,13 @@ __all__ = [
     "Design",
     "Drawn",
     "Labelling",
+    "Propensity",
+    "Response",
     "Sample",
     "SimpleRandom",
     "Stratified",
     "resolve",
+    "with_answers",
 ]
 
 

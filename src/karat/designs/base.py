@@ -102,7 +102,7 @@ class Drawn(Design):
         if len(lost):
             raise DesignError(
                 f"{len(lost)} drawn row(s) have no gold (first at position {lost[0]}); have them labelled. Leaving "
-                "them out is only harmless if they are missing at random."
+                "them out is only harmless if they are missing at random; to assume that, pass nonresponse='ignorable'."
             )
         return self.labelling
 

@@ -42,6 +42,8 @@ class Labelling:
         Names of the strata, by code; empty when there are none.
     recorded : bool
         Whether the draw itself is known, and not only the rows that came back with gold.
+    first : Labelling, optional
+        All rows drawn, where some of them came back without a label.
     """
 
     probability: Floats
@@ -52,11 +54,12 @@ class Labelling:
     description: str = ""
     strata: tuple[str, ...] = ()
     recorded: bool = False
+    first: Labelling | None = None
 
     @property
     def asked(self) -> Labelling:
         """The draw itself, before any of the drawn units failed to answer."""
-        return self
+        return self if self.first is None else self.first
 
     @property
     def n_drawn(self) -> int:
@@ -117,6 +120,7 @@ class Labelling:
             stratum=None if self.stratum is None else np.unique(self.stratum[rows], return_inverse=True)[1],
             unit=None if self.unit is None else np.unique(self.unit[rows], return_inverse=True)[1],
             strata=self._strata_kept(rows),
+            first=None if self.first is None else self.first.keep(rows),
         )
         return replace(kept, probability=kept._shares_drawn()) if self.fixed_size else kept
 

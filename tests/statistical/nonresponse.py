@@ -1,0 +1,170 @@
+"""Do intervals hold the truth when labels are missing, and when nobody drew the gold?
+
+``python -m tests.statistical.nonresponse`` runs the full size and writes benchmarks/results/nonresponse.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import karat as kt
+
+N_UNITS = 2000
+FORMULA = "outcome ~ hostile + length"
+
+
+@dataclass(frozen=True)
+class Study:
+    """Coverage of 95 % intervals, averaged over the coefficients, and what the standard errors are worth."""
+
+    scenario: str
+    repetitions: int
+    coverage: float
+    lowest_coverage: float
+    se_over_sd: float
+    largest_bias_in_sd: float
+    gold_coverage: float
+
+
+def _logistic(value: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-value))
+
+
+def corpus(rng: np.random.Generator) -> pd.DataFrame:
+    data, _ = kt.datasets.simulate(N_UNITS, seed=rng)
+    data["third"] = np.searchsorted([-0.43, 0.43], data["length"])
+    data["thread"] = rng.permutation(N_UNITS) // 4
+    data["pi"] = 0.1 + 0.3 * _logistic(data["outcome"].to_numpy())
+    return data
+
+
+def stratified(data: pd.DataFrame, rng: np.random.Generator) -> tuple[np.ndarray, dict]:
+    sample = kt.Stratified("third", n=400, allocation="equal").draw(data, seed=rng)
+    rate = np.array([0.9, 0.7, 0.5])[data["third"]]
+    return sample.labelled & (rng.random(N_UNITS) < rate), {"design": sample.design, "nonresponse": "ignorable"}
+
+
+def clusters(data: pd.DataFrame, rng: np.random.Generator) -> tuple[np.ndarray, dict]:
+    sample = kt.Clustered("thread", n=100).draw(data, seed=rng)
+    return sample.labelled & (rng.random(N_UNITS) < 0.7), {"design": sample.design, "nonresponse": "ignorable"}
+
+
+def bernoulli(data: pd.DataFrame, rng: np.random.Generator) -> tuple[np.ndarray, dict]:
+    drawn = rng.random(N_UNITS) < data["pi"]
+    answers = drawn & (rng.random(N_UNITS) < 0.7)
+    return answers, {"design": "pi", "sampled": drawn, "nonresponse": "ignorable"}
+
+
+def modelled(data: pd.DataFrame, rng: np.random.Generator) -> tuple[np.ndarray, dict]:
+    sample = kt.SimpleRandom(n=400).draw(data, seed=rng)
+    rate = _logistic(1.0 - 0.9 * data["length"] + 0.6 * data["hostile_llm"])
+    options = {"design": sample.design, "nonresponse": ["length", "hostile_llm"]}
+    return sample.labelled & (rng.random(N_UNITS) < rate), options
+
+
+def picked(data: pd.DataFrame, rng: np.random.Generator) -> tuple[np.ndarray, dict]:
+    rate = _logistic(-1.7 + 0.7 * data["length"] + 0.5 * data["hostile_llm"] - 0.4 * data["outcome"])
+    return rng.random(N_UNITS) < rate, {"design": kt.Propensity(["length", "hostile_llm", "outcome"])}
+
+
+def picked_by_learner(data: pd.DataFrame, rng: np.random.Generator) -> tuple[np.ndarray, dict]:
+    from sklearn.linear_model import LogisticRegression
+
+    labelled, _ = picked(data, rng)
+    design = kt.Propensity(["length", "hostile_llm", "outcome"], learner=LogisticRegression(C=1e3))
+    return labelled, {"design": design}
+
+
+def picked_for_its_label(data: pd.DataFrame, rng: np.random.Generator) -> tuple[np.ndarray, dict]:
+    rate = _logistic(-2.2 + 1.6 * data["hostile"] + 0.5 * data["outcome"])
+    return rng.random(N_UNITS) < rate, {"design": kt.Propensity(["length", "hostile_llm"])}
+
+
+def picked_naive(data: pd.DataFrame, rng: np.random.Generator) -> tuple[np.ndarray, dict]:
+    labelled, _ = picked_for_its_label(data, rng)
+    return labelled, {"design": None}
+
+
+SCENARIOS: dict[str, Callable] = {
+    "stratified draw, answers random within strata": stratified,
+    "cluster draw, rows within clusters unanswered": clusters,
+    "Bernoulli draw, answers random": bernoulli,
+    "simple random draw, answers modelled": modelled,
+    "convenience gold, model right": picked,
+    "convenience gold, model right, cross-fitted learner": picked_by_learner,
+    "convenience gold, model WRONG (picked for label and outcome)": picked_for_its_label,
+    "the same, taken for a simple random sample": picked_naive,
+}
+
+
+def run(scenario: str, repetitions: int, seed: int) -> Study:
+    """Corpora, draws and answers anew in each repetition."""
+    truth = np.array(list(kt.datasets.simulate(2, seed=0)[1].values()))
+    rng = np.random.default_rng(seed)
+    estimate, se, inside, inside_gold = [], [], [], []
+    for _ in range(repetitions):
+        data = corpus(rng)
+        labelled, options = SCENARIOS[scenario](data, rng)
+        gold = data.assign(hostile=data["hostile"].where(labelled))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", kt.KaratWarning)
+            fit = kt.ols(FORMULA, gold, surrogates={"hostile": ["hostile_llm", "hostile_score"]}, learner="linear",
+                         repeats=2, seed=int(rng.integers(2**31)), **options)  # fmt: skip
+        bounds = fit.confint().to_numpy()
+        estimate.append(fit.theta)
+        se.append(fit.se().to_numpy())
+        inside.append((bounds[:, 0] < truth) & (truth < bounds[:, 1]))
+        column = next(c for c in fit.comparison.columns if c.title == "Gold only")
+        low, high = fit.comparison.bounds(column)
+        inside_gold.append((low < truth) & (truth < high))
+    sd = np.std(estimate, axis=0, ddof=1)
+    covered = np.mean(inside, axis=0)
+    return Study(
+        scenario, repetitions, float(covered.mean()), float(covered.min()),
+        float((np.sqrt(np.mean(np.square(se), axis=0)) / sd).mean()),
+        float(np.abs((np.mean(estimate, axis=0) - truth) / sd).max()), float(np.mean(inside_gold)),
+    )  # fmt: skip
+
+
+def table(studies: list[Study]) -> str:
+    """The studies as Markdown."""
+    lines = [
+        "| scenario | repetitions | coverage | lowest | se / sd | largest bias in sd | coverage, gold only |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for s in studies:
+        lines.append(
+            f"| {s.scenario} | {s.repetitions:,} | {s.coverage:.3f} | {s.lowest_coverage:.3f} | {s.se_over_sd:.3f} | "
+            f"{s.largest_bias_in_sd:.2f} | {s.gold_coverage:.3f} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repetitions", type=int, default=500)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[2] / "benchmarks" / "results")
+    options = parser.parse_args()
+    studies = [run(scenario, options.repetitions, 21) for scenario in SCENARIOS]
+    error = np.sqrt(0.05 * 0.95 / options.repetitions)
+    text = (
+        "# Missing labels and convenience gold: coverage of 95 % intervals\n\n"
+        f"`{FORMULA}`, label in the covariate, N = {N_UNITS:,}, three coefficients. Monte Carlo error of the coverage "
+        f"of one coefficient: {error:.4f}; of se / sd about {1 / np.sqrt(2 * options.repetitions):.3f}.\n\n"
+        f"{table(studies)}\n\nMade by `python -m tests.statistical.nonresponse`.\n"
+    )
+    (options.out / "nonresponse.md").write_text(text)
+    (options.out / "nonresponse.json").write_text(json.dumps([asdict(s) for s in studies], indent=1))
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
