@@ -8,7 +8,18 @@ import pytest
 
 import karat as kt
 
-FUNCTIONS = ["regress", "ols", "logit", "probit", "poisson", "mean", "bootstrap", "diagnose", "sensitivity"]
+FUNCTIONS = [
+    "regress",
+    "ols",
+    "logit",
+    "probit",
+    "poisson",
+    "mean",
+    "bootstrap",
+    "diagnose",
+    "sensitivity",
+    "multiverse",
+]
 CLASSES = ["Bernoulli", "SimpleRandom", "Stratified", "Clustered", "Propensity", "Result"]
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .errors import KaratError, KaratWarning
     from .fit import regress
     from .results import Result
+    from .specifications.multiverse import multiverse
 
 _HOMES = {
     "Bernoulli": "designs",
@@ -39,6 +40,7 @@ _HOMES = {
     "sensitivity": "checks.sensitivity",
     "logit": "doors",
     "mean": "doors",
+    "multiverse": "specifications.multiverse",
     "ols": "doors",
     "poisson": "doors",
     "probit": "doors",
