@@ -89,8 +89,9 @@ def test_heterogeneity_by_hand(many):
 def test_intervals_for_all_universes_are_wider_but_not_by_bonferroni(many):
     from scipy.stats import t
 
-    df = many.corrected["stance"].df.min()
-    assert t.isf(0.025, df) < many.critical["stance"] < t.isf(0.025 / 4, df)
+    df = many.corrected["stance"].df
+    assert (t.isf(0.025, df) < many.critical["stance"]).all()
+    assert (many.critical["stance"] < t.isf(0.025 / 4, df)).all()
     table = many.tidy()
     assert (table["high (all)"] - table["high"]).dropna().gt(-1e-12).all()
 
@@ -99,7 +100,7 @@ def test_equality_test_and_critical_value():
     rng = np.random.default_rng(0)
     same = np.full((3, 3), 1.0)
     assert np.isnan(equality(np.zeros(3), same, np.inf, rng)[1])
-    assert max_t_critical(same, np.inf, 0.05, rng) == pytest.approx(1.96, abs=0.03)
+    assert max_t_critical(same, np.full(3, np.inf), 0.05, rng) == pytest.approx(1.96, abs=0.03)
     covariance = 0.9 + 0.1 * np.eye(5)
     assert equality(np.array([0, 0, 0, 0, 3.0]), covariance, np.inf, rng)[1] < 0.001
     draws = rng.multivariate_normal(np.zeros(5), covariance, 400)
@@ -113,7 +114,7 @@ def test_equality_test_and_critical_value():
 def test_order_of_universes_does_not_matter(many, data):
     turned = kt.multiverse(FORMULA, data, surrogates={"stance": PROMPTS[::-1]}, **OPTIONS)
     np.testing.assert_allclose(turned.corrected["z"].theta[::-1], many.corrected["z"].theta)
-    assert turned.critical["z"] == pytest.approx(many.critical["z"], rel=0.02)
+    np.testing.assert_allclose(turned.critical["z"][::-1], many.critical["z"], rtol=0.02)
     assert turned.equality["z"][0] == pytest.approx(many.equality["z"][0])
 
 
@@ -137,7 +138,7 @@ def test_learners_and_processes(data):
     assert one.universes == ("stance_llm | linear", "stance_llm | raw", "prompt_0 | linear", "prompt_0 | raw")
     two = kt.multiverse(FORMULA, data, n_jobs=2, **options)
     np.testing.assert_array_equal(one.corrected["z"].theta, two.corrected["z"].theta)
-    assert one.critical == two.critical
+    np.testing.assert_array_equal(one.critical["z"], two.critical["z"])
 
 
 def test_ppi(data):

@@ -49,21 +49,33 @@ def joint_covariance(
     return out
 
 
-def max_t_critical(covariance: Floats, df: float, alpha: float, rng: np.random.Generator) -> float:
-    """Critical value of simultaneous intervals: the max-t quantile of the joint normal, on the t scale.
+def max_t_critical(covariance: Floats, df: Floats, alpha: float, rng: np.random.Generator) -> Floats:
+    """Critical values of simultaneous intervals: the max-t quantile of the joint normal, on each t scale.
 
     Source: Montiel Olea and Plagborg-Moller (2019), algorithm 1 (plug-in sup-t).
 
+    Parameters
+    ----------
+    covariance : ndarray, shape (U, U)
+    df : ndarray, shape (U,)
+    alpha : float
+    rng : Generator
+
+    Returns
+    -------
+    ndarray, shape (U,)
+
     Examples
     --------
-    >>> round(max_t_critical(np.eye(1), np.inf, 0.05, np.random.default_rng(0)), 1)
-    2.0
+    >>> max_t_critical(np.eye(1), np.array([np.inf]), 0.05, np.random.default_rng(0)).round(1)
+    array([2.])
     """
     from scipy.stats import norm, t
 
     largest = np.abs(_normal(covariance, rng)).max(axis=1)
-    tail = norm.sf(float(np.quantile(largest, 1.0 - alpha)))
-    return max(float(t.isf(tail, df)), float(t.isf(alpha / 2.0, df)))
+    tail = min(float(norm.sf(np.quantile(largest, 1.0 - alpha))), alpha / 2.0)
+    out: Floats = np.asarray(t.isf(tail, df))
+    return out
 
 
 def equality(theta: Floats, covariance: Floats, df: float, rng: np.random.Generator) -> tuple[float, float]:

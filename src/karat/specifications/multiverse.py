@@ -305,7 +305,7 @@ def _collect(
         )  # fmt: skip
         df = float(answers.df.min())
         rng = np.random.default_rng([seed, k])
-        covariance[term], critical[term] = joint, max_t_critical(joint, df, alpha, rng)
+        covariance[term], critical[term] = joint, max_t_critical(joint, answers.df, alpha, rng)
         equal[term] = equality(answers.theta, joint, df, rng)
         worth[term] = np.array([f.result.effective_gold[j] for f in many])
     remarks = tuple(r for u, f in zip(universes, many) if (r := _remark(u.name, f.result)))

@@ -33,8 +33,8 @@ class Answers:
     se: Floats
     df: Floats
 
-    def bounds(self, alpha: float, critical: float | None = None) -> tuple[Floats, Floats]:
-        """Intervals, with their own t quantiles or a common critical value."""
+    def bounds(self, alpha: float, critical: Floats | None = None) -> tuple[Floats, Floats]:
+        """Intervals, with their own t quantiles or given critical values."""
         from scipy.stats import t
 
         quantile = t.isf(alpha / 2.0, self.df) if critical is None else critical
@@ -59,7 +59,7 @@ class Multiverse:
         All surrogates in one predictor.
     covariance : dict of str to ndarray of shape (U, U)
         Of the corrected answers, which share their gold.
-    critical : dict of str to float
+    critical : dict of str to ndarray of shape (U,)
         Of intervals that hold in all universes at once.
     equality : dict of str to (statistic, p_value)
         Test that the corrected answers estimate the same number.
@@ -80,7 +80,7 @@ class Multiverse:
     gold: Mapping[str, tuple[float, float, float]]
     together: Mapping[str, tuple[float, float, float]] | None
     covariance: Mapping[str, Floats] = field(repr=False)
-    critical: Mapping[str, float]
+    critical: Mapping[str, Floats] = field(repr=False)
     equality: Mapping[str, tuple[float, float]]
     effective_gold: Mapping[str, Floats] = field(repr=False)
     results: tuple[Result, ...] = field(repr=False)
