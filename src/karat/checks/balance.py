@@ -20,7 +20,7 @@ from ..estimate.moments import slices
 from ..results.checks import Balance, BalanceRow, WeightTotal
 
 if TYPE_CHECKING:
-    from .._types import Bools, Floats
+    from .._types import Bools, Floats, Ints
 
 _NO_VARIANCE = 1e-9
 """Variance, as a share of that under simple random sampling, below which the design fixes a direction."""
@@ -100,16 +100,12 @@ def balance(matrix: Floats, names: tuple[str, ...], roles: tuple[str, ...], labe
         return None
     gold = matrix[labelling.gold]
     weight = labelling.weight
-    middle = gold.mean(axis=0)
-    total, plain = _gram(matrix, middle, None)
-    off = total / n_units
-    mean, gold = middle + off, gold - (middle + off)
-    spread = np.maximum(np.diag(plain) / n_units - off**2, 0.0)
-    sd = np.sqrt(spread)
+    mean, sd, centred = _moments(matrix, gold.mean(axis=0), labelling.stratum is None and labelling.unit is None)
+    gold = gold - mean
     varies = (sd > 1e-9 * (np.abs(mean) + 1e-300)) & np.array([bool(role) for role in roles])
     if not varies.any():
         return None
-    known, denominator, remark = _covariance(labelling, matrix, mean, plain - n_units * np.outer(off, off), gold)
+    known, denominator, remark = _covariance(labelling, matrix, mean, centred, gold)
     pick = np.flatnonzero(varies)
     trusted = np.ones(len(pick), dtype=bool)
     if np.isfinite(denominator):
@@ -136,8 +132,28 @@ def balance(matrix: Floats, names: tuple[str, ...], roles: tuple[str, ...], labe
     return Balance(rows, value, df, denominator, p_value, kept, impossible, remark)
 
 
+def _moments(matrix: Floats, near: Floats, cross: bool) -> tuple[Floats, Floats, Floats | None]:
+    """Means and standard deviations of the frame, and centred cross products where they are wanted.
+
+    ``near`` is about the mean: taken off first, so that large values with little spread lose no digits.
+    """
+    n = len(matrix)
+    total, square, product = np.zeros(len(near)), np.zeros(len(near)), np.zeros((len(near), len(near)))
+    for block in slices(n):
+        rows = matrix[block] - near
+        total += np.ones(len(rows)) @ rows
+        if cross:
+            product += rows.T @ rows
+        else:
+            square += np.einsum("ij,ij->j", rows, rows)
+    off = total / n
+    square = np.diag(product) if cross else square
+    sd = np.sqrt(np.maximum(square / n - off**2, 0.0))
+    return near + off, sd, product - n * np.outer(off, off) if cross else None
+
+
 def _covariance(
-    labelling: Labelling, matrix: Floats, mean: Floats, centred: Floats, gold: Floats
+    labelling: Labelling, matrix: Floats, mean: Floats, centred: Floats | None, gold: Floats
 ) -> tuple[Floats, float, str]:
     """Covariance of ``sum_R w (x - mean)``, its degrees of freedom, and why there is none."""
     known = frame_covariance(labelling, matrix, mean, centred)
@@ -172,11 +188,11 @@ def frame_covariance(
     if type(labelling).cross is not Labelling.cross:
         return None
     pi = labelling.probability
-    if not np.allclose(labelling.weight * pi[labelling.gold], 1.0, rtol=1e-9):
+    if np.abs(labelling.weight * pi[labelling.gold] - 1.0).max(initial=0.0) > 1e-9:
         return None
     centre = np.zeros(matrix.shape[1]) if mean is None else mean
     if not labelling.fixed_size:
-        return None if labelling.unit is not None else _gram(matrix, centre, 1.0 / pi - 1.0)[1]
+        return None if labelling.unit is not None else _gram(matrix, centre, 1.0 / pi - 1.0)
     values, stratum = matrix, labelling.stratum
     if labelling.unit is not None:
         _, first, code = np.unique(labelling.unit, return_index=True, return_inverse=True)
@@ -187,28 +203,37 @@ def frame_covariance(
         if np.ptp(pi) > 1e-9:
             return None
         if centred is None:
-            centred = _gram(values, values.mean(axis=0), None)[1]
+            centred = _gram(values, values.mean(axis=0), None)
         big_n = len(values)
         return big_n * (1.0 / pi[0] - 1.0) / max(big_n - 1, 1) * centred
     size = np.bincount(stratum)
-    share = np.bincount(stratum, weights=pi) / size
-    if not np.allclose(pi, share[stratum], rtol=1e-9):
+    share = np.empty(len(size))
+    share[stratum] = pi
+    if np.abs(pi - share[stratum]).max() > 1e-9:
         return None
     factor = size * (1.0 / share - 1.0) / np.maximum(size - 1, 1)
-    totals = group_totals(values - centre, stratum)
-    plain = _gram(values, centre, factor[stratum])[1]
+    totals = _stratum_totals(values, stratum) - size[:, None] * centre
+    plain = _gram(values, centre, factor, stratum)
     return plain - totals.T @ (totals * (factor / size)[:, None])
 
 
-def _gram(matrix: Floats, centre: Floats, weight: Floats | None) -> tuple[Floats, Floats]:
-    """``sum (x - centre)`` and ``sum c (x - centre)(x - centre)'``, block by block."""
-    total = np.zeros(matrix.shape[1])
+def _stratum_totals(values: Floats, stratum: Ints) -> Floats:
+    """Column sums within strata, shape (S, k), in one pass."""
+    from scipy.sparse import csc_array
+
+    n = len(values)
+    member = csc_array((np.ones(n), stratum, np.arange(n + 1)), shape=(int(stratum.max()) + 1, n))
+    return np.asarray(member @ values)
+
+
+def _gram(matrix: Floats, centre: Floats, weight: Floats | None, group: Ints | None = None) -> tuple[Floats, Floats]:
+    """``sum (x - centre)`` and ``sum c (x - centre)(x - centre)'``, block by block; c of rows, or of their groups."""
     out = np.zeros((matrix.shape[1], matrix.shape[1]))
     for block in slices(len(matrix)):
         rows = matrix[block] - centre
-        total += rows.sum(axis=0)
-        out += rows.T @ (rows if weight is None else rows * weight[block, None])
-    return total, out
+        c = None if weight is None else (weight[block] if group is None else weight[group[block]])
+        out += rows.T @ (rows if c is None else rows * c[:, None])
+    return out
 
 
 def _trusted(gold: Floats, sd: Floats, weight: Floats) -> Bools:

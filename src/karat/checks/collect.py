@@ -71,13 +71,9 @@ def _strata(labelling: Labelling) -> tuple[Stratum, ...]:
     drawn = labelling.asked
     if drawn.stratum is None:
         return ()
-    codes, asked, gold = drawn.stratum, drawn.labelled, labelling.labelled
-    if drawn.unit is not None:
-        _, first, unit = np.unique(drawn.unit, return_index=True, return_inverse=True)
-        codes, asked = codes[first], asked[first]
-        gold = np.bincount(unit, weights=gold, minlength=len(first)) > 0
-    n = int(codes.max()) + 1
-    counts = [np.bincount(codes[rows], minlength=n) for rows in (np.ones(len(codes), dtype=bool), asked, gold)]
+    size, of_drawn, _ = drawn._strata
+    n = len(size)
+    counts = [size, *(np.bincount(codes, minlength=n) for codes in (of_drawn, labelling._strata[1]))]
     names = drawn.strata or tuple(str(s) for s in range(n))
     return tuple(Stratum(names[s], *(int(c[s]) for c in counts)) for s in range(n))
 
