@@ -10,7 +10,7 @@ fixed by the design and drop out of the test; gold that moves in them is no draw
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -195,10 +195,12 @@ def frame_covariance(
         return None if labelling.unit is not None else _gram(matrix, centre, 1.0 / pi - 1.0)
     values, stratum = matrix, labelling.stratum
     if labelling.unit is not None:
-        _, first, code = np.unique(labelling.unit, return_index=True, return_inverse=True)
-        values = group_totals(matrix, code) - np.bincount(code)[:, None] * centre
+        size = np.bincount(labelling.unit)
+        there = size > 0
+        values = (group_totals(matrix, labelling.unit) - size[:, None] * centre)[there]
         centre, centred = np.zeros(len(centre)), None
-        stratum, pi = None if stratum is None else stratum[first], pi[first]
+        pi = _of_groups(pi, labelling.unit, len(size))[there]
+        stratum = None if stratum is None else _of_groups(stratum, labelling.unit, len(size))[there]
     if stratum is None:
         if np.ptp(pi) > 1e-9:
             return None
@@ -207,14 +209,20 @@ def frame_covariance(
         big_n = len(values)
         return big_n * (1.0 / pi[0] - 1.0) / max(big_n - 1, 1) * centred
     size = np.bincount(stratum)
-    share = np.empty(len(size))
-    share[stratum] = pi
+    share = _of_groups(pi, stratum, len(size))
     if np.abs(pi - share[stratum]).max() > 1e-9:
         return None
     factor = size * (1.0 / share - 1.0) / np.maximum(size - 1, 1)
     totals = _stratum_totals(values, stratum) - size[:, None] * centre
     plain = _gram(values, centre, factor, stratum)
     return plain - totals.T @ (totals * (factor / size)[:, None])
+
+
+def _of_groups(values: Any, group: Ints, n: int) -> Any:
+    """A value that is the same throughout each group, one per group."""
+    out = np.zeros(n, dtype=values.dtype)
+    out[group] = values
+    return out
 
 
 def _stratum_totals(values: Floats, stratum: Ints) -> Floats:
@@ -226,8 +234,8 @@ def _stratum_totals(values: Floats, stratum: Ints) -> Floats:
     return np.asarray(member @ values)
 
 
-def _gram(matrix: Floats, centre: Floats, weight: Floats | None, group: Ints | None = None) -> tuple[Floats, Floats]:
-    """``sum (x - centre)`` and ``sum c (x - centre)(x - centre)'``, block by block; c of rows, or of their groups."""
+def _gram(matrix: Floats, centre: Floats, weight: Floats | None, group: Ints | None = None) -> Floats:
+    """Cross products ``sum c (x - centre)(x - centre)'``, block by block; c of rows, or of their groups."""
     out = np.zeros((matrix.shape[1], matrix.shape[1]))
     for block in slices(len(matrix)):
         rows = matrix[block] - centre
