@@ -94,14 +94,14 @@ def frame(seed=1, n=300):
 
 @pytest.mark.parametrize("kind", ["simple random", "bernoulli", "clusters", "census"])
 def test_variance_of_answers_over_repetitions(kind):
-    """Draws and answers repeated 1,500 times: Monte Carlo error of a variance 4 %, of a mean variance less."""
+    """Draws and answers repeated 800 times: Monte Carlo error of a variance 5 %, of a mean variance less."""
     z, e, unit = frame(n=900)
     n = len(z)
     rng = np.random.default_rng(7)
     pi = {"bernoulli": 0.3 + 0.4 * (z > 0), "census": np.ones(n)}.get(kind, np.full(n, 0.5))
     regressors = np.column_stack([np.ones(n), z])
     totals, estimates = [], []
-    for _ in range(1500):
+    for _ in range(800):
         if kind == "simple random":
             drawn = Labelling(pi, np.isin(np.arange(n), rng.choice(n, n // 2, replace=False)), True)
         elif kind == "clusters":
@@ -114,8 +114,8 @@ def test_variance_of_answers_over_repetitions(kind):
         totals.append(found.weight @ e[found.gold])
         estimates.append(found.cross(e[found.gold], e[found.gold]))
     wanted = np.cov(np.array(totals).T)
-    np.testing.assert_allclose(np.mean(totals, axis=0), e.sum(axis=0), atol=4 * np.sqrt(np.diag(wanted) / 1500).max())
-    np.testing.assert_allclose(np.diag(np.mean(estimates, axis=0)), np.diag(wanted), rtol=0.12)
+    np.testing.assert_allclose(np.mean(totals, axis=0), e.sum(axis=0), atol=4 * np.sqrt(np.diag(wanted) / 800).max())
+    np.testing.assert_allclose(np.diag(np.mean(estimates, axis=0)), np.diag(wanted), rtol=0.15)
 
 
 def test_two_ways_to_write_random_answers():
