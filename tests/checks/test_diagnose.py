@@ -4,6 +4,8 @@ import pickle
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import karat as kt
 from karat.checks.duplicates import document_codes, duplicates
@@ -181,3 +183,37 @@ def test_bad_input(fit, drawn, corpus):
         kt.diagnose(fit.replace(checks=None))
     with pytest.raises(ArgumentError, match="pass gold="):
         kt.diagnose(fit.replace(parts=None), data, text="region")
+
+
+def test_positions_are_those_of_the_data(corpus, quiet):
+    sample = kt.SimpleRandom(100).draw(corpus, seed=5)
+    data = corpora.masked(corpus, sample.labelled, "y")
+    row = sample.positions[60]
+    data.loc[row, "y"] = 60.0
+    data.loc[data.index[:40], "z"] = np.nan
+    fit = kt.ols("y ~ z", data, surrogates={"y": "y_llm"}, design=sample.design, learner=None, tuning=None, seed=3)
+    assert fit.checks.influential[0].position == row
+
+
+@given(seed=st.integers(0, 2**16), scale=st.floats(1e-3, 1e3), shift=st.floats(-1e3, 1e3))
+def test_balance_does_not_depend_on_units_or_order(fit, drawn, seed, scale, shift):
+    sample, data = drawn
+    other = data.assign(z=data["z"] * scale + shift * scale)
+    again = kt.ols(FORMULA, other, surrogates=SURROGATES, design=sample.design, learner=None, compare=False)
+    ours, theirs = fit.checks.balance, again.checks.balance
+    assert theirs.statistic == pytest.approx(ours.statistic, rel=1e-6)
+    order = np.random.default_rng(seed).permutation(len(data))
+    turned = kt.ols(
+        FORMULA, other.iloc[order], surrogates=SURROGATES, design=kt.Stratified("region"), learner=None, compare=False
+    )
+    assert turned.checks.balance.p_value == pytest.approx(ours.p_value, rel=1e-6)
+
+
+def test_other_data_frames(fit, drawn):
+    import polars as pl
+
+    sample, data = drawn
+    same = kt.ols(FORMULA, pl.from_pandas(data), surrogates=SURROGATES, design=sample.design, seed=3)
+    assert str(kt.diagnose(same)) == str(kt.diagnose(fit))
+    found = kt.diagnose(same, pl.from_pandas(data), text="region", prompt={"region": ["west"]}).tidy()
+    assert found.loc["Prompt rows", "Verdict"] == "problem"

@@ -227,3 +227,38 @@ def test_every_argument_of_regress_is_taken_into_account():
     from karat.checks.pieces import _KNOWN
 
     assert set(inspect.signature(kt.regress).parameters) == _KNOWN
+
+
+def test_the_nearest_flip_is_reported():
+    """A coefficient that is 0 at gamma = 1 and at gamma = -2, and never away from significance."""
+    from karat.checks.tilt import Curve, Tilting
+
+    class Fake(Tilting):
+        def __init__(self):
+            pass
+
+        def at(self, gamma):
+            return np.array([(gamma - 1.0) * (gamma + 2.0)]), np.array([1e-9]), np.array([np.inf]), gamma
+
+    gamma = np.linspace(-3, 3, 25)
+    curve = Curve("f", gamma, *(np.zeros((25, 1)) for _ in range(3)), gamma, 0.0)
+    sign, _ = Fake().flips(curve, ("a",), 0.05)
+    assert (sign.name, sign.what) == ("a", "sign")
+    assert sign.gamma == pytest.approx(1.0, abs=1e-4)
+    assert sign.silent_mean == pytest.approx(1.0, abs=1e-4)
+
+
+def test_other_data_frames_and_row_order(corpus):
+    """polars gives the same numbers, and so does another order of the rows."""
+    import polars as pl
+
+    sample, data = make(corpus, "stance", lost=30, n=160)
+    drawn = data.assign(drawn=sample.labelled)
+    options = {"surrogates": {"stance": "stance_llm"}, "design": kt.SimpleRandom(160), "sampled": "drawn", "seed": 1}
+    options |= {"gamma": [-1.0, 1.0], **FIXED}
+    one = kt.sensitivity("ols", "y ~ stance + z", drawn, **options)
+    same = kt.sensitivity("ols", "y ~ stance + z", pl.from_pandas(drawn), **options)
+    turned = kt.sensitivity("ols", "y ~ stance + z", drawn.iloc[::-1], **options)
+    for other in (same, turned):
+        np.testing.assert_allclose(other.tidy().to_numpy(float), one.tidy().to_numpy(float), rtol=1e-6)
+        np.testing.assert_allclose(other.curve.theta, one.curve.theta, rtol=1e-8)
