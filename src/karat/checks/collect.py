@@ -71,9 +71,15 @@ def _strata(labelling: Labelling) -> tuple[Stratum, ...]:
     drawn = labelling.asked
     if drawn.stratum is None:
         return ()
-    size, of_drawn, _ = drawn._strata
+    codes, asked, gold = drawn.stratum, drawn.gold, labelling.gold
+    if drawn.unit is not None:
+        first = np.unique(drawn.unit, return_index=True)[1]
+        asked, gold = (rows[np.unique(drawn.unit[rows], return_index=True)[1]] for rows in (asked, gold))
+        size = np.bincount(codes[first])
+    else:
+        size = np.bincount(codes)
     n = len(size)
-    counts = [size, *(np.bincount(codes, minlength=n) for codes in (of_drawn, labelling._strata[1]))]
+    counts = [size, *(np.bincount(codes[rows], minlength=n) for rows in (asked, gold))]
     names = drawn.strata or tuple(str(s) for s in range(n))
     return tuple(Stratum(names[s], *(int(c[s]) for c in counts)) for s in range(n))
 

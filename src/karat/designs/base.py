@@ -87,12 +87,7 @@ class Drawn(Design):
 
     def realised(self, table: Table, labelled: Bools) -> Labelling:
         """Hold the gold rows against the rows that were drawn."""
-        drawn = self.labelling.labelled
-        if len(drawn) != table.n_rows:
-            raise DesignError(
-                f"the sample was drawn from {len(drawn)} rows, the data have {table.n_rows}; "
-                "fit on the frame that was drawn from, in the same order."
-            )
+        drawn = self.aligned(table).labelled
         extra, lost = np.flatnonzero(labelled & ~drawn), np.flatnonzero(drawn & ~labelled)
         if len(extra):
             raise DesignError(
@@ -103,6 +98,21 @@ class Drawn(Design):
             raise DesignError(
                 f"{len(lost)} drawn row(s) have no gold (first at position {lost[0]}); have them labelled. Leaving "
                 "them out is only harmless if they are missing at random; to assume that, pass nonresponse='ignorable'."
+            )
+        return self.labelling
+
+    def aligned(self, table: Table, labelled: Bools | None = None) -> Labelling:
+        """The draw, after holding the table against the frame that was drawn from.
+
+        Raises
+        ------
+        DesignError
+            If it has another number of rows.
+        """
+        if len(self.labelling.labelled) != table.n_rows:
+            raise DesignError(
+                f"the sample was drawn from {len(self.labelling.labelled)} rows, the data have {table.n_rows}; "
+                "fit on the frame that was drawn from, in the same order."
             )
         return self.labelling
 

@@ -167,7 +167,7 @@ def with_answers(design: Design, table: Table, labelled: Bools, sampled: object,
         regressors = None
     if isinstance(design, Propensity):
         raise ArgumentError("nonresponse= and sampled= need a draw, and Propensity has none; take them out.")
-    drawn = _draw(design, table, sampled)
+    drawn = _draw(design, table, labelled, sampled)
     extra, lost = np.flatnonzero(labelled & ~drawn.labelled), np.flatnonzero(drawn.labelled & ~labelled)
     if len(extra):
         raise DesignError(
@@ -188,7 +188,7 @@ def with_answers(design: Design, table: Table, labelled: Bools, sampled: object,
     return answered(drawn, labelled, regressors, how)
 
 
-def _draw(design: Design, table: Table, sampled: object) -> Labelling:
+def _draw(design: Design, table: Table, labelled: Bools, sampled: object) -> Labelling:
     """The rows drawn, from the design or from what the user says."""
     from dataclasses import replace
 
@@ -200,7 +200,7 @@ def _draw(design: Design, table: Table, sampled: object) -> Labelling:
                 "nonresponse= needs to know which rows were drawn: pass design=sample.design, or sampled= a true/false "
                 "column of the rows drawn."
             )
-        return design.realised(table, design.labelling.labelled)
+        return design.aligned(table, labelled)
     name = sampled if isinstance(sampled, str) else "sampled"
     marked = as_float(table.values(sampled, "sampled"), name, "indicator of drawn rows")
     if not np.isin(marked, (0.0, 1.0)).all():

@@ -76,6 +76,12 @@ class Response(Labelling):
         """Weight of the answers in both phases, shape (n,)."""
         return self.first_weight / self.response[self.labelled]
 
+    @cached_property
+    def spread(self) -> Floats:
+        """What each answer adds to an estimated labelling variance, per squared error, shape (n,)."""
+        rho, w = self.response[self.labelled], self.first_weight
+        return (w * (w - 1.0) + w * (1.0 - rho)) / rho**2
+
     def cross(self, left: Floats, right: Floats) -> Floats:
         """Estimated covariance, over draws and answers, of the totals ``sum w left`` and ``sum w right``."""
         assert self.first is not None
