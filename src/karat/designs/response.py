@@ -180,6 +180,11 @@ def answered(drawn: Labelling, labelled: Bools, regressors: Floats | None, how: 
         return replace(drawn, labelled=labelled, probability=share[strata], description=text, first=drawn)
     if regressors is None:
         regressors = np.eye(n_strata)[:, asked > 0][strata]
+    if (drawn.weight <= 0).any():
+        raise DesignError(
+            "some drawn rows have weights that are not positive (as waves may give), and answers cannot be calibrated to "
+            "these; have the missing rows labelled, or fit the first wave alone."
+        )
     weight = np.zeros(len(labelled))
     weight[drawn.gold] = drawn.weight
     odds = silence_odds(regressors[drawn.labelled], labelled[drawn.labelled], weight[drawn.labelled])
