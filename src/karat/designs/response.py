@@ -182,8 +182,8 @@ def answered(drawn: Labelling, labelled: Bools, regressors: Floats | None, how: 
         regressors = np.eye(n_strata)[:, asked > 0][strata]
     if (drawn.weight <= 0).any():
         raise DesignError(
-            "some drawn rows have weights that are not positive (as waves may give), and answers cannot be calibrated to "
-            "these; have the missing rows labelled, or fit the first wave alone."
+            "some drawn rows have weights that are not positive (as waves may give), and answers cannot be calibrated "
+            "to these; have the missing rows labelled, or fit the first wave alone."
         )
     weight = np.zeros(len(labelled))
     weight[drawn.gold] = drawn.weight
