@@ -59,7 +59,7 @@ class Design(ABC):
         from ..frames import Table
 
         table = Table.read(data)
-        labelling = replace(self.select(table, np.random.default_rng(seed)), recorded=True)
+        labelling = self.select(table, np.random.default_rng(seed))
         return Sample(labelling, Drawn(self, labelling))
 
 
@@ -87,7 +87,8 @@ class Drawn(Design):
 
     def realised(self, table: Table, labelled: Bools) -> Labelling:
         """Hold the gold rows against the rows that were drawn."""
-        drawn = self.aligned(table).labelled
+        labelling = self.aligned(table, labelled)
+        drawn = labelling.labelled
         extra, lost = np.flatnonzero(labelled & ~drawn), np.flatnonzero(drawn & ~labelled)
         if len(extra):
             raise DesignError(
@@ -99,7 +100,7 @@ class Drawn(Design):
                 f"{len(lost)} drawn row(s) have no gold (first at position {lost[0]}); have them labelled. Leaving "
                 "them out is only harmless if they are missing at random; to assume that, pass nonresponse='ignorable'."
             )
-        return self.labelling
+        return labelling
 
     def aligned(self, table: Table, labelled: Bools | None = None) -> Labelling:
         """The draw, after holding the table against the frame that was drawn from.
@@ -114,7 +115,7 @@ class Drawn(Design):
                 f"the sample was drawn from {len(self.labelling.labelled)} rows, the data have {table.n_rows}; "
                 "fit on the frame that was drawn from, in the same order."
             )
-        return self.labelling
+        return replace(self.labelling, recorded=True)
 
 
 @dataclass(frozen=True)
