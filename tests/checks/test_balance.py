@@ -30,6 +30,13 @@ def draws(kind):
         chosen = itertools.combinations(range(3), 2)
         return [(Labelling(np.full(6, 2 / 3), np.isin(UNIT, c), True, None, UNIT), 1.0) for c in chosen]
     pi = np.array([0.2, 0.9, 0.5, 0.4, 1.0, 0.3])
+    if kind == "bernoulli clusters":
+        out = []
+        for pattern in itertools.product([False, True], repeat=3):
+            chance = np.array([0.3, 0.8, 0.5])
+            p = float(np.where(pattern, chance, 1 - chance).prod())
+            out.append((Labelling(chance[UNIT], np.array(pattern)[UNIT], False, None, UNIT), p))
+        return out
     out = []
     for pattern in itertools.product([False, True], repeat=6):
         drawn = np.array(pattern)
@@ -37,7 +44,7 @@ def draws(kind):
     return out
 
 
-@pytest.mark.parametrize("kind", ["simple random", "stratified", "clusters", "bernoulli"])
+@pytest.mark.parametrize("kind", ["simple random", "stratified", "clusters", "bernoulli", "bernoulli clusters"])
 def test_covariance_is_that_of_all_possible_draws(kind):
     possible = draws(kind)
     weight = np.array([p for _, p in possible])
@@ -133,3 +140,20 @@ def test_sum_of_weights():
     assert fixed.p_value == 1
     lost = Labelling(np.full(600, 0.2), np.arange(600) < 60, True)
     assert weight_total(lost).p_value == 0
+
+
+def test_unequal_probabilities_of_a_fixed_size():
+    """Hajek's form against draws of a conditional Poisson sample (Poisson draws of that size)."""
+    rng = np.random.default_rng(4)
+    n, big_n = 30, 90
+    x = np.column_stack([rng.standard_normal(big_n), rng.random(big_n)])
+    working = 0.15 + 0.35 * rng.random(big_n)
+    working *= n / working.sum()
+    chosen = rng.random((150_000, big_n)) < working
+    chosen = chosen[chosen.sum(axis=1) == n]
+    pi = chosen.mean(axis=0)
+    totals = chosen @ ((x - x.mean(axis=0)) / pi[:, None])
+    found = frame_covariance(Labelling(pi, chosen[0], True), x, x.mean(axis=0))
+    np.testing.assert_allclose(np.diag(found), np.diag(np.cov(totals.T)), rtol=0.06)
+    weights = weight_total(Labelling(pi, chosen[0], True))
+    assert weights.se == pytest.approx((chosen @ (1 / pi)).std(), rel=0.06)

@@ -1,11 +1,11 @@
 """Is the gold a draw from its design? Weighted gold means against those of the frame.
 
-For variables x known for all N units, ``g = N^-1 sum_R w (x - mean(x))`` has mean 0 over draws. Its
-covariance is known, not estimated, where the design's joint probabilities are: it is a sum over the
-whole frame (Saerndal, Swensson, Wretman 1992, results 2.8.1, 3.3.1, 3.7.2). So ``g' V^- g`` is
-chi-squared, also where a rare class has no gold at all. Other designs have V from the gold rows
-(``Labelling.cross``), and an F test in the manner of Hotelling. Directions in which V is 0 are
-fixed by the design and drop out of the test; gold that moves in them is no draw from it.
+For variables x known for all N units, ``g = N^-1 sum_R w (x - mean(x))`` has mean 0 over draws. Its covariance is
+known, not estimated, where the design's joint probabilities are (for fixed sizes with unequal probabilities in Hajek's
+approximation): it is a sum over the whole frame (Saerndal, Swensson, Wretman 1992, results 2.8.1, 3.3.1, 3.7.2). So
+``g' V^- g`` is chi-squared, also where a rare class has no gold at all. Other designs have V from the gold rows
+(``Labelling.cross``), and an F test in the manner of Hotelling. Directions in which V is 0 are fixed by the design and
+drop out of the test; gold that moves in them is no draw from it.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ def weight_total(labelling: Labelling) -> WeightTotal:
 
     total, n_units = float(labelling.weight.sum()), len(labelling.labelled)
     ones = np.ones((labelling.n_gold, 1))
-    variance = None
-    if labelling.unit is not None or not labelling.fixed_size:
-        variance = frame_covariance(labelling, np.ones((n_units, 1)))
     try:
-        variance = labelling.cross(ones, ones) if variance is None else variance
-        se = float(np.sqrt(max(variance[0, 0], 0.0)))
-    except DesignError:  # a stratum with one gold unit has no variance
-        se = float("nan")
+        variance: Floats | None = labelling.cross(ones, ones)
+    except DesignError:  # a stratum with one gold unit has no estimated variance
+        variance = None
+    if not _sum_is_fixed(labelling):
+        known = frame_covariance(labelling, np.ones((n_units, 1)))
+        variance = variance if known is None else known
+    se = float("nan") if variance is None else float(np.sqrt(max(variance[0, 0], 0.0)))
     gap = total - n_units
     if se > 1e-7 * n_units:
         p_value = float(2.0 * norm.sf(abs(gap) / se))
@@ -68,6 +68,17 @@ def weight_total(labelling: Labelling) -> WeightTotal:
         se = 0.0 if np.isfinite(se) else se
         p_value = 1.0 if abs(gap) <= 1e-6 * n_units else 0.0
     return WeightTotal(total, n_units, se, p_value)
+
+
+def _sum_is_fixed(labelling: Labelling) -> bool:
+    """Whether rows are drawn in fixed numbers with one weight for each stratum."""
+    if labelling.unit is not None or not labelling.fixed_size:
+        return False
+    weight = labelling.weight
+    if labelling.stratum is None:
+        return bool(np.ptp(weight) == 0)
+    codes = labelling.stratum[labelling.gold]
+    return bool((weight == _of_groups(weight, codes, int(codes.max()) + 1)[codes]).all())
 
 
 def balance(matrix: Floats, names: tuple[str, ...], roles: tuple[str, ...], labelling: Labelling) -> Balance | None:
@@ -182,8 +193,8 @@ def frame_covariance(
     Returns
     -------
     ndarray of shape (k, k), or None
-        None for designs whose joint probabilities are not those of independent draws or of simple random
-        samples of (clusters within) strata.
+        Exact for independent draws and for simple random samples of (clusters within) strata; Hajek's approximation
+        for fixed sizes with unequal probabilities; None for other designs.
     """
     if type(labelling).cross is not Labelling.cross:
         return None
@@ -191,8 +202,6 @@ def frame_covariance(
     if np.abs(labelling.weight * pi[labelling.gold] - 1.0).max(initial=0.0) > 1e-9:
         return None
     centre = np.zeros(matrix.shape[1]) if mean is None else mean
-    if not labelling.fixed_size:
-        return None if labelling.unit is not None else _gram(matrix, centre, 1.0 / pi - 1.0)
     values, stratum = matrix, labelling.stratum
     if labelling.unit is not None:
         size = np.bincount(labelling.unit)
@@ -201,9 +210,11 @@ def frame_covariance(
         centre, centred = np.zeros(len(centre)), None
         pi = _of_groups(pi, labelling.unit, len(size))[there]
         stratum = None if stratum is None else _of_groups(stratum, labelling.unit, len(size))[there]
+    if not labelling.fixed_size:
+        return _gram(values, centre, 1.0 / pi - 1.0)
     if stratum is None:
         if np.ptp(pi) > 1e-9:
-            return None
+            return _hajek(values - centre, pi, np.zeros(len(pi), dtype=np.intp))
         if centred is None:
             centred = _gram(values, values.mean(axis=0), None)
         big_n = len(values)
@@ -211,11 +222,23 @@ def frame_covariance(
     size = np.bincount(stratum)
     share = _of_groups(pi, stratum, len(size))
     if np.abs(pi - share[stratum]).max() > 1e-9:
-        return None
+        return _hajek(values - centre, pi, stratum)
     factor = size * (1.0 / share - 1.0) / np.maximum(size - 1, 1)
     totals = _stratum_totals(values, stratum) - size[:, None] * centre
     plain = _gram(values, centre, factor, stratum)
     return plain - totals.T @ (totals * (factor / size)[:, None])
+
+
+def _hajek(values: Floats, pi: Floats, stratum: Ints) -> Floats:
+    """``sum pi (1 - pi) (x / pi - b)(x / pi - b)' N / (N - 1)`` within strata, b the mean so weighted (Hajek 1964)."""
+    chance = pi < 1.0
+    values, pi, stratum = values[chance], pi[chance], stratum[chance]
+    weight = pi * (1.0 - pi)
+    total = np.bincount(stratum, weights=weight)
+    middle = group_totals(values * (1.0 - pi)[:, None], stratum) / np.maximum(total, 1e-300)[:, None]
+    size = np.bincount(stratum)
+    rest = values / pi[:, None] - middle[stratum]
+    return rest.T @ (rest * (weight * (size / np.maximum(size - 1, 1))[stratum])[:, None])
 
 
 def _of_groups(values: Any, group: Ints, n: int) -> Any:
