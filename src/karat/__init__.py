@@ -16,7 +16,7 @@ from ._version import __version__
 if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from . import datasets, errors, labels
     from .debias import bootstrap
-    from .designs import Bernoulli, Clustered, SimpleRandom, Stratified
+    from .designs import Bernoulli, Clustered, SimpleRandom, Stratified, Unequal
     from .doors import logit, mean, ols, poisson, probit
     from .errors import KaratError, KaratWarning
     from .fit import regress
@@ -27,6 +27,7 @@ _HOMES = {
     "Clustered": "designs",
     "SimpleRandom": "designs",
     "Stratified": "designs",
+    "Unequal": "designs",
     "KaratError": "errors",
     "KaratWarning": "errors",
     "Result": "results",

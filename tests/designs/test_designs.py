@@ -7,7 +7,7 @@ import pytest
 
 import karat as kt
 from karat.designs import Labelling, resolve
-from karat.designs.probability import allocate
+from karat.designs.fixed_size import allocate
 from karat.errors import ArgumentError, DataError, DesignError, DesignWarning
 
 from .. import corpora
@@ -221,7 +221,7 @@ def test_probabilities_that_do_not_add_up_are_remarked(frame):
         (kt.Stratified("region", {"east": 5}), "every stratum.*north"),
         (kt.Stratified("region", {"east": 5, "north": 5, "west": 5, "south": 5}), "not in the data.*south"),
         (kt.Stratified("region", {"east": 5, "north": 5, "west": 5000}), "west"),
-        (kt.Clustered("author", 1), "at least 2 clusters"),
+        (kt.Clustered("author", 1), "each needs two"),
         (kt.Clustered("author", 26), "25"),
         (kt.Bernoulli(1e-9), "no unit was drawn"),
     ],

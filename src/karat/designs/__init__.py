@@ -1,10 +1,13 @@
-"""How gold was drawn: Bernoulli, simple random, stratified, clustered."""
+"""How gold was drawn: Bernoulli, simple random, stratified, clustered, unequal probabilities, waves."""
 
 from __future__ import annotations
 
 from .base import Design, Drawn, Sample
+from .clustered import Clustered
 from .labelling import Labelling
-from .probability import Bernoulli, Clustered, SimpleRandom, Stratified
+from .probability import Bernoulli, SimpleRandom, Stratified
+from .sequential import SequentialLabelling, Wave
+from .unequal import Unequal
 
 __all__ = [
     "Bernoulli",
@@ -13,8 +16,11 @@ __all__ = [
     "Drawn",
     "Labelling",
     "Sample",
+    "SequentialLabelling",
     "SimpleRandom",
     "Stratified",
+    "Unequal",
+    "Wave",
     "resolve",
 ]
 

@@ -27,6 +27,15 @@ class Design(ABC):
     def realised(self, table: Table, labelled: Bools) -> Labelling:
         """Read a gold sample as a draw from this design; raise where the data contradict it."""
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the data that the design reads."""
+        return ()
+
+    def restricted(self, rows: Bools) -> Design:
+        """The design for some of the rows: arrays it holds, one value per row, are cut down to them."""
+        return self
+
     def draw(self, data: object, seed: int | np.random.Generator | None = None) -> Sample:
         """Draw the units that go to the experts.
 
@@ -171,6 +180,16 @@ class Sample:
         if self.labelling.stratum is not None:
             frame["stratum"] = self.labelling.stratum[self.positions]
         return frame
+
+
+def cut(given: Any, rows: Bools) -> Any:
+    """An argument that may be an array of one value per row, for some of the rows."""
+    if isinstance(given, str) or np.ndim(given) == 0:
+        return given
+    values = np.asarray(given)
+    if len(values) != len(rows):
+        raise ArgumentError(f"the design holds an array of {len(values)} values, the data have {len(rows)} rows.")
+    return values[rows]
 
 
 def codes_of(table: Table, columns: str | tuple[str, ...], role: str) -> tuple[Ints, list[str]]:
