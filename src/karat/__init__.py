@@ -16,7 +16,7 @@ from ._version import __version__
 if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from . import datasets, errors, labels
     from .debias import bootstrap
-    from .designs import Bernoulli, Clustered, SimpleRandom, Stratified, Unequal
+    from .designs import Bernoulli, Clustered, SimpleRandom, Stratified, Unequal, Waves, read_sample
     from .doors import logit, mean, ols, poisson, probit
     from .errors import KaratError, KaratWarning
     from .fit import regress
@@ -28,6 +28,8 @@ _HOMES = {
     "SimpleRandom": "designs",
     "Stratified": "designs",
     "Unequal": "designs",
+    "Waves": "designs",
+    "read_sample": "designs",
     "KaratError": "errors",
     "KaratWarning": "errors",
     "Result": "results",

@@ -80,7 +80,7 @@ def test_rows_for_the_experts(frame):
     assert "stratum" not in DESIGNS["simple"].draw(frame, seed=2).rows(frame)
     from_polars = sample.rows(pl.from_pandas(frame))
     assert from_polars["topic"].tolist() == rows["topic"].tolist()
-    with pytest.raises(ArgumentError, match="300"):
+    with pytest.raises(DesignError, match="300"):
         sample.rows(frame.head(10))
 
 

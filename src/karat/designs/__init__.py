@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from .base import Design, Drawn, Sample
 from .clustered import Clustered
+from .frame import FrameRecord
 from .labelling import Labelling
 from .probability import Bernoulli, SimpleRandom, Stratified
 from .sequential import SequentialLabelling, Wave
+from .store import read_sample
 from .unequal import Unequal
+from .waves import Waves
 
 __all__ = [
     "Bernoulli",
     "Clustered",
     "Design",
     "Drawn",
+    "FrameRecord",
     "Labelling",
     "Sample",
     "SequentialLabelling",
@@ -21,6 +25,8 @@ __all__ = [
     "Stratified",
     "Unequal",
     "Wave",
+    "Waves",
+    "read_sample",
     "resolve",
 ]
 

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, DataError, DesignError
+from .frame import FrameRecord
 from .labelling import Labelling
+from .sequential import SequentialLabelling
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .._types import Bools, Floats, Ints
     from ..frames import Table
 
@@ -36,7 +40,7 @@ class Design(ABC):
         """The design for some of the rows: arrays it holds, one value per row, are cut down to them."""
         return self
 
-    def draw(self, data: object, seed: int | np.random.Generator | None = None) -> Sample:
+    def draw(self, data: object, seed: int | np.random.Generator | None = None, *, id: str | None = None) -> Sample:
         """Draw the units that go to the experts.
 
         Parameters
@@ -45,6 +49,10 @@ class Design(ABC):
             The whole corpus, one row per unit.
         seed : int or numpy.random.Generator, optional
             Same seed, same data, same sample.
+        id : str, optional
+            Column that names each row. The frame may then be reordered, and columns the design does not read
+            may be edited, before the fit; without it any change but added columns and filled-in gold is
+            refused, see :class:`karat.designs.FrameRecord`.
 
         Returns
         -------
@@ -68,8 +76,11 @@ class Design(ABC):
         from ..frames import Table
 
         table = Table.read(data)
+        record = FrameRecord.of(table, id, self.columns)
         labelling = self.select(table, np.random.default_rng(seed))
-        return Sample(labelling, Drawn(self, labelling))
+        return Sample(
+            labelling, Drawn(self, labelling, record), int(seed) if isinstance(seed, (int, np.integer)) else None
+        )
 
 
 @dataclass(frozen=True)
@@ -82,10 +93,13 @@ class Drawn(Design):
         The design that was drawn.
     labelling : Labelling
         Who was drawn, and how.
+    frame : FrameRecord, optional
+        What the frame was when it was drawn.
     """
 
     base: Design
     labelling: Labelling
+    frame: FrameRecord | None = None
 
     def __repr__(self) -> str:
         return f"Drawn({self.base!r}, n={self.labelling.n_gold}, N={len(self.labelling.labelled)})"
@@ -96,12 +110,8 @@ class Drawn(Design):
 
     def realised(self, table: Table, labelled: Bools) -> Labelling:
         """Hold the gold rows against the rows that were drawn."""
-        drawn = self.labelling.labelled
-        if len(drawn) != table.n_rows:
-            raise DesignError(
-                f"the sample was drawn from {len(drawn)} rows, the data have {table.n_rows}; "
-                "fit on the frame that was drawn from, in the same order."
-            )
+        labelling = self.aligned(table, labelled)
+        drawn = labelling.labelled
         extra, lost = np.flatnonzero(labelled & ~drawn), np.flatnonzero(drawn & ~labelled)
         if len(extra):
             raise DesignError(
@@ -113,7 +123,25 @@ class Drawn(Design):
                 f"{len(lost)} drawn row(s) have no gold (first at position {lost[0]}); have them labelled. Leaving "
                 "them out is only harmless if they are missing at random."
             )
-        return self.labelling
+        return labelling
+
+    def aligned(self, table: Table, labelled: Bools | None = None) -> Labelling:
+        """The draw in the order of a table, after holding the table against the frame that was drawn from.
+
+        Raises
+        ------
+        DesignError
+            If it is another frame, see :class:`karat.designs.FrameRecord`.
+        """
+        if self.frame is None:
+            if len(self.labelling.labelled) != table.n_rows:
+                raise DesignError(
+                    f"the sample was drawn from {len(self.labelling.labelled)} rows, the data have {table.n_rows}; "
+                    "pass the frame that was drawn from, in the same order."
+                )
+            return self.labelling
+        order = self.frame.match(table, self.labelling.labelled, labelled)
+        return self.labelling if order is None else self.labelling.take(order)
 
 
 @dataclass(frozen=True)
@@ -126,6 +154,8 @@ class Sample:
         The draw as arrays.
     design : Drawn
         Hand this to ``design=`` when the gold is in.
+    seed : int, optional
+        The seed it was drawn with, where that was a number.
 
     Examples
     --------
@@ -138,11 +168,17 @@ class Sample:
 
     labelling: Labelling
     design: Drawn
+    seed: int | None = None
 
     @property
     def positions(self) -> Ints:
-        """Row positions of the drawn units, ascending, shape (n,)."""
+        """Row positions of all drawn units, ascending, shape (n,)."""
         return self.labelling.gold
+
+    @property
+    def new_positions(self) -> Ints:
+        """Row positions of the units to label now: those of the last wave, ascending."""
+        return np.flatnonzero(_last_wave(self.labelling))
 
     @property
     def labelled(self) -> Bools:
@@ -151,11 +187,16 @@ class Sample:
 
     @property
     def probability(self) -> Floats:
-        """Inclusion probability of each row, shape (N,)."""
+        """Inclusion probability of each row (in several waves: in the wave that drew it, or the last), shape (N,)."""
         return self.labelling.probability
 
+    @property
+    def frame_hash(self) -> str | None:
+        """Digest of the frame that was drawn from; the same whatever the data-frame library."""
+        return None if self.design.frame is None else self.design.frame.hash
+
     def rows(self, data: object) -> Any:
-        """The drawn rows as a pandas DataFrame, with position, probability and stratum.
+        """The rows to label now as a pandas DataFrame, with position, probability and stratum.
 
         Parameters
         ----------
@@ -165,21 +206,92 @@ class Sample:
         Returns
         -------
         pandas.DataFrame
-            One row per drawn unit, in frame order.
+            One row per drawn unit, in frame order; after a further wave, the rows of that wave.
+
+        Raises
+        ------
+        DesignError
+            If it is another frame.
         """
         from ..frames import Table
 
         table = Table.read(data)
-        if table.n_rows != len(self.labelled):
-            raise ArgumentError(
-                f"data has {table.n_rows} rows, the sample was drawn from {len(self.labelled)}; pass the same frame."
-            )
-        frame = table.pandas(table.columns, "data").iloc[self.positions].reset_index(drop=True)
-        frame.insert(0, "position", self.positions)
-        frame["probability"] = self.probability[self.positions]
-        if self.labelling.stratum is not None:
-            frame["stratum"] = self.labelling.stratum[self.positions]
+        labelling = self.design.aligned(table)
+        drawn = _last_wave(labelling)
+        frame = table.pandas(table.columns, "data").iloc[np.flatnonzero(drawn)].reset_index(drop=True)
+        frame.insert(0, "position", np.flatnonzero(drawn))
+        frame["probability"] = labelling.probability[drawn]
+        part = labelling.parts[-1]
+        if part.stratum is not None:
+            frame["stratum"] = part.stratum[part.labelled]
         return frame
+
+    def next_wave(
+        self,
+        design: Design,
+        data: object,
+        seed: int | np.random.Generator | None = None,
+        *,
+        share: float | None = None,
+    ) -> Sample:
+        """Draw a further wave among the rows not drawn yet, with probabilities that labels so far may have taught.
+
+        Parameters
+        ----------
+        design : Design
+            Design of the new wave. A column it reads may be new in the data; an array it holds has one value
+            for every row, also for those drawn before.
+        data : data frame
+            The frame that was drawn from; gold of earlier waves may be filled in.
+        seed : int or numpy.random.Generator, optional
+        share : float, optional
+            Share of the new wave in the estimate, between 0 and 1, not chosen by looking at estimates; by default by
+            sample sizes, see :class:`karat.Waves`.
+
+        Returns
+        -------
+        Sample
+            ``rows(data)`` gives those to label now; ``design`` goes to the fit when they are in.
+
+        Raises
+        ------
+        DesignError
+            If the frame has changed, nothing is left to draw, or the design cannot be drawn.
+
+        Examples
+        --------
+        >>> import karat as kt
+        >>> corpus = {"document": list(range(40)), "doubt": [0.1, 0.5] * 20}
+        >>> pilot = kt.SimpleRandom(10).draw(corpus, seed=1)
+        >>> main = pilot.next_wave(kt.Unequal("doubt", n=12), corpus, seed=2)
+        >>> len(main.rows(corpus)), len(main.positions)
+        (12, 22)
+        """
+        from .waves import next_wave
+
+        return next_wave(self, design, data, seed, share)
+
+    def save(self, path: str | Path) -> None:
+        """Write the sample to a JSON file that :func:`karat.read_sample` reads.
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Raises
+        ------
+        DesignError
+            If the design is not one of karat's own.
+        """
+        from .store import save_sample
+
+        save_sample(self, path)
+
+
+def _last_wave(labelling: Labelling) -> Bools:
+    if isinstance(labelling, SequentialLabelling):
+        return np.asarray(labelling.wave == len(labelling.waves))
+    return labelling.labelled
 
 
 def cut(given: Any, rows: Bools) -> Any:

@@ -147,7 +147,7 @@ class Labelling:
 
     def _given_sizes(self) -> Floats:
         """Probability of each row given how many labelling units were drawn in its stratum, shape (N,)."""
-        first, code = self._first, self._code
+        first, code = self.first_rows, self._code
         pi = self.probability[first].copy()
         stratum = np.zeros(len(pi), dtype=np.intp) if self.stratum is None else self.stratum[first]
         chance = pi < 1.0
@@ -231,15 +231,15 @@ class Labelling:
         return np.asarray((left * factor[:, None]).T @ right)
 
     @cached_property
-    def _first(self) -> Ints:
-        """First row of each labelling unit."""
+    def first_rows(self) -> Ints:
+        """First row of each labelling unit, shape (units,)."""
         if self.unit is None:
             return np.arange(len(self.labelled))
         return np.unique(self.unit, return_index=True)[1].astype(np.intp)
 
     @cached_property
     def _code(self) -> Ints | None:
-        """Labelling unit of each row, counted as in ``_first``; None for rows."""
+        """Labelling unit of each row, counted as in ``first_rows``; None for rows."""
         return None if self.unit is None else np.unique(self.unit, return_inverse=True)[1].astype(np.intp)
 
     @cached_property
