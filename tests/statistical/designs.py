@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 import karat as kt
 from karat.estimate.infer import infer
@@ -24,7 +25,7 @@ from karat.estimate.infer import infer
 ROOT = Path(__file__).resolve().parents[2]
 N_UNITS, CLUSTERS = 3000, 600
 TRUTH = np.array([0.5, 0.6, -0.4])
-NAMES = ("Intercept", "x", "z")
+SHARE_X = float(norm.sf(0.3 / np.sqrt(1.25)))
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Cell:
 
     design: str
     n: int = 300
+    formula: str = "y ~ x + z"
     learner: str | None = "linear"
     estimator: str = "dsl"
     tuning: str | None = "auto"
@@ -125,26 +127,25 @@ def learnt(frame: pd.DataFrame, pilot: kt.designs.Sample) -> np.ndarray:
 
 
 def one(cell: Cell, seed: int) -> np.ndarray:
-    """One repetition: error, se, half-width for both targets, and se as if rows had been drawn independently, (8, 3)."""
+    """One repetition, for both targets: error, se, half-width, se as if rows were drawn independently; (8, p)."""
     rng = np.random.default_rng([seed, 77])
     frame = population(rng)
     sample = draw(cell, frame, rng)
     labelled = frame.assign(y=frame["y"].where(sample.labelled))
-    clustered = cell.design.startswith("clusters")
+    options: dict[str, Any] = {"design": sample.design, "estimator": cell.estimator, "compare": False, "seed": rng}
+    if cell.estimator == "dsl":
+        options |= {"learner": cell.learner, "tuning": cell.tuning, "repeats": 1}
+    if cell.design.startswith("clusters"):
+        options["cluster"] = "cluster"
+    else:
+        options["vcov"] = cell.vcov
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        fit = kt.ols(
-            "y ~ x + z", labelled, surrogates={"y": "y_llm"}, design=sample.design, learner=cell.learner, repeats=1,
-            estimator=cell.estimator, tuning=cell.tuning if cell.estimator == "dsl" else "auto", compare=False, seed=rng,
-            cluster="cluster", vcov={"CRV1": "cluster"} if clustered else None, scores=True,
-        ) if clustered else kt.ols(
-            "y ~ x + z", labelled, surrogates={"y": "y_llm"}, design=sample.design, learner=cell.learner, repeats=1,
-            estimator=cell.estimator, tuning=cell.tuning if cell.estimator == "dsl" else "auto", compare=False, seed=rng,
-            vcov=cell.vcov, scores=True,
-        )  # fmt: skip
-    census = np.linalg.lstsq(
-        np.column_stack([np.ones(N_UNITS), frame["x"], frame["z"]]), frame["y"].to_numpy(), rcond=None
-    )[0]
+        fit = kt.ols(cell.formula, labelled, surrogates={"y": "y_llm"}, **options)
+    p = len(fit.theta)
+    truth = TRUTH if p == 3 else TRUTH[:1] + TRUTH[1] * SHARE_X
+    features = np.column_stack([np.ones(N_UNITS), frame["x"], frame["z"]])[:, :p]
+    census = np.linalg.lstsq(features, frame["y"].to_numpy(), rcond=None)[0]
     finite, finite_df = infer(fit.parts, fit.vcov_kind, "finite", "auto")
     labelling = fit.parts.labelling
     plain = replace(labelling, fixed_size=False) if len(labelling.parts) == 1 else labelling
@@ -157,7 +158,7 @@ def one(cell: Cell, seed: int) -> np.ndarray:
     finite_se = np.sqrt(np.diag(finite.total))
     return np.vstack(
         [
-            fit.theta - TRUTH, fit.se(), t.ppf(0.975, fit.df) * fit.se(), se(plain_parts, "superpopulation"),
+            fit.theta - truth, fit.se(), t.ppf(0.975, fit.df) * fit.se(), se(plain_parts, "superpopulation"),
             fit.theta - census, finite_se, t.ppf(0.975, finite_df) * finite_se, se(plain_parts, "finite"),
         ]
     )  # fmt: skip
@@ -184,8 +185,12 @@ def run(cell: Cell, repetitions: int, seed: int = 1) -> dict[str, Any]:
 def cells() -> list[Cell]:
     """Every cell: intervals as users get them, then the variance formula alone (no small-sample corrections)."""
     default = [Cell(design) for design in DESIGNS]
-    formula = [Cell("stratified", 400, None, estimator, None, "HC0") for estimator in ("gold", "dsl")]
-    return default + formula + [Cell("stratified", 400, "linear", "dsl", None, "HC0")]
+    formula = [
+        Cell("stratified", 900, model, None, estimator, None, "HC2")
+        for model in ("y ~ 1", "y ~ x + z")
+        for estimator in ("gold", "dsl")
+    ]
+    return default + formula
 
 
 def page(rows: list[dict[str, Any]]) -> str:
@@ -194,8 +199,9 @@ def page(rows: list[dict[str, Any]]) -> str:
     lines = [
         "# Designs: coverage and standard errors",
         "",
-        "Written by `python -m tests.statistical.designs`. Corpora of 3,000 units in 600 clusters, `y ~ x + z` with y known "
-        "through a machine label, 95 % intervals. Each figure is the lowest and highest over three coefficients. Monte "
+        "Written by `python -m tests.statistical.designs`. Corpora of 3,000 units in 600 clusters, `y ~ x + z` with "
+        "y known "
+        "through a machine label, 95 % intervals. Each figure is the lowest and highest over the coefficients. Monte "
         f"Carlo standard error at {reps} repetitions: coverage {np.sqrt(0.95 * 0.05 / reps):.4f}, se / sd "
         f'{1 / np.sqrt(2 * reps):.3f}. "Plain" is the standard error of the same estimate as if rows had been drawn '
         "independently (for waves: the same as se).",
@@ -205,7 +211,7 @@ def page(rows: list[dict[str, Any]]) -> str:
     ]
     for r in rows:
         c = r["cell"]
-        what = "gold only" if c["estimator"] == "gold" else f"dsl, learner {c['learner']}"
+        what = c["formula"] + ", " + ("gold only" if c["estimator"] == "gold" else f"dsl, learner {c['learner']}")
         what += f", {c['vcov'] if not c['design'].startswith('clusters') else 'CRV1'}"
         for target in ("superpopulation", "finite"):
             part = r[target]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from .base import Design, Drawn, Sample
+from .base import Design, Drawn
 from .clustered import Clustered
 from .frame import FrameRecord
 from .labelling import Labelling
 from .probability import Bernoulli, SimpleRandom, Stratified
+from .sample import Sample
 from .sequential import SequentialLabelling, Wave
 from .store import read_sample
 from .unequal import Unequal

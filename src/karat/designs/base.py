@@ -11,13 +11,11 @@ import numpy as np
 from ..errors import ArgumentError, DataError, DesignError
 from .frame import FrameRecord
 from .labelling import Labelling
-from .sequential import SequentialLabelling
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from .._types import Bools, Floats, Ints
+    from .._types import Bools, Ints
     from ..frames import Table
+    from .sample import Sample
 
 
 class Design(ABC):
@@ -74,6 +72,7 @@ class Design(ABC):
         2
         """
         from ..frames import Table
+        from .sample import Sample
 
         table = Table.read(data)
         record = FrameRecord.of(table, id, self.columns)
@@ -133,165 +132,35 @@ class Drawn(Design):
         DesignError
             If it is another frame, see :class:`karat.designs.FrameRecord`.
         """
-        if self.frame is None:
-            if len(self.labelling.labelled) != table.n_rows:
-                raise DesignError(
-                    f"the sample was drawn from {len(self.labelling.labelled)} rows, the data have {table.n_rows}; "
-                    "pass the frame that was drawn from, in the same order."
-                )
-            return self.labelling
-        order = self.frame.match(table, self.labelling.labelled, labelled)
+        order = self._order(table, labelled)
         return self.labelling if order is None else self.labelling.take(order)
 
-
-@dataclass(frozen=True)
-class Sample:
-    """Units drawn for labelling.
-
-    Parameters
-    ----------
-    labelling : Labelling
-        The draw as arrays.
-    design : Drawn
-        Hand this to ``design=`` when the gold is in.
-    seed : int, optional
-        The seed it was drawn with, where that was a number.
-
-    Examples
-    --------
-    >>> import karat as kt
-    >>> corpus = {"party": ["a"] * 6 + ["b"] * 4}
-    >>> sample = kt.Stratified("party", n=4).draw(corpus, seed=3)
-    >>> sample.rows(corpus).columns.tolist()
-    ['position', 'party', 'probability', 'stratum']
-    """
-
-    labelling: Labelling
-    design: Drawn
-    seed: int | None = None
-
-    @property
-    def positions(self) -> Ints:
-        """Row positions of all drawn units, ascending, shape (n,)."""
-        return self.labelling.gold
-
-    @property
-    def new_positions(self) -> Ints:
-        """Row positions of the units to label now: those of the last wave, ascending."""
-        return np.flatnonzero(_last_wave(self.labelling))
-
-    @property
-    def labelled(self) -> Bools:
-        """Whether each row was drawn, shape (N,)."""
-        return self.labelling.labelled
-
-    @property
-    def probability(self) -> Floats:
-        """Inclusion probability of each row (in several waves: in the wave that drew it, or the last), shape (N,)."""
-        return self.labelling.probability
-
-    @property
-    def frame_hash(self) -> str | None:
-        """Digest of the frame that was drawn from; the same whatever the data-frame library."""
-        return None if self.design.frame is None else self.design.frame.hash
-
-    def rows(self, data: object) -> Any:
-        """The rows to label now as a pandas DataFrame, with position, probability and stratum.
-
-        Parameters
-        ----------
-        data : data frame
-            The frame that was drawn from.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row per drawn unit, in frame order; after a further wave, the rows of that wave.
+    def documents(self, table: Table, *, newest: bool) -> tuple[list[str], Ints]:
+        """Names under which annotators get the drawn rows, and where these stand in a table.
 
         Raises
         ------
         DesignError
-            If it is another frame.
+            If it is another frame, or what the frame was is not known.
         """
-        from ..frames import Table
+        if self.frame is None:
+            raise DesignError(
+                "what the frame was is not known for a sample made by hand; draw it with design.draw(data)."
+            )
+        order = self._order(table, None)
+        labelling = self.labelling if order is None else self.labelling.take(order)
+        positions = np.flatnonzero(last_wave(labelling) if newest else labelling.labelled)
+        return self.frame.documents(positions if order is None else order[positions]), positions
 
-        table = Table.read(data)
-        labelling = self.design.aligned(table)
-        drawn = _last_wave(labelling)
-        frame = table.pandas(table.columns, "data").iloc[np.flatnonzero(drawn)].reset_index(drop=True)
-        frame.insert(0, "position", np.flatnonzero(drawn))
-        frame["probability"] = labelling.probability[drawn]
-        part = labelling.parts[-1]
-        if part.stratum is not None:
-            frame["stratum"] = part.stratum[part.labelled]
-        return frame
-
-    def next_wave(
-        self,
-        design: Design,
-        data: object,
-        seed: int | np.random.Generator | None = None,
-        *,
-        share: float | None = None,
-    ) -> Sample:
-        """Draw a further wave among the rows not drawn yet, with probabilities that labels so far may have taught.
-
-        Parameters
-        ----------
-        design : Design
-            Design of the new wave. A column it reads may be new in the data; an array it holds has one value
-            for every row, also for those drawn before.
-        data : data frame
-            The frame that was drawn from; gold of earlier waves may be filled in.
-        seed : int or numpy.random.Generator, optional
-        share : float, optional
-            Share of the new wave in the estimate, between 0 and 1, not chosen by looking at estimates; by default by
-            sample sizes, see :class:`karat.Waves`.
-
-        Returns
-        -------
-        Sample
-            ``rows(data)`` gives those to label now; ``design`` goes to the fit when they are in.
-
-        Raises
-        ------
-        DesignError
-            If the frame has changed, nothing is left to draw, or the design cannot be drawn.
-
-        Examples
-        --------
-        >>> import karat as kt
-        >>> corpus = {"document": list(range(40)), "doubt": [0.1, 0.5] * 20}
-        >>> pilot = kt.SimpleRandom(10).draw(corpus, seed=1)
-        >>> main = pilot.next_wave(kt.Unequal("doubt", n=12), corpus, seed=2)
-        >>> len(main.rows(corpus)), len(main.positions)
-        (12, 22)
-        """
-        from .waves import next_wave
-
-        return next_wave(self, design, data, seed, share)
-
-    def save(self, path: str | Path) -> None:
-        """Write the sample to a JSON file that :func:`karat.read_sample` reads.
-
-        Parameters
-        ----------
-        path : str or Path
-
-        Raises
-        ------
-        DesignError
-            If the design is not one of karat's own.
-        """
-        from .store import save_sample
-
-        save_sample(self, path)
-
-
-def _last_wave(labelling: Labelling) -> Bools:
-    if isinstance(labelling, SequentialLabelling):
-        return np.asarray(labelling.wave == len(labelling.waves))
-    return labelling.labelled
+    def _order(self, table: Table, labelled: Bools | None) -> Ints | None:
+        if self.frame is not None:
+            return self.frame.match(table, self.labelling.labelled, labelled)
+        if len(self.labelling.labelled) != table.n_rows:
+            raise DesignError(
+                f"the sample was drawn from {len(self.labelling.labelled)} rows, the data have {table.n_rows}; "
+                "pass the frame that was drawn from, in the same order."
+            )
+        return None
 
 
 def cut(given: Any, rows: Bools) -> Any:

@@ -40,21 +40,24 @@ class FrameRecord:
         Column that names the rows.
     keys : ndarray of uint64, shape (N,), or None
         Hash of each row's id.
+    origin : str
+        Hash of the frame at the first wave; documents keep their names over waves.
 
     Notes
     -----
-    Gold is filled in after drawing. A column that differs from the draw is taken for gold, and not held against it, where
-    it is missing in every row that was not drawn (nor carries gold); columns that are new or gone do not matter. With an
-    id, rows may also come in another order.
+    Gold is filled in after drawing. A column that differs from the draw is taken for gold, and not held against it,
+    where it is missing in every row that was not drawn (nor carries gold); columns that are new or gone do not
+    matter. With an id, rows may also come in another order.
     """
 
     n_rows: int
     columns: dict[str, str]
     id: str | None = None
     keys: Array | None = field(default=None, repr=False)
+    origin: str = ""
 
     @classmethod
-    def of(cls, table: Table, id: str | None = None, columns: Iterable[str] = ()) -> FrameRecord:
+    def of(cls, table: Table, id: str | None = None, columns: Iterable[str] = (), origin: str = "") -> FrameRecord:
         """Record a frame.
 
         Parameters
@@ -64,6 +67,8 @@ class FrameRecord:
             Column that names each row, unique and never missing.
         columns : iterable of str
             Columns the design reads; held against later frames also where there is an id.
+        origin : str
+            Origin of an earlier wave.
 
         Raises
         ------
@@ -71,10 +76,11 @@ class FrameRecord:
             If an id is missing or stands twice.
         """
         if id is None:
-            return cls(table.n_rows, {name: digest(table.column(name, "data")) for name in table.columns})
+            digests = {name: digest(table.column(name, "data")) for name in table.columns}
+            return cls(table.n_rows, digests, origin=origin)
         keys = np.array([_hash(key) for key in unique_keys(table, id)], dtype=np.uint64)
         names = [id, *(c for c in dict.fromkeys(columns) if c != id)]
-        return cls(table.n_rows, {name: digest(table.column(name, "data")) for name in names}, id, keys)
+        return cls(table.n_rows, {name: digest(table.column(name, "data")) for name in names}, id, keys, origin)
 
     @property
     def hash(self) -> str:
@@ -83,6 +89,18 @@ class FrameRecord:
         for name in sorted(self.columns):
             whole.update(f"\n{name}\t{self.columns[name]}".encode())
         return whole.hexdigest()
+
+    def documents(self, rows: Ints) -> list[str]:
+        """Names under which annotators get some rows: they tell nothing, and differ from sample to sample.
+
+        Parameters
+        ----------
+        rows : ndarray of int, shape (n,)
+            Positions as the frame stood when the sample was drawn.
+        """
+        origin = self.origin or self.hash
+        marks = rows.tolist() if self.keys is None else self.keys[rows].tolist()
+        return ["d" + hashlib.blake2b(f"{origin}:{mark}".encode(), digest_size=6).hexdigest() for mark in marks]
 
     def match(self, table: Table, drawn: Bools, labelled: Bools | None = None) -> Ints | None:
         """Hold a frame against the record.

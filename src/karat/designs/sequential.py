@@ -154,3 +154,10 @@ class SequentialLabelling(Labelling):
 def _nested(first: Ints, second: Ints) -> bool:
     """Whether two code vectors group rows alike."""
     return int(pair_codes(first, second).max(initial=-1)) + 1 == np.unique(first).size == np.unique(second).size
+
+
+def last_wave(labelling: Labelling) -> Bools:
+    """Rows drawn in the last wave, shape (N,); all drawn rows where there is one."""
+    if isinstance(labelling, SequentialLabelling):
+        return np.asarray(labelling.wave == len(labelling.waves))
+    return labelling.labelled

@@ -14,11 +14,12 @@ import numpy as np
 
 from .._version import __version__
 from ..errors import ArgumentError, DataError, DesignError
-from .base import Design, Drawn, Sample
+from .base import Design, Drawn
 from .clustered import Clustered
 from .frame import FrameRecord
 from .labelling import Labelling
 from .probability import Bernoulli, SimpleRandom, Stratified
+from .sample import Sample
 from .sequential import SequentialLabelling, Wave
 from .unequal import Unequal
 from .waves import Waves
@@ -44,7 +45,13 @@ def save_sample(sample: Sample, path: str | Path) -> None:
         "labelling": _labelling(sample.labelling),
         "frame": None
         if frame is None
-        else {"n_rows": frame.n_rows, "columns": frame.columns, "id": frame.id, "keys": _array(frame.keys)},
+        else {
+            "n_rows": frame.n_rows,
+            "columns": frame.columns,
+            "id": frame.id,
+            "keys": _array(frame.keys),
+            "origin": frame.origin,
+        },
     }
     Path(path).write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
 
@@ -92,7 +99,9 @@ def read_sample(path: str | Path) -> Sample:
         frame = text["frame"]
         record = None
         if frame is not None:
-            record = FrameRecord(frame["n_rows"], frame["columns"], frame["id"], _read_array(frame["keys"]))
+            record = FrameRecord(
+                frame["n_rows"], frame["columns"], frame["id"], _read_array(frame["keys"]), frame["origin"]
+            )
             if record.hash != text["frame_hash"]:
                 raise DataError(f"{str(path)!r} has been edited: its frame hash does not fit; draw or save it anew.")
         return Sample(labelling, Drawn(_read_design(text["design"]), labelling, record), text["seed"])

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, DesignError
-from .base import Design, Drawn, Sample
+from .base import Design, Drawn
 from .frame import FrameRecord
 from .labelling import Labelling
+from .sample import Sample
 from .sequential import SequentialLabelling, Wave
 
 if TYPE_CHECKING:
@@ -145,8 +146,9 @@ def next_wave(
         raise ArgumentError("earlier waves were given shares by hand; give share= for the new one too.")
     labelling = combined([*((w.rows, w.labelling) for w in earlier), (left, part)], shares)
     base = Waves((*(old.designs if isinstance(old, Waves) else (old,)), design), shares=shares)
-    id = None if sample.design.frame is None else sample.design.frame.id
-    record = FrameRecord.of(table, id, [c for c in base.columns if c in table.columns])
+    frame = sample.design.frame
+    id, origin = (None, "") if frame is None else (frame.id, frame.origin or frame.hash)
+    record = FrameRecord.of(table, id, [c for c in base.columns if c in table.columns], origin)
     return Sample(labelling, Drawn(base, labelling, record), seed if isinstance(seed, int) else None)
 
 
