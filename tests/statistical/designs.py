@@ -56,16 +56,22 @@ DESIGNS = (
 )
 
 
-def population(rng: np.random.Generator) -> pd.DataFrame:
-    """A corpus in clusters of unequal size; outcomes spread more where z is high, labels err by x, z and outcome."""
-    cluster = np.sort(
-        rng.choice(
-            CLUSTERS, size=N_UNITS, p=np.arange(1, CLUSTERS + 1) ** 0.5 / (np.arange(1, CLUSTERS + 1) ** 0.5).sum()
-        )
-    )
-    z = 0.5 * rng.standard_normal(CLUSTERS)[cluster] + np.sqrt(0.75) * rng.standard_normal(N_UNITS)
+def population(rng: np.random.Generator, clustered: bool) -> pd.DataFrame:
+    """A corpus: outcomes spread more where z is high, machine labels err by x, z and outcome.
+
+    For designs that draw clusters these are of unequal size and share a part of z and of the outcome.
+    """
+    likely = np.arange(1, CLUSTERS + 1) ** 0.5
+    cluster = np.sort(rng.choice(CLUSTERS, size=N_UNITS, p=likely / likely.sum()))
+
+    def normal(share: float) -> np.ndarray:
+        shared = rng.standard_normal(CLUSTERS)[cluster]
+        own = rng.standard_normal(N_UNITS)
+        return np.sqrt(share) * shared + np.sqrt(1 - share) * own if clustered else own
+
+    z = normal(0.25)
     x = (0.5 * z + rng.standard_normal(N_UNITS) > 0.3).astype(float)
-    noise = 0.4 * rng.standard_normal(CLUSTERS)[cluster] + np.sqrt(0.84) * rng.standard_normal(N_UNITS)
+    noise = normal(0.16)
     y = TRUTH[0] + TRUTH[1] * x + TRUTH[2] * z + noise * np.exp(0.5 * z)
     y_llm = 0.4 + 0.6 * y + 0.4 * z + 0.4 * x * (y > 0.5) + 0.7 * rng.standard_normal(N_UNITS) * np.exp(0.4 * z)
     size = np.bincount(cluster, minlength=CLUSTERS)
@@ -129,7 +135,7 @@ def learnt(frame: pd.DataFrame, pilot: kt.designs.Sample) -> np.ndarray:
 def one(cell: Cell, seed: int) -> np.ndarray:
     """One repetition, for both targets: error, se, half-width, se as if rows were drawn independently; (8, p)."""
     rng = np.random.default_rng([seed, 77])
-    frame = population(rng)
+    frame = population(rng, cell.design.startswith("clusters"))
     sample = draw(cell, frame, rng)
     labelled = frame.assign(y=frame["y"].where(sample.labelled))
     options: dict[str, Any] = {"design": sample.design, "estimator": cell.estimator, "compare": False, "seed": rng}

@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import ArgumentError, DataError, DesignError
 from .frame import FrameRecord
 from .labelling import Labelling
+from .sequential import last_wave
 
 if TYPE_CHECKING:
     from .._types import Bools, Ints
