@@ -15,7 +15,8 @@ from .. import corpora
 
 @pytest.fixture(scope="module")
 def frame():
-    return corpora.corpus(300, seed=41)
+    frame = corpora.corpus(300, seed=41)
+    return frame.assign(half=frame["author"] % 2, author_size=1.0 + frame["author"] % 7)
 
 
 DESIGNS = {
@@ -25,6 +26,11 @@ DESIGNS = {
     "stratified": kt.Stratified("region", 60),
     "strata of two": kt.Stratified(("region", "vote_llm"), 60, allocation="equal"),
     "clusters": kt.Clustered("author", 10),
+    "clusters in strata": kt.Clustered("author", 10, by="half"),
+    "clusters by size": kt.Clustered("author", 10, size="author_size", method="systematic"),
+    "sampford": kt.Unequal("size", 60),
+    "systematic": kt.Unequal("size", 60, method="systematic"),
+    "unequal in strata": kt.Unequal("size", 60, by="region", floor=0.05),
 }
 each_design = pytest.mark.parametrize("design", DESIGNS.values(), ids=DESIGNS.keys())
 

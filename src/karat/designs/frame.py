@@ -139,16 +139,18 @@ class FrameRecord:
                 "they "
                 "cannot be told from another frame; keep at least one (best an id, and draw with id=)."
             )
-        changed = []
+        changed, same = [], 0
         for name in known:
             column = table.column(name, "data")
             ordered = column if place is None else column.iloc[place].reset_index(drop=True)
-            if digest(ordered) != self.columns[name] and not _is_gold(column, looked_at):
+            if digest(ordered) == self.columns[name]:
+                same += 1
+            elif not _is_gold(column, looked_at):
                 changed.append(name)
         if changed:
-            what = "all columns differ, so the rows may be in another order" if len(changed) == len(known) else (
-                f"the column(s) {', '.join(map(repr, changed[:5]))} differ"
-            )  # fmt: skip
+            what = f"the column(s) {', '.join(map(repr, changed[:5]))} differ"
+            if not same and self.id is None:
+                what = "all columns differ, so the rows may be in another order"
             raise DesignError(
                 f"the data have changed since the sample was drawn: {what}. Pass the frame that was drawn from, with "
                 "gold "
@@ -271,7 +273,7 @@ def _numbers(column: pd.Series[Any], missing: Bools) -> tuple[Array, ...] | None
 
 
 def _rounded(values: Array) -> tuple[Array, Array]:
-    """Mantissa of twelve digits and power of ten of each number; whole numbers exactly."""
+    """Mantissa of twelve digits and power of ten of each number; large whole numbers exactly."""
     finite = np.isfinite(values)
     size = np.abs(np.where(finite, values, 1.0))
     power = np.floor(np.log10(np.where(size > 0, size, 1.0)))
@@ -280,7 +282,7 @@ def _rounded(values: Array) -> tuple[Array, Array]:
     mantissa = np.rint(np.where(finite, values, 0.0) * 10.0**half * 10.0 ** (shift - half))
     large = np.abs(mantissa) >= 10**_DIGITS
     mantissa, power = np.where(large, np.rint(mantissa / 10), mantissa), np.where(large, power + 1, power)
-    exact = finite & (values == np.rint(values)) & (np.abs(values) <= 2**53)
+    exact = finite & (values == np.rint(values)) & (size >= 10**_DIGITS) & (size <= 2**53)
     mantissa = np.where(exact, values, mantissa)
     power = np.where(exact | (mantissa == 0), 0, power)
     power = np.where(finite, power, np.where(values > 0, 9999, np.where(values < 0, -9999, 9998)))
