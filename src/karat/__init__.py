@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .doors import logit, mean, ols, poisson, probit
     from .errors import KaratError, KaratWarning
     from .fit import regress
+    from .monitor import ConfidenceSequence, confidence_sequence
     from .results import Result
 
 _HOMES = {
@@ -35,6 +36,8 @@ _HOMES = {
     "Result": "results",
     "bootstrap": "debias",
     "regress": "fit",
+    "ConfidenceSequence": "monitor",
+    "confidence_sequence": "monitor",
     "logit": "doors",
     "mean": "doors",
     "ols": "doors",
