@@ -191,8 +191,7 @@ class ConfidenceSequence:
 
         def met(planned: int) -> bool:
             variance = planned_variance(total, part, n, planned, self.n_units)
-            with np.errstate(divide="ignore"):
-                ratio = self.clock[index] / variance
+            ratio = self.clock[index] / np.where(variance > 0, variance, 1.0)
             half = np.where(variance > 0, np.sqrt(variance) * multiplier(ratio, self.alpha), 0.0)
             return bool((half <= wanted).all())
 

@@ -79,8 +79,9 @@ def page(rows: list[dict[str, Any]]) -> str:
     lines = [
         "# Stopping by a confidence sequence",
         "",
-        "Written by `python -m tests.statistical.anytime`. Simple random batches of 100 up to 900 of 3,000 units, a fit "
-        "after each, `y ~ x + z` with y known through a machine label; figures for the three coefficients. Monte Carlo "
+        "Written by `python -m tests.statistical.anytime`. Simple random batches of 100 up to 900 of 3,000 units, a "
+        "fit after each, `y ~ x + z` with y known through a machine label; figures for the three coefficients. Monte "
+        "Carlo "
         f"standard error at {reps} repetitions: {np.sqrt(0.95 * 0.05 / reps):.4f} at .95. "
         "All looks: coverage under the worst stopping rule, stop when the truth is left out.",
         "",

@@ -73,7 +73,7 @@ def interface(questions: Sequence[Question], shown: Sequence[str], instructions:
             lines.append(f'  <Rating {start} maxRating="{q.high:g}" required="true"/>')
         elif q.kind == "number":
             bounds = "".join(f' {k}="{b:g}"' for k, b in (("min", q.low), ("max", q.high)) if b is not None)
-            lines.append(f'  <Number {start}{bounds} step="any" required="true"/>')
+            lines.append(f'  <Number {start}{bounds} step="0.01" required="true"/>')
         else:
             lines.append(f'  <TextArea {start} maxSubmissions="1" required="true"/>')
     return "\n".join([*lines, "</View>"])

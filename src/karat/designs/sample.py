@@ -82,7 +82,8 @@ class Sample:
         Returns
         -------
         pandas.DataFrame
-            One row per drawn unit, in frame order; after a further wave, the rows of that wave.
+            One row per drawn unit, in frame order; after a further wave, the rows of that wave. Where the
+            data have a column of that name already it is called ``drawn_position`` and so on.
 
         Raises
         ------
@@ -95,11 +96,13 @@ class Sample:
         labelling = self.design.aligned(table)
         drawn = last_wave(labelling)
         frame = table.pandas(table.columns, "data").iloc[np.flatnonzero(drawn)].reset_index(drop=True)
-        frame.insert(0, "position", np.flatnonzero(drawn))
-        frame["probability"] = labelling.probability[drawn]
+        added = {"position": np.flatnonzero(drawn), "probability": labelling.probability[drawn]}
         part = labelling.parts[-1]
         if part.stratum is not None:
-            frame["stratum"] = part.stratum[part.labelled]
+            added["stratum"] = part.stratum[part.labelled]
+        for name, values in added.items():
+            place = 0 if name == "position" else len(frame.columns)
+            frame.insert(place, f"drawn_{name}" if name in frame.columns else name, values)
         return frame
 
     def next_wave(
