@@ -85,15 +85,15 @@ def run(options: argparse.Namespace) -> int:
         sample = read_sample(options.after).next_wave(design, corpus, seed, share=options.share)
     else:
         sample = design.draw(corpus, seed, id=options.id)
-    out.mkdir(parents=True, exist_ok=True)
-    sample.save(out / "sample.json")
-    write_file(sample.rows(corpus), out / "drawn.csv")
     if options.text:
         sample.to_labelling(
             out / "annotators", corpus, options.text, read_label(options.label), show=options.show,
             annotators=_annotators(options.annotators), overlap=options.overlap, instructions=options.instructions,
             formats=("csv", "label-studio") if options.format == "both" else (options.format,),
         )  # fmt: skip
+    out.mkdir(parents=True, exist_ok=True)
+    sample.save(out / "sample.json")
+    write_file(sample.rows(corpus), out / "drawn.csv")
     print(f"{sample.labelling.description}; {len(sample.new_positions)} to label now; seed {seed}")
     print(f"frame hash {sample.frame_hash}")
     for path in sorted(p for p in out.rglob("*") if p.is_file()):
@@ -140,6 +140,7 @@ def _check(options: argparse.Namespace) -> None:
         raise ArgumentError("--share is the share of a further wave; it goes with --after.")
     if options.after and options.id:
         raise ArgumentError("--id was settled when the first wave was drawn; take it out.")
+    read_label(options.label)
     if options.text and not options.label:
         raise ArgumentError("--text needs --label, the gold column(s) to fill in, for example --label hostile=no,yes.")
     unused = [name for name in ("label", "show", "instructions") if getattr(options, name)]
