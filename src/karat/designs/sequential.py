@@ -146,6 +146,13 @@ class SequentialLabelling(Labelling):
         """The same draw seen on a subset of rows that observed variables define, wave by wave."""
         if rows.all():
             return self
+        for k, wave in enumerate(self.waves):
+            if not (rows & wave.rows).any():
+                raise DesignError(
+                    f"after leaving out rows with missing values none is left that wave {k + 1} could have drawn; "
+                    "fill the "
+                    "values."
+                )
         return SequentialLabelling.of(
             tuple(Wave(w.rows[rows], w.labelling.keep(rows[w.rows]), w.share) for w in self.waves)
         )
