@@ -9,7 +9,7 @@ import pytest
 import karat as kt
 
 FUNCTIONS = ["regress", "ols", "logit", "probit", "poisson", "mean", "bootstrap", "confidence_sequence"]
-CLASSES = ["Bernoulli", "SimpleRandom", "Stratified", "Clustered", "Unequal", "Waves", "Result"]
+CLASSES = ["Bernoulli", "SimpleRandom", "Stratified", "Clustered", "Unequal", "Waves", "Result", "ConfidenceSequence"]
 
 
 @pytest.mark.parametrize("name", kt.__all__)

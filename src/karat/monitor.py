@@ -72,6 +72,17 @@ class ConfidenceSequence:
     labelling_variance : ndarray, shape (K, p)
     clock : ndarray, shape (p,)
         Variance that one unit of the mixture's information stands for; set at the first look and kept.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(1000, seed=1)
+    >>> sample = kt.SimpleRandom(200).draw(corpus, seed=1)
+    >>> labelled = kt.datasets.mask_gold(corpus, sample, "hostile")
+    >>> fit = kt.ols("outcome ~ hostile", labelled, surrogates={"hostile": "hostile_llm"}, design=sample, seed=1)
+    >>> sequence = kt.confidence_sequence(fit, planned=300)
+    >>> [round(float(h / s), 2) for h, s in zip(sequence.half_width[0], sequence.se[0])]
+    [3.09, 3.15]
     """
 
     names: tuple[str, ...]

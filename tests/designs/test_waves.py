@@ -27,8 +27,8 @@ def outcomes(error):
             second = np.array(pattern)
             mass = np.where(second, pi, 1 - pi).prod() / 15
             waves = (
-                Wave(everyone, Labelling(np.full(6, 2 / 6), first, True), 0.4),
-                Wave(~first, Labelling(pi, second, False), 0.6),
+                Wave(everyone, Labelling(np.full(6, 2 / 6), first, True), 0.5),
+                Wave(~first, Labelling(pi, second, False), 0.5),
             )
             yield mass, SequentialLabelling.of(waves)
 

@@ -138,6 +138,8 @@ def _plain(value: Any, file: str, document: str, question: str) -> Any:
     if isinstance(value, dict):
         kinds = [k for k in ("choices", "number", "rating", "text") if k in value]
         value = value[kinds[0]] if kinds else None
+        if kinds == ["text"] and isinstance(value, list):  # submissions of a text area
+            return "\n".join(map(str, value))
     if isinstance(value, list):
         if len(value) > 1:
             raise DataError(f"{file}: document {document!r} has {len(value)} answers to {question!r}; one is allowed.")

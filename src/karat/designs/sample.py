@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .._types import Bools, Floats, Ints
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Sample:
     """Units drawn for labelling.
 
@@ -38,6 +38,8 @@ class Sample:
     >>> import karat as kt
     >>> corpus = {"party": ["a"] * 6 + ["b"] * 4}
     >>> sample = kt.Stratified("party", n=4).draw(corpus, seed=3)
+    >>> sample
+    Sample(stratified by party, 4 of 10 in 2 strata, frame ...)
     >>> sample.rows(corpus).columns.tolist()
     ['position', 'party', 'probability', 'stratum']
     """
@@ -45,6 +47,10 @@ class Sample:
     labelling: Labelling
     design: Drawn
     seed: int | None = None
+
+    def __repr__(self) -> str:
+        frame = "" if self.frame_hash is None else f", frame {self.frame_hash[:8]}"
+        return f"Sample({self.labelling.description}{frame})"
 
     @property
     def positions(self) -> Ints:

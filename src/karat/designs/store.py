@@ -81,8 +81,8 @@ def read_sample(path: str | Path) -> Sample:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     sample.save(pathlib.Path(folder) / "sample.json")
     ...     back = kt.read_sample(pathlib.Path(folder) / "sample.json")
-    >>> (back.positions == sample.positions).all()
-    np.True_
+    >>> bool((back.positions == sample.positions).all())
+    True
     """
     try:
         text = json.loads(Path(path).read_text(encoding="utf-8"))
