@@ -70,6 +70,7 @@ def test_simple_random_waves_are_one_simple_random_sample(frame):
     for seed in (2, 3):
         sample = sample.next_wave(kt.SimpleRandom(25), frame, seed=seed)
     np.testing.assert_allclose(sample.labelling.weight, 300 / 90, rtol=1e-12)
+    assert sample.labelling.description == "simple random sample in 3 waves, 90 of 300"
     rest = sample.next_wave(kt.SimpleRandom(210), frame, seed=4)
     np.testing.assert_allclose(rest.labelling.weight, 1.0, rtol=1e-12)
     assert rest.labelling.census
@@ -174,6 +175,9 @@ def test_degrees_of_freedom_and_learner_weights(frame):
 def test_drawing_all_waves_at_once(frame):
     sample = kt.Waves([kt.SimpleRandom(50), kt.Bernoulli("pi")], shares=[1, 3]).draw(frame, seed=3)
     assert [w.share for w in sample.labelling.waves] == [0.25, 0.75]
+    rows = sample.rows(frame)
+    assert len(rows) == len(sample.positions)
+    assert rows["wave"].value_counts()[1] == 50
     np.testing.assert_allclose(
         sample.labelling.waves[1].labelling.probability, frame["pi"][~sample.labelling.waves[0].labelling.labelled]
     )

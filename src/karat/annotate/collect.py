@@ -42,7 +42,7 @@ def read_annotations(
 
     one_of("duplicates", duplicates, ("raise", "last"))
     table = Table.read(data)
-    documents, positions = sample.design.documents(table, newest=False)
+    documents, positions = sample.design.documents(table)
     files, manifest = _files(paths)
     questions = _questions(labels, manifest)
     place = dict(zip(documents, positions.tolist()))

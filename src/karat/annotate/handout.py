@@ -43,7 +43,7 @@ def write_handout(
     """Write the annotators' files, see :meth:`karat.designs.Sample.to_labelling`."""
     questions = read_questions(labels)
     table = Table.read(data)
-    documents, positions = sample.design.documents(table, newest=True)
+    documents, positions = sample.design.documents(table, sample.sent)
     show = [show] if isinstance(show, str) else list(show)
     _check(sample, table, text, questions, show, formats)
     names = _annotators(annotators)

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import ArgumentError, DataError, DesignError
 from .frame import FrameRecord
 from .labelling import Labelling
-from .sequential import last_wave
+from .sequential import drawn_after
 
 if TYPE_CHECKING:
     from .._types import Bools, Ints
@@ -136,8 +136,8 @@ class Drawn(Design):
         order = self._order(table, labelled)
         return self.labelling if order is None else self.labelling.take(order)
 
-    def documents(self, table: Table, *, newest: bool) -> tuple[list[str], Ints]:
-        """Names under which annotators get the drawn rows, and where these stand in a table.
+    def documents(self, table: Table, sent: int = 0) -> tuple[list[str], Ints]:
+        """Names under which annotators get the rows drawn after the first ``sent`` waves, and where these stand.
 
         Raises
         ------
@@ -150,7 +150,7 @@ class Drawn(Design):
             )
         order = self._order(table, None)
         labelling = self.labelling if order is None else self.labelling.take(order)
-        positions = np.flatnonzero(last_wave(labelling) if newest else labelling.labelled)
+        positions = np.flatnonzero(drawn_after(labelling, sent))
         return self.frame.documents(positions if order is None else order[positions]), positions
 
     def _order(self, table: Table, labelled: Bools | None) -> Ints | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .base import Design, Drawn
 from .labelling import Labelling
-from .sequential import last_wave
+from .sequential import SequentialLabelling, drawn_after
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,6 +32,8 @@ class Sample:
         Hand this to ``design=`` when the gold is in.
     seed : int, optional
         The seed it was drawn with, where that was a number.
+    sent : int
+        Number of waves that were drawn, and sent to the experts, before.
 
     Examples
     --------
@@ -47,6 +49,7 @@ class Sample:
     labelling: Labelling
     design: Drawn
     seed: int | None = None
+    sent: int = 0
 
     def __repr__(self) -> str:
         frame = "" if self.frame_hash is None else f", frame {self.frame_hash[:8]}"
@@ -59,8 +62,8 @@ class Sample:
 
     @property
     def new_positions(self) -> Ints:
-        """Row positions of the units to label now: those of the last wave, ascending."""
-        return np.flatnonzero(last_wave(self.labelling))
+        """Row positions of the units to label now, ascending: after :meth:`next_wave` those of the new wave."""
+        return np.flatnonzero(drawn_after(self.labelling, self.sent))
 
     @property
     def labelled(self) -> Bools:
@@ -100,11 +103,13 @@ class Sample:
 
         table = Table.read(data)
         labelling = self.design.aligned(table)
-        drawn = last_wave(labelling)
+        drawn = drawn_after(labelling, self.sent)
         frame = table.pandas(table.columns, "data").iloc[np.flatnonzero(drawn)].reset_index(drop=True)
         added = {"position": np.flatnonzero(drawn), "probability": labelling.probability[drawn]}
         part = labelling.parts[-1]
-        if part.stratum is not None:
+        if len(labelling.parts) - self.sent > 1 and isinstance(labelling, SequentialLabelling):
+            added["wave"] = labelling.wave[drawn]
+        elif part.stratum is not None:
             added["stratum"] = part.stratum[part.labelled]
         for name, values in added.items():
             place = 0 if name == "position" else len(frame.columns)

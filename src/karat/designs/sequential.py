@@ -84,9 +84,8 @@ class SequentialLabelling(Labelling):
                 raise DesignError(
                     f"wave {k + 1} draws other clusters than wave 1; draw the same clusters in every wave."
                 )
-        text = "; ".join(f"wave {k + 1} (share {w.share:.3g}): {w.labelling.description}" for k, w in enumerate(waves))
         fixed = all(w.labelling.fixed_size for w in waves)
-        return cls(probability, labelled, fixed, None, unit, f"{len(waves)} waves; {text}", waves)
+        return cls(probability, labelled, fixed, None, unit, _description(waves, labelled), waves)
 
     @property
     def parts(self) -> tuple[Labelling, ...]:
@@ -163,8 +162,22 @@ def _nested(first: Ints, second: Ints) -> bool:
     return int(pair_codes(first, second).max(initial=-1)) + 1 == np.unique(first).size == np.unique(second).size
 
 
-def last_wave(labelling: Labelling) -> Bools:
-    """Rows drawn in the last wave, shape (N,); all drawn rows where there is one."""
+def drawn_after(labelling: Labelling, waves: int) -> Bools:
+    """Rows drawn after the first so many waves, shape (N,)."""
     if isinstance(labelling, SequentialLabelling):
-        return np.asarray(labelling.wave == len(labelling.waves))
+        return np.asarray(labelling.wave > waves)
     return labelling.labelled
+
+
+def _description(waves: tuple[Wave, ...], labelled: Bools) -> str:
+    parts = [w.labelling for w in waves]
+    weights = np.array(
+        [w.share / w.labelling.probability[0] + sum(v.share for v in waves[k + 1 :]) for k, w in enumerate(waves)]
+    )
+    alike = all(p.fixed_size and p.stratum is None and p.unit is None and np.ptp(p.probability) == 0 for p in parts)
+    if alike and np.ptp(weights) <= 1e-9 * weights.max():
+        return f"simple random sample in {len(waves)} waves, {int(labelled.sum()):,} of {len(labelled):,}"
+    text = [f"wave {k + 1} (share {w.share:.3g}): {w.labelling.description}" for k, w in enumerate(waves)]
+    if len(text) > 3:
+        text = [text[0], "...", text[-1]]
+    return f"{len(waves)} waves; {'; '.join(text)}"

@@ -40,6 +40,7 @@ def save_sample(sample: Sample, path: str | Path) -> None:
         "n": sample.labelling.n_gold,
         "N": len(sample.labelling.labelled),
         "seed": sample.seed,
+        "sent": sample.sent,
         "frame_hash": None if frame is None else frame.hash,
         "design": _design(sample.design.base),
         "labelling": _labelling(sample.labelling),
@@ -104,7 +105,7 @@ def read_sample(path: str | Path) -> Sample:
             )
             if record.hash != text["frame_hash"]:
                 raise DataError(f"{str(path)!r} has been edited: its frame hash does not fit; draw or save it anew.")
-        return Sample(labelling, Drawn(_read_design(text["design"]), labelling, record), text["seed"])
+        return Sample(labelling, Drawn(_read_design(text["design"]), labelling, record), text["seed"], text["sent"])
     except (KeyError, TypeError, zlib.error) as error:
         raise DataError(f"{str(path)!r} is a damaged sample file ({error!r}); draw or save it anew.") from None
 

@@ -149,7 +149,7 @@ def next_wave(
     frame = sample.design.frame
     id, origin = (None, "") if frame is None else (frame.id, frame.origin or frame.hash)
     record = FrameRecord.of(table, id, [c for c in base.columns if c in table.columns], origin)
-    return Sample(labelling, Drawn(base, labelling, record), seed if isinstance(seed, int) else None)
+    return Sample(labelling, Drawn(base, labelling, record), seed if isinstance(seed, int) else None, len(earlier))
 
 
 def draw_among(design: Design, table: Table, rows: Bools, rng: np.random.Generator) -> Labelling:
