@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import ArgumentError
+from .designs import SequentialLabelling
+from .errors import ArgumentError, DesignWarning, tell
 from .estimate.anytime import anytime_p, best_ratio, multiplier, planned_variance
 from .options import check_alpha
 from .results import Result
@@ -16,7 +17,10 @@ from .results import Result
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ._types import Bools, Floats, Ints
+    from ._types import Floats, Ints
+
+_INFORMATIVE = 0.75
+"""Covariance of two looks, over the later variance, below which a warning is given."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,7 @@ class ConfidenceSequence:
             If it is another regression or corpus, or its gold does not contain that of the look before.
         """
         _check(fit, self.n_gold[-1], self._last)
+        _warn_uninformative(fit, self._last)
         return replace(
             self,
             n_gold=np.append(self.n_gold, fit.n_gold),
@@ -284,7 +289,8 @@ def confidence_sequence(
     (one over the variance), 8.2 at ``planned`` for alpha = .05 (3.04 standard errors), and turned into a t quantile.
     The guarantee is asymptotic, from the first look on: let that hold a hundred labels or so. It rests on
     increments of information being independent, which simple random and Bernoulli gold have; with waves whose
-    probabilities were learnt it holds where later waves are at least as informative as their share.
+    probabilities were learnt it holds where later waves are at least as informative as their share, and a
+    warning is given where one is clearly less.
 
     References
     ----------
@@ -328,10 +334,9 @@ def confidence_sequence(
 
 
 def _identity(fit: Result) -> tuple[Any, ...]:
-    """What must be the same at all looks, and who was gold where that is known."""
-    labelled: Bools | None = None if fit.parts is None else fit.parts.labelling.labelled
+    """What must be the same at all looks, and how gold was drawn where that is known."""
     same = (fit.names, fit.model, fit.formula, fit.estimator, fit.target, fit.vcov_kind, fit.cluster, fit.n_units)
-    return (same, labelled)
+    return (same, None if fit.parts is None else fit.parts.labelling)
 
 
 def _check(fit: object, n_before: int, last: tuple[Any, ...]) -> None:
@@ -346,15 +351,42 @@ def _check(fit: object, n_before: int, last: tuple[Any, ...]) -> None:
         )
     if not last:
         return
-    same, labelled = _identity(fit)
+    same, labelling = _identity(fit)
     if same != last[0]:
         raise ArgumentError(
             f"the looks differ in their regression, target, covariance or corpus: {same} after {last[0]}; fit the same "
             "regression to the same corpus at each look."
         )
-    if labelled is not None and last[1] is not None and (last[1] & ~labelled).any():
-        raise ArgumentError(
-            f"{int((last[1] & ~labelled).sum())} row(s) were gold at the look before and are not now; gold must grow."
+    if labelling is None or last[1] is None:
+        return
+    lost = int((last[1].labelled & ~labelling.labelled).sum())
+    if lost:
+        raise ArgumentError(f"{lost} row(s) were gold at the look before and are not now; gold must grow.")
+
+
+def _warn_uninformative(fit: Result, last: tuple[Any, ...]) -> None:
+    """Warn where the new wave brings less than its share: the estimates then vary more than the clock allows.
+
+    With shares ``o`` of the waves before and now and their labelling variances V the covariance of two looks is
+    ``sum o_before o_now V``. The boundary wants the variance now, ``sum o_now^2 V``, or more.
+    """
+    labelling = None if fit.parts is None else fit.parts.labelling
+    if not isinstance(labelling, SequentialLabelling) or last[1] is None or np.ptp(labelling.weight) < 1e-9:
+        return
+    before = [w.share for w in getattr(last[1], "waves", ())] or [1.0]
+    error, drawn_in = fit.parts.scores.error, labelling.wave[labelling.labelled]  # type: ignore[union-attr]
+    now, covariance = np.zeros(len(fit.theta)), np.zeros(len(fit.theta))
+    for k, wave in enumerate(labelling.waves):
+        inside = error[drawn_in == k + 1]
+        variance = np.diag(wave.labelling.cross(inside, inside))
+        now = now + wave.share**2 * variance
+        covariance = covariance + wave.share * (before[k] if k < len(before) else 0.0) * variance
+    if (covariance < _INFORMATIVE * now).any():
+        tell(
+            "the last wave brought less information than its share of the estimate, so a confidence sequence may be "
+            "too "
+            "narrow; give later waves a smaller share (next_wave(..., share=)), or larger samples.",
+            DesignWarning,
         )
 
 

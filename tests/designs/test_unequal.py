@@ -4,11 +4,13 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import karat as kt
 from karat.designs import Labelling
 from karat.designs.fixed_size import proportional, sampford, systematic
-from karat.errors import ArgumentError, DesignError
+from karat.errors import ArgumentError, DesignError, DesignWarning
 from karat.frames import Table
 
 SIZE = np.array([1.0, 2.0, 3.0, 5.0, 2.5, 4.0])
@@ -160,6 +162,43 @@ def test_arguments():
         kt.Clustered("author", 3, floor=0.1)
     with pytest.raises(ArgumentError, match=r"array of 4 values.*6 rows"):
         kt.Unequal(np.ones(4), 2).restricted(np.ones(6, bool))
+
+
+def test_tiny_probabilities_are_remarked():
+    frame = {"size": np.append(np.ones(50), 0.01)}
+    with pytest.warns(DesignWarning, match=r"smallest inclusion probability.*floor="):
+        kt.Unequal("size", 10).draw(frame, seed=1)
+    assert kt.Unequal("size", 10, floor=0.05).draw(frame, seed=1).probability.min() == 0.05
+
+
+@given(st.integers(0, 10_000), st.integers(5, 12), st.booleans())
+def test_variance_does_not_depend_on_order_or_names_and_vanishes_for_size(seed, n, strata):
+    """Row order and stratum codes do not matter; values proportional to the probabilities have no variance."""
+    rng = np.random.default_rng(seed)
+    stratum = rng.permutation(np.arange(40) % 2)
+    pi = np.zeros(40)
+    for s in (0, 1) if strata else (None,):
+        inside = stratum == s if strata else np.ones(40, bool)
+        pi[inside] = proportional(np.exp(rng.standard_normal(inside.sum())), n)
+    labelled = np.zeros(40, bool)
+    for s in (0, 1) if strata else (None,):
+        inside = np.flatnonzero(stratum == s) if strata else np.arange(40)
+        labelled[inside] = systematic(pi[inside], rng)
+    draw = Labelling(pi, labelled, True, stratum if strata else None)
+    y = rng.standard_normal((40, 2))
+    found = draw.cross(y[labelled], y[labelled])
+    order = rng.permutation(40)
+    moved = Labelling(pi[order], labelled[order], True, 1 - stratum[order] if strata else None)
+    np.testing.assert_allclose(
+        moved.cross(y[order][labelled[order]], y[order][labelled[order]]), found, rtol=1e-9, atol=1e-9
+    )
+    assert np.linalg.eigvalsh(found).min() > -1e-9
+    along = (3.0 * pi * (1 + stratum if strata else 1))[labelled][:, None]
+    np.testing.assert_allclose(draw.cross(along, along), 0.0, atol=1e-18)
+    twice = np.repeat(np.arange(40), 2)
+    clusters = Labelling(pi[twice], labelled[twice], True, stratum[twice] if strata else None, twice)
+    split = np.repeat(y[labelled], 2, axis=0) * np.tile([0.3, 0.7], labelled.sum())[:, None]
+    np.testing.assert_allclose(clusters.cross(split, split), found, rtol=1e-9, atol=1e-9)
 
 
 def test_bootstrap_refuses(corpus):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DesignError, one_of
+from ..errors import DesignError, DesignWarning, one_of, tell
 from ..frames.table import as_float
 from .base import Design, codes_of, cut
 from .fixed_size import METHODS, draw_units, hold_sizes, proportional, stratum_sizes
@@ -16,6 +16,9 @@ from .labelling import Labelling
 if TYPE_CHECKING:
     from .._types import Bools, Floats, Ints
     from ..frames import Table
+
+_SMALL = 0.05
+"""Share of the average probability below which a warning is given."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,15 @@ class Unequal(Design):
         share = np.bincount(codes, weights=size) / size.sum()
         sizes = stratum_sizes("Unequal", n, np.bincount(codes), names, share, "units")
         pi = probabilities(size, codes, sizes, names, self.floor)
+        average = float(pi.mean())
+        if pi.min() < _SMALL * average:
+            tell(
+                f"the smallest inclusion probability is {pi.min():.3g}, a weight of {1 / pi.min():.0f} where the "
+                "average "
+                f"unit has {1 / average:.0f}: one such unit could decide the estimate. Give a floor, for example "
+                f"floor={0.2 * average:.2g}.",
+                DesignWarning,
+            )
         return self._labelling(pi, codes, names, draw_units(pi, codes, self.method, rng))
 
     def realised(self, table: Table, labelled: Bools) -> Labelling:
