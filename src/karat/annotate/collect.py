@@ -50,14 +50,29 @@ def read_annotations(
     stray = set(renamed) - {str(f) for f in files} - {f.name for f in files}
     if stray:
         raise ArgumentError(f"annotators names {sorted(stray)}, which is not among the files read.")
+    rows = _checked(_answers(files, questions, renamed), place, questions, duplicates)
+    names = ["position", "document", "annotator", "file", *(q.name for q in questions)]
+    found = sorted(rows, key=lambda row: (row["position"], row["annotator"]))
+    out = pd.DataFrame({name: pd.Series([row.get(name) for row in found], dtype=object) for name in names})
+    for q in questions:
+        if q.numeric:
+            out[q.name] = pd.to_numeric(out[q.name])
+    out["position"] = out["position"].astype(np.intp)
+    return out
+
+
+def _checked(
+    answers: Iterator[Answer], place: Mapping[str, int], questions: Sequence[Question], duplicates: str
+) -> list[dict[str, Any]]:
+    """One row per document and annotator; what is not allowed is gathered and raised together."""
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     problems: list[str] = []
     unknown: list[str] = []
-    for file, document, who, raw in _answers(files, questions, renamed):
+    for file, document, who, raw in answers:
         if document not in place:
             unknown.append(f"{document!r} in {file}")
             continue
-        row = {"position": place[document], "document": document, "annotator": who, "file": file}
+        row: dict[str, Any] = {"position": place[document], "document": document, "annotator": who, "file": file}
         for q in questions:
             try:
                 row[q.name] = q.read(raw.get(q.name))
@@ -83,19 +98,14 @@ def read_annotations(
         )
     if problems:
         more = f" ({len(problems)} in all)" if len(problems) > 1 else ""
-        hint = (
-            " Two people of one name? Name them: annotators={'file': 'name'}. Otherwise keep one label, or use "
-            "duplicates='last'." if any("labelled twice" in p for p in problems) else ""
-        )  # fmt: skip
+        hint = ""
+        if any("labelled twice" in problem for problem in problems):
+            hint = (
+                " Two people of one name? Name them: annotators={'file': 'name'}. Otherwise keep one label, or use "
+                "duplicates='last'."
+            )
         raise DataError("; ".join(problems[:5]) + f"{more}.{hint}")
-    names = ["position", "document", "annotator", "file", *(q.name for q in questions)]
-    found = sorted(rows.values(), key=lambda row: (row["position"], row["annotator"]))
-    out = pd.DataFrame({name: pd.Series([row.get(name) for row in found], dtype=object) for name in names})
-    for q in questions:
-        if q.numeric:
-            out[q.name] = pd.to_numeric(out[q.name])
-    out["position"] = out["position"].astype(np.intp)
-    return out
+    return list(rows.values())
 
 
 def read_labels(
