@@ -61,7 +61,9 @@ def test_hash_does_not_depend_on_the_library(frame, tmp_path):
         ([np.inf, 1.0], [np.nan, 1.0], False),
         ([datetime.date(2020, 1, 1), None], [pd.Timestamp("2020-01-01"), None], True),
         ([0.09999999999999999, 1.0], [0.1, 1.0], True),
-        ([999999.9999999999, 0.5], [1000000.0, 0.5], True),
+        ([999999.9999999999, 0.3], [1000000.0, 0.3], True),
+        (np.array([0.1, 0.12345679], dtype="float32"), [0.1, 0.12345679], True),
+        (np.array([0.1, 0.12345679], dtype="float32"), [0.1, 0.12345678], False),
     ],
 )
 def test_digest(left, right, same):

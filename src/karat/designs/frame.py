@@ -269,7 +269,19 @@ def _numbers(column: pd.Series[Any], missing: Bools) -> tuple[Array, ...] | None
         return None
     values = np.zeros(len(column))
     values[~missing] = present.to_numpy(dtype=np.float64)
-    return _rounded(values)
+    return _rounded(_shortest(values))
+
+
+def _shortest(values: Array) -> Array:
+    """Single-precision numbers as they are printed: 0.1 rather than 0.10000000149."""
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
+    uneven = np.isfinite(values) & (values != np.rint(values))
+    if not uneven.any() or (single[uneven] != values[uneven]).any():
+        return values
+    out = values.copy()
+    out[uneven] = single[uneven].astype(str).astype(np.float64)
+    return out
 
 
 def _rounded(values: Array) -> tuple[Array, Array]:
