@@ -16,11 +16,22 @@ FUNCTIONS = [
     "poisson",
     "mean",
     "bootstrap",
+    "confidence_sequence",
     "diagnose",
     "sensitivity",
     "multiverse",
 ]
-CLASSES = ["Bernoulli", "SimpleRandom", "Stratified", "Clustered", "Propensity", "Result"]
+CLASSES = [
+    "Bernoulli",
+    "SimpleRandom",
+    "Stratified",
+    "Clustered",
+    "Unequal",
+    "Waves",
+    "Propensity",
+    "Result",
+    "ConfidenceSequence",
+]
 
 
 @pytest.mark.parametrize("name", kt.__all__)

@@ -22,7 +22,7 @@ from .formula import parse
 from .frames import Table
 from .impute import predicted_rows, surrogate_rows
 from .options import Options, read_vcov
-from .predict import Predictions, check_folds, crossfit, loss_weights, make_folds
+from .predict import Predictions, capped_weights, check_folds, crossfit, make_folds
 from .results import Result
 from .results.describe import describe, warn_small_samples
 from .roles import labelled_rows, probability_columns, read_labels
@@ -272,7 +272,7 @@ def _predict(
         return None, surrogate_rows(prepared, matrix, _from_outside(prepared, given, table), options.imputation)
     if options.learner is None or options.estimator in ("ppi", "surrogate"):
         return None, surrogate_rows(prepared, matrix, _one_surrogate(prepared, options), options.imputation)
-    if labelling.labelled.all() and (labelling.probability == 1).all():
+    if labelling.census:
         return None, ()
     assert own is not None
     targets = targets_of(prepared, matrix.gold)
@@ -282,7 +282,7 @@ def _predict(
         labelling.gold,
         _folds(prepared, options, targets, table, rng),
         options.learner,
-        loss_weights(labelling.probability[labelling.gold]),
+        capped_weights(labelling.spread),
         seed=int(rng.integers(2**31)),
         report_weight=labelling.weight,
         keep_splits=options.combine == "median"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..designs.labelling import Labelling, group_totals
+from ..designs.sequential import SequentialLabelling
 from ..errors import DesignError
 from ..estimate.moments import slices
 from ..results.checks import Balance, BalanceRow, WeightTotal
@@ -76,7 +77,7 @@ def _sum_is_fixed(labelling: Labelling) -> bool:
         return False
     weight = labelling.weight
     if labelling.stratum is None:
-        return bool(np.ptp(weight) == 0)
+        return bool(np.ptp(weight) == 0) and type(labelling) is Labelling
     codes = labelling.stratum[labelling.gold]
     return bool((weight == _of_groups(weight, codes, int(codes.max()) + 1)[codes]).all())
 
@@ -196,6 +197,8 @@ def frame_covariance(
         Exact for independent draws and for simple random samples of (clusters within) strata; Hajek's approximation
         for fixed sizes with unequal probabilities; None for other designs.
     """
+    if isinstance(labelling, SequentialLabelling):
+        return _over_waves(labelling, matrix, np.zeros(matrix.shape[1]) if mean is None else mean)
     if type(labelling).cross is not Labelling.cross:
         return None
     pi = labelling.probability
@@ -227,6 +230,17 @@ def frame_covariance(
     totals = _stratum_totals(values, stratum) - size[:, None] * centre
     plain = _gram(values, centre, factor, stratum)
     return plain - totals.T @ (totals * (factor / size)[:, None])
+
+
+def _over_waves(labelling: SequentialLabelling, matrix: Floats, mean: Floats) -> Floats | None:
+    """``sum_k o_k^2 V_k``: errors of the waves are uncorrelated, V_k that of wave k among the rows left to it."""
+    out = np.zeros((matrix.shape[1], matrix.shape[1]))
+    for wave in labelling.waves:
+        part = frame_covariance(wave.labelling, matrix[wave.rows], mean)
+        if part is None:
+            return None
+        out += wave.share**2 * part
+    return out
 
 
 def _hajek(values: Floats, pi: Floats, stratum: Ints) -> Floats:
