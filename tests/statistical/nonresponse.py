@@ -225,8 +225,8 @@ def main() -> None:
         text = (
             "# Missing labels and convenience gold: coverage of 95 % intervals\n\n"
             f"`{FORMULA}`, label in the covariate, N = {N_UNITS:,}, three coefficients. Monte Carlo error of the "
-            f"coverage of one coefficient: {error:.4f}; of se / sd about {1 / np.sqrt(2 * options.repetitions):.3f}.\n\n"
-            f"{table(studies)}\n\n{made}"
+            f"coverage of one coefficient: {error:.4f}; of se / sd about {1 / np.sqrt(2 * options.repetitions):.3f}."
+            f"\n\n{table(studies)}\n\n{made}"
         )
         (options.out / "nonresponse.md").write_text(text)
         (options.out / "nonresponse.json").write_text(json.dumps([asdict(s) for s in studies], indent=1))
