@@ -217,3 +217,10 @@ def test_other_data_frames(fit, drawn):
     assert str(kt.diagnose(same)) == str(kt.diagnose(fit))
     found = kt.diagnose(same, pl.from_pandas(data), text="region", prompt={"region": ["west"]}).tidy()
     assert found.loc["Prompt rows", "Verdict"] == "problem"
+
+
+def test_means_go_by_their_own_names(drawn):
+    sample, data = drawn
+    found = kt.mean("stance", data, by="region", surrogates=SURROGATES, design=sample.design, seed=3)
+    assert {i.coefficient for i in found.checks.influential} <= set(found.names)
+    assert kt.diagnose(found).ok
