@@ -170,7 +170,7 @@ def run_bounds(silence: str, repetitions: int, seed: int) -> BoundStudy:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", kt.KaratWarning)
             found = kt.sensitivity("ols", "hostile ~ 1", gold, surrogates={"hostile": ["hostile_llm", "hostile_score"]},
-                                   design=sample.design, target="finite", learner="linear", repeats=2, gamma=[0.0],
+                                   design=sample.design, target="finite", learner="linear", repeats=1, gamma=[0.0],
                                    compare=False, seed=int(rng.integers(2**31)))  # fmt: skip
         low, high = found.bounds[0].interval
         own_low, own_high = found.fit.confint().to_numpy()[0]
