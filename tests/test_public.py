@@ -8,8 +8,30 @@ import pytest
 
 import karat as kt
 
-FUNCTIONS = ["regress", "ols", "logit", "probit", "poisson", "mean", "bootstrap"]
-CLASSES = ["Bernoulli", "SimpleRandom", "Stratified", "Clustered", "Result"]
+FUNCTIONS = [
+    "regress",
+    "ols",
+    "logit",
+    "probit",
+    "poisson",
+    "mean",
+    "bootstrap",
+    "confidence_sequence",
+    "diagnose",
+    "sensitivity",
+    "multiverse",
+]
+CLASSES = [
+    "Bernoulli",
+    "SimpleRandom",
+    "Stratified",
+    "Clustered",
+    "Unequal",
+    "Waves",
+    "Propensity",
+    "Result",
+    "ConfidenceSequence",
+]
 
 
 @pytest.mark.parametrize("name", kt.__all__)

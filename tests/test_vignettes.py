@@ -17,6 +17,31 @@ TIMEOUT = 300
 
 # Run in the kernel after the last cell. Each guards a sentence of the vignette: when an example changes, change both.
 CLAIMS = {
+    "checks-and-sensitivity": """
+spread = many.heterogeneity()["Range"].unstack()
+assert (spread["naive"] > 3 * spread["corrected"]).loc[["comedy", "romance"]].all(), "naive answers scatter"
+stars = many.naive["comedy"].bounds(0.05)[0] > 0
+assert 0 < stars.mean() < 1, "whether comedy pleases depends on the machine"
+inside = []
+for term in many.terms:
+    low, high = many.corrected[term].bounds(0.05)
+    inside += list((low < truth[term]) & (truth[term] < high))
+    assert many.equality[term][1] > 0.05
+assert len(inside) - sum(inside) == 1, "one of fifteen misses"
+gold_se = many.gold["romance"][1]
+assert (many.corrected["romance"].se[:3] > 0.8 * gold_se).all() and many.corrected["romance"].se[4] < 0.7 * gold_se
+assert (corrected["high (all)"] > corrected["high"]).all()
+assert kt.diagnose(fit).ok and not suspicious.ok
+assert max(suspicious.balance.rows, key=lambda r: abs(r.standardised)).name == "length"
+assert len(missing.bounds) == 2 and all(b.low < b.high for b in missing.bounds)
+for term in missing.terms:
+    drift = np.ptp(missing.curve.theta[:, missing.fit.position(term)])
+    assert drift < missing.fit.se()[term], "slopes of a logit hardly mind"
+whole = reviews["fresh"].mean()
+assert share.fit.theta[0] - whole > 0.03 and abs(at_right - whole) < abs(share.fit.theta[0] - whole)
+assert abs(with_crowd.theta[0] - whole) < 0.015
+assert modelled.fit.checks.caution and modelled.tidy().loc["romance", "gamma, significance"] > 0
+""",
     "getting-started": """
 assert naive.pvalues["comedy"] < 1e-6 and truth.pvalues["comedy"] > 0.5
 assert truth.params["romance"] < 0.5 * naive.params["romance"]

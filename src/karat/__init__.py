@@ -15,25 +15,38 @@ from ._version import __version__
 
 if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from . import datasets, errors, labels
+    from .checks.diagnose import diagnose
+    from .checks.sensitivity import sensitivity
     from .debias import bootstrap
-    from .designs import Bernoulli, Clustered, SimpleRandom, Stratified
+    from .designs import Bernoulli, Clustered, Propensity, SimpleRandom, Stratified, Unequal, Waves, read_sample
     from .doors import logit, mean, ols, poisson, probit
     from .errors import KaratError, KaratWarning
     from .fit import regress
+    from .monitor import ConfidenceSequence, confidence_sequence
     from .results import Result
+    from .specifications.multiverse import multiverse
 
 _HOMES = {
     "Bernoulli": "designs",
     "Clustered": "designs",
+    "Propensity": "designs",
     "SimpleRandom": "designs",
     "Stratified": "designs",
+    "Unequal": "designs",
+    "Waves": "designs",
+    "read_sample": "designs",
     "KaratError": "errors",
     "KaratWarning": "errors",
     "Result": "results",
     "bootstrap": "debias",
+    "diagnose": "checks.diagnose",
     "regress": "fit",
+    "sensitivity": "checks.sensitivity",
+    "ConfidenceSequence": "monitor",
+    "confidence_sequence": "monitor",
     "logit": "doors",
     "mean": "doors",
+    "multiverse": "specifications.multiverse",
     "ols": "doors",
     "poisson": "doors",
     "probit": "doors",

@@ -92,6 +92,15 @@ class Table:
         """Column names."""
         return list(self.native.columns)
 
+    def filter(self, rows: Array) -> Table:
+        """Some of the rows, in the same order.
+
+        Parameters
+        ----------
+        rows : ndarray of bool, shape (N,)
+        """
+        return Table(self.native.filter(rows.tolist()))
+
     def require(self, names: Iterable[str], role: str) -> None:
         """Raise unless every name is a column.
 
