@@ -38,9 +38,9 @@ def register(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Read, check, fill in, write."""
-    from ..annotate.handout import MANIFEST
     from ..designs import read_sample
     from ..errors import ArgumentError
+    from ..fieldwork.handout import MANIFEST
     from ..frames.files import read_file, write_file
 
     sample, corpus = read_sample(options.sample), read_file(options.corpus)

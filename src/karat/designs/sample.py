@@ -225,7 +225,7 @@ class Sample:
         >>> [path.name for path in paths]
         ['annotator.csv', 'annotator.json', 'label-studio.xml', 'labelling.json']
         """
-        from ..annotate import write_handout
+        from ..fieldwork import write_handout
 
         return write_handout(
             self, folder, data, text, labels, show=show, annotators=annotators, overlap=overlap, formats=formats,
@@ -269,7 +269,7 @@ class Sample:
         DesignError
             If it is another frame.
         """
-        from ..annotate import read_annotations
+        from ..fieldwork import read_annotations
 
         return read_annotations(self, paths, data, labels=labels, annotators=annotators, duplicates=duplicates)
 
@@ -324,7 +324,7 @@ class Sample:
         >>> labelled["hostile"].tolist()
         [nan, 0.0, 0.0, nan]
         """
-        from ..annotate import read_labels
+        from ..fieldwork import read_labels
 
         return read_labels(
             self, paths, data, labels=labels, join=join, annotators=annotators, duplicates=duplicates, missing=missing

@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 
 import karat as kt
-from karat.annotate.label_studio import interface, tasks
-from karat.annotate.questions import read_questions
 from karat.errors import ArgumentError, DataError, DesignError, DesignWarning
+from karat.fieldwork.label_studio import interface, tasks
+from karat.fieldwork.questions import read_questions
 
 from .. import corpora
 
