@@ -1,0 +1,150 @@
+"""A small file on disk that survives kills, full disks and several processes: sqlite behind clear errors."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from .errors import ArgumentError, CacheError
+
+_WAIT = 60.0
+"""Seconds to wait while another process writes."""
+
+
+def cache_folder(given: object, name: str) -> Path:
+    """Folder of a cache: the one given, that in ``KARAT_CACHE``, or the user's cache folder.
+
+    Parameters
+    ----------
+    given : str, Path or "auto"
+    name : str
+        What is cached; the folder's name in the default place.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ArgumentError
+        If ``given`` is neither.
+
+    Examples
+    --------
+    >>> cache_folder("somewhere", "embeddings")
+    PosixPath('somewhere')
+    """
+    if given == "auto":
+        root = os.environ.get("KARAT_CACHE")
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "karat"
+        return (Path(root) if root else home) / name
+    if isinstance(given, (str, os.PathLike)) and str(given):
+        return Path(given).expanduser()
+    raise ArgumentError(f"cache={given!r} is not allowed; give a folder, 'auto' for the user's cache, or None.")
+
+
+class Store:
+    """One sqlite file, opened for reading and writing by threads and processes at once.
+
+    Parameters
+    ----------
+    path : Path
+        Made with its folders if it is not there.
+    schema : str
+        ``CREATE TABLE IF NOT EXISTS`` statements.
+    durable : bool
+        Wait until every write is on the disk itself (answers that were paid for), so that even a power cut loses none.
+
+    Raises
+    ------
+    CacheError
+        If the file cannot be opened or is no cache.
+    """
+
+    def __init__(self, path: Path, schema: str, *, durable: bool = False) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._link = sqlite3.connect(path, timeout=_WAIT, check_same_thread=False, isolation_level=None)
+            self._link.execute("PRAGMA journal_mode=WAL")  # stays as it is where the file system cannot do it
+            self._link.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            self._link.executescript(schema)
+        except (OSError, sqlite3.Error) as error:
+            raise self._refuse(error) from error
+
+    def write(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run a statement for every row in one transaction: all of it is kept or none.
+
+        Parameters
+        ----------
+        statement : str
+        rows : iterable of sequence
+
+        Raises
+        ------
+        CacheError
+            If it cannot be written; what was there before is intact.
+        """
+        with self._lock:
+            try:
+                self._link.execute("BEGIN IMMEDIATE")
+                self._link.executemany(statement, rows)
+                self._link.execute("COMMIT")
+            except (OSError, sqlite3.Error) as error:
+                if self._link.in_transaction:
+                    self._link.execute("ROLLBACK")
+                raise self._refuse(error) from error
+
+    def read(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Rows of a query.
+
+        Parameters
+        ----------
+        statement : str
+        values : sequence
+
+        Returns
+        -------
+        list of tuple
+
+        Raises
+        ------
+        CacheError
+            If the file is damaged.
+        """
+        with self._lock:
+            try:
+                return self._link.execute(statement, values).fetchall()
+            except sqlite3.Error as error:
+                raise self._refuse(error) from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._link.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _refuse(self, error: Exception) -> CacheError:
+        text = str(error)
+        if "full" in text or "No space" in text:
+            advice = "the disk is full; what was in the cache is intact. Free some space and call again"
+        elif "not a database" in text or "malformed" in text:
+            advice = "the file is damaged or no cache; move it away (or name another folder) and call again"
+        elif "readonly" in text or "unable to open" in text or isinstance(error, OSError):
+            advice = "it cannot be written; name a folder of your own in cache=, or set KARAT_CACHE"
+        else:
+            advice = "see the reason; what was in the cache is intact"
+        return CacheError(f"cache {self.path}: {advice} ({text}).")
