@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -53,8 +54,8 @@ class Store:
 
     Parameters
     ----------
-    path : Path
-        Made with its folders if it is not there.
+    path : Path or None
+        Made with its folders if it is not there; None keeps everything in memory.
     schema : str
         ``CREATE TABLE IF NOT EXISTS`` statements.
     durable : bool
@@ -66,20 +67,48 @@ class Store:
         If the file cannot be opened or is no cache.
     """
 
-    def __init__(self, path: Path, schema: str, *, durable: bool = False) -> None:
+    def __init__(self, path: Path | None, schema: str, *, durable: bool = False) -> None:
         self.path = path
         self._lock = threading.RLock()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._link = sqlite3.connect(path, timeout=_WAIT, check_same_thread=False, isolation_level=None)
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            self._link = sqlite3.connect(
+                path or ":memory:", timeout=_WAIT, check_same_thread=False, isolation_level=None
+            )
             self._link.execute("PRAGMA journal_mode=WAL")  # stays as it is where the file system cannot do it
             self._link.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             self._link.executescript(schema)
         except (OSError, sqlite3.Error) as error:
             raise self._refuse(error) from error
 
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Everything done inside is kept, or nothing is; other processes wait.
+
+        Yields
+        ------
+        sqlite3.Connection
+
+        Raises
+        ------
+        CacheError
+            If it cannot be written; what was there before is intact.
+        """
+        with self._lock:
+            try:
+                self._link.execute("BEGIN IMMEDIATE")
+                yield self._link
+                self._link.execute("COMMIT")
+            except BaseException as error:
+                if self._link.in_transaction:
+                    self._link.execute("ROLLBACK")
+                if isinstance(error, (OSError, sqlite3.Error)):
+                    raise self._refuse(error) from error
+                raise
+
     def write(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Run a statement for every row in one transaction: all of it is kept or none.
+        """Run a statement for every row in one transaction.
 
         Parameters
         ----------
@@ -91,15 +120,8 @@ class Store:
         CacheError
             If it cannot be written; what was there before is intact.
         """
-        with self._lock:
-            try:
-                self._link.execute("BEGIN IMMEDIATE")
-                self._link.executemany(statement, rows)
-                self._link.execute("COMMIT")
-            except (OSError, sqlite3.Error) as error:
-                if self._link.in_transaction:
-                    self._link.execute("ROLLBACK")
-                raise self._refuse(error) from error
+        with self.transaction() as link:
+            link.executemany(statement, rows)
 
     def read(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Rows of a query.

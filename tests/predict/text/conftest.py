@@ -4,7 +4,25 @@ import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-WORDS = "tram noise good bad city park late early we they rails street money the a is not".split()
+WORDS = [
+    "tram",
+    "noise",
+    "good",
+    "bad",
+    "city",
+    "park",
+    "late",
+    "early",
+    "we",
+    "they",
+    "rails",
+    "street",
+    "money",
+    "the",
+    "a",
+    "is",
+    "not",
+]
 
 
 @pytest.fixture(scope="session")
