@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,9 @@ from .errors import ArgumentError, CacheError
 
 _WAIT = 60.0
 """Seconds to wait while another process writes."""
+
+_SYNC = 1.0
+"""Seconds between writes of a durable file to the disk itself."""
 
 
 def cache_folder(given: object, name: str) -> Path:
@@ -59,7 +64,8 @@ class Store:
     schema : str
         ``CREATE TABLE IF NOT EXISTS`` statements.
     durable : bool
-        Wait until every write is on the disk itself (answers that were paid for), so that even a power cut loses none.
+        Every write outlives a kill of the process at once. Durable files also go to the disk itself once a second, so
+        that a power cut costs a second of work (answers that were paid for).
 
     Raises
     ------
@@ -70,6 +76,8 @@ class Store:
     def __init__(self, path: Path | None, schema: str, *, durable: bool = False) -> None:
         self.path = path
         self._lock = threading.RLock()
+        self._log = Path(f"{path}-wal") if durable and path is not None else None
+        self._synced = time.monotonic()
         try:
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +85,7 @@ class Store:
                 path or ":memory:", timeout=_WAIT, check_same_thread=False, isolation_level=None
             )
             self._link.execute("PRAGMA journal_mode=WAL")  # stays as it is where the file system cannot do it
-            self._link.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            self._link.execute("PRAGMA synchronous=NORMAL")
             self._link.executescript(schema)
         except (OSError, sqlite3.Error) as error:
             raise self._refuse(error) from error
@@ -100,6 +108,7 @@ class Store:
                 self._link.execute("BEGIN IMMEDIATE")
                 yield self._link
                 self._link.execute("COMMIT")
+                self._sync()
             except BaseException as error:
                 if self._link.in_transaction:
                     self._link.execute("ROLLBACK")
@@ -158,6 +167,14 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _sync(self) -> None:
+        """Have the log written to the disk itself, once a second at most."""
+        if self._log is None or time.monotonic() - self._synced < _SYNC:
+            return
+        with contextlib.suppress(FileNotFoundError), self._log.open("rb") as file:
+            os.fsync(file.fileno())
+        self._synced = time.monotonic()
 
     def _refuse(self, error: Exception) -> CacheError:
         text = str(error)
