@@ -9,10 +9,11 @@ from .folds import check_folds, make_folds
 from .labels import Predictions, Skill, Target
 
 if TYPE_CHECKING:  # what __getattr__ below loads on demand
+    from .text.classifier import TransformerClassifier
     from .text.encoder import TextEncoder
     from .text.hashing import HashingEncoder
 
-_TEXT = ("HashingEncoder", "TextEncoder")
+_TEXT = ("HashingEncoder", "TextEncoder", "TransformerClassifier")
 
 __all__ = [
     "HashingEncoder",
@@ -20,6 +21,7 @@ __all__ = [
     "Skill",
     "Target",
     "TextEncoder",
+    "TransformerClassifier",
     "check_folds",
     "crossfit",
     "loss_weights",

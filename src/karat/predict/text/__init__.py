@@ -1,11 +1,11 @@
-"""From texts to numbers: encoders. Loaded when first used."""
+"""From texts to numbers: encoders, and a classifier that is fine-tuned. Loaded when first used."""
 
 from __future__ import annotations
 
 import importlib
 from typing import Any
 
-_HOMES = {"TextEncoder": "encoder", "HashingEncoder": "hashing"}
+_HOMES = {"TextEncoder": "encoder", "HashingEncoder": "hashing", "TransformerClassifier": "classifier"}
 
 __all__ = list(_HOMES)
 
