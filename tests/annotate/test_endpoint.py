@@ -159,6 +159,15 @@ def test_retry_after_is_honoured_by_all(server):
         label(["another p=0.3 text"], QUESTION, point(server), cache=None)
 
 
+def test_nobody_asks_while_the_endpoint_wants_a_pause(server):
+    server.delay = 0.06
+    server.script = {4: (429, {"Retry-After": "0.5"}, "{}")}
+    label(TEXTS, QUESTION, point(server, concurrency=3), cache=None)
+    times = np.array([r["time"] for r in server.requests]) - server.requests[4]["time"]
+    assert len(times) == 21
+    assert not ((times > 0.2) & (times < 0.48)).any()
+
+
 def test_waits_grow(server):
     server.script = dict.fromkeys(range(3), BUSY)
     label(TEXTS[:1], QUESTION, point(server, backoff=0.1), cache=None)
