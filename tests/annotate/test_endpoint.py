@@ -1,5 +1,6 @@
 """Labels over HTTP: right distributions, and nothing paid for is lost whatever the endpoint does."""
 
+import inspect
 import json
 import math
 import os
@@ -516,7 +517,15 @@ def test_classes_shown_by_other_words(server):
     got = label(TEXTS, Question("For it?", classes={1: "yes", 0: "no"}, name="pro"), point(server), cache=None)
     assert got.classes == (1, 0)
     assert got.columns == {1: "pro_p_1", 0: "pro_p_0"}
+    assert got.frame()["pro_label"].dtype.kind == "i"
     np.testing.assert_allclose(got.frame()["pro_p_1"], expected(TRUTH))
+
+
+@pytest.mark.parametrize("name", kt.annotate.__all__)
+def test_public_names_say_what_they_are(name):
+    text = inspect.getdoc(getattr(kt.annotate, name))
+    assert "Parameters\n---" in text
+    assert ">>>" in text
 
 
 def test_saved_and_loaded(server, tmp_path):

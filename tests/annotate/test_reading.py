@@ -98,6 +98,8 @@ def test_votes():
     assert which("not hostile at all", ["hostile", "not hostile"]) == 1
     assert which("either yes or no", ["yes", "no"]) is None
     assert which("nothing", ["no", "yes"]) is None
+    assert which("<think>yes? or no, maybe {</think>\nNo.", ["yes", "no"]) == 1
+    assert from_json('<think>{"x": 1}</think> {"yes": 1, "no": 0}', ["yes", "no"]).p.tolist() == [1, 0]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .._types import Floats
 
 _OPENING = " \t\r\n\"'`*_#([{<\u201c\u2581\u0120\u010a"
+_THOUGHTS = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
+"""What models that think aloud say before they answer."""
 _SPECIAL = re.compile(r"^<[|\uff5c]?[\w\u2581\uff5c|./-]*[|\uff5c]?>$|^\[[A-Z_/]+\]$")
 
 
@@ -197,7 +199,7 @@ def which(answer: str, words: Sequence[str]) -> int | None:
     >>> which("I would say: not hostile", ["hostile", "not hostile"])
     1
     """
-    names, said = [normal(word) for word in words], normal(answer)
+    names, said = [normal(word) for word in words], normal(_THOUGHTS.sub(" ", answer))
     if said in names:
         return names.index(said)
     begun = [k for k, name in enumerate(names) if re.match(re.escape(name) + r"(?!\w)", said)]
@@ -235,6 +237,7 @@ def from_json(answer: str, words: Sequence[str]) -> Reading:
     >>> from_json('Sure: {"yes": 80, "no": "20%"}', ["yes", "no"]).p.tolist()
     [0.8, 0.2]
     """
+    answer = _THOUGHTS.sub(" ", answer)
     start, end = answer.find("{"), answer.rfind("}")
     try:
         stated: Any = json.loads(answer[start : end + 1]) if start >= 0 else None

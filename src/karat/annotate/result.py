@@ -306,7 +306,7 @@ class Annotation:
             raise DataError(f"{os.fspath(path)!r} holds no annotation that this version can read ({error}).") from error
 
     def _named(self) -> dict[str, Any]:
-        out: dict[str, Any] = {f"{self.name}_label": self.label}
+        out: dict[str, Any] = {f"{self.name}_label": _typed(self.label)}
         out |= {column: self.probabilities[:, k] for k, column in enumerate(self.columns.values())}
         if self.numeric:
             out |= {f"{self.name}_rating": self.rating, f"{self.name}_rating_sd": self.rating_sd}
@@ -403,6 +403,16 @@ class Panel:
         if drop_shown and shown.any():
             return nw.from_native(data, eager_only=True).filter((~shown).tolist()).to_native()
         return data
+
+
+def _typed(labels: Array) -> Array:
+    """Labels as numbers where all classes are numbers, NaN where there is none."""
+    given = [v for v in labels.tolist() if v is not None]
+    if not given or any(isinstance(v, (str, bool)) or not isinstance(v, (int, float)) for v in given):
+        return labels
+    if len(given) == len(labels):
+        return np.array(given)
+    return np.array([np.nan if v is None else float(v) for v in labels.tolist()])
 
 
 def _plain(values: Array) -> Any:

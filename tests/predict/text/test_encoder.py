@@ -78,6 +78,15 @@ def test_features_for_a_regression_at_once(texts, quiet):
     assert with_text.se()["Intercept"] < without.se()["Intercept"]
 
 
+def test_sparse_weights_are_for_linear_learners_and_not_for_features(texts):
+    sparse = TextEncoder(n_components=None).fit_transform(texts)
+    assert sparse.nnz
+    data = pd.DataFrame({"y": np.arange(60.0), "s": 1.0, "x": np.arange(60.0) ** 2})
+    data.loc[30:, "y"] = np.nan
+    with pytest.raises(ArgumentError, match="features is a sparse matrix"):
+        kt.ols("y ~ x", data, surrogates={"y": "s"}, features=sparse)
+
+
 @pytest.mark.parametrize(
     ("encoder", "match"),
     [
@@ -270,6 +279,17 @@ def test_mixed_precision_stays_near(tiny_model, texts):
     exact = TextEncoder(tiny_model, cache=None).fit_transform(texts)
     mixed = TextEncoder(tiny_model, cache=None, precision="bfloat16").fit_transform(texts)
     assert 0 < abs(mixed - exact).max() < 0.2
+
+
+@pytest.mark.gpu
+def test_on_a_gpu(tiny_model, texts):
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU")
+    exact = TextEncoder(tiny_model, cache=None, device="cpu").fit_transform(texts)
+    gpu = TextEncoder(tiny_model, cache=None, device="cuda", precision="float32").fit_transform(texts)
+    np.testing.assert_allclose(gpu, exact, atol=1e-4)
+    assert abs(TextEncoder(tiny_model, cache=None).fit_transform(texts) - exact).max() < 0.2
 
 
 @pytest.mark.text
