@@ -313,6 +313,9 @@ class TransformerClassifier(ClassifierMixin, BaseEstimator):
         state.pop("_loaded", None)
         return state
 
+    def _more_tags(self) -> dict[str, Any]:  # scikit-learn before 1.6
+        return {"X_types": ["string"]}
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True

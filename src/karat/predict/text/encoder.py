@@ -311,6 +311,9 @@ class TextEncoder(TransformerMixin, BaseEstimator):
         state.pop("_loaded", None)  # loaded again when needed
         return state
 
+    def _more_tags(self) -> dict[str, Any]:  # scikit-learn before 1.6
+        return {"X_types": ["string"]}
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True

@@ -191,6 +191,9 @@ class HashingEncoder(TransformerMixin, BaseEstimator):
                 continue
             raise ArgumentError(f"{name}={value!r} is not allowed; give a whole number of at least 1.")
 
+    def _more_tags(self) -> dict[str, Any]:  # scikit-learn before 1.6
+        return {"X_types": ["string"]}
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
