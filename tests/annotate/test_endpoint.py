@@ -82,11 +82,13 @@ def test_one_request_finds_out_that_there_are_no_log_probabilities(server, tmp_p
         return answer
 
     server.always = without
-    got = label(TEXTS, QUESTION, point(server), cache=tmp_path)
+    with pytest.warns(KaratWarning, match=r"no log-probabilities \(its replies hold none\)"):
+        got = label(TEXTS, QUESTION, point(server), cache=tmp_path)
     assert set(got.method) == {"votes"}
     assert len(server.requests) == 21, "the first text is asked twice, the others once"
     before = len(server.requests)
-    again = label(TEXTS, QUESTION, point(server), cache=tmp_path)
+    with pytest.warns(KaratWarning, match="no log-probabilities"):
+        again = label(TEXTS, QUESTION, point(server), cache=tmp_path)
     assert len(server.requests) == before
     np.testing.assert_array_equal(again.probabilities, got.probabilities)
     with pytest.raises(EndpointError, match="no log-probabilities; use method='votes'"):
@@ -98,7 +100,8 @@ def test_a_server_that_refuses_log_probabilities(server):
         return (400, {}, '{"error": {"message": "logprobs are not supported"}}') if "logprobs" in body else None
 
     server.always = refuses
-    got = label(TEXTS[:4], QUESTION, point(server), cache=None)
+    with pytest.warns(KaratWarning, match="logprobs are not supported"):
+        got = label(TEXTS[:4], QUESTION, point(server), cache=None)
     assert set(got.method) == {"votes"}
 
 

@@ -158,10 +158,17 @@ def _annotate(
     else:
         asker = Asker(model, store, name, limit)
         try:
-            rows = _ask_all(RowAsker(asker, question, job.method, job.votes), todo, job.progress)
+            row_asker = RowAsker(asker, question, job.method, job.votes)
+            rows = _ask_all(row_asker, todo, job.progress)
         finally:
             asker.close()
         served = sorted(asker.models - {""})
+        if row_asker.switched:
+            tell(
+                f"the endpoint {model.url} gives no log-probabilities ({row_asker.switched}); labels are shares of "
+                f"{job.votes} answers instead. Set method='votes' if that is meant, or top_logprobs= to what it takes.",
+                KaratWarning,
+            )
     failed = {text: row for text, row in rows.items() if row.p is None}
     if failed:
         _report(failed, len(todo), job.failures)

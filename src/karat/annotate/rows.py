@@ -65,6 +65,7 @@ class RowAsker:
     def __init__(self, asker: Asker, question: Question, method: str, votes: int) -> None:
         self.asker, self.question, self.votes, self.asked_for = asker, question, votes, method
         self.method = "logprobs" if method == "auto" else method
+        self.switched = ""
         self._lock = threading.Lock()
 
     def label(self, text: str) -> Row:
@@ -132,8 +133,7 @@ class RowAsker:
         def read(payload: Any) -> Reading:
             tokens = self._read(payload, 1).choices[0].tokens
             if tokens is None:
-                with self._lock:  # the others need not try
-                    self.method = "votes" if self.asked_for == "auto" else self.method
+                self._switch("its replies hold none")
                 return Reading(np.empty(0), 0.0)
             try:
                 return from_tokens(tokens, self.question.words)
@@ -145,8 +145,7 @@ class RowAsker:
         except RowError as error:
             if "logprob" not in str(error):
                 raise
-            with self._lock:
-                self.method = "votes" if self.asked_for == "auto" else self.method
+            self._switch(str(error))
             raise NoLogprobs(str(error)) from error
         if reading.mass == 0.0:
             raise NoLogprobs("the reply holds no log-probabilities; use method='votes' or 'json'")
@@ -161,6 +160,12 @@ class RowAsker:
                 "labels that begin differently, or use method='votes'"
             )
         return reading
+
+    def _switch(self, why: str) -> None:
+        """No log-probabilities are to be had here: the other texts need not try."""
+        with self._lock:
+            if self.asked_for == "auto" and self.method == "logprobs":
+                self.method, self.switched = "votes", why
 
     def _sampled(self, text: str) -> Reading:
         answers: list[str] = []
