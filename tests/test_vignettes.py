@@ -85,6 +85,19 @@ claimed = two_labels.compare().table()["Surrogate only"].loc["negative"]
 assert claimed["2.5%"] > 0.8 and gold_fit.params["negative"] < 0.1
 assert (abs(two_labels.effective_gold / two_labels.n_gold - 1) < 0.15).all(), "surrogates do not help"
 """,
+    "text-to-regression": """
+assert naive.params["car"] > 0 and naive.pvalues["car"] < 1e-6 and truth["car"] < 0, "the opposite is true"
+assert labels.shown[[0, 2]].all() and labels.shown.sum() == 2 and len(corpus) == len(letters) - 2
+assert everything["support"][0] != everything["support"][2]
+assert right["model"] > right["word list"] + 0.1, "reads better"
+assert all(row["low"] < truth["car"] < row["high"] for row in rows.values()), "all four intervals are honest"
+assert not model_alone["2.5%"] < truth["car"] < model_alone["97.5%"], "precise and wrong"
+size = [row["effective gold"] for row in rows.values()]
+assert size[0] < 1.3 * 300 and size[3] > 2 * 300 and size[3] == max(size)
+assert rows["model, words and text"]["std. error"] < 0.75 * gold_only["Std. Error"]
+assert sum(hits) >= 17
+assert 0 < labels.cost.amount < 5 and labels.cost.sent == labels.provenance["counts"]["distinct"]
+""",
 }
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:  # what __getattr__ below loads on demand
-    from . import datasets, errors, labels
+    from . import annotate, datasets, errors, labels, predict
     from .checks.diagnose import diagnose
     from .checks.sensitivity import sensitivity
     from .debias import bootstrap
@@ -51,7 +51,7 @@ _HOMES = {
     "poisson": "doors",
     "probit": "doors",
 }
-_MODULES = ("datasets", "errors", "labels")
+_MODULES = ("annotate", "datasets", "errors", "labels", "predict")
 
 __all__ = ["__version__", *_HOMES, *_MODULES]
 

@@ -171,6 +171,11 @@ class Table:
         """
         if isinstance(given, str):
             return np.asarray(self.column(given, argument))
+        if hasattr(given, "toarray") and hasattr(given, "nnz"):
+            raise ArgumentError(
+                f"{argument} is a sparse matrix; reduce it to a dense array of few columns first, for example with "
+                "karat.predict.TextEncoder(n_components=100)."
+            )
         array = np.asarray(given)
         if array.ndim == 0 or array.shape[0] != self.n_rows:
             came = "a single value" if array.ndim == 0 else f"{array.shape[0]} rows"
