@@ -293,3 +293,28 @@ def test_simulation_is_seeded_and_refuses_what_it_does_not_know():
         datasets.simulate(10, "probit")
     with pytest.raises(ArgumentError, match="n=0"):
         datasets.simulate(0)
+
+
+# ---- simulate_texts -------------------------------------------------------------------------------------
+
+
+def test_simulated_letters_have_the_stated_truth_and_mislead_word_counts():
+    import statsmodels.formula.api as smf
+
+    letters, truth = datasets.simulate_texts(6000, seed=2)
+    gold = smf.logit("support ~ car + distance", letters).fit(disp=0)
+    assert (abs(gold.params - pd.Series(truth)) < 4 * gold.bse).all()
+    bad = letters["text"].str.contains("awful|terrible|hate|horrible|disgrace|misery|sad", case=False)
+    shares = bad.groupby([letters["support"], letters["car"]]).mean()
+    assert shares[1, 0] > shares[1, 1] + 0.2, "supporters without a car complain"
+    assert not letters["text"].str.contains("[{}]").any(), "a slot was left open"
+    assert letters["text"].nunique() > 0.9 * len(letters)
+    assert letters["text"].str.split().str.len().between(5, 90).all()
+
+
+def test_simulated_letters_are_seeded():
+    first, again = (datasets.simulate_texts(30, seed=3)[0] for _ in range(2))
+    pd.testing.assert_frame_equal(first, again)
+    assert not first["text"].equals(datasets.simulate_texts(30, seed=4)[0]["text"])
+    with pytest.raises(ArgumentError, match="n=0"):
+        datasets.simulate_texts(0)

@@ -1,5 +1,9 @@
 """What must not matter does not: order, names, units of measurement, copies of rows, the frame library."""
 
+import dataclasses
+from contextlib import contextmanager
+from unittest import mock
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -8,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import karat as kt
+import karat.estimate.rectify as rectify_module
+from karat.estimate.tune import tune as priced_tune
 
 from . import corpora
 
@@ -134,19 +140,37 @@ def test_affine_change_of_a_covariate(seed, model, vcov, shift, scale):
     shift *= scale
     changed = frame.assign(z=shift + scale * frame["z"])
     for tuning in (None, "full"):
-        one = fit(model, frame, formula="stance + z", vcov=vcov, tuning=tuning)
-        other = fit(model, changed, formula="stance + z", vcov=vcov, tuning=tuning)
+        # the price of tuned weights is set per coefficient: another intercept pays another price, and leaving clusters
+        # out one by one mixes the coefficients. Without it the covariance must follow exactly.
+        with unpriced():
+            one = fit(model, frame, formula="stance + z", vcov=vcov, tuning=tuning)
+            other = fit(model, changed, formula="stance + z", vcov=vcov, tuning=tuning)
         back = np.array([[1.0, 0, shift], [0, 1, 0], [0, 0, scale]])
         np.testing.assert_allclose(one.theta, back @ other.theta, rtol=1e-6, atol=1e-8)
-        # the price of tuned weights is set per coefficient, so that another intercept pays another price; leaving
-        # clusters out one by one mixes the coefficients, and with them a little of that price
-        priced = tuning is not None and "CRV3" in vcov
-        where = slice(None) if tuning is None else slice(1, None)
         moved = back @ other.covariance @ back.T
-        np.testing.assert_allclose(
-            one.covariance[where, where], moved[where, where], rtol=1e-2 if priced else 1e-5, atol=1e-8
-        )
-        close(one.df[1:], other.df[1:], 1e-2 if priced else 1e-5)
+        np.testing.assert_allclose(one.covariance, moved, rtol=1e-6, atol=1e-8)
+        close(one.df[1:], other.df[1:], 1e-6)
+
+
+@given(seeds, models, st.sampled_from(["HC0", "HC3", {"CRV1": "author"}]), st.sampled_from([-300.0, 0.01, 1000.0]))
+def test_slopes_pay_the_same_price_of_tuning_in_any_unit(seed, model, vcov, scale):
+    frame = table(seed, model)
+    changed = frame.assign(z=3.0 * scale + scale * frame["z"])
+    one = fit(model, frame, formula="stance + z", vcov=vcov, tuning="full")
+    other = fit(model, changed, formula="stance + z", vcov=vcov, tuning="full")
+    close(one.se().to_numpy()[1:], other.se().to_numpy()[1:] * [1.0, abs(scale)], 1e-6)
+
+
+@contextmanager
+def unpriced():
+    """Fits in which weights estimated from gold cost nothing."""
+
+    def tune(*arguments, **options):
+        chosen = priced_tune(*arguments, **options)
+        return dataclasses.replace(chosen, inflation=np.ones_like(chosen.inflation))
+
+    with mock.patch.object(rectify_module, "tune", tune):
+        yield
 
 
 @given(seeds, models, st.sampled_from([None, "auto", "scalar", "full"]), st.sampled_from(["simple", "bernoulli"]))

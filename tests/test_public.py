@@ -20,8 +20,22 @@ FUNCTIONS = [
     "rmst",
     "rmst_contrast",
     "duration_from_dates",
+    "confidence_sequence",
+    "diagnose",
+    "sensitivity",
+    "multiverse",
 ]
-CLASSES = ["Bernoulli", "SimpleRandom", "Stratified", "Clustered", "Result"]
+CLASSES = [
+    "Bernoulli",
+    "SimpleRandom",
+    "Stratified",
+    "Clustered",
+    "Unequal",
+    "Waves",
+    "Propensity",
+    "Result",
+    "ConfidenceSequence",
+]
 
 
 @pytest.mark.parametrize("name", kt.__all__)

@@ -212,6 +212,26 @@ def test_designs_clusters_and_targets(corpus):
     np.testing.assert_allclose(grouped.se(), plain_draw.se(), rtol=0.2)
 
 
+def test_unequal_sizes_nonresponse_and_prompts(corpus):
+    data = full(n=900)
+    data["size"] = np.exp(0.5 * data["x1"])
+    drawn = kt.Unequal("size", n=300).draw(data, seed=2)
+    masked = kt.datasets.mask_gold(data, drawn, ["time", "event"])
+    fit = dsl(masked, design=drawn.design, censoring="strata(x2)")
+    whole = kt.rmst("time ~ x1 + x2", data, censoring="strata(x2)", **COMMON)
+    assert np.abs((fit.theta - whole.theta) / fit.se()).max() < 3
+    drawn = kt.SimpleRandom(n=300).draw(data, seed=2)
+    silent = kt.datasets.mask_gold(data, drawn, ["time", "event"])
+    silent.loc[np.flatnonzero(drawn.labelled)[::10], ["time", "event"]] = np.nan
+    part = dsl(silent, design=drawn.design, nonresponse="ignorable", sampled=drawn.labelled, censoring="strata(x2)")
+    assert part.n_gold == 270
+    shown = corpus.index < 40
+    fit = dsl(corpus, prompt=shown, censoring="strata(x2)")
+    want = dsl(corpus[~shown].reset_index(drop=True), censoring="strata(x2)")
+    assert fit.n_units == want.n_units
+    np.testing.assert_allclose(fit.theta, want.theta, atol=0.5 * want.se().max())
+
+
 def test_with_vcov_is_a_refit(corpus):
     one = dsl(corpus, censoring="strata(x2)", vcov="HC0")
     np.testing.assert_allclose(one.with_vcov("HC3").se(), dsl(corpus, censoring="strata(x2)").se(), rtol=1e-8)

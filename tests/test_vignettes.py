@@ -17,6 +17,31 @@ TIMEOUT = 300
 
 # Run in the kernel after the last cell. Each guards a sentence of the vignette: when an example changes, change both.
 CLAIMS = {
+    "checks-and-sensitivity": """
+spread = many.heterogeneity()["Range"].unstack()
+assert (spread["naive"] > 3 * spread["corrected"]).loc[["comedy", "romance"]].all(), "naive answers scatter"
+stars = many.naive["comedy"].bounds(0.05)[0] > 0
+assert 0 < stars.mean() < 1, "whether comedy pleases depends on the machine"
+inside = []
+for term in many.terms:
+    low, high = many.corrected[term].bounds(0.05)
+    inside += list((low < truth[term]) & (truth[term] < high))
+    assert many.equality[term][1] > 0.05
+assert len(inside) - sum(inside) == 1, "one of fifteen misses"
+gold_se = many.gold["romance"][1]
+assert (many.corrected["romance"].se[:3] > 0.8 * gold_se).all() and many.corrected["romance"].se[4] < 0.7 * gold_se
+assert (corrected["high (all)"] > corrected["high"]).all()
+assert kt.diagnose(fit).ok and not suspicious.ok
+assert max(suspicious.balance.rows, key=lambda r: abs(r.standardised)).name == "length"
+assert len(missing.bounds) == 2 and all(b.low < b.high for b in missing.bounds)
+for term in missing.terms:
+    drift = np.ptp(missing.curve.theta[:, missing.fit.position(term)])
+    assert drift < missing.fit.se()[term], "slopes of a logit hardly mind"
+whole = reviews["fresh"].mean()
+assert share.fit.theta[0] - whole > 0.03 and abs(at_right - whole) < abs(share.fit.theta[0] - whole)
+assert abs(with_crowd.theta[0] - whole) < 0.015
+assert modelled.fit.checks.caution and modelled.tidy().loc["romance", "gamma, significance"] > 0
+""",
     "getting-started": """
 assert naive.pvalues["comedy"] < 1e-6 and truth.pvalues["comedy"] > 0.5
 assert truth.params["romance"] < 0.5 * naive.params["romance"]
@@ -59,6 +84,19 @@ assert crossed.se()["negation:fresh"] > 2 * fit.se()["fresh"], "interactions nee
 claimed = two_labels.compare().table()["Surrogate only"].loc["negative"]
 assert claimed["2.5%"] > 0.8 and gold_fit.params["negative"] < 0.1
 assert (abs(two_labels.effective_gold / two_labels.n_gold - 1) < 0.15).all(), "surrogates do not help"
+""",
+    "text-to-regression": """
+assert naive.params["car"] > 0 and naive.pvalues["car"] < 1e-6 and truth["car"] < 0, "the opposite is true"
+assert labels.shown[[0, 2]].all() and labels.shown.sum() == 2 and len(corpus) == len(letters) - 2
+assert everything["support"][0] != everything["support"][2]
+assert right["model"] > right["word list"] + 0.1, "reads better"
+assert all(row["low"] < truth["car"] < row["high"] for row in rows.values()), "all four intervals are honest"
+assert not model_alone["2.5%"] < truth["car"] < model_alone["97.5%"], "precise and wrong"
+size = [row["effective gold"] for row in rows.values()]
+assert size[0] < 1.3 * 300 and size[3] > 2 * 300 and size[3] == max(size)
+assert rows["model, words and text"]["std. error"] < 0.75 * gold_only["Std. Error"]
+assert sum(hits) >= 17
+assert 0 < labels.cost.amount < 5 and labels.cost.sent == labels.provenance["counts"]["distinct"]
 """,
 }
 

@@ -14,37 +14,50 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:  # what __getattr__ below loads on demand
-    from . import censoring, datasets, errors, labels
+    from . import annotate, censoring, datasets, errors, labels, predict
+    from .checks.diagnose import diagnose
+    from .checks.sensitivity import sensitivity
     from .dates import duration_from_dates
     from .debias import bootstrap
-    from .designs import Bernoulli, Clustered, SimpleRandom, Stratified
+    from .designs import Bernoulli, Clustered, Propensity, SimpleRandom, Stratified, Unequal, Waves, read_sample
     from .doors import logit, mean, ols, poisson, probit
     from .errors import KaratError, KaratWarning
     from .fit import regress
     from .group_contrast import rmst_contrast
+    from .monitor import ConfidenceSequence, confidence_sequence
     from .restricted_mean import rmst
     from .results import Result
+    from .specifications.multiverse import multiverse
 
 _HOMES = {
     "Bernoulli": "designs",
     "Clustered": "designs",
+    "Propensity": "designs",
     "SimpleRandom": "designs",
     "Stratified": "designs",
+    "Unequal": "designs",
+    "Waves": "designs",
+    "read_sample": "designs",
     "KaratError": "errors",
     "KaratWarning": "errors",
     "Result": "results",
     "bootstrap": "debias",
+    "diagnose": "checks.diagnose",
     "regress": "fit",
     "duration_from_dates": "dates",
     "rmst": "restricted_mean",
     "rmst_contrast": "group_contrast",
+    "sensitivity": "checks.sensitivity",
+    "ConfidenceSequence": "monitor",
+    "confidence_sequence": "monitor",
     "logit": "doors",
     "mean": "doors",
+    "multiverse": "specifications.multiverse",
     "ols": "doors",
     "poisson": "doors",
     "probit": "doors",
 }
-_MODULES = ("censoring", "datasets", "errors", "labels")
+_MODULES = ("annotate", "censoring", "datasets", "errors", "labels", "predict")
 
 __all__ = ["__version__", *_HOMES, *_MODULES]
 

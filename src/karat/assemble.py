@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .augment import Rows
+from .checks.duplicates import prompt_rows
 from .errors import ArgumentError, DataError, one_of
 from .formula import MatrixSpec, Parsed, refuse_stateful, row_by_row
 from .frames.encode import Features, encode
@@ -84,6 +85,7 @@ def prepare(
     cluster: object,
     missing: str,
     context: Mapping[str, Any] | None,
+    prompt: object = None,
 ) -> Prepared:
     """Read the observed columns, and leave out (or refuse) rows where one is missing.
 
@@ -107,15 +109,22 @@ def prepare(
         absent["cluster="] = cluster_values.isna().to_numpy()
     dropped = {name: int(mask.sum()) for name, mask in absent.items() if mask.any()}
     kept: Bools | None = None
-    if dropped:
+    if prompt is not None and (shown := prompt_rows(prompt, table)).any():
+        absent["prompt="] = shown
+    if dropped or "prompt=" in absent:
         listing = ", ".join(f"{name!r} ({count})" for name, count in dropped.items())
-        if missing == "raise":
+        if missing == "raise" and dropped:
             raise DataError(
                 f"values are missing in {listing}; fill them, or use missing='drop' to leave those rows out."
             )
+        if "prompt=" in absent:
+            dropped["prompt="] = int(absent["prompt="].sum())
         kept = ~np.logical_or.reduce(list(absent.values()))
         if not (kept & labelling.labelled).any():
-            raise DataError(f"no gold row is left after dropping rows with missing values in {listing}; fill them.")
+            raise DataError(
+                f"no gold row is left after dropping rows with missing values in {listing or 'no column'} and rows of "
+                "prompt=; fill the values, or label others."
+            )
         frame = frame[kept].reset_index(drop=True)
         labelling = labelling.keep(kept)
         labels = tuple(_restrict(label, kept) for label in labels)
@@ -190,17 +199,26 @@ def matrices(prepared: Prepared) -> Design:
     )
 
 
-def features_of(prepared: Prepared, extra: object, table: Table) -> Features:
-    """Features of the predictor: all surrogates, all observed columns of the formula, extra ones."""
+def own_features(prepared: Prepared) -> Features:
+    """Features every fit has: all surrogates and all observed columns of the formula."""
+    return encode(_once(_own_columns(prepared)), prepared.n_rows)
+
+
+def features_of(prepared: Prepared, own: Features, extra: object, table: Table) -> Features:
+    """Features of the predictor: its own, and extra ones the user names."""
+    if extra is None:
+        return own
+    columns = _own_columns(prepared) + _extra_features(extra, table, prepared.kept)
+    return encode(_once(columns), prepared.n_rows)
+
+
+def _own_columns(prepared: Prepared) -> list[tuple[str, Any, bool]]:
     columns: list[tuple[str, Any, bool]] = []
     for label in prepared.labels:
         for surrogate in label.surrogates:
             values = np.asarray(surrogate.values)[:, 1:] if surrogate.probabilities else surrogate.values
             columns.append((surrogate.name, values, True))
-    columns += [(str(name), prepared.frame[name], False) for name in prepared.frame.columns]
-    columns += _extra_features(extra, table, prepared.kept)
-    columns = _once(columns)
-    return encode(columns, prepared.n_rows)
+    return columns + [(str(name), prepared.frame[name], False) for name in prepared.frame.columns]
 
 
 def _once(columns: list[tuple[str, Any, bool]]) -> list[tuple[str, Any, bool]]:

@@ -1,4 +1,4 @@
-"""Bundled corpora with gold and machine labels, masking of gold, and a simulated corpus."""
+"""Bundled corpora with gold and machine labels, masking of gold, and simulated corpora."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .errors import ArgumentError, DataError, one_of
+from .letters import simulate_texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ._types import Array, Bools, Floats
     from .designs import Sample
 
-__all__ = ["DatasetInfo", "describe", "load", "mask_gold", "simulate"]
+__all__ = ["DatasetInfo", "describe", "load", "mask_gold", "simulate", "simulate_texts"]
 
 
 @dataclass(frozen=True)

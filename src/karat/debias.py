@@ -194,6 +194,7 @@ def bootstrap(
     table = Table.read(data)
     gold_frame, all_frame, drawn = _frames(table, surrogates, labelled)
     labelling = designs.resolve(design).realised(table, drawn)
+    _refuse_unequal(labelling)
     v = _weights(table, weights)
     estimators = _Estimators(fit, gold_frame, all_frame, labelling, v)
     first = estimators(np.ones(table.n_rows))
@@ -303,6 +304,24 @@ def _weights(table: Table, weights: object) -> Floats:
     if np.isnan(v).any() or (v < 0).any():
         raise DataError("weights must be there and 0 or more in every row.")
     return v
+
+
+def _refuse_unequal(labelling: Labelling) -> None:
+    """Raise for designs whose variance resampling does not reproduce."""
+    if len(labelling.parts) > 1:
+        raise ArgumentError(
+            "bootstrap does not support a gold sample drawn in several waves: resampling units would mix them. Use a "
+            "regression (kt.regress), which has the variance of each wave."
+        )
+    stratum = np.zeros(len(labelling.labelled)) if labelling.stratum is None else labelling.stratum
+    pi = labelling.probability
+    order = np.lexsort((pi, stratum))
+    if labelling.fixed_size and ((np.diff(stratum[order]) == 0) & (np.diff(pi[order]) > 0)).any():
+        raise ArgumentError(
+            "bootstrap does not support samples of fixed size with unequal probabilities within strata; use a "
+            "regression "
+            "(kt.regress), or design=kt.Bernoulli with these probabilities, which as a rule overstates the variance."
+        )
 
 
 def _resampling_units(table: Table, labelling: Labelling, cluster: object) -> tuple[Ints, Ints, Ints]:

@@ -46,6 +46,18 @@ class LearnerError(KaratError):
     """The predictor of the gold labels cannot be fitted or gives unusable predictions."""
 
 
+class CacheError(KaratError):
+    """A cache on disk cannot be read or written: the disk is full, the file is damaged or belongs to something else."""
+
+
+class EndpointError(KaratError):
+    """A model behind an HTTP endpoint cannot be reached, refuses, or gives answers that cannot be used."""
+
+
+class BudgetError(KaratError):
+    """What is left of a budget does not pay for the next request."""
+
+
 class ConvergenceError(KaratError):
     """The moment equation has no root, or the solver did not find one."""
 

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import designs, models
-from .assemble import Design, Prepared, features_of, matrices, prepare, targets_of
+from .assemble import Design, Prepared, features_of, matrices, own_features, prepare, targets_of
 from .augment import AugmentedSample, Rows
 from .compare import Naive, compare_with, naive_fit
-from .errors import ArgumentError, NotValidWarning, SolverWarning, tell
+from .errors import ArgumentError, DataError, NotValidWarning, SolverWarning, tell
 from .estimate.infer import Parts, infer, influences
 from .estimate.rectify import Estimate, cluster_curvatures, gold_estimate, rectify, surrogate_estimate
 from .formula import parse
 from .frames import Table
 from .impute import predicted_rows, surrogate_rows
 from .options import Options, read_vcov
-from .predict import Predictions, check_folds, crossfit, loss_weights, make_folds
+from .predict import Predictions, capped_weights, check_folds, crossfit, make_folds
 from .results import Result
 from .results.describe import describe, warn_small_samples
 from .roles import labelled_rows, probability_columns, read_labels
@@ -30,6 +30,7 @@ from .threads import single_threaded
 
 if TYPE_CHECKING:
     from ._types import Ints
+    from .frames.encode import Features
 
 _KEEP_SCORES_UP_TO = 1_000_000
 """Numbers (units times coefficients) up to which influence scores are kept without being asked for."""
@@ -47,6 +48,8 @@ def regress(
     surrogates: Mapping[str, Any],
     design: object = None,
     labelled: object = None,
+    sampled: object = None,
+    nonresponse: object = "raise",
     features: object = None,
     learner: object = "auto",
     predictions: Mapping[str, Any] | None = None,
@@ -63,6 +66,7 @@ def regress(
     df: object = "auto",
     alpha: float = 0.05,
     missing: str = "drop",
+    prompt: object = None,
     compare: bool = True,
     scores: bool | None = None,
     n_jobs: int | None = None,
@@ -88,6 +92,11 @@ def regress(
         simple random sample of the realised size.
     labelled : str or array_like, optional
         True where the unit is gold; by default where every gold column is there.
+    sampled : str, array_like or None
+        True where the unit was drawn, gold or not; by default the design knows (``sample.design``).
+    nonresponse : {"raise", "ignorable"}, list of str or formula
+        What drawn units without gold are taken for: an error; random within strata; or random given the columns
+        named (or a formula ``"~ a + b"``), on which a logistic model of answering is fitted.
     features : str, list or array_like, optional
         Further columns, or an array of shape (N, k), for the predictor.
     learner : str, scikit-learn estimator or None
@@ -122,6 +131,9 @@ def regress(
         One minus the confidence level.
     missing : {"drop", "raise"}
         What to do with rows where an observed variable is missing.
+    prompt : str, array_like or mapping, optional
+        Rows the labeller has seen (examples in the prompt, training texts), which leave the frame: a true/false
+        column or array, or ``{"text": [documents shown]}``.
     compare : bool
         Also fit gold alone and surrogates alone, for ``Result.compare``.
     scores : bool, optional
@@ -171,29 +183,30 @@ def regress(
     parsed = parse(formula, table.columns, context)
     labels = read_labels(parsed, table, surrogates)
     gold_rows = labelled_rows(labels, table, labelled)
-    labelling = designs.resolve(design).realised(table, gold_rows)
+    labelling = designs.with_answers(designs.resolve(design), table, gold_rows, sampled, nonresponse)
 
     prepared = prepare(
-        table, parsed, labels, labelling, weights=weights, cluster=cluster, missing=missing, context=context
-    )
+        table, parsed, labels, labelling, weights=weights, cluster=cluster, missing=missing, context=context,
+        prompt=prompt,
+    )  # fmt: skip
     matrix = matrices(prepared)
     regression.check_outcome(matrix.gold.y, parsed.outcome)
     if matrix.observed_y is not None:
         regression.check_outcome(matrix.observed_y, parsed.outcome)
 
     rng = np.random.default_rng(seed)
-    predicted, blocks = _predict(prepared, matrix, options, predictions, features, table, rng)
+    own = _own_features(prepared, options, predictions)
+    predicted, blocks = _predict(prepared, matrix, options, predictions, own, features, table, rng)
     sample = _augmented(prepared, matrix, blocks)
     estimate = _estimate(regression, sample, options, predicted is not None)
     parts = _parts(regression, sample, estimate, options)
     naive = naive_fit(regression, prepared, matrix, sample, options) if compare else "not asked for"
     together = isinstance(naive, Naive) and parts.scores.rows is None
     meat = influences([parts, naive.parts] if together and isinstance(naive, Naive) else [parts], options.vcov)
-    own = meat.part(0, len(estimate.theta))
-    covariance, dof = infer(parts, options.vcov, options.target, options.df, own)
+    covariance, dof = infer(parts, options.vcov, options.target, options.df, meat.part(0, len(estimate.theta)))
 
     result = describe(
-        regression, prepared, matrix, options, estimate, parts, covariance, dof, predicted,
+        regression, prepared, matrix, options, estimate, parts, covariance, dof, predicted, own,
         assumed=design is None, keep_parts=_keep(options, sample),
     )  # fmt: skip
     if options.combine == "median" and predicted is not None and predicted.splits:
@@ -231,11 +244,22 @@ def _refuse_unused(options: Options, predictions: object, features: object) -> N
         raise ArgumentError(f"estimator={options.estimator!r} has no weight to tune; take tuning= out.")
 
 
+def _own_features(prepared: Prepared, options: Options, given: object) -> Features | None:
+    """Surrogates and observed columns as numbers: for the learner, and for the checks where they can be had."""
+    try:
+        return own_features(prepared)
+    except DataError:
+        if options.estimator == "dsl" and options.learner is not None and given is None:
+            raise
+        return None
+
+
 def _predict(
     prepared: Prepared,
     matrix: Design,
     options: Options,
     given: Mapping[str, Any] | None,
+    own: Features | None,
     features: object,
     table: Table,
     rng: np.random.Generator,
@@ -248,16 +272,17 @@ def _predict(
         return None, surrogate_rows(prepared, matrix, _from_outside(prepared, given, table), options.imputation)
     if options.learner is None or options.estimator in ("ppi", "surrogate"):
         return None, surrogate_rows(prepared, matrix, _one_surrogate(prepared, options), options.imputation)
-    if labelling.labelled.all() and (labelling.probability == 1).all():
+    if labelling.census:
         return None, ()
+    assert own is not None
     targets = targets_of(prepared, matrix.gold)
     found = crossfit(
         targets,
-        features_of(prepared, features, table),
+        features_of(prepared, own, features, table),
         labelling.gold,
         _folds(prepared, options, targets, table, rng),
         options.learner,
-        loss_weights(labelling.probability[labelling.gold]),
+        capped_weights(labelling.spread),
         seed=int(rng.integers(2**31)),
         report_weight=labelling.weight,
         keep_splits=options.combine == "median"

@@ -21,7 +21,7 @@ from .compare import Naive, compare_with
 from .errors import ArgumentError, one_of
 from .estimate.infer import infer, influences
 from .estimate.start import check_rank
-from .fit import _augmented, _estimate, _folds, _keep, _one_surrogate, _parts, _refuse_unused, _tell
+from .fit import _augmented, _estimate, _folds, _keep, _one_surrogate, _own_features, _parts, _refuse_unused, _tell
 from .formula import parse
 from .frames import Table
 from .impute import average_rows, predicted_rows, surrogate_rows
@@ -37,7 +37,7 @@ from .lasting import (
     read_method,
 )
 from .options import Options, read_vcov
-from .predict import Predictions, crossfit, loss_weights
+from .predict import Predictions, capped_weights, crossfit
 from .restricted_compare import more_columns, naive_labels
 from .restricted_fit import DurationFit, weighted_rows, with_estimation, with_outcome
 from .results import Result
@@ -47,6 +47,7 @@ from .threads import single_threaded
 
 if TYPE_CHECKING:
     from ._types import Floats
+    from .frames.encode import Features
 
 _LINKS = {"identity": "ols", "log": "poisson", "logit": "logit"}
 _TITLES = {"time": "Restricted mean duration", "survival": "Survival", "lost": "Restricted mean time lost"}
@@ -71,6 +72,8 @@ def rmst(
     surrogate_blind_to_censoring: bool = False,
     design: object = None,
     labelled: object = None,
+    sampled: object = None,
+    nonresponse: object = "raise",
     features: object = None,
     learner: object = "auto",
     folds: object = 5,
@@ -85,6 +88,7 @@ def rmst(
     df: object = "auto",
     alpha: float = 0.05,
     missing: str = "drop",
+    prompt: object = None,
     compare: bool = True,
     scores: bool | None = None,
     n_jobs: int | None = None,
@@ -131,11 +135,13 @@ def rmst(
     surrogate_blind_to_censoring : bool
         Whether no surrogate can know when observation ended; needed for ``form="product"`` with surrogates, and for
         surrogates in the censoring model.
-    design, labelled, features, learner, folds, repeats, imputation, tuning, vcov, cluster, weights, target, df
+    design, labelled, sampled, nonresponse, features, learner, folds, repeats, imputation, tuning
+        As in :func:`karat.regress`.
+    vcov, cluster, weights, target, df
         As in :func:`karat.regress`; ``target="finite"`` only where nothing is censored before tau.
     estimator : {"dsl", "ppi", "gold", "surrogate"}, optional
         By default "dsl" with surrogates and "gold" without.
-    alpha, missing, compare, scores, n_jobs, progress, seed, context
+    alpha, missing, prompt, compare, scores, n_jobs, progress, seed, context
         As in :func:`karat.regress`. ``compare`` also shows the naive answers: surrogates alone, censored durations
         taken for complete, censored durations dropped.
 
@@ -181,11 +187,12 @@ def rmst(
     gold_rows = labelled_rows(labels, table, labelled)
     known = gold_rows if timed else table.column(parsed.outcome.strip("` "), "formula").notna().to_numpy()
     codes = event_codes(table, event, known)
-    labelling = designs.resolve(design).realised(table, gold_rows)
+    labelling = designs.with_answers(designs.resolve(design), table, gold_rows, sampled, nonresponse)
 
     prepared = prepare(
-        table, parsed, labels, labelling, weights=weights, cluster=cluster, missing=missing, context=context
-    )
+        table, parsed, labels, labelling, weights=weights, cluster=cluster, missing=missing, context=context,
+        prompt=prompt,
+    )  # fmt: skip
     matrix = matrices(prepared)
     rng = np.random.default_rng(seed)
     lasts = lasting(
@@ -195,10 +202,13 @@ def rmst(
     prepared = replace(prepared, labels=outcome_surrogates(prepared.labels, lasts.outcome))
     _check_lasting(lasts, prepared, matrix, target)
     regression.check_outcome(lasts.values[lasts.weights.complete], parsed.outcome)
-    predicted, blocks = _predict(prepared, matrix, options, lasts, features, table, codes, rng)
+    own = _own_features(prepared, options, None)
+    predicted, blocks = _predict(prepared, matrix, options, lasts, own, features, table, codes, rng)
     whole = complete_outcome(lasts, form, outcome_model, method, _at_gold(blocks, form, labelling=prepared), rng)
     fit = DurationFit(regression, prepared, matrix, options, lasts, whole, known_censoring, form)
-    return _finish(fit, predicted, blocks, assumed=design is None and not labelling.labelled.all(), compare=compare)
+    return _finish(
+        fit, predicted, blocks, own, assumed=design is None and not labelling.labelled.all(), compare=compare
+    )
 
 
 def _model(outcome: str, link: str, cause: int | None, estimator: str, surrogates: object) -> models.Model:
@@ -232,7 +242,13 @@ def _check_lasting(data: Lasting, prepared: Prepared, matrix: Design, target: st
 
 
 def _finish(
-    fit: DurationFit, predicted: Predictions | None, blocks: tuple[Rows, ...], *, assumed: bool, compare: bool
+    fit: DurationFit,
+    predicted: Predictions | None,
+    blocks: tuple[Rows, ...],
+    own: Features | None,
+    *,
+    assumed: bool,
+    compare: bool,
 ) -> Result:
     """Augmented sample, root, covariance, Result."""
     options, prepared, data = fit.options, fit.prepared, fit.data
@@ -247,10 +263,9 @@ def _finish(
     naive = naive_labels(fit, sample) if compare else "not asked for"
     together = isinstance(naive, Naive) and parts.scores.rows is None
     meat = influences([parts, naive.parts] if together and isinstance(naive, Naive) else [parts], options.vcov)
-    own = meat.part(0, len(estimate.theta))
-    covariance, dof = infer(parts, options.vcov, options.target, options.df, own)
+    covariance, dof = infer(parts, options.vcov, options.target, options.df, meat.part(0, len(estimate.theta)))
     result = describe(
-        fit.regression, prepared, matrix, options, estimate, parts, covariance, dof, predicted,
+        fit.regression, prepared, matrix, options, estimate, parts, covariance, dof, predicted, own,
         assumed=assumed, keep_parts=_keep(options, sample),
     )  # fmt: skip
     result = result.replace(title=_title(data), notes=(*result.notes, *_notes(fit)))
@@ -262,7 +277,8 @@ def _finish(
 
 
 def _predict(
-    prepared: Prepared, matrix: Design, options: Options, data: Lasting, features: object, table: Table,
+    prepared: Prepared, matrix: Design, options: Options, data: Lasting, own: Features | None,
+    features: object, table: Table,
     codes: Floats, rng: np.random.Generator,
 ) -> tuple[Predictions | None, tuple[Rows, ...]]:  # fmt: skip
     """Predicted rows. The learner sees complete gold rows, each standing for the censored ones like it."""
@@ -273,19 +289,20 @@ def _predict(
         if data.outcome.cause is not None:
             raise ArgumentError("a surrogate duration does not say which cause ended it; choose a learner.")
         return None, surrogate_rows(prepared, matrix, _one_surrogate(prepared, options), options.imputation)
-    if labelling.labelled.all() and (labelling.probability == 1).all():
+    if labelling.census:
         return None, ()
+    assert own is not None
     if data.everywhere:
         given = [] if features is None else [features] if not isinstance(features, (list, tuple)) else list(features)
         targets, some, weight = targets_of(prepared, matrix.gold), np.arange(labelling.n_gold), None
-        seen = features_of(prepared, [*given, codes], table)
+        seen = features_of(prepared, own, [*given, codes], table)
     else:
         some = np.flatnonzero(data.weights.complete)
         weight = None if data.weights.complete.all() else data.weights.values[some]
         targets = targets_of(prepared, replace(matrix.gold, y=data.values))
-        seen = features_of(prepared, features, table)
+        seen = features_of(prepared, own, features, table)
     split = _folds(prepared, options, targets, table, rng)
-    loss = loss_weights(labelling.probability[labelling.gold])
+    loss = capped_weights(labelling.spread)
     loss = None if loss is None else loss[some]
     if weight is not None:
         loss = weight / weight.mean() if loss is None else loss * weight / weight.mean()

@@ -7,7 +7,7 @@ import pytest
 
 import karat as kt
 from karat.designs import Labelling, resolve
-from karat.designs.probability import allocate
+from karat.designs.fixed_size import allocate
 from karat.errors import ArgumentError, DataError, DesignError, DesignWarning
 
 from .. import corpora
@@ -15,7 +15,8 @@ from .. import corpora
 
 @pytest.fixture(scope="module")
 def frame():
-    return corpora.corpus(300, seed=41)
+    frame = corpora.corpus(300, seed=41)
+    return frame.assign(half=frame["author"] % 2, author_size=1.0 + frame["author"] % 7)
 
 
 DESIGNS = {
@@ -25,6 +26,11 @@ DESIGNS = {
     "stratified": kt.Stratified("region", 60),
     "strata of two": kt.Stratified(("region", "vote_llm"), 60, allocation="equal"),
     "clusters": kt.Clustered("author", 10),
+    "clusters in strata": kt.Clustered("author", 10, by="half"),
+    "clusters by size": kt.Clustered("author", 10, size="author_size", method="systematic"),
+    "sampford": kt.Unequal("size", 60),
+    "systematic": kt.Unequal("size", 60, method="systematic"),
+    "unequal in strata": kt.Unequal("size", 60, by="region", floor=0.05),
 }
 each_design = pytest.mark.parametrize("design", DESIGNS.values(), ids=DESIGNS.keys())
 
@@ -80,7 +86,7 @@ def test_rows_for_the_experts(frame):
     assert "stratum" not in DESIGNS["simple"].draw(frame, seed=2).rows(frame)
     from_polars = sample.rows(pl.from_pandas(frame))
     assert from_polars["topic"].tolist() == rows["topic"].tolist()
-    with pytest.raises(ArgumentError, match="300"):
+    with pytest.raises(DesignError, match="300"):
         sample.rows(frame.head(10))
 
 
@@ -221,7 +227,7 @@ def test_probabilities_that_do_not_add_up_are_remarked(frame):
         (kt.Stratified("region", {"east": 5}), "every stratum.*north"),
         (kt.Stratified("region", {"east": 5, "north": 5, "west": 5, "south": 5}), "not in the data.*south"),
         (kt.Stratified("region", {"east": 5, "north": 5, "west": 5000}), "west"),
-        (kt.Clustered("author", 1), "at least 2 clusters"),
+        (kt.Clustered("author", 1), "each needs two"),
         (kt.Clustered("author", 26), "25"),
         (kt.Bernoulli(1e-9), "no unit was drawn"),
     ],

@@ -1,21 +1,39 @@
-"""How gold was drawn: Bernoulli, simple random, stratified, clustered."""
+"""How gold was drawn: Bernoulli, simple random, stratified, clustered, unequal probabilities, waves."""
 
 from __future__ import annotations
 
-from .base import Design, Drawn, Sample
+from .base import Design, Drawn
+from .clustered import Clustered
+from .frame import FrameRecord
 from .labelling import Labelling
-from .probability import Bernoulli, Clustered, SimpleRandom, Stratified
+from .probability import Bernoulli, SimpleRandom, Stratified
+from .propensity import Propensity, with_answers
+from .response import Response
+from .sample import Sample
+from .sequential import SequentialLabelling, Wave
+from .store import read_sample
+from .unequal import Unequal
+from .waves import Waves
 
 __all__ = [
     "Bernoulli",
     "Clustered",
     "Design",
     "Drawn",
+    "FrameRecord",
     "Labelling",
+    "Propensity",
+    "Response",
     "Sample",
+    "SequentialLabelling",
     "SimpleRandom",
     "Stratified",
+    "Unequal",
+    "Wave",
+    "Waves",
+    "read_sample",
     "resolve",
+    "with_answers",
 ]
 
 

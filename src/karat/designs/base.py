@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import ArgumentError, DataError, DesignError
+from .frame import FrameRecord
 from .labelling import Labelling
+from .sequential import drawn_after
 
 if TYPE_CHECKING:
-    from .._types import Bools, Floats, Ints
+    from .._types import Bools, Ints
     from ..frames import Table
+    from .sample import Sample
 
 
 class Design(ABC):
@@ -27,7 +30,16 @@ class Design(ABC):
     def realised(self, table: Table, labelled: Bools) -> Labelling:
         """Read a gold sample as a draw from this design; raise where the data contradict it."""
 
-    def draw(self, data: object, seed: int | np.random.Generator | None = None) -> Sample:
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the data that the design reads."""
+        return ()
+
+    def restricted(self, rows: Bools) -> Design:
+        """The design for some of the rows: arrays it holds, one value per row, are cut down to them."""
+        return self
+
+    def draw(self, data: object, seed: int | np.random.Generator | None = None, *, id: str | None = None) -> Sample:
         """Draw the units that go to the experts.
 
         Parameters
@@ -36,6 +48,10 @@ class Design(ABC):
             The whole corpus, one row per unit.
         seed : int or numpy.random.Generator, optional
             Same seed, same data, same sample.
+        id : str, optional
+            Column that names each row. The frame may then be reordered, and columns the design does not read
+            may be edited, before the fit; without it any change but added columns and filled-in gold is
+            refused, see :class:`karat.designs.FrameRecord`.
 
         Returns
         -------
@@ -57,10 +73,14 @@ class Design(ABC):
         2
         """
         from ..frames import Table
+        from .sample import Sample
 
         table = Table.read(data)
+        record = FrameRecord.of(table, id, self.columns)
         labelling = self.select(table, np.random.default_rng(seed))
-        return Sample(labelling, Drawn(self, labelling))
+        return Sample(
+            labelling, Drawn(self, labelling, record), int(seed) if isinstance(seed, (int, np.integer)) else None
+        )
 
 
 @dataclass(frozen=True)
@@ -73,10 +93,13 @@ class Drawn(Design):
         The design that was drawn.
     labelling : Labelling
         Who was drawn, and how.
+    frame : FrameRecord, optional
+        What the frame was when it was drawn.
     """
 
     base: Design
     labelling: Labelling
+    frame: FrameRecord | None = None
 
     def __repr__(self) -> str:
         return f"Drawn({self.base!r}, n={self.labelling.n_gold}, N={len(self.labelling.labelled)})"
@@ -87,12 +110,8 @@ class Drawn(Design):
 
     def realised(self, table: Table, labelled: Bools) -> Labelling:
         """Hold the gold rows against the rows that were drawn."""
-        drawn = self.labelling.labelled
-        if len(drawn) != table.n_rows:
-            raise DesignError(
-                f"the sample was drawn from {len(drawn)} rows, the data have {table.n_rows}; "
-                "fit on the frame that was drawn from, in the same order."
-            )
+        labelling = self.aligned(table, labelled)
+        drawn = labelling.labelled
         extra, lost = np.flatnonzero(labelled & ~drawn), np.flatnonzero(drawn & ~labelled)
         if len(extra):
             raise DesignError(
@@ -102,75 +121,57 @@ class Drawn(Design):
         if len(lost):
             raise DesignError(
                 f"{len(lost)} drawn row(s) have no gold (first at position {lost[0]}); have them labelled. Leaving "
-                "them out is only harmless if they are missing at random."
+                "them out is only harmless if they are missing at random; to assume that, pass nonresponse='ignorable'."
             )
-        return self.labelling
+        return labelling
 
+    def aligned(self, table: Table, labelled: Bools | None = None) -> Labelling:
+        """The draw in the order of a table, after holding the table against the frame that was drawn from.
 
-@dataclass(frozen=True)
-class Sample:
-    """Units drawn for labelling.
-
-    Parameters
-    ----------
-    labelling : Labelling
-        The draw as arrays.
-    design : Drawn
-        Hand this to ``design=`` when the gold is in.
-
-    Examples
-    --------
-    >>> import karat as kt
-    >>> corpus = {"party": ["a"] * 6 + ["b"] * 4}
-    >>> sample = kt.Stratified("party", n=4).draw(corpus, seed=3)
-    >>> sample.rows(corpus).columns.tolist()
-    ['position', 'party', 'probability', 'stratum']
-    """
-
-    labelling: Labelling
-    design: Drawn
-
-    @property
-    def positions(self) -> Ints:
-        """Row positions of the drawn units, ascending, shape (n,)."""
-        return self.labelling.gold
-
-    @property
-    def labelled(self) -> Bools:
-        """Whether each row was drawn, shape (N,)."""
-        return self.labelling.labelled
-
-    @property
-    def probability(self) -> Floats:
-        """Inclusion probability of each row, shape (N,)."""
-        return self.labelling.probability
-
-    def rows(self, data: object) -> Any:
-        """The drawn rows as a pandas DataFrame, with position, probability and stratum.
-
-        Parameters
-        ----------
-        data : data frame
-            The frame that was drawn from.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row per drawn unit, in frame order.
+        Raises
+        ------
+        DesignError
+            If it is another frame, see :class:`karat.designs.FrameRecord`.
         """
-        from ..frames import Table
+        order = self._order(table, labelled)
+        return replace(self.labelling if order is None else self.labelling.take(order), recorded=True)
 
-        table = Table.read(data)
-        if table.n_rows != len(self.labelled):
-            raise ArgumentError(
-                f"data has {table.n_rows} rows, the sample was drawn from {len(self.labelled)}; pass the same frame."
+    def documents(self, table: Table, sent: int = 0) -> tuple[list[str], Ints]:
+        """Names under which annotators get the rows drawn after the first ``sent`` waves, and where these stand.
+
+        Raises
+        ------
+        DesignError
+            If it is another frame, or what the frame was is not known.
+        """
+        if self.frame is None:
+            raise DesignError(
+                "what the frame was is not known for a sample made by hand; draw it with design.draw(data)."
             )
-        frame = table.pandas(table.columns, "data").iloc[self.positions].reset_index(drop=True)
-        frame.insert(0, "position", self.positions)
-        frame["probability"] = self.probability[self.positions]
-        if self.labelling.stratum is not None:
-            frame["stratum"] = self.labelling.stratum[self.positions]
-        return frame
+        order = self._order(table, None)
+        labelling = self.labelling if order is None else self.labelling.take(order)
+        positions = np.flatnonzero(drawn_after(labelling, sent))
+        return self.frame.documents(positions if order is None else order[positions]), positions
+
+    def _order(self, table: Table, labelled: Bools | None) -> Ints | None:
+        if self.frame is not None:
+            return self.frame.match(table, self.labelling.labelled, labelled)
+        if len(self.labelling.labelled) != table.n_rows:
+            raise DesignError(
+                f"the sample was drawn from {len(self.labelling.labelled)} rows, the data have {table.n_rows}; "
+                "pass the frame that was drawn from, in the same order."
+            )
+        return None
+
+
+def cut(given: Any, rows: Bools) -> Any:
+    """An argument that may be an array of one value per row, for some of the rows."""
+    if isinstance(given, str) or np.ndim(given) == 0:
+        return given
+    values = np.asarray(given)
+    if len(values) != len(rows):
+        raise ArgumentError(f"the design holds an array of {len(values)} values, the data have {len(rows)} rows.")
+    return values[rows]
 
 
 def codes_of(table: Table, columns: str | tuple[str, ...], role: str) -> tuple[Ints, list[str]]:

@@ -27,7 +27,7 @@ class Labelling:
     Parameters
     ----------
     probability : ndarray, shape (N,)
-        Inclusion probability of every unit, in (0, 1].
+        Inclusion probability of every unit, in (0, 1]; the same for all rows of a labelling unit.
     labelled : ndarray of bool, shape (N,)
         Whether the unit was drawn (R).
     fixed_size : bool
@@ -38,6 +38,12 @@ class Labelling:
         Codes of the labelling unit (a cluster drawn whole); None when rows were drawn.
     description : str
         One line for the summary.
+    strata : tuple of str
+        Names of the strata, by code; empty when there are none.
+    recorded : bool
+        Whether the draw itself is known, and not only the rows that came back with gold.
+    first : Labelling, optional
+        All rows drawn, where some of them came back without a label.
     """
 
     probability: Floats
@@ -46,6 +52,24 @@ class Labelling:
     stratum: Ints | None = None
     unit: Ints | None = None
     description: str = ""
+    strata: tuple[str, ...] = ()
+    recorded: bool = False
+    first: Labelling | None = None
+
+    @property
+    def asked(self) -> Labelling:
+        """The draw itself, before any of the drawn units failed to answer."""
+        return self if self.first is None else self.first
+
+    @property
+    def n_drawn(self) -> int:
+        """Rows drawn for labelling, answered or not."""
+        return self.asked.n_gold
+
+    @property
+    def caution(self) -> str:
+        """What must be said of labels that are no probability sample; empty for one that is."""
+        return ""
 
     @cached_property
     def n_gold(self) -> int:
@@ -59,28 +83,88 @@ class Labelling:
 
     @cached_property
     def weight(self) -> Floats:
-        """Inverse probabilities of the drawn rows, shape (n,)."""
+        """Weights of the drawn rows, with expectation 1 over all rows; inverse probabilities, shape (n,)."""
         return 1.0 / self.probability[self.labelled]
+
+    @cached_property
+    def spread(self) -> Floats:
+        """What each drawn row adds to an estimated labelling variance, per squared error, shape (n,).
+
+        ``(1 - pi) / pi^2``: its total over the drawn rows is unbiased for the variances of all weights.
+        """
+        pi = self.probability[self.labelled]
+        return (1.0 - pi) / pi**2
+
+    @property
+    def census(self) -> bool:
+        """Whether every row is gold with weight 1, so that nothing is left to chance."""
+        return bool(self.labelled.all() and (self.weight == 1.0).all())
 
     @cached_property
     def n_units(self) -> int:
         """Number of labelling units drawn: rows, or clusters when whole clusters are drawn."""
-        if self.unit is None:
-            return self.n_gold
-        return int(np.unique(self.unit[self.labelled]).size)
+        return len(self._drawn.probability)
+
+    @cached_property
+    def n_chance(self) -> int:
+        """Number of labelling units that were drawn by chance: those with a probability below 1."""
+        return int((self._drawn.probability < 1.0).sum())
 
     @cached_property
     def n_strata(self) -> int:
-        """Number of strata of a fixed-size design; 0 when rows were drawn independently."""
+        """Number of strata of a fixed-size design in which chance decides; 0 when units were drawn independently."""
         if not self.fixed_size:
             return 0
-        return 1 if self.stratum is None else int(np.unique(self.stratum).size)
+        return int(np.unique(self._drawn.stratum[self._drawn.probability < 1.0]).size)
+
+    @property
+    def parts(self) -> tuple[Labelling, ...]:
+        """The draws it is made of: itself, or its waves."""
+        return (self,)
+
+    def same(self, other: Labelling) -> bool:
+        """Whether two are the same draw, weights and variance included."""
+        names = ("labelled", "probability", "stratum", "unit", "weight", "spread")
+        return (
+            type(self) is type(other)
+            and self.fixed_size == other.fixed_size
+            and all(_equal(getattr(self, name), getattr(other, name)) for name in names)
+        )
+
+    def take(self, order: Ints) -> Labelling:
+        """The same draw with its rows in another order.
+
+        Parameters
+        ----------
+        order : ndarray of int, shape (N,)
+            A permutation: where each new row stood before.
+        """
+        return self._rows(order)
+
+    def _rows(self, which: Ints | Bools) -> Labelling:
+        """Some or all rows, in any order; strata and units coded anew."""
+        return replace(
+            self,
+            probability=self.probability[which],
+            labelled=self.labelled[which],
+            stratum=None if self.stratum is None else np.unique(self.stratum[which], return_inverse=True)[1],
+            unit=None if self.unit is None else np.unique(self.unit[which], return_inverse=True)[1],
+            strata=self._names_of(which),
+            first=None if self.first is None else self.first._rows(which),
+        )
+
+    def _names_of(self, which: Ints | Bools) -> tuple[str, ...]:
+        if self.stratum is None or not self.strata:
+            return ()
+        return tuple(self.strata[s] for s in np.unique(self.stratum[which]))
 
     def keep(self, rows: Bools) -> Labelling:
         """The same draw seen on a subset of rows that observed variables define.
 
-        Given how many of them were drawn, the units of a fixed-size design that are kept are a simple
-        random sample of those kept in their stratum, so their probabilities are the shares drawn there.
+        Given how many of them were drawn, the units of a fixed-size design that are kept are a fixed-size sample
+        with the same odds of those kept in their stratum (exactly so for simple random and conditional Poisson
+        sampling). Their probabilities are these odds times the factor that makes them add up to the number
+        drawn; with equal probabilities, the share drawn.
 
         Raises
         ------
@@ -89,28 +173,30 @@ class Labelling:
         """
         if rows.all():
             return self
-        kept = replace(
-            self,
-            probability=self.probability[rows],
-            labelled=self.labelled[rows],
-            stratum=None if self.stratum is None else np.unique(self.stratum[rows], return_inverse=True)[1],
-            unit=None if self.unit is None else np.unique(self.unit[rows], return_inverse=True)[1],
-        )
-        return replace(kept, probability=kept._shares_drawn()) if self.fixed_size else kept
+        kept = self._rows(rows)
+        if self.first is not None:
+            kept = replace(kept, first=self.first.keep(rows))
+        return replace(kept, probability=kept._given_sizes()) if self.fixed_size else kept
 
-    def _shares_drawn(self) -> Floats:
-        """Share of labelling units drawn in the stratum of each row, shape (N,)."""
-        size, drawn_stratum, _ = self._strata
-        drawn = np.bincount(drawn_stratum, minlength=len(size))
-        if (drawn == 0).any():
+    def _given_sizes(self) -> Floats:
+        """Probability of each row given how many labelling units were drawn in its stratum, shape (N,)."""
+        first, code = self.first_rows, self._code
+        pi = self.probability[first].copy()
+        stratum = np.zeros(len(pi), dtype=np.intp) if self.stratum is None else self.stratum[first]
+        chance = pi < 1.0
+        drawn = np.bincount(stratum[chance & self.labelled[first]], minlength=int(stratum.max()) + 1)
+        size = np.bincount(stratum[chance], minlength=len(drawn))
+        if ((drawn == 0) & (size > 0)).any():
             raise DesignError(
                 "after leaving out rows with missing values a stratum has units but no gold; fill the values, or merge "
                 "strata."
             )
-        shares = drawn / size
-        if self.stratum is None:
-            return np.full(len(self.labelled), shares[0])
-        return np.asarray(shares[self.stratum])
+        share = drawn / np.maximum(size, 1)
+        for s in np.flatnonzero(size):
+            inside = chance & (stratum == s)
+            equal = np.ptp(pi[inside]) == 0 or drawn[s] == size[s]
+            pi[inside] = share[s] if equal else _rescaled(pi[inside], int(drawn[s]))
+        return np.asarray(pi if code is None else pi[code])
 
     def cross(self, left: Floats, right: Floats) -> Floats:
         """Estimated covariance, over repeated draws, of the totals ``sum w left`` and ``sum w right``.
@@ -125,15 +211,36 @@ class Labelling:
         Returns
         -------
         ndarray, shape (p, q)
-            Poisson form for independent draws; for fixed sizes
-            ``sum_s N_s^2 (1/n_s - 1/N_s) S_s(left, right)`` on totals of labelling units.
+            For independent draws ``sum (1 - pi) / pi^2 left right'``. For fixed sizes Hajek's form: within each stratum
+            ``sum c (left / pi - b_left) (right / pi - b_right)'`` with ``c = (1 - pi) n / (n - 1)`` and b the mean of
+            ``left / pi`` weighted by c; n counts units that were not drawn with certainty. With equal probabilities
+            this is ``N^2 (1/n - 1/N) S(left, right)`` exactly. Either on totals of labelling units.
+
+        References
+        ----------
+        Hajek (1964), *Asymptotic theory of rejective sampling with varying probabilities*; Berger (1998) and
+        Tille (2006, section 7) for its use with other designs of high entropy.
         """
+        pi, stratum, unit = self._drawn.probability, self._drawn.stratum, self._drawn.code
+        if unit is not None:
+            left, right = group_totals(left, unit), group_totals(right, unit)
+        left, right = left / pi[:, None], right / pi[:, None]
+        spread = 1.0 - pi
         if self.fixed_size:
-            return self._fixed_size_cross(left, right)
-        return self.independent_cross(left, right)
+            chance = pi < 1.0
+            left, right, stratum, spread = left[chance], right[chance], stratum[chance], spread[chance]
+            count = np.bincount(stratum)
+            if (count == 1).any():
+                raise DesignError(
+                    "a stratum holds a single gold unit, so the variance of labelling cannot be estimated; "
+                    "merge it with another stratum or label at least one unit more."
+                )
+            spread = spread * (count / np.maximum(count - 1, 1))[stratum]
+            left, right = _centred(left, spread, stratum), _centred(right, spread, stratum)
+        return np.asarray((left * spread[:, None]).T @ right)
 
     def independent_cross(self, left: Floats, right: Floats, cluster: Ints | None = None) -> Floats:
-        """Labelling part that a plain sandwich holds, as if labelling units were drawn independently.
+        """Labelling part that a plain sandwich holds: the variances of the weights of single labelling units.
 
         Parameters
         ----------
@@ -145,51 +252,46 @@ class Labelling:
         Returns
         -------
         ndarray, shape (p, q)
-            ``sum R (1 - pi) / pi^2 left right'``, summed first over rows that share both the
-            labelling unit and the analysis cluster.
+            ``sum w (w - 1) left right'``, summed first over rows that share both the labelling unit and the cluster.
+            As the weights have expectation 1, ``E sum_gold w (w - 1) = sum Var(w)`` for every design; single terms
+            may be negative.
         """
-        weight = self.weight
-        root = np.sqrt(np.maximum(weight * (weight - 1.0), 0.0))
-        left, right = left * root[:, None], right * root[:, None]
-        if self.unit is not None and (cluster is not None or not self.fixed_size):
-            unit = self.unit[self.labelled]
-            group = unit if cluster is None else _pairs(unit, cluster[self.labelled])
-            left, right = group_totals(left, group), group_totals(right, group)
-        return left.T @ right
-
-    def _fixed_size_cross(self, left: Floats, right: Floats) -> Floats:
-        size, drawn_stratum, unit = self._strata
-        if unit is not None:
-            left, right = group_totals(left, unit), group_totals(right, unit)
-        out = np.zeros((left.shape[1], right.shape[1]))
-        drawn = np.bincount(drawn_stratum, minlength=len(size))
-        for s in np.flatnonzero(drawn):
-            n_s, big_n = int(drawn[s]), int(size[s])
-            if n_s == big_n:
-                continue
-            if n_s == 1:
-                raise DesignError(
-                    "a stratum holds a single gold unit, so the variance of labelling cannot be estimated; "
-                    "merge it with another stratum or label at least one unit more."
-                )
-            inside = slice(None) if len(size) == 1 else drawn_stratum == s
-            a = left[inside] - left[inside].mean(axis=0)
-            b = right[inside] - right[inside].mean(axis=0)
-            out += big_n**2 * (1.0 / n_s - 1.0 / big_n) / (n_s - 1) * (a.T @ b)
-        return out
+        factor = self.weight * (self.weight - 1.0)
+        if self.unit is not None and cluster is not None:
+            group = pair_codes(self.unit[self.labelled], cluster[self.labelled])
+            first = np.unique(group, return_index=True)[1]
+            left, right, factor = group_totals(left, group), group_totals(right, group), factor[first]
+        return np.asarray((left * factor[:, None]).T @ right)
 
     @cached_property
-    def _strata(self) -> tuple[Ints, Ints, Ints | None]:
-        """Labelling units per stratum; stratum of each drawn unit; unit of each gold row, or None for rows."""
-        gold = self.labelled
+    def first_rows(self) -> Ints:
+        """First row of each labelling unit, shape (units,)."""
         if self.unit is None:
-            if self.stratum is None:
-                return np.array([len(gold)]), np.zeros(self.n_gold, dtype=np.intp), None
-            return np.bincount(self.stratum), self.stratum[gold], None
-        _, first = np.unique(self.unit, return_index=True)
-        _, first_gold, code = np.unique(self.unit[gold], return_index=True, return_inverse=True)
-        stratum = np.zeros(len(gold), dtype=np.intp) if self.stratum is None else self.stratum
-        return np.bincount(stratum[first]), stratum[gold][first_gold], code
+            return np.arange(len(self.labelled))
+        return np.unique(self.unit, return_index=True)[1].astype(np.intp)
+
+    @cached_property
+    def _code(self) -> Ints | None:
+        """Labelling unit of each row, counted as in ``first_rows``; None for rows."""
+        return None if self.unit is None else np.unique(self.unit, return_inverse=True)[1].astype(np.intp)
+
+    @cached_property
+    def _drawn(self) -> _Drawn:
+        pi = self.probability[self.labelled]
+        stratum = np.zeros(len(pi), dtype=np.intp) if self.stratum is None else self.stratum[self.labelled]
+        if self.unit is None:
+            return _Drawn(pi, stratum, None)
+        _, first, code = np.unique(self.unit[self.labelled], return_index=True, return_inverse=True)
+        return _Drawn(pi[first], stratum[first], code.astype(np.intp))
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Probability and stratum of each drawn labelling unit, and the unit of each gold row (None for rows)."""
+
+    probability: Floats
+    stratum: Ints
+    code: Ints | None
 
 
 def group_totals(values: Floats, group: Ints) -> Floats:
@@ -220,8 +322,36 @@ def group_totals(values: Floats, group: Ints) -> Floats:
     return out
 
 
-def _pairs(first: Ints, second: Ints) -> Ints:
+def pair_codes(first: Ints, second: Ints) -> Ints:
     """Codes of the distinct pairs of two code vectors."""
     combined = first.astype(np.int64) * (int(second.max()) + 1) + second
     codes: Ints = np.unique(combined, return_inverse=True)[1].astype(np.intp)
     return codes
+
+
+def _centred(values: Floats, weight: Floats, group: Ints) -> Floats:
+    """Values less their weighted mean within groups; weights are positive."""
+    means = group_totals(values * weight[:, None], group)
+    means /= np.maximum(np.bincount(group, weights=weight, minlength=len(means)), np.finfo(float).tiny)[:, None]
+    return np.asarray(values - means[group])
+
+
+def _rescaled(pi: Floats, n: int) -> Floats:
+    """Probabilities with the same odds up to a factor that add up to n."""
+    from scipy.optimize import brentq
+
+    odds = pi / (1.0 - pi)
+
+    def gap(log_factor: float) -> float:
+        scaled = np.exp(log_factor) * odds
+        return float((scaled / (1.0 + scaled)).sum() - n)
+
+    scaled = np.exp(brentq(gap, -100.0, 100.0, xtol=1e-14)) * odds
+    return np.asarray(scaled / (1.0 + scaled))
+
+
+def _equal(left: Floats | None, right: Floats | None) -> bool:
+    """Whether two optional arrays are the same."""
+    if left is None or right is None:
+        return left is right
+    return left.shape == right.shape and bool((left == right).all())

@@ -1,16 +1,16 @@
-"""Designs by name: Bernoulli, simple random, stratified, clustered."""
+"""Designs with equal probabilities, or independent draws: Bernoulli, simple random, stratified."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DesignError, DesignWarning, one_of, tell
+from ..errors import DesignError, DesignWarning, one_of, tell
 from ..frames.table import as_float
-from .base import Design, check_size, codes_of
+from .base import Design, check_size, codes_of, cut
+from .fixed_size import hold_sizes, stratum_sizes
 from .labelling import Labelling
 
 if TYPE_CHECKING:
@@ -36,6 +36,15 @@ class Bernoulli(Design):
     """
 
     probability: Any
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns the design reads."""
+        return (self.probability,) if isinstance(self.probability, str) else ()
+
+    def restricted(self, rows: Bools) -> Design:
+        """The design for some of the rows."""
+        return replace(self, probability=cut(self.probability, rows))
 
     def _values(self, table: Table) -> Floats:
         given = self.probability
@@ -162,32 +171,22 @@ class Stratified(Design):
     def __post_init__(self) -> None:
         one_of("allocation", self.allocation, ("proportional", "equal"))
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns the design reads."""
+        return (self.by,) if isinstance(self.by, str) else tuple(self.by)
+
     def _strata(self, table: Table) -> tuple[Ints, list[str]]:
         by = self.by if isinstance(self.by, str) else tuple(self.by)
         return codes_of(table, by, "Stratified(by)")
 
-    def _sizes(self, counts: Ints, names: list[str]) -> Ints:
-        if isinstance(self.n, Mapping):
-            asked = {str(k): v for k, v in self.n.items()}
-            unknown, left_out = sorted(set(asked) - set(names)), sorted(set(names) - set(asked))
-            if unknown or left_out:
-                raise DesignError(
-                    f"Stratified(n) must name every stratum: not in the data {unknown}, without a number {left_out}."
-                )
-            return np.array([check_size(asked[s], int(c), f"units in stratum {s!r}") for s, c in zip(names, counts)])
-        total = check_size(self.n, int(counts.sum()), "units")
-        if total < 2 * len(names) and total < counts.sum():
-            raise DesignError(
-                f"n={total} is too small for {len(names)} strata: each needs two units for a variance. "
-                f"Give n >= {2 * len(names)} or merge strata."
-            )
-        share = counts / counts.sum() if self.allocation == "proportional" else np.full(len(names), 1 / len(names))
-        return allocate(total, share, counts)
-
     def select(self, table: Table, rng: np.random.Generator) -> Labelling:
         """Draw within each stratum."""
         codes, names = self._strata(table)
-        sizes = self._sizes(np.bincount(codes), names)
+        counts = np.bincount(codes)
+        equal = np.full(len(names), 1 / len(names))
+        share = counts / counts.sum() if self.allocation == "proportional" else equal
+        sizes = stratum_sizes("Stratified", self.n, counts, names, share, "units")
         labelled = np.zeros(len(codes), dtype=bool)
         for s, size in enumerate(sizes):
             labelled[rng.choice(np.flatnonzero(codes == s), size=int(size), replace=False)] = True
@@ -197,22 +196,7 @@ class Stratified(Design):
         """Count gold per stratum and hold it against what was declared."""
         codes, names = self._strata(table)
         counts, drawn = np.bincount(codes), np.bincount(codes[labelled], minlength=len(names))
-        for s in np.flatnonzero(drawn == 0):
-            raise DesignError(
-                f"stratum {names[s]!r} has {counts[s]} rows and no gold, so its units had no chance to be drawn; "
-                "label some, merge strata, or take the stratum out of the data."
-            )
-        if isinstance(self.n, Mapping):
-            declared = self._sizes(counts, names)
-            for s in np.flatnonzero(declared != drawn):
-                raise DesignError(
-                    f"stratum {names[s]!r}: {declared[s]} were to be drawn, {drawn[s]} carry gold; correct n or "
-                    f"the gold."
-                )
-        elif self.n is not None and int(self.n) != int(labelled.sum()):
-            raise DesignError(
-                f"Stratified(n={self.n}) was declared but {int(labelled.sum())} rows carry gold; correct n or the gold."
-            )
+        hold_sizes("Stratified", self.n, drawn, counts, names, "rows")
         return self._labelling(codes, names, labelled)
 
     def _labelling(self, codes: Ints, names: list[str], labelled: Bools) -> Labelling:
@@ -224,106 +208,5 @@ class Stratified(Design):
             fixed_size=True,
             stratum=codes,
             description=f"stratified by {by}, {int(labelled.sum()):,} of {len(codes):,} in {len(names):,} strata",
+            strata=tuple(names),
         )
-
-
-@dataclass(frozen=True)
-class Clustered(Design):
-    """Simple random sample of whole clusters: every unit of a drawn cluster is labelled.
-
-    Parameters
-    ----------
-    cluster : str
-        Column that names the cluster (author, document, thread).
-    n : int, optional
-        Number of clusters to draw. May be left out to read gold that is there.
-
-    Examples
-    --------
-    >>> import karat as kt
-    >>> sample = kt.Clustered("author", n=2).draw({"author": list("aabbccdd")}, seed=0)
-    >>> len(sample.positions)
-    4
-    """
-
-    cluster: str
-    n: int | None = None
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.cluster, str):
-            raise ArgumentError(f"Clustered(cluster={self.cluster!r}) must be the name of one column.")
-
-    def select(self, table: Table, rng: np.random.Generator) -> Labelling:
-        """Draw n clusters."""
-        codes, names = codes_of(table, self.cluster, "Clustered(cluster)")
-        n = check_size(self.n, len(names), "clusters")
-        if n == 1 and len(names) > 1:
-            raise DesignError("n=1 cluster gives no variance; draw at least 2 clusters.")
-        drawn = np.zeros(len(names), dtype=bool)
-        drawn[rng.choice(len(names), size=n, replace=False)] = True
-        return self._labelling(codes, drawn)
-
-    def realised(self, table: Table, labelled: Bools) -> Labelling:
-        """Check that clusters are labelled whole or not at all."""
-        codes, names = codes_of(table, self.cluster, "Clustered(cluster)")
-        size, gold = np.bincount(codes), np.bincount(codes[labelled], minlength=len(names))
-        partial = np.flatnonzero((gold > 0) & (gold < size))
-        if len(partial):
-            c = partial[0]
-            raise DesignError(
-                f"{len(partial)} cluster(s) are labelled in part (for example {names[c]!r}: {gold[c]} of "
-                f"{size[c]} rows); "
-                "a clustered design labels whole clusters. Label the rest, or describe the draw within clusters."
-            )
-        if self.n is not None and int((gold > 0).sum()) != self.n:
-            raise DesignError(
-                f"Clustered(n={self.n}) was declared but {int((gold > 0).sum())} clusters carry gold; "
-                "correct n or the gold."
-            )
-        return self._labelling(codes, gold > 0)
-
-    def _labelling(self, codes: Ints, drawn: Bools) -> Labelling:
-        labelled = drawn[codes]
-        return Labelling(
-            np.full(len(codes), drawn.mean()),
-            labelled,
-            fixed_size=True,
-            unit=codes,
-            description=(
-                f"clusters of {self.cluster} drawn whole, {int(drawn.sum()):,} of {len(drawn):,} "
-                f"({int(labelled.sum()):,} rows)"
-            ),
-        )
-
-
-def allocate(total: int, share: Floats, available: Ints) -> Ints:
-    """Whole numbers that add up to a total, near given shares, at least two each and at most what is there.
-
-    Parameters
-    ----------
-    total : int
-        Units to share out.
-    share : ndarray, shape (S,)
-        Wanted shares, adding up to 1.
-    available : ndarray of int, shape (S,)
-        Units per stratum.
-
-    Returns
-    -------
-    ndarray of int, shape (S,)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> allocate(10, np.array([0.9, 0.1]), np.array([50, 50]))
-    array([8, 2])
-    """
-    lowest = np.minimum(2, available)
-    size = np.clip(np.floor(share * total), lowest, available).astype(np.intp)
-    while size.sum() != total:
-        gap = share * total - size
-        if size.sum() < total:
-            size[np.argmax(np.where(size < available, gap, -np.inf))] += 1
-        else:
-            size[np.argmin(np.where(size > lowest, gap, np.inf))] -= 1
-    return size

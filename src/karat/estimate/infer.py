@@ -100,7 +100,7 @@ def infer(parts: Parts, kind: str, target: str, df: Any, meat: Meat | None = Non
     by_kurtosis = kurtosis_df(np.diag(meat.product), meat.fourth)
     if df == "kurtosis":
         return covariance, by_kurtosis
-    gold_size = float(labelling.n_units)
+    gold_size = float(labelling.n_chance)
     if cluster is not None:
         gold_size = min(gold_size, float(np.unique(cluster[labelling.gold]).size))
     used = 1.0 if cluster is not None else float(p)

@@ -48,7 +48,7 @@ class Estimate:
     notes: tuple[str, ...] = ()
 
 
-def rectify(model: Model, sample: AugmentedSample, tuning: str | None, crossfitted: bool) -> Estimate:
+def rectify(model: Model, sample: AugmentedSample, tuning: str | Tuning | None, crossfitted: bool) -> Estimate:
     """Combine gold and predicted labels: ``sum v {w m - (w - 1) Lambda h} = 0``.
 
     The equation is solved with weight 1; Lambda is chosen from the scores there and reached in one
@@ -59,7 +59,8 @@ def rectify(model: Model, sample: AugmentedSample, tuning: str | None, crossfitt
     model : Model
     sample : AugmentedSample
         With predicted rows.
-    tuning : {"auto", "scalar", "coefficient", "full"} or None
+    tuning : {"auto", "scalar", "coefficient", "full"}, Tuning or None
+        A Tuning is taken as it is.
     crossfitted : bool
         Whether the predictions were learnt from this gold, see :func:`karat.estimate.tune.tune`.
 
@@ -76,7 +77,11 @@ def rectify(model: Model, sample: AugmentedSample, tuning: str | None, crossfitt
     gold_score, _ = row_scores(model, root.theta, (sample.gold,))
     predicted_score, _ = row_scores(model, root.theta, moments.predicted_gold)
     v = sample.gold_analysis_weight[:, None]
-    chosen = tune(tuning, v * gold_score, v * predicted_score, root.curvature, sample.labelling, crossfitted)
+    chosen = (
+        tuning
+        if isinstance(tuning, Tuning)
+        else tune(tuning, v * gold_score, v * predicted_score, root.curvature, sample.labelling, crossfitted)
+    )
     notes: tuple[str, ...] = ()
     if chosen.mixing is not None or not solved:
         score, _ = moments.rectified(chosen.mixing)(root.theta)

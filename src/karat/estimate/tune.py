@@ -119,11 +119,10 @@ def effective_size(error: Floats, labelling: Labelling) -> Floats:
     """Gold units that carry the labelling variance of each coefficient, shape (p,).
 
     With equal weights about n; with sparse ones the few units with large weights count. It is the
-    kurtosis figure of :func:`karat.estimate.df.kurtosis_df` for ``sqrt(1 - pi) / pi`` times the error, and at
-    most the number of units drawn.
+    kurtosis figure of :func:`karat.estimate.df.kurtosis_df` for the error times the root of its spread
+    (``sqrt(1 - pi) / pi``), and at most the number of units drawn.
     """
-    pi = labelling.probability[labelling.labelled]
-    scaled = error * (np.sqrt(1.0 - pi) / pi)[:, None]
+    scaled = error * np.sqrt(labelling.spread)[:, None]
     if labelling.unit is not None:
         scaled = group_totals(scaled, np.unique(labelling.unit[labelling.labelled], return_inverse=True)[1])
     square = scaled**2

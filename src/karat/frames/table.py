@@ -92,6 +92,15 @@ class Table:
         """Column names."""
         return list(self.native.columns)
 
+    def filter(self, rows: Array) -> Table:
+        """Some of the rows, in the same order.
+
+        Parameters
+        ----------
+        rows : ndarray of bool, shape (N,)
+        """
+        return Table(self.native.filter(rows.tolist()))
+
     def require(self, names: Iterable[str], role: str) -> None:
         """Raise unless every name is a column.
 
@@ -162,6 +171,11 @@ class Table:
         """
         if isinstance(given, str):
             return np.asarray(self.column(given, argument))
+        if hasattr(given, "toarray") and hasattr(given, "nnz"):
+            raise ArgumentError(
+                f"{argument} is a sparse matrix; reduce it to a dense array of few columns first, for example with "
+                "karat.predict.TextEncoder(n_components=100)."
+            )
         array = np.asarray(given)
         if array.ndim == 0 or array.shape[0] != self.n_rows:
             came = "a single value" if array.ndim == 0 else f"{array.shape[0]} rows"

@@ -1,7 +1,44 @@
-"""Predictor layer: cross-fitted predictions of gold labels."""
+"""Predictor layer: cross-fitted predictions of gold labels, and encoders of texts."""
 
-from .crossfit import crossfit, loss_weights
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from .crossfit import capped_weights, crossfit, loss_weights
 from .folds import check_folds, make_folds
 from .labels import Predictions, Skill, Target
 
-__all__ = ["Predictions", "Skill", "Target", "check_folds", "crossfit", "loss_weights", "make_folds"]
+if TYPE_CHECKING:  # what __getattr__ below loads on demand
+    from .text.classifier import TransformerClassifier
+    from .text.encoder import TextEncoder
+    from .text.hashing import HashingEncoder
+
+_HOMES = {
+    "HashingEncoder": "text.hashing",
+    "TextEncoder": "text.encoder",
+    "TransformerClassifier": "text.classifier",
+}
+
+__all__ = [
+    "HashingEncoder",
+    "Predictions",
+    "Skill",
+    "Target",
+    "TextEncoder",
+    "TransformerClassifier",
+    "capped_weights",
+    "check_folds",
+    "crossfit",
+    "loss_weights",
+    "make_folds",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what needs scikit-learn or torch when it is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'karat.predict' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value

@@ -205,10 +205,30 @@ def loss_weights(probability: Floats) -> Floats | None:
     >>> loss_weights(np.array([0.5, 0.5])) is None
     True
     """
-    if np.ptp(probability) == 0:
+    return capped_weights((1.0 - probability) / probability**2)
+
+
+def capped_weights(spread: Floats) -> Floats | None:
+    """Weights of gold rows in the learner's loss: what each adds to the labelling variance, cut at the .9 quantile.
+
+    Parameters
+    ----------
+    spread : ndarray, shape (n,)
+        Labelling variance per squared error, see :attr:`karat.designs.Labelling.spread`.
+
+    Returns
+    -------
+    ndarray, shape (n,), or None
+        None when all are equal. Rows drawn with certainty keep a twentieth of the mean weight.
+
+    Examples
+    --------
+    >>> capped_weights(np.array([2.0, 6.0, 6.0])).round(2).tolist()
+    [0.43, 1.29, 1.29]
+    """
+    if np.ptp(spread) == 0:
         return None
-    weight = (1.0 - probability) / probability**2
-    weight = np.minimum(weight, np.quantile(weight, 0.9))
+    weight = np.minimum(spread, np.quantile(spread, 0.9))
     if weight.max() <= 0:
         return None
     weight = np.maximum(weight, 0.05 * weight.mean())

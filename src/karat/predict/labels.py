@@ -51,12 +51,16 @@ class Skill:
         Share of squared error removed against the weighted mean (for classes: of the Brier score).
     accuracy : float or None
         Weighted share of gold rows whose most probable class is right; None for numbers.
+    calibration : float or None
+        Weighted slope of gold on its out-of-fold prediction (for classes: of the indicators of all classes, each
+        centred); 1 when predictions are calibrated, None when they do not vary.
     """
 
     name: str
     learner: str
     r_squared: float
     accuracy: float | None
+    calibration: float | None = None
 
 
 @dataclass(frozen=True)
@@ -157,5 +161,20 @@ def skills(
             base = np.average((target.values - np.average(target.values, weights=weight)) ** 2, weights=weight)
             accuracy = None
         r_squared = float(1.0 - loss / base) if base > 0 else 0.0
-        out.append(Skill(target.name, learners.name_of(candidate), r_squared, accuracy))
+        slope = _calibration(target, predicted, weight)
+        out.append(Skill(target.name, learners.name_of(candidate), r_squared, accuracy, slope))
     return tuple(out)
+
+
+def _calibration(target: Target, predicted: Floats, weight: Floats) -> float | None:
+    """Slope of gold on its prediction, class by class about their means."""
+    if target.n_classes:
+        actual = np.eye(target.n_classes)[target.values.astype(np.intp)]
+    else:
+        actual, predicted = target.values[:, None], predicted[:, None]
+    share = weight / weight.sum()
+    centred = predicted - share @ predicted
+    spread = float(share @ (centred**2).sum(axis=1))
+    if spread <= 1e-12:
+        return None
+    return float(share @ (centred * actual).sum(axis=1)) / spread

@@ -90,12 +90,7 @@ def combine(terms: list[tuple[Any, float]]) -> Combined:
     scores = [influence(result, first.vcov_kind) for result, _ in terms]
     draws = [result.parts.labelling for result, _ in terms]
     if any(not _same(r.parts.kept, first.parts.kept) for r, _ in terms) or any(
-        draw.fixed_size != draws[0].fixed_size
-        or not all(
-            _same(getattr(draw, part), getattr(draws[0], part))
-            for part in ("labelled", "probability", "stratum", "unit")
-        )
-        for draw in draws[1:]
+        not draw.same(draws[0]) for draw in draws[1:]
     ):
         raise ArgumentError(
             "the Results come from different rows, gold samples or designs, so their covariance is not known; fit "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..checks.collect import collect
 from ..errors import SmallSampleWarning, tell
 from .result import Result
 from .sampling import Sampling
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ..estimate.covariance import Covariance
     from ..estimate.infer import Parts
     from ..estimate.rectify import Estimate
+    from ..frames.encode import Features
     from ..models import Model
     from ..options import Options
     from ..predict import Predictions
@@ -37,6 +39,7 @@ def describe(
     covariance: Covariance,
     df: Floats,
     predicted: Predictions | None,
+    features: Features | None,
     *,
     assumed: bool,
     keep_parts: bool,
@@ -67,6 +70,7 @@ def describe(
         iterations=estimate.iterations,
         notes=estimate.notes,
         df_method=options.df,
+        checks=collect(prepared, features, parts, matrix.spec.names, covariance.total),
         spec=matrix.spec,
         parts=_kept_parts(parts, prepared) if keep_parts else None,
     )

@@ -96,6 +96,7 @@ def from_json(text: str) -> Result:
         If the text is no such JSON.
     """
     from ..predict import Skill
+    from .checks import Checks
     from .comparison import Column, Comparison, Difference
     from .result import Result
     from .sampling import Sampling
@@ -105,6 +106,7 @@ def from_json(text: str) -> Result:
         if content.pop("format") != _FORMAT:
             raise KeyError("format")
         content["sampling"] = Sampling(**content["sampling"])
+        content["checks"] = Checks.read(content.get("checks"))
         content["skill"] = tuple(Skill(**s) for s in content["skill"])
         for name in ("theta", "covariance", "labelling_covariance", "df", "weight", "r_squared"):
             content[name] = _array(content[name])

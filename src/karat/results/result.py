@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..estimate.infer import Parts
     from ..formula import MatrixSpec
     from ..predict import Skill
+    from .checks import Checks
     from .comparison import Comparison
     from .sampling import Sampling
     from .summary import Summary
@@ -68,6 +69,8 @@ class Result(StatsmodelsNames, MaketablesProtocol):
     interval : {"wald", "logit"}
         Scale of the intervals.
     comparison : Comparison or None
+    checks : Checks or None
+        What was found out about the gold sample; :func:`karat.diagnose` reads it out.
     spec : MatrixSpec or None
         For predictions.
     parts : Parts or None
@@ -109,6 +112,7 @@ class Result(StatsmodelsNames, MaketablesProtocol):
     split_share: float | None = None
     interval: str = "wald"
     comparison: Comparison | None = None
+    checks: Checks | None = field(default=None, repr=False)
     spec: MatrixSpec | None = field(default=None, repr=False)
     parts: Parts | None = field(default=None, repr=False)
 

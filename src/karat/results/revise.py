@@ -84,8 +84,14 @@ def as_means(result: Result) -> Result:
     comparison = result.comparison
     if comparison is not None:
         comparison = dataclasses.replace(comparison, names=names, interval=interval)
+    checks = result.checks
+    if checks is not None:
+        called = dict(zip(result.names, names))
+        renamed = (dataclasses.replace(i, coefficient=called[i.coefficient]) for i in checks.influential)
+        checks = dataclasses.replace(checks, influential=tuple(renamed))
     return result.replace(
         names=names,
+        checks=checks,
         interval=interval,
         model="mean",
         title="Proportions" if interval == "logit" else "Means",

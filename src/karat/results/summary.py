@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..checks.verdicts import short_form
 from .describe import small_sample_notes
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ class Summary:
             )
         if r.split_share is not None:
             out.append(("Random splits", f"at most {100 * r.split_share:.1f}% of a variance"))
+        if r.estimator != "surrogate" and (checks := short_form(r)):
+            out.append(("Checks", checks))
         return out
 
     def coefficient_lines(self) -> list[str]:
@@ -113,6 +116,8 @@ class Summary:
             out.append("Intervals of proportions are made on the logit scale.")
         if r.estimator == "surrogate":
             out.append("Warning: labels are taken for the truth; do not report these intervals.")
+        if r.checks is not None and r.checks.caution:
+            out.append(f"Warning: {r.checks.caution}.")
         out += [note[0].upper() + note[1:] + "." for note in (*r.notes, *small_sample_notes(r))]
         return out
 
@@ -150,8 +155,11 @@ class Summary:
         sampling = self.result.sampling
         if not sampling.dropped:
             return ""
-        listing = ", ".join(f"{name}: {count:,}" for name, count in sampling.dropped.items())
-        return f"; {sampling.n_dropped:,} rows left out for missing values ({listing})"
+        missing = {name: count for name, count in sampling.dropped.items() if name != "prompt="}
+        listing = ", ".join(f"{name}: {count:,}" for name, count in missing.items())
+        reasons = [f"missing values ({listing})"] if missing else []
+        reasons += [f"the prompt ({sampling.dropped['prompt=']:,})"] if "prompt=" in sampling.dropped else []
+        return f"; {sampling.n_dropped:,} rows left out for {' and '.join(reasons)}"
 
 
 def _number(value: float) -> str:

@@ -1,0 +1,34 @@
+"""Labels from language models, as distributions over classes, with their cost and their origin.
+
+Everything is loaded when first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "label": "front",
+    "Question": "question",
+    "Endpoint": "endpoint",
+    "LocalModel": "local",
+    "Annotation": "result",
+    "Panel": "result",
+    "Cost": "result",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Load public names when they are first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'karat.annotate' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

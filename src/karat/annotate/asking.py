@@ -1,0 +1,293 @@
+"""Sending one request as often as it takes, within budget and rate limits, and keeping every answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from ..errors import BudgetError, CacheError, EndpointError
+from .answers import AnswerStore, Ticket
+from .endpoint import Endpoint
+from .protocol import decode, most_tokens, usage
+from .reading import Unreadable
+from .wire import Lost, Response, Wire, asked_to_wait
+
+_PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
+_OF_THIS_ROW = frozenset({400, 413, 422})
+
+T = TypeVar("T")
+
+
+class RowError(Exception):
+    """One text cannot be labelled; others may."""
+
+
+class Stopped(Exception):
+    """The run has been stopped by an error elsewhere."""
+
+
+class Pace:
+    """Rate limits, kept by all threads together.
+
+    Parameters
+    ----------
+    requests, tokens : float or None
+        Most per minute.
+    stop : threading.Event
+    """
+
+    def __init__(self, requests: float | None, tokens: float | None, stop: threading.Event) -> None:
+        self.requests, self.tokens, self.stop = requests, tokens, stop
+        self._lock = threading.Lock()
+        self._next = 0.0
+
+    def wait(self, tokens: int) -> None:
+        """Wait for this request's turn.
+
+        Parameters
+        ----------
+        tokens : int
+            Most tokens it can take.
+        """
+        gap = max(60.0 / self.requests if self.requests else 0.0, 60.0 * tokens / self.tokens if self.tokens else 0.0)
+        while True:
+            with self._lock:
+                now = time.monotonic()
+                if now >= self._next:
+                    self._next = now + gap
+                    break
+                left = self._next - now
+            self.rest(left)
+        self.rest(0)
+
+    def pause(self, seconds: float) -> None:
+        """Nobody sends anything for a while, because the endpoint asked for it."""
+        with self._lock:
+            self._next = max(self._next, time.monotonic() + seconds)
+
+    def rest(self, seconds: float) -> None:
+        """Sleep, unless the run is stopped.
+
+        Raises
+        ------
+        Stopped
+        """
+        if (seconds > 0 and self.stop.wait(seconds)) or self.stop.is_set():
+            raise Stopped
+
+
+class Asker:
+    """Asks an endpoint and remembers.
+
+    Parameters
+    ----------
+    endpoint : Endpoint
+    store : AnswerStore
+    job : str
+        What the money is spent on.
+    limit : int or None
+        What the job may cost in all.
+    """
+
+    def __init__(self, endpoint: Endpoint, store: AnswerStore, job: str, limit: int | None) -> None:
+        self.endpoint, self.store, self.job, self.limit = endpoint, store, job, limit
+        self.stop = threading.Event()
+        self.sent = 0
+        self.cached = 0
+        self.models: set[str] = set()
+        self._wire = Wire(endpoint.url, endpoint.timeout)
+        self._pace = Pace(endpoint.requests_per_minute, endpoint.tokens_per_minute, self.stop)
+        self._turn = threading.Condition()
+        self._flying = 0
+
+    def ask(self, body: Mapping[str, Any], round_: int, read: Callable[[Any], T]) -> T:
+        """The answer to a request, from the cache or from the endpoint.
+
+        Parameters
+        ----------
+        body : mapping
+            The request.
+        round_ : int
+            Tells repeated samples of the same request apart.
+        read : callable
+            Turns the decoded reply into what is wanted; raises Unreadable for a reply that is worth asking again.
+
+        Returns
+        -------
+        object
+            What ``read`` gives.
+
+        Raises
+        ------
+        RowError
+            If this text cannot be labelled.
+        EndpointError, BudgetError, CacheError
+            If the run cannot go on.
+        """
+        key = self.key(body, round_)
+        found = self.store.get(key)
+        if found is not None:
+            value = read(decode(found))
+            with self._turn:
+                self.cached += 1
+            return value
+        try:
+            return self._persist(key, body, read)
+        except (BudgetError, CacheError, EndpointError):
+            self.stop.set()  # in this thread, before it can take up another text
+            raise
+
+    def _persist(self, key: str, body: Mapping[str, Any], read: Callable[[Any], T]) -> T:
+        """Try until there is an answer, or no more."""
+        text = json.dumps(body, ensure_ascii=True, allow_nan=False).encode()
+        why = ""
+        for attempt in range(self.endpoint.retries + 1):
+            outcome, given, why, wait = self._once(key, body, text, read)
+            if outcome == "answered":
+                assert given is not None
+                return given
+            if outcome == "row":
+                raise RowError(why)
+            if attempt < self.endpoint.retries:
+                self._pace.rest(max(wait or 0.0, self._delay(attempt)))
+        if outcome == "unreadable":
+            raise RowError(f"{why} (after {self.endpoint.retries + 1} tries)")
+        raise EndpointError(
+            f"{self._place()} gives no answer: {why} (after {self.endpoint.retries + 1} tries). Answers so far are "
+            "in the cache; call again when it is back, or raise retries=, timeout= or lower concurrency=."
+        )
+
+    def key(self, body: Mapping[str, Any], round_: int) -> str:
+        """Content hash of a request."""
+        about = {"url": self.endpoint.url.rstrip("/"), "api": self.endpoint.api, "round": round_, "body": dict(body)}
+        return hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=20).hexdigest()
+
+    def close(self) -> None:
+        """Close connections."""
+        self._wire.close()
+
+    def _once(
+        self, key: str, body: Mapping[str, Any], text: bytes, read: Callable[[Any], T]
+    ) -> tuple[str, T | None, str, float | None]:
+        """One try: its outcome, the value read, why not, and how long the endpoint asks to wait."""
+        secret = self.endpoint.key()
+        headers = {} if secret is None else {"Authorization": f"Bearer {secret}"}
+        prompt, completion = most_tokens(body)
+        self._pace.wait(prompt + completion)
+        ticket = self._reserve(key, self.endpoint.cost(prompt, completion))
+        try:
+            self._pace.rest(0)
+            response = self._wire.post(self.endpoint.path, text, headers)
+        except Stopped:
+            self._settle(ticket, "failed", 0, note="not sent")
+            raise
+        except Lost as error:
+            self._settle(ticket, "unknown" if error.sent else "failed", ticket.reserved * error.sent, note=str(error))
+            return "passing", None, str(error), None
+        except BaseException as error:
+            self._settle(ticket, "unknown", ticket.reserved, note=repr(error))
+            raise
+        response = _without(secret, response)
+        if response.status == 200:
+            return self._take(ticket, response, read)
+        return self._refused(ticket, response)
+
+    def _take(
+        self, ticket: Ticket, response: Response, read: Callable[[Any], T]
+    ) -> tuple[str, T | None, str, float | None]:
+        """Keep what was paid for first, then look at it."""
+        value, why, payload = None, "", None
+        try:
+            payload = decode(response.text)
+            value = read(payload)
+        except Unreadable as error:
+            why = str(error)
+        except RowError as error:  # a good answer that says no class: asking again would say the same
+            self._keep(ticket, response, payload, "")
+            raise error
+        except EndpointError:
+            self._keep(ticket, response, payload, "")
+            raise
+        self._keep(ticket, response, payload, why)
+        return ("unreadable" if why else "answered"), value, why, None
+
+    def _keep(self, ticket: Ticket, response: Response, payload: Any, why: str) -> None:
+        billed = usage(payload)
+        cost = ticket.reserved if billed is None else self.endpoint.cost(*billed)
+        self._settle(ticket, "unreadable" if why else "answered", cost, billed or (0, 0), response.text, why)
+
+    def _refused(self, ticket: Ticket, response: Response) -> tuple[str, None, str, float | None]:
+        why = f"HTTP {response.status}: {_message(response.text)}"
+        self._settle(ticket, "failed", 0, note=why[:500])
+        if response.status in _PASSING and "insufficient_quota" not in response.text:
+            wait = asked_to_wait(response.headers)
+            if wait is not None:
+                if wait > self.endpoint.longest_wait:
+                    raise EndpointError(
+                        f"{self._place()} asks to wait {wait:.0f} s ({why}), longer than longest_wait="
+                        f"{self.endpoint.longest_wait:g}. Call again later; answers so far are in the cache."
+                    )
+                self._pace.pause(wait)
+            return "passing", None, why, wait
+        if response.status in _OF_THIS_ROW:
+            return "row", None, why, None
+        hint = " Check the variable named by key_env." if response.status in (401, 403) else ""
+        raise EndpointError(f"{self._place()} refuses: {why}.{hint} Answers received so far are in the cache.")
+
+    def _reserve(self, key: str, most: int) -> Ticket:
+        """Set money aside; where others' reservations stand in the way, wait until they are settled."""
+        with self._turn:
+            while True:
+                if self.stop.is_set():
+                    raise Stopped
+                ticket = self.store.reserve(key, self.job, most, self.limit)
+                if ticket is not None:
+                    self._flying += 1
+                    self.sent += 1
+                    return ticket
+                if not self._flying:
+                    spent, amount = self.store.spent([self.job]), self.endpoint.amount
+                    raise BudgetError(
+                        f"the budget does not pay for the next request: spent {amount(spent):.6g} "
+                        f"{self.endpoint.currency} on this question and model so far, the next request may cost "
+                        f"{amount(most):.6g}, and the limit is {amount(self.limit or 0):.6g}. Answers so far are in "
+                        "the cache; raise budget= and call again, and only the rest is asked."
+                    )
+                self._turn.wait(1.0)
+
+    def _settle(
+        self, ticket: Ticket, state: str, cost: int, tokens: tuple[int, int] = (0, 0), body: str = "", note: str = ""
+    ) -> None:
+        try:
+            self.store.settle(ticket, state, cost, tokens, body, note)
+        finally:
+            with self._turn:
+                self._flying -= 1
+                self._turn.notify_all()
+
+    def _delay(self, attempt: int) -> float:
+        return min(self.endpoint.backoff * 2.0**attempt, self.endpoint.longest_wait) * random.uniform(0.5, 1.0)
+
+    def _place(self) -> str:
+        return f"the endpoint {self.endpoint.url} (model {self.endpoint.model!r})"
+
+
+def _without(secret: str | None, response: Response) -> Response:
+    """Endpoints may repeat the key in their messages; it is not to be kept."""
+    if secret is None or secret not in response.text:
+        return response
+    return Response(response.status, response.headers, response.text.replace(secret, "***"))
+
+
+def _message(text: str) -> str:
+    try:
+        stated = json.loads(text)
+    except json.JSONDecodeError:
+        return text.strip()[:200] or "no message"
+    error = stated.get("error", stated) if isinstance(stated, dict) else stated
+    return str(error.get("message", error) if isinstance(error, dict) else error)[:300]

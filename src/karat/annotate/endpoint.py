@@ -1,0 +1,168 @@
+"""Where a model is reached over HTTP, what it costs, and how hard to try."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..errors import ArgumentError, one_of
+
+APIS = ("chat", "completions")
+_UNITS = 10**6
+"""Money is counted in whole millionths of a millionth of the currency unit."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A model behind an OpenAI-compatible endpoint: commercial, vLLM, Ollama, llama.cpp and others.
+
+    Parameters
+    ----------
+    url : str
+        Base address, such as ``"http://127.0.0.1:8000/v1"``.
+    model : str
+        Name of the model, as the endpoint knows it.
+    price : (float, float), optional
+        Price of a million prompt tokens and of a million completion tokens. Needed for a budget.
+    currency : str
+    key_env : str, optional
+        Name of the environment variable that holds the key. The key itself is read when a request is sent and is
+        never stored, logged or shown.
+    api : {"chat", "completions"}
+    serves : str, optional
+        Name by which the endpoint calls the model in its replies, where that is another name. A reply from any
+        other model is an error.
+    top_logprobs : int
+        Most likely tokens asked for at each place (vendors allow up to 20).
+    max_tokens : int
+        Longest answer, in tokens.
+    parameters : mapping
+        Further fields of the request (``seed``, ``top_p``, ...); None takes a field out, for instance
+        ``{"max_tokens": None, "max_completion_tokens": 64}``.
+    concurrency : int
+        Requests in flight at once.
+    requests_per_minute, tokens_per_minute : float, optional
+        Rate limits that are kept; tokens are counted at their upper bound.
+    timeout : float
+        Seconds a reply may take in all.
+    retries : int
+        Further tries after errors that may pass (timeouts, 408, 409, 425, 429, 5xx, unreadable replies).
+    backoff, longest_wait : float
+        Seconds before the first further try, doubled each time and drawn at random between half of it and all of
+        it; and the most to wait, also where the endpoint asks for more (then it is an error).
+
+    Raises
+    ------
+    ArgumentError
+        If a setting is not allowed, or a key would travel unencrypted.
+
+    Examples
+    --------
+    >>> from karat.annotate import Endpoint
+    >>> Endpoint("http://127.0.0.1:11434/v1", "qwen3:8b").concurrency
+    8
+    """
+
+    url: str
+    model: str
+    price: tuple[float, float] | None = None
+    currency: str = "USD"
+    key_env: str | None = None
+    api: str = "chat"
+    serves: str | None = None
+    top_logprobs: int = 20
+    max_tokens: int = 16
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    concurrency: int = 8
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    timeout: float = 60.0
+    retries: int = 6
+    backoff: float = 1.0
+    longest_wait: float = 300.0
+
+    def __post_init__(self) -> None:
+        one_of("api", self.api, APIS)
+        parts = urlsplit(self.url) if isinstance(self.url, str) else None
+        if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ArgumentError(f"url={self.url!r} is no address; give one such as 'http://127.0.0.1:8000/v1'.")
+        if parts.username or parts.password or parts.query:
+            raise ArgumentError("url holds a user name, password or query; keys belong in the variable key_env names.")
+        if not isinstance(self.model, str) or not self.model:
+            raise ArgumentError("model is empty; give the name by which the endpoint knows the model.")
+        if self.key_env is not None and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", str(self.key_env)):
+            raise ArgumentError(
+                "key_env must be the NAME of an environment variable, such as 'OPENAI_API_KEY'; a key itself is "
+                "not taken."
+            )
+        if self.key_env is not None and parts.scheme == "http" and not _private(parts.hostname):
+            raise ArgumentError(f"a key would travel unencrypted to {parts.hostname!r}; use https.")
+        if self.price is not None and (len(self.price) != 2 or not all(float(p) >= 0 for p in self.price)):
+            raise ArgumentError(
+                f"price={self.price!r} is not allowed; give (per million prompt, per million completion)."
+            )
+        for name, low in (("concurrency", 1), ("max_tokens", 1), ("top_logprobs", 1), ("retries", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < low:
+                raise ArgumentError(f"{name}={value!r} is not allowed; give a whole number of at least {low}.")
+        for name in ("timeout", "backoff", "longest_wait", "requests_per_minute", "tokens_per_minute"):
+            value = getattr(self, name)
+            if value is not None and not float(value) > 0:
+                raise ArgumentError(f"{name}={value!r} is not allowed; give a number above 0.")
+        if reserved := sorted({"messages", "prompt", "model", "n", "stream", "logprobs"} & set(self.parameters)):
+            raise ArgumentError(f"parameters may not hold {reserved}; these are set by karat.")
+
+    @property
+    def path(self) -> str:
+        """Path of the requests."""
+        return urlsplit(self.url).path.rstrip("/") + ("/chat/completions" if self.api == "chat" else "/completions")
+
+    def key(self) -> str | None:
+        """The key, from the environment.
+
+        Raises
+        ------
+        ArgumentError
+            If the variable is not set.
+        """
+        if self.key_env is None:
+            return None
+        key = os.environ.get(self.key_env, "").strip()
+        if not key:
+            raise ArgumentError(f"the environment variable {self.key_env} (key_env) is not set; set it to your key.")
+        return key
+
+    def cost(self, prompt: int, completion: int) -> int:
+        """Price of tokens in millionths of a millionth of the currency unit."""
+        if self.price is None:
+            return 0
+        return prompt * round(self.price[0] * _UNITS) + completion * round(self.price[1] * _UNITS)
+
+    def amount(self, cost: int) -> float:
+        """A price in currency units."""
+        return cost / _UNITS**2
+
+    def describe(self) -> dict[str, Any]:
+        """What the answers depend on, for the record and the cache; no key, no tuning of the traffic."""
+        return {
+            "url": self.url.rstrip("/"),
+            "model": self.model,
+            "api": self.api,
+            "top_logprobs": self.top_logprobs,
+            "max_tokens": self.max_tokens,
+            "parameters": dict(self.parameters),
+        }
+
+
+def _private(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return False

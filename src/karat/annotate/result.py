@@ -1,0 +1,425 @@
+"""What labelling with models gives back: distributions, their cost and their origin."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import ArgumentError, DataError
+
+if TYPE_CHECKING:
+    from .._types import Array, Bools, Floats
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What labels did cost.
+
+    Parameters
+    ----------
+    amount : float
+        In ``currency``: all that this question to this model has cost so far, in this call and before, as far as the
+        cache knows. Requests whose outcome is not known count with the most they can have cost.
+    currency : str
+    requests : int
+        Requests behind the amount, failed tries included.
+    prompt_tokens, completion_tokens : int
+        As billed.
+    uncertain : int
+        Requests whose outcome is not known (timeouts, kills).
+    sent, cached : int
+        Requests sent in this call, and answers taken from the cache instead.
+    priced : bool
+        Whether a price was given.
+
+    Examples
+    --------
+    >>> from karat.annotate import Cost
+    >>> print(Cost(0.0125, "USD", 40, 9000, 40, 0, 40, 0, True))
+    0.0125 USD for 40 requests (9000 prompt and 40 completion tokens); 40 sent now, 0 taken from the cache
+    """
+
+    amount: float
+    currency: str
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    uncertain: int
+    sent: int
+    cached: int
+    priced: bool
+
+    def __str__(self) -> str:
+        money = f"{self.amount:.6g} {self.currency}" if self.priced else "no price given"
+        doubt = f", {self.uncertain} of unknown outcome counted in full" if self.uncertain else ""
+        return (
+            f"{money} for {self.requests} requests ({self.prompt_tokens} prompt and {self.completion_tokens} "
+            f"completion tokens{doubt}); {self.sent} sent now, {self.cached} taken from the cache"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Annotation:
+    """Labels of one model to one question.
+
+    Parameters
+    ----------
+    ids : ndarray, shape (N,)
+        Names of the rows, in the order of the data.
+    classes : tuple
+        The K classes, or the values of the scale.
+    probabilities : ndarray, shape (N, K)
+        Rows add up to one; NaN where there is no label.
+    mass : ndarray, shape (N,)
+        Probability the model gave to the classes at all, before they were made to add up to one (for votes: the
+        share of usable answers).
+    method : ndarray of str, shape (N,)
+        ``"logprobs"``, ``"votes"``, ``"json"``, ``"nli"``, ``"likelihood"``.
+    status : ndarray of str, shape (N,)
+        ``"ok"``; otherwise why there is no label.
+    shown : ndarray of bool, shape (N,)
+        Rows that the prompt shows. They must leave the analysis: see :meth:`join`.
+    name, worker : str
+        Prefix of the columns, and who labelled (model and question).
+    numeric : bool
+        Whether the classes are values of a scale.
+    provenance : mapping
+        Question, prompt, model, parameters, dates, versions, counts.
+    cost : Cost
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> issubclass(kt.annotate.Annotation, object)
+    True
+    """
+
+    ids: Array = field(repr=False)
+    classes: tuple[Any, ...]
+    probabilities: Floats = field(repr=False)
+    mass: Floats = field(repr=False)
+    method: Array = field(repr=False)
+    status: Array = field(repr=False)
+    shown: Bools = field(repr=False)
+    name: str
+    worker: str
+    numeric: bool
+    provenance: Mapping[str, Any] = field(repr=False)
+    cost: Cost
+
+    @property
+    def labelled(self) -> Bools:
+        """Rows with a label, shape (N,)."""
+        return np.asarray(~np.isnan(self.probabilities[:, 0]))
+
+    @property
+    def label(self) -> Array:
+        """Most probable class of each row, None where there is no label, shape (N,)."""
+        out = np.empty(len(self.ids), dtype=object)
+        best = np.where(self.labelled[:, None], self.probabilities, 0.0).argmax(axis=1)
+        for i in np.flatnonzero(self.labelled):
+            out[i] = self.classes[best[i]]
+        return out
+
+    @property
+    def confidence(self) -> Floats:
+        """Probability of the most probable class, shape (N,)."""
+        return np.asarray(self.probabilities.max(axis=1))
+
+    @property
+    def rating(self) -> Floats:
+        """Expected value on the scale, shape (N,).
+
+        Raises
+        ------
+        ArgumentError
+            If the question had classes instead of a scale.
+        """
+        self._need_scale()
+        return np.asarray(self.probabilities @ np.asarray(self.classes, dtype=np.float64))
+
+    @property
+    def rating_sd(self) -> Floats:
+        """Standard deviation on the scale, shape (N,)."""
+        self._need_scale()
+        square = self.probabilities @ np.asarray(self.classes, dtype=np.float64) ** 2
+        return np.sqrt(np.maximum(square - self.rating**2, 0.0))
+
+    @property
+    def columns(self) -> dict[Any, str]:
+        """Class -> its probability column."""
+        return {c: f"{self.name}_p_{c}" for c in self.classes}
+
+    @property
+    def surrogate(self) -> Any:
+        """What goes into ``surrogates={"gold": ...}``: class -> column, or the column of expected ratings."""
+        return f"{self.name}_rating" if self.numeric else self.columns
+
+    def frame(self, backend: str = "pandas") -> Any:
+        """One row per text: id, label, probabilities, confidence, mass, whether shown, status.
+
+        Parameters
+        ----------
+        backend : {"pandas", "polars", "pyarrow"}
+
+        Returns
+        -------
+        data frame
+        """
+        from ..labels.render import build_frame
+
+        return build_frame({"id": self.ids, **self._named()}, backend)
+
+    def shown_rows(self, backend: str = "pandas") -> Any:
+        """Rows that must leave the analysis, and why.
+
+        Parameters
+        ----------
+        backend : {"pandas", "polars", "pyarrow"}
+
+        Returns
+        -------
+        data frame
+            Columns ``position``, ``id``, ``reason``.
+        """
+        from ..labels.render import build_frame
+
+        rows = np.flatnonzero(self.shown)
+        return build_frame({"position": rows, "id": self.ids[rows], "reason": self.status[rows]}, backend)
+
+    def join(self, data: Any, *, drop_shown: bool = True) -> Any:
+        """The data with the columns of :meth:`frame`, without the rows that the prompt shows.
+
+        Parameters
+        ----------
+        data : data frame
+            The table that was labelled: same rows, same order.
+        drop_shown : bool
+            Leave out rows shown in the prompt: the model's answer to them is no answer to a new text, so they
+            belong neither to the gold sample nor to the corpus.
+
+        Returns
+        -------
+        data frame
+            Of the library of ``data``.
+
+        Raises
+        ------
+        DataError
+            If the data have another number of rows, or have these columns already.
+        """
+        import narwhals as nw
+
+        from ..frames import Table
+
+        table = Table.read(data)
+        if table.n_rows != len(self.ids):
+            raise DataError(f"data has {table.n_rows} rows, {len(self.ids)} were labelled; pass the same table.")
+        named = self._named()
+        if twice := sorted(set(named) & set(table.columns)):
+            raise DataError(f"data has the column {twice[0]!r} already; give the question another name=.")
+        library = table.native.implementation
+        new = [nw.new_series(name, _plain(values), backend=library) for name, values in named.items()]
+        native = table.native.to_native()
+        if library.is_pandas_like():
+            columns = {s.name: s.to_native().to_numpy() for s in new}
+            frame = nw.from_native(native.assign(**columns), eager_only=True)
+        else:
+            frame = table.native.with_columns(*new)
+        if drop_shown and self.shown.any():
+            frame = frame.filter((~self.shown).tolist())
+        return frame.to_native()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to a JSON file; an existing file is replaced when the new one is complete.
+
+        Parameters
+        ----------
+        path : str or Path
+        """
+        target = Path(path)
+        about = {name: getattr(self, name) for name in ("name", "worker", "numeric")}
+        document = {
+            "karat_annotation": _FORMAT,
+            **about,
+            "ids": self.ids.tolist(),
+            "classes": list(self.classes),
+            "probabilities": [None if np.isnan(p[0]) else p.tolist() for p in self.probabilities],
+            "mass": [None if np.isnan(m) else m for m in self.mass.tolist()],
+            "method": self.method.tolist(),
+            "status": self.status.tolist(),
+            "shown": self.shown.tolist(),
+            "provenance": dict(self.provenance),
+            "cost": asdict(self.cost),
+        }
+        handle, part = tempfile.mkstemp(dir=target.resolve().parent, prefix=target.name, suffix=".part")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(document, file, allow_nan=False, default=_json)
+            os.replace(part, target)
+        except BaseException:
+            Path(part).unlink(missing_ok=True)
+            raise
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Annotation:
+        """Read what :meth:`save` wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Returns
+        -------
+        Annotation
+
+        Raises
+        ------
+        DataError
+            If the file holds something else.
+        """
+        try:
+            document = json.loads(Path(path).read_text(encoding="utf-8"))
+            if document.pop("karat_annotation") != _FORMAT:
+                raise KeyError("karat_annotation")
+            width = len(document["classes"])
+            nothing = [float("nan")] * width
+            document["probabilities"] = np.array(
+                [nothing if p is None else p for p in document["probabilities"]], dtype=np.float64
+            ).reshape(-1, width)
+            document["mass"] = np.array(document["mass"], dtype=np.float64)
+            document["shown"] = np.array(document["shown"], dtype=bool)
+            for key in ("method", "status"):
+                document[key] = np.array(document[key], dtype=object)
+            document |= {"ids": np.asarray(document["ids"]), "classes": tuple(document["classes"])}
+            return cls(**document | {"cost": Cost(**document["cost"])})
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"{os.fspath(path)!r} holds no annotation that this version can read ({error}).") from error
+
+    def _named(self) -> dict[str, Any]:
+        out: dict[str, Any] = {f"{self.name}_label": _typed(self.label)}
+        out |= {column: self.probabilities[:, k] for k, column in enumerate(self.columns.values())}
+        if self.numeric:
+            out |= {f"{self.name}_rating": self.rating, f"{self.name}_rating_sd": self.rating_sd}
+        more = {"confidence": self.confidence, "mass": self.mass, "shown": self.shown, "status": self.status}
+        return out | {f"{self.name}_{key}": values for key, values in more.items()}
+
+    def _need_scale(self) -> None:
+        if not self.numeric:
+            raise ArgumentError("a rating needs a question with scale=(lowest, highest); this one has classes.")
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Labels of several models or several questions for the same texts.
+
+    Parameters
+    ----------
+    members : tuple of Annotation
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> kt.annotate.Panel(()).members
+    ()
+    """
+
+    members: tuple[Annotation, ...]
+
+    def __iter__(self) -> Iterator[Annotation]:
+        return iter(self.members)
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __getitem__(self, place: int) -> Annotation:
+        return self.members[place]
+
+    @property
+    def probabilities(self) -> dict[Any, str]:
+        """Class -> column of :meth:`long`, for ``kt.labels.aggregate(..., probabilities=...)``.
+
+        Raises
+        ------
+        ArgumentError
+            If the members' questions have different classes.
+        """
+        if len({m.classes for m in self.members}) != 1:
+            raise ArgumentError("the questions have different classes; aggregate them one by one.")
+        return {c: f"p_{c}" for c in self.members[0].classes}
+
+    def long(self, backend: str = "pandas") -> Any:
+        """A long table: task, worker, label, a probability for each class; rows the prompts show are left out.
+
+        Parameters
+        ----------
+        backend : {"pandas", "polars", "pyarrow"}
+
+        Returns
+        -------
+        data frame
+            For :func:`karat.labels.aggregate`.
+        """
+        from ..labels.render import build_frame
+
+        shown = np.any([m.shown for m in self.members], axis=0)
+        names = self.probabilities
+        parts = {"task": [], "worker": [], "label": [], **{name: [] for name in names.values()}}  # type: ignore[var-annotated]
+        for member in self.members:
+            keep = member.labelled & ~shown
+            parts["task"].append(member.ids[keep])
+            parts["worker"].append(np.full(int(keep.sum()), member.worker, dtype=object))
+            parts["label"].append(member.label[keep])
+            for k, name in enumerate(names.values()):
+                parts[name].append(member.probabilities[keep, k])
+        return build_frame({name: np.concatenate(values) for name, values in parts.items()}, backend)
+
+    def join(self, data: Any, *, drop_shown: bool = True) -> Any:
+        """The data with the columns of all members, without rows that any prompt shows.
+
+        Parameters
+        ----------
+        data : data frame
+        drop_shown : bool
+
+        Returns
+        -------
+        data frame
+        """
+        import narwhals as nw
+
+        for member in self.members:
+            data = member.join(data, drop_shown=False)
+        shown = np.any([m.shown for m in self.members], axis=0)
+        if drop_shown and shown.any():
+            return nw.from_native(data, eager_only=True).filter((~shown).tolist()).to_native()
+        return data
+
+
+def _typed(labels: Array) -> Array:
+    """Labels as numbers where all classes are numbers, NaN where there is none."""
+    given = [v for v in labels.tolist() if v is not None]
+    if not given or any(isinstance(v, (str, bool)) or not isinstance(v, (int, float)) for v in given):
+        return labels
+    if len(given) == len(labels):
+        return np.array(given)
+    return np.array([np.nan if v is None else float(v) for v in labels.tolist()])
+
+
+def _plain(values: Array) -> Any:
+    return [v.item() if isinstance(v, np.generic) else v for v in values.tolist()]
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(value)

@@ -1,0 +1,204 @@
+"""How one text gets its distribution from an endpoint: log-probabilities, else repeated answers, or stated JSON."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import EndpointError
+from .asking import Asker, RowError
+from .protocol import Reply, read_reply
+from .question import Question
+from .reading import Reading, Unreadable, from_json, from_tokens, from_votes
+
+if TYPE_CHECKING:
+    from .._types import Floats
+
+METHODS = ("auto", "logprobs", "votes", "json")
+LEAST_MASS = 0.5
+"""Probability the classes must have together for log-probabilities to be used."""
+MOST_UNRESOLVED = 0.1
+"""Share of it that may be split among classes that begin alike."""
+_JSON_TOKENS = 40
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is known about one text.
+
+    Parameters
+    ----------
+    p : ndarray of shape (K,) or None
+        None when it could not be labelled.
+    method : str
+    mass : float
+    status : str
+        ``"ok"``, or why there is no label.
+    """
+
+    p: Floats | None
+    method: str
+    mass: float
+    status: str = "ok"
+
+
+class NoLogprobs(Exception):
+    """The endpoint gives no log-probabilities, or none that serve."""
+
+
+class RowAsker:
+    """Labels texts one by one; threads share it.
+
+    Parameters
+    ----------
+    asker : Asker
+    question : Question
+    method : {"auto", "logprobs", "votes", "json"}
+    votes : int
+        Answers drawn for a text where log-probabilities are not to be had.
+    """
+
+    def __init__(self, asker: Asker, question: Question, method: str, votes: int) -> None:
+        self.asker, self.question, self.votes, self.asked_for = asker, question, votes, method
+        self.method = "logprobs" if method == "auto" else method
+        self.switched = ""
+        self._lock = threading.Lock()
+
+    def label(self, text: str) -> Row:
+        """The distribution of one text.
+
+        Parameters
+        ----------
+        text : str
+
+        Returns
+        -------
+        Row
+        """
+        try:
+            if self.method == "json":
+                return self._row(self._json(text), "json")
+            if self.method == "logprobs":
+                try:
+                    return self._row(self._logprobs(text), "logprobs")
+                except NoLogprobs as error:
+                    if self.asked_for != "auto":
+                        raise RowError(str(error)) from None
+            return self._row(self._sampled(text), "votes")
+        except RowError as error:
+            return Row(None, self.method, float("nan"), str(error))
+
+    @staticmethod
+    def _row(reading: Reading, method: str) -> Row:
+        return Row(reading.p, method, reading.mass)
+
+    def _body(self, text: str, kind: str, **fields: Any) -> dict[str, Any]:
+        point = self.asker.endpoint
+        body: dict[str, Any] = {"model": point.model, "max_tokens": point.max_tokens}
+        if point.api == "chat":
+            body["messages"] = self.question.messages(text, kind)
+        else:
+            body["prompt"] = self.question.prompt(text, kind)
+        body |= fields
+        body |= dict(point.parameters)
+        body = {name: value for name, value in body.items() if value is not None}
+        if not any(name in body for name in ("max_tokens", "max_completion_tokens")):
+            raise EndpointError(
+                "parameters take max_tokens out; name max_completion_tokens, so that cost stays bounded."
+            )
+        return body
+
+    def _read(self, payload: Any, asked: int) -> Reply:
+        reply, point = read_reply(payload, asked), self.asker.endpoint
+        if reply.model not in ("", point.model, point.serves):
+            raise EndpointError(
+                f"the endpoint {point.url} was asked for the model {point.model!r} and answers as {reply.model!r}. If "
+                f"that is the model you want, set serves={reply.model!r}; the answer is kept."
+            )
+        self.asker.models.add(reply.model)
+        return reply
+
+    def _logprobs(self, text: str) -> Reading:
+        point = self.asker.endpoint
+        fields: dict[str, Any] = {"temperature": 0}
+        if point.api == "chat":
+            fields |= {"logprobs": True, "top_logprobs": point.top_logprobs}
+        else:
+            fields |= {"logprobs": point.top_logprobs}
+
+        def read(payload: Any) -> Reading:
+            tokens = self._read(payload, 1).choices[0].tokens
+            if tokens is None:
+                self._switch("its replies hold none")
+                return Reading(np.empty(0), 0.0)
+            try:
+                return from_tokens(tokens, self.question.words)
+            except Unreadable:
+                return Reading(np.empty(0), -1.0)
+
+        try:
+            reading = self.asker.ask(self._body(text, "label", **fields), 0, read)
+        except RowError as error:
+            if "logprob" not in str(error):
+                raise
+            self._switch(str(error))
+            raise NoLogprobs(str(error)) from error
+        if reading.mass == 0.0:
+            raise NoLogprobs("the reply holds no log-probabilities; use method='votes' or 'json'")
+        if reading.mass < LEAST_MASS:
+            raise NoLogprobs(
+                f"the labels have probability {max(reading.mass, 0):.2f} together, so the answer would not be one of "
+                "them; say in the instruction how to answer, or use method='votes'"
+            )
+        if reading.unresolved > MOST_UNRESOLVED:
+            raise NoLogprobs(
+                f"{reading.unresolved:.0%} of the probability lies on tokens with which several labels begin; give "
+                "labels that begin differently, or use method='votes'"
+            )
+        return reading
+
+    def _switch(self, why: str) -> None:
+        """No log-probabilities are to be had here: the other texts need not try."""
+        with self._lock:
+            if self.asked_for == "auto" and self.method == "logprobs":
+                self.method, self.switched = "votes", why
+
+    def _sampled(self, text: str) -> Reading:
+        answers: list[str] = []
+        for round_ in range(self.votes):
+            wanted = self.votes - len(answers)
+            fields = {"temperature": 1} | ({"n": wanted} if wanted > 1 else {})
+
+            def read(payload: Any, wanted: int = wanted) -> list[str]:
+                return [choice.text for choice in self._read(payload, wanted).choices]
+
+            answers += self.asker.ask(self._body(text, "label", **fields), round_, read)
+            if len(answers) >= self.votes:
+                break
+        try:
+            return from_votes(answers, self.question.words)
+        except Unreadable as error:
+            raise RowError(str(error)) from None
+
+    def _json(self, text: str) -> Reading:
+        words = self.question.words
+        room = _JSON_TOKENS + sum(len(word.encode()) + 12 for word in words)
+
+        def read(payload: Any) -> Reading:
+            return from_json(self._read(payload, 1).choices[0].text, words)
+
+        body = self._body(text, "json", temperature=0, max_tokens=max(room, self.asker.endpoint.max_tokens))
+        return self.asker.ask(body, 0, read)
+
+
+def share_method(rows: Mapping[Any, Row]) -> dict[str, int]:
+    """How many texts were labelled by which method."""
+    out: dict[str, int] = {}
+    for row in rows.values():
+        if row.p is not None:
+            out[row.method] = out.get(row.method, 0) + 1
+    return out

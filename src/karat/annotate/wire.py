@@ -1,0 +1,179 @@
+"""One HTTP request with the standard library: kept connections, a deadline for the whole reply, no redirects.
+
+A client library would add a dependency for what is one POST to one host; threads are enough, since what takes
+time is the model.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+_IDLE = 15.0
+_MOST_BYTES = 2**25
+
+
+class Lost(Exception):
+    """No reply; ``sent`` says whether the request may have reached the endpoint, and so may be billed."""
+
+    def __init__(self, reason: str, sent: bool) -> None:
+        super().__init__(reason)
+        self.sent = sent
+
+
+@dataclass(frozen=True)
+class Response:
+    """A reply.
+
+    Parameters
+    ----------
+    status : int
+    headers : mapping
+        Names in lower case.
+    text : str
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+
+class Wire:
+    """Connections to one host, one for each thread.
+
+    Parameters
+    ----------
+    url : str
+    timeout : float
+        Seconds for a whole reply.
+    """
+
+    def __init__(self, url: str, timeout: float) -> None:
+        self.parts = urlsplit(url)
+        self.timeout = timeout
+        self._mine = threading.local()
+        self._all: list[http.client.HTTPConnection] = []
+        proxy = None if proxy_bypass(self.parts.hostname or "") else getproxies().get(self.parts.scheme)
+        self._proxy = urlsplit(proxy if "//" in proxy else f"//{proxy}") if proxy else None
+
+    def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> Response:
+        """Send a request and read the reply.
+
+        Parameters
+        ----------
+        path : str
+        body : bytes
+        headers : mapping
+
+        Returns
+        -------
+        Response
+
+        Raises
+        ------
+        Lost
+            If no complete reply comes in time.
+        """
+        deadline = time.monotonic() + self.timeout
+        link, sent = self._connect(), False
+        if self._proxy and self.parts.scheme == "http":
+            path = f"http://{self.parts.netloc}{path}"
+        try:
+            if link.sock is None:
+                link.connect()
+            sent = True
+            link.request("POST", path, body, {"Content-Type": "application/json", **headers})
+            reply = link.getresponse()
+            text = self._read(reply, link, deadline)
+            if reply.will_close:
+                self._drop(link)
+            self._mine.used = time.monotonic()
+            return Response(reply.status, {k.lower(): v for k, v in reply.getheaders()}, text)
+        except (OSError, http.client.HTTPException, EOFError) as error:
+            self._drop(link)
+            late = isinstance(error, TimeoutError)
+            why = f"no reply within {self.timeout:g} s" if late else f"{type(error).__name__}: {error}"
+            raise Lost(why, sent) from error
+
+    def close(self) -> None:
+        """Close all connections."""
+        for link in self._all:
+            with contextlib.suppress(OSError):
+                link.close()
+
+    def _connect(self) -> http.client.HTTPConnection:
+        link: http.client.HTTPConnection | None = getattr(self._mine, "link", None)
+        if link is not None and time.monotonic() - self._mine.used < _IDLE:
+            return link
+        if link is not None:
+            link.close()
+        host, port = self.parts.hostname or "", self.parts.port
+        secure = self.parts.scheme == "https"
+        at = self._proxy
+        place, door = (at.hostname or "", at.port or 8080) if at else (host, port or (443 if secure else 80))
+        if secure:
+            link = http.client.HTTPSConnection(place, door, timeout=self.timeout, context=ssl.create_default_context())
+            if at:
+                link.set_tunnel(host, port or 443)
+        else:
+            link = http.client.HTTPConnection(place, door, timeout=self.timeout)
+        self._mine.link, self._mine.used = link, time.monotonic()
+        self._all.append(link)
+        return link
+
+    def _drop(self, link: http.client.HTTPConnection) -> None:
+        with contextlib.suppress(OSError):
+            link.close()
+        self._mine.link = None
+
+    def _read(self, reply: http.client.HTTPResponse, link: http.client.HTTPConnection, deadline: float) -> str:
+        pieces, size = [], 0
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            if isinstance(link.sock, socket.socket):
+                link.sock.settimeout(left)
+            piece = reply.read1(2**16)
+            if not piece:
+                break
+            size += len(piece)
+            if size > _MOST_BYTES:
+                raise http.client.HTTPException("the reply is longer than 32 MiB")
+            pieces.append(piece)
+        if reply.length:
+            raise http.client.IncompleteRead(b"", reply.length)
+        reply.read()  # tells the connection that it is free
+        return b"".join(pieces).decode("utf-8", "replace")
+
+
+def asked_to_wait(headers: Mapping[str, str]) -> float | None:
+    """Seconds that a reply asks to wait (``Retry-After``: seconds or a date), None when it does not.
+
+    Examples
+    --------
+    >>> asked_to_wait({"retry-after": "2.5"})
+    2.5
+    """
+    with contextlib.suppress(ValueError, KeyError):
+        return max(float(headers["retry-after-ms"]) / 1000, 0.0)
+    stated = headers.get("retry-after")
+    if stated is None:
+        return None
+    try:
+        return max(float(stated), 0.0)
+    except ValueError:
+        pass
+    try:
+        return max(parsedate_to_datetime(stated).timestamp() - time.time(), 0.0)
+    except (TypeError, ValueError):
+        return None

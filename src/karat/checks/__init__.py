@@ -1,0 +1,1 @@
+"""Checks of a gold sample at fit time, and what to make of them."""

@@ -1,0 +1,66 @@
+"""Love plot: balance at a glance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import KaratError
+
+if TYPE_CHECKING:
+    from ..results.checks import Balance
+
+_COLOURS = {"surrogate": "#b2182b", "covariate": "#1b4f8f", "outcome": "#9a8a4f"}
+_MARKERS = {"surrogate": "X", "covariate": "o", "outcome": "s"}
+_MOST = 40
+
+
+def love_plot(balance: Balance, *, ax: Any = None, title: str | None = None) -> Any:
+    """Standardised differences of weighted gold from the frame; grey bars are what chance does in 95 % of draws.
+
+    Parameters
+    ----------
+    balance : Balance
+        At most 40 variables are shown, those farthest off.
+    ax : matplotlib Axes, optional
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    KaratError
+        If matplotlib is not installed.
+    """
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        raise KaratError("plots need matplotlib; install karat[plot].") from None
+
+    rows = sorted(balance.rows, key=lambda r: abs(r.standardised))[-_MOST:]
+    if ax is None:
+        _, ax = plt.subplots(figsize=(7.0, 1.5 + 0.27 * len(rows)), layout="constrained")
+    drawn: set[str] = set()
+    for at, row in enumerate(rows):
+        half = 0.0 if np.isnan(row.statistic) or row.statistic == 0 else 1.96 * abs(row.standardised / row.statistic)
+        ax.barh(at, 2 * half, left=-half, height=0.62, color="0.9", zorder=0)
+        ax.plot(
+            row.standardised, at, marker=_MARKERS[row.role], color=_COLOURS[row.role], linestyle="none", markersize=6,
+            label=None if row.role in drawn else row.role,
+        )  # fmt: skip
+        drawn.add(row.role)
+    ax.axvline(0.0, color="0.6", linewidth=0.8, zorder=0)
+    ax.set_yticks(range(len(rows)), [r.name for r in rows])
+    ax.set_ylim(-0.7, len(rows) - 0.3)
+    ax.set_xlabel("weighted gold minus frame, in standard deviations of the frame")
+    joint = "" if np.isnan(balance.p_value) else f" (joint test p = {balance.p_value:.3f})"
+    ax.set_title(title if title is not None else f"Balance of the gold sample{joint}", loc="left", fontsize=11)
+    for side in ("top", "right", "left"):
+        ax.spines[side].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    ax.margins(x=0.08)
+    ax.legend(frameon=False, loc="lower right")
+    return ax

@@ -1,0 +1,67 @@
+"""``karat labels``: read the annotators' files back into a table with gold columns."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from .questions import add_label, read_label
+
+EXAMPLE = """example:
+  karat labels returned/ --sample gold/sample.json --corpus corpus.csv --out labelled.csv
+
+reads filled CSV files and Label Studio exports, checks them against the sample and the table, and writes the table with
+gold filled in. Then, in Python: kt.ols(..., design=kt.read_sample("gold/sample.json"))."""
+
+
+def register(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "labels", help="read the annotators' files back into a table with gold", epilog=EXAMPLE,
+        description="Check what annotators returned and fill it in as gold.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    add = parser.add_argument
+    add("files", nargs="+", help="filled CSV files, Label Studio exports (JSON), or folders of them")
+    add("--sample", required=True, help="sample.json that karat draw wrote")
+    add("--corpus", required=True, help="the table the sample was drawn from")
+    add("--out", required=True, help="table to write: .csv, .csv.gz, .tsv, .json, .jsonl, .parquet")
+    add_label(parser, needed="by default as the files were handed out")
+    add("--join", default="expert_mean", help="how several labels become one: expert_mean, majority, dawid_skene, ...")
+    add("--annotator", action="append", default=[], metavar="FILE=NAME", help="who filled a file; may be repeated")
+    add("--duplicates", choices=("raise", "last"), default="raise", help="one person labelled a document twice")
+    add("--missing", choices=("warn", "raise", "ignore"), default="warn", help="drawn documents without a label")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Read, check, fill in, write."""
+    from ..designs import read_sample
+    from ..errors import ArgumentError
+    from ..fieldwork.handout import MANIFEST
+    from ..frames.files import read_file, write_file
+
+    sample, corpus = read_sample(options.sample), read_file(options.corpus)
+    labels: Any = read_label(options.label) or None
+    handed_out = Path(options.sample).parent / "annotators" / MANIFEST
+    near = [Path(f) if Path(f).is_dir() else Path(f).parent for f in options.files]
+    if labels is None and handed_out.exists() and not any((folder / MANIFEST).exists() for folder in near):
+        labels = json.loads(handed_out.read_text(encoding="utf-8"))["labels"]
+    names = {}
+    for item in options.annotator:
+        file, equals, name = item.rpartition("=")
+        if not equals:
+            raise ArgumentError(f"--annotator {item!r} must be FILE=NAME.")
+        names[file] = name
+    labelled = sample.read_labels(
+        options.files, corpus, labels=labels, join=options.join, annotators=names, duplicates=options.duplicates,
+        missing=options.missing,
+    )  # fmt: skip
+    write_file(labelled, options.out)
+    new = [c for c in labelled.columns if c not in corpus.columns or not labelled[c].equals(corpus[c])]
+    for name in new:
+        print(f"{name}: {int(labelled[name].notna().sum())} of {len(sample.positions)} drawn documents have gold")
+    print(f"  {options.out}")
+    return 0

@@ -1,0 +1,284 @@
+"""Samples of fixed size with unequal probabilities, and how a size is shared out among strata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import DesignError
+from .base import check_size
+
+if TYPE_CHECKING:
+    from .._types import Bools, Floats, Ints
+
+METHODS = ("sampford", "systematic")
+
+
+def proportional(size: Floats, n: int, floor: float = 0.0) -> Floats:
+    """Inclusion probabilities proportional to size that add up to n, none below a floor or above 1.
+
+    Parameters
+    ----------
+    size : ndarray, shape (N,)
+        Positive sizes.
+    n : int
+        Sample size, at most N.
+    floor : float
+        Smallest probability a unit may have.
+
+    Returns
+    -------
+    ndarray, shape (N,)
+        ``min(1, max(floor, k size))`` with k such that they add up to n. Units at 1 are drawn with certainty.
+
+    Raises
+    ------
+    DesignError
+        If the floors alone add up to more than n.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> proportional(np.array([1.0, 1.0, 2.0, 12.0]), 2)
+    array([0.25, 0.25, 0.5 , 1.  ])
+    """
+    from scipy.optimize import brentq
+
+    if not 0.0 <= floor < 1.0:
+        raise DesignError(f"floor={floor!r} must lie in [0, 1).")
+    if floor * len(size) > n:
+        raise DesignError(
+            f"floor={floor} for {len(size)} units adds up to {floor * len(size):.1f}, more than the {n} to draw; lower "
+            "the floor or raise n."
+        )
+    if n >= len(size):
+        return np.ones(len(size))
+    size = size / size.mean()
+
+    def total(factor: float) -> float:
+        return float(np.clip(factor * size, floor, 1.0).sum() - n)
+
+    factor = brentq(total, 0.0, 1.0 / size.min(), xtol=1e-300, rtol=1e-14, maxiter=500)
+    certain, lowest = factor * size >= 1.0 - 1e-12, factor * size <= floor
+    rest = ~certain & ~lowest
+    if rest.any():
+        factor = (n - certain.sum() - floor * lowest.sum()) / size[rest].sum()
+    pi = np.where(certain, 1.0, np.where(lowest, floor, np.minimum(factor * size, 1.0)))
+    return np.asarray(pi)
+
+
+def draw_units(pi: Floats, stratum: Ints, method: str, rng: np.random.Generator) -> Bools:
+    """Draw a fixed number of units in each stratum with given probabilities.
+
+    Parameters
+    ----------
+    pi : ndarray, shape (M,)
+        Probabilities that add up to a whole number in each stratum.
+    stratum : ndarray of int, shape (M,)
+    method : {"sampford", "systematic"}
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of bool, shape (M,)
+    """
+    drawn = pi >= 1.0
+    draw = sampford if method == "sampford" else systematic
+    for s in np.unique(stratum[~drawn]):
+        inside = np.flatnonzero((stratum == s) & (pi < 1.0))
+        drawn[inside[draw(pi[inside], rng)]] = True
+    return np.asarray(drawn)
+
+
+def sampford(pi: Floats, rng: np.random.Generator) -> Bools:
+    """Sampford's sample: fixed size, inclusion probabilities exactly as given, of high entropy.
+
+    Parameters
+    ----------
+    pi : ndarray, shape (M,)
+        Probabilities below 1 that add up to a whole number n.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of bool, shape (M,)
+
+    Notes
+    -----
+    A first unit is drawn with probability ``pi / n``, and a set of all units independently with ``pi``; both are drawn
+    anew until the set has n - 1 members and not the first unit. A sample s then has probability proportional to
+    ``prod_s pi / (1 - pi) sum_s (1 - pi)``, which is Sampford's. This takes about ``sqrt(2 pi sum pi (1 - pi))`` sets,
+    however large n is; Sampford's own rejective form would take ``exp(n^2 / 2 N)``.
+
+    References
+    ----------
+    Sampford (1967), *On sampling without replacement with unequal probabilities of selection*; Bondesson, Traat,
+    Lundqvist (2006), *Pareto sampling versus Sampford and conditional Poisson sampling*.
+    """
+    n = _whole(pi)
+    cumulated = np.cumsum(pi)
+    for _ in range(1_000_000):
+        drawn = rng.random(len(pi)) < pi
+        if int(drawn.sum()) != n - 1:
+            continue
+        first = min(int(np.searchsorted(cumulated, rng.random() * cumulated[-1], side="right")), len(pi) - 1)
+        if not drawn[first]:
+            drawn[first] = True
+            return drawn
+    raise DesignError("no Sampford sample was found in a million tries; use method='systematic'.")
+
+
+def systematic(pi: Floats, rng: np.random.Generator) -> Bools:
+    """Systematic sample of units in random order: fixed size, inclusion probabilities exactly as given.
+
+    Parameters
+    ----------
+    pi : ndarray, shape (M,)
+        Probabilities that add up to a whole number.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of bool, shape (M,)
+
+    References
+    ----------
+    Goodman and Kish (1950), *Controlled selection: a technique in probability sampling*; Hartley and Rao (1962).
+    """
+    order = rng.permutation(len(pi))
+    ends = np.cumsum(pi[order])
+    ends[-1] = _whole(pi)
+    passed = np.floor(np.append(0.0, ends) - rng.random())
+    drawn = np.zeros(len(pi), dtype=bool)
+    drawn[order] = np.diff(passed) > 0
+    return drawn
+
+
+def _whole(pi: Floats) -> int:
+    total = float(pi.sum())
+    if abs(total - round(total)) > 1e-6 * max(1.0, total):
+        raise DesignError(
+            f"probabilities add up to {total:.6g}, not to a whole number, so no sample of fixed size has them."
+        )
+    return round(total)
+
+
+def stratum_sizes(owner: str, n: Any, counts: Ints, names: list[str], share: Floats, what: str) -> Ints:
+    """How many units are drawn in each stratum.
+
+    Parameters
+    ----------
+    owner : str
+        Name of the design, for messages.
+    n : int or mapping from stratum to int
+    counts : ndarray of int, shape (S,)
+        Units there are.
+    names : list of str
+    share : ndarray, shape (S,)
+        How a total is shared out.
+    what : str
+        What is counted.
+
+    Returns
+    -------
+    ndarray of int, shape (S,)
+
+    Raises
+    ------
+    DesignError
+        If a size is missing, not possible, or leaves a stratum without a variance.
+    """
+    if isinstance(n, Mapping):
+        asked = {str(k): v for k, v in n.items()}
+        unknown, left_out = sorted(set(asked) - set(names)), sorted(set(names) - set(asked))
+        if unknown or left_out:
+            raise DesignError(
+                f"{owner}(n) must name every stratum: not in the data {unknown}, without a number {left_out}."
+            )
+        sizes = np.array([check_size(asked[s], int(c), f"{what} in stratum {s!r}") for s, c in zip(names, counts)])
+        for s in np.flatnonzero((sizes == 1) & (counts > 1)):
+            raise DesignError(
+                f"stratum {names[s]!r} is given one of its {counts[s]} {what}, which leaves no variance; give it two "
+                "or "
+                "more, or merge it."
+            )
+        return sizes
+    total = check_size(n, int(counts.sum()), what)
+    lowest = int(np.minimum(2, counts).sum())
+    if total < lowest:
+        raise DesignError(
+            f"n={total} is too small for {len(names)} {'stratum' if len(names) == 1 else 'strata'}: each needs two "
+            "units "
+            f"for a variance. Give n >= {lowest}" + (" or merge strata." if len(names) > 1 else ".")
+        )
+    return allocate(total, share, counts)
+
+
+def hold_sizes(owner: str, n: Any, drawn: Ints, counts: Ints, names: list[str], what: str) -> None:
+    """Raise unless the gold of each stratum agrees with the declared sizes, and no stratum is without.
+
+    Parameters
+    ----------
+    owner : str
+    n : int, mapping or None
+        As declared.
+    drawn, counts : ndarray of int, shape (S,)
+        Units with gold, and units there are.
+    names : list of str
+    what : str
+
+    Raises
+    ------
+    DesignError
+    """
+    for s in np.flatnonzero(drawn == 0):
+        where = f"stratum {names[s]!r} has" if len(names) > 1 else "the data have"
+        raise DesignError(
+            f"{where} {counts[s]} {what} and no gold, so its units had no chance to be drawn; "
+            "label some, merge strata, or take the stratum out of the data."
+        )
+    if isinstance(n, Mapping):
+        declared = stratum_sizes(owner, n, counts, names, counts / counts.sum(), what)
+        for s in np.flatnonzero(declared != drawn):
+            raise DesignError(
+                f"stratum {names[s]!r}: {declared[s]} were to be drawn, {drawn[s]} carry gold; correct n or the gold."
+            )
+    elif n is not None and int(n) != int(drawn.sum()):
+        raise DesignError(
+            f"{owner}(n={n}) was declared but {int(drawn.sum())} {what} carry gold; correct n or the gold."
+        )
+
+
+def allocate(total: int, share: Floats, available: Ints) -> Ints:
+    """Whole numbers that add up to a total, near given shares, at least two each and at most what is there.
+
+    Parameters
+    ----------
+    total : int
+        Units to share out.
+    share : ndarray, shape (S,)
+        Wanted shares, adding up to 1.
+    available : ndarray of int, shape (S,)
+        Units per stratum.
+
+    Returns
+    -------
+    ndarray of int, shape (S,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> allocate(10, np.array([0.9, 0.1]), np.array([50, 50]))
+    array([8, 2])
+    """
+    lowest = np.minimum(2, available)
+    size = np.clip(np.floor(share * total), lowest, available).astype(np.intp)
+    while size.sum() != total:
+        gap = share * total - size
+        if size.sum() < total:
+            size[np.argmax(np.where(size < available, gap, -np.inf))] += 1
+        else:
+            size[np.argmin(np.where(size > lowest, gap, np.inf))] -= 1
+    return size

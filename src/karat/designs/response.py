@@ -1,0 +1,362 @@
+"""Labels that answered: drawn rows whose label came back, and gold nobody drew.
+
+Answering is a second phase: of the rows drawn (weight ``w``), row i answers with probability ``rho_i``. The weight of
+an answer is ``w_i / rho_i``. With rho from a logistic model whose coefficients solve the calibration equations
+``sum_drawn w (r / rho - 1) z = 0`` (inverse probability tilting: Graham, Pinto, Egel 2012), the total
+``sum w r e / rho`` varies as
+
+    first-phase covariance of e   +   sum_r w^2 (1 - rho) / rho^2 (e - z'B)(e - z'B)',
+    B = [sum_r w (1/rho - 1) z z']^-1 sum_r w (1/rho - 1) z e'
+
+since estimating rho takes out what z explains of e. Gold that nobody drew is the special case in which everything was
+drawn (w = 1) and rho is the propensity of being labelled: a model, where a design has a fact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import DesignError
+from .labelling import Labelling
+
+if TYPE_CHECKING:
+    from .._types import Bools, Floats
+
+_MOST_STEPS = 100
+
+
+@dataclass(frozen=True)
+class Response(Labelling):
+    """Rows that answered, of those drawn, with estimated probabilities of answering.
+
+    ``first`` is the draw, ``labelled`` the rows that answered, ``probability`` the product of both phases.
+
+    Parameters
+    ----------
+    response : ndarray, shape (N,)
+        Probability of answering, in (0, 1].
+    regressors : ndarray, shape (N, k), or None
+        z of the response model, zero in rows whose probability was set by hand; None when the
+        probabilities come from a cross-fitted learner (their estimation is then of second order, with
+        predictions of the label in the estimator: Chernozhukov et al. 2018).
+    lost : tuple of two ndarrays of shape (k, k), or None
+        ``sum_r w (1/rho - 1) z z'`` and ``sum_r w^2 (1 - rho) / rho^2 z z'`` of answers left out later on.
+    note : str
+        What must be said where nobody drew the gold.
+    """
+
+    response: Floats = field(default_factory=lambda: np.ones(0))
+    regressors: Floats | None = None
+    lost: tuple[Floats, Floats] | None = None
+    note: str = ""
+
+    @property
+    def caution(self) -> str:
+        """What must be said of labels that are no probability sample."""
+        return self.note
+
+    @cached_property
+    def first_weight(self) -> Floats:
+        """Weight of the rows that answered in the draw itself, shape (n,)."""
+        return self._drawn_weight[self.labelled]
+
+    @cached_property
+    def _drawn_weight(self) -> Floats:
+        assert self.first is not None
+        out = np.zeros(len(self.labelled))
+        out[self.first.gold] = self.first.weight
+        return out
+
+    @cached_property
+    def weight(self) -> Floats:
+        """Weight of the answers in both phases, shape (n,)."""
+        return self.first_weight / self.response[self.labelled]
+
+    @cached_property
+    def spread(self) -> Floats:
+        """What each answer adds to an estimated labelling variance, per squared error, shape (n,)."""
+        rho, w = self.response[self.labelled], self.first_weight
+        return (w * (w - 1.0) + w * (1.0 - rho)) / rho**2
+
+    def cross(self, left: Floats, right: Floats) -> Floats:
+        """Estimated covariance, over draws and answers, of the totals ``sum w left`` and ``sum w right``."""
+        assert self.first is not None
+        rho, w = self.response[self.labelled], self.first_weight
+        drawn = self.labelled[self.first.gold]
+        out = self._first_phase(left / rho[:, None], right / rho[:, None], drawn)
+        silent = (1.0 - rho) / rho**2
+        out = out + left.T @ (right * (silent * w)[:, None])
+        if self.regressors is None:
+            return out
+        # What z explains of the second phase is known, so its variance goes.
+        z = self.regressors[self.labelled]
+        odds = w * (1.0 / rho - 1.0)
+        information = z.T @ (z * odds[:, None])
+        whole = information if self.lost is None else information + self.lost[0]
+        inverse = np.linalg.pinv(whole, hermitian=True)
+        slope_left, slope_right = (inverse @ (z.T @ (side * odds[:, None])) for side in (left, right))
+        plain = left.T @ (right * (silent * w**2)[:, None])
+        rest = (left - z @ slope_left).T @ ((right - z @ slope_right) * (silent * w**2)[:, None])
+        out = out - plain + rest
+        return out if self.lost is None else out + slope_left.T @ self.lost[1] @ slope_right
+
+    def _first_phase(self, left: Floats, right: Floats, drawn: Bools) -> Floats:
+        assert self.first is not None
+        padded = [np.zeros((len(drawn), side.shape[1])) for side in (left, right)]
+        for whole, side in zip(padded, (left, right)):
+            whole[drawn] = side
+        return self.first.cross(*padded)
+
+    def keep(self, rows: Bools) -> Labelling:
+        """The same on a subset of rows that observed variables define."""
+        if rows.all():
+            return self
+        assert self.first is not None
+        kept = Labelling.keep(replace(self, fixed_size=False), rows)
+        lost = self.lost
+        if self.regressors is not None:
+            gone = self.labelled & ~rows
+            z, w, rho = self.regressors[gone], self._drawn_weight[gone], self.response[gone]
+            weights = (w * (1.0 / rho - 1.0), w**2 * (1.0 - rho) / rho**2)
+            more = [z.T @ (z * v[:, None]) for v in weights]
+            lost = (more[0], more[1]) if lost is None else (more[0] + lost[0], more[1] + lost[1])
+        assert isinstance(kept, Response)
+        first = kept.first
+        assert first is not None
+        out = replace(
+            kept,
+            fixed_size=self.fixed_size,
+            response=self.response[rows],
+            regressors=None if self.regressors is None else self.regressors[rows],
+            lost=lost,
+        )
+        return replace(out, probability=first.probability * self.response[rows])
+
+
+def answered(drawn: Labelling, labelled: Bools, regressors: Floats | None, how: str) -> Labelling:
+    """The draw as far as its labels came back.
+
+    Parameters
+    ----------
+    drawn : Labelling
+        All rows drawn.
+    labelled : ndarray of bool, shape (N,)
+        Rows whose label came back; a subset of those drawn.
+    regressors : ndarray, shape (N, k), or None
+        Variables on which answering depends; None takes answers as random within strata.
+    how : str
+        For the description.
+
+    Returns
+    -------
+    Labelling
+        Answers of simple random samples (in strata) are simple random samples again, given their number.
+
+    Raises
+    ------
+    DesignError
+        If a stratum holds drawn rows and no answer, or the model cannot be fitted.
+    """
+    text = f"{drawn.description}; {int(labelled.sum()):,} of the {drawn.n_gold:,} drawn have labels, {how}"
+    strata = np.zeros(len(labelled), dtype=np.intp) if drawn.stratum is None else drawn.stratum
+    n_strata = int(strata.max()) + 1
+    asked = np.bincount(strata[drawn.labelled], minlength=n_strata)
+    came = np.bincount(strata[labelled], minlength=n_strata)
+    if regressors is None:
+        for s in np.flatnonzero((came == 0) & (asked > 0)):
+            name = drawn.strata[s] if drawn.strata else str(s)
+            raise DesignError(
+                f"none of the {asked[s]} rows drawn in stratum {name!r} has a label, so nothing is known of it; have "
+                "some labelled, merge strata, or model the answers with nonresponse=[columns]."
+            )
+    # The shortcut needs a draw that was itself simple random within strata.
+    plain = type(drawn).cross is Labelling.cross and drawn.unit is None and drawn.fixed_size
+    if regressors is None and plain and np.allclose(drawn.probability * np.bincount(strata)[strata], asked[strata]):
+        share = came / np.maximum(np.bincount(strata), 1)
+        return replace(drawn, labelled=labelled, probability=share[strata], description=text, first=drawn)
+    if regressors is None:
+        regressors = np.eye(n_strata)[:, asked > 0][strata]
+    if (drawn.weight <= 0).any():
+        raise DesignError(
+            "some drawn rows have weights that are not positive (as waves may give), and answers cannot be calibrated "
+            "to these; have the missing rows labelled, or fit the first wave alone."
+        )
+    weight = np.zeros(len(labelled))
+    weight[drawn.gold] = drawn.weight
+    odds = silence_odds(regressors[drawn.labelled], labelled[drawn.labelled], weight[drawn.labelled])
+    response = np.ones(len(labelled))
+    response[drawn.labelled] = 1.0 / (1.0 + odds)
+    return Response(
+        probability=drawn.probability * response, labelled=labelled, fixed_size=drawn.fixed_size,
+        stratum=drawn.stratum, unit=drawn.unit, description=text, strata=drawn.strata, recorded=drawn.recorded,
+        first=drawn, response=response, regressors=regressors,
+    )  # fmt: skip
+
+
+def silence_odds(z: Floats, labelled: Bools, weight: Floats) -> Floats:
+    """Odds of giving no label, ``exp(-z'b)``, calibrated: answers weighted up reproduce the totals of z.
+
+    Parameters
+    ----------
+    z : ndarray, shape (m, k)
+        Of the rows drawn.
+    labelled : ndarray of bool, shape (m,)
+    weight : ndarray, shape (m,)
+        Of the draw.
+
+    Returns
+    -------
+    ndarray, shape (m,)
+
+    Raises
+    ------
+    DesignError
+        If no weights of the labelled rows can reproduce the totals: there is no overlap.
+
+    References
+    ----------
+    Graham, Pinto, Egel (2012), *Inverse probability tilting for moment condition models with missing data*.
+
+    Examples
+    --------
+    Two groups, of which half and a quarter answered:
+
+    >>> z = np.repeat(np.eye(2), [4, 4], axis=0)
+    >>> labelled = np.array([True, True, False, False, True, False, False, False])
+    >>> silence_odds(z, labelled, np.ones(8))[[0, 4]].round(6)
+    array([1., 3.])
+    """
+    if labelled.all():
+        return np.zeros(len(z))
+    w = weight[labelled]
+    wanted = weight[~labelled] @ z[~labelled]
+    level = np.log(weight[~labelled].sum() / w.sum())
+    start = -np.linalg.lstsq(z, np.full(len(z), level), rcond=None)[0]
+    beta = _calibrated(z[labelled], w, np.zeros(len(w)), wanted, start)
+    odds: Floats = np.exp(-z @ beta)
+    return odds
+
+
+def tilted(labelling: Labelling, tilt: Floats) -> Response:
+    """The same answers, had silent rows other labels than those of like rows that answered.
+
+    The odds of silence are multiplied by ``exp(tilt)`` and calibrated anew to the variables of the response model, so
+    that ``w -> w_1 (1 + (1/rho - 1) exp(tilt - z'd))``: among silent rows the labels follow the
+    distribution of the answers, tilted (Scharfstein, Rotnitzky, Robins 1999).
+
+    Parameters
+    ----------
+    labelling : Labelling
+        With drawn rows that gave no label (``first``).
+    tilt : ndarray, shape (n,)
+        Of the rows that answered.
+
+    Returns
+    -------
+    Response
+    """
+    base = labelling if isinstance(labelling, Response) else as_response(labelling)
+    rho, w = base.response[base.labelled], base.first_weight
+    z = np.ones((base.n_gold, 1)) if base.regressors is None else base.regressors[base.labelled]
+    with np.errstate(divide="ignore"):
+        offset = np.log(1.0 / rho - 1.0) + tilt
+    wanted = z.T @ (w * (1.0 / rho - 1.0))
+    delta = _calibrated(z, w, offset, wanted, np.zeros(z.shape[1]))
+    response = base.response.copy()
+    response[base.labelled] = 1.0 / (1.0 + np.exp(offset - z @ delta))
+    return replace(base, response=response, probability=_asked_probability(base) * response)
+
+
+def as_response(labelling: Labelling) -> Response:
+    """Answers of simple random samples, written as a second phase with one probability for each stratum.
+
+    Raises
+    ------
+    DesignError
+        If every drawn row has its label.
+    """
+    first = labelling.first
+    if first is None:
+        raise DesignError("every drawn row has its label.")
+    strata = np.zeros(len(labelling.labelled), dtype=np.intp) if first.stratum is None else first.stratum
+    n = int(strata.max()) + 1
+    asked = np.bincount(strata[first.labelled], minlength=n)
+    came = np.bincount(strata[labelling.labelled], minlength=n)
+    share = np.divide(came, asked, out=np.ones(n), where=asked > 0)
+    response = np.where(first.labelled, share[strata], 1.0)
+    return Response(
+        probability=first.probability * response, labelled=labelling.labelled, fixed_size=first.fixed_size,
+        stratum=first.stratum, unit=first.unit, description=labelling.description, strata=labelling.strata,
+        recorded=labelling.recorded, first=first, response=response, regressors=np.eye(n)[:, asked > 0][strata],
+    )  # fmt: skip
+
+
+def _asked_probability(labelling: Response) -> Floats:
+    assert labelling.first is not None
+    return labelling.first.probability
+
+
+def _calibrated(x: Floats, weight: Floats, offset: Floats, wanted: Floats, start: Floats) -> Floats:
+    """Coefficients b with ``sum weight exp(offset - x'b) x = wanted``: Newton's method on a convex function.
+
+    Raises
+    ------
+    DesignError
+        If there is none.
+    """
+    beta = start
+
+    def objective(b: Floats) -> tuple[float, Floats]:
+        with np.errstate(over="ignore"):
+            odds = weight * np.exp(offset - x @ b)
+        return float(odds.sum() + wanted @ b), odds
+
+    value, odds = objective(beta)
+    scale = np.maximum(np.sqrt(np.average(x**2, axis=0)) * np.abs(wanted).max(), 1e-300)
+    for _ in range(_MOST_STEPS):
+        gradient = wanted - x.T @ odds
+        if (np.abs(gradient) <= 1e-9 * scale).all():
+            return beta
+        try:
+            step = -np.linalg.pinv(x.T @ (x * odds[:, None]), hermitian=True) @ gradient
+        except np.linalg.LinAlgError:
+            break
+        fraction, new, new_odds = 1.0, np.inf, odds
+        while fraction > 1e-8:
+            new, new_odds = objective(beta + fraction * step)
+            if np.isfinite(new) and new <= value + 1e-4 * fraction * float(gradient @ step) + 1e-12 * abs(value):
+                break
+            fraction /= 2.0
+        if fraction <= 1e-8:
+            break
+        beta, value, odds = beta + fraction * step, new, new_odds
+    if (np.abs(wanted - x.T @ odds) <= 1e-6 * scale).all():
+        return beta
+    raise DesignError(
+        "the labelled rows cannot stand for the others: no weights make them agree on the variables of the response "
+        "model (some values hardly ever carry a label). Use fewer or coarser variables, or label where labels lack."
+    )
+
+
+def independent_columns(matrix: Floats) -> Floats:
+    """A constant and the columns that are no combination of others, standardised; shape (N, k).
+
+    Examples
+    --------
+    >>> independent_columns(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])).shape
+    (3, 2)
+    """
+    from scipy.linalg import qr
+
+    sd = matrix.std(axis=0)
+    varying = matrix[:, sd > 1e-12]
+    standard = (varying - varying.mean(axis=0)) / sd[sd > 1e-12]
+    if not standard.shape[1]:
+        return np.ones((len(matrix), 1))
+    _, triangle, order = qr(standard.T @ standard / len(matrix), pivoting=True)
+    free = np.abs(np.diag(triangle)) > 1e-9
+    return np.column_stack([np.ones(len(matrix)), standard[:, np.sort(order[free])]])

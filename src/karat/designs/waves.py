@@ -1,0 +1,194 @@
+"""Several waves: a pilot, then more, drawn with probabilities that earlier waves may have taught."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import ArgumentError, DesignError
+from .base import Design, Drawn
+from .frame import FrameRecord
+from .labelling import Labelling
+from .sample import Sample
+from .sequential import SequentialLabelling, Wave
+
+if TYPE_CHECKING:
+    from .._types import Bools, Floats
+    from ..frames import Table
+
+
+@dataclass(frozen=True)
+class Waves(Design):
+    r"""Gold drawn in several waves, each among the rows that no earlier wave had drawn.
+
+    Drawing with it draws all waves at once; for waves that learn from the labels of earlier ones use
+    :meth:`karat.designs.Sample.next_wave`, which ends in this design. With a column that says which wave
+    labelled a row it also reads gold that is there.
+
+    Parameters
+    ----------
+    designs : sequence of Design
+        How each wave was drawn, in time order.
+    shares : sequence of float, optional
+        Share of each wave in the estimate, scaled to add up to 1. By default proportional to
+        ``n_k / {N_k (N_k - n_k)}`` with ``N_k`` units left to wave k and ``n_k`` (expected to be) drawn: to sample
+        sizes when samples are small parts of the corpus, and simple random waves then give exactly the
+        estimate of one simple random sample.
+    wave : str, optional
+        Column that holds the wave (1, 2, ...) of each labelled row, missing or 0 elsewhere; only needed to read gold
+        without the sample that was drawn.
+
+    Notes
+    -----
+    With ``phi_k = h + {drawn before wave k + R_k / pi_k} (m - h)`` the estimate is :math:`\sum_k o_k \phi_k` and its
+    labelling variance :math:`\sum_k o_k^2 V_k`. Shares must not be chosen by looking at estimates. Taking all waves
+    for one sample with its realised probabilities is not valid when later probabilities depended on earlier labels.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus = {"document": list(range(20))}
+    >>> kt.Waves([kt.SimpleRandom(4), kt.SimpleRandom(4)]).draw(corpus, seed=1).labelling.weight[:2].round(6).tolist()
+    [2.5, 2.5]
+    """
+
+    designs: Any
+    shares: Any = field(default=None, kw_only=True)
+    wave: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        designs = tuple(self.designs) if isinstance(self.designs, Sequence) else ()
+        if not designs or not all(isinstance(d, Design) and not isinstance(d, Waves) for d in designs):
+            raise ArgumentError(
+                "Waves(designs) needs a sequence of designs, one per wave, for example [kt.SimpleRandom(100), "
+                f"kt.Unequal('size', n=300)]; got {self.designs!r}."
+            )
+        object.__setattr__(self, "designs", designs)
+        if self.shares is not None:
+            shares = tuple(float(s) for s in self.shares)
+            if len(shares) != len(designs) or not all(s > 0 and np.isfinite(s) for s in shares):
+                raise ArgumentError(
+                    f"shares={self.shares!r} must be one positive number for each of {len(designs)} waves."
+                )
+            object.__setattr__(self, "shares", shares)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns the designs read."""
+        return tuple(dict.fromkeys(column for design in self.designs for column in design.columns))
+
+    def select(self, table: Table, rng: np.random.Generator) -> Labelling:
+        """Draw wave after wave."""
+        left, parts = np.ones(table.n_rows, dtype=bool), []
+        for design in self.designs:
+            part = draw_among(design, table, left, rng)
+            parts.append((left, part))
+            left = _left(left, part)
+        return combined(parts, self.shares)
+
+    def realised(self, table: Table, labelled: Bools) -> Labelling:
+        """Read each wave from the gold the wave column gives to it."""
+        if self.wave is None:
+            raise DesignError(
+                "which wave labelled a row is not known; pass the drawn sample (design=sample.design), or name the "
+                "column "
+                "that says so, kt.Waves(..., wave='wave')."
+            )
+        from ..frames.table import as_float
+
+        number = as_float(table.column(self.wave, "Waves(wave)"), self.wave, "wave")
+        number = np.where(np.isnan(number), 0.0, number)
+        bad = ~np.isin(number, np.arange(len(self.designs) + 1))
+        if bad.any():
+            raise DesignError(
+                f"wave column {self.wave!r} holds {number[bad][0]:g}; it must be 1 to {len(self.designs)} in labelled "
+                "rows, "
+                "missing or 0 elsewhere."
+            )
+        contradiction = np.flatnonzero((number > 0) != labelled)
+        if len(contradiction):
+            raise DesignError(
+                f"{len(contradiction)} row(s) have gold but no wave, or a wave but no gold, first at position "
+                f"{contradiction[0]}; correct {self.wave!r} or the gold."
+            )
+        left, parts = np.ones(table.n_rows, dtype=bool), []
+        for k, design in enumerate(self.designs):
+            parts.append((left, design.restricted(left).realised(table.filter(left), (number == k + 1)[left])))
+            left = left & (number != k + 1)
+        return combined(parts, self.shares)
+
+
+def next_wave(
+    sample: Sample, design: Design, data: object, seed: int | np.random.Generator | None, share: float | None
+) -> Sample:
+    """Draw a further wave, see :meth:`karat.designs.Sample.next_wave`."""
+    from ..frames import Table
+
+    if not isinstance(design, Design) or isinstance(design, (Waves, Drawn)):
+        raise ArgumentError(f"next_wave needs the design of one wave, for example kt.Unequal(...); got {design!r}.")
+    if share is not None and not 0.0 < share < 1.0:
+        raise ArgumentError(f"share={share!r} must lie between 0 and 1: the share of the new wave in the estimate.")
+    table = Table.read(data)
+    before = sample.design.aligned(table)
+    left = ~before.labelled
+    if not left.any():
+        raise DesignError("every row has been drawn; there is nothing left for another wave.")
+    part = draw_among(design, table, left, np.random.default_rng(seed))
+    earlier = before.waves if isinstance(before, SequentialLabelling) else (Wave(left | True, before, 1.0),)
+    old = sample.design.base
+    shares: tuple[float, ...] | None = None
+    if share is not None:
+        shares = (*(w.share * (1.0 - share) for w in earlier), share)
+    elif isinstance(old, Waves) and old.shares is not None:
+        raise ArgumentError("earlier waves were given shares by hand; give share= for the new one too.")
+    labelling = combined([*((w.rows, w.labelling) for w in earlier), (left, part)], shares)
+    base = Waves((*(old.designs if isinstance(old, Waves) else (old,)), design), shares=shares)
+    frame = sample.design.frame
+    id, origin = (None, "") if frame is None else (frame.id, frame.origin or frame.hash)
+    record = FrameRecord.of(table, id, [c for c in base.columns if c in table.columns], origin)
+    return Sample(labelling, Drawn(base, labelling, record), seed if isinstance(seed, int) else None, len(earlier))
+
+
+def draw_among(design: Design, table: Table, rows: Bools, rng: np.random.Generator) -> Labelling:
+    """Draw from some of the rows; arrays that a design holds stand for all rows."""
+    if rows.all():
+        return design.select(table, rng)
+    if not rows.any():
+        raise DesignError("earlier waves have drawn every row; there is nothing left for another wave.")
+    return design.restricted(rows).select(table.filter(rows), rng)
+
+
+def combined(parts: Sequence[tuple[Bools, Labelling]], shares: Sequence[float] | None) -> SequentialLabelling:
+    """Waves with their shares.
+
+    Parameters
+    ----------
+    parts : sequence of (rows left to the wave, its draw among them)
+    shares : sequence of float or None
+        None for the default, see :class:`Waves`.
+    """
+    given: Floats
+    if shares is not None:
+        given = np.asarray(shares, dtype=np.float64)
+    else:
+        given = np.array([_information(part) for _, part in parts])
+        if np.isinf(given).any():
+            given = np.isinf(given).astype(float)
+    given = given / given.sum()
+    return SequentialLabelling.of(tuple(Wave(rows, part, float(o)) for (rows, part), o in zip(parts, given)))
+
+
+def _information(part: Labelling) -> float:
+    """``n / {N (N - n)}`` of a wave, with n expected to be drawn among N labelling units."""
+    pi = part.probability[part.first_rows]
+    n, big_n = float(pi.sum()), len(pi)
+    return np.inf if (pi == 1.0).all() else n / (big_n * (big_n - n))
+
+
+def _left(left: Bools, part: Labelling) -> Bools:
+    out = left.copy()
+    out[np.flatnonzero(left)[part.labelled]] = False
+    return out

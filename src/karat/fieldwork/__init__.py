@@ -1,0 +1,9 @@
+"""From a drawn sample to the annotators' files, and back to gold columns."""
+
+from __future__ import annotations
+
+from .collect import read_annotations, read_labels
+from .handout import write_handout
+from .questions import Question, read_questions
+
+__all__ = ["Question", "read_annotations", "read_labels", "read_questions", "write_handout"]

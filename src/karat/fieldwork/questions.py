@@ -1,0 +1,171 @@
+"""What annotators are asked about each document, and which answers are allowed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import ArgumentError, DataError
+
+KINDS = ("choices", "number", "rating", "text")
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question: a gold column to be.
+
+    Parameters
+    ----------
+    name : str
+        Name of the gold column.
+    kind : {"choices", "number", "rating", "text"}
+    classes : tuple
+        Allowed answers of ``"choices"``.
+    low, high : float or None
+        Bounds of a number; a rating goes from 1 to ``high``.
+
+    Examples
+    --------
+    >>> Question("hostile", "choices", (0, 1)).read("1")
+    1
+    """
+
+    name: str
+    kind: str
+    classes: tuple[Any, ...] = ()
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def numeric(self) -> bool:
+        """Whether answers are numbers."""
+        if self.kind == "choices":
+            return all(isinstance(c, (int, float)) and not isinstance(c, bool) for c in self.classes)
+        return self.kind in ("number", "rating")
+
+    @property
+    def allowed(self) -> str:
+        """Allowed answers in words."""
+        if self.kind == "choices":
+            return "one of " + ", ".join(repr(str(c)) for c in self.classes)
+        if self.kind == "text":
+            return "any text"
+        low, high = ("" if b is None else f"{b:g}" for b in (self.low, self.high))
+        if low and high:
+            return f"a number from {low} to {high}"
+        return "a number" + (f" of at least {low}" if low else f" of at most {high}" if high else "")
+
+    @property
+    def spec(self) -> Any:
+        """The question as a user writes it; goes into JSON."""
+        if self.kind == "choices":
+            return list(self.classes)
+        if self.kind == "rating":
+            return f"rating:{self.high:g}"
+        bounds = "" if self.low is None and self.high is None else ":".join(
+            ["", *("" if b is None else f"{b:g}" for b in (self.low, self.high))]
+        )  # fmt: skip
+        return self.kind + bounds
+
+    def read(self, answer: Any) -> Any:
+        """An answer as it goes into the gold column; None where there is none.
+
+        Raises
+        ------
+        DataError
+            If it is not allowed.
+        """
+        text = "" if answer is None else str(answer).strip()
+        if not text:
+            return None
+        if self.kind == "text":
+            return text
+        if self.kind == "choices":
+            return self._choice(text)
+        value = _number(text)
+        if (
+            value is None
+            or (self.low is not None and value < self.low)
+            or (self.high is not None and value > self.high)
+        ):
+            raise DataError(f"{text!r} is not allowed for {self.name!r}; it must be {self.allowed}")
+        return value
+
+    def _choice(self, text: str) -> Any:
+        for fold in (str, str.casefold):
+            for c in self.classes:
+                if fold(str(c)) == fold(text):
+                    return c
+        value = _number(text)
+        for c in self.classes:
+            if value is not None and self.numeric and float(c) == value:
+                return c
+        raise DataError(f"{text!r} is not allowed for {self.name!r}; it must be {self.allowed}")
+
+
+def read_questions(labels: object) -> tuple[Question, ...]:
+    """Questions as users write them.
+
+    Parameters
+    ----------
+    labels : mapping
+        Gold column -> a sequence of classes, ``"number"``, ``"number:LOW:HIGH"`` (a bound may be empty),
+        ``"rating:MAX"`` or ``"text"``.
+
+    Returns
+    -------
+    tuple of Question
+
+    Raises
+    ------
+    ArgumentError
+
+    Examples
+    --------
+    >>> [q.kind for q in read_questions({"hostile": ["no", "yes"], "tone": "number:-4:4"})]
+    ['choices', 'number']
+    """
+    if not isinstance(labels, Mapping) or not labels:
+        raise ArgumentError(
+            "labels must map each gold column to its classes, or to 'number', 'number:LOW:HIGH', 'rating:MAX' or "
+            "'text', "
+            f"for example labels={{'hostile': ['no', 'yes']}}; got {labels!r}."
+        )
+    return tuple(_question(str(name), given) for name, given in labels.items())
+
+
+def _question(name: str, given: Any) -> Question:
+    if isinstance(given, Question):
+        return given
+    if isinstance(given, str):
+        kind, *bounds = given.split(":")
+        numbers = [None if b == "" else _number(b) for b in bounds]
+        if kind == "text" and not bounds:
+            return Question(name, "text")
+        if (
+            kind == "number"
+            and len(bounds) in (0, 2)
+            and all(b == "" or n is not None for b, n in zip(bounds, numbers))
+        ):
+            low, high = numbers or (None, None)
+            return Question(name, "number", (), low, high)
+        if kind == "rating" and len(bounds) == 1 and numbers[0] is not None and numbers[0] >= 2:
+            return Question(name, "rating", (), 1.0, numbers[0])
+    elif isinstance(given, Sequence) and len({str(c) for c in given}) == len(given) >= 2:
+        return Question(name, "choices", tuple(given))
+    raise ArgumentError(
+        f"labels[{name!r}]={given!r} is not understood; give two or more different classes, 'number', "
+        "'number:LOW:HIGH', "
+        "'rating:MAX' or 'text'."
+    )
+
+
+def _number(text: str) -> float | None:
+    """A number, with a point or a decimal comma."""
+    try:
+        value = float(text.replace(",", ".") if text.count(",") == 1 and "." not in text else text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

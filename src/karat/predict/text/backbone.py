@@ -1,0 +1,299 @@
+"""Loading a transformer and turning batches of texts into vectors."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...errors import ArgumentError, one_of
+
+if TYPE_CHECKING:
+    from ..._types import Floats
+
+_WHOLE_FILE = 2**29
+_SAMPLES, _SAMPLE = 256, 2**16
+_WANTED = ("*.json", "*.txt", "*.model", "*.safetensors", "*.bin", "*.py", "*.jinja")
+PRECISIONS = ("auto", "float32", "float16", "bfloat16")
+
+
+def need_transformers() -> None:
+    """Raise unless the text extra is installed.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    import importlib.util
+
+    for package in ("transformers", "sentence_transformers"):
+        if importlib.util.find_spec(package) is None:
+            raise ArgumentError(
+                f"a transformer model needs {package}, which is not installed; pip install 'karat[text]', or use "
+                "model='hashing', which needs nothing."
+            )
+
+
+def locate(model: str, revision: str | None) -> tuple[Path, str]:
+    """Folder of a model and its identity: what it is, not where it is or what it is called.
+
+    Parameters
+    ----------
+    model : str
+        Local folder, or name on the Hugging Face hub (downloaded once; with ``HF_HUB_OFFLINE=1`` only
+        looked up among what was downloaded).
+    revision : str or None
+        Branch, tag or commit on the hub.
+
+    Returns
+    -------
+    folder : Path
+    identity : str
+        ``name@commit`` for a hub model, a fingerprint of its files for a folder.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such model.
+    """
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        if revision is not None:
+            raise ArgumentError(f"revision={revision!r} belongs to a model on the hub; {model!r} is a local folder.")
+        if not (folder / "config.json").is_file() and not (folder / "modules.json").is_file():
+            raise ArgumentError(f"model={model!r} is a folder without config.json or modules.json; no model is in it.")
+        return folder, "files:" + fingerprint(folder)
+    need_transformers()
+    from huggingface_hub import snapshot_download
+
+    try:
+        found = Path(snapshot_download(model, revision=revision, allow_patterns=list(_WANTED)))
+    except Exception as error:
+        raise ArgumentError(
+            f"model={model!r} is no local folder, and could not be had from the hub ({type(error).__name__}: "
+            f"{str(error).splitlines()[0]}). Check the name, give a folder, or use model='hashing', which needs none."
+        ) from error
+    return found, f"{model}@{found.name}"
+
+
+def fingerprint(folder: Path) -> str:
+    """Hash of the files of a model folder; very large files count by their size and a sample of their bytes.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    str
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    kinds = {pattern[1:] for pattern in _WANTED}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix in kinds):
+        size = path.stat().st_size
+        digest.update(f"{path.relative_to(folder).as_posix()}:{size}:".encode())
+        with path.open("rb") as file:
+            if size <= _WHOLE_FILE:
+                while block := file.read(2**22):
+                    digest.update(block)
+                continue
+            for at in np.linspace(0, size - _SAMPLE, _SAMPLES).astype(np.int64).tolist():
+                file.seek(at)
+                digest.update(file.read(_SAMPLE))
+    return digest.hexdigest()
+
+
+def choose_device(device: object) -> str:
+    """The device to compute on: as asked, or the best there is.
+
+    Parameters
+    ----------
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ArgumentError
+        If it is not there.
+    """
+    import torch
+
+    mps = bool(getattr(torch.backends, "mps", None) and torch.backends.mps.is_available())
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
+    kind = str(device).split(":")[0]
+    one_of("device", kind, ("cpu", "cuda", "mps"))
+    if (kind == "cuda" and not torch.cuda.is_available()) or (kind == "mps" and not mps):
+        raise ArgumentError(f"device={device!r} is not available to torch on this machine; use 'auto' or 'cpu'.")
+    return str(device)
+
+
+def choose_precision(precision: object, device: str) -> str:
+    """Number format of the forward pass; "auto" is bfloat16 (else float16) on a CUDA device and float32 elsewhere.
+
+    Parameters
+    ----------
+    precision : str
+    device : str
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ArgumentError
+    """
+    one_of("precision", precision, PRECISIONS)
+    if precision != "auto":
+        return str(precision)
+    if not device.startswith("cuda"):
+        return "float32"
+    import torch
+
+    return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+
+
+def autocast(device: str, precision: str) -> Any:
+    """Context in which the forward pass runs in the chosen format."""
+    import torch
+
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.split(":")[0], dtype=getattr(torch, precision))
+
+
+def load(folder: Path, device: str, max_length: int | None) -> Any:
+    """A sentence-transformers model; a plain transformers model gets mean pooling.
+
+    Parameters
+    ----------
+    folder : Path
+    device : str
+    max_length : int or None
+        Tokens after which texts are cut.
+
+    Returns
+    -------
+    SentenceTransformer
+
+    Raises
+    ------
+    ArgumentError
+        If the files are no model that can be loaded.
+    """
+    need_transformers()
+    with hushed():
+        from sentence_transformers import SentenceTransformer
+
+        try:
+            model = SentenceTransformer(str(folder), device=device, local_files_only=True)
+        except Exception as error:
+            raise ArgumentError(f"the model in {str(folder)!r} cannot be loaded: {error}") from error
+    if max_length is not None:
+        model.max_seq_length = max_length
+    return model.eval()
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Keep the progress bars and remarks of model libraries off the screen."""
+    names = ("sentence_transformers", "transformers")
+    levels = [(logging.getLogger(name), logging.getLogger(name).level) for name in names]
+    for logger, _ in levels:
+        logger.setLevel(logging.ERROR)
+    before = os.environ.get("HF_HUB_DISABLE_PROGRESS_BARS")
+    bars = None
+    try:
+        from transformers.utils import logging as remarks
+
+        bars = remarks.is_progress_bar_enabled()
+        remarks.disable_progress_bar()
+        yield
+    finally:
+        for logger, level in levels:
+            logger.setLevel(level)
+        if bars:
+            remarks.enable_progress_bar()
+        if before is not None:
+            os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = before
+
+
+def embed(
+    model: Any, texts: list[str], *, batch_size: int, device: str, precision: str, prompt: str | None, normalize: bool
+) -> Floats:
+    """Vectors of texts; a batch that does not fit the memory of the device is halved and tried again.
+
+    Parameters
+    ----------
+    model : SentenceTransformer
+    texts : list of str
+    batch_size : int
+    device, precision : str
+    prompt : str or None
+        Put before every text.
+    normalize : bool
+
+    Returns
+    -------
+    ndarray of float32, shape (len(texts), d)
+    """
+    import torch
+
+    while True:
+        try:
+            with torch.inference_mode(), autocast(device, precision):
+                out = model.encode(
+                    texts,
+                    batch_size=batch_size,
+                    prompt=prompt,
+                    normalize_embeddings=normalize,
+                    show_progress_bar=False,
+                    convert_to_numpy=True,
+                )
+            return np.ascontiguousarray(out, dtype=np.float32)
+        except torch.cuda.OutOfMemoryError:
+            if batch_size == 1:
+                raise
+            torch.cuda.empty_cache()
+            batch_size //= 2
+
+
+def in_portions(
+    texts: list[str], batch_size: int, encode: Callable[[list[str]], Floats]
+) -> Iterator[tuple[list[int], Floats]]:
+    """Encode long texts first, in portions of about two seconds, so that little is lost when the work is cut short.
+
+    Parameters
+    ----------
+    texts : list of str
+    batch_size : int
+    encode : callable
+
+    Yields
+    ------
+    positions : list of int
+    vectors : ndarray of float32, shape (len(positions), d)
+    """
+    import time
+
+    order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
+    at, size = 0, 4 * batch_size
+    while at < len(order):
+        rows = order[at : at + size]
+        start = time.perf_counter()
+        yield rows, encode([texts[i] for i in rows])
+        took = max(time.perf_counter() - start, 1e-3)
+        at += len(rows)
+        wanted = int(size * min(max(2.0 / took, 0.25), 4.0))
+        size = max(batch_size, wanted // batch_size * batch_size)

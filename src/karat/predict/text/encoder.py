@@ -1,0 +1,321 @@
+"""The text encoder: texts in, a matrix of features out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.utils.validation import check_is_fitted
+
+from ...errors import ArgumentError, DataError
+from ...store import cache_folder
+from . import backbone
+from .hashing import HashingEncoder
+from .texts import distinct, read_texts
+from .vectors import VectorCache
+
+if TYPE_CHECKING:
+    from ..._types import Floats
+
+_ONLY_TRANSFORMERS = ("revision", "max_length", "prompt")
+
+
+class TextEncoder(TransformerMixin, BaseEstimator):
+    """Texts to a matrix of features, for ``features=`` or any learner.
+
+    Parameters
+    ----------
+    model : str or HashingEncoder, default "hashing"
+        ``"hashing"``: hashed n-grams of words and characters, needs no download. Otherwise a local folder or
+        hub name of a sentence-transformers or transformers model (``pip install 'karat[text]'``); a model without
+        a pooling of its own gets the mean over tokens.
+    n_components : int, None or "auto", default "auto"
+        Dimensions. ``"auto"`` is 100 for hashing, and all that a transformer has; a number reduces
+        the vectors of a transformer by principal components.
+    batch_size : int, default 64
+        Texts to the model at once.
+    max_length : int, optional
+        Tokens after which texts are cut; by default the model's own limit.
+    prompt : str, optional
+        Text put before every text, as some models want (``"passage: "``).
+    normalize : bool, default False
+        Scale vectors to length 1.
+    device : {"auto", "cpu", "cuda", "mps"} or "cuda:1", ...
+    precision : {"auto", "float32", "float16", "bfloat16"}
+        Format of the forward pass; "auto" is mixed precision on CUDA and float32 elsewhere.
+    revision : str, optional
+        Commit, tag or branch of a hub model.
+    cache : str, Path, None or "auto"
+        Folder that keeps vectors of a transformer by content (text, model files or commit, settings), so that
+        a text is encoded once, also across runs, kills and processes. ``"auto"`` is the folder in ``KARAT_CACHE`` or
+        ``~/.cache/karat/embeddings``; None keeps nothing.
+    progress : bool
+        Show a progress bar.
+    random_state : int or None, default 0
+        Seed of the decomposition.
+
+    Attributes
+    ----------
+    n_features_out_ : int
+    identity_ : str
+        ``"hashing"``, ``name@commit`` or a fingerprint of the model's files.
+
+    Raises
+    ------
+    ArgumentError
+        If a setting is not allowed or does not belong to the model, or the model is not there.
+    DataError
+        If a text is missing, or the model gives vectors that are not finite.
+    CacheError
+        If the cache cannot be written; vectors written before stay.
+
+    Notes
+    -----
+    Encoders see texts, never labels: encode all texts once, outside cross-fitting.
+
+    Examples
+    --------
+    >>> from karat.predict import TextEncoder
+    >>> texts = ["the tram is a blessing", "noise and rails everywhere", "I welcome the tram", "no rails please"]
+    >>> TextEncoder(n_components=3).fit_transform(texts).shape
+    (4, 3)
+    """
+
+    def __init__(
+        self,
+        model: str | HashingEncoder = "hashing",
+        *,
+        n_components: int | str | None = "auto",
+        batch_size: int = 64,
+        max_length: int | None = None,
+        prompt: str | None = None,
+        normalize: bool = False,
+        device: str = "auto",
+        precision: str = "auto",
+        revision: str | None = None,
+        cache: Any = "auto",
+        progress: bool = False,
+        random_state: int | None = 0,
+    ) -> None:
+        self.model = model
+        self.n_components = n_components
+        self.batch_size = batch_size
+        self.max_length = max_length
+        self.prompt = prompt
+        self.normalize = normalize
+        self.device = device
+        self.precision = precision
+        self.revision = revision
+        self.cache = cache
+        self.progress = progress
+        self.random_state = random_state
+
+    def fit(self, X: object, y: object = None) -> TextEncoder:
+        """Learn what has to be learnt: weights of n-grams, or directions where vectors are reduced.
+
+        Parameters
+        ----------
+        X : sequence of str, length N
+        y : ignored
+
+        Returns
+        -------
+        TextEncoder
+        """
+        texts = read_texts(X)
+        self._check()
+        self._forget()
+        if self._hashes:
+            self.hashing_ = self._hashing().fit(texts)
+            self.identity_, self.n_features_out_ = "hashing", self.hashing_.n_components_
+        else:
+            self._fit_transformer(texts)
+        return self
+
+    def fit_transform(self, X: object, y: object = None) -> Any:
+        """Fit and encode, each text once.
+
+        Parameters
+        ----------
+        X : sequence of str, length N
+        y : ignored
+
+        Returns
+        -------
+        ndarray of float, shape (N, k)
+        """
+        texts = read_texts(X)
+        self._check()
+        self._forget()
+        if self._hashes:
+            self.hashing_ = self._hashing()
+            out = self.hashing_.fit_transform(texts)
+            self.identity_, self.n_features_out_ = "hashing", self.hashing_.n_components_
+            return self._finish(out)
+        return self._finish(self._fit_transformer(texts))
+
+    def transform(self, X: object) -> Any:
+        """Encode texts.
+
+        Parameters
+        ----------
+        X : sequence of str, length N
+
+        Returns
+        -------
+        ndarray of float, shape (N, k)
+        """
+        check_is_fitted(self, "identity_")
+        texts = read_texts(X)
+        if self._hashes:
+            return self._finish(self.hashing_.transform(texts))
+        vectors = self._vectors(texts)
+        return self._finish(vectors if self.reduction_ is None else self.reduction_.transform(vectors))
+
+    def get_feature_names_out(self, input_features: object = None) -> np.ndarray:
+        """Names of the columns.
+
+        Parameters
+        ----------
+        input_features : ignored
+
+        Returns
+        -------
+        ndarray of str
+        """
+        check_is_fitted(self, "identity_")
+        return np.asarray([f"text{j}" for j in range(self.n_features_out_)], dtype=object)
+
+    @property
+    def _hashes(self) -> bool:
+        return isinstance(self.model, HashingEncoder) or self.model == "hashing"
+
+    def _hashing(self) -> HashingEncoder:
+        if isinstance(self.model, HashingEncoder):
+            return clone(self.model)
+        wanted: Any = 100 if self.n_components == "auto" else self.n_components
+        return HashingEncoder(wanted, random_state=self.random_state)
+
+    def _check(self) -> None:
+        if not isinstance(self.model, (str, HashingEncoder)) or not self.model:
+            raise ArgumentError(
+                f"model is a {type(self.model).__name__}; give 'hashing', a HashingEncoder, a folder or a hub name."
+            )
+        whole = isinstance(self.n_components, (int, np.integer)) and not isinstance(self.n_components, bool)
+        if not (self.n_components in ("auto", None) or (whole and int(self.n_components) >= 1)):
+            raise ArgumentError(f"n_components={self.n_components!r} is not allowed; give a number, None or 'auto'.")
+        for name in ("batch_size", "max_length"):
+            value = getattr(self, name)
+            if (value is not None or name == "batch_size") and not (
+                isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
+            ):
+                raise ArgumentError(f"{name}={value!r} is not allowed; give a whole number of at least 1.")
+        if self._hashes:
+            strange = [name for name in _ONLY_TRANSFORMERS if getattr(self, name) is not None]
+            if strange:
+                raise ArgumentError(f"{strange[0]}= belongs to transformer models; the hashing encoder has none.")
+        if isinstance(self.model, HashingEncoder) and self.n_components != "auto":
+            raise ArgumentError(
+                "n_components= is set in the HashingEncoder that model= holds; leave it at 'auto' here."
+            )
+
+    def _forget(self) -> None:
+        """What an earlier fit loaded may belong to another model."""
+        self.__dict__.pop("_loaded", None)
+        self.reduction_: Any = None
+
+    def _fit_transformer(self, texts: list[str]) -> Floats:
+        from sklearn.decomposition import PCA
+
+        self.folder_, self.identity_ = backbone.locate(str(self.model), self.revision)
+        vectors = self._vectors(texts)
+        self.width_ = vectors.shape[1]
+        if self.n_components in ("auto", None):
+            self.n_features_out_ = self.width_
+            return vectors
+        wanted = min(int(self.n_components), *vectors.shape)
+        self.reduction_ = PCA(wanted, random_state=self.random_state)
+        self.n_features_out_ = wanted
+        return np.asarray(self.reduction_.fit_transform(vectors))
+
+    def _vectors(self, texts: list[str]) -> Floats:
+        """Vectors of texts, from the cache where they are there."""
+        from tqdm.auto import tqdm
+
+        device = backbone.choose_device(self.device)
+        precision = backbone.choose_precision(self.precision, device)
+        names, where = distinct(texts)
+        cache = None if self.cache is None else self._open(precision)
+        try:
+            known = {} if cache is None else cache.get(names)
+            missing = [i for i in range(len(names)) if i not in known]
+            out = np.empty((len(names), len(next(iter(known.values())))), dtype=np.float32) if known else None
+            for i, vector in known.items():
+                out[i] = vector  # type: ignore[index]
+            with tqdm(total=len(names), initial=len(known), disable=not self.progress, unit="text") as bar:
+                todo = [names[i] for i in missing]
+                for rows, made in backbone.in_portions(
+                    todo, self.batch_size, lambda t: self._embed(t, device, precision)
+                ):
+                    if not np.isfinite(made).all():
+                        raise DataError(
+                            f"the model {self.model!r} gave vectors that are not finite; try precision='float32'."
+                        )
+                    if out is None:
+                        out = np.empty((len(names), made.shape[1]), dtype=np.float32)
+                    out[[missing[r] for r in rows]] = made
+                    if cache is not None:
+                        cache.put([todo[r] for r in rows], made)
+                    bar.update(len(rows))
+        finally:
+            if cache is not None:
+                cache.close()
+        assert out is not None
+        return out[where]
+
+    def _embed(self, texts: list[str], device: str, precision: str) -> Floats:
+        if self.__dict__.get("_loaded") is None:
+            self._loaded = backbone.load(self.folder_, device, self.max_length)
+        return backbone.embed(
+            self._loaded,
+            texts,
+            batch_size=self.batch_size,
+            device=device,
+            precision=precision,
+            prompt=self.prompt,
+            normalize=self.normalize,
+        )
+
+    def _open(self, precision: str) -> VectorCache:
+        settings = {
+            "model": self.model,
+            "identity": self.identity_,
+            "max_length": self.max_length,
+            "prompt": self.prompt,
+            "normalize": self.normalize,
+            "precision": precision,
+        }
+        settings["model"] = settings["identity"] if str(self.identity_).startswith("files:") else settings["model"]
+        return VectorCache(cache_folder(self.cache, "embeddings"), settings)
+
+    def _finish(self, out: Any) -> Any:
+        if not self.normalize or not self._hashes:
+            return out
+        from sklearn.preprocessing import normalize
+
+        return normalize(out)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        state.pop("_loaded", None)  # loaded again when needed
+        return state
+
+    def _more_tags(self) -> dict[str, Any]:  # scikit-learn before 1.6
+        return {"X_types": ["string"]}
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        return tags

@@ -1,0 +1,1 @@
+"""One regression over many surrogates with one gold set."""

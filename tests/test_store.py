@@ -1,0 +1,59 @@
+"""The file under the caches: all of a transaction or none, and clear errors."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from karat.errors import ArgumentError, CacheError
+from karat.store import Store, cache_folder
+
+SCHEMA = "CREATE TABLE IF NOT EXISTS t (a INTEGER PRIMARY KEY, b TEXT)"
+
+
+def rows(store):
+    return store.read("SELECT a FROM t ORDER BY a")
+
+
+def test_a_transaction_is_kept_whole_or_not_at_all(tmp_path):
+    with Store(tmp_path / "deep" / "x.sqlite", SCHEMA) as store:
+        store.write("INSERT INTO t VALUES (?, ?)", [(1, "a"), (2, "b")])
+        with pytest.raises(CacheError, match="UNIQUE"):
+            store.write("INSERT INTO t VALUES (?, ?)", [(3, "c"), (1, "again")])
+
+        def broken():
+            yield (4, "d")
+            raise RuntimeError("stopped in the middle")
+
+        with pytest.raises(RuntimeError):
+            store.write("INSERT INTO t VALUES (?, ?)", broken())
+        assert rows(store) == [(1,), (2,)]
+    with Store(tmp_path / "deep" / "x.sqlite", SCHEMA) as again:
+        assert rows(again) == [(1,), (2,)]
+
+
+def test_durable_files_go_to_the_disk_once_a_second(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda number: synced.append(number))
+    with Store(tmp_path / "x.sqlite", SCHEMA, durable=True) as store:
+        store.write("INSERT INTO t VALUES (?, ?)", [(1, "a")])
+        assert not synced
+        store._synced -= 2
+        store.write("INSERT INTO t VALUES (?, ?)", [(2, "a")])
+        store.write("INSERT INTO t VALUES (?, ?)", [(3, "a")])
+        assert len(synced) == 1
+
+
+def test_in_memory_and_folders(tmp_path, monkeypatch):
+    with Store(None, SCHEMA, durable=True) as store:
+        store.write("INSERT INTO t VALUES (?, ?)", [(1, "a")])
+        assert rows(store) == [(1,)]
+    monkeypatch.delenv("KARAT_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder("auto", "answers") == tmp_path / "karat" / "answers"
+    monkeypatch.setenv("KARAT_CACHE", str(tmp_path / "mine"))
+    assert cache_folder("auto", "answers") == tmp_path / "mine" / "answers"
+    assert cache_folder(tmp_path, "answers") == Path(tmp_path)
+    for bad in (3, ""):
+        with pytest.raises(ArgumentError, match="cache="):
+            cache_folder(bad, "answers")
