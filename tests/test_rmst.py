@@ -451,6 +451,9 @@ def test_dates_to_durations(corpus):
         kt.duration_from_dates(start, end, negative="raise")
     with pytest.raises(ArgumentError, match="one of each"):
         kt.duration_from_dates(start, end[:3])
+    for bad in ("soon", pd.NaT):
+        with pytest.raises(DataError, match="until"):
+            kt.duration_from_dates(start, end, until=bad)
     with pytest.raises(ArgumentError, match="data="):
         kt.duration_from_dates("a", "b")
     with pytest.raises(DataError, match="no row"):

@@ -121,7 +121,12 @@ def duration_from_dates(
     if until is not None:
         column = isinstance(until, str) and data is not None and until in Table.read(data).columns
         several = not isinstance(until, str) and hasattr(until, "__len__")
-        stop, _ = _dates(until if column or several else [until], "until", data)
+        stop, bad_stop = _dates(until if column or several else [until], "until", data)
+        if bad_stop.any() or (np.isnat(stop).all()):
+            raise DataError(
+                f"until has {int(bad_stop.sum())} value(s) that are no date, or none that is; give a date, a column of "
+                "dates, or one date per row."
+            )
         stop = np.broadcast_to(stop, last.shape) if len(stop) == 1 else stop
         if len(stop) != len(last):
             raise ArgumentError(f"until has {len(stop)} dates; give one, or one per row ({len(last)}).")
