@@ -87,7 +87,7 @@ def test_what_does_not_fit(folder, more, message):
 
 
 def test_no_such_file(folder):
-    for name, message in [("none.csv", "no file"), ("plot.png", "no ending")]:
+    for name, message in [("none.csv", "no file"), ("plot.png", "ending")]:
         (folder / "plot.png").touch()
         with pytest.raises(ArgumentError, match=message):
             run(["plan", str(folder / name), FORMULA, "--surrogate", "hostile=hostile_llm"])

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ..planning import Plan
 
 EXAMPLE = """examples:
@@ -32,7 +29,7 @@ def register(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     add = parser.add_argument
-    add("corpus", help="table of all documents: .csv, .csv.gz, .tsv or .parquet")
+    add("corpus", help="table of all documents: .csv, .csv.gz, .tsv, .json, .jsonl, .parquet")
     add("formula", help="the regression, such as 'tone ~ war + words'")
     add("--surrogate", action="append", required=True, metavar="GOLD=COLUMN[,COLUMN]",
         help="a gold column and its surrogate(s); may be repeated")  # fmt: skip
@@ -76,8 +73,9 @@ def make(options: argparse.Namespace) -> Plan:
     """The plan that the options ask for."""
     from .. import planning
     from ..fit import regress
+    from ..frames.files import read_file
 
-    corpus = read_table(options.corpus)
+    corpus = read_file(options.corpus)
     surrogates = dict(_pair(text, "--surrogate", "=") for text in options.surrogate)
     lists: dict[str, Any] = {gold: _list(columns) for gold, columns in surrogates.items()}
     fitting: dict[str, Any] = {
@@ -106,28 +104,6 @@ def make(options: argparse.Namespace) -> Plan:
         )
     fit = regress(options.model, options.formula, corpus, surrogates=lists, design=_pilot_design(options), **fitting)
     return planning.plan(fit, corpus, **planned)
-
-
-def read_table(path: str) -> pd.DataFrame:
-    """Read a table by its ending.
-
-    Raises
-    ------
-    ArgumentError
-        If there is no such file, or its ending is not known.
-    """
-    import pandas as pd
-
-    place = Path(path)
-    if not place.exists():
-        raise ArgumentError(f"there is no file {path!r}.")
-    if place.name.endswith((".csv", ".csv.gz")):
-        return pd.read_csv(place)
-    if place.name.endswith(".tsv"):
-        return pd.read_csv(place, sep="\t")
-    if place.name.endswith(".parquet"):
-        return pd.read_parquet(place)
-    raise ArgumentError(f"{path!r} has no ending that is known; use .csv, .csv.gz, .tsv or .parquet.")
 
 
 def read_targets(texts: Sequence[str]) -> dict[str, dict[str, float]] | None:
