@@ -20,6 +20,10 @@ FUNCTIONS = [
     "diagnose",
     "sensitivity",
     "multiverse",
+    "plan",
+    "allocate",
+    "strata",
+    "budget",
 ]
 CLASSES = [
     "Bernoulli",

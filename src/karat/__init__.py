@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .errors import KaratError, KaratWarning
     from .fit import regress
     from .monitor import ConfidenceSequence, confidence_sequence
+    from .planning import Plan, allocate, budget, plan, strata
     from .results import Result
     from .specifications.multiverse import multiverse
 
@@ -37,9 +38,12 @@ _HOMES = {
     "read_sample": "designs",
     "KaratError": "errors",
     "KaratWarning": "errors",
+    "Plan": "planning",
     "Result": "results",
+    "allocate": "planning",
     "bootstrap": "debias",
     "diagnose": "checks.diagnose",
+    "budget": "planning",
     "regress": "fit",
     "sensitivity": "checks.sensitivity",
     "ConfidenceSequence": "monitor",
@@ -48,8 +52,10 @@ _HOMES = {
     "mean": "doors",
     "multiverse": "specifications.multiverse",
     "ols": "doors",
+    "plan": "planning",
     "poisson": "doors",
     "probit": "doors",
+    "strata": "planning",
 }
 _MODULES = ("annotate", "datasets", "errors", "labels", "predict")
 
