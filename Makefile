@@ -10,7 +10,7 @@ help:
 	@echo "make demo         the main job on bundled real data"
 	@echo "make test         lint, types, tests, vignettes"
 	@echo "make test-oldest  the tests with the oldest versions pyproject allows"
-	@echo "make coverage     the coverage study at full size (about an hour on 2 cores)"
+	@echo "make coverage     the coverage study at full size (several hours on 2 cores)"
 	@echo "make bench        side by side with peers"
 	@echo "make data         rebuild the bundled tables from their sources"
 
@@ -45,10 +45,15 @@ test-oldest: pyproject.toml constraints-oldest.txt
 coverage: install
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.statistical.full --jobs $(JOBS)
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.statistical.test_labels_studies
+	for study in designs anytime balance nonresponse multiverse planning allocation; do \
+		OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.statistical.$$study || exit 1; \
+	done
 
 bench: install
 	$(BIN)/python -m pip install --quiet -c constraints.txt ppi-python==0.2.3
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/checks_speed.py
+	$(BIN)/python benchmarks/text_speed.py
 	$(PYTHON) -m venv .venv-crowdkit
 	.venv-crowdkit/bin/python -m pip install --quiet crowd-kit==1.4.2
 	$(BIN)/python benchmarks/labels_speed.py --peer .venv-crowdkit/bin/python --limit 45 --large

@@ -24,6 +24,10 @@ FUNCTIONS = [
     "diagnose",
     "sensitivity",
     "multiverse",
+    "plan",
+    "allocate",
+    "strata",
+    "budget",
 ]
 CLASSES = [
     "Bernoulli",

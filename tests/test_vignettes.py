@@ -98,6 +98,27 @@ assert rows["model, words and text"]["std. error"] < 0.75 * gold_only["Std. Erro
 assert sum(hits) >= 17
 assert 0 < labels.cost.amount < 5 and labels.cost.sent == labels.provenance["counts"]["distinct"]
 """,
+    "planning-gold-labels": """
+assert corpus["tone"].std() > 1.5 * unlabelled["tone_vader"].std(), "people spread wider"
+assert guess.needed[0].n < 0.6 * plan.needed[0].n, "the first guess is badly off"
+negation, war = plan.needed
+assert negation.n is not None and negation.low < negation.n < negation.high
+assert war.n is None and war.best > 0.1
+assert int(corpus["war"].sum()) == 143 and round(600 * corpus["war"].mean()) == 17
+reached = smf.ols(formula, corpus).fit(cov_type="cluster", cov_kwds={"groups": corpus["editorial"]})
+assert war.best_low < 1.96 * reached.bse["war"] < war.best_high, "what all gold would give is foretold"
+ratio = allocations.table(relative=True)
+assert ratio.loc["war", "neyman"] < 0.7 and ratio.loc["negation", "neyman"] < 1
+assert 1 < ratio.loc["economy", "neyman"] < 1.5
+path = allocations.path()
+assert path.loc[0.2, "war"] < path.loc[1.0, "war"] and path.loc[0.2, "words"] > path.loc[1.0, "words"]
+assert budget.best() == "quick reader"
+assert (budget.table().query("option == 'word lists'")["r_squared"] < 0.3).all()
+assert fit.n_gold == 800
+came = fit.se() / allocations["neyman"].se
+assert came.between(0.6, 1.5).all() and (came < 1).sum() >= 3 and came["war"] > 1, "most gain from the pilot"
+assert ((interval.iloc[:, 0] < everything.params) & (everything.params < interval.iloc[:, 1])).sum() >= 4
+""",
 }
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .fit import regress
     from .group_contrast import rmst_contrast
     from .monitor import ConfidenceSequence, confidence_sequence
+    from .planning import Plan, allocate, budget, plan, strata
     from .restricted_mean import rmst
     from .results import Result
     from .specifications.multiverse import multiverse
@@ -40,9 +41,12 @@ _HOMES = {
     "read_sample": "designs",
     "KaratError": "errors",
     "KaratWarning": "errors",
+    "Plan": "planning",
     "Result": "results",
+    "allocate": "planning",
     "bootstrap": "debias",
     "diagnose": "checks.diagnose",
+    "budget": "planning",
     "regress": "fit",
     "duration_from_dates": "dates",
     "rmst": "restricted_mean",
@@ -54,8 +58,10 @@ _HOMES = {
     "mean": "doors",
     "multiverse": "specifications.multiverse",
     "ols": "doors",
+    "plan": "planning",
     "poisson": "doors",
     "probit": "doors",
+    "strata": "planning",
 }
 _MODULES = ("annotate", "censoring", "datasets", "errors", "labels", "predict")
 

@@ -24,6 +24,7 @@ from .impute import predicted_rows, surrogate_rows
 from .options import Options, read_vcov
 from .predict import Predictions, capped_weights, check_folds, crossfit, make_folds
 from .results import Result
+from .results.call import Call
 from .results.describe import describe, warn_small_samples
 from .roles import labelled_rows, probability_columns, read_labels
 from .threads import single_threaded
@@ -172,6 +173,13 @@ def regress(
     >>> fit.coef().index.tolist()
     ['Intercept', 'hostile', 'length']
     """
+    call = Call.of(model, formula, {
+        "surrogates": surrogates, "labelled": labelled, "features": features, "learner": learner,
+        "predictions": predictions, "folds": folds, "repeats": repeats, "combine": combine, "imputation": imputation,
+        "tuning": tuning, "estimator": estimator, "vcov": vcov, "cluster": cluster, "weights": weights,
+        "target": target, "df": df, "alpha": alpha, "missing": missing, "n_jobs": n_jobs, "seed": seed,
+        "context": context,
+    }, design)  # fmt: skip
     kind, cluster = read_vcov(vcov, cluster)
     options = Options(
         learner, folds, repeats, combine, imputation, tuning, estimator, kind, target, df, alpha, n_jobs, progress,
@@ -216,7 +224,7 @@ def regress(
     if compare:
         result = result.replace(comparison=compare_with(result, regression, sample, parts, naive, meat, options))
     _tell(result, estimate, options)
-    return result
+    return result.replace(call=call)
 
 
 def _refuse_unused(options: Options, predictions: object, features: object) -> None:

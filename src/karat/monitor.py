@@ -260,7 +260,7 @@ def confidence_sequence(
 
     Label a batch, fit, look, and go on until the interval is short enough or leaves out what it is held against. An
     ordinary 95 % interval read after every batch keeps its level where width alone decides when to stop, and loses
-    it where one may stop because of what it leaves out (.79 to .86 over nine looks in our simulations). These
+    it where one may stop because of what it leaves out (.81 to .86 over nine looks in our simulations). These
     intervals are wider, and hold at all looks at once, whatever makes one stop.
 
     Parameters

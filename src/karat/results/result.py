@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..estimate.infer import Parts
     from ..formula import MatrixSpec
     from ..predict import Skill
+    from .call import Call
     from .checks import Checks
     from .comparison import Comparison
     from .sampling import Sampling
@@ -75,6 +76,8 @@ class Result(StatsmodelsNames, MaketablesProtocol):
         For predictions.
     parts : Parts or None
         Influence scores, when kept.
+    call : Call or None
+        Arguments of the fit, without the data.
 
     Examples
     --------
@@ -115,6 +118,7 @@ class Result(StatsmodelsNames, MaketablesProtocol):
     checks: Checks | None = field(default=None, repr=False)
     spec: MatrixSpec | None = field(default=None, repr=False)
     parts: Parts | None = field(default=None, repr=False)
+    call: Call | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for array in (

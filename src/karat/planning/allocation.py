@@ -1,0 +1,244 @@
+"""Which documents go to the experts: allocations side by side, before sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..designs.base import codes_of
+from ..errors import ArgumentError, DataError
+from ..frames import Table
+from ..frames.table import as_float
+from ..results import Result
+from ..threads import single_threaded
+from .active import sizes, squared_reach
+from .allocated import Allocation, Allocations
+from .assume import fit_made_up, read_qualities
+from .basis import Basis
+from .figures import Learning
+from .front import check_share
+from .profile import Profile
+from .reach import with_reach
+from .resolve import aim_weights, simple_random, stratified
+from .schemes import IndependentScheme, Scheme
+
+if TYPE_CHECKING:
+    from .._types import Floats
+
+
+@single_threaded
+def allocate(
+    source: Result | str,
+    data: object,
+    n: int | None = None,
+    *,
+    strata: str | Sequence[str] | None = None,
+    terms: Sequence[str] | str | None = None,
+    contrasts: str | Sequence[str] | None = None,
+    features: Any = None,
+    probability: object = None,
+    floor: float = 0.2,
+    cost: Any = None,
+    budget: float | None = None,
+    model: str = "ols",
+    surrogates: Mapping[str, Any] | None = None,
+    accuracy: object = None,
+    r_squared: object = None,
+    confusion: object = None,
+    context: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> Allocations:
+    r"""Share gold labels out: simple random, proportional, Neyman, and optimal probabilities, side by side.
+
+    Parameters
+    ----------
+    source : Result or str
+        The fit of a pilot; or a formula, to allocate from surrogates and an assumed quality (see :func:`plan`).
+    data : data frame
+        The corpus, in the order of the pilot.
+    n : int, optional
+        Gold labels; or give a budget.
+    strata : str or list of str, optional
+        Columns that form strata, see :func:`karat.strata`.
+    terms : str or list of str, optional
+        Coefficients or contrasts to serve; by default all but the intercept.
+    contrasts : str or list of str, optional
+        Linear combinations to plan for besides the coefficients.
+    features : list of columns or arrays, optional
+        What squared labelling errors may depend on; by default the surrogates and the observed columns of the formula.
+    probability : str or array_like, optional
+        A predicted probability of class 1 of the labelled outcome: its uncertainty then steers, with leverage.
+    floor : float
+        Share of the optimal sample drawn with equal probabilities, so that no probability falls below ``floor n / N``.
+    cost : float, str, mapping or array_like, optional
+        Cost of a gold label: one for all, a column, one per row, or one per stratum.
+    budget : float, optional
+        In the place of n: what the gold labels may cost (expected).
+    model, surrogates, accuracy, r_squared, confusion
+        With a formula, as in :func:`plan`.
+    context : mapping, optional
+        Functions the formula uses.
+    seed : int
+        Of the cross-validation folds, and of made-up gold.
+    **options
+        With a formula: further arguments of :func:`regress`.
+
+    Returns
+    -------
+    Allocations
+        Prints the table of standard errors; ``allocations["neyman"].design.draw(data)`` draws.
+
+    Raises
+    ------
+    KaratError
+        One of its children, naming the argument at fault.
+
+    Notes
+    -----
+    Neyman's sizes are :math:`n_s \propto N_s \sqrt{\sum_j a_j S_{sj}^2 / c_s}` with :math:`S_{sj}` the standard
+    deviation of labelling errors of coefficient j in stratum s; optimal probabilities are
+    :math:`\pi_i = \min(1, \kappa u_i / \sqrt{c_i})`, :math:`u_i^2 = E(\sum_j a_j e_{ij}^2)`, mixed with the floor. The
+    coefficients served count equally, relative to their variances.
+
+    References
+    ----------
+    Neyman (1934); Cochran (1977), *Sampling Techniques*, chapter 5; Zrnic and Candes (2024), *Active statistical
+    inference*.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(2000, seed=1)
+    >>> pilot = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=200).draw(corpus, seed=1), "hostile")
+    >>> fit = kt.ols("outcome ~ hostile + length", pilot, surrogates={"hostile": "hostile_llm"}, seed=1)
+    >>> found = kt.allocate(fit, corpus, 400, strata="hostile_llm", terms="hostile")
+    >>> list(found)
+    ['simple random', 'proportional', 'neyman', 'optimal']
+    >>> sum(found["neyman"].sizes.values())
+    400
+    """
+    check = 0.5 if floor in (0, 1) else floor
+    check_share("floor", check)
+    table = Table.read(data)
+    result, remarks = _pilot(source, table, model, surrogates, (accuracy, r_squared, confusion), options, seed)
+    profile = Profile.of(result, contrasts)
+    if result.parts is not None and result.parts.kept is not None:
+        raise DataError(
+            "the pilot's fit left rows out for missing values; drop or fill them in the data first, and fit again."
+        )
+    if table.n_rows != profile.n_units:
+        raise DataError(
+            f"data has {table.n_rows} rows, the pilot was fitted on {profile.n_units}; give the same table."
+        )
+    aims = _aims(terms, profile)
+    weights = aim_weights(profile, aims)
+    codes = None if strata is None else codes_of(table, strata if isinstance(strata, str) else tuple(strata), "strata")
+    prices = _prices(cost, table, codes)
+    profile = with_reach(profile, squared_reach(result, profile, table, context))
+    sizing = sizes(result, profile, table, weights, features, probability, seed)
+    paid = 1.0 if prices is None else np.sqrt(prices)
+    steer = replace(sizing, size=sizing.size / paid, honest=sizing.honest / paid)
+    if profile.reach is not None and sizing.expected is not None:
+        profile_of_strata = replace(profile, reach=profile.reach * sizing.expected[:, None])
+    else:
+        profile_of_strata = profile
+
+    schemes: dict[str, Scheme] = {"simple random": replace(simple_random(table.n_rows), expected=sizing.expected)}
+    if codes is not None:
+        code, names = codes
+        by = strata if isinstance(strata, str) or strata is None else tuple(strata)
+        mean = None if prices is None else np.bincount(code, weights=prices) / np.bincount(code)
+        for name in ("proportional", "neyman"):
+            made = stratified(code, names, by, name, profile_of_strata, aims, mean)
+            schemes[name] = replace(made, expected=sizing.expected)
+    title = f"Bernoulli, optimal probabilities for {', '.join(aims)} with floor {floor:g}"
+    schemes["optimal"] = IndependentScheme(steer.size, title, float(floor), steer.honest, steer.expected)
+
+    first = schemes["simple random"]
+    basis = Basis(((profile,),), (), first, 1.0, Learning(0.0, profile.n_gold), 0.8, 0.9, "expected")
+    found = {}
+    for name, scheme in schemes.items():
+        size = _size(n, budget, prices, scheme)
+        price = None if prices is None else float(scheme.probability(size) @ prices)
+        found[name] = Allocation(name, scheme, size, basis.with_scheme(scheme).at(size).se, price)
+    return Allocations(found, profile.names, tuple(aims), tuple(remarks), basis, steer)
+
+
+def _pilot(
+    source: Any,
+    table: Table,
+    model: str,
+    surrogates: Any,
+    given: tuple[object, object, object],
+    options: dict[str, Any],
+    seed: int,
+) -> tuple[Result, list[str]]:
+    """The pilot's fit, or one on made-up gold."""
+    if isinstance(source, Result):
+        if surrogates is not None or options or any(value is not None for value in given):
+            raise ArgumentError(
+                "surrogates=, accuracy= and arguments of the fit are for allocating without a pilot; take them out."
+            )
+        return source, []
+    if not isinstance(source, str):
+        raise ArgumentError(
+            f"source is a {type(source).__name__}; give a fit, or a formula with surrogates= and accuracy=."
+        )
+    qualities = read_qualities(surrogates, *given)
+    fit = fit_made_up(model, source, table, qualities, {**options, "surrogates": surrogates}, seed=seed)
+    words = "; ".join(f"the first surrogate of {name} {quality.words()}" for name, quality in qualities.items())
+    return fit, [f"no gold yet: the figures assume that {words}, with mistakes that depend on nothing else"]
+
+
+def _aims(terms: Any, profile: Profile) -> list[str]:
+    if terms is None:
+        return [name for name in profile.names if name not in ("Intercept", "Mean")] or list(profile.names)
+    return [terms] if isinstance(terms, str) else list(terms)
+
+
+def _prices(cost: Any, table: Table, codes: Any) -> Floats | None:
+    """Cost of a gold label of each row, shape (N,)."""
+    if cost is None:
+        return None
+    if isinstance(cost, Mapping):
+        if codes is None:
+            raise ArgumentError("cost= is by stratum, but there are no strata; give strata=, a column or one number.")
+        code, names = codes
+        asked = {str(key): value for key, value in cost.items()}
+        if set(asked) != set(names):
+            raise ArgumentError(f"cost must name every stratum: {names}; it names {sorted(asked)}.")
+        values = np.array([float(asked[name]) for name in names])[code]
+    elif isinstance(cost, (int, float, np.number)) and not isinstance(cost, bool):
+        values = np.full(table.n_rows, float(cost))
+    else:
+        values = as_float(table.values(cost, "cost"), cost if isinstance(cost, str) else "cost", "cost")
+    if not np.isfinite(values).all() or (values <= 0).any():
+        raise ArgumentError("the cost of a gold label must be a positive number in every row.")
+    return values
+
+
+def _size(n: Any, budget: Any, prices: Floats | None, scheme: Scheme) -> int:
+    """Gold labels of an allocation: as given, or as many as the budget pays for."""
+    if (n is None) == (budget is None):
+        raise ArgumentError("give either n, the number of gold labels, or budget with cost.")
+    most = scheme.n_frame
+    if n is not None:
+        if isinstance(n, bool) or int(n) != n or not scheme.least <= n <= most:
+            raise ArgumentError(f"n={n!r} is not possible; give a whole number from {scheme.least} to {most}.")
+        return int(n)
+    if prices is None:
+        raise ArgumentError("a budget needs cost=, what a gold label costs.")
+    low, high = scheme.least, most
+    if scheme.probability(low) @ prices > budget:
+        raise ArgumentError(f"budget={budget!r} does not pay for {low} gold labels; raise it.")
+    while high - low > 0:
+        middle = (low + high + 1) // 2
+        if scheme.probability(middle) @ prices <= budget * (1 + 1e-12):
+            low = middle
+        else:
+            high = middle - 1
+    return low

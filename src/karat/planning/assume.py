@@ -1,0 +1,291 @@
+"""Gold made up from surrogates under an assumed quality, so that a plan can be made before any label is bought."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..designs import SimpleRandom
+from ..errors import ArgumentError, DataError, KaratWarning
+from ..frames import Table
+from ..frames.table import as_float
+from .figures import Learning
+from .profile import Profile
+from .refit import excess_of, mean_square
+
+if TYPE_CHECKING:
+    from .._types import Array
+    from ..results import Result
+
+_WORLDS, _WORLDS_AT_ENDS = 5, 3
+_PILOT = 1_000
+_SMALL_SHARE = 5
+_MOST_CLASSES = 20
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Assumed quality of the first surrogate of a label.
+
+    Parameters
+    ----------
+    kind : {"accuracy", "r_squared", "confusion"}
+    values : tuple
+        Central value, then the ends of a range where one was given; for a confusion matrix the matrix.
+    """
+
+    kind: str
+    values: tuple[Any, ...]
+
+    def words(self) -> str:
+        """The assumption in words."""
+        ends = f" (from {self.values[1]:g} to {self.values[2]:g})" if len(self.values) == 3 else ""
+        if self.kind == "accuracy":
+            return f"agrees with gold in {100 * self.values[0]:g} % of the rows{ends}"
+        if self.kind == "r_squared":
+            return f"shares R2 = {self.values[0]:g} of its variance with gold{ends}"
+        return "errs as the confusion matrix given says"
+
+
+def read_qualities(surrogates: object, accuracy: object, r_squared: object, confusion: object) -> dict[str, Quality]:
+    """Assumed quality of each label.
+
+    Raises
+    ------
+    ArgumentError
+        If a label has none or two, or a value is out of range.
+    """
+    if not isinstance(surrogates, Mapping) or not surrogates:
+        raise ArgumentError(
+            "to plan without a pilot, surrogates= must map each gold column to its surrogate(s), for example "
+            "surrogates={'tone': 'tone_llm'}."
+        )
+    names = [str(name) for name in surrogates]
+    found: dict[str, Quality] = {}
+    for kind, given in (("accuracy", accuracy), ("r_squared", r_squared), ("confusion", confusion)):
+        if given is None:
+            continue
+        by_label = given if isinstance(given, Mapping) else dict.fromkeys(names, given)
+        for name, value in by_label.items():
+            if name not in names or name in found:
+                raise ArgumentError(
+                    f"{kind}= names {name!r}; "
+                    + ("it has a quality already." if name in found else f"labels are {names}.")
+                )
+            found[str(name)] = Quality(kind, (value,) if kind == "confusion" else _range(kind, value))
+    lacking = [name for name in names if name not in found]
+    if lacking:
+        raise ArgumentError(
+            f"nothing is known of the surrogate of {lacking[0]!r}: give accuracy= (classes), r_squared= (numbers) or "
+            "confusion=, or plan from a pilot, kt.plan(fit, data)."
+        )
+    return found
+
+
+def worlds(
+    model: str,
+    formula: str,
+    data: object,
+    qualities: Mapping[str, Quality],
+    options: Mapping[str, Any],
+    contrasts: object,
+    rng: np.random.Generator,
+) -> tuple[tuple[tuple[Profile, ...], ...], Learning]:
+    """Profiles of fits on made-up gold, several for the quality planned for and some for the ends of its range.
+
+    Parameters
+    ----------
+    model, formula, data
+        As in :func:`karat.regress`; gold columns are not read.
+    qualities : mapping of str to Quality
+    options : mapping
+        Further arguments of :func:`karat.regress`, surrogates among them.
+    contrasts : object
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    worlds : tuple of tuple of Profile
+    learning : Learning
+    """
+    table = Table.read(data)
+    n_pilot = min(_PILOT, table.n_rows // 2)
+    seeds = rng.integers(2**31, size=3 * _WORLDS)
+
+    def profiles(at: int, count: int, n: int) -> tuple[Profile, ...]:
+        return tuple(
+            Profile.of(fit_made_up(model, formula, table, qualities, options, at=at, n=n, seed=int(seed)), contrasts)
+            for seed in seeds[:count]
+        )
+
+    central = profiles(0, _WORLDS, n_pilot)
+    found = [central]
+    if any(len(quality.values) == 3 for quality in qualities.values()):
+        found += [profiles(1, _WORLDS_AT_ENDS, n_pilot), profiles(2, _WORLDS_AT_ENDS, n_pilot)]
+    small = profiles(0, _WORLDS, max(60, n_pilot // _SMALL_SHARE))
+    ratio = np.mean([mean_square(p) for p in small], axis=0) / np.mean([mean_square(p) for p in central], axis=0)
+    excess = excess_of(float(np.nanmedian(ratio)), n_pilot / small[0].n_gold)
+    return tuple(found), Learning(excess, n_pilot)
+
+
+def simulate_gold(surrogate: Any, quality: Quality, at: int, name: str, rng: np.random.Generator) -> Array:
+    """Gold drawn given the surrogate.
+
+    Parameters
+    ----------
+    surrogate : array_like, shape (N,)
+    quality : Quality
+    at : int
+        Which of its values.
+    name : str
+        Label, for messages.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray, shape (N,)
+        Accuracy: the surrogate's class with that probability, else another class in proportion to how often the
+        surrogate gives it. Confusion matrix: gold classes given the surrogate by Bayes' rule. R2: the surrogate shrunk
+        towards its mean plus normal noise, such that gold has the mean and the spread of the surrogate.
+
+    Examples
+    --------
+    >>> label, rng = np.repeat([0, 1], 500), np.random.default_rng(1)
+    >>> gold = simulate_gold(label, Quality("accuracy", (0.9,)), 0, "hostile", rng)
+    >>> bool(abs((gold == label).mean() - 0.9) < 0.03)
+    True
+    """
+    value = quality.values[min(at, len(quality.values) - 1)]
+    if quality.kind == "r_squared":
+        number = as_float(surrogate, name, "surrogate of")
+        if np.isnan(number).any():
+            raise DataError(f"the surrogate of {name!r} has missing values; fill them to plan from it.")
+        centre, spread, root = number.mean(), number.std(), np.sqrt(value)
+        noise = np.sqrt(1.0 - value) * spread * rng.standard_normal(len(number))
+        return np.asarray(centre + root * (number - centre) + noise)
+    classes, code, share = _classes(surrogate, name)
+    if quality.kind == "confusion":
+        given = _posterior(value, classes, share, name)
+    else:
+        others = np.where(np.eye(len(classes), dtype=bool), 0.0, share)
+        given = (1.0 - value) * others / others.sum(axis=1, keepdims=True) + value * np.eye(len(classes))
+    drawn = (rng.random(len(code))[:, None] > np.cumsum(given, axis=1)[code]).sum(axis=1)
+    return np.asarray(classes)[np.minimum(drawn, len(classes) - 1)]
+
+
+def fit_made_up(
+    model: str,
+    formula: str,
+    table: Table,
+    qualities: Mapping[str, Quality],
+    options: Mapping[str, Any],
+    *,
+    at: int = 0,
+    n: int | None = None,
+    seed: int = 0,
+) -> Result:
+    """A fit on made-up gold for a simple random sample of n rows.
+
+    Parameters
+    ----------
+    model, formula, table, qualities, options
+        As in :func:`worlds`.
+    at : int
+        Which of the values of the qualities.
+    n : int, optional
+        By default as for :func:`worlds`.
+    seed : int
+
+    Returns
+    -------
+    Result
+    """
+    import narwhals as nw
+
+    from ..datasets import mask_gold
+    from ..fit import regress
+
+    rng = np.random.default_rng(seed)
+    frame = table.native
+    for name, quality in qualities.items():
+        gold = simulate_gold(_first(options["surrogates"][name], table, name), quality, at, name, rng)
+        frame = frame.with_columns(nw.new_series(name, gold.tolist(), backend=frame.implementation))
+    size = min(_PILOT, table.n_rows // 2) if n is None else n
+    sample = SimpleRandom(size).draw(frame.to_native(), seed=rng)
+    masked = mask_gold(frame.to_native(), sample, list(qualities))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", KaratWarning)
+        return regress(model, formula, masked, design=sample.design, seed=seed, scores=True, compare=False, **options)
+
+
+def _first(given: Any, table: Table, name: str) -> Any:
+    """Values of the first surrogate of a label."""
+    item = given[0] if isinstance(given, Sequence) and not isinstance(given, str) else given
+    if isinstance(item, Mapping):
+        keys = list(item)
+        shares = np.column_stack(
+            [as_float(table.column(item[k], "surrogates"), str(item[k]), "surrogate") for k in keys]
+        )
+        return np.asarray(keys)[shares.argmax(axis=1)]
+    return table.values(item, f"surrogates[{name!r}]")
+
+
+def _classes(surrogate: Any, name: str) -> tuple[list[Any], Any, Any]:
+    """Classes of a hard label, their codes by row, and their shares; probabilities are cut at one half."""
+    import pandas as pd
+
+    values = pd.Series(np.asarray(surrogate))
+    if values.isna().any():
+        raise DataError(
+            f"the surrogate of {name!r} has {int(values.isna().sum())} missing value(s); fill them to plan from it."
+        )
+    if pd.api.types.is_numeric_dtype(values) and values.nunique() > _MOST_CLASSES and values.between(0, 1).all():
+        values = (values > 0.5).astype(float)
+    code, levels = pd.factorize(values, sort=True)
+    if not 2 <= len(levels) <= _MOST_CLASSES:
+        raise ArgumentError(
+            f"the surrogate of {name!r} has {len(levels)} distinct values; accuracy= and confusion= are for classes "
+            "(2 to "
+            f"{_MOST_CLASSES}). For a number give r_squared=."
+        )
+    return list(levels), code, np.bincount(code) / len(code)
+
+
+def _posterior(matrix: Any, classes: list[Any], share: Any, name: str) -> Any:
+    """P(gold class | surrogate class), rows by surrogate, from P(surrogate | gold) with gold in rows."""
+    from scipy.optimize import nnls
+
+    if hasattr(matrix, "columns"):
+        matrix = matrix.loc[classes, classes]
+    table = np.asarray(matrix, dtype=np.float64)
+    if table.shape != (len(classes), len(classes)) or (table < 0).any() or not (table.sum(axis=1) > 0).all():
+        raise ArgumentError(
+            f"confusion of {name!r} must have one row per gold class and one column per surrogate class, in the order "
+            f"{classes}, without negative numbers; it has shape {table.shape}."
+        )
+    table = table / table.sum(axis=1, keepdims=True)
+    prior, _ = nnls(np.vstack([table.T, 1e3 * np.ones(len(classes))]), np.append(share, 1e3))
+    joint = (table * prior[:, None]).T
+    total = joint.sum(axis=1, keepdims=True)
+    if (total <= 0).any():
+        raise ArgumentError(f"confusion of {name!r} says that a class the surrogate uses never occurs; correct it.")
+    return joint / total
+
+
+def _range(kind: str, value: Any) -> tuple[float, ...]:
+    """A number, or the ends of a range with its middle first."""
+    ends = list(value) if isinstance(value, (list, tuple)) else [value]
+    bad = len(ends) not in (1, 2) or any(
+        isinstance(v, bool) or not isinstance(v, (int, float, np.number)) or not 0 <= v <= 1 for v in ends
+    )
+    if bad or (kind == "r_squared" and max(ends) >= 1):
+        raise ArgumentError(
+            f"{kind}={value!r} must be a number between 0 and 1, or a pair (lowest, highest) of such numbers."
+        )
+    if len(ends) == 1:
+        return (float(ends[0]),)
+    return (0.5 * (ends[0] + ends[1]), float(min(ends)), float(max(ends)))

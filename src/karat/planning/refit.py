@@ -1,0 +1,266 @@
+"""Fit the pilot again without some of its gold: how sure its figures are, and how fast its predictor learns."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..datasets import mask_gold
+from ..designs import Drawn, Labelling, SimpleRandom
+from ..errors import ArgumentError, DataError, KaratError, KaratWarning
+from .figures import LEARNING_RATE, Learning
+from .profile import Profile
+from .schemes import StratifiedScheme
+
+if TYPE_CHECKING:
+    from .._types import Bools, Ints
+    from ..results import Result
+
+_FEWEST_GROUPS = 8
+_HALVES = 3
+_SPLITS = 2
+"""Random splits in each fit of the jackknife: enough to see gold units differ."""
+
+_FASTEST_LEARNING = 1.6
+"""Squared error with half the gold over that with all of it, at most: noise beyond."""
+
+
+@dataclass(frozen=True)
+class Again:
+    """The pilot's fit as a function of which gold units count.
+
+    Parameters
+    ----------
+    data : data frame
+        The rows of the fit, gold where it was labelled.
+    arguments : mapping
+        Of :func:`karat.regress`.
+    labelling : Labelling
+    gold : tuple of str
+        Gold columns.
+    contrasts : object
+    """
+
+    data: Any
+    arguments: Mapping[str, Any]
+    labelling: Labelling
+    gold: tuple[str, ...]
+    contrasts: object
+
+    @classmethod
+    def of(cls, result: Result, data: object, contrasts: object, overrides: Mapping[str, Any]) -> Again:
+        """Take up a fit again with the data it was made from.
+
+        Raises
+        ------
+        ArgumentError
+            If an argument of the fit held values and was not given again.
+        DataError
+            If the data have another number of rows.
+        """
+        from ..frames import Table
+
+        call, parts = result.call, result.parts
+        assert parts is not None
+        if call is None:
+            raise ArgumentError("this fit does not say how it was made; fit again, or plan without data=.")
+        arguments = {**call.arguments, **overrides}
+        lacking = [name for name in call.left_out if name not in overrides]
+        if lacking:
+            raise ArgumentError(
+                f"the fit was made with values in {', '.join(lacking)}=, which it does not keep; give them again, for "
+                f"example kt.plan(fit, data, {lacking[0]}=...), or plan without data=."
+            )
+        table = Table.read(data)
+        n_rows = len(parts.labelling.labelled) if parts.kept is None else len(parts.kept)
+        if table.n_rows != n_rows:
+            raise DataError(
+                f"data has {table.n_rows} rows, the fit was made from {n_rows}; give the table of the fit, in its "
+                "order."
+            )
+        frame = table.native
+        if parts.kept is not None:
+            frame = frame.filter(parts.kept.tolist())
+            _refuse_arrays(arguments)
+        for name in ("labelled", "seed", "scores", "compare", "design", "progress"):
+            arguments.pop(name, None)
+        gold = tuple(str(name) for name in arguments["surrogates"])
+        arguments |= {"model": call.model, "formula": call.formula}
+        return cls(frame.to_native(), arguments, parts.labelling, gold, contrasts)
+
+    def profile(self, labelled: Bools, seed: int, repeats: int | None = None) -> Profile | None:
+        """The profile of the fit with part of the gold, or None where it cannot be fitted.
+
+        Parameters
+        ----------
+        labelled : ndarray of bool, shape (N,)
+        seed : int
+        repeats : int, optional
+            At most this many random splits of the predictor.
+
+        Returns
+        -------
+        Profile or None
+        """
+        from ..fit import regress
+
+        arguments = dict(self.arguments)
+        if repeats is not None:
+            arguments["repeats"] = min(repeats, int(arguments.get("repeats", repeats)))
+        labelling = thinned(self.labelling, labelled)
+        if labelling is None:
+            return None
+        data = mask_gold(self.data, labelled, list(self.gold))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", KaratWarning)
+            try:
+                fit = regress(
+                    data=data, design=Drawn(SimpleRandom(), labelling), seed=seed, scores=True, compare=False,
+                    **arguments,
+                )  # fmt: skip
+            except (KaratError, np.linalg.LinAlgError):
+                return None
+        return Profile.of(fit, self.contrasts)
+
+
+def delete_groups(again: Again, groups: int, rng: np.random.Generator) -> tuple[Profile, ...]:
+    """Profiles of the pilot without one group of its labelling units each.
+
+    Parameters
+    ----------
+    again : Again
+    groups : int
+        Number of random groups; those that cannot be fitted are left out.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    tuple of Profile
+        Empty if too few fits went through.
+    """
+    if type(again.labelling) is not Labelling:  # several waves: leaving units out would change later waves
+        return ()
+    group = _random_groups(again.labelling, groups, rng)
+    kept = again.labelling.labelled
+    found = []
+    for g in range(int(group.max()) + 1):
+        labelled = kept.copy()
+        labelled[again.labelling.gold[group == g]] = False
+        found.append(again.profile(labelled, int(rng.integers(2**31)), _SPLITS))
+    fitted = tuple(profile for profile in found if profile is not None)
+    return fitted if len(fitted) >= _FEWEST_GROUPS else ()
+
+
+def learn(again: Again, whole: Profile, rng: np.random.Generator) -> Learning:
+    """How fast the predictor learns, from fits on random halves of the pilot.
+
+    The ratio of squared errors in halves to those in the whole is the median over figures of its mean over halves,
+    since one predictor serves them all.
+
+    Parameters
+    ----------
+    again : Again
+    whole : Profile
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    Learning
+    """
+    if (
+        type(again.labelling) is not Labelling
+        or whole.reporting.estimator != "dsl"
+        or again.arguments.get("predictions") is not None
+    ):
+        return Learning(0.0, whole.n_gold)
+    if again.arguments.get("learner", "auto") is None:
+        return Learning(0.0, whole.n_gold)
+    found = [
+        mean_square(profile)
+        for labelled in _halves(again.labelling, rng)
+        if (profile := again.profile(labelled, int(rng.integers(2**31)))) is not None
+    ]
+    if len(found) < _HALVES:
+        return Learning(0.0, whole.n_gold)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.mean(found, axis=0) / mean_square(whole)
+    ratio = float(np.median(ratios[np.isfinite(ratios)])) if np.isfinite(ratios).any() else 1.0
+    return Learning(excess_of(ratio, 2.0), whole.n_gold)
+
+
+def excess_of(ratio: float, times: float) -> float:
+    """Excess in the pilot if squared errors with ``times`` less gold are ``ratio`` times as large.
+
+    Examples
+    --------
+    >>> round(excess_of(1.1, 2.0), 3)
+    0.058
+    """
+    steps = times**LEARNING_RATE
+    ratio = float(np.clip(ratio, 1.0, min(_FASTEST_LEARNING, 0.9 * steps)))
+    return (ratio - 1.0) / (steps - ratio)
+
+
+def thinned(labelling: Labelling, labelled: Bools) -> Labelling | None:
+    """The draw seen as one of fewer units: probabilities times the share kept in each stratum.
+
+    None where a stratum keeps fewer than two units although it was not labelled throughout.
+    """
+    stratum = np.zeros(len(labelled), dtype=np.intp) if labelling.stratum is None else labelling.stratum
+    unit = np.arange(len(labelled)) if labelling.unit is None else labelling.unit
+    before = _count(stratum, unit, labelling.labelled)
+    after = _count(stratum, unit, labelled)
+    if (after < np.minimum(2, before)).any():
+        return None
+    share = np.divide(after, before, out=np.ones(len(before)), where=before > 0)
+    return replace(labelling, probability=labelling.probability * share[stratum], labelled=labelled)
+
+
+def _count(stratum: Ints, unit: Ints, labelled: Bools) -> Any:
+    _, first = np.unique(unit[labelled], return_index=True)
+    return np.bincount(stratum[labelled][first], minlength=int(stratum.max()) + 1).astype(np.float64)
+
+
+def _random_groups(labelling: Labelling, groups: int, rng: np.random.Generator) -> Ints:
+    """Group of each gold row: labelling units dealt out at random, stratum by stratum."""
+    gold = labelling.gold
+    unit = np.arange(len(gold)) if labelling.unit is None else np.unique(labelling.unit[gold], return_inverse=True)[1]
+    _, first = np.unique(unit, return_index=True)
+    stratum = np.zeros(len(first), dtype=np.intp) if labelling.stratum is None else labelling.stratum[gold][first]
+    order = np.lexsort((rng.random(len(first)), stratum))
+    dealt = np.empty(len(first), dtype=np.intp)
+    dealt[order] = np.arange(len(first)) % min(groups, len(first))
+    found: Ints = dealt[unit]
+    return found
+
+
+def _halves(labelling: Labelling, rng: np.random.Generator) -> Iterator[Bools]:
+    for _ in range(_HALVES):
+        group = _random_groups(labelling, 2, rng)
+        for side in (0, 1):
+            labelled = np.zeros(len(labelling.labelled), dtype=bool)
+            labelled[labelling.gold[group == side]] = True
+            yield labelled
+
+
+def mean_square(profile: Profile) -> Any:
+    """Variance of labelling errors under simple random sampling, times a constant, shape (q,)."""
+    rows = StratifiedScheme(np.zeros(profile.n_units, dtype=np.intp), np.ones(1), ("all",), None, "")
+    spread = rows.spread(profile, 0.5 * profile.n_units, 1.0, np.ones(profile.n_gold))
+    return (profile.weight[:, None] * spread).sum(axis=0)
+
+
+def _refuse_arrays(arguments: Mapping[str, Any]) -> None:
+    """Rows were dropped, so values given row by row would no longer fit."""
+    for name in ("surrogates", "features", "predictions", "weights", "cluster", "folds"):
+        value = arguments.get(name)
+        items = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else [value]
+        if any(hasattr(item, "shape") for item in items):
+            raise ArgumentError(
+                f"{name}= holds values row by row and the fit left rows out for missing values; put the values into "
+                "columns."
+            )

@@ -1,0 +1,291 @@
+"""Designs as functions of the sample size: probabilities, and the labelling variance a pilot predicts for them.
+
+Every labelling variance here has the form ``sum omega k (e - c)(e~ - c~)`` over the gold units of a pilot: omega the
+inverse probability with which the pilot drew the unit, k what the new design makes of a squared error, c the centre
+that a fixed sample size takes out. Formulas: Saerndal, Swensson, Wretman (1992), sections 2.8, 3.3, 3.7 and 4.2; Hajek
+(1964) for fixed-size unequal probabilities.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..designs import Bernoulli, Clustered, Design, SimpleRandom, Stratified
+from ..errors import DesignError
+from .shares import fill, scale_to, whole
+from .spread import BORROWED, cluster_products, within
+
+if TYPE_CHECKING:
+    from .._types import Floats, Ints
+    from .profile import Profile
+
+
+class Scheme(ABC):
+    """A design of which the sample size is still open."""
+
+    title: str
+    expected: Floats | None
+    """Expected squared error of the outcome of each row, up to a factor, where it was learnt, shape (N,)."""
+
+    @property
+    @abstractmethod
+    def n_frame(self) -> int:
+        """Rows of the frame."""
+
+    @property
+    def n_strata(self) -> int:
+        """Strata whose size is fixed; 0 when units are drawn on their own."""
+        return 1
+
+    @property
+    def least(self) -> int:
+        """Smallest number of gold rows that can be planned."""
+        return 2
+
+    def units(self, n: float) -> float:
+        """Labelling units among n gold rows."""
+        return n
+
+    @abstractmethod
+    def probability(self, n: float, ratio: float = 1.0) -> Floats:
+        """Inclusion probability of each row of the frame when n of ``ratio`` times as many are drawn, shape (N,)."""
+
+    @abstractmethod
+    def spread(self, profile: Profile, n: float, ratio: float, factor: Floats) -> Floats:
+        """Contributions of gold units to the labelling variance, shape (n, q).
+
+        Their inverse-probability total over the pilot is the variance of the totals of errors.
+
+        Parameters
+        ----------
+        profile : Profile
+        n : float
+            Gold rows of the new draw.
+        ratio : float
+            Rows of the new frame over those of the pilot's.
+        factor : ndarray, shape (n,)
+            What the covariance of the fit makes of a square.
+        """
+
+    def least_variance(self, profile: Profile, n: float, ratio: float, factor: Floats) -> Floats | float:
+        """Below this an estimated labelling variance is not believed."""
+        return 0.0
+
+    @abstractmethod
+    def design(self, n: int) -> Design:
+        """The design, ready to draw n gold rows from the frame."""
+
+
+@dataclass(frozen=True, eq=False)
+class StratifiedScheme(Scheme):
+    """Simple random samples within strata; one stratum is the simple random sample.
+
+    Parameters
+    ----------
+    code : ndarray of int, shape (N,)
+        Strata.
+    share : ndarray, shape (S,)
+        Sample size wanted in each, in proportion.
+    names : tuple of str
+        Empty texts where they are not known.
+    by : str or tuple of str or None
+        Columns that form the strata; None for one stratum, or where they are not known.
+    title : str
+    reach : ndarray, shape (S, q), optional
+        Squared influence that a unit's outcome has on each figure, averaged over the stratum, where it is known; the
+        spread that a thin stratum borrows is in proportion to it.
+    expected : ndarray, shape (N,), optional
+        See :class:`Scheme`.
+    """
+
+    code: Ints = field(repr=False)
+    share: Floats
+    names: tuple[str, ...]
+    by: Any
+    title: str
+    reach: Floats | None = field(default=None, repr=False)
+    expected: Floats | None = field(default=None, repr=False)
+
+    @property
+    def n_frame(self) -> int:
+        """Rows of the frame."""
+        return len(self.code)
+
+    @property
+    def count(self) -> Floats:
+        """Rows per stratum, shape (S,)."""
+        return np.bincount(self.code, minlength=len(self.names)).astype(np.float64)
+
+    @property
+    def n_strata(self) -> int:
+        """S."""
+        return len(self.names)
+
+    @property
+    def least(self) -> int:
+        """Two units per stratum."""
+        return int(np.minimum(2, self.count).sum())
+
+    def sizes(self, n: float, ratio: float = 1.0) -> Floats:
+        """Sample sizes per stratum, not rounded, shape (S,)."""
+        count = self.count * ratio
+        return fill(n, self.share, np.minimum(2.0, count), count)
+
+    def probability(self, n: float, ratio: float = 1.0) -> Floats:
+        """Sampling fraction of the stratum."""
+        found: Floats = (self.sizes(n, ratio) / (self.count * ratio))[self.code]
+        return found
+
+    def spread(self, profile: Profile, n: float, ratio: float, factor: Floats) -> Floats:
+        """Squares around stratum means, ``N_s^2 (1/n_s - 1/N_s)``; those with few pilot units borrow from the rest."""
+        count = self.count * ratio
+        scale = count**2 * (1.0 / self.sizes(n, ratio) - 1.0 / count)
+        code, centred, freedom, norm = within(profile, self.code, len(self.names))
+        reach = np.ones((len(scale), 1)) if self.reach is None else self.reach
+        own = (scale * freedom / (freedom + BORROWED))[:, None]
+        asked = (scale * BORROWED / (freedom + BORROWED)) @ reach
+        lent = asked * freedom[:, None] / np.maximum(freedom.sum() * reach, 1e-300)
+        contribution: Floats = ((own + lent) * norm[:, None])[code] * centred**2 * factor[:, None]
+        return contribution
+
+    def design(self, n: int) -> Design:
+        """Whole sizes."""
+        if self.by is None and len(self.names) == 1:
+            return SimpleRandom(n)
+        if self.by is None or "" in self.names:
+            raise DesignError("the strata are known by number only; plan with data=, so that the design can name them.")
+        size = whole(self.sizes(n))
+        return Stratified(self.by, {name: int(k) for name, k in zip(self.names, size)})
+
+
+@dataclass(frozen=True, eq=False)
+class IndependentScheme(Scheme):
+    """Units drawn on their own with probabilities in proportion to a size, cut at 1 and mixed with a floor.
+
+    Parameters
+    ----------
+    size : ndarray, shape (N,)
+        Positive.
+    title : str
+    floor : float
+        Share of the sample that is drawn with equal probabilities.
+    honest : ndarray, shape (N,), optional
+        Sizes for predicting variances, where the size of a pilot unit must not know its own error.
+    expected : ndarray, shape (N,), optional
+        See :class:`Scheme`.
+    """
+
+    size: Floats = field(repr=False)
+    title: str
+    floor: float = 0.0
+    honest: Floats | None = field(default=None, repr=False)
+    expected: Floats | None = field(default=None, repr=False)
+
+    @property
+    def n_frame(self) -> int:
+        """Rows of the frame."""
+        return len(self.size)
+
+    @property
+    def n_strata(self) -> int:
+        """No fixed sizes."""
+        return 0
+
+    def _multiple(self, n: float, ratio: float) -> float:
+        """Factor that makes cut sizes add up to n."""
+        return scale_to(self.size, n / ratio)
+
+    def probability(self, n: float, ratio: float = 1.0) -> Floats:
+        """``(1 - floor) min(1, kappa size) + floor n / N``."""
+        return self._mixed(self.size, n, ratio)
+
+    def _mixed(self, size: Floats, n: float, ratio: float) -> Floats:
+        steered = np.minimum(1.0, self._multiple(n, ratio) * size)
+        return (1.0 - self.floor) * steered + self.floor * min(1.0, n / (len(size) * ratio))
+
+    def spread(self, profile: Profile, n: float, ratio: float, factor: Floats) -> Floats:
+        """Squares at ``1 / pi - 1``."""
+        size = self.size if self.honest is None else self.honest
+        pi = self._mixed(size, n, ratio)[profile.position]
+        contribution: Floats = ratio * ((1.0 / pi - 1.0) * factor)[:, None] * profile.error**2
+        return contribution
+
+    def design(self, n: int) -> Design:
+        """Poisson sampling with these probabilities."""
+        pi = self.probability(n)
+        return Bernoulli(float(pi[0])) if np.ptp(pi) == 0 else Bernoulli(pi)
+
+
+@dataclass(frozen=True, eq=False)
+class ClusteredScheme(Scheme):
+    """Simple random sample of whole clusters.
+
+    Parameters
+    ----------
+    code : ndarray of int, shape (N,)
+        Cluster of each row.
+    column : str
+    title : str
+    expected : ndarray, shape (N,), optional
+        See :class:`Scheme`.
+    """
+
+    code: Ints = field(repr=False)
+    column: str
+    title: str
+    expected: Floats | None = field(default=None, repr=False)
+
+    @property
+    def n_frame(self) -> int:
+        """Rows of the frame."""
+        return len(self.code)
+
+    @property
+    def n_clusters(self) -> int:
+        """Clusters in the frame."""
+        return int(self.code.max()) + 1
+
+    @property
+    def least(self) -> int:
+        """Rows in two clusters."""
+        return int(np.ceil(2 * len(self.code) / self.n_clusters))
+
+    def units(self, n: float) -> float:
+        """Clusters that hold n rows on average."""
+        return n * self.n_clusters / len(self.code)
+
+    def probability(self, n: float, ratio: float = 1.0) -> Floats:
+        """The same for all."""
+        return np.full(len(self.code), n / (len(self.code) * ratio))
+
+    def spread(self, profile: Profile, n: float, ratio: float, factor: Floats) -> Floats:
+        """Squares of cluster totals; those of clusters drawn in part from products of pairs."""
+        total = self.n_clusters * ratio
+        drawn = self.units(n)
+        left, right = cluster_products(profile, self.code)
+        scale = total**2 * (1.0 / drawn - 1.0 / total) / (total - 1.0) * ratio
+        if profile.labelling.unit is not None:
+            scale *= profile.labelling.n_units / max(profile.labelling.n_units - 1.0, 1.0)
+        mean = (profile.weight[:, None] * profile.error).sum(axis=0) / self.n_clusters
+        square = left * right - mean * left
+        contribution: Floats = scale * factor[:, None] * square
+        return contribution
+
+    def least_variance(self, profile: Profile, n: float, ratio: float, factor: Floats) -> Floats | float:
+        """That of rows drawn on their own: products of pairs are noisy, and drawing together seldom helps.
+
+        Where the pilot drew whole clusters there are no such products, and no bound.
+        """
+        if profile.labelling.unit is not None:
+            return 0.0
+        rows = StratifiedScheme(np.zeros(len(self.code), dtype=np.intp), np.ones(1), ("all",), None, "")
+        found: Floats = (profile.weight[:, None] * rows.spread(profile, n, ratio, factor)).sum(axis=0)
+        return found
+
+    def design(self, n: int) -> Design:
+        """Clusters that hold about n rows."""
+        return Clustered(self.column, max(2, round(self.units(n))))
