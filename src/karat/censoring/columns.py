@@ -75,7 +75,23 @@ def rows_of(X: Any, rows: Ints) -> Any:
     """
     from sklearn.utils import _safe_indexing
 
-    return _safe_indexing(X, rows)
+    return _safe_indexing(X.tocsr() if hasattr(X, "tocsr") else X if hasattr(X, "__len__") else np.asarray(X), rows)
+
+
+def count_rows(X: Any) -> int:
+    """Number of rows.
+
+    Parameters
+    ----------
+    X : array_like or data frame
+
+    Returns
+    -------
+    int
+    """
+    if hasattr(X, "shape"):
+        return int(X.shape[0])
+    return len(X) if hasattr(X, "__len__") else len(np.asarray(X))
 
 
 def note_features(estimator: Any, X: Any, *, reset: bool) -> None:
@@ -92,15 +108,17 @@ def note_features(estimator: Any, X: Any, *, reset: bool) -> None:
         from sklearn.utils.validation import validate_data
     except ImportError:  # scikit-learn 1.5
         estimator._check_feature_names(X, reset=reset)
-        if hasattr(X, "shape"):
+        if _has_features(X):
             estimator._check_n_features(X, reset=reset)
         return
-    if hasattr(X, "shape") or _is_table(X):
+    if _has_features(X):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
 
 
-def _is_table(X: Any) -> bool:
-    """Lists of lists have features; lists of texts have none."""
+def _has_features(X: Any) -> bool:
+    """Tables and lists of lists have features; texts have none, and what else has none is the learner's to refuse."""
+    if hasattr(X, "shape"):
+        return len(X.shape) == 2
     return isinstance(X, (list, tuple)) and len(X) > 0 and isinstance(X[0], (list, tuple, np.ndarray))
 
 
@@ -134,9 +152,10 @@ def _names(X: Any) -> list[str] | None:
 
 def _from_function(function: Callable[[Any], Any], X: Any) -> Array:
     values = np.asarray(function(X))
-    n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
-    if values.ndim not in (1, 2) or len(values) != n_rows:
-        raise ArgumentError(f"the function given as covariates returned shape {values.shape} for {n_rows} rows.")
+    if values.ndim not in (1, 2) or len(values) != count_rows(X):
+        raise ArgumentError(
+            f"the function given as covariates returned shape {values.shape} for {count_rows(X)} rows; one line each."
+        )
     return values[:, None] if values.ndim == 1 else values
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier
+from sklearn.base import RegressorMixin, is_classifier
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -113,6 +113,8 @@ class CensoredRegressor(RegressorMixin, CensoredRisk):
         )  # fmt: skip
         self.clip = clip
 
+    score = CensoredRisk.score  # not the mixin's, which knows nothing of censoring
+
     def predict(self, X: Any) -> Floats:
         """Predicted restricted mean E[min(T, tau) | X].
 
@@ -139,14 +141,14 @@ class CensoredRegressor(RegressorMixin, CensoredRisk):
         return self.predict(X)
 
     def _check_learner(self) -> None:
-        if not hasattr(self.estimator, "predict") or is_classifier(self.estimator):
+        if not _is_estimator(self.estimator, "predict") or is_classifier(self.estimator):
             raise LearnerError(
-                f"estimator={self.estimator!r} is no regressor; give one whose fit takes sample_weight, or use "
+                f"estimator={self.estimator!r} is no regressor; give an instance of one whose fit takes sample_weight, or use "
                 "CensoredClassifier for survival past tau."
             )
 
 
-class CensoredClassifier(ClassifierMixin, CensoredRisk):
+class CensoredClassifier(CensoredRisk):
     """Predict whether durations exceed a horizon from right-censored ones, with any classifier.
 
     Complete rows are those whose event was seen or that were under observation at tau; they are weighted by
@@ -173,7 +175,8 @@ class CensoredClassifier(ClassifierMixin, CensoredRisk):
 
     Notes
     -----
-    ``score`` is minus the censored Brier score, the squared-error risk of the probability.
+    ``score`` is minus the censored Brier score, the squared-error risk of the probability. scikit-learn does not take
+    it for a classifier of its own, since durations are no classes that folds could be stratified by.
 
     References
     ----------
@@ -252,13 +255,16 @@ class CensoredClassifier(ClassifierMixin, CensoredRisk):
         if len(np.unique(target)) < 2:
             which = "past" if target[0] else "up to"
             raise DataError(
-                f"every complete duration lasts {which} tau={self.tau_:g}; there is nothing to tell apart. Choose "
-                "another tau."
+                f"there is one class only: every complete duration lasts {which} tau={self.tau_:g}. Choose another tau."
             )
 
     def _check_learner(self) -> None:
-        if not is_classifier(self.estimator) or not hasattr(self.estimator, "predict_proba"):
+        if not _is_estimator(self.estimator, "predict_proba") or not is_classifier(self.estimator):
             raise LearnerError(
                 f"estimator={self.estimator!r} gives no probabilities (predict_proba); give such a classifier, or use "
                 "CensoredRegressor for durations."
             )
+
+
+def _is_estimator(estimator: Any, method: str) -> bool:
+    return hasattr(estimator, method) and hasattr(estimator, "get_params") and not isinstance(estimator, type)

@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ..errors import ArgumentError, DataError, LearnerError
-from .columns import censoring_covariates, note_features, rows_of
+from .columns import censoring_covariates, count_rows, note_features, rows_of
 from .methods import resolve_method
 from .outcome import read_outcome
 from .risk import weighted_mean
@@ -240,21 +240,21 @@ def _past(time: Floats, event: Bools, tau: float) -> Bools:
 def _sampling(sample_weight: Any, n_rows: int) -> Floats | None:
     if sample_weight is None:
         return None
-    if np.ndim(sample_weight) == 0:
-        sample_weight = np.full(n_rows, sample_weight)
     try:
         values = np.asarray(sample_weight, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise DataError(f"sample_weight must hold numbers: {error}.") from error
+    if values.ndim == 0:
+        values = np.full(n_rows, values)
     if values.shape != (n_rows,):
         raise ArgumentError(f"sample_weight has shape {values.shape}; give one weight for each of {n_rows} rows.")
     if (~(values >= 0) | np.isinf(values)).any() or not values.sum() > 0:
-        raise DataError("sample_weight must be finite and 0 or more in every row, and not all 0.")
+        raise DataError("sample_weight must be finite and zero or more in every row, and not zero in all.")
     return values
 
 
 def _same_length(X: Any, time: Floats) -> None:
-    n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
+    n_rows = count_rows(X)
     if n_rows != len(time):
         raise ArgumentError(f"X has {n_rows} rows but y has {len(time)}; give one duration per row.")
 
@@ -285,13 +285,8 @@ def _weight_keyword(estimator: Any) -> str:
 
 
 def _fit_learner(estimator: Any, keyword: str, X: Any, target: Floats, weight: Floats) -> Any:
-    from sklearn import get_config
+    from sklearn import config_context
 
-    learner = clone(estimator)
-    if keyword != "sample_weight" and get_config().get("enable_metadata_routing"):
-        last = learner
-        while hasattr(last, "steps"):
-            last = last.steps[-1][1]
-        last.set_fit_request(sample_weight=True)
-        keyword = "sample_weight"
-    return learner.fit(X, target, **{keyword: weight})
+    # The weights are this estimator's own, not metadata that a user routes: they go to the last step by its prefix.
+    with config_context(enable_metadata_routing=False):
+        return clone(estimator).fit(X, target, **{keyword: weight})

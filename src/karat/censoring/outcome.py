@@ -77,6 +77,10 @@ def read_outcome(y: Any) -> tuple[Floats, Floats]:
     >>> read_outcome([(3.0, 1), (1.5, 0)])[0].tolist()
     [3.0, 1.5]
     """
+    if y is None:
+        raise ArgumentError(
+            f"durations are needed: this estimator requires y to be passed, but the target y is None. Give {_FORMS}."
+        )
     if isinstance(y, np.ndarray) and y.dtype.names is not None:
         fields = {str(name): y[name] for name in y.dtype.names}
     elif hasattr(y, "columns") or hasattr(y, "column_names"):

@@ -87,9 +87,10 @@ def plot_survival(
     if len(curves) > 12:
         raise ArgumentError(f"group has {len(curves)} values; at most 12 curves can be told apart. Merge some.")
     last = max(curve.last for curve in curves.values()) if tau is None else float(tau)
-    if ax is None:
+    own_figure = ax is None
+    if own_figure:
         height = 4.2 + (0.22 * len(curves) + 0.35 if at_risk else 0.0)
-        _, ax = plt.subplots(figsize=(7.0, height), layout="constrained")
+        _, ax = plt.subplots(figsize=(7.0 if len(curves) < 3 else 9.5, height), layout="constrained")
     for k, (level, curve) in enumerate(curves.items()):
         label = f"{level} ({_count(curve.n_rows, 'row')}, {_count(curve.n_events, 'event')})"
         _curve(ax, curve, last, label, k, interval is not None, censored)
@@ -104,7 +105,9 @@ def plot_survival(
     _plain(ax)
     note = "" if interval is None else f" with {100 * (1 - alpha):g}% intervals"
     ax.set_title(title if title is not None else f"Kaplan-Meier estimate{note}", loc="left", fontsize=11)
-    if len(curves) > 1:
+    if len(curves) > 2 and own_figure:
+        ax.figure.legend(frameon=False, loc="outside right upper")
+    elif len(curves) > 1:
         ax.legend(frameon=False)
     if at_risk:
         _risk_table(ax, curves, ticks)
@@ -134,11 +137,11 @@ def _risk_table(ax: Any, curves: dict[Any, SurvivalCurve], ticks: list[float]) -
     options = {"xycoords": ax.get_xaxis_transform(), "textcoords": "offset points", "annotation_clip": False}
     small = {"fontsize": 8, "va": "top"}
     top = -36.0
-    ax.annotate("at risk", (ticks[0], 0), xytext=(-8, top), ha="right", color="0.35", **options, **small)
+    ax.annotate("at risk", (ticks[0], 0), xytext=(-24, top), ha="right", color="0.35", **options, **small)
     for k, (level, curve) in enumerate(curves.items()):
         y, colour = top - step * (k + (len(curves) > 1)), _COLOURS[k % len(_COLOURS)]
         if len(curves) > 1:
-            ax.annotate(str(level), (ticks[0], 0), xytext=(-14, y), ha="right", color=colour, **options, **small)
+            ax.annotate(str(level), (ticks[0], 0), xytext=(-24, y), ha="right", color=colour, **options, **small)
         for t, n in zip(ticks, curve.risk_at(np.array(ticks))):
             ax.annotate(f"{n:,.0f}", (t, 0), xytext=(0, y), ha="center", color=colour, **options, **small)
 
