@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -29,7 +30,7 @@ def simulate(n, seed, levels=9):
 @pytest.fixture(autouse=True)
 def _close():
     yield
-    matplotlib.pyplot.close("all")
+    plt.close("all")
 
 
 # ---- curves --------------------------------------------------------------------------------------------------
@@ -166,7 +167,7 @@ def test_a_true_prediction_is_calibrated_although_rows_are_censored():
     table = calibration(truth, fitted.restricted, fitted.values, bins=8)
     assert (np.abs(table["observed"] - table["predicted"]) < 3.5 * table["std. error"]).all()
     seen = calibration(truth, fitted.restricted, fitted.complete.astype(float), bins=8)
-    assert (seen["observed"] < seen["low"].to_numpy() * 0 + table["predicted"] - 3 * table["std. error"]).sum() >= 4
+    assert (seen["high"] < seen["predicted"]).sum() >= 6
 
 
 # ---- plots ---------------------------------------------------------------------------------------------------
@@ -190,7 +191,7 @@ def test_survival_plot_draws_the_curves():
     bare = plot_survival(time, event, weights=w, interval=None, at_risk=False)
     assert not bare.collections
     assert not bare.texts
-    axes = matplotlib.pyplot.subplots()[1]
+    axes = plt.subplots()[1]
     assert plot_survival(pd.Series(time), event == 1, group=pd.Series(group), ax=axes, title="T") is axes
     assert axes.get_title(loc="left") == "T"
     with pytest.raises(ArgumentError, match="at most 12"):
@@ -211,7 +212,7 @@ def test_weights_plot_marks_floored_and_censored_rows():
     assert ax.get_xlabel() == "days, up to tau = 20"
     many = kt.censoring.weights(np.arange(1.0, 20001), np.arange(20000) % 3 > 0, tau=15000.0)
     assert max(len(points.get_offsets()) for points in plot_weights(many).collections) == 4000
-    axes = matplotlib.pyplot.subplots()[1]
+    axes = plt.subplots()[1]
     assert plot_weights(fitted, ax=axes) is axes
 
 

@@ -143,8 +143,8 @@ class CensoredRegressor(RegressorMixin, CensoredRisk):
     def _check_learner(self) -> None:
         if not _is_estimator(self.estimator, "predict") or is_classifier(self.estimator):
             raise LearnerError(
-                f"estimator={self.estimator!r} is no regressor; give an instance of one whose fit takes sample_weight, or use "
-                "CensoredClassifier for survival past tau."
+                f"estimator={self.estimator!r} is no regressor; give an instance of one whose fit takes "
+                "sample_weight, or use CensoredClassifier for survival past tau."
             )
 
 
