@@ -143,8 +143,8 @@ def report(results: dict[str, Any]) -> str:
         f"# Censoring weights: karat, numpy's sort, {results['peer'].replace('==', ' ')}",
         "",
         f"{results['machine']}, numpy {results['numpy']}; one thread, median of processor seconds, every cell in a "
-        "process of its own. karat: `karat.censoring.weights`, checks of the input, counts and warnings included. Peer: "
-        "`ipc_weights`, and `CensoringDistributionEstimator().fit(y).predict_ipcw(y)`; the ratio is to the faster. "
+        "process of its own. karat: `karat.censoring.weights`, checks of the input, counts and warnings included. "
+        "Peer: `ipc_weights`, and `CensoringDistributionEstimator().fit(y).predict_ipcw(y)`; ratio to the faster. "
         "Tied times have a grid of 1/20 of the mean duration. Memory: growth of the peak while working.",
         "",
         "| n | times | argsort s | karat s | karat / argsort | peer s (function, estimator) | peer / karat "
