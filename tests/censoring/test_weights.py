@@ -134,6 +134,9 @@ def test_beran_at_anchors_is_close_to_exact_and_reads_new_rows():
     np.testing.assert_allclose(same, near.censoring.before(near.restricted), rtol=1e-14)
     with pytest.raises(DataError, match="outside the range"):
         near.censoring.before_new([1.0], [99.0])
+    top = float(x[:, 0].max())
+    with pytest.warns(PositivityWarning, match="1 row.* they read the estimate at its end"):
+        assert near.censoring.before_new([1.0], [top + 1]) == near.censoring.before_new([1.0], [top])
 
 
 def test_beran_within_strata_is_beran_in_each():
