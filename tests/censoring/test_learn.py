@@ -274,6 +274,27 @@ def test_sparse_clone_pickle_and_cross_validation():
     assert np.isfinite(wrapped.fit(x, y).predict(x)).all()
 
 
+class Mean:
+    """An estimator that knows scikit-learn's methods and nothing else of it."""
+
+    def get_params(self, deep=True):
+        return {}
+
+    def fit(self, X, y, sample_weight=None):
+        self.mean_ = np.average(y, weights=sample_weight)
+        return self
+
+    def predict(self, X):
+        return np.full((len(X), 1), self.mean_)
+
+
+def test_learners_from_elsewhere():
+    x, time, event, _ = simulate(100, 19)
+    model = CensoredRegressor(Mean(), TAU).fit(x, np.c_[time, event])
+    assert model.predict(x) == pytest.approx(kt.censoring.survival_curve(time, event).restricted_mean(TAU)[0])
+    assert "Mean" in repr(model)
+
+
 def test_metadata_routing():
     x, time, event, _ = simulate(300, 16)
     y, weight = kt.censoring.outcome(time, event), np.random.default_rng(0).uniform(1, 2, 300)

@@ -141,7 +141,7 @@ class CensoredRegressor(RegressorMixin, CensoredRisk):
         return self.predict(X)
 
     def _check_learner(self) -> None:
-        if not _is_estimator(self.estimator, "predict") or is_classifier(self.estimator):
+        if not _is_estimator(self.estimator, "predict") or _classifies(self.estimator):
             raise LearnerError(
                 f"estimator={self.estimator!r} is no regressor; give an instance of one whose fit takes "
                 "sample_weight, or use CensoredClassifier for survival past tau."
@@ -259,7 +259,7 @@ class CensoredClassifier(CensoredRisk):
             )
 
     def _check_learner(self) -> None:
-        if not _is_estimator(self.estimator, "predict_proba") or not is_classifier(self.estimator):
+        if not _is_estimator(self.estimator, "predict_proba") or not _classifies(self.estimator):
             raise LearnerError(
                 f"estimator={self.estimator!r} gives no probabilities (predict_proba); give such a classifier, or use "
                 "CensoredRegressor for durations."
@@ -268,3 +268,10 @@ class CensoredClassifier(CensoredRisk):
 
 def _is_estimator(estimator: Any, method: str) -> bool:
     return hasattr(estimator, method) and hasattr(estimator, "get_params") and not isinstance(estimator, type)
+
+
+def _classifies(estimator: Any) -> bool:
+    try:
+        return bool(is_classifier(estimator))
+    except AttributeError:  # an estimator from elsewhere, without scikit-learn's tags
+        return hasattr(estimator, "predict_proba")

@@ -226,7 +226,7 @@ class CensoredRisk(MetaEstimatorMixin, BaseEstimator):
         from sklearn.utils import get_tags
 
         tags = super().__sklearn_tags__()
-        if hasattr(self.estimator, "fit"):
+        if hasattr(self.estimator, "__sklearn_tags__") and not isinstance(self.estimator, type):
             tags.input_tags = deepcopy(get_tags(self.estimator).input_tags)
         tags.target_tags.required = True
         return tags
