@@ -139,6 +139,10 @@ def report(table: list[dict[str, Any]], repetitions: int) -> str:
         "`oracle` sees every duration; `complete cases` drops censored rows; `as if complete` takes the time under "
         "observation as the duration; the others are `CensoredRegressor` with marginal Kaplan-Meier, Beran (`kernel`) "
         "and Cox weights. Written by `python -m tests.statistical.learning_curves`.",
+        "",
+        "## Excess risk as a multiple of the oracle's, largest n",
+        "",
+        *digest(table),
     ]
     for kind, level in RATES:
         lost = np.mean([r["lost"] for r in table if (r["censoring"], r["level"]) == (kind, level)])
@@ -154,6 +158,27 @@ def report(table: list[dict[str, Any]], repetitions: int) -> str:
                 shown = [f"{1000 * c['excess']:.1f} ({1000 * c['mc_error']:.1f})" for c in cells]
                 lines.append(f"| {name} | {n} | " + " | ".join(shown) + " |")
     return "\n".join(lines) + "\n"
+
+
+def digest(table: list[dict[str, Any]]) -> list[str]:
+    """Excess risk over the oracle's, at the largest number of rows, as lines of a Markdown table."""
+    lines = [
+        "| censoring | learner | n | " + " | ".join((*RIVALS[1:], "marginal", "kernel", "cox")) + " |",
+        "|---" * 8 + "|",
+    ]
+    for kind, level in RATES:
+        lost = np.mean([r["lost"] for r in table if (r["censoring"], r["level"]) == (kind, level)])
+        what = "same for all" if kind == "marginal" else "by covariate"
+        for name in LEARNERS:
+            mine = [r for r in table if (r["censoring"], r["level"], r["learner"]) == (kind, level, name)]
+            n = max(r["n"] for r in mine)
+            excess = {r["method"]: r["excess"] for r in mine if r["n"] == n}
+            cells = [
+                f"{excess[m] / excess['oracle']:.1f}" if m in excess else ""
+                for m in (*RIVALS[1:], "marginal", "kernel", "cox")
+            ]
+            lines.append(f"| {what}, {lost:.0%} | {name} | {n} | " + " | ".join(cells) + " |")
+    return lines
 
 
 def picture(table: list[dict[str, Any]], path: Path) -> None:
@@ -203,20 +228,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=25)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--redraw", action="store_true", help="report and picture from the stored results")
     arguments = parser.parse_args()
-    from joblib import Parallel, delayed
-
-    runs = Parallel(n_jobs=arguments.jobs, verbose=5)(
-        delayed(repetition)(seed, SIZES, tuple(LEARNERS)) for seed in range(arguments.repetitions)
-    )
-    table = summarise([line for run in runs for line in run])
     results = HERE / "benchmarks" / "results"
-    (results / "learning_curves.json").write_text(
-        json.dumps({"repetitions": arguments.repetitions, "tau": TAU, "table": table}, indent=1) + "\n"
-    )
-    text = report(table, arguments.repetitions)
+    place = results / "learning_curves.json"
+    if not arguments.redraw:
+        from joblib import Parallel, delayed
+
+        runs = Parallel(n_jobs=arguments.jobs, verbose=5)(
+            delayed(repetition)(seed, SIZES, tuple(LEARNERS)) for seed in range(arguments.repetitions)
+        )
+        table = summarise([line for run in runs for line in run])
+        stored = {"repetitions": arguments.repetitions, "tau": TAU, "table": table}
+        place.write_text(json.dumps(stored, indent=1) + "\n")
+    stored = json.loads(place.read_text())
+    text = report(stored["table"], stored["repetitions"])
     (results / "learning_curves.md").write_text(text)
-    picture(table, HERE / "docs" / "learning_curves.png")
+    picture(stored["table"], HERE / "docs" / "learning_curves.png")
     print(text)
 
 
