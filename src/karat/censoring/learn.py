@@ -39,8 +39,9 @@ class CensoredRegressor(RegressorMixin, CensoredRisk):
         risks of different horizons cannot be.
     censoring : str, Method, scikit-learn classifier or callable
         How G is estimated: ``"marginal"``, ``"strata"``, ``"kernel"``, ``"cox"``, ``"forest"``, ``"boosting"``,
-        ``"logit"``, or :class:`Strata`, :class:`Kernel`, :class:`Cox`, :class:`Learned`, :class:`Function` with names
-        of columns of X; see :func:`karat.censoring.weights`.
+        ``"logit"``; with names of columns of X, ``"strata(region)"``, ``"kernel(age)"``, ``"cox(age + income)"``, or
+        :class:`Strata`, :class:`Kernel`, :class:`Cox`, :class:`Learned`, :class:`Function`; see
+        :func:`karat.censoring.weights`.
     covariates : sequence of str or int, or callable, optional
         V: columns of X by name or position, or a function of X. By default the columns that ``censoring`` names, else
         all of X where G needs covariates.
