@@ -1,6 +1,7 @@
 """Public names: loaded lazily, documented with examples."""
 
 import inspect
+import re
 import subprocess
 import sys
 
@@ -16,6 +17,9 @@ FUNCTIONS = [
     "poisson",
     "mean",
     "bootstrap",
+    "rmst",
+    "rmst_contrast",
+    "duration_from_dates",
     "confidence_sequence",
     "diagnose",
     "sensitivity",
@@ -62,6 +66,12 @@ def test_every_argument_of_regress_is_documented():
     text = inspect.getdoc(kt.regress)
     for name in inspect.signature(kt.regress).parameters:
         assert f"\n{name} : " in text, name
+
+
+def test_every_argument_of_rmst_is_documented():
+    text = re.sub(r",\n\s+", ", ", inspect.getdoc(kt.rmst))
+    documented = {name for line in re.findall(r"^([\w, ]+)(?: :|$)", text, re.M) for name in line.split(", ")}
+    assert set(inspect.signature(kt.rmst).parameters) <= documented
 
 
 def test_import_is_light():

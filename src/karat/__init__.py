@@ -14,16 +14,19 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:  # what __getattr__ below loads on demand
-    from . import annotate, datasets, errors, labels, predict
+    from . import annotate, censoring, datasets, errors, labels, predict
     from .checks.diagnose import diagnose
     from .checks.sensitivity import sensitivity
+    from .dates import duration_from_dates
     from .debias import bootstrap
     from .designs import Bernoulli, Clustered, Propensity, SimpleRandom, Stratified, Unequal, Waves, read_sample
     from .doors import logit, mean, ols, poisson, probit
     from .errors import KaratError, KaratWarning
     from .fit import regress
+    from .group_contrast import rmst_contrast
     from .monitor import ConfidenceSequence, confidence_sequence
     from .planning import Plan, allocate, budget, plan, strata
+    from .restricted_mean import rmst
     from .results import Result
     from .specifications.multiverse import multiverse
 
@@ -45,6 +48,9 @@ _HOMES = {
     "diagnose": "checks.diagnose",
     "budget": "planning",
     "regress": "fit",
+    "duration_from_dates": "dates",
+    "rmst": "restricted_mean",
+    "rmst_contrast": "group_contrast",
     "sensitivity": "checks.sensitivity",
     "ConfidenceSequence": "monitor",
     "confidence_sequence": "monitor",
@@ -57,7 +63,7 @@ _HOMES = {
     "probit": "doors",
     "strata": "planning",
 }
-_MODULES = ("annotate", "datasets", "errors", "labels", "predict")
+_MODULES = ("annotate", "censoring", "datasets", "errors", "labels", "predict")
 
 __all__ = ["__version__", *_HOMES, *_MODULES]
 

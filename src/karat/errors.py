@@ -86,6 +86,10 @@ class SolverWarning(KaratWarning):
     """The solver had to fall back to a second way of reaching the root."""
 
 
+class PositivityWarning(KaratWarning):
+    """Some rows are almost never seen uncensored: few rows carry much of the censoring weight."""
+
+
 def tell(message: str, category: type[KaratWarning]) -> None:
     """Give a warning that points at the user's line, however deep inside the package it arises.
 

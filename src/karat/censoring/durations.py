@@ -1,0 +1,200 @@
+"""Right-censored durations, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import ArgumentError, DataError
+
+if TYPE_CHECKING:
+    from .._types import Bools, Floats, Ints
+
+
+@dataclass(frozen=True)
+class Durations:
+    """Times under observation and how they ended.
+
+    Parameters
+    ----------
+    time : ndarray, shape (n,)
+        U = min(T, C), 0 or more, in the user's units.
+    cause : ndarray of int, shape (n,)
+        0 where censored, otherwise the code of the event (1 where there is one kind of event).
+    weight : ndarray, shape (n,), optional
+        Sampling weights, 0 or more; None means all 1.
+
+    Examples
+    --------
+    >>> Durations(np.array([2.0, 3.0]), np.array([1, 0]), None).event.tolist()
+    [True, False]
+    """
+
+    time: Floats = field(repr=False)
+    cause: Ints = field(repr=False)
+    weight: Floats | None = field(repr=False, default=None)
+
+    @property
+    def event(self) -> Bools:
+        """Whether the duration ended under observation, by any cause, shape (n,)."""
+        return self.cause > 0
+
+    @property
+    def n_rows(self) -> int:
+        """Number of durations n."""
+        return len(self.time)
+
+    @property
+    def causes(self) -> tuple[int, ...]:
+        """Codes of the events that occur, in order."""
+        return tuple(int(c) for c in np.unique(self.cause) if c > 0)
+
+    def take(self, rows: Any) -> Durations:
+        """The durations of some rows.
+
+        Parameters
+        ----------
+        rows : ndarray of int or bool, or slice
+
+        Returns
+        -------
+        Durations
+        """
+        return Durations(self.time[rows], self.cause[rows], None if self.weight is None else self.weight[rows])
+
+
+def read_durations(time: object, event: object, weights: object = None, *, competing: bool = False) -> Durations:
+    """Durations from a user's arrays.
+
+    Parameters
+    ----------
+    time : array_like, shape (n,)
+        Time under observation, 0 or more.
+    event : array_like, shape (n,)
+        1 (or True) where the event was seen, 0 where the row was censored.
+    weights : array_like, shape (n,), optional
+        Sampling weights.
+    competing : bool
+        Whether event codes 2, 3, ... (competing causes) are allowed.
+
+    Returns
+    -------
+    Durations
+
+    Raises
+    ------
+    DataError
+        If times are negative, missing or infinite, event codes are not allowed, or weights are negative.
+    ArgumentError
+        If lengths differ.
+
+    Examples
+    --------
+    >>> read_durations([3.0, 1.5], [True, False]).causes
+    (1,)
+    """
+    times = _numbers(time, "time")
+    codes = _numbers(event, "event")
+    weight = None if weights is None else _numbers(weights, "weights")
+    for name, values in (("event", codes), ("weights", weight)):
+        if values is not None and values.shape != times.shape:
+            raise ArgumentError(f"{name} has shape {values.shape} but time has shape {times.shape}; give one each.")
+    if not len(times):
+        raise DataError("time is empty; there are no durations to weight.")
+    if (bad := ~(times >= 0) | np.isinf(times)).any():
+        first = int(np.flatnonzero(bad)[0])
+        raise DataError(
+            f"time must be 0 or more and finite in every row; {int(bad.sum())} row(s) are not, first at position "
+            f"{first} ({times[first]!r}). Drop them, or mend the dates they come from."
+        )
+    allowed = (codes >= 0) & (codes == np.floor(codes)) if competing else (codes == 0) | (codes == 1)
+    if not allowed.all():
+        first = int(np.flatnonzero(~allowed)[0])
+        hint = (
+            "0 for censored and 1, 2, ... for the causes"
+            if competing
+            else "1 where the event was seen and 0 where censored (for competing causes name one with cause=)"
+        )
+        raise DataError(
+            f"event codes must be {hint}; {int((~allowed).sum())} row(s) are not, first at position {first} "
+            f"({codes[first]!r})."
+        )
+    if weight is not None and ((~(weight >= 0) | np.isinf(weight)).any() or not weight.sum() > 0):
+        raise DataError("weights must be finite and 0 or more in every row, and not all 0.")
+    return Durations(times, codes.astype(np.intp), weight)
+
+
+def _numbers(values: object, name: str) -> Floats:
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} must hold numbers: {error}.") from error
+    if array.ndim != 1:
+        raise ArgumentError(f"{name} has shape {array.shape}; give one number per row.")
+    return array
+
+
+def choose_tau(durations: Durations, group: Ints | None = None, least: int = 30, share: float = 0.05) -> float:
+    """The largest observed time at which enough rows are still under observation.
+
+    Parameters
+    ----------
+    durations : Durations
+    group : ndarray of int, shape (n,), optional
+        Groups, each of which must have enough rows.
+    least : int
+        Rows that must be at risk in every group, at most half of it.
+    share : float
+        Share of every group that must be at risk.
+
+    Returns
+    -------
+    float
+        tau.
+
+    Examples
+    --------
+    >>> choose_tau(Durations(np.arange(1.0, 101.0), np.ones(100, int)))
+    71.0
+    """
+    codes = np.zeros(durations.n_rows, np.intp) if group is None else group
+    found = np.inf
+    for g in np.unique(codes):
+        times = np.sort(durations.time[codes == g])
+        n = len(times)
+        enough = min(max(least, int(np.ceil(share * n))), (n + 1) // 2)
+        found = min(found, float(times[n - enough]))
+    return found
+
+
+def check_tau(tau: object, durations: Durations) -> float:
+    """The horizon, checked against the times seen.
+
+    Parameters
+    ----------
+    tau : float
+    durations : Durations
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ArgumentError
+        If tau is not a positive number, or lies beyond the last observed time although some rows are censored.
+    """
+    if isinstance(tau, bool) or not isinstance(tau, (int, float, np.number)) or not 0 < float(tau) < np.inf:
+        raise ArgumentError(
+            f"tau={tau!r} is not allowed; give the horizon as a positive number in the units of time, or 'auto' for "
+            "the largest time at which enough rows are still under observation."
+        )
+    last = durations.time.max()
+    if tau > last and not durations.event.all():
+        raise ArgumentError(
+            f"tau={tau!r} lies beyond the last observed time {last:g}, and some rows are censored: what happens "
+            f"between {last:g} and tau was seen by nobody. Choose tau of at most {last:g}, or tau='auto'."
+        )
+    return float(tau)

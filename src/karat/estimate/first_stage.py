@@ -1,0 +1,61 @@
+"""What estimating a nuisance on the same rows adds to the influence of units."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .covariance import Scores, StoredBlocks
+
+if TYPE_CHECKING:
+    from .._types import Floats
+    from ..designs import Labelling
+
+
+def add_gold_stage(scores: Scores, extra: Floats, labelling: Labelling) -> Scores:
+    """The nuisance was estimated from gold rows with their inverse probabilities: it adds to their labelling error too.
+
+    Parameters
+    ----------
+    scores : Scores
+    extra : ndarray, shape (n, p)
+        Influence of each gold row on the coefficients through the nuisance, inverse probability included.
+    labelling : Labelling
+
+    Returns
+    -------
+    Scores
+    """
+    stored = scores.stored()
+    assert isinstance(stored.source, StoredBlocks)
+    psi = stored.source.psi.copy()
+    psi[stored.gold] += extra
+    return replace(
+        stored, source=StoredBlocks(psi, stored.source.leverage), error=stored.error + extra / labelling.weight[:, None]
+    )
+
+
+def add_population_stage(scores: Scores, extra: Floats) -> Scores:
+    """The nuisance was estimated from all rows: it adds nothing to labelling errors.
+
+    Parameters
+    ----------
+    scores : Scores
+    extra : ndarray, shape (N, p)
+        Influence of each row on the coefficients through the nuisance.
+
+    Returns
+    -------
+    Scores
+        On all N rows, also where ``scores`` were on gold rows alone.
+    """
+    stored = scores.stored()
+    assert isinstance(stored.source, StoredBlocks)
+    psi, leverage, gold = stored.source.psi, stored.source.leverage, stored.gold
+    if stored.rows is not None:
+        rows = stored.rows
+        psi, leverage = np.zeros_like(extra), np.zeros(len(extra))
+        psi[rows], leverage[rows], gold = stored.source.psi, stored.source.leverage, rows[gold]
+    return replace(stored, source=StoredBlocks(psi + extra, leverage), gold=gold, n_rows=len(extra), rows=None)
