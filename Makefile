@@ -45,7 +45,7 @@ test-oldest: pyproject.toml constraints-oldest.txt
 coverage: install
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.statistical.full --jobs $(JOBS)
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.statistical.test_labels_studies
-	for study in designs anytime balance nonresponse multiverse planning allocation; do \
+	for study in designs anytime balance nonresponse multiverse planning allocation learning_curves rmst; do \
 		OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.statistical.$$study || exit 1; \
 	done
 
@@ -54,6 +54,7 @@ bench: install
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/checks_speed.py
 	$(BIN)/python benchmarks/text_speed.py
+	$(BIN)/python benchmarks/durations_speed.py
 	$(PYTHON) -m venv .venv-crowdkit
 	.venv-crowdkit/bin/python -m pip install --quiet crowd-kit==1.4.2
 	$(BIN)/python benchmarks/labels_speed.py --peer .venv-crowdkit/bin/python --limit 45 --large
@@ -63,4 +64,4 @@ data: install
 	$(BIN)/python data/build.py --work .make
 
 clean:
-	rm -rf $(VENV) .venv-oldest demo-output .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-oldest .venv-crowdkit .venv-sksurv demo-output .mypy_cache .ruff_cache

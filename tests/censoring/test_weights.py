@@ -134,6 +134,9 @@ def test_beran_at_anchors_is_close_to_exact_and_reads_new_rows():
     np.testing.assert_allclose(same, near.censoring.before(near.restricted), rtol=1e-14)
     with pytest.raises(DataError, match="outside the range"):
         near.censoring.before_new([1.0], [99.0])
+    top = float(x[:, 0].max())
+    with pytest.warns(PositivityWarning, match="1 row.* they read the estimate at its end"):
+        assert near.censoring.before_new([1.0], [top + 1]) == near.censoring.before_new([1.0], [top])
 
 
 def test_beran_within_strata_is_beran_in_each():
@@ -321,9 +324,25 @@ def test_diagnostics_by_group():
     assert table.loc["high", "effective complete rows"] == pytest.approx(
         w.values[rows].sum() ** 2 / (w.values[rows] ** 2).sum()
     )
+    assert table.loc["high", "mean weight"] == pytest.approx(w.values[rows].mean())
     assert len(w.diagnostics()) == 1
     with pytest.warns(PositivityWarning, match="few rows carry much of the weight"):
         weights(np.arange(1.0, 101.0), np.tile([0, 0, 0, 1], 25), tau=99.5)
+
+
+@pytest.mark.parametrize("method", ["strata", "kernel"])
+def test_kinds_censored_throughout_are_warned_about(method):
+    rng = np.random.default_rng(8)
+    start = rng.integers(0, 20, size=2000)  # everything ends in year 20, so that the start decides about censoring
+    duration = rng.exponential(4.0, size=2000)
+    time, event = np.minimum(duration, 20 - start), duration <= 20 - start
+    with pytest.warns(PositivityWarning, match="censored throughout before tau=10") as caught:
+        w = weights(time, event, tau=10.0, method=method, covariates=start)
+    if method == "strata":
+        assert f"{int((start > 10).sum())} row(s)" in str(caught[0].message)
+    assert w.diagnostics(start > 13).loc[True, "mean weight"] < 0.75
+    marginal = weights(time, event, tau=10.0)
+    assert np.mean(marginal.values * marginal.restricted) > np.mean(w.values * w.restricted) + 0.3
 
 
 def test_values_are_frozen_and_picklable():

@@ -27,15 +27,30 @@ and ``members`` who is in the risk sets, for martingale integrals and the Kaplan
 Ties: events precede censorings at a tied time; the risk set for a censoring excludes that time's events; the weight
 is 1 / G(t-). ``tau`` must be given, or asked for with ``"auto"``. Errors are children of KaratError; few rows left
 near tau, or floored rows, are a PositivityWarning.
+
+On top of the weights: :class:`CensoredRegressor` and :class:`CensoredClassifier` (any scikit-learn learner),
+``outcome(time, event)`` (a y for them), ``survival_curve`` (Kaplan-Meier), ``censored_risk``, ``calibration``, and
+the plots ``plot_survival``, ``plot_weights``, ``plot_calibration``.
 """
 
+from typing import TYPE_CHECKING, Any
+
+from .curves import SurvivalCurve, survival_curve
 from .durations import Durations, choose_tau, read_durations
 from .fitted import Censoring, Grouped
 from .methods import Cox, Function, Kernel, Learned, Marginal, Method, Strata, resolve_method
+from .outcome import outcome
+from .plots import plot_calibration, plot_survival, plot_weights
+from .risk import calibration, censored_risk
 from .steps import Steps, product_limit
 from .weights import CensoringWeights, weights
 
+if TYPE_CHECKING:  # what __getattr__ below loads on demand, because it needs scikit-learn
+    from .learn import CensoredClassifier, CensoredRegressor
+
 __all__ = [
+    "CensoredClassifier",
+    "CensoredRegressor",
     "Censoring",
     "CensoringWeights",
     "Cox",
@@ -48,9 +63,26 @@ __all__ = [
     "Method",
     "Steps",
     "Strata",
+    "SurvivalCurve",
+    "calibration",
+    "censored_risk",
     "choose_tau",
+    "outcome",
+    "plot_calibration",
+    "plot_survival",
+    "plot_weights",
     "product_limit",
     "read_durations",
     "resolve_method",
+    "survival_curve",
     "weights",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what needs scikit-learn when it is first used."""
+    if name in ("CensoredClassifier", "CensoredRegressor"):
+        from . import learn
+
+        return getattr(learn, name)
+    raise AttributeError(f"module 'karat.censoring' has no attribute {name!r}")

@@ -13,7 +13,7 @@ from ..errors import ArgumentError, DataError
 from .steps import Steps
 
 if TYPE_CHECKING:
-    from .._types import Array, Floats, Ints
+    from .._types import Array, Bools, Floats, Ints
 
 
 _MOST_WEIGHTS = 200
@@ -174,6 +174,14 @@ class Grouped(Censoring):
             at_tau = np.array([float(s.before(np.array(tau))) for s in self.steps])
             out[late] = at_tau[self.lower[late]] if len(at_tau) > 1 else at_tau[0]
         return out
+
+    def ends_before(self, tau: float) -> Bools:
+        """Rows whose groups are censored throughout before tau, G(tau- | V) = 0, shape (n,)."""
+        gone = np.array([float(s.before(np.array(tau))) for s in self.steps]) <= 0
+        lost = gone[self.lower]
+        if self.share is not None:  # between two anchors, one that has run out of rows leaves it to the other
+            lost &= gone[np.minimum(self.lower + 1, len(gone) - 1)] | (self.share == 0)
+        return lost
 
     def without_self(self, time: Floats, weight: Floats | None, tau: float) -> Floats:
         """Leave-one-out G(min(U, tau)- | V), shape (n,): each row's own weight taken out of its risk sets.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DataError
+from ..errors import ArgumentError, DataError, PositivityWarning, tell
 from .fitted import Grouped
 from .steps import Steps, product_limit
 
@@ -25,7 +25,7 @@ class Between:
     anchors : ndarray, shape (A,)
         In order.
     reach : float
-        Bandwidth: how far outside the anchors a new row may lie.
+        Bandwidth: new rows further outside the anchors are warned about, and read the nearest.
     """
 
     anchors: Floats = field(repr=False)
@@ -36,11 +36,18 @@ class Between:
         if covariates is None:
             raise ArgumentError("the censoring distribution was fitted with a covariate; give covariates= of new rows.")
         values = np.asarray(covariates, dtype=np.float64).reshape(n_rows, -1)[:, 0]
-        outside = ~((values >= self.anchors[0] - self.reach) & (values <= self.anchors[-1] + self.reach))
-        if outside.any():
+        first, last = self.anchors[0], self.anchors[-1]
+        beyond = np.maximum(first - values, values - last)
+        if not (beyond <= last - first).all():
             raise DataError(
-                f"{int(outside.sum())} new row(s) have a censoring covariate more than a bandwidth ({self.reach:.3g}) "
-                f"outside the range fitted, {self.anchors[0]:.4g} to {self.anchors[-1]:.4g}; nothing is known there."
+                f"{int((~(beyond <= last - first)).sum())} new row(s) have a censoring covariate far outside the range "
+                f"fitted, {first:.4g} to {last:.4g}; nothing is known there. Is it in the same units?"
+            )
+        if (outside := beyond > self.reach).any():
+            tell(
+                f"{int(outside.sum())} row(s) have a censoring covariate more than a bandwidth ({self.reach:.3g}) "
+                f"outside the range fitted, {first:.4g} to {last:.4g}; they read the estimate at its end.",
+                PositivityWarning,
             )
         return stand(values, self.anchors)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -211,6 +212,7 @@ class Cox(Method):
         return fit_cox(durations, _floats(_two(_some(covariates, "Cox")), "Cox"))
 
 
+_CALL = re.compile(r"^\s*(\w+)\s*\((.*)\)\s*$")
 _LEARNERS = ("forest", "boosting", "logit")
 
 
@@ -301,7 +303,8 @@ def resolve_method(given: object) -> Method:
     Parameters
     ----------
     given : str, Method, scikit-learn classifier or callable
-        ``"marginal"``, ``"strata"``, ``"kernel"``, ``"cox"``, ``"forest"``, ``"boosting"``, ``"logit"``.
+        ``"marginal"``, ``"strata"``, ``"kernel"``, ``"cox"``, ``"forest"``, ``"boosting"``, ``"logit"``; or with
+        columns, ``"strata(party)"``, ``"kernel(age)"``, ``"cox(age + income)"``.
 
     Returns
     -------
@@ -315,9 +318,13 @@ def resolve_method(given: object) -> Method:
     --------
     >>> resolve_method("kernel").anchors
     500
+    >>> resolve_method("cox(age + income)").columns
+    ('age', 'income')
     """
     if isinstance(given, Method):
         return given
+    if isinstance(given, str) and (call := _CALL.match(given)) is not None:
+        return _with_columns(call.group(1), [n.strip(" `") for n in re.split(r"[+,]", call.group(2)) if n.strip()])
     simple = {"marginal": Marginal, "strata": Strata, "kernel": Kernel, "cox": Cox}
     if isinstance(given, str):
         if given in simple:
@@ -332,6 +339,16 @@ def resolve_method(given: object) -> Method:
         f"the censoring method {given!r} is not known; choose one of {[*simple, *_LEARNERS]}, a method such as "
         "karat.censoring.Kernel('age'), a scikit-learn classifier, or a function of times and covariates."
     )
+
+
+def _with_columns(how: str, names: list[str]) -> Method:
+    named: dict[str, Any] = {"strata": Strata, "cox": Cox, "kernel": Kernel}
+    if how not in named and how not in _LEARNERS:
+        resolve_method(how)
+        raise ArgumentError(f"the censoring method {how!r} takes no columns.")
+    if how == "kernel" and len(names) > 1:
+        raise ArgumentError("kernel() takes one number; write karat.censoring.Kernel('age', within='party').")
+    return named[how](*names) if how in named else Learned(how, *names)
 
 
 def check_folds(folds: object) -> int:

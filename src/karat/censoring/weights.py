@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 DEFAULT_FLOOR = 1e-3
 """G is not let fall below this unless asked for."""
 
+_FEW = 0.01
+"""Share of rows whose kind is censored throughout before the horizon that is warned about."""
+
 _LOW = 0.05
 """G below this before the horizon is warned about."""
 
@@ -136,8 +139,9 @@ class CensoringWeights:
         Returns
         -------
         pandas.DataFrame
-            Rows, shares censored before tau and at risk at tau, smallest G at complete rows, largest weight, share
-            of the total weight on the heaviest hundredth of rows, effective number of complete rows, floored rows.
+            Rows, shares censored before tau and at risk at tau, smallest G at complete rows, largest and mean weight,
+            share of the total weight on the heaviest hundredth of rows, effective number of complete rows, floored
+            rows. A mean weight well below 1 says that some censored rows have nobody to stand for them.
         """
         import pandas as pd
 
@@ -160,10 +164,17 @@ class CensoringWeights:
             "at risk at tau": float(np.mean(self.durations.time[rows] >= self.tau)),
             "smallest G": float(self.survival[rows][complete].min()) if complete.any() else np.nan,
             "largest weight": float(self.values[rows].max()),
+            "mean weight": self._mean(rows),
             "weight on heaviest 1%": float(heavy / total.sum()) if total.sum() > 0 else np.nan,
             "effective complete rows": _kish(total),
             "floored": int(self.floored[rows].sum()),
         }
+
+    def _mean(self, rows: Bools) -> float:
+        w = self.durations.weight
+        if w is None:
+            return float(self.values[rows].mean())
+        return float(self.values[rows] @ w[rows] / w[rows].sum()) if w[rows].sum() > 0 else np.nan
 
     def summary(self) -> str:
         """Method, horizon, censoring and floor, as text.
@@ -292,7 +303,21 @@ def weights(
     else:
         fitted = fit_method(how, durations, v, horizon, n_folds, group, rng)
     survival, replaced = _own(fitted, durations, horizon, leave_one_out)
+    _check_horizon(fitted, horizon)
     return _assemble(durations, horizon, chosen, fitted, complete, survival, float(floor), leave_one_out, replaced)
+
+
+def _check_horizon(fitted: Censoring, tau: float) -> None:
+    """Warn where nobody can stand for rows of a kind: no weight shows it."""
+    if not isinstance(fitted, Grouped) or len(fitted.steps) == 1:
+        return
+    if (lost := fitted.ends_before(tau)).mean() > _FEW:
+        tell(
+            f"{int(lost.sum())} row(s), {lost.mean():.1%}, are of a kind that is censored throughout before "
+            f"tau={tau:g} (G(tau- | V) = 0): nobody stands for them, and the mean weight is less than 1 there. Take "
+            "the covariate that decides it out of the censoring model, drop such rows, or choose a smaller tau.",
+            PositivityWarning,
+        )
 
 
 def _horizon(tau: float | str, durations: Durations, how: Method, covariates: Array | None) -> float:

@@ -12,8 +12,12 @@ from ..errors import ArgumentError, KaratError
 if TYPE_CHECKING:
     from .result import Result
 
-_COLOURS = {"Surrogate only": "#b2182b", "Gold only": "#9a8a4f", "DSL": "#1b4f8f", "PPI": "#1b4f8f"}
-_MARKERS = {"Surrogate only": "X", "Gold only": "s", "DSL": "o", "PPI": "o"}
+_COLOURS = {
+    "Surrogate only": "#b2182b", "Censored as complete": "#d98b5f", "Censored dropped": "#c27ba0",
+    "Gold only": "#9a8a4f", "DSL": "#1b4f8f", "PPI": "#1b4f8f",
+}  # fmt: skip
+_MARKERS = {"Surrogate only": "X", "Censored as complete": "X", "Censored dropped": "X", "Gold only": "s"}
+_NOT_VALID = ("Surrogate only", "Censored as complete", "Censored dropped")
 
 
 def coefplot(
@@ -85,7 +89,7 @@ def coefplot(
         ax.errorbar(
             theta[index], at, xerr=[theta[index] - low[index], high[index] - theta[index]], fmt=_MARKERS.get(name, "o"),
             color=_COLOURS.get(name, "#1b4f8f"), capsize=2.5, markersize=5.5, linewidth=1.6,
-            label=name + (" (not valid)" if name == "Surrogate only" else ""),
+            label=name + (" (not valid)" if name in _NOT_VALID else ""),
         )  # fmt: skip
     if truth is not None:
         drawn = False
@@ -106,7 +110,7 @@ def coefplot(
     ax.tick_params(axis="y", length=0)
     if len(series) > 1 or truth is not None:
         if own_figure:
-            ax.figure.legend(frameon=False, loc="outside lower center", ncols=len(series) + (truth is not None))
+            ax.figure.legend(frameon=False, loc="outside lower center", ncols=min(len(series) + (truth is not None), 4))
         else:
             ax.legend(frameon=False)
     return ax
