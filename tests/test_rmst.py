@@ -15,7 +15,7 @@ from karat.censoring import Cox, Kernel, Strata
 from karat.errors import ArgumentError, DataError, PositivityWarning, SolverWarning
 from tests.censoring import plain
 from tests.censoring.test_weights import GOLDEN as LEADERS
-from tests.statistical.censored import draw
+from tests.statistical.rmst import draw
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "rmst_mets.json").read_text())
 METS = pd.read_csv(Path(__file__).parent / "golden" / "rmst_mets.csv")

@@ -320,3 +320,41 @@ def test_without_censoring_designs_and_clusters_are_those_of_least_squares(desig
     np.testing.assert_array_equal(fit.theta, want.theta)
     np.testing.assert_array_equal(fit.covariance, want.covariance)
     np.testing.assert_array_equal(fit.df, want.df)
+
+
+@pytest.mark.parametrize("link", ["identity", "log"])
+@pytest.mark.parametrize("kind", ["unequal", "waves"])
+def test_weights_of_other_designs_reach_every_part(kind, link):
+    """Fixed sizes with unequal probabilities (Hajek by hand), and waves, whose weights are no inverse probabilities."""
+    data = corpus(600, 11)
+    if kind == "unequal":
+        sample = kt.Unequal(data["guess"].to_numpy() + 1, n=240).draw(data, seed=4)
+    else:
+        data["kind"] = np.digitize(data["guess"], [1.0, 3.0])
+        waves = kt.Waves([kt.SimpleRandom(120), kt.Stratified("kind", n=120, allocation="equal")])
+        sample = waves.draw(data, seed=4)
+    gold, draw = sample.labelled, sample.labelling
+    weight = np.ones(len(data))
+    weight[gold] = draw.weight
+    assert np.ptp(weight[gold]) > 0.5
+
+    def cross(error, w):
+        if kind == "waves":
+            return draw.cross(error, error)
+        pi = 1 / w
+        chance = pi < 1
+        e, c = error[chance] / pi[chance][:, None], (1 - pi[chance]) * chance.sum() / (chance.sum() - 1)
+        e = e - (c @ e) / c.sum()
+        return (e.T * c) @ e
+
+    masked = data.copy()
+    masked.loc[~gold, ["time", "event"]] = np.nan
+    for form in ("gold ipcw", "ppi product"):
+        fit = kt.rmst(
+            "time ~ x + g", masked, event="event", tau=TAU, censoring="strata(g)", surrogates={"time": "guess"},
+            design=sample.design, form=form.split()[1], estimator=form.split()[0], tuning=None, vcov="HC0", link=link,
+            surrogate_blind_to_censoring=True, compare=False,
+        )  # fmt: skip
+        theta, covariance = by_hand(data, gold, 1 / weight, form, link, cross)
+        np.testing.assert_allclose(fit.theta, theta, rtol=1e-8)
+        np.testing.assert_allclose(fit.covariance, covariance, rtol=1e-7, atol=1e-12)
