@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import DataError, LearnerError
 from . import learners
 from .labels import Predictions, Sums, Target, loss_of, skills
+from .together import Task, train_together
 
 if TYPE_CHECKING:
     from .._types import Floats, Ints
@@ -40,8 +41,9 @@ class _Job:
     gold: Ints
     weight: Floats | None
     seed: int
+    trained: tuple[list[Any] | None, ...] = ()
 
-    def run(self, train: Ints, rows: Ints) -> tuple[Floats, dict[str, Floats]]:
+    def run(self, number: int, train: Ints, rows: Ints) -> tuple[Floats, dict[str, Floats]]:
         """Fit on the gold rows ``train`` (positions among gold) and predict the units ``rows``."""
         matrix = self.scaled if isinstance(self.chosen[0], str) else self.raw
         x_gold = matrix[self.gold[train]]
@@ -51,13 +53,16 @@ class _Job:
         settings: list[Floats] = [np.empty(0)]
         share = np.ones((len(x_rows), 1))
         values: dict[str, Floats] = {}
-        for target, chosen in zip(self.targets, self.chosen):
+        for target, chosen, together in zip(self.targets, self.chosen, self.trained):
             columns = list(self.surrogate) if chosen == "calibration" else slice(None)
             x_train, x_new = x_gold[:, columns], x_rows[:, columns]
             chained = (target.joint or target.given_joint) and before_gold.shape[1] > 0
             if chained:
                 x_train = np.hstack([x_train, before_gold])
-            fitted = _fit(target, chosen, x_train, target.values[train], weight, self.seed)
+            if together is not None:
+                fitted = together[number]
+            else:
+                fitted = _fit(target, chosen, x_train, target.values[train], weight, self.seed)
             if chained:
                 shape = (len(x_new), before_gold.shape[1])
                 predicted = [
@@ -140,7 +145,6 @@ def crossfit(
         else _select(target, option, matrix[gold], features.surrogate, folds[gold, 0], loss_weight, seed)
         for target, option in zip(targets, options)
     )
-    job = _Job(targets, chosen, features.matrix, matrix, features.surrogate, gold, loss_weight, seed)
     everywhere = n_rows * n_splits <= _ALL_SPLITS_UP_TO or keep_splits or not linear
     unlabelled = np.ones(n_rows, dtype=bool)
     unlabelled[gold] = False
@@ -154,16 +158,21 @@ def crossfit(
                 inside &= ~unlabelled | (turn == s)
             rows = np.flatnonzero(inside)
             if len(rows):
-                tasks.append((s, np.flatnonzero(folds[gold, s] != k), rows))
+                tasks.append(Task(len(tasks), s, k, np.flatnonzero(folds[gold, s] != k), rows))
+    named = isinstance(chosen[0], str)
+    trained = train_together(
+        targets, chosen, matrix if named else features.matrix, features.surrogate, gold, loss_weight, tasks, seed, progress
+    )
+    job = _Job(targets, chosen, features.matrix, matrix, features.surrogate, gold, loss_weight, seed, trained)
     results = _run(job, tasks, n_jobs, progress)
 
     combos = tuple(itertools.product(*[range(t.n_classes) for t in targets if t.joint]))
     sums = Sums(n_rows, len(combos), [t.name for t in targets if not t.joint])
     by_split = [Sums(n_rows, len(combos), list(sums.values)) for _ in range(n_splits if keep_splits else 0)]
-    for (s, _, rows), (share, values) in zip(tasks, results):
-        sums.add(rows, share, values)
+    for task, (share, values) in zip(tasks, results):
+        sums.add(task.rows, share, values)
         if keep_splits:
-            by_split[s].add(rows, share, values)
+            by_split[task.split].add(task.rows, share, values)
     mean = sums.mean(combos)
     skill = skills(targets, chosen, mean, gold, report_weight)
     return Predictions(combos, mean.share, mean.values, tuple(part.mean(combos) for part in by_split), skill)
@@ -245,10 +254,10 @@ def _run(job: _Job, tasks: list[Any], n_jobs: int | None, progress: bool) -> lis
         from sklearn import config_context
 
         with config_context(assume_finite=True):
-            return [job.run(train, rows) for _, train, rows in bar]
+            return [job.run(task.number, task.train, task.rows) for task in bar]
     from joblib import Parallel, delayed
 
-    return list(Parallel(n_jobs=n_jobs)(delayed(job.run)(train, rows) for _, train, rows in bar))
+    return list(Parallel(n_jobs=n_jobs)(delayed(job.run)(task.number, task.train, task.rows) for task in bar))
 
 
 def _check_kind(target: Target, option: list[Any]) -> None:

@@ -11,7 +11,7 @@ from ..errors import ArgumentError, LearnerError
 if TYPE_CHECKING:
     from .._types import Floats
 
-NAMES = ("calibration", "linear", "boosting", "forest")
+NAMES = ("calibration", "linear", "boosting", "forest", "torch")
 
 CALIBRATION_BELOW = 50
 BOOSTING_FROM = 300
@@ -92,6 +92,10 @@ def build(candidate: Any, n_classes: int, seed: int) -> Any:
             solver = "newton-cholesky" if n_classes == 2 else "lbfgs"
             return LogisticRegression(C=1.0, max_iter=300, solver=solver)
         return RidgeCV(alphas=np.logspace(-1, 3, 7))
+    if candidate == "torch":
+        from .networks.estimators import TorchClassifier, TorchRegressor
+
+        return (TorchClassifier if classify else TorchRegressor)(random_state=seed)
     if candidate == "boosting":
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
@@ -110,6 +114,11 @@ def build(candidate: Any, n_classes: int, seed: int) -> Any:
 
     forest = RandomForestClassifier if classify else RandomForestRegressor
     return forest(n_estimators=200, min_samples_leaf=5, max_features=0.5, random_state=seed, n_jobs=1)
+
+
+def trains_together(candidate: Any) -> bool:
+    """Whether a candidate trains the networks of all folds and repeats at once."""
+    return candidate == "torch" if isinstance(candidate, str) else hasattr(candidate, "fit_together")
 
 
 def name_of(candidate: Any) -> str:

@@ -1,0 +1,118 @@
+"""Where networks start: a penalised linear model in the skip connection, for all networks at once.
+
+Newton steps with the penalty ``lambda_j`` on each feature, the curvature of each output on its own; where there are
+more features than rows the system is solved in the rows (Woodbury). Steps that do not lower a network's objective are
+halved for that network.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    from .heads import Head
+
+_STEPS = 25
+_ENOUGH = 1e-7
+
+
+def linear_start(
+    head: Head,
+    x: torch.Tensor,
+    target: torch.Tensor,
+    weight: torch.Tensor,
+    begin: torch.Tensor,
+    extra: torch.Tensor | None,
+    penalty: torch.Tensor,
+    scales: dict[str, Any],
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Penalised linear fits of M networks.
+
+    Parameters
+    ----------
+    head : Head
+    x : Tensor, shape (M, n, p)
+    target : Tensor, shape (M, n, q)
+    weight : Tensor, shape (M, n)
+        0 on padding.
+    begin : Tensor, shape (M, n_outputs)
+        Outputs of the constant prediction.
+    extra : Tensor, shape (M, 1, n_extra), or None
+        Held where they are.
+    penalty : Tensor, shape (p,) or (M, p)
+    scales : dict of Tensor
+
+    Returns
+    -------
+    slope : Tensor, shape (M, p, n_outputs)
+    intercept : Tensor, shape (M, 1, n_outputs)
+    """
+    import torch
+
+    fitted = head.starts_at()
+    n_networks, n, p = x.shape
+    x = torch.cat([x, torch.ones((n_networks, n, 1), dtype=x.dtype, device=x.device)], dim=2)
+    ridge = torch.cat([penalty.expand(n_networks, p), torch.full_like(x[:, 0, :1], 1e-6)], dim=1)
+    theta = torch.zeros((n_networks, p + 1, head.n_outputs), dtype=x.dtype, device=x.device)
+    theta[:, p] = begin
+    size = torch.ones(n_networks, dtype=x.dtype, device=x.device)
+    value, slope, curve = _objective(head, x, target, weight, theta, extra, ridge, scales)
+    for _ in range(_STEPS):
+        move = torch.zeros_like(theta)
+        for k in range(fitted):
+            move[..., k] = _solve(x, weight * curve[..., k], ridge, slope[..., k])
+        trial = theta - size[:, None, None] * move
+        new, new_slope, new_curve = _objective(head, x, target, weight, trial, extra, ridge, scales)
+        good = new <= value + 1e-12 * value.abs()
+        gain = torch.where(good, value - new, torch.full_like(value, torch.inf))
+        size = torch.where(good, (2 * size).clamp_max(1.0), size / 4)
+        theta = torch.where(good[:, None, None], trial, theta)
+        slope = torch.where(good[:, None, None], new_slope, slope)
+        curve = torch.where(good[:, None, None], new_curve, curve)
+        value = torch.where(good, new, value)
+        if bool(((gain <= _ENOUGH * (value.abs() + 1)) | (size < 1e-6)).all()):
+            break
+    return theta[:, :p], theta[:, p:]
+
+
+def _objective(
+    head: Head, x: Any, target: Any, weight: Any, theta: Any, extra: Any, ridge: Any, scales: dict[str, Any]
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Objective of each network, its gradient in theta, the curvature of each row's loss."""
+    import torch
+
+    out = torch.bmm(x, theta).requires_grad_()
+    with torch.enable_grad():
+        loss = (head.loss(out, extra, target, scales) * weight).sum(dim=1)
+        (by_out,) = torch.autograd.grad(loss.sum(), out)
+    out = out.detach()
+    value = loss.detach() + 0.5 * (ridge[..., None] * theta.square()).sum(dim=(1, 2))
+    slope = torch.bmm(x.transpose(1, 2), by_out) + ridge[..., None] * theta
+    return value, slope, head.curvature(out, target, scales)
+
+
+def _solve(x: torch.Tensor, curve: torch.Tensor, ridge: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """``(diag(ridge) + X' diag(curve) X)^-1 right`` for each network."""
+    import torch
+
+    n, p = x.shape[1:]
+    root = curve.clamp_min(0.0).sqrt()[..., None] * x
+    if p <= n:
+        gram = torch.bmm(root.transpose(1, 2), root) + torch.diag_embed(ridge)
+        return torch.cholesky_solve(right[..., None], torch.linalg.cholesky(gram))[..., 0]
+    # the intercept's tiny ridge would swamp the kernel: it is profiled out
+    cover, slopes = root[..., -1:], root[..., :-1]
+    shrunk = slopes / ridge[:, None, :-1]
+    kernel = torch.bmm(slopes, shrunk.transpose(1, 2))
+    kernel = kernel + torch.eye(n, dtype=x.dtype, device=x.device)
+    factor = torch.linalg.cholesky(kernel)
+    inner = torch.bmm(shrunk, right[:, :-1, None])
+    both = torch.cholesky_solve(torch.cat([inner, cover], dim=2), factor)
+    a, b = both[..., :1], both[..., 1:]
+    # Schur complement of the intercept: r - c'(I + K)^-1 S L^-1 g over  lambda + c'(I + K)^-1 c
+    top = right[:, -1:, None] - torch.bmm(cover.transpose(1, 2), a)
+    intercept = top / (torch.bmm(cover.transpose(1, 2), b) + ridge[:, -1:, None])
+    slope = right[:, :-1] / ridge[:, :-1] - torch.bmm(shrunk.transpose(1, 2), a + b * intercept)[..., 0]
+    return torch.cat([slope, intercept[..., 0]], dim=1)
