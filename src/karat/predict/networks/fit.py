@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..._types import Floats, Ints
-    from .surrogates import Stage
+    from .surrogates import Hint, Stage
 
 _FEWEST_TO_HOLD_OUT = 40
 """Training rows below which none is held out: the network stays at its linear start."""
@@ -140,7 +140,7 @@ class _Fit:
     scales: dict[str, torch.Tensor]
     base: torch.Tensor
     """Hidden layers drawn or pre-trained, shape (M, P)."""
-    hint: torch.Tensor | None
+    hint: Hint | None
     """What pre-training made of the last layer and the linear part, or None."""
 
     def rows(self, rows: list[Ints], networks: Any) -> Rows:
@@ -270,9 +270,7 @@ def _started(fit: _Fit, rows: list[Ints], networks: Any) -> torch.Tensor:
     penalty = torch.full((p,), fit.settings.ridge(p), dtype=torch.float64, device=where)
     known = None
     if fit.hint is not None:
-        from .surrogates import hints
-
-        known, spread = hints(layout, fit.hint[at], fit.base[at], held.features())
+        known, spread = fit.hint.values(at, held.features())
         x = torch.cat([x, known.to(where, torch.float64)], dim=2)
         penalty = torch.cat([penalty, torch.ones(known.shape[2], dtype=torch.float64, device=where)])
     weight = held.weight.to(where, torch.float64)
@@ -283,9 +281,8 @@ def _started(fit: _Fit, rows: list[Ints], networks: Any) -> torch.Tensor:
     flat = fit.base[at].clone()
     views = layout.views(flat)
     if known is not None:
-        from .surrogates import fold_in
-
-        slope, intercept = fold_in(layout, views, fit.hint[at], spread, slope, intercept, p)
+        assert fit.hint is not None
+        slope, intercept = fit.hint.fold_in(at, views, slope, intercept, spread)
     views["skip"].copy_(slope)
     views["bias"].copy_(intercept)
     if extra is not None:
