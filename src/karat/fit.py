@@ -23,6 +23,7 @@ from .frames import Table
 from .impute import predicted_rows, surrogate_rows
 from .options import Options, read_vcov
 from .predict import Predictions, capped_weights, check_folds, crossfit, make_folds
+from .pretraining import with_surrogates
 from .results import Result
 from .results.call import Call
 from .results.describe import describe, warn_small_samples
@@ -284,6 +285,8 @@ def _predict(
         return None, ()
     assert own is not None
     targets = targets_of(prepared, matrix.gold)
+    if getattr(options.learner, "pretrain", None) is not None:
+        targets = with_surrogates(prepared.labels, targets)
     found = crossfit(
         targets,
         features_of(prepared, own, features, table),

@@ -92,13 +92,33 @@ def train_together(
                 target.n_classes,
                 every,
                 chained.shape[1],
+                _surrogates(target, gold, surrogate, tasks, own),
             )
         out.append(fitted)
         if target.joint:
             indicators = np.eye(target.n_classes)[:, 1:]
             before = np.hstack([before, indicators[target.values.astype(np.intp)]])
-            expected = np.hstack([expected, np.zeros((len(matrix), target.n_classes - 1))])
+            expected = np.hstack([expected, _expected(target, len(matrix))])
     return tuple(out)
+
+
+def _surrogates(target: Target, gold: Ints, hide: tuple[int, ...], tasks: list[Task], seed: int) -> Any:
+    """Surrogate labels for pre-training, one seed for each split; None where the label has none."""
+    if target.surrogate is None:
+        return None
+    from .networks.surrogates import Surrogates
+
+    seeds = tuple(_seed(seed, task.split) for task in tasks)
+    return Surrogates(target.surrogate.values, target.surrogate.classes, gold, hide, seeds)
+
+
+def _expected(target: Target, n_rows: int) -> Floats:
+    """Class indicators of a label in all units by its surrogates alone: what pre-training of the next label sees."""
+    share = np.full((n_rows, target.n_classes - 1), 1.0 / target.n_classes)
+    if target.surrogate is not None and target.surrogate.classes:
+        values = target.surrogate.values[:, 1 : target.n_classes]
+        share = np.where(np.isfinite(values), values, share)
+    return share
 
 
 def _seed(seed: int, *more: int) -> int:

@@ -365,7 +365,9 @@ class _Work:
         rows = np.flatnonzero(self.stage.there)
         if len(rows) <= _MOST_ROWS:
             return [rows] * len(self.seeds)
-        return [np.sort(stream(s, ROWS).choice(rows, _MOST_ROWS, replace=False)) for s in self.seeds]
+        # neighbours are searched among the same rows for all networks
+        seeds = [0] * len(self.seeds) if self.stage.loss == "neighbours" else self.seeds
+        return [np.sort(stream(s, ROWS).choice(rows, _MOST_ROWS, replace=False)) for s in seeds]
 
     def fit(
         self, head: Head, target: Floats, row_weight: Floats, loss: str = "soft_cross_entropy",
@@ -522,9 +524,7 @@ class _Work:
 
     def posteriors(self, target: Floats) -> Floats:
         """Posterior class distributions by neighbours, shape (M, N, K)."""
-        there = np.flatnonzero(self.stage.there)
-        if len(there) > _MOST_ROWS:
-            there = np.sort(stream(self.seeds[0], ROWS, 2).choice(there, _MOST_ROWS, replace=False))
+        there = self.chosen_rows()[0]
         near = cleaning.neighbours(self.x[there].cpu().numpy().astype(np.float64), int(self.stage.options["k"]))
         matrices, _ = self.confusions()
         out = np.full((len(self.seeds), len(target), matrices.shape[1]), 1.0 / matrices.shape[1])
