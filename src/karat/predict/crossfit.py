@@ -150,7 +150,7 @@ def crossfit(
     unlabelled[gold] = False
     turn = np.arange(n_rows) % n_splits
 
-    tasks = []
+    tasks: list[Task] = []
     for s in range(n_splits):
         for k in range(int(folds[:, s].max()) + 1):
             inside = folds[:, s] == k
@@ -161,7 +161,15 @@ def crossfit(
                 tasks.append(Task(len(tasks), s, k, np.flatnonzero(folds[gold, s] != k), rows))
     named = isinstance(chosen[0], str)
     trained = train_together(
-        targets, chosen, matrix if named else features.matrix, features.surrogate, gold, loss_weight, tasks, seed, progress
+        targets,
+        chosen,
+        matrix if named else features.matrix,
+        features.surrogate,
+        gold,
+        loss_weight,
+        tasks,
+        seed,
+        progress,
     )
     job = _Job(targets, chosen, features.matrix, matrix, features.surrogate, gold, loss_weight, seed, trained)
     results = _run(job, tasks, n_jobs, progress)

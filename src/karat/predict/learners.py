@@ -93,7 +93,8 @@ def build(candidate: Any, n_classes: int, seed: int) -> Any:
             return LogisticRegression(C=1.0, max_iter=300, solver=solver)
         return RidgeCV(alphas=np.logspace(-1, 3, 7))
     if candidate == "torch":
-        from .networks.estimators import TorchClassifier, TorchRegressor
+        from .networks.classifier import TorchClassifier
+        from .networks.regressor import TorchRegressor
 
         return (TorchClassifier if classify else TorchRegressor)(random_state=seed)
     if candidate == "boosting":

@@ -80,7 +80,8 @@ def train_together(
             estimator = learners.build(candidate, target.n_classes, seed)
             if progress:
                 estimator.set_params(progress=True)
-            own = estimator.random_state if isinstance(estimator.random_state, (int, np.integer)) else seed
+            given = estimator.random_state
+            own = int(given) if isinstance(given, (int, np.integer)) else seed
             chained = before if target.joint or target.given_joint else before[:, :0]
             every = np.hstack([matrix, expected[:, : chained.shape[1]]]) if chained.shape[1] else matrix
             fitted = estimator.fit_together(

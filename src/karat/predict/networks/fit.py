@@ -184,6 +184,7 @@ def fit_networks(problem: Problem, settings: Settings) -> Networks:
             chosen, stopped, temperature = _with_held_out(fit, judged)
             epochs[judged], flat[torch.as_tensor(judged)] = stopped, chosen
             if settings.calibrate and "temperature" in scales:
+                assert temperature is not None
                 scales["temperature"][torch.as_tensor(judged)] = temperature
         again = np.arange(n_networks)
         if settings.early_stopping and not settings.refit:
@@ -212,7 +213,7 @@ def _begin(problem: Problem, settings: Settings, device: torch.device) -> _Fit:
     base = torch.from_numpy(layout.start(list(problem.seeds))).to(device, kind)
     hint = None
     if problem.stage is not None:
-        from .surrogates import pretrain
+        from .pretrain import pretrain
 
         base, hint = pretrain(problem, settings, layout, x, weight, base)
     return _Fit(problem, settings, layout, x, weight, scales, base, hint)
@@ -244,9 +245,7 @@ def network_scales(
         for m, r in enumerate(rows):
             share = weight[m, r] @ target[r] + 0.5
             found[m]["prior"] = adjustment * np.log(share / share.sum())
-    return {
-        name: torch.from_numpy(np.stack([f[name] for f in found])[:, None]).to(device, kind) for name in found[0]
-    }
+    return {name: torch.from_numpy(np.stack([f[name] for f in found])[:, None]).to(device, kind) for name in found[0]}
 
 
 def _started(fit: _Fit, rows: list[Ints], networks: Any) -> torch.Tensor:
@@ -298,7 +297,9 @@ def _with_held_out(fit: _Fit, networks: Any) -> tuple[torch.Tensor, Any, torch.T
     split = []
     for seed, m in zip(seeds, networks):
         rows = problem.rows[m]
-        train_at, held_at = hold_out(seed, settings.validation_fraction, None if classes is None else classes[rows], len(rows))
+        train_at, held_at = hold_out(
+            seed, settings.validation_fraction, None if classes is None else classes[rows], len(rows)
+        )
         split.append((rows[train_at], rows[held_at]))
     into, out = [s[0] for s in split], [s[1] for s in split]
     scales = _some(fit.scales, networks)

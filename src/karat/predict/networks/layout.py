@@ -91,9 +91,7 @@ class Layout:
         """Which parameters weight decay pulls (1) and which it leaves alone (0), shape (P,)."""
         return self.mask(("weight", "last", "skip"))
 
-    def forward(
-        self, parameters: Parameters, x: torch.Tensor, keep: list[torch.Tensor] | None = None
-    ) -> torch.Tensor:
+    def forward(self, parameters: Parameters, x: torch.Tensor, keep: list[torch.Tensor] | None = None) -> torch.Tensor:
         """Outputs, shape (M, B, n_outputs), of features of shape (M, B, n_features).
 
         ``keep`` holds one mask per hidden layer, shape (M, B, units) or (M, 1, units).

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from .heads import Head
 
-_STEPS = 25
+_STEPS = 40
 _ENOUGH = 1e-7
 
 
@@ -59,20 +59,23 @@ def linear_start(
     theta[:, p] = begin
     size = torch.ones(n_networks, dtype=x.dtype, device=x.device)
     value, slope, curve = _objective(head, x, target, weight, theta, extra, ridge, scales)
+    going = torch.ones(n_networks, dtype=torch.bool, device=x.device)
     for _ in range(_STEPS):
         move = torch.zeros_like(theta)
         for k in range(fitted):
             move[..., k] = _solve(x, weight * curve[..., k], ridge, slope[..., k])
         trial = theta - size[:, None, None] * move
         new, new_slope, new_curve = _objective(head, x, target, weight, trial, extra, ridge, scales)
-        good = new <= value + 1e-12 * value.abs()
-        gain = torch.where(good, value - new, torch.full_like(value, torch.inf))
-        size = torch.where(good, (2 * size).clamp_max(1.0), size / 4)
+        # a network that has arrived stays, however long others take
+        good = going & (new <= value + 1e-12 * value.abs())
+        arrived = good & (value - new <= _ENOUGH * (value.abs() + 1))
+        size = torch.where(good, (2 * size).clamp_max(1.0), torch.where(going, size / 4, size))
         theta = torch.where(good[:, None, None], trial, theta)
         slope = torch.where(good[:, None, None], new_slope, slope)
         curve = torch.where(good[:, None, None], new_curve, curve)
         value = torch.where(good, new, value)
-        if bool(((gain <= _ENOUGH * (value.abs() + 1)) | (size < 1e-6)).all()):
+        going = going & ~arrived & (size > 1e-6)
+        if not bool(going.any()):
             break
     return theta[:, :p], theta[:, p:]
 

@@ -104,7 +104,9 @@ def read_loss(loss: object, options: object) -> tuple[str, dict[str, float]]:
     given = dict(options or {})
     if strangers := sorted(set(given) - set(known), key=str):
         listing = ", ".join(map(repr, known)) or "none"
-        raise ArgumentError(f"loss_options names {strangers[0]!r}, which loss={loss!r} has not; its options: {listing}.")
+        raise ArgumentError(
+            f"loss_options names {strangers[0]!r}, which loss={loss!r} has not; its options: {listing}."
+        )
     out = {}
     for name, (default, low, high) in known.items():
         value = given.get(name, default)
@@ -207,8 +209,7 @@ class ImpreciseEM(Forward):
 
 
 class EarlyLearning(Objective):
-    """Cross-entropy plus ``strength log(1 - <p, t>)``, ``t`` the running mean of a row's own predictions
-    (Liu et al. 2020, equation 6)."""  # fmt: skip
+    """Cross-entropy plus ``strength log(1 - <p, t>)``, ``t`` a row's mean prediction so far (Liu et al. 2020)."""
 
     def __init__(
         self, head: Classes, scales: dict[str, Any], shape: tuple[int, int, int], like: torch.Tensor,
@@ -288,7 +289,7 @@ class MetaWeights(Objective):
         values = [step.parameters[name] for name in names]
         gold = self.gold.take(step.networks)
         out = step.layout.forward(step.parameters, gold.features())
-        gold_loss = (self.head.loss(out, step.parameters.get("extra"), gold.target, self.of(step.networks)))
+        gold_loss = self.head.loss(out, step.parameters.get("extra"), gold.target, self.of(step.networks))
         gold_loss = (gold_loss * gold.weight).sum(dim=1) / gold.weight.sum(dim=1)
         towards = torch.autograd.grad(gold_loss.sum(), values, allow_unused=True, materialize_grads=True)
         dummy = torch.ones_like(loss, requires_grad=True)
@@ -296,7 +297,9 @@ class MetaWeights(Objective):
             loss, values, grad_outputs=dummy, create_graph=True, allow_unused=True, materialize_grads=True
         )
         used = [(e, t) for e, t in zip(each, towards) if e.requires_grad]
-        (inner,) = torch.autograd.grad([e for e, _ in used], dummy, grad_outputs=[t for _, t in used], retain_graph=True)
+        (inner,) = torch.autograd.grad(
+            [e for e, _ in used], dummy, grad_outputs=[t for _, t in used], retain_graph=True
+        )
         real = (step.batch.weight > 0).to(loss.dtype)
         weight = inner.detach().clamp_min(0.0) * real
         total = weight.sum(dim=1, keepdim=True)

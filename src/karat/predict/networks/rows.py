@@ -42,7 +42,14 @@ class Rows:
 
     @classmethod
     def gather(
-        cls, x: torch.Tensor, target: Floats, weight: Floats, rows: list[Ints], *, row_weights: bool = False, row_targets: bool = False
+        cls,
+        x: torch.Tensor,
+        target: Floats,
+        weight: Floats,
+        rows: list[Ints],
+        *,
+        row_weights: bool = False,
+        row_targets: bool = False,
     ) -> Rows:
         """Rows from positions.
 
@@ -68,12 +75,11 @@ class Rows:
             index[m, : len(at)] = at
             own_target[m, : len(at)] = target[m, at] if row_targets else target[at]
             own_weight[m, : len(at)] = w / w.mean()
-        put = {"dtype": x.dtype, "device": x.device}
         return cls(
             x,
             torch.from_numpy(index).to(x.device),
-            torch.from_numpy(own_target).to(**put),
-            torch.from_numpy(own_weight).to(**put),
+            torch.from_numpy(own_target).to(x.device, x.dtype),
+            torch.from_numpy(own_weight).to(x.device, x.dtype),
             torch.tensor([len(r) for r in rows], device=x.device),
         )
 

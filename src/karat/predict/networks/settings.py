@@ -74,7 +74,7 @@ class Settings:
                 raise ArgumentError(
                     f"{name}={getattr(self, name)!r} is not allowed; give a whole number of at least {low}."
                 )
-        for name, low, high in (
+        for name, lowest, highest in (
             ("dropout", 0.0, 0.95),
             ("validation_fraction", 0.05, 0.5),
             ("weight_decay", 0.0, 100.0),
@@ -84,8 +84,12 @@ class Settings:
             value = getattr(self, name)
             if name == "penalty" and value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not low <= value <= high:
-                raise ArgumentError(f"{name}={value!r} is not allowed; give a number from {low:g} to {high:g}.")
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, (int, float, np.number))
+                or not lowest <= value <= highest
+            ):
+                raise ArgumentError(f"{name}={value!r} is not allowed; give a number from {lowest:g} to {highest:g}.")
 
     def ridge(self, n_features: int) -> float:
         """Penalty of the linear start for a number of features."""
@@ -93,7 +97,7 @@ class Settings:
 
 
 def _whole(value: object, low: int) -> bool:
-    return not isinstance(value, bool) and isinstance(value, (int, np.integer)) and value >= low
+    return not isinstance(value, bool) and isinstance(value, (int, np.integer)) and bool(value >= low)
 
 
 def find_device(name: str) -> torch.device:

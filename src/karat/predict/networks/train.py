@@ -212,7 +212,7 @@ class _Run:
             self.steps += 1.0
             self.first.lerp_(gradient, 1 - _BETA1)
             self.second.mul_(_BETA2).addcmul_(gradient, gradient, value=1 - _BETA2)
-            move = rate
+            move: Any = rate
         else:
             here = there.to(gradient.dtype)
             self.steps += here
@@ -254,6 +254,7 @@ class _Run:
         import torch
 
         assert self.held is not None
+        assert self.held_x is not None
         with torch.no_grad():
             out = self.layout.forward(self.parameters, self.held_x)
             loss = self.objective.held_out(out, self.parameters.get("extra"), self.held, self.networks)
