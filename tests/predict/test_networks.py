@@ -222,11 +222,11 @@ def test_laplace_head_is_a_rounded_laplace_distribution():
     upper = laplace.cdf(support + 0.5, location, scale)
     expected = np.diff(np.column_stack([np.zeros(3), upper]), axis=1)
     found = head.probability(out, scales, torch.from_numpy(support))[0].numpy()
-    np.testing.assert_allclose(found, expected, atol=1e-10)
-    np.testing.assert_allclose(head.mean(out, None, scales)[0], expected @ support, atol=1e-8)
+    np.testing.assert_allclose(found, expected, atol=1e-7)
+    np.testing.assert_allclose(head.mean(out, None, scales)[0], expected @ support, atol=1e-6)
     y = torch.tensor([[[1.0], [0.0], [7.0]]]).double()
     loss = head.loss(out, None, y, scales)[0].numpy()
-    np.testing.assert_allclose(loss, -np.log(expected[np.arange(3), [1, 0, 7]]), rtol=1e-9)
+    np.testing.assert_allclose(loss, -np.log(expected[np.arange(3), [1, 0, 7]]), rtol=1e-6)
 
 
 def test_bitwise_head_is_a_product_of_bernoullis():
@@ -257,7 +257,7 @@ def test_soft_targets_are_weighted_hard_ones(data):
     for name in ("poisson", "laplace", "bitwise"):
         whole = TorchRegressor(distribution=name, **options).fit(x, soft).predict(x)
         long = TorchRegressor(distribution=name, **options).fit(x[rows], np.tile(np.arange(3), 30), soft.ravel())
-        np.testing.assert_allclose(whole, long.predict(x), rtol=1e-3, atol=1e-3, err_msg=name)
+        np.testing.assert_allclose(whole, long.predict(x), rtol=5e-3, atol=5e-3, err_msg=name)
 
 
 def test_distributions():

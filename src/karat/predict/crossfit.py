@@ -43,6 +43,10 @@ class _Job:
     seed: int
     trained: tuple[list[Any] | None, ...] = ()
 
+    def width(self, n_columns: int) -> int:
+        """Features of a fit before any rotation."""
+        return n_columns - self.scaled.shape[1] + self.raw.shape[1] if n_columns >= self.scaled.shape[1] else n_columns
+
     def run(self, number: int, train: Ints, rows: Ints) -> tuple[Floats, dict[str, Floats]]:
         """Fit on the gold rows ``train`` (positions among gold) and predict the units ``rows``."""
         matrix = self.scaled if isinstance(self.chosen[0], str) else self.raw
@@ -62,7 +66,9 @@ class _Job:
             if together is not None:
                 fitted = together[number]
             else:
-                fitted = _fit(target, chosen, x_train, target.values[train], weight, self.seed)
+                fitted = _fit(
+                    target, chosen, x_train, target.values[train], weight, self.seed, self.width(x_train.shape[1])
+                )
             if chained:
                 shape = (len(x_new), before_gold.shape[1])
                 predicted = [
@@ -159,6 +165,7 @@ def crossfit(
             rows = np.flatnonzero(inside)
             if len(rows):
                 tasks.append(Task(len(tasks), s, k, np.flatnonzero(folds[gold, s] != k), rows))
+    matrix = _rotated(matrix, gold, chosen)
     named = isinstance(chosen[0], str)
     trained = train_together(
         targets,
@@ -202,6 +209,19 @@ def scale(matrix: Floats) -> Floats:
     spread[spread == 0] = np.inf
     out: Floats = (matrix - centre) / spread
     return out
+
+
+def _rotated(matrix: Floats, gold: Ints, chosen: tuple[Any, ...]) -> Floats:
+    """Features on an orthonormal basis of the gold rows, where there are more features than gold rows.
+
+    The slopes of a ridge-penalised linear model lie in the span of the rows it is fitted to, so that predictions are
+    the same and the problem has n dimensions instead of p. Indicators of labels learnt before come as columns of
+    their own, outside the basis.
+    """
+    if matrix.shape[1] <= len(gold) or any(c != "linear" for c in chosen):
+        return matrix
+    basis = np.linalg.svd(matrix[gold], full_matrices=False)[2]
+    return matrix @ basis.T
 
 
 def loss_weights(probability: Floats) -> Floats | None:
@@ -286,13 +306,22 @@ def _check_kind(target: Target, option: list[Any]) -> None:
             )
 
 
-def _fit(target: Target, chosen: Any, x: Floats, values: Floats, weight: Floats | None, seed: int) -> Any:
+def _fit(
+    target: Target,
+    chosen: Any,
+    x: Floats,
+    values: Floats,
+    weight: Floats | None,
+    seed: int,
+    n_features: int | None = None,
+) -> Any:
+    n_features = x.shape[1] if n_features is None else n_features
     if target.n_classes:
         present = np.unique(values)
         if len(present) == 1:
             return int(present[0])
         values = values.astype(np.intp)
-    return learners.fit(learners.build(chosen, target.n_classes, seed), x, values, weight, target.name)
+    return learners.fit(learners.build(chosen, target.n_classes, seed, n_features), x, values, weight, target.name)
 
 
 def _predict(fitted: Any, target: Target, x: Floats) -> Floats:

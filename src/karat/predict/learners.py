@@ -17,6 +17,9 @@ CALIBRATION_BELOW = 50
 BOOSTING_FROM = 300
 """Gold sizes between the stages of ``"auto"``."""
 
+_WIDE = 64
+"""Features beyond which linear models are penalised by their number."""
+
 
 def candidates(learner: object, n_gold: int) -> list[Any]:
     """What to try for a learner argument: names or estimators.
@@ -62,7 +65,21 @@ def candidates(learner: object, n_gold: int) -> list[Any]:
     )
 
 
-def build(candidate: Any, n_classes: int, seed: int) -> Any:
+def ridge(n_features: int) -> float:
+    """Penalty of the logit of ``"linear"``: 1, and for wide features p / 4.
+
+    Standardised features with slopes of variance 1 / penalty give a linear predictor with variance p / penalty; a
+    penalty of p / 4 keeps its prior standard deviation at 2 however many features there are.
+
+    Examples
+    --------
+    >>> ridge(12), ridge(400)
+    (1.0, 100.0)
+    """
+    return 1.0 if n_features <= _WIDE else n_features / 4.0
+
+
+def build(candidate: Any, n_classes: int, seed: int, n_features: int = 1) -> Any:
     """A fresh estimator for a candidate.
 
     Parameters
@@ -73,6 +90,8 @@ def build(candidate: Any, n_classes: int, seed: int) -> Any:
         Classes of the target, 0 for a number.
     seed : int
         For learners that draw; a user's own ``random_state`` stays as it is.
+    n_features : int
+        Features before any rotation, on which the penalty of linear models depends.
 
     Returns
     -------
@@ -90,8 +109,8 @@ def build(candidate: Any, n_classes: int, seed: int) -> Any:
 
         if classify:
             solver = "newton-cholesky" if n_classes == 2 else "lbfgs"
-            return LogisticRegression(C=1.0, max_iter=300, solver=solver)
-        return RidgeCV(alphas=np.logspace(-1, 3, 7))
+            return LogisticRegression(C=1.0 / ridge(n_features), max_iter=300, solver=solver)
+        return RidgeCV(alphas=np.logspace(-1, 3 if n_features <= _WIDE else 5, 7 if n_features <= _WIDE else 10))
     if candidate == "torch":
         from .networks.classifier import TorchClassifier
         from .networks.regressor import TorchRegressor

@@ -206,9 +206,9 @@ def several_columns(y: Any) -> bool:
 
 def read_weights(sample_weight: Any, x: Floats) -> Floats:
     """Sample weights as an array, checked: none negative, not all 0."""
-    weight = _check_sample_weight(sample_weight, x, dtype=np.float64)
+    if sample_weight is not None and not np.asarray(sample_weight).any():
+        raise DataError("sample_weight is zero in every row; at least one must be positive.")
+    weight: Floats = _check_sample_weight(sample_weight, x, dtype=np.float64)
     if (weight < 0).any():
         raise DataError("sample_weight is negative in some row; weights must be 0 or more.")
-    if not (weight > 0).any():
-        raise DataError("sample_weight is zero in every row; at least one must be positive.")
     return weight

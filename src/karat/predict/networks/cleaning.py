@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ..._types import Bools, Floats, Ints
 
 _EM_STEPS = 20
+"""Few on purpose: the share among a handful of neighbours stays near the overall one where surrogates are noisy."""
 
 
 def confident_joint(label: Ints, probability: Floats, weight: Floats | None = None) -> Floats:
@@ -93,9 +94,17 @@ def pruned_weights(label: Ints, keep: Bools, joint: Floats) -> Floats:
 
 
 def prototype_weights(
-    representation: Floats, surrogate: Floats, gold_representation: Floats, gold: Floats, weight: Floats
+    representation: Floats,
+    surrogate: Floats,
+    gold_representation: Floats,
+    gold: Floats,
+    weight: Floats,
+    sharpness: float = 1.0,
 ) -> Floats:
-    """How near each row is to the gold prototype of its surrogate class (soft weights of Lee et al. 2018).
+    """How much nearer each row is to the gold prototype of its surrogate class than to the others.
+
+    Lee et al. (2018) weigh by the cosine with the row's own prototype, negative ones set to 0; here it is compared with
+    the cosines of the other classes, so that a row between all prototypes keeps its weight.
 
     Parameters
     ----------
@@ -109,7 +118,7 @@ def prototype_weights(
     Returns
     -------
     ndarray, shape (N,)
-        ``sum_k q_k max(0, cos(row, prototype k))``, representations centred at the mean of all rows.
+        ``sum_k q_k softmax(sharpness cos(row, prototype k))``, representations standardised over all rows.
     """
     centre, spread = representation.mean(axis=0), representation.std(axis=0)
     spread = np.where(spread > 1e-8, spread, np.inf)
@@ -118,7 +127,9 @@ def prototype_weights(
     prototype = shares.T @ own / np.maximum(shares.sum(axis=0), 1e-12)[:, None]
     length = np.linalg.norm(rows, axis=1, keepdims=True) * np.linalg.norm(prototype, axis=1)
     cosine = rows @ prototype.T / np.maximum(length, 1e-12)
-    out: Floats = (surrogate[:, : gold.shape[1]] * np.maximum(cosine, 0.0)).sum(axis=1)
+    near = np.exp(sharpness * cosine)
+    near /= near.sum(axis=1, keepdims=True)
+    out: Floats = (surrogate[:, : gold.shape[1]] * near).sum(axis=1)
     return out
 
 

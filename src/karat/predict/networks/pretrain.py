@@ -30,6 +30,8 @@ _EPOCHS = 30
 _PATIENCE = 5
 _HELD_OUT = 0.15
 _DECAY = 0.01
+_STOPPED_BY_GOLD = ("early_learning", "co_teaching", "meta_weights")
+"""Losses that sharpen predictions beyond the surrogates' own shares, so that held-out surrogates cannot judge them."""
 
 
 def pretrain(
@@ -156,7 +158,7 @@ class _Work:
         layout = Layout(self.x.shape[1], self.settings.hidden, head.n_outputs)
         flat, scales = self.begin(head, layout, target, row_weight, rows, seeds, peers)
         split = [hold_out(s, _HELD_OUT, None, len(r)) for s, r in zip(seeds, rows)]
-        on_gold = loss in ("early_learning", "co_teaching")
+        on_gold = loss in _STOPPED_BY_GOLD
 
         def gather(parts: list[Ints]) -> Rows:
             found = Rows.gather(self.x, target, row_weight, parts, row_weights=True, row_targets=several)
@@ -171,7 +173,7 @@ class _Work:
             self.settings,
             batch_size=_BATCH,
             max_epochs=_EPOCHS,
-            patience=_PATIENCE,
+            patience=3 * _PATIENCE if on_gold else _PATIENCE,
             weight_decay=min(self.settings.weight_decay, _DECAY),
         )
         trained = train(
@@ -248,7 +250,7 @@ class _Work:
             return OnGold(CoTeaching(head, scales, noise, options["warm_up"]))
         if loss == "meta_weights":
             gold = self.gold_rows(training.target.shape[-1], np.arange(len(self.seeds)))
-            return MetaWeights(head, scales, gold)
+            return OnGold(MetaWeights(head, scales, gold))
         return Objective(head, scales)
 
     def noise(self) -> Floats:
@@ -310,7 +312,12 @@ class _Work:
                 inner = layout.representation(own, self.x[None])[0].cpu().numpy().astype(np.float64)
                 gold = layout.representation(own, self.x_gold[None, torch.from_numpy(rows).to(self.x.device)])[0]
             out[m] = cleaning.prototype_weights(
-                inner, target, gold.cpu().numpy().astype(np.float64), self.problem.target[rows], self.weight[m, rows]
+                inner,
+                target,
+                gold.cpu().numpy().astype(np.float64),
+                self.problem.target[rows],
+                self.weight[m, rows],
+                self.stage.options["sharpness"],
             )
         # rows near no prototype keep a little weight, so that no class goes altogether
         return np.maximum(out, 0.01)

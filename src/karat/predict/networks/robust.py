@@ -16,8 +16,9 @@ own network's training rows only.
 ``co_teaching``        Two networks choose the rows of small loss for each other, with nested dropout (Han et al. 2018;
                        Chen et al. 2021). For heavy noise without structure; twice the time.
 ``confident_learning`` Leaves out the rows whose label the confident joint holds to be wrong (Northcutt et al. 2021).
-``prototypes``         Weighs rows by how near they are to the gold prototype of their class (Lee et al. 2018). For
-                       errors that depend on the text, with features that tell classes apart.
+``prototypes``         Weighs rows by how much nearer they are to the gold prototype of their class than to others
+                       (after Lee et al. 2018). For errors that depend on the text, where features tell classes
+                       apart.
 ``meta_weights``       Weighs rows of each minibatch by how much a step on them lowers the loss on gold (Ren et al.
                        2018). For errors of unknown kind; three times the time.
 ``neighbours``         Targets are posteriors with the label shares among nearest neighbours as prior and the
@@ -59,10 +60,10 @@ OPTIONS: dict[str, dict[str, tuple[float, float, float]]] = {
     "soft_cross_entropy": {},
     "forward": {"smoothing": (1.0, 0.0, 1e3)},
     "em": {"smoothing": (1.0, 0.0, 1e3)},
-    "early_learning": {"momentum": (0.7, 0.0, 0.999), "strength": (3.0, 0.0, 100.0)},
-    "co_teaching": {"warm_up": (10.0, 1.0, 1e4), "noise": (np.nan, 0.0, 0.9)},
+    "early_learning": {"momentum": (0.7, 0.0, 0.999), "strength": (1.0, 0.0, 100.0)},
+    "co_teaching": {"warm_up": (30.0, 1.0, 1e4), "noise": (np.nan, 0.0, 0.9)},
     "confident_learning": {"parts": (3.0, 2.0, 20.0)},
-    "prototypes": {},
+    "prototypes": {"sharpness": (1.0, 0.0, 100.0)},
     "meta_weights": {},
     "neighbours": {"smoothing": (1.0, 0.0, 1e3), "k": (20.0, 1.0, 1e4)},
 }
