@@ -102,8 +102,9 @@ def regress(
     features : str, list or array_like, optional
         Further columns, or an array of shape (N, k), for the predictor.
     learner : str, scikit-learn estimator or None
-        ``"auto"``, ``"calibration"``, ``"linear"``, ``"boosting"``, ``"forest"`` or an estimator, cross-fitted; None
-        uses the surrogate itself as the prediction.
+        ``"auto"``, ``"calibration"``, ``"linear"``, ``"boosting"``, ``"forest"``, ``"torch"`` or an estimator (such as
+        ``karat.predict.TorchClassifier(pretrain="surrogates")``), cross-fitted; None uses the surrogate itself as
+        the prediction.
     predictions : mapping, optional
         Predictions made elsewhere: label -> column or array of shape (N,) or (N, K). They must
         not have seen the gold label of the unit they predict. Takes the place of the learner.

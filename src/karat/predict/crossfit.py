@@ -140,7 +140,7 @@ def crossfit(
         raise DataError("the predictor has no features: give surrogates, covariates or features=.")
     n_rows, n_splits = folds.shape
     matrix = scale(features.matrix)
-    options = [learners.candidates(learner, len(gold)) for _ in targets]
+    options = [learners.candidates(learner, len(gold), features.matrix.shape[1]) for _ in targets]
     if not features.surrogate:
         options = [["linear" if c == "calibration" else c for c in option] for option in options]
     for target, option in zip(targets, options):

@@ -18,19 +18,21 @@ BOOSTING_FROM = 300
 """Gold sizes between the stages of ``"auto"``."""
 
 _WIDE = 64
-"""Features beyond which linear models are penalised by their number."""
+"""Features beyond which linear models are penalised by their number, and ``"auto"`` tries the network."""
 
 
-def candidates(learner: object, n_gold: int) -> list[Any]:
+def candidates(learner: object, n_gold: int, n_features: int = 1) -> list[Any]:
     """What to try for a learner argument: names or estimators.
 
     Parameters
     ----------
     learner : str or scikit-learn estimator
         ``"auto"`` goes by gold size: calibration of the surrogates below 50, a penalised linear model
-        below 300, from then on whichever of linear and boosting has the smaller out-of-fold loss.
+        below 300, from then on whichever of linear and boosting has the smaller out-of-fold loss; with more than
+        64 features (embeddings) the torch network is compared with them.
     n_gold : int
         Gold rows.
+    n_features : int
 
     Returns
     -------
@@ -51,7 +53,9 @@ def candidates(learner: object, n_gold: int) -> list[Any]:
         if learner == "auto":
             if n_gold < CALIBRATION_BELOW:
                 return ["calibration"]
-            return ["linear"] if n_gold < BOOSTING_FROM else ["linear", "boosting"]
+            if n_gold < BOOSTING_FROM:
+                return ["linear"]
+            return ["linear", "boosting", "torch"] if n_features > _WIDE else ["linear", "boosting"]
         if learner not in NAMES:
             raise ArgumentError(
                 f"learner={learner!r} is not known; choose 'auto', {', '.join(map(repr, NAMES))}, any scikit-learn "

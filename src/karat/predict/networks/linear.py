@@ -1,8 +1,8 @@
 """Where networks start: a penalised linear model in the skip connection, for all networks at once.
 
 Newton steps with the penalty ``lambda_j`` on each feature, the curvature of each output on its own; where there are
-more features than rows the system is solved in the rows (Woodbury). Steps that do not lower a network's objective are
-halved for that network.
+more features than rows the problem is turned into the span of the rows first. Steps that do not lower a network's
+objective are halved for that network.
 """
 
 from __future__ import annotations
@@ -51,8 +51,16 @@ def linear_start(
     """
     import torch
 
+    n, p = x.shape[1:]
+    if p > n:
+        # slopes lie in the span of the rows: x / sqrt(penalty) = r' q', and a unit penalty on q'slopes is the same
+        root = penalty.expand(len(x), p).sqrt()
+        basis, factor = torch.linalg.qr((x / root[:, None]).transpose(1, 2))
+        ones = torch.ones(n, dtype=x.dtype, device=x.device)
+        inner, intercept = linear_start(head, factor.transpose(1, 2), target, weight, begin, extra, ones, scales)
+        return torch.bmm(basis, inner) / root[..., None], intercept
     fitted = head.starts_at()
-    n_networks, n, p = x.shape
+    n_networks = len(x)
     x = torch.cat([x, torch.ones((n_networks, n, 1), dtype=x.dtype, device=x.device)], dim=2)
     ridge = torch.cat([penalty.expand(n_networks, p), torch.full_like(x[:, 0, :1], 1e-6)], dim=1)
     theta = torch.zeros((n_networks, p + 1, head.n_outputs), dtype=x.dtype, device=x.device)
@@ -100,22 +108,6 @@ def _solve(x: torch.Tensor, curve: torch.Tensor, ridge: torch.Tensor, right: tor
     """``(diag(ridge) + X' diag(curve) X)^-1 right`` for each network."""
     import torch
 
-    n, p = x.shape[1:]
     root = curve.clamp_min(0.0).sqrt()[..., None] * x
-    if p <= n:
-        gram = torch.bmm(root.transpose(1, 2), root) + torch.diag_embed(ridge)
-        return torch.cholesky_solve(right[..., None], torch.linalg.cholesky(gram))[..., 0]
-    # the intercept's tiny ridge would swamp the kernel: it is profiled out
-    cover, slopes = root[..., -1:], root[..., :-1]
-    shrunk = slopes / ridge[:, None, :-1]
-    kernel = torch.bmm(slopes, shrunk.transpose(1, 2))
-    kernel = kernel + torch.eye(n, dtype=x.dtype, device=x.device)
-    factor = torch.linalg.cholesky(kernel)
-    inner = torch.bmm(shrunk, right[:, :-1, None])
-    both = torch.cholesky_solve(torch.cat([inner, cover], dim=2), factor)
-    a, b = both[..., :1], both[..., 1:]
-    # Schur complement of the intercept: r - c'(I + K)^-1 S L^-1 g over  lambda + c'(I + K)^-1 c
-    top = right[:, -1:, None] - torch.bmm(cover.transpose(1, 2), a)
-    intercept = top / (torch.bmm(cover.transpose(1, 2), b) + ridge[:, -1:, None])
-    slope = right[:, :-1] / ridge[:, :-1] - torch.bmm(shrunk.transpose(1, 2), a + b * intercept)[..., 0]
-    return torch.cat([slope, intercept[..., 0]], dim=1)
+    gram = torch.bmm(root.transpose(1, 2), root) + torch.diag_embed(ridge)
+    return torch.cholesky_solve(right[..., None], torch.linalg.cholesky(gram))[..., 0]

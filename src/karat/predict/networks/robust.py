@@ -137,7 +137,7 @@ def confusion(gold: Floats, surrogate: Floats, weight: Floats, smoothing: float)
     Examples
     --------
     >>> eye = np.eye(2)
-    >>> confusion(eye[[0, 0, 1, 1]], eye[[0, 1, 1, 1]], np.ones(4), 0.0)
+    >>> confusion(eye[[0, 0, 1, 1]], eye[[0, 1, 1, 1]], np.ones(4), 0.0).round(6)
     array([[0.5, 0.5],
            [0. , 1. ]])
     """
