@@ -23,6 +23,7 @@ from .frames import Table
 from .impute import predicted_rows, surrogate_rows
 from .options import Options, read_vcov
 from .predict import Predictions, capped_weights, check_folds, crossfit, make_folds
+from .pretraining import with_surrogates
 from .results import Result
 from .results.call import Call
 from .results.describe import describe, warn_small_samples
@@ -101,8 +102,9 @@ def regress(
     features : str, list or array_like, optional
         Further columns, or an array of shape (N, k), for the predictor.
     learner : str, scikit-learn estimator or None
-        ``"auto"``, ``"calibration"``, ``"linear"``, ``"boosting"``, ``"forest"`` or an estimator, cross-fitted; None
-        uses the surrogate itself as the prediction.
+        ``"auto"``, ``"calibration"``, ``"linear"``, ``"boosting"``, ``"forest"``, ``"torch"`` or an estimator (such as
+        ``karat.predict.TorchClassifier(pretrain="surrogates")``), cross-fitted; None uses the surrogate itself as
+        the prediction.
     predictions : mapping, optional
         Predictions made elsewhere: label -> column or array of shape (N,) or (N, K). They must
         not have seen the gold label of the unit they predict. Takes the place of the learner.
@@ -284,6 +286,8 @@ def _predict(
         return None, ()
     assert own is not None
     targets = targets_of(prepared, matrix.gold)
+    if getattr(options.learner, "pretrain", None) is not None:
+        targets = with_surrogates(prepared.labels, targets)
     found = crossfit(
         targets,
         features_of(prepared, own, features, table),

@@ -280,6 +280,41 @@ def test_auto_goes_by_gold_size():
     assert candidates("auto", 50) == ["linear"]
     assert candidates("auto", 299) == ["linear"]
     assert candidates("auto", 300) == ["linear", "boosting"]
+    assert candidates("auto", 299, n_features=384) == ["linear"]
+    assert candidates("auto", 300, n_features=384) == ["linear", "boosting", "torch"]
+
+
+@pytest.mark.parametrize("label", ["y", "stance", "topic"])
+def test_wide_features(frame, gold, folds, label):
+    """An embedding wider than the gold: linear in the span of the gold rows is linear in all dimensions."""
+    from sklearn.linear_model import RidgeCV
+
+    from karat.predict.crossfit import scale
+
+    rng = np.random.default_rng(0)
+    embedded = np.tanh(frame[["z", "y_llm", "stance_prob"]].to_numpy() @ rng.standard_normal((3, 300)))
+    embedded += 0.5 * rng.standard_normal((240, 300))
+    formula = "y ~ z" if label == "y" else f"y ~ {label} + z"
+    surrogate = {"y": "y_llm", "stance": "stance_llm", "topic": "topic_llm"}[label]
+    options = {"surrogates": {label: surrogate}, "features": embedded, "folds": folds, "design": 0.5}
+    chosen = rng.random(240) < 0.5
+    fit = regress("ols", formula, frame, chosen, label, learner="linear", **options)
+    for learner in ("calibration", "forest", "boosting", "torch"):
+        other = regress("ols", formula, frame, chosen, label, learner=learner, **options)
+        assert (np.abs(other.theta - fit.theta) < 2.5 * fit.se().to_numpy()).all(), learner
+    if label == "topic":
+        return
+    columns = [frame[surrogate], *([] if label == "y" else [frame["y"]]), frame["z"], embedded]
+    x = scale(np.column_stack(columns))
+    if label == "y":
+        learner = RidgeCV(alphas=np.logspace(-1, 5, 10))
+    else:
+        learner = LogisticRegression(C=4 / x.shape[1], max_iter=5000, tol=1e-10)
+    by_hand = out_of_fold(learner, x, frame[label].to_numpy(), chosen, folds)
+    outside = regress(
+        "ols", formula, frame, chosen, label, predictions={label: by_hand}, surrogates=options["surrogates"], design=0.5
+    )
+    np.testing.assert_allclose(fit.theta, outside.theta, rtol=2e-3, atol=2e-3)
 
 
 def test_auto_takes_the_better_of_two():

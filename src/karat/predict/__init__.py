@@ -1,4 +1,4 @@
-"""Predictor layer: cross-fitted predictions of gold labels, and encoders of texts."""
+"""Predictor layer: cross-fitted predictions of gold labels."""
 
 from __future__ import annotations
 
@@ -10,22 +10,30 @@ from .folds import check_folds, make_folds
 from .labels import Predictions, Skill, Target
 
 if TYPE_CHECKING:  # what __getattr__ below loads on demand
+    from .networks.classifier import TorchClassifier
+    from .networks.regressor import Distribution, TorchRegressor
     from .text.classifier import TransformerClassifier
     from .text.encoder import TextEncoder
     from .text.hashing import HashingEncoder
 
 _HOMES = {
+    "Distribution": "networks.regressor",
     "HashingEncoder": "text.hashing",
     "TextEncoder": "text.encoder",
+    "TorchClassifier": "networks.classifier",
+    "TorchRegressor": "networks.regressor",
     "TransformerClassifier": "text.classifier",
 }
 
 __all__ = [
+    "Distribution",
     "HashingEncoder",
     "Predictions",
     "Skill",
     "Target",
     "TextEncoder",
+    "TorchClassifier",
+    "TorchRegressor",
     "TransformerClassifier",
     "capped_weights",
     "check_folds",

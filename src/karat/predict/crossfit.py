@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import DataError, LearnerError
 from . import learners
 from .labels import Predictions, Sums, Target, loss_of, skills
+from .together import Task, train_together
 
 if TYPE_CHECKING:
     from .._types import Floats, Ints
@@ -40,8 +41,13 @@ class _Job:
     gold: Ints
     weight: Floats | None
     seed: int
+    trained: tuple[list[Any] | None, ...] = ()
 
-    def run(self, train: Ints, rows: Ints) -> tuple[Floats, dict[str, Floats]]:
+    def width(self, n_columns: int) -> int:
+        """Features of a fit before any rotation."""
+        return n_columns - self.scaled.shape[1] + self.raw.shape[1] if n_columns >= self.scaled.shape[1] else n_columns
+
+    def run(self, number: int, train: Ints, rows: Ints) -> tuple[Floats, dict[str, Floats]]:
         """Fit on the gold rows ``train`` (positions among gold) and predict the units ``rows``."""
         matrix = self.scaled if isinstance(self.chosen[0], str) else self.raw
         x_gold = matrix[self.gold[train]]
@@ -51,13 +57,18 @@ class _Job:
         settings: list[Floats] = [np.empty(0)]
         share = np.ones((len(x_rows), 1))
         values: dict[str, Floats] = {}
-        for target, chosen in zip(self.targets, self.chosen):
+        for target, chosen, together in zip(self.targets, self.chosen, self.trained):
             columns = list(self.surrogate) if chosen == "calibration" else slice(None)
             x_train, x_new = x_gold[:, columns], x_rows[:, columns]
             chained = (target.joint or target.given_joint) and before_gold.shape[1] > 0
             if chained:
                 x_train = np.hstack([x_train, before_gold])
-            fitted = _fit(target, chosen, x_train, target.values[train], weight, self.seed)
+            if together is not None:
+                fitted = together[number]
+            else:
+                fitted = _fit(
+                    target, chosen, x_train, target.values[train], weight, self.seed, self.width(x_train.shape[1])
+                )
             if chained:
                 shape = (len(x_new), before_gold.shape[1])
                 predicted = [
@@ -129,7 +140,7 @@ def crossfit(
         raise DataError("the predictor has no features: give surrogates, covariates or features=.")
     n_rows, n_splits = folds.shape
     matrix = scale(features.matrix)
-    options = [learners.candidates(learner, len(gold)) for _ in targets]
+    options = [learners.candidates(learner, len(gold), features.matrix.shape[1]) for _ in targets]
     if not features.surrogate:
         options = [["linear" if c == "calibration" else c for c in option] for option in options]
     for target, option in zip(targets, options):
@@ -140,13 +151,12 @@ def crossfit(
         else _select(target, option, matrix[gold], features.surrogate, folds[gold, 0], loss_weight, seed)
         for target, option in zip(targets, options)
     )
-    job = _Job(targets, chosen, features.matrix, matrix, features.surrogate, gold, loss_weight, seed)
     everywhere = n_rows * n_splits <= _ALL_SPLITS_UP_TO or keep_splits or not linear
     unlabelled = np.ones(n_rows, dtype=bool)
     unlabelled[gold] = False
     turn = np.arange(n_rows) % n_splits
 
-    tasks = []
+    tasks: list[Task] = []
     for s in range(n_splits):
         for k in range(int(folds[:, s].max()) + 1):
             inside = folds[:, s] == k
@@ -154,16 +164,30 @@ def crossfit(
                 inside &= ~unlabelled | (turn == s)
             rows = np.flatnonzero(inside)
             if len(rows):
-                tasks.append((s, np.flatnonzero(folds[gold, s] != k), rows))
+                tasks.append(Task(len(tasks), s, k, np.flatnonzero(folds[gold, s] != k), rows))
+    matrix = _rotated(matrix, gold, chosen)
+    named = isinstance(chosen[0], str)
+    trained = train_together(
+        targets,
+        chosen,
+        matrix if named else features.matrix,
+        features.surrogate,
+        gold,
+        loss_weight,
+        tasks,
+        seed,
+        progress,
+    )
+    job = _Job(targets, chosen, features.matrix, matrix, features.surrogate, gold, loss_weight, seed, trained)
     results = _run(job, tasks, n_jobs, progress)
 
     combos = tuple(itertools.product(*[range(t.n_classes) for t in targets if t.joint]))
     sums = Sums(n_rows, len(combos), [t.name for t in targets if not t.joint])
     by_split = [Sums(n_rows, len(combos), list(sums.values)) for _ in range(n_splits if keep_splits else 0)]
-    for (s, _, rows), (share, values) in zip(tasks, results):
-        sums.add(rows, share, values)
+    for task, (share, values) in zip(tasks, results):
+        sums.add(task.rows, share, values)
         if keep_splits:
-            by_split[s].add(rows, share, values)
+            by_split[task.split].add(task.rows, share, values)
     mean = sums.mean(combos)
     skill = skills(targets, chosen, mean, gold, report_weight)
     return Predictions(combos, mean.share, mean.values, tuple(part.mean(combos) for part in by_split), skill)
@@ -185,6 +209,19 @@ def scale(matrix: Floats) -> Floats:
     spread[spread == 0] = np.inf
     out: Floats = (matrix - centre) / spread
     return out
+
+
+def _rotated(matrix: Floats, gold: Ints, chosen: tuple[Any, ...]) -> Floats:
+    """Features on an orthonormal basis of the gold rows, where there are more features than gold rows.
+
+    The slopes of a ridge-penalised linear model lie in the span of the rows it is fitted to, so that predictions are
+    the same and the problem has n dimensions instead of p. Indicators of labels learnt before come as columns of
+    their own, outside the basis.
+    """
+    if matrix.shape[1] <= len(gold) or any(c != "linear" for c in chosen):
+        return matrix
+    basis = np.linalg.svd(matrix[gold], full_matrices=False)[2]
+    return matrix @ basis.T
 
 
 def loss_weights(probability: Floats) -> Floats | None:
@@ -245,10 +282,10 @@ def _run(job: _Job, tasks: list[Any], n_jobs: int | None, progress: bool) -> lis
         from sklearn import config_context
 
         with config_context(assume_finite=True):
-            return [job.run(train, rows) for _, train, rows in bar]
+            return [job.run(task.number, task.train, task.rows) for task in bar]
     from joblib import Parallel, delayed
 
-    return list(Parallel(n_jobs=n_jobs)(delayed(job.run)(train, rows) for _, train, rows in bar))
+    return list(Parallel(n_jobs=n_jobs)(delayed(job.run)(task.number, task.train, task.rows) for task in bar))
 
 
 def _check_kind(target: Target, option: list[Any]) -> None:
@@ -269,13 +306,22 @@ def _check_kind(target: Target, option: list[Any]) -> None:
             )
 
 
-def _fit(target: Target, chosen: Any, x: Floats, values: Floats, weight: Floats | None, seed: int) -> Any:
+def _fit(
+    target: Target,
+    chosen: Any,
+    x: Floats,
+    values: Floats,
+    weight: Floats | None,
+    seed: int,
+    n_features: int | None = None,
+) -> Any:
+    n_features = x.shape[1] if n_features is None else n_features
     if target.n_classes:
         present = np.unique(values)
         if len(present) == 1:
             return int(present[0])
         values = values.astype(np.intp)
-    return learners.fit(learners.build(chosen, target.n_classes, seed), x, values, weight, target.name)
+    return learners.fit(learners.build(chosen, target.n_classes, seed, n_features), x, values, weight, target.name)
 
 
 def _predict(fitted: Any, target: Target, x: Floats) -> Floats:

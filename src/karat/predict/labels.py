@@ -14,6 +14,22 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class SurrogateLabels:
+    """Surrogate labels of all units, for learners that learn from them before gold.
+
+    Parameters
+    ----------
+    values : ndarray, shape (N, S)
+        Class distributions, or numbers of one or several surrogates; missing is not a number.
+    classes : bool
+        Whether they are class distributions.
+    """
+
+    values: Floats = field(repr=False)
+    classes: bool
+
+
+@dataclass(frozen=True)
 class Target:
     """One label to learn.
 
@@ -28,6 +44,8 @@ class Target:
         Whether the predicted rows run over its classes (a categorical covariate).
     given_joint : bool
         Whether it is predicted given the joint labels before it (the outcome).
+    surrogate : SurrogateLabels, optional
+        Its surrogates in all units, where the learner is pre-trained on them.
     """
 
     name: str
@@ -35,6 +53,7 @@ class Target:
     n_classes: int = 0
     joint: bool = False
     given_joint: bool = False
+    surrogate: SurrogateLabels | None = None
 
 
 @dataclass(frozen=True)

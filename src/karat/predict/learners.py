@@ -11,23 +11,28 @@ from ..errors import ArgumentError, LearnerError
 if TYPE_CHECKING:
     from .._types import Floats
 
-NAMES = ("calibration", "linear", "boosting", "forest")
+NAMES = ("calibration", "linear", "boosting", "forest", "torch")
 
 CALIBRATION_BELOW = 50
 BOOSTING_FROM = 300
 """Gold sizes between the stages of ``"auto"``."""
 
+_WIDE = 64
+"""Features beyond which linear models are penalised by their number, and ``"auto"`` tries the network."""
 
-def candidates(learner: object, n_gold: int) -> list[Any]:
+
+def candidates(learner: object, n_gold: int, n_features: int = 1) -> list[Any]:
     """What to try for a learner argument: names or estimators.
 
     Parameters
     ----------
     learner : str or scikit-learn estimator
         ``"auto"`` goes by gold size: calibration of the surrogates below 50, a penalised linear model
-        below 300, from then on whichever of linear and boosting has the smaller out-of-fold loss.
+        below 300, from then on whichever of linear and boosting has the smaller out-of-fold loss; with more than
+        64 features (embeddings) the torch network is compared with them.
     n_gold : int
         Gold rows.
+    n_features : int
 
     Returns
     -------
@@ -48,7 +53,9 @@ def candidates(learner: object, n_gold: int) -> list[Any]:
         if learner == "auto":
             if n_gold < CALIBRATION_BELOW:
                 return ["calibration"]
-            return ["linear"] if n_gold < BOOSTING_FROM else ["linear", "boosting"]
+            if n_gold < BOOSTING_FROM:
+                return ["linear"]
+            return ["linear", "boosting", "torch"] if n_features > _WIDE else ["linear", "boosting"]
         if learner not in NAMES:
             raise ArgumentError(
                 f"learner={learner!r} is not known; choose 'auto', {', '.join(map(repr, NAMES))}, any scikit-learn "
@@ -62,7 +69,21 @@ def candidates(learner: object, n_gold: int) -> list[Any]:
     )
 
 
-def build(candidate: Any, n_classes: int, seed: int) -> Any:
+def ridge(n_features: int) -> float:
+    """Penalty of the logit of ``"linear"``: 1, and for wide features p / 4.
+
+    Standardised features with slopes of variance 1 / penalty give a linear predictor with variance p / penalty; a
+    penalty of p / 4 keeps its prior standard deviation at 2 however many features there are.
+
+    Examples
+    --------
+    >>> ridge(12), ridge(400)
+    (1.0, 100.0)
+    """
+    return 1.0 if n_features <= _WIDE else n_features / 4.0
+
+
+def build(candidate: Any, n_classes: int, seed: int, n_features: int = 1) -> Any:
     """A fresh estimator for a candidate.
 
     Parameters
@@ -73,6 +94,8 @@ def build(candidate: Any, n_classes: int, seed: int) -> Any:
         Classes of the target, 0 for a number.
     seed : int
         For learners that draw; a user's own ``random_state`` stays as it is.
+    n_features : int
+        Features before any rotation, on which the penalty of linear models depends.
 
     Returns
     -------
@@ -90,8 +113,13 @@ def build(candidate: Any, n_classes: int, seed: int) -> Any:
 
         if classify:
             solver = "newton-cholesky" if n_classes == 2 else "lbfgs"
-            return LogisticRegression(C=1.0, max_iter=300, solver=solver)
-        return RidgeCV(alphas=np.logspace(-1, 3, 7))
+            return LogisticRegression(C=1.0 / ridge(n_features), max_iter=300, solver=solver)
+        return RidgeCV(alphas=np.logspace(-1, 3 if n_features <= _WIDE else 5, 7 if n_features <= _WIDE else 10))
+    if candidate == "torch":
+        from .networks.classifier import TorchClassifier
+        from .networks.regressor import TorchRegressor
+
+        return (TorchClassifier if classify else TorchRegressor)(random_state=seed)
     if candidate == "boosting":
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
@@ -110,6 +138,11 @@ def build(candidate: Any, n_classes: int, seed: int) -> Any:
 
     forest = RandomForestClassifier if classify else RandomForestRegressor
     return forest(n_estimators=200, min_samples_leaf=5, max_features=0.5, random_state=seed, n_jobs=1)
+
+
+def trains_together(candidate: Any) -> bool:
+    """Whether a candidate trains the networks of all folds and repeats at once."""
+    return candidate == "torch" if isinstance(candidate, str) else hasattr(candidate, "fit_together")
 
 
 def name_of(candidate: Any) -> str:

@@ -1,0 +1,214 @@
+"""What the classifier and the regressor share: settings, scaling, fitting one network or many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from ...errors import ArgumentError, DataError, LearnerError, one_of
+from .fit import Networks, Problem, fit_networks
+from .heads import Head, class_head, number_head
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from ..._types import Floats, Ints
+    from .surrogates import Surrogates
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """One network of several that were trained together.
+
+    Parameters
+    ----------
+    networks : Networks
+        One.
+    centre, spread : ndarray, shape (p,)
+    classes_ : ndarray of int, shape (K,)
+    """
+
+    networks: Networks
+    centre: Floats
+    spread: Floats
+    classes_: Ints
+
+    def predict(self, x: Floats) -> Floats:
+        """Expectations, shape (m,)."""
+        out: Floats = self.networks.mean((x - self.centre) / self.spread)[0]
+        return out
+
+    def predict_proba(self, x: Floats) -> Floats:
+        """Class probabilities, shape (m, K)."""
+        return self.predict(x)
+
+
+class Network(BaseEstimator):
+    """What the classifier and the regressor share."""
+
+    _own: tuple[str, ...] = ()
+
+    def _settings(self) -> Settings:
+        hidden = (self.hidden,) if isinstance(self.hidden, (int, np.integer)) else tuple(self.hidden)
+        return Settings(
+            hidden=hidden,
+            dropout=self.dropout,
+            penalty=self.penalty,
+            weight_decay=self.weight_decay,
+            learning_rate=self.learning_rate,
+            max_epochs=self.max_epochs,
+            batch_size=self.batch_size,
+            early_stopping=self.early_stopping,
+            validation_fraction=self.validation_fraction,
+            patience=self.patience,
+            refit=self.refit,
+            calibrate=getattr(self, "calibrate", False),
+            device=self.device,
+            precision=self.precision,
+            progress=self.progress,
+        )
+
+    def _seed(self) -> int:
+        from sklearn.utils import check_random_state
+
+        if isinstance(self.random_state, (int, np.integer)) and not isinstance(self.random_state, bool):
+            return int(self.random_state)
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _stage_options(self) -> tuple[str, dict[str, Any]] | None:
+        """Loss and options of the pre-training, or None; checked."""
+        from .robust import read_loss
+
+        one_of("pretrain", self.pretrain, (None, "surrogates"))
+        loss, options = read_loss(self.loss, self.loss_options)
+        if self.pretrain is None:
+            if loss != "soft_cross_entropy":
+                raise ArgumentError(
+                    f"loss={loss!r} is about surrogate labels, and pretrain is None; use pretrain='surrogates'."
+                )
+            return None
+        return loss, options
+
+    def _networks(
+        self, head: Head, x: Floats, target: Floats, weight: Floats, rows: tuple[Ints, ...], seeds: tuple[int, ...],
+        stage: Any = None,
+    ) -> Networks:  # fmt: skip
+        """Fit one network for each set of rows; ``x`` is standardised."""
+        problem = Problem(
+            head, x, target, weight, rows, seeds, self._class_weights(head), getattr(self, "logit_adjustment", 0.0),
+            stage,
+        )  # fmt: skip
+        return fit_networks(problem, self._settings())
+
+    def fit_together(
+        self,
+        x: Floats,
+        values: Floats,
+        weight: Floats | None,
+        rows: list[Ints],
+        seeds: list[int],
+        n_classes: int,
+        every: Floats,
+        n_chained: int = 0,
+        surrogate: Surrogates | None = None,
+    ) -> list[Fitted]:
+        """Fit one network for each training set, all at once: what cross-fitting calls.
+
+        Parameters
+        ----------
+        x : ndarray, shape (n, p)
+            Features of the gold rows; the last ``n_chained`` are indicators and stay as they are.
+        values : ndarray, shape (n,)
+            Numbers, or class codes from 0.
+        weight : ndarray, shape (n,), or None
+        rows : list of ndarray of int
+            Training rows of each network, positions in ``x``.
+        seeds : list of int
+        n_classes : int
+            0 for numbers.
+        every : ndarray, shape (N, p)
+            Features of all rows, by which features are standardised (chained ones as the surrogates have them).
+        surrogate : Surrogates, optional
+            Surrogate labels of all rows, for pre-training.
+
+        Returns
+        -------
+        list of Fitted
+        """
+        if n_classes:
+            self.classes_ = np.arange(n_classes)
+            head: Head = class_head(n_classes, getattr(self, "ordinal", False))
+            target = np.eye(n_classes)[values.astype(np.intp)]
+        else:
+            target = np.asarray(values, dtype=np.float64)[:, None]
+            head = number_head(getattr(self, "distribution", "squared"), target)
+        weight = np.ones(len(x)) if weight is None else weight
+        self._standard(x, weight, every)
+        if n_chained:
+            self.centre_[-n_chained:], self.spread_[-n_chained:] = 0.0, 1.0
+        chosen, stage = self._stage_options(), None
+        if chosen is not None:
+            if surrogate is None:
+                raise LearnerError("pretrain='surrogates' needs surrogate labels, and this label has none; use None.")
+            stage = surrogate.stage(head, every, chosen).standardise(self.centre_, self.spread_)
+        z = (x - self.centre_) / self.spread_
+        networks = self._networks(head, z, target, weight, tuple(rows), tuple(seeds), stage)
+        return [Fitted(networks.take(m), self.centre_, self.spread_, np.arange(n_classes)) for m in range(len(rows))]
+
+    def _class_weights(self, head: Head) -> Any:
+        return None
+
+    def _standard(self, x: Floats, weight: Floats, every: Floats | None) -> Floats:
+        """Learn centre and spread, from all rows where they are given, and standardise."""
+        if every is not None:
+            self.centre_, spread = every.mean(axis=0), every.std(axis=0)
+        else:
+            share = weight / weight.sum()
+            self.centre_ = share @ x
+            spread = np.sqrt(share @ (x - self.centre_) ** 2)
+        constant = spread <= 1e-10 * np.maximum(np.abs(self.centre_), 1e-3)
+        self.spread_ = np.where(constant, np.inf, spread)
+        return (x - self.centre_) / self.spread_
+
+    def _scaled(self, X: Any) -> Floats:
+        check_is_fitted(self)
+        x = validate_data(self, X, dtype=np.float64, reset=False)
+        return (x - self.centre_) / self.spread_
+
+    def _fit(self, head: Head, x: Floats, target: Floats, weight: Floats, given: dict[str, Any]) -> Network:
+        """Fit the one network of the estimator."""
+        from .surrogates import read_stage
+
+        seed = self._seed()
+        chosen = self._stage_options()
+        stage = None
+        every = None
+        if chosen is not None or any(v is not None for v in given.values()):
+            stage, every = read_stage(self, head, x, chosen, seed, **given)
+        there = weight > 0
+        z = self._standard(x[there], weight[there], every)
+        if stage is not None:
+            stage = stage.standardise(self.centre_, self.spread_, there)
+        networks = self._networks(head, z, target[there], weight[there], (np.arange(len(z)),), (seed,), stage)
+        self.networks_ = networks
+        self.n_iter_ = int(networks.epochs[0])
+        return self
+
+
+def several_columns(y: Any) -> bool:
+    """Whether y is a table of more than one column."""
+    shape = np.shape(np.asarray(y)) if y is not None else ()
+    return len(shape) == 2 and shape[1] > 1
+
+
+def read_weights(sample_weight: Any, x: Floats) -> Floats:
+    """Sample weights as an array, checked: none negative, not all 0."""
+    if sample_weight is not None and not np.asarray(sample_weight).any():
+        raise DataError("sample_weight is zero in every row; at least one must be positive.")
+    weight: Floats = _check_sample_weight(sample_weight, x, dtype=np.float64)
+    if (weight < 0).any():
+        raise DataError("sample_weight is negative in some row; weights must be 0 or more.")
+    return weight

@@ -1,0 +1,165 @@
+"""Training rows of many networks, padded to one shape, and the order in which each network sees its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .draws import ORDER, stream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+
+    from ..._types import Floats, Ints
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of M networks out of one feature matrix.
+
+    Parameters
+    ----------
+    x : Tensor, shape (n, p)
+        Features, shared.
+    index : Tensor of int, shape (M, L)
+        Which rows each network has, padded with row 0.
+    target : Tensor, shape (M, L, q)
+    weight : Tensor, shape (M, L)
+        Weights with mean 1 over a network's rows; 0 on padding.
+    count : Tensor, shape (M,)
+        Rows of each network.
+    """
+
+    x: torch.Tensor
+    index: torch.Tensor
+    target: torch.Tensor
+    weight: torch.Tensor
+    count: torch.Tensor
+
+    @classmethod
+    def gather(
+        cls,
+        x: torch.Tensor,
+        target: Floats,
+        weight: Floats,
+        rows: list[Ints],
+        *,
+        row_weights: bool = False,
+        row_targets: bool = False,
+    ) -> Rows:
+        """Rows from positions.
+
+        Parameters
+        ----------
+        x : Tensor, shape (n, p)
+        target : ndarray, shape (n, q), or (M, n, q) with ``row_targets``
+        weight : ndarray, shape (n,), or (M, n) with ``row_weights``
+        rows : list of ndarray of int
+            One per network; rows of weight 0 have no place here.
+        row_weights, row_targets : bool
+            Whether each network has its own.
+        """
+        import torch
+
+        longest = max(len(r) for r in rows)
+        n_networks, q = len(rows), target.shape[-1]
+        index = np.zeros((n_networks, longest), dtype=np.int64)
+        own_target = np.zeros((n_networks, longest, q))
+        own_weight = np.zeros((n_networks, longest))
+        for m, at in enumerate(rows):
+            w = weight[m, at] if row_weights else weight[at]
+            index[m, : len(at)] = at
+            own_target[m, : len(at)] = target[m, at] if row_targets else target[at]
+            own_weight[m, : len(at)] = w / w.mean()
+        return cls(
+            x,
+            torch.from_numpy(index).to(x.device),
+            torch.from_numpy(own_target).to(x.device, x.dtype),
+            torch.from_numpy(own_weight).to(x.device, x.dtype),
+            torch.tensor([len(r) for r in rows], device=x.device),
+        )
+
+    def take(self, networks: torch.Tensor) -> Rows:
+        """The rows of some networks."""
+        count = self.count[networks]
+        most = int(count.max())
+        return Rows(
+            self.x,
+            self.index[networks, :most],
+            self.target[networks, :most],
+            self.weight[networks, :most],
+            count,
+        )
+
+    def features(self) -> torch.Tensor:
+        """Features of all rows, shape (M, L, p)."""
+        return self.x[self.index]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One minibatch of every network.
+
+    Parameters
+    ----------
+    x : Tensor, shape (M, B, p)
+    target : Tensor, shape (M, B, q)
+    weight : Tensor, shape (M, B)
+        0 on padding; divided by the number of real rows, so that a weighted sum is the mean.
+    place : Tensor of int, shape (M, B)
+        Place of each row among the network's own.
+    there : Tensor of bool, shape (M, 1), or None
+        Which networks have rows in this batch; None if all do.
+    """
+
+    x: torch.Tensor
+    target: torch.Tensor
+    weight: torch.Tensor
+    place: torch.Tensor
+    there: torch.Tensor | None
+
+
+def batches(rows: Rows, seeds: list[int], epoch: int, size: int, whole: Batch | None) -> Iterator[Batch]:
+    """Minibatches of one epoch, each network's rows in an order of its own.
+
+    Networks with no more than ``size`` rows see all of them at once, in their own order of rows.
+    """
+    import torch
+
+    if whole is not None:
+        yield whole
+        return
+    counts = rows.count.tolist()
+    steps = [-(-c // size) for c in counts]
+    place = np.full((len(counts), max(steps) * size), -1, dtype=np.int64)
+    for m, (seed, count) in enumerate(zip(seeds, counts)):
+        place[m, :count] = stream(seed, ORDER, epoch).permutation(count) if count > size else np.arange(count)
+    device = rows.x.device
+    places = torch.from_numpy(place).to(device)
+    everywhere = min(steps)
+    for step in range(max(steps)):
+        at = places[:, step * size : (step + 1) * size]
+        real = at >= 0
+        at = at.clamp_min(0)
+        n_real = real.sum(dim=1, keepdim=True)
+        yield Batch(
+            rows.x[rows.index.gather(1, at)],
+            rows.target.gather(1, at[..., None].expand(-1, -1, rows.target.shape[-1])),
+            rows.weight.gather(1, at) * real / n_real.clamp_min(1),
+            at,
+            None if step < everywhere else n_real > 0,
+        )
+
+
+def all_at_once(rows: Rows, size: int) -> Batch | None:
+    """All rows as one batch if every network has at most ``size``, else None."""
+    import torch
+
+    if int(rows.count.max()) > size:
+        return None
+    place = torch.arange(rows.index.shape[1], device=rows.x.device).expand(rows.index.shape)
+    return Batch(rows.features(), rows.target, rows.weight / rows.count[:, None], place, None)

@@ -1,0 +1,248 @@
+"""Learning from the surrogate labels of all rows before gold: the first stage of a network.
+
+Pre-training sees every feature but the surrogates themselves, so that it learns what the text says about the label
+and not the surrogate's identity. What it made of the last layer is then offered to the linear start beside
+the features, hidden layers are kept, and the gold of the training folds trains the whole on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...errors import ArgumentError, DataError
+from .robust import NEEDS_GOLD
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..._types import Bools, Floats, Ints
+    from .heads import Head
+    from .layout import Layout
+
+
+@dataclass(frozen=True)
+class Surrogates:
+    """Surrogate labels of one label, of all units, as cross-fitting hands them on.
+
+    Parameters
+    ----------
+    values : ndarray, shape (N, S)
+        Class distributions (gold's classes first, then others), or numbers; missing is not a number.
+    classes : bool
+    gold : ndarray of int, shape (n,)
+        Positions of the gold rows.
+    hide : tuple of int
+        Features that are surrogates themselves.
+    seeds : tuple of int
+        One per network; networks with the same seed share their pre-training where it needs no gold.
+    """
+
+    values: Floats = field(repr=False)
+    classes: bool
+    gold: Ints = field(repr=False)
+    hide: tuple[int, ...]
+    seeds: tuple[int, ...]
+
+    def stage(self, head: Head, every: Floats, chosen: tuple[str, dict[str, float]]) -> Stage:
+        """The first stage."""
+        return make_stage(head, every, self.values, self.classes, self.gold, self.hide, self.seeds, chosen)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The first stage of M networks.
+
+    Parameters
+    ----------
+    x : ndarray, shape (N, p)
+    labels : ndarray, shape (N, S)
+        Class distributions, or numbers with 0 for missing.
+    there : ndarray of bool, shape (N,)
+        Rows that have a surrogate.
+    classes : bool
+    gold : ndarray of int, shape (n,), or None
+    hide : ndarray of int
+    seeds : tuple of int
+    loss : str
+    options : dict of float
+    """
+
+    x: Floats = field(repr=False)
+    labels: Floats = field(repr=False)
+    there: Bools = field(repr=False)
+    classes: bool
+    gold: Ints | None = field(repr=False)
+    hide: Ints
+    seeds: tuple[int, ...]
+    loss: str
+    options: dict[str, float]
+
+    def one(self, m: int) -> Stage:
+        """The stage of one network."""
+        return replace(self, seeds=(self.seeds[m],))
+
+    def standardise(self, centre: Floats, spread: Floats, kept: Bools | None = None) -> Stage:
+        """The same with standardised features, and the gold rows that are kept."""
+        gold = self.gold if kept is None or self.gold is None else self.gold[kept]
+        return replace(self, x=(self.x - centre) / spread, gold=gold)
+
+
+@dataclass(frozen=True)
+class Hint:
+    """What pre-training made of the outputs.
+
+    Parameters
+    ----------
+    layout : Layout
+    flat : Tensor, shape (M, P)
+    """
+
+    layout: Layout
+    flat: torch.Tensor
+
+    def values(self, networks: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pre-trained outputs with standard deviation 1 over the rows, and what they were divided by."""
+        import torch
+
+        with torch.no_grad():
+            z = self.layout.forward(self.layout.views(self.flat[networks]), x)
+            spread = z.std(dim=1, keepdim=True).clamp_min(1e-3)
+        return z / spread, spread
+
+    def fold_in(
+        self, networks: torch.Tensor, parameters: dict[str, torch.Tensor], slope: Any, intercept: Any, spread: Any
+    ) -> tuple[Any, Any]:
+        """Give the pre-trained outputs their slope: into the last layer, the linear part and the intercept."""
+        import torch
+
+        own = self.layout.views(self.flat[networks])
+        p = own["skip"].shape[1]
+        each = slope[:, p:] / spread.to(slope).transpose(1, 2)
+        if "last" in own:
+            parameters["last"].copy_(torch.bmm(own["last"].to(each), each))
+        return slope[:, :p] + torch.bmm(own["skip"].to(each), each), intercept + torch.bmm(own["bias"].to(each), each)
+
+
+def make_stage(
+    head: Head, x: Floats, labels: Floats, classes: bool, gold: Ints | None, hide: Any, seeds: tuple[int, ...],
+    chosen: tuple[str, dict[str, float]],
+) -> Stage:  # fmt: skip
+    """Check surrogate labels against the head and the loss.
+
+    Raises
+    ------
+    ArgumentError, DataError
+        If a loss needs class surrogates or the place of the gold rows and has not got them, or nothing is left.
+    """
+    loss, options = chosen
+    there: Bools = np.asarray(np.isfinite(labels).all(axis=1))
+    if not there.any():
+        raise DataError("surrogate is missing in every row; give surrogate labels, or use pretrain=None.")
+    if loss != "soft_cross_entropy" and not (classes and head.classifies):
+        raise ArgumentError(
+            f"loss={loss!r} is about surrogate classes, and the surrogates here are numbers; use "
+            "loss='soft_cross_entropy' (least squares for numbers)."
+        )
+    if loss in NEEDS_GOLD and gold is None:
+        raise ArgumentError(
+            f"loss={loss!r} learns from gold how surrogates err; say in gold= which rows of X_all the rows of X are."
+        )
+    if classes and (labels[there].sum(axis=0) > 0).sum() < 2:
+        raise DataError("surrogate holds one class only; nothing can be learnt from it. Use pretrain=None.")
+    return Stage(
+        x, np.where(there[:, None], labels, 0.0), there, classes, gold, np.asarray(hide, dtype=np.intp), seeds, loss,
+        options,
+    )  # fmt: skip
+
+
+def read_stage(
+    estimator: Any, head: Head, x: Floats, chosen: tuple[str, dict[str, float]] | None, seed: int, *, surrogate: Any,
+    X_all: Any, gold: Any, hide: Any,
+) -> tuple[Stage, Floats]:  # fmt: skip
+    """The first stage from the arguments of ``fit``, and the features of all rows.
+
+    Raises
+    ------
+    ArgumentError, DataError
+        Naming the argument that does not fit.
+    """
+    from sklearn.utils.validation import check_array
+
+    if chosen is None:
+        raise ArgumentError(
+            "surrogate, X_all, gold and hide are for pre-training, and pretrain is None; use pretrain='surrogates'."
+        )
+    if surrogate is None:
+        raise ArgumentError("pretrain='surrogates' needs surrogate labels; give surrogate=, one per row of X_all.")
+    every = x if X_all is None else check_array(X_all, dtype=np.float64, input_name="X_all")
+    if every.shape[1] != x.shape[1]:
+        raise ArgumentError(f"X_all has {every.shape[1]} columns, X has {x.shape[1]}; give the same features.")
+    if np.shape(surrogate)[:1] != (len(every),):
+        came = f"{np.shape(surrogate)[0]} rows" if np.ndim(surrogate) else "a single value"
+        raise ArgumentError(f"surrogate has {came}, X_all has {len(every)}; give one surrogate label per row.")
+    if X_all is None and gold is None:
+        gold = np.arange(len(x))
+    if gold is not None:
+        gold = np.asarray(gold)
+        if gold.shape != (len(x),) or gold.dtype.kind not in "iu" or (gold < 0).any() or (gold >= len(every)).any():
+            raise ArgumentError(
+                f"gold must name one row of X_all (0 to {len(every) - 1}) for each of the {len(x)} rows of X."
+            )
+    hidden = np.asarray([] if hide is None else hide)
+    if hidden.size and (hidden.dtype.kind not in "iu" or (hidden < 0).any() or (hidden >= x.shape[1]).any()):
+        raise ArgumentError(f"hide must hold columns of X, 0 to {x.shape[1] - 1}.")
+    if head.classifies:
+        labels = class_labels(surrogate, estimator.classes_)
+    else:
+        labels = np.asarray(surrogate, dtype=np.float64).reshape(len(every), -1)
+    return make_stage(head, every, labels, head.classifies, gold, hidden, (seed,), chosen), every
+
+
+def class_labels(surrogate: Any, classes: Any) -> Floats:
+    """Surrogate classes as distributions over gold's classes, then any that gold does not have; missing rows as NaN.
+
+    Parameters
+    ----------
+    surrogate : array_like, shape (N,) or (N, S)
+    classes : sequence
+        Gold's K classes.
+
+    Returns
+    -------
+    ndarray, shape (N, S), S at least K
+
+    Raises
+    ------
+    DataError
+        If distributions have fewer columns than gold has classes, or do not add up to 1.
+
+    Examples
+    --------
+    >>> class_labels(["b", "c", "a"], ["a", "b"]).tolist()
+    [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
+    """
+    import pandas as pd
+
+    array = np.asarray(surrogate)
+    if array.ndim == 2 and array.shape[1] > 1:
+        soft = np.asarray(array, dtype=np.float64)
+        if soft.shape[1] < len(classes):
+            raise DataError(
+                f"surrogate has {soft.shape[1]} columns, gold has {len(classes)} classes; give one column per class, "
+                "gold's first."
+            )
+        there = np.isfinite(soft).all(axis=1)
+        if (soft[there] < -1e-9).any() or (np.abs(soft[there].sum(axis=1) - 1.0) > 1e-4).any():
+            raise DataError("surrogate must hold class distributions: not negative, adding up to 1 in every row.")
+        out: Floats = np.clip(soft, 0.0, None)
+        return out
+    flat = pd.Series(array.reshape(len(array)))
+    known = list(classes)
+    unseen = [c for c in pd.unique(flat.dropna()) if c not in set(known)]
+    codes = pd.Categorical(flat, categories=known + sorted(unseen, key=str)).codes
+    out = np.eye(len(known) + len(unseen))[np.maximum(codes, 0)]
+    out[codes < 0] = np.nan
+    return out
