@@ -22,7 +22,7 @@ from .formula import parse
 from .frames import Table
 from .impute import predicted_rows, surrogate_rows
 from .options import Options, read_vcov
-from .predict import Predictions, capped_weights, check_folds, crossfit, make_folds
+from .predict import Predictions, capped_weights, check_folds, crossfit, learners, make_folds
 from .pretraining import with_surrogates
 from .results import Result
 from .results.call import Call
@@ -286,7 +286,7 @@ def _predict(
         return None, ()
     assert own is not None
     targets = targets_of(prepared, matrix.gold)
-    if getattr(options.learner, "pretrain", None) is not None:
+    if learners.learns_from_surrogates(options.learner):
         targets = with_surrogates(prepared.labels, targets)
     found = crossfit(
         targets,

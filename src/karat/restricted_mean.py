@@ -37,7 +37,8 @@ from .lasting import (
     read_method,
 )
 from .options import Options, read_vcov
-from .predict import Predictions, capped_weights, crossfit
+from .predict import Predictions, capped_weights, crossfit, learners
+from .pretraining import with_surrogates
 from .restricted_compare import more_columns, naive_labels
 from .restricted_fit import DurationFit, weighted_rows, with_estimation, with_outcome
 from .results import Result
@@ -301,6 +302,8 @@ def _predict(
         weight = None if data.weights.complete.all() else data.weights.values[some]
         targets = targets_of(prepared, replace(matrix.gold, y=data.values))
         seen = features_of(prepared, own, features, table)
+    if learners.learns_from_surrogates(options.learner):
+        targets = with_surrogates(prepared.labels, targets)
     split = _folds(prepared, options, targets, table, rng)
     loss = capped_weights(labelling.spread)
     loss = None if loss is None else loss[some]

@@ -11,7 +11,7 @@ from ..errors import ArgumentError, LearnerError
 if TYPE_CHECKING:
     from .._types import Floats
 
-NAMES = ("calibration", "linear", "boosting", "forest", "torch")
+NAMES = ("calibration", "linear", "boosting", "forest", "torch", "pretrained")
 
 CALIBRATION_BELOW = 50
 BOOSTING_FROM = 300
@@ -115,11 +115,12 @@ def build(candidate: Any, n_classes: int, seed: int, n_features: int = 1) -> Any
             solver = "newton-cholesky" if n_classes == 2 else "lbfgs"
             return LogisticRegression(C=1.0 / ridge(n_features), max_iter=300, solver=solver)
         return RidgeCV(alphas=np.logspace(-1, 3 if n_features <= _WIDE else 5, 7 if n_features <= _WIDE else 10))
-    if candidate == "torch":
+    if candidate in ("torch", "pretrained"):
         from .networks.classifier import TorchClassifier
         from .networks.regressor import TorchRegressor
 
-        return (TorchClassifier if classify else TorchRegressor)(random_state=seed)
+        pretrain = "surrogates" if candidate == "pretrained" else None
+        return (TorchClassifier if classify else TorchRegressor)(pretrain=pretrain, random_state=seed)
     if candidate == "boosting":
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
@@ -142,7 +143,12 @@ def build(candidate: Any, n_classes: int, seed: int, n_features: int = 1) -> Any
 
 def trains_together(candidate: Any) -> bool:
     """Whether a candidate trains the networks of all folds and repeats at once."""
-    return candidate == "torch" if isinstance(candidate, str) else hasattr(candidate, "fit_together")
+    return candidate in ("torch", "pretrained") if isinstance(candidate, str) else hasattr(candidate, "fit_together")
+
+
+def learns_from_surrogates(candidate: Any) -> bool:
+    """Whether a candidate is taught the surrogate labels of all rows before gold."""
+    return candidate == "pretrained" if isinstance(candidate, str) else getattr(candidate, "pretrain", None) is not None
 
 
 def name_of(candidate: Any) -> str:

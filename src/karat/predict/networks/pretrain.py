@@ -11,6 +11,7 @@ from . import cleaning, robust
 from .draws import PEER, ROWS, hold_out, stream
 from .heads import Binary, Head, Multinomial, Squared
 from .layout import Layout
+from .linear import linear_start
 from .robust import NEEDS_GOLD, CoTeaching, EarlyLearning, Forward, ImpreciseEM, MetaWeights, OnGold
 from .rows import Rows
 from .settings import Settings
@@ -105,7 +106,10 @@ class _Work:
         elif loss == "neighbours":
             target = self.posteriors(target)
             head = self.head(target.shape[2])
-        return self.fit(head, target, row_weight, loss)
+        start = None
+        if loss in ("confident_learning", "meta_weights"):
+            _, start = self.fit(head, target, np.ones_like(row_weight))
+        return self.fit(head, target, row_weight, loss, start=start)
 
     def head(self, n_classes: int) -> Head:
         """Head of the surrogates; where the loss joins them with the confusion matrix, that of gold's classes."""
@@ -144,9 +148,12 @@ class _Work:
 
     def fit(
         self, head: Head, target: Floats, row_weight: Floats, loss: str = "soft_cross_entropy",
-        rows: list[Ints] | None = None, seeds: list[int] | None = None,
+        rows: list[Ints] | None = None, seeds: list[int] | None = None, start: torch.Tensor | None = None,
     ) -> tuple[Layout, torch.Tensor]:  # fmt: skip
-        """Train networks on surrogate targets, shape (N, S) or (M, N, S), with row weights (M, N)."""
+        """Train networks on surrogate targets, shape (N, S) or (M, N, S), with row weights (M, N).
+
+        They begin at a penalised linear fit, or at the parameters ``start``.
+        """
         import torch
 
         seeds = self.seeds if seeds is None else seeds
@@ -156,8 +163,8 @@ class _Work:
         several = target.ndim == 3
         repeat = np.repeat(np.arange(len(rows)), peers)
         layout = Layout(self.x.shape[1], self.settings.hidden, head.n_outputs)
-        flat, scales = self.begin(head, layout, target, row_weight, rows, seeds, peers)
         split = [hold_out(s, _HELD_OUT, None, len(r)) for s, r in zip(seeds, rows)]
+        flat, scales = self.begin(head, layout, self.first_targets(target, loss), row_weight, rows, seeds, peers)
         on_gold = loss in _STOPPED_BY_GOLD
 
         def gather(parts: list[Ints]) -> Rows:
@@ -166,7 +173,7 @@ class _Work:
 
         training = gather(rows if on_gold else [r[s[0]] for r, s in zip(rows, split)])
         if on_gold:
-            held = self.gold_rows(target.shape[-1], repeat)
+            held = self.gold_rows(target.shape[-1], self.judges(loss), repeat)
         else:
             held = gather([r[s[1]] for r, s in zip(rows, split)])
         settings = replace(
@@ -178,55 +185,69 @@ class _Work:
         )
         trained = train(
             layout,
-            flat,
+            flat if start is None else start,
             training,
             self.objective(loss, head, scales, training),
             np.repeat(seeds, peers).tolist(),
             settings,
             held=held,
-            anchored=("none",),
             label="pre-training",
         )
         return layout, trained.flat[::peers]
+
+    def first_targets(self, target: Floats, loss: str) -> Floats:
+        """What the linear start is fitted to: the surrogates, or the true classes they make probable."""
+        if loss not in ("forward", "em"):
+            return target
+        matrices, _ = self.confusions()
+        joint = np.stack([target @ matrix.T for matrix in matrices])
+        out: Floats = joint / np.maximum(joint.sum(axis=2, keepdims=True), 1e-12)
+        return out
 
     def begin(
         self, head: Head, layout: Layout, target: Floats, row_weight: Floats, rows: list[Ints], seeds: list[int],
         peers: int,
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
-        """Networks at the best constant, peers drawn differently, and the constants of the head."""
+        """Networks at the penalised linear fit to their rows, peers drawn differently; constants of the head."""
         import torch
 
-        device, kind = self.x.device, self.x.dtype
-        # under a confusion matrix outputs are gold classes, whose shares the surrogates do not tell
-        constant = not (self.stage.loss in ("forward", "em") and self.stage.classes)
-        found: list[dict[str, Floats]] = []
-        bias = np.zeros((len(rows), 1, head.n_outputs))
-        for m, r in enumerate(rows):
-            own = target[m, r] if target.ndim == 3 else target[r]
-            found.append(head.scales(own, row_weight[m, r]))
-            if constant:
-                bias[m, 0] = head.begin(own, row_weight[m, r], found[-1])[0]
-        scales = {
-            name: torch.from_numpy(np.repeat(np.stack([f[name] for f in found])[:, None], peers, axis=0)).to(
-                device, kind
-            )
-            for name in found[0]
-        }
         starts = [s if i % peers == 0 else _peer(s) for i, s in enumerate(np.repeat(seeds, peers).tolist())]
-        flat = torch.from_numpy(layout.start(starts)).to(device, kind)
+        flat = torch.from_numpy(layout.start(starts)).to(self.x)
         views = layout.views(flat)
-        views["bias"].copy_(torch.from_numpy(np.repeat(bias, peers, axis=0)).to(device, kind))
         if self.settings.hidden:
-            views["weight0"][:, torch.from_numpy(self.stage.hide).to(device)] = 0.0
-        return flat, scales
+            views["weight0"][:, torch.from_numpy(self.stage.hide).to(self.x.device)] = 0.0
+        where = torch.device("cpu") if self.x.device.type == "mps" else self.x.device
+        p = self.x.shape[1]
+        penalty = torch.full((p,), self.settings.ridge(p), dtype=torch.float64, device=where)
+        scales: dict[str, list[torch.Tensor]] = {}
+        for m, at in enumerate(rows):
+            own, weight = (target[m, at] if target.ndim == 3 else target[at]), row_weight[m, at]
+            constants = head.scales(own, weight)
+            begun, _ = head.begin(own, weight, constants)
+            fixed = {name: torch.from_numpy(value)[None, None].to(where) for name, value in constants.items()}
+            put = [torch.from_numpy(value)[None].to(where) for value in (own, weight / weight.mean(), begun)]
+            x = self.x[torch.from_numpy(at).to(self.x.device)][None].to(where, torch.float64)
+            slope, intercept = linear_start(head, x, put[0], put[1], put[2], None, penalty, fixed)
+            views["skip"][m * peers : (m + 1) * peers] = slope.to(flat)
+            views["bias"][m * peers : (m + 1) * peers] = intercept.to(flat)
+            for name, value in fixed.items():
+                scales.setdefault(name, []).extend([value[0].to(self.x)] * peers)
+        return flat, {name: torch.stack(values) for name, values in scales.items()}
 
-    def gold_rows(self, n_classes: int, repeat: Any) -> Rows:
+    def judges(self, loss: str, teach: bool = False) -> list[Ints]:
+        """Gold rows of each network that say when to stop; where gold teaches too, half of them for either."""
+        if loss != "meta_weights":
+            return list(self.problem.rows)
+        split = [hold_out(s, 0.5, None, len(r)) for s, r in zip(self.problem.seeds, self.problem.rows)]
+        return [rows[s[0 if teach else 1]] for rows, s in zip(self.problem.rows, split)]
+
+    def gold_rows(self, n_classes: int, gold_rows: list[Ints], repeat: Any) -> Rows:
         """Gold rows of each network, classes padded to the surrogates'."""
         import torch
 
         gold = self.problem.target
         padded = np.hstack([gold, np.zeros((len(gold), n_classes - gold.shape[1]))])
-        rows = Rows.gather(self.x_gold, padded, self.weight, list(self.problem.rows), row_weights=True)
+        rows = Rows.gather(self.x_gold, padded, self.weight, gold_rows, row_weights=True)
         return rows.take(torch.from_numpy(repeat).to(self.x.device))
 
     def objective(self, loss: str, head: Any, scales: dict[str, Any], training: Rows) -> Objective:
@@ -249,7 +270,8 @@ class _Work:
             noise = torch.from_numpy(np.repeat(self.noise(), 2)).to(device, kind)
             return OnGold(CoTeaching(head, scales, noise, options["warm_up"]))
         if loss == "meta_weights":
-            gold = self.gold_rows(training.target.shape[-1], np.arange(len(self.seeds)))
+            teachers = self.judges(loss, teach=True)
+            gold = self.gold_rows(training.target.shape[-1], teachers, np.arange(len(self.seeds)))
             return OnGold(MetaWeights(head, scales, gold))
         return Objective(head, scales)
 

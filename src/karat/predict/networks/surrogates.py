@@ -103,13 +103,20 @@ class Hint:
     layout: Layout
     flat: torch.Tensor
 
-    def values(self, networks: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pre-trained outputs with standard deviation 1 over the rows, and what they were divided by."""
+    def values(
+        self, networks: torch.Tensor, x: torch.Tensor, weight: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pre-trained outputs with standard deviation 1 over the rows, and what they were divided by.
+
+        Padding has weight 0 and does not count.
+        """
         import torch
 
         with torch.no_grad():
             z = self.layout.forward(self.layout.views(self.flat[networks]), x)
-            spread = z.std(dim=1, keepdim=True).clamp_min(1e-3)
+            share = (weight / weight.sum(dim=1, keepdim=True))[..., None]
+            centre = (share * z).sum(dim=1, keepdim=True)
+            spread = (share * (z - centre).square()).sum(dim=1, keepdim=True).sqrt().clamp_min(1e-3)
         return z / spread, spread
 
     def fold_in(
