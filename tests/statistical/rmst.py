@@ -42,6 +42,8 @@ NAIVE = {
     "Censored as complete": "censored as complete",
     "Censored dropped": "censored dropped",
 }
+AGAIN = {"scenario": "marginal", "repetitions": 1_200, "seed": 1, "only": ("augmented", "augmented, gold alone")}
+"""The scenario whose lowest coverage was furthest from .95, once more with another seed."""
 HOME = Path(__file__).parents[2] / "benchmarks" / "results"
 
 
@@ -146,7 +148,7 @@ def _lines(scenario, name, good, found):
     )
 
 
-def report(tables, repetitions):
+def report(tables, repetitions, again=None):
     """The tables as markdown."""
     out = [
         "# Coverage of restricted mean regressions with surrogate labels",
@@ -155,8 +157,11 @@ def report(tables, repetitions):
         "Written by `python -m tests.statistical.rmst`. Monte Carlo error of a coverage of .95: "
         f"{np.sqrt(0.95 * 0.05 / repetitions):.3f}. \"should cover\": whether theory promises it.",
     ]  # fmt: skip
-    for scenario, table in tables.items():
-        out += ["", f"## {scenario}: {ABOUT[scenario]}", ""]
+    titles = [(f"{scenario}: {ABOUT[scenario]}", table) for scenario, table in tables.items()]
+    if again is not None:
+        titles.append((f"{AGAIN['scenario']} once more: another seed, {AGAIN['repetitions']:,} repetitions", again))
+    for title, table in titles:
+        out += ["", f"## {title}", ""]
         shown = table.drop(columns=["scenario", "truth"])
         out += ["| " + " | ".join(shown.columns) + " |", "|" + "---|" * len(shown.columns)]
         for row in shown.itertuples(index=False):
@@ -168,7 +173,7 @@ def main():
     """Run scenarios, and write the tables when all are there."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=500)
-    parser.add_argument("--scenario", choices=[*RIGHT, "all"], default="all")
+    parser.add_argument("--scenario", choices=[*RIGHT, "again", "all"], default="all")
     parser.add_argument("--out", type=Path, default=HOME)
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
@@ -176,13 +181,16 @@ def main():
     done = json.loads(held.read_text()) if held.exists() else {}
     if done.get("repetitions") != given.repetitions:
         done = {"repetitions": given.repetitions, "scenarios": {}}
-    for scenario in RIGHT if given.scenario == "all" else [given.scenario]:
-        table = study(scenario, given.repetitions).reset_index(drop=True)
+    for scenario in [*RIGHT, "again"] if given.scenario == "all" else [given.scenario]:
+        again = scenario == "again"
+        table = study(**AGAIN) if again else study(scenario, given.repetitions)
         print(table.drop(columns=["scenario", "truth"]).round(3).to_string(), flush=True)
-        done["scenarios"][scenario] = table.round(6).to_dict(orient="records")
+        records = table.round(6).to_dict(orient="records")
+        done.update(again=records) if again else done["scenarios"].update({scenario: records})
         held.write_text(json.dumps(done, indent=1) + "\n")
         tables = {k: pd.DataFrame(done["scenarios"][k]) for k in RIGHT if k in done["scenarios"]}
-        (given.out / "rmst.md").write_text(report(tables, given.repetitions))
+        more = pd.DataFrame(done["again"]) if "again" in done else None
+        (given.out / "rmst.md").write_text(report(tables, given.repetitions, more))
 
 
 if __name__ == "__main__":
