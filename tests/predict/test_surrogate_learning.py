@@ -67,7 +67,7 @@ PRUNED = "confident_learning"
 def test_robust_losses_come_nearer_to_the_truth_than_plain_cross_entropy(noisy, plain, loss):
     """Under 40 % noise the pre-trained network alone predicts the true class better (log loss of unseen rows).
 
-    Not after pruning: what is left agrees with the network, which is then too sure of itself until gold recalibrates it.
+    Not after pruning: what is left agrees with the network, which is then too sure of itself until gold mends it.
     """
     x, y, s, _ = noisy
     log_p = stage_of(x, y, s, loss)
