@@ -45,7 +45,7 @@ test-oldest: pyproject.toml constraints-oldest.txt
 coverage: install
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.statistical.full --jobs $(JOBS)
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.statistical.test_labels_studies
-	for study in designs anytime balance nonresponse multiverse planning allocation learning_curves rmst; do \
+	for study in designs anytime balance nonresponse multiverse planning allocation learning_curves rmst learners; do \
 		OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.statistical.$$study || exit 1; \
 	done
 
@@ -55,6 +55,7 @@ bench: install
 	$(BIN)/python benchmarks/checks_speed.py
 	$(BIN)/python benchmarks/text_speed.py
 	$(BIN)/python benchmarks/durations_speed.py
+	$(BIN)/python benchmarks/networks.py
 	$(PYTHON) -m venv .venv-crowdkit
 	.venv-crowdkit/bin/python -m pip install --quiet crowd-kit==1.4.2
 	$(BIN)/python benchmarks/labels_speed.py --peer .venv-crowdkit/bin/python --limit 45 --large
