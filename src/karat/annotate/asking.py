@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -187,15 +188,19 @@ class Asker:
             self._settle(ticket, "failed", 0, note="not sent")
             raise
         except Lost as error:
-            self._settle(ticket, "unknown" if error.sent else "failed", ticket.reserved * error.sent, note=str(error))
-            return "passing", None, str(error), None
+            why = clean(secret, str(error))
+            self._settle(ticket, "unknown" if error.sent else "failed", ticket.reserved * error.sent, note=why)
+            return "passing", None, why, None
         except BaseException as error:
-            self._settle(ticket, "unknown", ticket.reserved, note=repr(error))
+            kind = type(error).__name__  # not its text, which may quote the headers
+            self._settle(ticket, "unknown", ticket.reserved, note=kind)
+            if isinstance(error, Exception):
+                raise EndpointError(f"{self._place()} cannot be asked ({kind}); check url= and parameters=.") from None
             raise
-        response = _without(secret, response)
+        response = Response(response.status, response.headers, clean(secret, response.text))
         if response.status == 200:
             return self._take(ticket, response, read)
-        return self._refused(ticket, response)
+        return self._refused(ticket, response, clean(secret, _message(response.text))[:300])
 
     def _take(
         self, ticket: Ticket, response: Response, read: Callable[[Any], T]
@@ -221,8 +226,8 @@ class Asker:
         cost = ticket.reserved if billed is None else self.endpoint.cost(*billed)
         self._settle(ticket, "unreadable" if why else "answered", cost, billed or (0, 0), response.text, why)
 
-    def _refused(self, ticket: Ticket, response: Response) -> tuple[str, None, str, float | None]:
-        why = f"HTTP {response.status}: {_message(response.text)}"
+    def _refused(self, ticket: Ticket, response: Response, stated: str) -> tuple[str, None, str, float | None]:
+        why = f"HTTP {response.status}: {stated}"
         self._settle(ticket, "failed", 0, note=why[:500])
         if response.status in _PASSING and "insufficient_quota" not in response.text:
             wait = asked_to_wait(response.headers)
@@ -277,17 +282,25 @@ class Asker:
         return f"the endpoint {self.endpoint.url} (model {self.endpoint.model!r})"
 
 
-def _without(secret: str | None, response: Response) -> Response:
-    """Endpoints may repeat the key in their messages; it is not to be kept."""
-    if secret is None or secret not in response.text:
-        return response
-    return Response(response.status, response.headers, response.text.replace(secret, "***"))
+def clean(secret: str | None, text: str) -> str:
+    r"""Text without the key, which endpoints may repeat, plain or as JSON escapes it, and without half characters.
+
+    Examples
+    --------
+    >>> clean("sk/1", r'{"error": "sk\/1 and sk/\u0031"}')
+    '{"error": "*** and ***"}'
+    """
+    text = text.encode("utf-8", "replace").decode()
+    if secret is None:
+        return text
+    forms = (rf"\\{{0,4}}(?:{re.escape(c)}|u{ord(c):04x})" for c in secret)
+    return re.sub("".join(forms), "***", text, flags=re.IGNORECASE)
 
 
 def _message(text: str) -> str:
     try:
-        stated = json.loads(text)
-    except json.JSONDecodeError:
-        return text.strip()[:200] or "no message"
+        stated = decode(text)
+    except Unreadable:
+        return text.strip() or "no message"
     error = stated.get("error", stated) if isinstance(stated, dict) else stated
-    return str(error.get("message", error) if isinstance(error, dict) else error)[:300]
+    return str(error.get("message", error) if isinstance(error, dict) else error)

@@ -100,7 +100,7 @@ class Endpoint:
                 "key_env must be the NAME of an environment variable, such as 'OPENAI_API_KEY'; a key itself is "
                 "not taken."
             )
-        if self.key_env is not None and parts.scheme == "http" and not _private(parts.hostname):
+        if self.key_env is not None and parts.scheme == "http" and not private(parts.hostname):
             raise ArgumentError(f"a key would travel unencrypted to {parts.hostname!r}; use https.")
         if self.price is not None and (len(self.price) != 2 or not all(float(p) >= 0 for p in self.price)):
             raise ArgumentError(
@@ -128,13 +128,18 @@ class Endpoint:
         Raises
         ------
         ArgumentError
-            If the variable is not set.
+            If the variable is not set, or holds what no header can carry. The message does not quote it.
         """
         if self.key_env is None:
             return None
         key = os.environ.get(self.key_env, "").strip()
         if not key:
             raise ArgumentError(f"the environment variable {self.key_env} (key_env) is not set; set it to your key.")
+        if not re.fullmatch("[!-~]+", key):
+            raise ArgumentError(
+                f"the environment variable {self.key_env} (key_env) holds blanks, line breaks or characters that are "
+                "not ASCII, so it is no key; set it to the key alone."
+            )
         return key
 
     def cost(self, prompt: int, completion: int) -> int:
@@ -159,7 +164,14 @@ class Endpoint:
         }
 
 
-def _private(host: str) -> bool:
+def private(host: str) -> bool:
+    """Whether a host is this machine or in a private network.
+
+    Examples
+    --------
+    >>> private("127.0.0.1"), private("example.org")
+    (True, False)
+    """
     if host == "localhost":
         return True
     try:

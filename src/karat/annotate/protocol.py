@@ -97,8 +97,9 @@ def decode(raw: str) -> Any:
     """
     try:
         return json.loads(raw)
-    except json.JSONDecodeError as error:
-        raise Unreadable(f"the reply is no JSON ({error.msg}): {raw[:80]!r}") from None
+    except (ValueError, RecursionError) as error:
+        why = getattr(error, "msg", type(error).__name__)
+        raise Unreadable(f"the reply is no JSON ({why}): {raw[:80]!r}") from None
 
 
 def read_reply(payload: object, asked: int) -> Reply:

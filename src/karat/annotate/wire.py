@@ -18,6 +18,8 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from .endpoint import private
+
 _IDLE = 15.0
 _MOST_BYTES = 2**25
 
@@ -62,7 +64,9 @@ class Wire:
         self.timeout = timeout
         self._mine = threading.local()
         self._all: list[http.client.HTTPConnection] = []
-        proxy = None if proxy_bypass(self.parts.hostname or "") else getproxies().get(self.parts.scheme)
+        host = self.parts.hostname or ""
+        near = self.parts.scheme == "http" and private(host)  # a proxy would read what is meant to stay near
+        proxy = None if near or proxy_bypass(host) else getproxies().get(self.parts.scheme)
         self._proxy = urlsplit(proxy if "//" in proxy else f"//{proxy}") if proxy else None
 
     def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> Response:
