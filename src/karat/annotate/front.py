@@ -42,6 +42,8 @@ class _Job:
     votes: int
     failures: str
     progress: bool
+    limit: int | None
+    names: tuple[str, ...]
 
 
 def label(
@@ -82,9 +84,11 @@ def label(
         only for the rest. ``"auto"`` is the folder in ``KARAT_CACHE`` or ``~/.cache/karat/answers``; None keeps
         nothing. The texts themselves are not written, the answers are.
     budget : float, optional
-        The most that all may cost, in the currency of the endpoints, earlier calls with the same cache included. It is
-        never exceeded: before a request is sent the most it can cost is set aside, by all threads and processes
-        that use the cache together. Needs ``Endpoint(price=...)``.
+        The most that all may cost, in the currency of the endpoints. What the same questions to the same models have
+        cost in earlier calls with the same cache is included; another wording, model or setting of the endpoint is
+        another job with a budget of its own, and what was asked without a price counts as 0. The budget is never
+        exceeded: before a request is sent the most it can cost is set aside, by all threads and processes that
+        use the cache together; an endpoint that bills more than that is an error. Needs ``Endpoint(price=...)``.
     failures : {"raise", "keep"}
         What to do when some texts cannot be labelled (refusals, answers that are no label): an error after all
         others are done, or NaN and the reason in the status column, with a warning.
@@ -131,24 +135,21 @@ def label(
     questions, models = _listed(question, Question, "question"), _listed(model, (Endpoint, LocalModel), "model")
     ids, texts = _texts(data, text, id)
     _check_names(questions, models)
-    limits = _check_budget(budget, models)
-    job = _Job(ids, texts, method, votes, failures, progress)
+    limit = _check_budget(budget, models)
     store = AnswerStore(None if cache is None else cache_folder(cache, "answers"))
     pairs = [(q, m) for m in models for q in questions]
     names = [_job_name(q, m) for q, m in pairs]
+    job = _Job(ids, texts, method, votes, failures, progress, limit, tuple(names))
     try:
         members = []
         for (q, m), name in zip(pairs, names):
-            limit = None if limits is None else limits - store.spent([n for n in set(names) if n != name])
-            members.append(_annotate(job, q, m, name, store, limit, len(pairs) > 1))
+            members.append(_annotate(job, q, m, name, store, len(pairs) > 1))
     finally:
         store.close()
     return members[0] if len(pairs) == 1 else Panel(tuple(members))
 
 
-def _annotate(
-    job: _Job, question: Question, model: Any, name: str, store: AnswerStore, limit: int | None, several: bool
-) -> Annotation:
+def _annotate(job: _Job, question: Question, model: Any, name: str, store: AnswerStore, several: bool) -> Annotation:
     """One model, one question."""
     reasons = {text: question.why_shown(text) for text in set(job.texts)}
     todo = list(dict.fromkeys(t for t in job.texts if not reasons[t]))
@@ -156,7 +157,7 @@ def _annotate(
     if isinstance(model, LocalModel):
         rows, asker, served = model.rows(todo, question, store, name, job.progress), None, []
     else:
-        asker = Asker(model, store, name, limit)
+        asker = Asker(model, store, name, job.limit, job.names)
         try:
             row_asker = RowAsker(asker, question, job.method, job.votes)
             rows = _ask_all(row_asker, todo, job.progress)
