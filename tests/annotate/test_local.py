@@ -129,3 +129,7 @@ def test_models_that_are_refused(inference_model, language_model, tmp_path):
         label(["a"], question, LocalModel(str(tmp_path)), cache=None)
     with pytest.raises(ArgumentError, match="none of which is entailment"):
         label(["a"], question, LocalModel(language_model, kind="nli"), cache=None)
+
+
+def test_the_record_names_the_precision_that_is_used(inference_model):
+    assert LocalModel(inference_model, device="cpu").describe()["precision"] == "float32"

@@ -82,7 +82,11 @@ class LocalModel:
         """What the answers depend on, for the record and the cache."""
         _, identity = backbone.locate(self.model, self.revision)
         about = {"model": self.model, "identity": identity, "kind": self.kind, "max_length": self.max_length}
-        return about | {"hypothesis": self.hypothesis, "precision": self.precision}
+        precision = self.precision
+        if precision == "auto":
+            backbone.need_transformers()
+            precision = backbone.choose_precision(precision, backbone.choose_device(self.device))
+        return about | {"hypothesis": self.hypothesis, "precision": precision}
 
     def rows(
         self, texts: list[str], question: Question, store: AnswerStore, job: str, progress: bool
