@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .._types import Array
 
 _FAILURES = ("raise", "keep")
+_VOTES = 5
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def label(
     text: str | None = None,
     id: str | None = None,
     method: str = "auto",
-    votes: int = 5,
+    votes: int = _VOTES,
     cache: Any = "auto",
     budget: float | None = None,
     failures: str = "raise",
@@ -78,7 +79,7 @@ def label(
         temperature 1, or as the model states it in JSON. ``"auto"`` takes log-probabilities, and votes for
         texts where they are missing, do not favour any label, or cannot be told apart.
     votes : int
-        Answers per text where votes are drawn.
+        Answers per text where votes are drawn. It, ``method`` and ``budget`` are for endpoints.
     cache : str, Path, None or "auto"
         Folder in which every answer is kept as it arrives, by content of the request; a call that was cut short asks
         only for the rest. ``"auto"`` is the folder in ``KARAT_CACHE`` or ``~/.cache/karat/answers``; None keeps
@@ -135,6 +136,7 @@ def label(
     questions, models = _listed(question, Question, "question"), _listed(model, (Endpoint, LocalModel), "model")
     ids, texts = _texts(data, text, id)
     _check_names(questions, models)
+    _check_local(models, questions, method, votes, budget)
     limit = _check_budget(budget, models)
     store = AnswerStore(None if cache is None else cache_folder(cache, "answers"))
     pairs = [(q, m) for m in models for q in questions]
@@ -280,6 +282,20 @@ def _check_names(questions: list[Question], models: list[Any]) -> None:
             raise ArgumentError(f"two {what} have the same name in {names}; their columns need names of their own.")
 
 
+def _check_local(models: list[Any], questions: list[Question], method: str, votes: int, budget: float | None) -> None:
+    local = [m for m in models if isinstance(m, LocalModel)]
+    for m in local:
+        for q in questions:
+            m.shows(q)
+    if len(local) < len(models):
+        return
+    for name, given, default in (("method", method, "auto"), ("votes", votes, _VOTES), ("budget", budget, None)):
+        if given != default:
+            raise ArgumentError(
+                f"{name}={given!r} is for endpoints; a LocalModel has one way and no price. Leave it out."
+            )
+
+
 def _check_budget(budget: float | None, models: list[Any]) -> int | None:
     if budget is None:
         return None
@@ -334,16 +350,18 @@ def _provenance(
     tally = store.tally([name])
     times = [t for row in tally for t in row[5:7] if t is not None]
 
+    local, kind = isinstance(model, LocalModel), "json" if job.method == "json" else "label"
+
     def stamp(seconds: float) -> str:
         return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
     return {
         "question": question.describe(),
-        "prompt": question.messages("{text}", "json" if job.method == "json" else "label"),
+        "prompt": model.shows(question) if local else question.messages("{text}", kind),
         "model": model.describe(),
         "models_reported": served,
-        "method": job.method,
-        "votes": job.votes,
+        "method": model.built() if local else job.method,
+        "votes": None if local else job.votes,
         "counts": counts,
         "called": started.isoformat(timespec="seconds"),
         "first_asked": stamp(min(times)) if times else None,
