@@ -276,7 +276,8 @@ ONE = (50 * 2.0 + 1 * 10.0) / 1e6
 
 
 def bound(text):
-    prompt, completion = most_tokens({"messages": QUESTION.messages(text), "max_tokens": 16})
+    body = {"model": "m", "max_tokens": 16, "messages": QUESTION.messages(text), "temperature": 0}
+    prompt, completion = most_tokens(body | {"logprobs": True, "top_logprobs": 20})
     return (prompt * 2.0 + completion * 10.0) / 1e6
 
 

@@ -129,3 +129,50 @@ def test_models_that_are_refused(inference_model, language_model, tmp_path):
         label(["a"], question, LocalModel(str(tmp_path)), cache=None)
     with pytest.raises(ArgumentError, match="none of which is entailment"):
         label(["a"], question, LocalModel(language_model, kind="nli"), cache=None)
+
+
+def test_the_record_names_the_precision_that_is_used(inference_model):
+    assert LocalModel(inference_model, device="cpu").describe()["precision"] == "float32"
+
+
+def test_a_text_that_is_too_long_is_cut_and_the_question_stays(language_model, monkeypatch):
+    seen = []
+    real = module._Labeller._fitted
+
+    def spy(self, text, limit):
+        ids = real(self, text, limit)
+        seen.append(self.tokenizer.decode(ids))
+        return ids
+
+    monkeypatch.setattr(module._Labeller, "_fitted", spy)
+    question = Question(
+        "tram good tram bad", classes=["good", "bad"], system="about about", template="{instruction} {text} the is the"
+    )
+    model = LocalModel(language_model, max_length=20, device="cpu")
+    got = label(["not " * 3 + "tram", "tram not " * 30], question, model, cache=None)
+    assert got.labelled.all()
+    assert len(seen) == 2
+    for shown in seen:
+        assert "about about" in shown
+        assert "tram good tram bad" in shown
+        assert "the is the" in shown
+    assert max(len(shown.split()) for shown in seen) == 20
+    with pytest.raises(ArgumentError, match="the question alone fills the 8 tokens"):
+        label(["tram not " * 30], question, LocalModel(language_model, max_length=8, device="cpu"), cache=None)
+    long = LocalModel(language_model, device="cpu")
+    assert label(["tram not " * 300], question, long, cache=None).labelled.all(), "the model has 128 places"
+
+
+def test_nothing_given_to_a_local_model_is_passed_over(inference_model, language_model):
+    plain = Question("Which?", classes=["good", "bad"])
+    for more in ({"examples": [("bad", "good")]}, {"system": "x"}, {"template": "{text}"}):
+        with pytest.raises(ArgumentError, match=rf"{next(iter(more))}= of the question cannot be used"):
+            label(TEXTS, Question("Which?", classes=["good", "bad"], **more), LocalModel(inference_model), cache=None)
+    for more in ({"method": "json"}, {"votes": 7}, {"budget": 0}):
+        with pytest.raises(ArgumentError, match="is for endpoints"):
+            label(TEXTS, plain, LocalModel(language_model), cache=None, **more)
+    about = label(TEXTS, plain, LocalModel(inference_model, device="cpu"), cache=None).provenance
+    assert about["prompt"] == ["This text is about good.", "This text is about bad."]
+    assert (about["method"], about["votes"]) == ("nli", None)
+    with pytest.raises(ArgumentError, match="the question alone fills"):
+        label(TEXTS, plain, LocalModel(inference_model, max_length=6, device="cpu"), cache=None)

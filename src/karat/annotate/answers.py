@@ -64,8 +64,15 @@ class AnswerStore:
 
     def get(self, key: str) -> str | None:
         """The answer to a request, None when there is none."""
-        found = self.store.read("SELECT body FROM answers WHERE key = ? AND state = 'answered' LIMIT 1", [key])
-        return found[0][0] if found else None
+        found = self.all(key)
+        return found[0] if found else None
+
+    def all(self, key: str) -> list[str]:
+        """All answers to a request, the newest first; also one that a kill kept from being looked at."""
+        rows = self.store.read(
+            "SELECT body FROM answers WHERE key = ? AND state IN ('answered', 'received') ORDER BY attempt DESC", [key]
+        )
+        return [row[0] for row in rows]
 
     def spent(self, jobs: Sequence[str]) -> int:
         """What jobs have cost so far, reservations included."""
@@ -74,7 +81,7 @@ class AnswerStore:
             self.store.read(f"SELECT COALESCE(SUM(cost), 0) FROM spent WHERE job IN ({marks})", list(jobs))[0][0]
         )
 
-    def reserve(self, key: str, job: str, most: int, limit: int | None) -> Ticket | None:
+    def reserve(self, key: str, job: str, most: int, limit: int | None, shared: Sequence[str] = ()) -> Ticket | None:
         """Set money aside for a request and note that it is about to be sent.
 
         Parameters
@@ -83,7 +90,9 @@ class AnswerStore:
         most : int
             The most it can cost.
         limit : int or None
-            What the job may cost in all.
+            What the job, and those that share its limit, may cost in all.
+        shared : sequence of str
+            Jobs that share the limit.
 
         Returns
         -------
@@ -97,7 +106,9 @@ class AnswerStore:
         """
         with self.store.transaction() as link:
             link.execute("INSERT OR IGNORE INTO spent VALUES (?, 0)", [job])
-            before = link.execute("SELECT cost FROM spent WHERE job = ?", [job]).fetchone()[0]
+            jobs = sorted({job, *shared})
+            marks = ",".join("?" * len(jobs))
+            before = link.execute(f"SELECT SUM(cost) FROM spent WHERE job IN ({marks})", jobs).fetchone()[0]
             if limit is not None and before + most > limit:
                 return None
             link.execute("UPDATE spent SET cost = cost + ? WHERE job = ?", [most, job])
@@ -118,7 +129,9 @@ class AnswerStore:
         Parameters
         ----------
         ticket : Ticket
-        state : {"answered", "unreadable", "failed", "unknown"}
+        state : {"received", "answered", "unreadable", "failed", "unknown"}
+            ``"received"`` is written as soon as a reply is there, before anybody looks into it, and keeps the
+            reservation; it is settled again.
         cost : int
             What it did cost; the reservation where that is not known.
         tokens : (int, int)
@@ -129,21 +142,13 @@ class AnswerStore:
         CacheError
             If it cannot be written to the cache; then it is in the spare file.
         """
-        record = [
-            ticket.key,
-            ticket.attempt,
-            ticket.job,
-            state,
-            cost,
-            *tokens,
-            time.time(),
-            note,
-            body,
-            ticket.reserved,
-        ]
+        note = note.encode("utf-8", "replace").decode()
+        body = body.encode("utf-8", "replace").decode()
+        head = [ticket.key, ticket.attempt, ticket.job, state, cost, *tokens]
+        record = [*head, time.time(), note, body, ticket.reserved]
         try:
             self._write(record)
-        except CacheError as error:
+        except (CacheError, ArithmeticError, TypeError, ValueError) as error:
             kept = self._spill_over(record)
             more = (
                 " The answer that just came is kept beside the cache and joins it when there is room." if kept else ""
@@ -170,10 +175,11 @@ class AnswerStore:
         with self.store.transaction() as link:
             done = link.execute(
                 "UPDATE answers SET state = ?, cost = ?, prompt_tokens = ?, completion_tokens = ?, answered_at = ?, "
-                "note = ?, body = ? WHERE key = ? AND attempt = ? AND state = 'sent'",
+                "note = ?, body = CASE WHEN state = 'received' THEN body ELSE ? END "
+                "WHERE key = ? AND attempt = ? AND state IN ('sent', 'received')",
                 [state, cost, prompt, completion, at, note, body, key, attempt],
             ).rowcount
-            if done:
+            if done and cost != reserved:
                 link.execute("UPDATE spent SET cost = cost + ? WHERE job = ?", [cost - reserved, job])
 
     def _take_space(self, folder: Path) -> None:

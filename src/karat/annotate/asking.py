@@ -5,19 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ..errors import BudgetError, CacheError, EndpointError
 from .answers import AnswerStore, Ticket
 from .endpoint import Endpoint
 from .protocol import decode, most_tokens, usage
-from .reading import Unreadable
+from .reading import Refused, Unreadable
 from .wire import Lost, Response, Wire, asked_to_wait
 
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
+_MAYBE_BILLED = frozenset({408, 502, 504, 520, 524})
+"""A gateway gave up waiting; the model behind it may have answered."""
 _OF_THIS_ROW = frozenset({400, 413, 422})
 
 T = TypeVar("T")
@@ -91,11 +94,15 @@ class Asker:
     job : str
         What the money is spent on.
     limit : int or None
-        What the job may cost in all.
+        What the job, and those that share its limit, may cost in all.
+    shared : sequence of str
+        Jobs that share the limit.
     """
 
-    def __init__(self, endpoint: Endpoint, store: AnswerStore, job: str, limit: int | None) -> None:
-        self.endpoint, self.store, self.job, self.limit = endpoint, store, job, limit
+    def __init__(
+        self, endpoint: Endpoint, store: AnswerStore, job: str, limit: int | None, shared: Sequence[str] = ()
+    ) -> None:
+        self.endpoint, self.store, self.job, self.limit, self.shared = endpoint, store, job, limit, tuple(shared)
         self.stop = threading.Event()
         self.sent = 0
         self.cached = 0
@@ -130,9 +137,13 @@ class Asker:
             If the run cannot go on.
         """
         key = self.key(body, round_)
-        found = self.store.get(key)
-        if found is not None:
-            value = read(decode(found))
+        for kept in self.store.all(key):
+            try:
+                value = read(decode(kept))
+            except Unreadable:
+                continue  # of no use for what is wanted now
+            except Refused as error:
+                raise RowError(str(error)) from None
             with self._turn:
                 self.cached += 1
             return value
@@ -187,43 +198,60 @@ class Asker:
             self._settle(ticket, "failed", 0, note="not sent")
             raise
         except Lost as error:
-            self._settle(ticket, "unknown" if error.sent else "failed", ticket.reserved * error.sent, note=str(error))
-            return "passing", None, str(error), None
+            why = clean(secret, str(error))
+            self._settle(ticket, "unknown" if error.sent else "failed", ticket.reserved * error.sent, note=why)
+            return "passing", None, why, None
         except BaseException as error:
-            self._settle(ticket, "unknown", ticket.reserved, note=repr(error))
+            kind = type(error).__name__  # not its text, which may quote the headers
+            self._settle(ticket, "unknown", ticket.reserved, note=kind)
+            if isinstance(error, Exception):
+                raise EndpointError(f"{self._place()} cannot be asked ({kind}); check url= and parameters=.") from None
             raise
-        response = _without(secret, response)
+        response = Response(response.status, response.headers, clean(secret, response.text))
         if response.status == 200:
             return self._take(ticket, response, read)
-        return self._refused(ticket, response)
+        return self._refused(ticket, response, clean(secret, _message(response.text))[:300])
 
     def _take(
         self, ticket: Ticket, response: Response, read: Callable[[Any], T]
     ) -> tuple[str, T | None, str, float | None]:
         """Keep what was paid for first, then look at it."""
+        try:
+            self.store.settle(ticket, "received", ticket.reserved, body=response.text)
+        except CacheError:
+            self._landed()
+            raise
         value, why, payload = None, "", None
+        stop: Exception | None = None
         try:
             payload = decode(response.text)
             value = read(payload)
         except Unreadable as error:
-            why = str(error)
-        except RowError as error:  # a good answer that says no class: asking again would say the same
-            self._keep(ticket, response, payload, "")
-            raise error
-        except EndpointError:
-            self._keep(ticket, response, payload, "")
-            raise
-        self._keep(ticket, response, payload, why)
-        return ("unreadable" if why else "answered"), value, why, None
-
-    def _keep(self, ticket: Ticket, response: Response, payload: Any, why: str) -> None:
+            why = printable(str(error))
+        except Refused as error:  # a good answer that says no class: asking again would say the same
+            stop = RowError(printable(str(error)))
+        except EndpointError as error:
+            stop = error
+        except Exception as error:
+            why = f"the reply is not what the protocol says ({type(error).__name__})"
         billed = usage(payload)
         cost = ticket.reserved if billed is None else self.endpoint.cost(*billed)
-        self._settle(ticket, "unreadable" if why else "answered", cost, billed or (0, 0), response.text, why)
+        self._settle(ticket, "unreadable" if why else "answered", cost, billed or (0, 0), note=why)
+        if self.limit is not None and cost > ticket.reserved:
+            amount, currency = self.endpoint.amount, self.endpoint.currency
+            raise BudgetError(
+                f"{self._place()} bills {amount(cost):.6g} {currency} for a request that should have cost at most "
+                f"{amount(ticket.reserved):.6g}: the bound does not hold for this endpoint, so no budget can be kept. "
+                "The answer is kept; check price= and parameters=, or call without budget=."
+            )
+        if stop is not None:
+            raise stop
+        return ("unreadable" if why else "answered"), value, why, None
 
-    def _refused(self, ticket: Ticket, response: Response) -> tuple[str, None, str, float | None]:
-        why = f"HTTP {response.status}: {_message(response.text)}"
-        self._settle(ticket, "failed", 0, note=why[:500])
+    def _refused(self, ticket: Ticket, response: Response, stated: str) -> tuple[str, None, str, float | None]:
+        why = f"HTTP {response.status}: {stated}"
+        billed = response.status in _MAYBE_BILLED
+        self._settle(ticket, "unknown" if billed else "failed", ticket.reserved * billed, note=why[:500])
         if response.status in _PASSING and "insufficient_quota" not in response.text:
             wait = asked_to_wait(response.headers)
             if wait is not None:
@@ -245,16 +273,17 @@ class Asker:
             while True:
                 if self.stop.is_set():
                     raise Stopped
-                ticket = self.store.reserve(key, self.job, most, self.limit)
+                ticket = self.store.reserve(key, self.job, most, self.limit, self.shared)
                 if ticket is not None:
                     self._flying += 1
                     self.sent += 1
                     return ticket
                 if not self._flying:
-                    spent, amount = self.store.spent([self.job]), self.endpoint.amount
+                    amount = self.endpoint.amount
+                    spent = self.store.spent(sorted({self.job, *self.shared}))
                     raise BudgetError(
                         f"the budget does not pay for the next request: spent {amount(spent):.6g} "
-                        f"{self.endpoint.currency} on this question and model so far, the next request may cost "
+                        f"{self.endpoint.currency} on these questions and models so far, the next request may cost "
                         f"{amount(most):.6g}, and the limit is {amount(self.limit or 0):.6g}. Answers so far are in "
                         "the cache; raise budget= and call again, and only the rest is asked."
                     )
@@ -266,9 +295,12 @@ class Asker:
         try:
             self.store.settle(ticket, state, cost, tokens, body, note)
         finally:
-            with self._turn:
-                self._flying -= 1
-                self._turn.notify_all()
+            self._landed()
+
+    def _landed(self) -> None:
+        with self._turn:
+            self._flying -= 1
+            self._turn.notify_all()
 
     def _delay(self, attempt: int) -> float:
         return min(self.endpoint.backoff * 2.0**attempt, self.endpoint.longest_wait) * random.uniform(0.5, 1.0)
@@ -277,17 +309,30 @@ class Asker:
         return f"the endpoint {self.endpoint.url} (model {self.endpoint.model!r})"
 
 
-def _without(secret: str | None, response: Response) -> Response:
-    """Endpoints may repeat the key in their messages; it is not to be kept."""
-    if secret is None or secret not in response.text:
-        return response
-    return Response(response.status, response.headers, response.text.replace(secret, "***"))
+def clean(secret: str | None, text: str) -> str:
+    r"""Text without the key, which endpoints may repeat, plain or as JSON escapes it, and without half characters.
+
+    Examples
+    --------
+    >>> clean("sk/1", r'{"error": "sk\/1 and sk/\u0031"}')
+    '{"error": "*** and ***"}'
+    """
+    text = printable(text)
+    if secret is None:
+        return text
+    forms = (rf"\\{{0,4}}(?:{re.escape(c)}|u{ord(c):04x})" for c in secret)
+    return re.sub("".join(forms), "***", text, flags=re.IGNORECASE)
+
+
+def printable(text: str) -> str:
+    """Text without half characters, which cannot be written."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _message(text: str) -> str:
     try:
-        stated = json.loads(text)
-    except json.JSONDecodeError:
-        return text.strip()[:200] or "no message"
+        stated = decode(text)
+    except Unreadable:
+        return text.strip() or "no message"
     error = stated.get("error", stated) if isinstance(stated, dict) else stated
-    return str(error.get("message", error) if isinstance(error, dict) else error)[:300]
+    return str(error.get("message", error) if isinstance(error, dict) else error)

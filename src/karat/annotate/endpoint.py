@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import json
+import math
+import numbers
 import os
 import re
 from collections.abc import Mapping
@@ -13,6 +16,7 @@ from urllib.parse import urlsplit
 from ..errors import ArgumentError, one_of
 
 APIS = ("chat", "completions")
+_DEAREST = 10**6
 _UNITS = 10**6
 """Money is counted in whole millionths of a millionth of the currency unit."""
 
@@ -100,22 +104,20 @@ class Endpoint:
                 "key_env must be the NAME of an environment variable, such as 'OPENAI_API_KEY'; a key itself is "
                 "not taken."
             )
-        if self.key_env is not None and parts.scheme == "http" and not _private(parts.hostname):
+        if self.key_env is not None and parts.scheme == "http" and not private(parts.hostname):
             raise ArgumentError(f"a key would travel unencrypted to {parts.hostname!r}; use https.")
-        if self.price is not None and (len(self.price) != 2 or not all(float(p) >= 0 for p in self.price)):
-            raise ArgumentError(
-                f"price={self.price!r} is not allowed; give (per million prompt, per million completion)."
-            )
+        _check_price(self.price)
         for name, low in (("concurrency", 1), ("max_tokens", 1), ("top_logprobs", 1), ("retries", 0)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < low:
                 raise ArgumentError(f"{name}={value!r} is not allowed; give a whole number of at least {low}.")
         for name in ("timeout", "backoff", "longest_wait", "requests_per_minute", "tokens_per_minute"):
             value = getattr(self, name)
-            if value is not None and not float(value) > 0:
+            if value is None and name.endswith("_per_minute"):
+                continue
+            if not _is_number(value) or not 0 < value < math.inf:
                 raise ArgumentError(f"{name}={value!r} is not allowed; give a number above 0.")
-        if reserved := sorted({"messages", "prompt", "model", "n", "stream", "logprobs"} & set(self.parameters)):
-            raise ArgumentError(f"parameters may not hold {reserved}; these are set by karat.")
+        object.__setattr__(self, "parameters", _plain_parameters(self.parameters))
 
     @property
     def path(self) -> str:
@@ -128,13 +130,18 @@ class Endpoint:
         Raises
         ------
         ArgumentError
-            If the variable is not set.
+            If the variable is not set, or holds what no header can carry. The message does not quote it.
         """
         if self.key_env is None:
             return None
         key = os.environ.get(self.key_env, "").strip()
         if not key:
             raise ArgumentError(f"the environment variable {self.key_env} (key_env) is not set; set it to your key.")
+        if not re.fullmatch("[!-~]+", key):
+            raise ArgumentError(
+                f"the environment variable {self.key_env} (key_env) holds blanks, line breaks or characters that are "
+                "not ASCII, so it is no key; set it to the key alone."
+            )
         return key
 
     def cost(self, prompt: int, completion: int) -> int:
@@ -159,7 +166,49 @@ class Endpoint:
         }
 
 
-def _private(host: str) -> bool:
+def _is_number(value: object) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _check_price(price: object) -> None:
+    if price is None:
+        return
+    pair = isinstance(price, (tuple, list)) and len(price) == 2
+    if not pair or not all(_is_number(p) and 0 <= p <= _DEAREST for p in price):  # type: ignore[attr-defined]
+        raise ArgumentError(f"price={price!r} is not allowed; give (per million prompt, per million completion).")
+
+
+def _plain_parameters(given: object) -> dict[str, Any]:
+    """Parameters as JSON can hold them.
+
+    Raises
+    ------
+    ArgumentError
+        If they cannot be sent, belong to karat, or leave the length of an answer open.
+    """
+    if not isinstance(given, Mapping):
+        raise ArgumentError(f"parameters is a {type(given).__name__}; give a mapping of field to value.")
+    if reserved := sorted({"messages", "prompt", "model", "n", "stream", "logprobs"} & set(given)):
+        raise ArgumentError(f"parameters may not hold {reserved}; these are set by karat.")
+    try:
+        plain = json.loads(json.dumps(dict(given), default=lambda value: value.tolist(), allow_nan=False))
+    except (TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise ArgumentError(f"parameters={given!r} cannot be sent as JSON ({error}); give plain values.") from None
+    for name in ("max_tokens", "max_completion_tokens", "best_of"):
+        value = plain.get(name)
+        if value is not None and (type(value) is not int or not 1 <= value <= 10**7):
+            raise ArgumentError(f"parameters[{name!r}]={value!r} is not allowed; give a whole number of at least 1.")
+    return dict(plain)
+
+
+def private(host: str) -> bool:
+    """Whether a host is this machine or in a private network.
+
+    Examples
+    --------
+    >>> private("127.0.0.1"), private("example.org")
+    (True, False)
+    """
     if host == "localhost":
         return True
     try:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .._types import Array
 
 _FAILURES = ("raise", "keep")
+_VOTES = 5
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class _Job:
     votes: int
     failures: str
     progress: bool
+    limit: int | None
+    names: tuple[str, ...]
 
 
 def label(
@@ -52,7 +55,7 @@ def label(
     text: str | None = None,
     id: str | None = None,
     method: str = "auto",
-    votes: int = 5,
+    votes: int = _VOTES,
     cache: Any = "auto",
     budget: float | None = None,
     failures: str = "raise",
@@ -76,15 +79,17 @@ def label(
         temperature 1, or as the model states it in JSON. ``"auto"`` takes log-probabilities, and votes for
         texts where they are missing, do not favour any label, or cannot be told apart.
     votes : int
-        Answers per text where votes are drawn.
+        Answers per text where votes are drawn. It, ``method`` and ``budget`` are for endpoints.
     cache : str, Path, None or "auto"
         Folder in which every answer is kept as it arrives, by content of the request; a call that was cut short asks
         only for the rest. ``"auto"`` is the folder in ``KARAT_CACHE`` or ``~/.cache/karat/answers``; None keeps
         nothing. The texts themselves are not written, the answers are.
     budget : float, optional
-        The most that all may cost, in the currency of the endpoints, earlier calls with the same cache included. It is
-        never exceeded: before a request is sent the most it can cost is set aside, by all threads and processes
-        that use the cache together. Needs ``Endpoint(price=...)``.
+        The most that all may cost, in the currency of the endpoints. What the same questions to the same models have
+        cost in earlier calls with the same cache is included; another wording, model or setting of the endpoint is
+        another job with a budget of its own, and what was asked without a price counts as 0. The budget is never
+        exceeded: before a request is sent the most it can cost is set aside, by all threads and processes that
+        use the cache together; an endpoint that bills more than that is an error. Needs ``Endpoint(price=...)``.
     failures : {"raise", "keep"}
         What to do when some texts cannot be labelled (refusals, answers that are no label): an error after all
         others are done, or NaN and the reason in the status column, with a warning.
@@ -131,24 +136,22 @@ def label(
     questions, models = _listed(question, Question, "question"), _listed(model, (Endpoint, LocalModel), "model")
     ids, texts = _texts(data, text, id)
     _check_names(questions, models)
-    limits = _check_budget(budget, models)
-    job = _Job(ids, texts, method, votes, failures, progress)
+    _check_local(models, questions, method, votes, budget)
+    limit = _check_budget(budget, models)
     store = AnswerStore(None if cache is None else cache_folder(cache, "answers"))
     pairs = [(q, m) for m in models for q in questions]
     names = [_job_name(q, m) for q, m in pairs]
+    job = _Job(ids, texts, method, votes, failures, progress, limit, tuple(names))
     try:
         members = []
         for (q, m), name in zip(pairs, names):
-            limit = None if limits is None else limits - store.spent([n for n in set(names) if n != name])
-            members.append(_annotate(job, q, m, name, store, limit, len(pairs) > 1))
+            members.append(_annotate(job, q, m, name, store, len(pairs) > 1))
     finally:
         store.close()
     return members[0] if len(pairs) == 1 else Panel(tuple(members))
 
 
-def _annotate(
-    job: _Job, question: Question, model: Any, name: str, store: AnswerStore, limit: int | None, several: bool
-) -> Annotation:
+def _annotate(job: _Job, question: Question, model: Any, name: str, store: AnswerStore, several: bool) -> Annotation:
     """One model, one question."""
     reasons = {text: question.why_shown(text) for text in set(job.texts)}
     todo = list(dict.fromkeys(t for t in job.texts if not reasons[t]))
@@ -156,7 +159,7 @@ def _annotate(
     if isinstance(model, LocalModel):
         rows, asker, served = model.rows(todo, question, store, name, job.progress), None, []
     else:
-        asker = Asker(model, store, name, limit)
+        asker = Asker(model, store, name, job.limit, job.names)
         try:
             row_asker = RowAsker(asker, question, job.method, job.votes)
             rows = _ask_all(row_asker, todo, job.progress)
@@ -279,6 +282,20 @@ def _check_names(questions: list[Question], models: list[Any]) -> None:
             raise ArgumentError(f"two {what} have the same name in {names}; their columns need names of their own.")
 
 
+def _check_local(models: list[Any], questions: list[Question], method: str, votes: int, budget: float | None) -> None:
+    local = [m for m in models if isinstance(m, LocalModel)]
+    for m in local:
+        for q in questions:
+            m.shows(q)
+    if len(local) < len(models):
+        return
+    for name, given, default in (("method", method, "auto"), ("votes", votes, _VOTES), ("budget", budget, None)):
+        if given != default:
+            raise ArgumentError(
+                f"{name}={given!r} is for endpoints; a LocalModel has one way and no price. Leave it out."
+            )
+
+
 def _check_budget(budget: float | None, models: list[Any]) -> int | None:
     if budget is None:
         return None
@@ -333,16 +350,18 @@ def _provenance(
     tally = store.tally([name])
     times = [t for row in tally for t in row[5:7] if t is not None]
 
+    local, kind = isinstance(model, LocalModel), "json" if job.method == "json" else "label"
+
     def stamp(seconds: float) -> str:
         return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
     return {
         "question": question.describe(),
-        "prompt": question.messages("{text}", "json" if job.method == "json" else "label"),
+        "prompt": model.shows(question) if local else question.messages("{text}", kind),
         "model": model.describe(),
         "models_reported": served,
-        "method": job.method,
-        "votes": job.votes,
+        "method": model.built() if local else job.method,
+        "votes": None if local else job.votes,
         "counts": counts,
         "called": started.isoformat(timespec="seconds"),
         "first_asked": stamp(min(times)) if times else None,

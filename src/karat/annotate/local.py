@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .._types import Floats
 
 KINDS = ("auto", "nli", "causal")
+_WAY = 2
+"""How texts are put before a model; answers got in another way are not used again."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,14 @@ class LocalModel:
         Local folder, or name on the Hugging Face hub.
     kind : {"auto", "nli", "causal"}
         ``"nli"``: a model of textual entailment; a class is as probable as the hypothesis that names it is entailed.
+        It sees text and hypothesis and no instruction; a question with examples, system or template is refused.
         ``"causal"``: a language model; a class is as probable as the words that name it, after the prompt.
     hypothesis : str
         For ``"nli"``: sentence with ``{label}`` in it.
     batch_size : int
     max_length : int
-        Tokens after which a text is cut.
+        Most tokens of a prompt (for ``"nli"``: of text and hypothesis); a text is cut at its end where it would be
+        longer. The model's own limit holds as well.
     device, precision, revision : str
         As in :class:`karat.predict.TextEncoder`.
     label : str, optional
@@ -81,8 +85,41 @@ class LocalModel:
     def describe(self) -> dict[str, Any]:
         """What the answers depend on, for the record and the cache."""
         _, identity = backbone.locate(self.model, self.revision)
-        about = {"model": self.model, "identity": identity, "kind": self.kind, "max_length": self.max_length}
-        return about | {"hypothesis": self.hypothesis, "precision": self.precision}
+        about = {"model": self.model, "identity": identity, "kind": self.built(), "max_length": self.max_length}
+        precision = self.precision
+        if precision == "auto":
+            backbone.need_transformers()
+            precision = backbone.choose_precision(precision, backbone.choose_device(self.device))
+        return about | {"hypothesis": self.hypothesis, "precision": precision}
+
+    def built(self) -> str:
+        """What the model is: ``"nli"`` or ``"causal"``."""
+        if self.kind != "auto":
+            return self.kind
+        folder, _ = backbone.locate(self.model, self.revision)
+        try:
+            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ArgumentError(f"the model {self.model!r} cannot be loaded: {error}") from error
+        return _kind(self.model, config.get("architectures") or [])
+
+    def shows(self, question: Question) -> list[Any]:
+        """What the model sees besides the text, for the record.
+
+        Raises
+        ------
+        ArgumentError
+            If the question holds what such a model cannot be shown.
+        """
+        if self.built() == "causal":
+            return list(question.messages("{text}"))
+        given = {"examples": question.examples, "system": question.system, "template": question.template}
+        if unused := [name for name, value in given.items() if value]:
+            raise ArgumentError(
+                f"the model {self.model!r} judges hypotheses (kind='nli') and sees no prompt, so {unused[0]}= of the "
+                "question cannot be used; leave it out and word hypothesis= instead."
+            )
+        return [self.hypothesis.replace("{label}", word) for word in question.words]
 
     def rows(
         self, texts: list[str], question: Question, store: AnswerStore, job: str, progress: bool
@@ -105,7 +142,7 @@ class LocalModel:
 
         about = self.describe()
         about.pop("model")
-        base = json.dumps([about, question.describe()], sort_keys=True, default=str)
+        base = json.dumps([about, question.describe(), _WAY], sort_keys=True, default=str)
         keys = {
             t: hashlib.blake2b((base + "\0" + t).encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
             for t in texts
@@ -147,7 +184,7 @@ class _Labeller:
         with backbone.hushed():
             try:
                 config = AutoConfig.from_pretrained(folder)
-                self.kind = _kind(local, config)
+                self.kind = local.built()
                 family = AutoModelForSequenceClassification if self.kind == "nli" else AutoModelForCausalLM
                 self.tokenizer = AutoTokenizer.from_pretrained(folder)
                 model: Any = family.from_pretrained(folder)
@@ -160,6 +197,8 @@ class _Labeller:
             self.entailment = _entailment(config, local.model)
         elif self.tokenizer.pad_token_id is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
+        limits = [getattr(self.tokenizer, "model_max_length", None), getattr(config, "max_position_embeddings", None)]
+        self.limit = min([2**30, *(int(v) for v in limits if v)])
 
     def batches(self, texts: list[str]) -> Iterator[tuple[list[str], list[Row]]]:
         """Texts in batches with their distributions."""
@@ -173,11 +212,14 @@ class _Labeller:
     def _entailed(self, texts: list[str]) -> list[Row]:
         words = self.question.words
         hypotheses = [self.local.hypothesis.replace("{label}", word) for word in words]
+        limit = min(self.local.max_length, self.limit)
+        if any(len(self.tokenizer("", h)["input_ids"]) >= limit for h in hypotheses):
+            raise self._too_long(limit)
         pairs = self.tokenizer(
             [t for t in texts for _ in words],
             hypotheses * len(texts),
             truncation="only_first",
-            max_length=self.local.max_length,
+            max_length=limit,
             padding=True,
             return_tensors="pt",
         ).to(self.device)
@@ -190,8 +232,9 @@ class _Labeller:
 
         answers = self._answers()
         rows, spans = [], []
+        limit = min(self.local.max_length, self.limit - max(map(len, answers)))
         for text in texts:
-            prompt = self._prompt(text)
+            prompt = self._fitted(text, limit)
             for answer in answers:
                 rows.append(prompt + answer)
                 spans.append((len(prompt), len(prompt) + len(answer)))
@@ -209,6 +252,28 @@ class _Labeller:
             logs[i] = float(steps.gather(1, wanted[:, None]).sum())
         return [_from_logs(block) for block in logs.reshape(len(texts), len(answers))]
 
+    def _fitted(self, text: str, limit: int) -> list[int]:
+        """The prompt with as much of the text, from its start, as there is room for."""
+        ids = self._prompt(text)
+        if len(ids) <= limit:
+            return ids
+        if len(self._prompt("")) >= limit:
+            raise self._too_long(limit)
+        fits, too_long = 0, len(text)
+        while too_long - fits > 1:
+            middle = (fits + too_long) // 2
+            if len(self._prompt(text[:middle])) <= limit:
+                fits = middle
+            else:
+                too_long = middle
+        return self._prompt(text[:fits])
+
+    def _too_long(self, limit: int) -> ArgumentError:
+        return ArgumentError(
+            f"the question alone fills the {limit} tokens that there are for it and the text; raise max_length= (now "
+            f"{self.local.max_length}) as far as the model allows, or shorten the question."
+        )
+
     def _prompt(self, text: str) -> list[int]:
         if getattr(self.tokenizer, "chat_template", None):
             asked = self.tokenizer.apply_chat_template(
@@ -219,7 +284,7 @@ class _Labeller:
             ids = self.tokenizer(self.question.prompt(text))["input_ids"]
             if ids and ids[-1] == self.tokenizer.sep_token_id:
                 ids = ids[:-1]
-        return list(ids[-self.local.max_length :])
+        return list(ids)
 
     def _answers(self) -> list[list[int]]:
         blank = "" if getattr(self.tokenizer, "chat_template", None) else " "
@@ -239,16 +304,14 @@ def _from_logs(logs: Floats) -> Row:
     return Row(p / p.sum(), "likelihood", float(min(np.exp(top) * p.sum(), 1.0)))
 
 
-def _kind(local: LocalModel, config: Any) -> str:
-    if local.kind != "auto":
-        return local.kind
-    built = " ".join(getattr(config, "architectures", None) or [])
+def _kind(model: str, architectures: list[str]) -> str:
+    built = " ".join(architectures)
     if "SequenceClassification" in built:
         return "nli"
     if "CausalLM" in built or "LMHead" in built:
         return "causal"
     raise ArgumentError(
-        f"cannot tell what {local.model!r} is ({built or 'no architecture named'}); set kind='nli' or 'causal'."
+        f"cannot tell what {model!r} is ({built or 'no architecture named'}); set kind='nli' or 'causal'."
     )
 
 

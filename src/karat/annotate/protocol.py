@@ -12,6 +12,9 @@ from .reading import Token, Unreadable
 
 _TOKENS_PER_MESSAGE = 16
 _TOKENS_OF_TEMPLATE = 128
+_MOST_COUNTED = 10**8
+LIMITS = ("max_tokens", "max_completion_tokens")
+"""Fields that bound the length of an answer."""
 
 
 @dataclass(frozen=True)
@@ -60,29 +63,28 @@ def most_tokens(body: Mapping[str, Any]) -> tuple[int, int]:
 
     Notes
     -----
-    No tokeniser in use makes more tokens than there are bytes; room is left for the chat template.
+    No tokeniser in use makes more tokens than there are bytes. All of the request counts, since endpoints bill tools
+    and formats of the answer as well; room is left for the chat template.
 
     Examples
     --------
     >>> most_tokens({"messages": [{"role": "user", "content": "hello"}], "max_tokens": 8, "n": 2})
-    (149, 16)
+    (220, 16)
     """
-    if "messages" in body:
-        texts = [str(message["content"]) for message in body["messages"]]
-    else:
-        texts = [str(body["prompt"])]
-    prompt = sum(len(t.encode("utf-8", "surrogatepass")) + _TOKENS_PER_MESSAGE for t in texts) + _TOKENS_OF_TEMPLATE
-    limits = [body[name] for name in ("max_tokens", "max_completion_tokens") if body.get(name) is not None]
-    return prompt, int(max(limits)) * int(body.get("n") or 1)
+    written = json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    prompt = len(written) + _TOKENS_PER_MESSAGE * len(body.get("messages", [0])) + _TOKENS_OF_TEMPLATE
+    limits = [int(body[name]) for name in LIMITS if body.get(name) is not None]
+    best_of = int(body.get("best_of") or 1)
+    return prompt * best_of, max(limits) * max(int(body.get("n") or 1), best_of)
 
 
 def usage(payload: object) -> tuple[int, int] | None:
-    """Tokens billed for a reply, prompt and completion; None when the reply does not say so."""
+    """Tokens billed for a reply, prompt and completion; None when the reply does not say so, or cannot be right."""
     stated = payload.get("usage") if isinstance(payload, Mapping) else None
     if not isinstance(stated, Mapping):
         return None
     counts = [stated.get(name) for name in ("prompt_tokens", "completion_tokens")]
-    if any(not isinstance(c, int) or isinstance(c, bool) or c < 0 for c in counts):
+    if any(not isinstance(c, int) or isinstance(c, bool) or not 0 <= c <= _MOST_COUNTED for c in counts):
         return None
     return int(counts[0]), int(counts[1])  # type: ignore[arg-type]
 
@@ -97,8 +99,9 @@ def decode(raw: str) -> Any:
     """
     try:
         return json.loads(raw)
-    except json.JSONDecodeError as error:
-        raise Unreadable(f"the reply is no JSON ({error.msg}): {raw[:80]!r}") from None
+    except (ValueError, RecursionError) as error:
+        why = getattr(error, "msg", type(error).__name__)
+        raise Unreadable(f"the reply is no JSON ({why}): {raw[:80]!r}") from None
 
 
 def read_reply(payload: object, asked: int) -> Reply:

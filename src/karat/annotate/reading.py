@@ -26,6 +26,10 @@ class Unreadable(Exception):
     """An answer that cannot be used; the message says why."""
 
 
+class Refused(Exception):
+    """The model declines to answer; it would again."""
+
+
 @dataclass(frozen=True)
 class Token:
     """One place of an answer.

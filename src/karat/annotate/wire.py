@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import io
+import selectors
 import socket
 import ssl
 import threading
@@ -15,8 +17,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
+
+from .endpoint import private
 
 _IDLE = 15.0
 _MOST_BYTES = 2**25
@@ -62,7 +68,9 @@ class Wire:
         self.timeout = timeout
         self._mine = threading.local()
         self._all: list[http.client.HTTPConnection] = []
-        proxy = None if proxy_bypass(self.parts.hostname or "") else getproxies().get(self.parts.scheme)
+        host = self.parts.hostname or ""
+        near = self.parts.scheme == "http" and private(host)  # a proxy would read what is meant to stay near
+        proxy = None if near or proxy_bypass(host) else getproxies().get(self.parts.scheme)
         self._proxy = urlsplit(proxy if "//" in proxy else f"//{proxy}") if proxy else None
 
     def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> Response:
@@ -84,16 +92,17 @@ class Wire:
             If no complete reply comes in time.
         """
         deadline = time.monotonic() + self.timeout
-        link, sent = self._connect(), False
+        link, sent = self._connect(deadline), False
         if self._proxy and self.parts.scheme == "http":
             path = f"http://{self.parts.netloc}{path}"
         try:
             if link.sock is None:
                 link.connect()
+            link.sock.settimeout(_left(deadline))  # not what the request before has left over
             sent = True
             link.request("POST", path, body, {"Content-Type": "application/json", **headers})
             reply = link.getresponse()
-            text = self._read(reply, link, deadline)
+            text = self._read(reply)
             if reply.will_close:
                 self._drop(link)
             self._mine.used = time.monotonic()
@@ -110,12 +119,18 @@ class Wire:
             with contextlib.suppress(OSError):
                 link.close()
 
-    def _connect(self) -> http.client.HTTPConnection:
+    def _connect(self, deadline: float) -> http.client.HTTPConnection:
         link: http.client.HTTPConnection | None = getattr(self._mine, "link", None)
-        if link is not None and time.monotonic() - self._mine.used < _IDLE:
-            return link
-        if link is not None:
-            link.close()
+        if link is not None and (time.monotonic() - self._mine.used > _IDLE or not _alive(link)):
+            self._drop(link)
+            link = None
+        if link is None:
+            link = self._mine.link = self._open()
+        link.timeout = _left(deadline)
+        link.response_class = partial(_Timed, deadline)  # type: ignore[assignment]
+        return link
+
+    def _open(self) -> http.client.HTTPConnection:
         host, port = self.parts.hostname or "", self.parts.port
         secure = self.parts.scheme == "https"
         at = self._proxy
@@ -126,7 +141,7 @@ class Wire:
                 link.set_tunnel(host, port or 443)
         else:
             link = http.client.HTTPConnection(place, door, timeout=self.timeout)
-        self._mine.link, self._mine.used = link, time.monotonic()
+        self._mine.used = time.monotonic()
         self._all.append(link)
         return link
 
@@ -135,17 +150,10 @@ class Wire:
             link.close()
         self._mine.link = None
 
-    def _read(self, reply: http.client.HTTPResponse, link: http.client.HTTPConnection, deadline: float) -> str:
+    @staticmethod
+    def _read(reply: http.client.HTTPResponse) -> str:
         pieces, size = [], 0
-        while True:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError
-            if isinstance(link.sock, socket.socket):
-                link.sock.settimeout(left)
-            piece = reply.read1(2**16)
-            if not piece:
-                break
+        while piece := reply.read1(2**16):
             size += len(piece)
             if size > _MOST_BYTES:
                 raise http.client.HTTPException("the reply is longer than 32 MiB")
@@ -154,6 +162,54 @@ class Wire:
             raise http.client.IncompleteRead(b"", reply.length)
         reply.read()  # tells the connection that it is free
         return b"".join(pieces).decode("utf-8", "replace")
+
+
+class _Timed(http.client.HTTPResponse):
+    """A reply whose every byte, those of the headers too, must be there by the deadline."""
+
+    def __init__(self, deadline: float, sock: socket.socket, *arguments: Any, **named: Any) -> None:
+        super().__init__(sock, *arguments, **named)
+        inner: Any = self.fp.detach()  # type: ignore[attr-defined]
+        self.fp: Any = io.BufferedReader(_Clocked(inner, sock, deadline))
+
+
+class _Clocked(io.RawIOBase):
+    """A socket's file with a deadline in place of a timeout for each read."""
+
+    def __init__(self, inner: Any, sock: socket.socket, deadline: float) -> None:
+        self._inner, self._sock, self._deadline = inner, sock, deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: Any) -> int | None:
+        self._sock.settimeout(_left(self._deadline))
+        got: int | None = self._inner.readinto(into)
+        return got
+
+    def close(self) -> None:
+        if not self.closed:
+            self._inner.close()
+        super().close()
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+def _alive(link: http.client.HTTPConnection) -> bool:
+    """Whether an idle connection can take a request: one that has something to read has been closed over there."""
+    if link.sock is None:
+        return True
+    try:
+        with selectors.DefaultSelector() as waiting:
+            waiting.register(link.sock, selectors.EVENT_READ)
+            return not waiting.select(0)
+    except (OSError, ValueError):
+        return False
 
 
 def asked_to_wait(headers: Mapping[str, str]) -> float | None:

@@ -109,6 +109,47 @@ def fingerprint(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def unchanged(folder: Path, identity: str) -> Path:
+    """The folder of a model that something was fitted with, once it is sure that the same model is still in it.
+
+    Parameters
+    ----------
+    folder : Path
+    identity : str
+        As :func:`locate` gave it.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ArgumentError
+        If the model is gone, or another one.
+    """
+    if not identity.startswith("files:"):
+        name, _, commit = identity.rpartition("@")
+        return folder if folder.is_dir() else locate(name, commit)[0]
+    if not folder.is_dir():
+        raise ArgumentError(f"the folder {str(folder)!r} with the model is gone; bring it back, or fit again.")
+    if "files:" + fingerprint(folder) != identity:
+        raise ArgumentError(f"the model in {str(folder)!r} is another one than at fitting; fit again.")
+    return folder
+
+
+def check_device(device: object) -> None:
+    """Raise unless this names a device, there or not.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    kind, colon, number = str(device).partition(":")
+    one_of("device", kind, ("auto", "cpu", "cuda", "mps"))
+    if colon and (kind == "auto" or not number.isdecimal()):
+        raise ArgumentError(f"device={device!r} is not allowed; give 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'.")
+
+
 def choose_device(device: object) -> str:
     """The device to compute on: as asked, or the best there is.
 
@@ -126,14 +167,15 @@ def choose_device(device: object) -> str:
     ArgumentError
         If it is not there.
     """
+    check_device(device)
     import torch
 
     mps = bool(getattr(torch.backends, "mps", None) and torch.backends.mps.is_available())
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
-    kind = str(device).split(":")[0]
-    one_of("device", kind, ("cpu", "cuda", "mps"))
-    if (kind == "cuda" and not torch.cuda.is_available()) or (kind == "mps" and not mps):
+    kind, _, number = str(device).partition(":")
+    there = {"cuda": torch.cuda.device_count(), "mps": int(mps), "cpu": 1}[kind]
+    if int(number or 0) >= there:
         raise ArgumentError(f"device={device!r} is not available to torch on this machine; use 'auto' or 'cpu'.")
     return str(device)
 

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
-from ...errors import ArgumentError, DataError
+from ...errors import ArgumentError, DataError, one_of
 from ...store import cache_folder
 from . import backbone
 from .hashing import HashingEncoder
@@ -211,6 +211,8 @@ class TextEncoder(TransformerMixin, BaseEstimator):
                 isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
             ):
                 raise ArgumentError(f"{name}={value!r} is not allowed; give a whole number of at least 1.")
+        backbone.check_device(self.device)
+        one_of("precision", self.precision, backbone.PRECISIONS)
         if self._hashes:
             strange = [name for name in _ONLY_TRANSFORMERS if getattr(self, name) is not None]
             if strange:
@@ -223,12 +225,14 @@ class TextEncoder(TransformerMixin, BaseEstimator):
     def _forget(self) -> None:
         """What an earlier fit loaded may belong to another model."""
         self.__dict__.pop("_loaded", None)
+        self.__dict__.pop("_located", None)
         self.reduction_: Any = None
 
     def _fit_transformer(self, texts: list[str]) -> Floats:
         from sklearn.decomposition import PCA
 
         self.folder_, self.identity_ = backbone.locate(str(self.model), self.revision)
+        self._located = True
         vectors = self._vectors(texts)
         self.width_ = vectors.shape[1]
         if self.n_components in ("auto", None):
@@ -243,6 +247,7 @@ class TextEncoder(TransformerMixin, BaseEstimator):
         """Vectors of texts, from the cache where they are there."""
         from tqdm.auto import tqdm
 
+        self._check()  # settings may have changed since fitting
         device = backbone.choose_device(self.device)
         precision = backbone.choose_precision(self.precision, device)
         names, where = distinct(texts)
@@ -275,10 +280,13 @@ class TextEncoder(TransformerMixin, BaseEstimator):
         return out[where]
 
     def _embed(self, texts: list[str], device: str, precision: str) -> Floats:
-        if self.__dict__.get("_loaded") is None:
-            self._loaded = backbone.load(self.folder_, device, self.max_length)
+        wanted = (device, self.max_length)
+        if self.__dict__.get("_loaded", (None, None))[0] != wanted:
+            if not self.__dict__.get("_located"):
+                self.folder_, self._located = backbone.unchanged(self.folder_, self.identity_), True
+            self._loaded = wanted, backbone.load(self.folder_, device, self.max_length)
         return backbone.embed(
-            self._loaded,
+            self._loaded[1],
             texts,
             batch_size=self.batch_size,
             device=device,
@@ -300,15 +308,16 @@ class TextEncoder(TransformerMixin, BaseEstimator):
         return VectorCache(cache_folder(self.cache, "embeddings"), settings)
 
     def _finish(self, out: Any) -> Any:
-        if not self.normalize or not self._hashes:
-            return out
+        if not self.normalize or not (self._hashes or self.reduction_ is not None):
+            return out  # a transformer's own vectors have this length already
         from sklearn.preprocessing import normalize
 
         return normalize(out)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        state.pop("_loaded", None)  # loaded again when needed
+        state.pop("_loaded", None)  # loaded again when needed, if it is still the same model
+        state.pop("_located", None)
         return state
 
     def _more_tags(self) -> dict[str, Any]:  # scikit-learn before 1.6

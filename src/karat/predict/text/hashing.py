@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ...errors import ArgumentError
+from ...errors import ArgumentError, DataError
 from .texts import read_texts
 
 
@@ -115,6 +115,8 @@ class HashingEncoder(TransformerMixin, BaseEstimator):
 
         self._check()
         counts = self._counts(read_texts(X))
+        if not counts.nnz:
+            raise DataError("X holds no word in any text, so there is nothing to encode; are all texts empty?")
         self.kept_ = _frequent(counts, self.max_features)
         counts = counts[:, self.kept_]
         self.weights_ = TfidfTransformer(sublinear_tf=True).fit(counts)
