@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import DesignError
-from .labelling import Labelling
+from .labelling import Labelling, group_totals, pair_codes
+from .sequential import SequentialLabelling
 
 if TYPE_CHECKING:
-    from .._types import Bools, Floats
+    from .._types import Bools, Floats, Ints
 
 _MOST_STEPS = 100
 
@@ -78,9 +79,13 @@ class Response(Labelling):
 
     @cached_property
     def spread(self) -> Floats:
-        """What each answer adds to an estimated labelling variance, per squared error, shape (n,)."""
+        """What each answer adds to an estimated labelling variance, per squared error, shape (n,).
+
+        That of the draw, ``spread_1 / rho``, and that of answering, ``w^2 (1 - rho) / rho^2``.
+        """
+        assert self.first is not None
         rho, w = self.response[self.labelled], self.first_weight
-        return (w * (w - 1.0) + w * (1.0 - rho)) / rho**2
+        return self.first.spread[self.labelled[self.first.gold]] / rho + w**2 * (1.0 - rho) / rho**2
 
     def cross(self, left: Floats, right: Floats) -> Floats:
         """Estimated covariance, over draws and answers, of the totals ``sum w left`` and ``sum w right``."""
@@ -103,6 +108,22 @@ class Response(Labelling):
         rest = (left - z @ slope_left).T @ ((right - z @ slope_right) * (silent * w**2)[:, None])
         out = out - plain + rest
         return out if self.lost is None else out + slope_left.T @ self.lost[1] @ slope_right
+
+    def independent_cross(self, left: Floats, right: Floats, cluster: Ints | None = None) -> Floats:
+        """Labelling part that a plain sandwich holds, see :meth:`Labelling.independent_cross`.
+
+        Rows of a labelling unit share its draw (weight w1) but answer each on its own, with probability rho: a row
+        counts ``W (W - 1)`` with ``W = w1 / rho``, two rows of one unit and cluster ``w1 (w1 - 1) / (rho rho')``.
+        """
+        own = (left * (self.weight * (self.weight - 1.0))[:, None]).T @ right
+        if self.unit is None or cluster is None:
+            return np.asarray(own)
+        group = pair_codes(self.unit[self.labelled], cluster[self.labelled])
+        first = np.unique(group, return_index=True)[1]
+        rho, factor = self.response[self.labelled][:, None], self.first_weight * (self.first_weight - 1.0)
+        left, right = left / rho, right / rho
+        pairs = (group_totals(left, group) * factor[first][:, None]).T @ group_totals(right, group)
+        return np.asarray(own + pairs - (left * factor[:, None]).T @ right)
 
     def _first_phase(self, left: Floats, right: Floats, drawn: Bools) -> Floats:
         assert self.first is not None
