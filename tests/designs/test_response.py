@@ -302,3 +302,47 @@ def test_effective_size_of_answers_over_waves(corpus):
     assert np.isfinite(size).all() and size[0] < found.n_gold
     with pytest.raises(DesignError, match="correct the probabilities"):
         effective_size(error[:2], Labelling(np.array([0.5, 1.5]), np.ones(2, dtype=bool), False))
+
+
+def two_waves(corpus, seed=1):
+    sample = kt.Stratified("region", 90, allocation="equal").draw(corpus, seed=seed)
+    return sample.next_wave(kt.SimpleRandom(80), corpus, seed=seed + 1)
+
+
+def test_ignorable_answers_over_waves_keep_to_waves_and_strata(corpus):
+    """Calibrated within (wave, stratum): the answers stand for all that were drawn there."""
+    sample = two_waves(corpus)
+    draw = sample.labelling
+    rate = np.where(draw.wave == 1, np.where(corpus["region"] == "east", 0.3, 0.9), 0.5)
+    answers = draw.labelled & (np.random.default_rng(2).random(len(corpus)) < rate)
+    found = answered(draw, answers, None, "random")
+    whole, part = (np.zeros(len(corpus)) for _ in range(2))
+    whole[draw.gold], part[found.gold] = draw.weight, found.weight
+    for wave, regions in ((1, ["east", "north", "west"]), (2, [None])):
+        for region in regions:
+            cell = (draw.wave == wave) & ((corpus["region"] == region).to_numpy() if region else True)
+            assert part[cell].sum() == pytest.approx(whole[cell].sum(), rel=1e-6)
+    data = corpora.masked(corpus, answers, "stance")
+    assert "within waves and their strata" in str(fit(data, design=sample.design, nonresponse="ignorable").summary())
+
+
+def test_waves_without_answers(corpus):
+    sample = two_waves(corpus)
+    wave, east = sample.labelling.wave, (corpus["region"] == "east").to_numpy()
+    data = corpora.masked(corpus, sample.labelled & ~((wave == 1) & east), "stance")
+    with pytest.raises(DesignError, match="'east' of wave 1"):
+        fit(data, design=sample.design, nonresponse="ignorable")
+    for nonresponse in ("ignorable", ["z"]):
+        with pytest.raises(DesignError, match="drawn in wave 2 has a label"):
+            fit(corpora.masked(corpus, wave == 1, "stance"), design=sample.design, nonresponse=nonresponse)
+
+
+def test_waves_with_a_propensity_say_so(corpus):
+    pilot = (corpus["z"] > 0.8).to_numpy()
+    rest = corpus[~pilot].reset_index(drop=True)
+    wave = np.where(pilot, 1, 0)
+    wave[~pilot] = 2 * kt.SimpleRandom(80).draw(rest, seed=1).labelled
+    data = corpora.masked(corpus, wave > 0, "stance").assign(wave=wave)
+    with pytest.warns(NotValidWarning):
+        found = fit(data, design=kt.Waves([kt.Propensity("size"), kt.SimpleRandom()], wave="wave"))
+    assert found.checks.caution.startswith("wave 1: nobody drew this gold")
