@@ -126,3 +126,28 @@ def test_clusters_are_drawn_whole():
 def test_refused(options, error, message):
     with pytest.raises(error, match=message):
         bootstrap(**options)
+
+
+def test_clusters_and_drawn_clusters():
+    """A finer cluster is refused, the drawn one is the default, a coarser one is resampled as it is."""
+    table = FULL.assign(block=FULL["author"] // 2, finer=FULL["author"] * 2 + (FULL["z"] > 0))
+    table["tone"] = table["y"] + np.random.default_rng(1).standard_normal(25)[FULL["author"]]
+    sample = kt.Clustered("author", n=10).draw(table, seed=2)
+    frame = corpora.masked(table, sample.labelled, "tone")
+
+    def mean(data, weights):
+        return np.average(data["tone"], weights=weights)
+
+    options = {"surrogates": {"tone": "y_llm"}, "design": sample, "draws": 300}
+    plain = bootstrap(mean, frame, **options)
+    same = bootstrap(mean, frame, cluster="author", **options)
+    assert same.se().iloc[0] == pytest.approx(plain.se().iloc[0], rel=0.15)
+    assert bootstrap(mean, frame, cluster="block", **options).se().iloc[0] > 0.5 * plain.se().iloc[0]
+    with pytest.raises(ArgumentError, match="finer than the clusters that were drawn"):
+        bootstrap(mean, frame, cluster="finer", **options)
+
+
+@pytest.mark.filterwarnings("ignore::karat.errors.NotValidWarning")
+def test_gold_that_nobody_drew_is_refused():
+    with pytest.raises(ArgumentError, match="Propensity"):
+        bootstrap(average, surrogates={"y": "y_llm"}, design=kt.Propensity("z"))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .augment import Rows
-from .checks.duplicates import prompt_rows
 from .errors import ArgumentError, DataError, one_of
 from .formula import MatrixSpec, Parsed, refuse_stateful, row_by_row
 from .frames.encode import Features, encode
@@ -85,9 +84,11 @@ def prepare(
     cluster: object,
     missing: str,
     context: Mapping[str, Any] | None,
-    prompt: object = None,
+    shown: Bools | None = None,
 ) -> Prepared:
     """Read the observed columns, and leave out (or refuse) rows where one is missing.
+
+    ``shown`` marks rows the labeller has seen, which leave too; ``labelling`` is that of the others.
 
     Raises
     ------
@@ -109,7 +110,7 @@ def prepare(
         absent["cluster="] = cluster_values.isna().to_numpy()
     dropped = {name: int(mask.sum()) for name, mask in absent.items() if mask.any()}
     kept: Bools | None = None
-    if prompt is not None and (shown := prompt_rows(prompt, table)).any():
+    if shown is not None and shown.any():
         absent["prompt="] = shown
     if dropped or "prompt=" in absent:
         listing = ", ".join(f"{name!r} ({count})" for name, count in dropped.items())
@@ -120,13 +121,14 @@ def prepare(
         if "prompt=" in absent:
             dropped["prompt="] = int(absent["prompt="].sum())
         kept = ~np.logical_or.reduce(list(absent.values()))
-        if not (kept & labelling.labelled).any():
+        inside = kept if shown is None else kept[~shown]
+        if not (inside & labelling.labelled).any():
             raise DataError(
                 f"no gold row is left after dropping rows with missing values in {listing or 'no column'} and rows of "
                 "prompt=; fill the values, or label others."
             )
         frame = frame[kept].reset_index(drop=True)
-        labelling = labelling.keep(kept)
+        labelling = labelling.keep(inside)
         labels = tuple(_restrict(label, kept) for label in labels)
         v = None if v is None else v[kept]
         cluster_values = None if cluster_values is None else cluster_values[kept]

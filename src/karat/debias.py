@@ -308,6 +308,11 @@ def _weights(table: Table, weights: object) -> Floats:
 
 def _refuse_unequal(labelling: Labelling) -> None:
     """Raise for designs whose variance resampling does not reproduce."""
+    if labelling.caution:
+        raise ArgumentError(
+            "bootstrap does not support gold that nobody drew (Propensity): the model of who was labelled would have to "
+            "be fitted anew in every sample. Use a regression (kt.regress), which counts its estimation."
+        )
     if len(labelling.parts) > 1:
         raise ArgumentError(
             "bootstrap does not support a gold sample drawn in several waves: resampling units would mix them. Use a "
@@ -328,7 +333,13 @@ def _resampling_units(table: Table, labelling: Labelling, cluster: object) -> tu
     """Resampling unit of each row; cell and stratum of each unit.
 
     Where sizes were fixed, gold units are resampled apart from the others of their stratum (two cells);
-    how many units the strata have is resampled too.
+    how many units the strata have is resampled too. Clusters that hold several labelling units are resampled as
+    they are.
+
+    Raises
+    ------
+    ArgumentError
+        If a cluster holds a part of a labelling unit.
     """
     import pandas as pd
 
@@ -336,17 +347,26 @@ def _resampling_units(table: Table, labelling: Labelling, cluster: object) -> tu
         units = pd.factorize(table.values(cluster, "cluster"))[0].astype(np.intp)
         if units.min() < 0:
             raise DataError("cluster has missing values; fill them.")
+        if labelling.unit is not None and (units != units[labelling.first_rows][_codes(labelling.unit)]).any():
+            raise ArgumentError(
+                "cluster= is finer than the clusters that were drawn whole (a drawn one lies in several of it), so "
+                "resampling would take apart what was drawn together; leave cluster= out, or give a coarser one."
+            )
     elif labelling.unit is not None:
-        units = np.unique(labelling.unit, return_inverse=True)[1]
+        units = _codes(labelling.unit)
     else:
         units = np.arange(table.n_rows)
     n_units = int(units.max()) + 1
     nothing = np.zeros(n_units, dtype=np.intp)
-    if not labelling.fixed_size or (cluster is not None and labelling.unit is None):
+    if not labelling.fixed_size or n_units < len(labelling.first_rows):
         return units, nothing, nothing
     first = np.unique(units, return_index=True)[1]
     stratum = nothing if labelling.stratum is None else labelling.stratum[first].astype(np.intp)
     return units, (2 * stratum + labelling.labelled[first]).astype(np.intp), stratum
+
+
+def _codes(unit: Ints) -> Ints:
+    return np.unique(unit, return_inverse=True)[1].astype(np.intp)
 
 
 def _multiplicities(units: Ints, cells: Ints, strata: Ints, rng: np.random.Generator) -> Floats:

@@ -14,6 +14,7 @@ import numpy as np
 from . import designs, models
 from .assemble import Design, Prepared, features_of, matrices, own_features, prepare, targets_of
 from .augment import AugmentedSample, Rows
+from .checks.duplicates import prompt_rows
 from .compare import Naive, compare_with, naive_fit
 from .errors import ArgumentError, DataError, NotValidWarning, SolverWarning, tell
 from .estimate.infer import Parts, infer, influences
@@ -193,11 +194,12 @@ def regress(
     parsed = parse(formula, table.columns, context)
     labels = read_labels(parsed, table, surrogates)
     gold_rows = labelled_rows(labels, table, labelled)
-    labelling = designs.with_answers(designs.resolve(design), table, gold_rows, sampled, nonresponse)
+    shown = None if prompt is None else prompt_rows(prompt, table)
+    labelling = designs.read_draw(designs.resolve(design), table, gold_rows, sampled, nonresponse, shown)
 
     prepared = prepare(
         table, parsed, labels, labelling, weights=weights, cluster=cluster, missing=missing, context=context,
-        prompt=prompt,
+        shown=shown,
     )  # fmt: skip
     matrix = matrices(prepared)
     regression.check_outcome(matrix.gold.y, parsed.outcome)

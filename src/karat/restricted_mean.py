@@ -17,6 +17,7 @@ from .assemble import Design, Prepared, features_of, matrices, prepare, targets_
 from .augment import Rows
 from .censoring.pseudo import estimation_influence
 from .censoring.weights import DEFAULT_FLOOR
+from .checks.duplicates import prompt_rows
 from .compare import Naive, compare_with
 from .errors import ArgumentError, one_of
 from .estimate.infer import infer, influences
@@ -188,11 +189,12 @@ def rmst(
     gold_rows = labelled_rows(labels, table, labelled)
     known = gold_rows if timed else table.column(parsed.outcome.strip("` "), "formula").notna().to_numpy()
     codes = event_codes(table, event, known)
-    labelling = designs.with_answers(designs.resolve(design), table, gold_rows, sampled, nonresponse)
+    shown = None if prompt is None else prompt_rows(prompt, table)
+    labelling = designs.read_draw(designs.resolve(design), table, gold_rows, sampled, nonresponse, shown)
 
     prepared = prepare(
         table, parsed, labels, labelling, weights=weights, cluster=cluster, missing=missing, context=context,
-        prompt=prompt,
+        shown=shown,
     )  # fmt: skip
     matrix = matrices(prepared)
     rng = np.random.default_rng(seed)

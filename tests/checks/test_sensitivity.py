@@ -262,3 +262,15 @@ def test_other_data_frames_and_row_order(corpus):
     for other in (same, turned):
         np.testing.assert_allclose(other.tidy().to_numpy(float), one.tidy().to_numpy(float), rtol=1e-6)
         np.testing.assert_allclose(other.curve.theta, one.curve.theta, rtol=1e-8)
+
+
+def test_outcome_that_turns_within_the_limits(corpus):
+    """The smallest absolute value lies between the limits, not at them."""
+    sample, data = make(corpus, "y", lost=6)
+    found = kt.sensitivity("ols", "np.abs(y) ~ 1", data, surrogates={"y": "y_llm"}, design=sample.design,
+                           limits={"y": (-3.0, 5.0)}, gamma=[0.0], seed=1, **FIXED)  # fmt: skip
+    assert not found.sharp
+    every = enumerate_fits("ols", "np.abs(y) ~ 1", data, sample, "y", (0.0, 5.0), {"y": "y_llm"})
+    np.testing.assert_allclose(found.tidy()["Lowest"], every.min(axis=0), atol=0.003)
+    np.testing.assert_allclose(found.tidy()["Highest"], every.max(axis=0), rtol=1e-6)
+    assert "not proven sharp" in str(found)

@@ -10,6 +10,7 @@ import karat as kt
 from karat.designs import Labelling, Response
 from karat.designs.response import answered, as_response, independent_columns, silence_odds, tilted
 from karat.errors import ArgumentError, DesignError, NotValidWarning
+from karat.estimate.tune import effective_size
 from karat.frames import Table
 
 from .. import corpora
@@ -246,3 +247,102 @@ class TestPropensity:
             fit(picked, design=kt.Propensity("~ zz"))
         with pytest.raises(ArgumentError, match="not allowed"):
             kt.Propensity([]).realised(Table.read(picked), picked["stance"].notna().to_numpy())
+
+
+def clustered_answers(rng, n_units=8, size=6):
+    """Whole clusters drawn independently, some of their rows answered, with a probability of its own for each row."""
+    unit = np.repeat(np.arange(n_units), size)
+    pi = np.repeat(rng.uniform(0.3, 0.8, n_units), size)
+    rho = rng.uniform(0.3, 0.9, len(unit))
+    return unit, pi, rho
+
+
+def test_sandwich_part_of_clustered_answers_is_unbiased():
+    """``E`` of it is the covariance of the weights of rows that share unit and cluster; 4,000 repetitions."""
+    rng = np.random.default_rng(3)
+    unit, pi, rho = clustered_answers(rng)
+    e = rng.standard_normal((len(unit), 1)) + 1.0
+    w, rows = 1 / pi, np.arange(len(unit))
+    for cluster in (unit, unit // 2, rows % 2, None):
+        together = np.eye(len(unit), dtype=bool)
+        if cluster is not None:
+            together |= (unit[:, None] == unit) & (cluster[:, None] == cluster)
+        covariance = np.where(np.eye(len(unit), dtype=bool), np.diag(w / rho - 1), (w - 1)[:, None])
+        wanted = float((e.T @ (covariance * together) @ e)[0, 0])
+        found = []
+        for _ in range(2000):
+            drawn = (rng.random(8) < pi[::6])[unit]
+            answers = drawn & (rng.random(len(unit)) < rho)
+            if not answers.any():
+                found.append(0.0)
+                continue
+            first = Labelling(pi, drawn, False, None, unit)
+            here = Response(pi * rho, answers, False, None, unit, first=first, response=np.where(drawn, rho, 1.0))
+            found.append(here.independent_cross(e[answers], e[answers], cluster)[0, 0])
+        assert abs(np.mean(found) - wanted) < 4 * np.std(found) / np.sqrt(2000)
+
+
+def test_spread_of_answers():
+    rng = np.random.default_rng(4)
+    pi, rho = rng.uniform(0.2, 0.9, 50), rng.uniform(0.3, 0.9, 50)
+    first = Labelling(pi, rng.random(50) < pi, False)
+    answers = first.labelled & (rng.random(50) < rho)
+    found = Response(pi * rho, answers, False, first=first, response=rho).spread
+    total = (pi * rho)[answers]
+    np.testing.assert_allclose(found, (1 - total) / total**2)
+
+
+def test_effective_size_of_answers_over_waves(corpus):
+    sample = kt.Stratified("region", 90, allocation="equal").draw(corpus, seed=1)
+    sample = sample.next_wave(kt.Unequal("size", n=90), corpus, seed=2)
+    found = answered(sample.labelling, some(sample.labelled, 0.7), np.ones((len(corpus), 1)), "modelled")
+    assert (found.spread > 0).all()
+    error = np.random.default_rng(1).standard_normal((found.n_gold, 1))
+    size = effective_size(error, found)
+    assert np.isfinite(size).all() and size[0] < found.n_gold
+    with pytest.raises(DesignError, match="correct the probabilities"):
+        effective_size(error[:2], Labelling(np.array([0.5, 1.5]), np.ones(2, dtype=bool), False))
+
+
+def two_waves(corpus, seed=1):
+    sample = kt.Stratified("region", 90, allocation="equal").draw(corpus, seed=seed)
+    return sample.next_wave(kt.SimpleRandom(80), corpus, seed=seed + 1)
+
+
+def test_ignorable_answers_over_waves_keep_to_waves_and_strata(corpus):
+    """Calibrated within (wave, stratum): the answers stand for all that were drawn there."""
+    sample = two_waves(corpus)
+    draw = sample.labelling
+    rate = np.where(draw.wave == 1, np.where(corpus["region"] == "east", 0.3, 0.9), 0.5)
+    answers = draw.labelled & (np.random.default_rng(2).random(len(corpus)) < rate)
+    found = answered(draw, answers, None, "random")
+    whole, part = (np.zeros(len(corpus)) for _ in range(2))
+    whole[draw.gold], part[found.gold] = draw.weight, found.weight
+    for wave, regions in ((1, ["east", "north", "west"]), (2, [None])):
+        for region in regions:
+            cell = (draw.wave == wave) & ((corpus["region"] == region).to_numpy() if region else True)
+            assert part[cell].sum() == pytest.approx(whole[cell].sum(), rel=1e-6)
+    data = corpora.masked(corpus, answers, "stance")
+    assert "within waves and their strata" in str(fit(data, design=sample.design, nonresponse="ignorable").summary())
+
+
+def test_waves_without_answers(corpus):
+    sample = two_waves(corpus)
+    wave, east = sample.labelling.wave, (corpus["region"] == "east").to_numpy()
+    data = corpora.masked(corpus, sample.labelled & ~((wave == 1) & east), "stance")
+    with pytest.raises(DesignError, match="'east' of wave 1"):
+        fit(data, design=sample.design, nonresponse="ignorable")
+    for nonresponse in ("ignorable", ["z"]):
+        with pytest.raises(DesignError, match="drawn in wave 2 has a label"):
+            fit(corpora.masked(corpus, wave == 1, "stance"), design=sample.design, nonresponse=nonresponse)
+
+
+def test_waves_with_a_propensity_say_so(corpus):
+    pilot = (corpus["z"] > 0.8).to_numpy()
+    rest = corpus[~pilot].reset_index(drop=True)
+    wave = np.where(pilot, 1, 0)
+    wave[~pilot] = 2 * kt.SimpleRandom(80).draw(rest, seed=1).labelled
+    data = corpora.masked(corpus, wave > 0, "stance").assign(wave=wave)
+    with pytest.warns(NotValidWarning):
+        found = fit(data, design=kt.Waves([kt.Propensity("size"), kt.SimpleRandom()], wave="wave"))
+    assert found.checks.caution.startswith("wave 1: nobody drew this gold")

@@ -13,6 +13,7 @@ import karat as kt
 from karat.errors import ArgumentError, DataError, DesignError, DesignWarning
 from karat.fieldwork.label_studio import interface, tasks
 from karat.fieldwork.questions import read_questions
+from karat.frames.files import read_file, write_file
 
 from .. import corpora
 
@@ -327,6 +328,7 @@ def broken(sample, frame, folder, change):
         ("tone", "4.5", r"'4.5' is not allowed for 'tone'; it must be a number from -4 to 4"),
         ("tone", "high", "'high'"),
         ("tone", "nan", "'nan'"),
+        ("tone", "1,234", "'1,234' for 'tone' may be 1234 or 1.234"),
         ("clarity", "6", "a number from 1 to 5"),
         ("document", "dffffffffffff", "not in this sample.*dffffffffffff"),
     ],
@@ -387,6 +389,8 @@ def test_files_that_are_not_answers(frame, sample, tmp_path):
         ({"labels": {"body": "text"}}, "name of another column"),
         ({"labels": {"a b": "text"}}, "Label Studio"),
         ({"show": ["region"]}, "must not see it"),
+        ({"show": ["annotator"], "formats": ["csv"]}, "'annotator' is a column of the annotators' files"),
+        ({"labels": {"annotator": "text"}}, "'annotator' is a column of the annotators' files"),
         ({"annotators": 0}, "number of people"),
         ({"annotators": ["a", "A"]}, "different file names"),
         ({"annotators": 2, "overlap": 3}, "between 1 and 2"),
@@ -394,6 +398,7 @@ def test_files_that_are_not_answers(frame, sample, tmp_path):
     ],
 )
 def test_handouts_that_cannot_be_written(options, message, frame, sample, tmp_path):
+    frame = frame.assign(annotator="ann")
     settings = {"labels": LABELS} | options
     with pytest.raises(ArgumentError, match=message):
         sample.to_labelling(tmp_path / "x", frame, "body", settings.pop("labels"), **settings)
@@ -410,3 +415,52 @@ def test_numeric_classes_stay_numbers(frame, tmp_path):
     rows.to_csv(path, index=False)
     filled = sample.read_labels(tmp_path, frame)
     assert sorted(filled["h"].dropna()) == [0.0, 0.0, 1.0, 1.0]
+
+
+def test_documents_with_breaks_that_are_no_lines(frame, tmp_path):
+    odd = frame.assign(body=[f"Text {i}, page\x0cnext\u2028line\x85end\x1c" for i in range(len(frame))])
+    sample = kt.SimpleRandom(5).draw(odd, seed=2)
+    hand_out(sample, odd, tmp_path, formats=("csv",))
+    assert (tmp_path / "annotator.csv").read_text(encoding="utf-8-sig").startswith('"document","text"')
+    fill_csv(tmp_path / "annotator.csv", odd)
+    check(sample.read_labels(tmp_path, odd), odd, sample)
+    plain = (tmp_path / "annotator.csv").read_text(encoding="utf-8-sig").replace('"', "").replace("\r\n", "\r")
+    (tmp_path / "annotator.csv").write_bytes(plain.replace(", page", " page").encode())
+    assert sample.read_labels(tmp_path, odd)["tone"].notna().sum() == 5
+
+
+@pytest.mark.parametrize("classes", [["no", "yes"], ["no", "yes", "both"]])
+def test_waves_with_other_codings_are_refused(classes, frame, tmp_path):
+    """One annotator gives classes, two give shares: not in one column."""
+    pilot = kt.SimpleRandom(15).draw(frame, seed=1)
+    main = pilot.next_wave(kt.SimpleRandom(20), frame, seed=2)
+    for sample, name, who in ((pilot, "1", 1), (main, "2", 2)):
+        sample.to_labelling(tmp_path / name, frame, "body", {"hostile": classes}, annotators=who, overlap=who)
+        for path in (tmp_path / name).glob("*.csv"):
+            fill_csv(path, frame)
+    first = pilot.read_labels(tmp_path / "1", frame)
+    with pytest.raises(DataError, match="holds gold as text, what was read is numbers.*in one call"):
+        main.read_labels(tmp_path / "2", first)
+    whole = main.read_labels([tmp_path / "1", tmp_path / "2"], frame)
+    assert whole[[c for c in whole if c.startswith("hostile")]].notna().all(axis=1).sum() == 35
+    by_class = main.read_labels(tmp_path / "2", first, join="majority")
+    assert by_class["hostile"].dropna().isin(classes).sum() == 35
+
+
+def test_decimal_commas_that_cannot_be_thousands():
+    question = read_questions({"n": "number"})[0]
+    assert [question.read(v) for v in ("0,125", "1,5", "12,34", "1234", "1234,567")] == [0.125, 1.5, 12.34, 1234, 1234.567]
+    for text in ("1,234", "-12,000"):
+        with pytest.raises(DataError, match="without a comma"):
+            question.read(text)
+
+
+@pytest.mark.parametrize("ending", [".json", ".jsonl"])
+def test_ids_in_json_stay_text(ending, tmp_path):
+    table = pd.DataFrame({"id": ["001", "002", "010"], "x": [1, 2, 3], "y": [0.5, None, 1.5], "t": ["a", None, "1"]})
+    write_file(table, tmp_path / f"a{ending}")
+    back = read_file(tmp_path / f"a{ending}")
+    assert back["id"].tolist() == ["001", "002", "010"]
+    assert back["x"].dtype.kind == "i"
+    assert back["y"].dtype.kind == "f"
+    assert back["t"].isna().tolist() == [False, True, False]

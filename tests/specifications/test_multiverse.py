@@ -142,7 +142,8 @@ def test_learners_and_processes(data):
 
 
 def test_ppi(data):
-    found = kt.multiverse(FORMULA, data, surrogates={"stance": PROMPTS[:2]}, estimator="ppi", together=False, seed=3)
+    found = kt.multiverse(FORMULA, data, surrogates={"stance": PROMPTS[:2]}, estimator="ppi", seed=3)
+    assert found.together is None
     fit = kt.ols(FORMULA, data, surrogates={"stance": "prompt_0"}, estimator="ppi", seed=3)
     np.testing.assert_allclose(found.fit("prompt_0").theta, fit.theta)
 
@@ -201,6 +202,9 @@ def test_inputs_are_left_alone(data):
         ({"terms": []}, "terms is empty"),
         ({"pair": "zip"}, "pair='zip'"),
         ({"alpha": 2.0}, "alpha=2.0"),
+        ({"predictions": {"stance": "stance_prob"}}, "predictions= cannot be set"),
+        ({"estimator": "ppi"}, "uses no learner"),
+        ({"surrogates": {"stance": {0: "prompt_0", 1: "stance_prob"}}}, "put such a mapping into a list"),
     ],
 )
 def test_bad_arguments(data, changes, message):

@@ -5,7 +5,8 @@ labels the estimating equation has a root; the bounds are the smallest and large
 completions with labels between given limits. The gradient of coefficient j in the missing part is
 ``w v (J^-1 m(label))_j`` row by row, so the extreme completion takes, row by row, the label with the largest
 (smallest) value. If only the outcome is labelled and the model is linear, J does not depend on the labels and one step
-gives the sharp bounds. Otherwise the step is repeated until the labels stay, from several starts: a local
+gives the sharp bounds (a function of a numeric label, say its absolute value, is tried on a fine grid, and then they
+are sharp up to the grid). Otherwise the step is repeated until the labels stay, from several starts: a local
 optimum. Manski (2003); intervals: Imbens and Manski (2004).
 """
 
@@ -27,11 +28,16 @@ from .pieces import Pieces, drawn_of
 
 if TYPE_CHECKING:
     from .._types import Floats, Ints
+    from ..formula import Parsed
     from ..roles import Label
 
 _ROUNDS = 50
 _GRID = 5
 """Values tried for a numeric label that is a covariate: its moment is curved, so the worst may lie inside."""
+_FINE_GRID = 101
+"""Values tried for a numeric label of which the outcome is a function that may turn, besides those seen in gold."""
+_STARTS = 32
+"""Starts of the search, besides the estimate, where it may end in a local optimum."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +128,18 @@ def worst_cases(pieces: Pieces, terms: tuple[str, ...], limits: Mapping[str, Any
 
 
 def is_sharp(pieces: Pieces) -> bool:
-    """Whether the bounds are exact rather than a local optimum."""
+    """Whether the bounds are exact: no local optimum, and no function of a numeric label tried on a grid."""
+    return _one_step(pieces) and not any(_on_grid(label, pieces.prepared.parsed) for label in pieces.prepared.labels)
+
+
+def _one_step(pieces: Pieces) -> bool:
+    """Whether the worst labels do not depend on the coefficients."""
     return pieces.model.linear and not any(label.in_covariates for label in pieces.prepared.labels)
+
+
+def _on_grid(label: Label, parsed: Parsed) -> bool:
+    """Whether the outcome is a function of a numeric label, so that its extremes may lie between the limits."""
+    return not label.classes and label.in_outcome and parsed.outcome.strip("` ") != label.name
 
 
 def imbens_manski(
@@ -158,7 +174,7 @@ def completions(pieces: Pieces, limits: Mapping[str, Any]) -> _Completions:
     answered = prepared.labelling.labelled[first.gold]
     silent = first.gold[~answered]
     labels = prepared.labels
-    choices = [candidate_values(label, limits) for label in labels]
+    choices = [candidate_values(label, limits, _on_grid(label, prepared.parsed)) for label in labels]
     local = row_by_row(prepared.parsed)
     frame = prepared.frame.iloc[silent].reset_index(drop=True) if local else prepared.frame
     m = len(silent) if local else prepared.n_rows
@@ -177,13 +193,20 @@ def completions(pieces: Pieces, limits: Mapping[str, Any]) -> _Completions:
     return _Completions(tuple(rows), np.flatnonzero(~answered), np.flatnonzero(answered))
 
 
-def candidate_values(label: Label, limits: Mapping[str, Any]) -> list[Any]:
-    """Values of a label among which the worst is sought: classes, or numbers between the limits."""
+def candidate_values(label: Label, limits: Mapping[str, Any], fine: bool = False) -> list[Any]:
+    """Values of a label among which the worst is sought: classes, or numbers between the limits.
+
+    With ``fine`` a fine grid of them, and those seen in gold (of many, as many as the grid has).
+    """
     if label.classes:
         return list(label.classes)
     low, high = limits_of(label, limits)
     if low == high:
         return [low]
+    if fine:
+        seen = np.unique(as_float(label.gold.dropna(), label.name, "gold"))
+        some = np.unique(np.linspace(0, len(seen) - 1, min(len(seen), _FINE_GRID)).round().astype(np.intp))
+        return np.union1d(np.linspace(low, high, _FINE_GRID), seen[some]).tolist()
     return [low, high] if not label.in_covariates else np.linspace(low, high, _GRID).tolist()
 
 
@@ -214,8 +237,9 @@ def _extreme(
     """Largest (or smallest) coefficient j over completions, with its standard error and degrees of freedom."""
     best: tuple[float, float, float] | None = None
     starts: list[Ints | None] = [None]
-    if not is_sharp(pieces):
-        starts += [np.full(len(made.silent), c) for c in range(len(made.rows))]
+    if not _one_step(pieces):
+        several = np.unique(np.linspace(0, len(made.rows) - 1, min(len(made.rows), _STARTS)).round().astype(np.intp))
+        starts += [np.full(len(made.silent), c) for c in several]
     seen: set[bytes] = set()
     for start in starts:
         choice = start if start is not None else _choose(pieces, made, j, sign, theta, inverse)

@@ -16,6 +16,7 @@ from ..formula import parse
 from ..frames import Table
 from ..options import Options, read_vcov
 from ..roles import labelled_rows, read_labels
+from .duplicates import prompt_rows
 
 if TYPE_CHECKING:
     from .._types import Floats
@@ -126,10 +127,11 @@ def pieces(a: Mapping[str, Any]) -> Pieces:
     parsed = parse(a["formula"], table.columns, a["context"])
     labels = read_labels(parsed, table, a["surrogates"])
     rows = labelled_rows(labels, table, a["labelled"])
-    labelling = designs.with_answers(designs.resolve(a["design"]), table, rows, a["sampled"], a["nonresponse"])
+    shown = None if a["prompt"] is None else prompt_rows(a["prompt"], table)
+    labelling = designs.read_draw(designs.resolve(a["design"]), table, rows, a["sampled"], a["nonresponse"], shown)
     prepared = prepare(
         table, parsed, labels, labelling, weights=a["weights"], cluster=cluster, missing=a["missing"],
-        context=a["context"], prompt=a["prompt"],
+        context=a["context"], shown=shown,
     )  # fmt: skip
     matrix = matrices(prepared)
     own = _own_features(prepared, options, a["predictions"])

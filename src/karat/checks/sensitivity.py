@@ -137,7 +137,7 @@ class Sensitivity:
         lines += table.to_string(float_format=lambda v: f"{v:.4g}", na_rep="none").splitlines() + [""]
         if self.bounds:
             limits = "".join(f"; {n} between {low:g} and {high:g}" for n, (low, high) in self.limits.items())
-            kind = "sharp" if self.sharp else "a local optimum from several starts, not proven sharp"
+            kind = "sharp" if self.sharp else "the largest found by a search, not proven sharp"
             lines.append(
                 f"Lowest and highest: estimates over every label the silent rows could have ({kind}{limits}); the "
                 f"{100 * (1 - self.alpha):g}% interval around them holds whatever these labels are."
@@ -227,7 +227,7 @@ def sensitivity(
     -----
     Rows drawn but not labelled are the silent ones; with ``design=karat.Propensity(...)`` all rows without gold are.
     Worst cases take design weights for all rows drawn and need no model of answering; they are sharp where only the
-    outcome of a linear regression is labelled. Tilts multiply the odds of silence by ``exp(gamma f)`` and calibrate
+    outcome of a linear regression is labelled, as it is. Tilts multiply the odds of silence by ``exp(gamma f)`` and calibrate
     them anew. Predictions, and the weight given to them, stay those of the fit.
 
     References

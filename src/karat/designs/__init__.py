@@ -8,6 +8,7 @@ from .frame import FrameRecord
 from .labelling import Labelling
 from .probability import Bernoulli, SimpleRandom, Stratified
 from .propensity import Propensity, with_answers
+from .reading import read_draw
 from .response import Response
 from .sample import Sample
 from .sequential import SequentialLabelling, Wave
@@ -31,6 +32,7 @@ __all__ = [
     "Unequal",
     "Wave",
     "Waves",
+    "read_draw",
     "read_sample",
     "resolve",
     "with_answers",

@@ -183,7 +183,9 @@ def with_answers(design: Design, table: Table, labelled: Bools, sampled: object,
         )
     names = nonresponse if isinstance(nonresponse, str) else ", ".join(map(str, nonresponse))  # type: ignore[call-overload]
     how = "taken as random within strata" if regressors is None else f"answers modelled on {names} (logistic)"
-    if regressors is None and drawn.stratum is None:
+    if regressors is None and len(drawn.parts) > 1:
+        how = "taken as random within waves and their strata"
+    elif regressors is None and drawn.stratum is None:
         how = "taken as random"
     return answered(drawn, labelled, regressors, how)
 

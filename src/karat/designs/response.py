@@ -14,6 +14,7 @@ drawn (w = 1) and rho is the propensity of being labelled: a model, where a desi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -21,10 +22,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import DesignError
-from .labelling import Labelling
+from .labelling import Labelling, group_totals, pair_codes
+from .sequential import SequentialLabelling
 
 if TYPE_CHECKING:
-    from .._types import Bools, Floats
+    from .._types import Bools, Floats, Ints
 
 _MOST_STEPS = 100
 
@@ -57,7 +59,7 @@ class Response(Labelling):
     @property
     def caution(self) -> str:
         """What must be said of labels that are no probability sample."""
-        return self.note
+        return self.note or ("" if self.first is None else self.first.caution)
 
     @cached_property
     def first_weight(self) -> Floats:
@@ -78,9 +80,13 @@ class Response(Labelling):
 
     @cached_property
     def spread(self) -> Floats:
-        """What each answer adds to an estimated labelling variance, per squared error, shape (n,)."""
+        """What each answer adds to an estimated labelling variance, per squared error, shape (n,).
+
+        That of the draw, ``spread_1 / rho``, and that of answering, ``w^2 (1 - rho) / rho^2``.
+        """
+        assert self.first is not None
         rho, w = self.response[self.labelled], self.first_weight
-        return (w * (w - 1.0) + w * (1.0 - rho)) / rho**2
+        return self.first.spread[self.labelled[self.first.gold]] / rho + w**2 * (1.0 - rho) / rho**2
 
     def cross(self, left: Floats, right: Floats) -> Floats:
         """Estimated covariance, over draws and answers, of the totals ``sum w left`` and ``sum w right``."""
@@ -103,6 +109,22 @@ class Response(Labelling):
         rest = (left - z @ slope_left).T @ ((right - z @ slope_right) * (silent * w**2)[:, None])
         out = out - plain + rest
         return out if self.lost is None else out + slope_left.T @ self.lost[1] @ slope_right
+
+    def independent_cross(self, left: Floats, right: Floats, cluster: Ints | None = None) -> Floats:
+        """Labelling part that a plain sandwich holds, see :meth:`Labelling.independent_cross`.
+
+        Rows of a labelling unit share its draw (weight w1) but answer each on its own, with probability rho: a row
+        counts ``W (W - 1)`` with ``W = w1 / rho``, two rows of one unit and cluster ``w1 (w1 - 1) / (rho rho')``.
+        """
+        own = (left * (self.weight * (self.weight - 1.0))[:, None]).T @ right
+        if self.unit is None or cluster is None:
+            return np.asarray(own)
+        group = pair_codes(self.unit[self.labelled], cluster[self.labelled])
+        first = np.unique(group, return_index=True)[1]
+        rho, factor = self.response[self.labelled][:, None], self.first_weight * (self.first_weight - 1.0)
+        left, right = left / rho, right / rho
+        pairs = (group_totals(left, group) * factor[first][:, None]).T @ group_totals(right, group)
+        return np.asarray(own + pairs - (left * factor[:, None]).T @ right)
 
     def _first_phase(self, left: Floats, right: Floats, drawn: Bools) -> Floats:
         assert self.first is not None
@@ -162,15 +184,15 @@ def answered(drawn: Labelling, labelled: Bools, regressors: Floats | None, how: 
         If a stratum holds drawn rows and no answer, or the model cannot be fitted.
     """
     text = f"{drawn.description}; {int(labelled.sum()):,} of the {drawn.n_gold:,} drawn have labels, {how}"
-    strata = np.zeros(len(labelled), dtype=np.intp) if drawn.stratum is None else drawn.stratum
+    strata, names = _cells(drawn)
     n_strata = int(strata.max()) + 1
     asked = np.bincount(strata[drawn.labelled], minlength=n_strata)
     came = np.bincount(strata[labelled], minlength=n_strata)
+    _check_answers(drawn, labelled)
     if regressors is None:
         for s in np.flatnonzero((came == 0) & (asked > 0)):
-            name = drawn.strata[s] if drawn.strata else str(s)
             raise DesignError(
-                f"none of the {asked[s]} rows drawn in stratum {name!r} has a label, so nothing is known of it; have "
+                f"none of the {asked[s]} rows drawn in stratum {names(s)} has a label, so nothing is known of it; have "
                 "some labelled, merge strata, or model the answers with nonresponse=[columns]."
             )
     # The shortcut needs a draw that was itself simple random within strata.
@@ -195,6 +217,35 @@ def answered(drawn: Labelling, labelled: Bools, regressors: Floats | None, how: 
         stratum=drawn.stratum, unit=drawn.unit, description=text, strata=drawn.strata, recorded=drawn.recorded,
         first=drawn, response=response, regressors=regressors,
     )  # fmt: skip
+
+
+def _cells(drawn: Labelling) -> tuple[Ints, Callable[[int], str]]:
+    """Within what answers are random: the strata, or the strata of the wave that drew the row; and their names.
+
+    Codes have shape (N,); over waves those of rows that were not drawn say nothing.
+    """
+    if not isinstance(drawn, SequentialLabelling):
+        strata = np.zeros(len(drawn.labelled), dtype=np.intp) if drawn.stratum is None else drawn.stratum
+        return strata, lambda s: repr(drawn.strata[s] if drawn.strata else str(s))
+    cells, told = np.zeros(len(drawn.labelled), dtype=np.intp), []
+    for k, wave in enumerate(drawn.waves):
+        part = wave.labelling
+        inside, name = _cells(part)
+        cells[np.flatnonzero(wave.rows)[part.labelled]] = inside[part.labelled] + len(told)
+        told += [f"{name(s)} of wave {k + 1}" for s in range(int(inside.max()) + 1)]
+    return cells, told.__getitem__
+
+
+def _check_answers(drawn: Labelling, labelled: Bools) -> None:
+    """Raise where a whole wave has no answer, which no model of answering can make good."""
+    if isinstance(drawn, SequentialLabelling):
+        for k in range(len(drawn.waves)):
+            asked = drawn.wave == k + 1
+            if asked.any() and not (asked & labelled).any():
+                raise DesignError(
+                    f"none of the {int(asked.sum())} rows drawn in wave {k + 1} has a label, so the wave says nothing; "
+                    "have some labelled, or fit with the sample as it was before that wave."
+                )
 
 
 def silence_odds(z: Floats, labelled: Bools, weight: Floats) -> Floats:

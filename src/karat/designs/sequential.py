@@ -92,6 +92,12 @@ class SequentialLabelling(Labelling):
         """The draw of each wave."""
         return tuple(wave.labelling for wave in self.waves)
 
+    @property
+    def caution(self) -> str:
+        """What must be said of waves that are no probability sample."""
+        told = [f"wave {k + 1}: {part.caution}" for k, part in enumerate(self.parts) if part.caution]
+        return "; ".join(told)
+
     @cached_property
     def wave(self) -> Ints:
         """Wave that drew each row, counted from 1; 0 for rows not drawn, shape (N,)."""

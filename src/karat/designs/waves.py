@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,6 +79,10 @@ class Waves(Design):
     def columns(self) -> tuple[str, ...]:
         """Columns the designs read."""
         return tuple(dict.fromkeys(column for design in self.designs for column in design.columns))
+
+    def restricted(self, rows: Bools) -> Design:
+        """The designs for some of the rows."""
+        return replace(self, designs=tuple(design.restricted(rows) for design in self.designs))
 
     def select(self, table: Table, rng: np.random.Generator) -> Labelling:
         """Draw wave after wave."""

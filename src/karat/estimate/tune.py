@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..designs.labelling import group_totals
+from ..errors import DesignError
 from .df import kurtosis_df
 
 if TYPE_CHECKING:
@@ -121,7 +122,17 @@ def effective_size(error: Floats, labelling: Labelling) -> Floats:
     With equal weights about n; with sparse ones the few units with large weights count. It is the
     kurtosis figure of :func:`karat.estimate.df.kurtosis_df` for the error times the root of its spread
     (``sqrt(1 - pi) / pi``), and at most the number of units drawn.
+
+    Raises
+    ------
+    DesignError
+        If a row has a negative spread.
     """
+    if (labelling.spread < 0).any():
+        raise DesignError(
+            f"{int((labelling.spread < 0).sum())} gold row(s) would take away from the labelling variance (a "
+            "probability above 1), so no effective size can be told; correct the probabilities of the design."
+        )
     scaled = error * np.sqrt(labelling.spread)[:, None]
     if labelling.unit is not None:
         scaled = group_totals(scaled, np.unique(labelling.unit[labelling.labelled], return_inverse=True)[1])

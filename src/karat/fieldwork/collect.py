@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,7 +134,10 @@ def read_labels(
     )
     columns: dict[str, Array] = {}
     for question in questions:
-        for name, values in _joined(long, question, join, table.n_rows).items():
+        found = _joined(long, question, join, table.n_rows)
+        if question.name not in found and question.name in table.columns:
+            _refuse_mixed(question.name, table.column(question.name, "data").dropna().to_numpy(object), np.zeros(1))
+        for name, values in found.items():
             columns[name] = _with_earlier(table, name, values)
     _tell_missing(sample, table, columns, missing)
     return _filled(table, columns)
@@ -191,9 +196,10 @@ def _csv_rows(path: Path, questions: Sequence[Question]) -> Iterator[tuple[str, 
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = raw.decode("cp1252")
-    first = text.splitlines()[0] if text.strip() else ""
+    first = re.split(r"[\r\n]", text.lstrip("\r\n"), maxsplit=1)[0]
     separator = max(",;\t", key=first.count)
-    lines = csv.DictReader(text.splitlines(keepends=True), delimiter=separator)
+    # Not splitlines: documents may hold form feeds and the separators of Unicode.
+    lines = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
     fields = [str(f).strip() for f in lines.fieldnames or []]
     lines.fieldnames = fields
     absent = [name for name in ("document", *(q.name for q in questions)) if name not in fields]
@@ -258,6 +264,7 @@ def _with_earlier(table: Table, name: str, values: Array) -> Array:
     there = column.notna().to_numpy()
     new = np.array([v is not None for v in values])
     old = column.to_numpy(dtype=object)
+    _refuse_mixed(name, old[there], values[new])
     both = np.flatnonzero(there & new)
     differ = [i for i in both if not _alike(old[i], values[i])]
     if differ:
@@ -270,6 +277,17 @@ def _with_earlier(table: Table, name: str, values: Array) -> Array:
     out = values.copy()
     out[there & ~new] = old[there & ~new]
     return out
+
+
+def _refuse_mixed(name: str, old: Array, new: Array) -> None:
+    """Raise where gold of one wave is text and that of another numbers (shares of annotators, say)."""
+    kinds = ["text" if any(isinstance(v, str) for v in found) else "numbers" for found in (old, new) if len(found)]
+    if len(set(kinds)) > 1:
+        raise DataError(
+            f"column {name!r} holds gold as {kinds[0]}, what was read is {kinds[1]}, so they do not go into one column. "
+            "Several annotators give shares, one gives classes: read the files of all waves in one call (into a frame "
+            f"without {name!r}), or choose a join= that gives classes, such as 'majority'; or recode {name!r}."
+        )
 
 
 def _alike(left: Any, right: Any) -> bool:

@@ -108,7 +108,13 @@ def _check(
                 "and not "
                 "'document' or 'text'. Rename it, or use formats=('csv',)."
             )
-    clash = {q.name for q in questions} & {*show, text, "document", NOTE}
+    taken = {"document", "text", "annotator", NOTE} & {*show, *(q.name for q in questions)}
+    if taken:
+        raise ArgumentError(
+            f"{sorted(taken)[0]!r} is a column of the annotators' files with a meaning of its own; rename the label or "
+            "shown column."
+        )
+    clash = {q.name for q in questions} & {*show, text}
     if clash:
         raise ArgumentError(
             f"the label {sorted(clash)[0]!r} has the name of another column of the annotators' file; rename."
@@ -161,7 +167,7 @@ def _write_csv(
 ) -> None:
     """With a byte order mark, so that spreadsheet programs read it as Unicode."""
     with path.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file)
+        writer = csv.writer(file, quoting=csv.QUOTE_ALL)
         writer.writerow(["document", *show, "text", *(q.name for q in questions), NOTE])
         for document, more, body in zip(documents, shown, texts):
             writer.writerow([document, *(more[name] for name in show), body, *("" for _ in questions), ""])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ArgumentError, DataError
 
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+"""Numbers whose comma may stand before decimals or between thousands."""
 KINDS = ("choices", "number", "rating", "text")
 
 
@@ -84,6 +87,11 @@ class Question:
             return text
         if self.kind == "choices":
             return self._choice(text)
+        if _THOUSANDS.fullmatch(text):
+            raise DataError(
+                f"{text!r} for {self.name!r} may be {text.replace(',', '')} or {text.replace(',', '.')}; write it "
+                "without a comma"
+            )
         value = _number(text)
         if (
             value is None

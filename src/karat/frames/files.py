@@ -43,7 +43,7 @@ def read_file(path: str | Path) -> pd.DataFrame:
             return pd.read_csv(path, sep="\t")
         if kind == ".parquet":
             return pd.read_parquet(path)
-        return pd.read_json(path, lines=kind == ".jsonl", convert_dates=False)
+        return pd.read_json(path, lines=kind == ".jsonl", convert_dates=False, dtype=False)
     except (ValueError, UnicodeDecodeError) as error:
         raise ArgumentError(f"{str(path)!r} cannot be read as {kind}: {error}.") from None
     except ImportError:

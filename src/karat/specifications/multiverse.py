@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from .._types import Floats
     from ..results import Result
 
-_REFUSED = ("compare", "scores", "n_jobs", "progress", "learner", "surrogates")
+_SETS = "the multiverse sets it"
+_REFUSED = {
+    "compare": _SETS,
+    "scores": _SETS,
+    "n_jobs": _SETS,
+    "progress": _SETS,
+    "surrogates": _SETS,
+    "learner": "give learners=",
+    "predictions": "predictions belong to one universe; give them as surrogates, with learners=[None]",
+}
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,8 @@ def multiverse(
         With several gold columns: every combination of candidates, or the first with the first and so on (by name where
         they have names).
     together : bool
-        Also fit all candidates at once, the answer to prefer when none was named beforehand.
+        Also fit all candidates at once, the answer to prefer when none was named beforehand; needs a learner, so it is
+        left out with ``estimator="ppi"``.
     terms : sequence of str, optional
         Coefficients compared; by default all but the intercept.
     alpha : float
@@ -120,22 +130,23 @@ def multiverse(
     """
     one_of("pair", pair, ("product", "matched"))
     check_alpha(alpha)
-    _refuse(options)
-    universes = _universes(surrogates, learners, pair)
+    _refuse(options, learners)
     table = Table.read(data)
+    _refuse_probabilities(surrogates, table)
+    universes = _universes(surrogates, learners, pair)
     number = int(np.random.default_rng(seed).integers(2**31))
     common = dict(options) | {"alpha": alpha, "seed": number, "scores": True}
-    everything = _all_at_once(surrogates, learners) if together else None
+    learning = together and options.get("estimator", "dsl") == "dsl"
+    everything = _all_at_once(surrogates, learners) if learning else None
     jobs = [(model, formula, table, u, common, terms) for u in (*universes, *([everything] if everything else []))]
     fitted = _run(jobs, n_jobs)
     many = fitted[: len(universes)]
     return _collect(formula, universes, many, fitted[len(universes)] if everything else None, terms, alpha, number)
 
 
-def _refuse(options: Mapping[str, Any]) -> None:
-    for name in _REFUSED:
+def _refuse(options: Mapping[str, Any], learners: object) -> None:
+    for name, why in _REFUSED.items():
         if name in options:
-            why = "give learners=" if name == "learner" else "the multiverse sets it"
             raise ArgumentError(f"{name}= cannot be set here; {why}.")
     if options.get("estimator", "dsl") not in ("dsl", "ppi"):
         raise ArgumentError(
@@ -144,6 +155,30 @@ def _refuse(options: Mapping[str, Any]) -> None:
         )
     if options.get("combine", "mean") != "mean":
         raise ArgumentError("combine='median' has no influence functions, so answers cannot be compared; use 'mean'.")
+    if options.get("estimator") == "ppi" and learners is not None:
+        raise ArgumentError("estimator='ppi' uses no learner, so learners= would give the same universe several times.")
+
+
+def _refuse_probabilities(surrogates: object, table: Table) -> None:
+    """Raise where a mapping from class to probability would be taken for one from universe to candidate."""
+    for label, candidates in surrogates.items() if isinstance(surrogates, Mapping) else ():
+        if not isinstance(candidates, Mapping) or label not in table.columns:
+            continue
+        classes = {_class_name(c) for c in table.column(str(label), "surrogates").dropna().unique()}
+        if {_class_name(key) for key in candidates} == classes:
+            raise ArgumentError(
+                f"surrogates[{label!r}] maps the classes of {label!r} to columns, which reads like the probabilities "
+                "of one surrogate; put such a mapping into a list, as in "
+                f"{{{label!r}: [{dict(candidates)!r}, ...]}}, or give the universes other names."
+            )
+
+
+def _class_name(value: Any) -> str:
+    """A class as text, numbers alike whatever their type."""
+    try:
+        return repr(float(value))
+    except (TypeError, ValueError):
+        return str(value)
 
 
 def _universes(surrogates: object, learners: Sequence[Any] | None, pair: str) -> tuple[_Universe, ...]:
