@@ -17,16 +17,16 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from . import annotate, censoring, datasets, errors, labels, predict
     from .checks.diagnose import diagnose
     from .checks.sensitivity import sensitivity
-    from .dates import duration_from_dates
     from .debias import bootstrap
     from .designs import Bernoulli, Clustered, Propensity, SimpleRandom, Stratified, Unequal, Waves, read_sample
     from .doors import logit, mean, ols, poisson, probit
+    from .durations.contrast import rmst_contrast
+    from .durations.dates import duration_from_dates
+    from .durations.regression import rmst
     from .errors import KaratError, KaratWarning
     from .fit import regress
-    from .group_contrast import rmst_contrast
     from .monitor import ConfidenceSequence, confidence_sequence
     from .planning import Plan, allocate, budget, plan, strata
-    from .restricted_mean import rmst
     from .results import Result
     from .specifications.multiverse import multiverse
 
@@ -48,9 +48,9 @@ _HOMES = {
     "diagnose": "checks.diagnose",
     "budget": "planning",
     "regress": "fit",
-    "duration_from_dates": "dates",
-    "rmst": "restricted_mean",
-    "rmst_contrast": "group_contrast",
+    "duration_from_dates": "durations.dates",
+    "rmst": "durations.regression",
+    "rmst_contrast": "durations.contrast",
     "sensitivity": "checks.sensitivity",
     "ConfidenceSequence": "monitor",
     "confidence_sequence": "monitor",

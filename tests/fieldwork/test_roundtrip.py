@@ -449,7 +449,13 @@ def test_waves_with_other_codings_are_refused(classes, frame, tmp_path):
 
 def test_decimal_commas_that_cannot_be_thousands():
     question = read_questions({"n": "number"})[0]
-    assert [question.read(v) for v in ("0,125", "1,5", "12,34", "1234", "1234,567")] == [0.125, 1.5, 12.34, 1234, 1234.567]
+    assert [question.read(v) for v in ("0,125", "1,5", "12,34", "1234", "1234,567")] == [
+        0.125,
+        1.5,
+        12.34,
+        1234,
+        1234.567,
+    ]
     for text in ("1,234", "-12,000"):
         with pytest.raises(DataError, match="without a comma"):
             question.read(text)

@@ -66,13 +66,13 @@ class Pieces:
         """Estimate, covariance and degrees of freedom on a changed sample, with the weights of the fit."""
         from ..estimate.infer import infer
         from ..estimate.rectify import gold_estimate, rectify
-        from ..fit import _parts
+        from ..steps import parts_of
 
         if self.options.estimator == "gold" or not sample.predicted:
             estimate = gold_estimate(self.model, sample)
         else:
             estimate = rectify(self.model, sample, self.tuning, self.crossfitted)
-        parts = _parts(self.model, sample, estimate, self.options)
+        parts = parts_of(self.model, sample, estimate, self.options)
         covariance, df = infer(parts, self.options.vcov, self.options.target, self.options.df)
         return estimate, covariance, df
 
@@ -113,7 +113,7 @@ def pieces(a: Mapping[str, Any]) -> Pieces:
     Pieces
     """
     from ..assemble import matrices, prepare
-    from ..fit import _augmented, _estimate, _own_features, _predict
+    from ..steps import augmented, estimated, frame_features, predicted_blocks
 
     kind, cluster = read_vcov(a["vcov"], a["cluster"])
     named = "learner folds repeats combine imputation tuning estimator target df alpha n_jobs progress missing scores"
@@ -134,11 +134,11 @@ def pieces(a: Mapping[str, Any]) -> Pieces:
         context=a["context"], shown=shown,
     )  # fmt: skip
     matrix = matrices(prepared)
-    own = _own_features(prepared, options, a["predictions"])
+    own = frame_features(prepared, options, a["predictions"])
     rng = np.random.default_rng(a["seed"])
-    predicted, blocks = _predict(prepared, matrix, options, a["predictions"], own, a["features"], table, rng)
-    sample = _augmented(prepared, matrix, blocks)
-    estimate = _estimate(regression, sample, options, predicted is not None)
+    predicted, blocks = predicted_blocks(prepared, matrix, options, a["predictions"], own, a["features"], table, rng)
+    sample = augmented(prepared, matrix, blocks)
+    estimate = estimated(regression, sample, options, predicted is not None)
     return Pieces(regression, prepared, matrix, sample, options, estimate.tuning, predicted is not None)
 
 

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .assemble import Design, Prepared
-from .censoring.durations import Durations, read_durations
-from .censoring.expected import Outcome, expected_outcome, independent_columns, time_grid
-from .censoring.methods import Kernel, Marginal, Method, Strata, resolve_method
-from .censoring.pseudo import PseudoOutcome, pseudo_outcome
-from .censoring.weights import CensoringWeights, weights
-from .errors import ArgumentError, DataError, one_of
-from .frames.encode import is_text
-from .frames.table import as_float
-from .roles import Label, Surrogate, read_labels
+from ..assemble import Design, Prepared
+from ..censoring.durations import Durations, read_durations
+from ..censoring.expected import Outcome, expected_outcome, independent_columns, time_grid
+from ..censoring.methods import Kernel, Marginal, Method, Strata, resolve_method
+from ..censoring.pseudo import PseudoOutcome, pseudo_outcome
+from ..censoring.weights import CensoringWeights, weights
+from ..errors import ArgumentError, DataError, one_of
+from ..frames.encode import is_text
+from ..frames.table import as_float
+from ..roles import Label, Surrogate, read_labels
 
 if TYPE_CHECKING:
-    from ._types import Array, Bools, Floats, Ints
-    from .formula import Parsed
-    from .frames import Table
+    from .._types import Array, Bools, Floats, Ints
+    from ..formula import Parsed
+    from ..frames import Table
 
 FORMS = ("augmented", "product", "ipcw", "pseudo")
 _PER_STRATUM = 5

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .errors import ArgumentError, DataError, one_of
-from .frames import Table
+from ..errors import ArgumentError, DataError, one_of
+from ..frames import Table
 
 if TYPE_CHECKING:
-    from ._types import Bools, Floats
+    from .._types import Bools, Floats
 
 _DAYS = {"days": 1.0, "weeks": 7.0, "months": 365.2425 / 12, "years": 365.2425}
 

@@ -12,20 +12,39 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import designs, models
-from .assemble import Design, Prepared, features_of, matrices, prepare, targets_of
-from .augment import Rows
-from .censoring.pseudo import estimation_influence
-from .censoring.weights import DEFAULT_FLOOR
-from .checks.duplicates import prompt_rows
-from .compare import Naive, compare_with
-from .errors import ArgumentError, one_of
-from .estimate.infer import infer, influences
-from .estimate.start import check_rank
-from .fit import _augmented, _estimate, _folds, _keep, _one_surrogate, _own_features, _parts, _refuse_unused, _tell
-from .formula import parse
-from .frames import Table
-from .impute import average_rows, predicted_rows, surrogate_rows
+from .. import designs, models
+from ..assemble import Design, Prepared, features_of, matrices, prepare, targets_of
+from ..augment import Rows
+from ..censoring.pseudo import estimation_influence
+from ..censoring.weights import DEFAULT_FLOOR
+from ..checks.duplicates import prompt_rows
+from ..compare import Naive, compare_with
+from ..errors import ArgumentError, one_of
+from ..estimate.infer import infer, influences
+from ..estimate.start import check_rank
+from ..formula import parse
+from ..frames import Table
+from ..impute import average_rows, predicted_rows, surrogate_rows
+from ..options import Options, read_vcov
+from ..predict import Predictions, capped_weights, crossfit, learners
+from ..pretraining import with_surrogates
+from ..results import Result
+from ..results.describe import describe
+from ..roles import labelled_rows
+from ..steps import (
+    augmented,
+    estimated,
+    folds_of,
+    frame_features,
+    keeps_scores,
+    one_surrogate,
+    parts_of,
+    refuse_unused,
+    tell_user,
+)
+from ..threads import single_threaded
+from .compare import more_columns, naive_labels
+from .fitted import DurationFit, weighted_rows, with_estimation, with_outcome
 from .lasting import (
     Lasting,
     check_censoring,
@@ -37,19 +56,10 @@ from .lasting import (
     outcome_surrogates,
     read_method,
 )
-from .options import Options, read_vcov
-from .predict import Predictions, capped_weights, crossfit, learners
-from .pretraining import with_surrogates
-from .restricted_compare import more_columns, naive_labels
-from .restricted_fit import DurationFit, weighted_rows, with_estimation, with_outcome
-from .results import Result
-from .results.describe import describe
-from .roles import labelled_rows
-from .threads import single_threaded
 
 if TYPE_CHECKING:
-    from ._types import Floats
-    from .frames.encode import Features
+    from .._types import Floats
+    from ..frames.encode import Features
 
 _LINKS = {"identity": "ols", "log": "poisson", "logit": "logit"}
 _TITLES = {"time": "Restricted mean duration", "survival": "Survival", "lost": "Restricted mean time lost"}
@@ -178,7 +188,7 @@ def rmst(
         learner=learner, folds=folds, repeats=repeats, imputation=imputation, tuning=tuning, estimator=estimator,
         vcov=kind, target=target, df=df, alpha=alpha, n_jobs=n_jobs, progress=progress, missing=missing, scores=scores,
     )  # fmt: skip
-    _refuse_unused(options, None, features)
+    refuse_unused(options, None, features)
     regression = _model(outcome, link, cause, estimator, surrogates)
     table = Table.read(data)
     parsed = parse(formula, table.columns, context)
@@ -205,7 +215,7 @@ def rmst(
     prepared = replace(prepared, labels=outcome_surrogates(prepared.labels, lasts.outcome))
     _check_lasting(lasts, prepared, matrix, target)
     regression.check_outcome(lasts.values[lasts.weights.complete], parsed.outcome)
-    own = _own_features(prepared, options, None)
+    own = frame_features(prepared, options, None)
     predicted, blocks = _predict(prepared, matrix, options, lasts, own, features, table, codes, rng)
     whole = complete_outcome(lasts, form, outcome_model, method, _at_gold(blocks, form, labelling=prepared), rng)
     fit = DurationFit(regression, prepared, matrix, options, lasts, whole, known_censoring, form)
@@ -258,24 +268,26 @@ def _finish(
     matrix = with_outcome(fit)
     if data.everywhere:
         blocks = tuple(replace(rows, y=fit.outcome.values) for rows in blocks)
-    sample = _augmented(prepared, matrix, blocks)
+    sample = augmented(prepared, matrix, blocks)
     if fit.form == "product" and not sample.predicted:
         sample = weighted_rows(fit, sample)
-    estimate = _estimate(fit.regression, sample, options, predicted is not None)
-    parts = with_estimation(fit, sample, estimate, _parts(fit.regression, sample, estimate, options), options.estimator)
+    estimate = estimated(fit.regression, sample, options, predicted is not None)
+    parts = with_estimation(
+        fit, sample, estimate, parts_of(fit.regression, sample, estimate, options), options.estimator
+    )
     naive = naive_labels(fit, sample) if compare else "not asked for"
     together = isinstance(naive, Naive) and parts.scores.rows is None
     meat = influences([parts, naive.parts] if together and isinstance(naive, Naive) else [parts], options.vcov)
     covariance, dof = infer(parts, options.vcov, options.target, options.df, meat.part(0, len(estimate.theta)))
     result = describe(
         fit.regression, prepared, matrix, options, estimate, parts, covariance, dof, predicted, own,
-        assumed=assumed, keep_parts=_keep(options, sample),
+        assumed=assumed, keep_parts=keeps_scores(options, sample),
     )  # fmt: skip
     result = result.replace(title=_title(data), notes=(*result.notes, *_notes(fit)))
     if compare:
         found = compare_with(result, fit.regression, sample, parts, naive, meat, options)
         result = result.replace(comparison=more_columns(fit, sample, found))
-    _tell(result, estimate, options)
+    tell_user(result, estimate, options)
     return result
 
 
@@ -291,7 +303,7 @@ def _predict(
     if options.learner is None or options.estimator in ("ppi", "surrogate"):
         if data.outcome.cause is not None:
             raise ArgumentError("a surrogate duration does not say which cause ended it; choose a learner.")
-        return None, surrogate_rows(prepared, matrix, _one_surrogate(prepared, options), options.imputation)
+        return None, surrogate_rows(prepared, matrix, one_surrogate(prepared, options), options.imputation)
     if labelling.census:
         return None, ()
     assert own is not None
@@ -306,7 +318,7 @@ def _predict(
         seen = features_of(prepared, own, features, table)
     if learners.learns_from_surrogates(options.learner):
         targets = with_surrogates(prepared.labels, targets)
-    split = _folds(prepared, options, targets, table, rng)
+    split = folds_of(prepared, options, targets, table, rng)
     loss = capped_weights(labelling.spread)
     loss = None if loss is None else loss[some]
     if weight is not None:

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .assemble import Design, Prepared
-from .augment import AugmentedSample
-from .censoring.pseudo import PseudoOutcome, estimation_influence
-from .estimate.first_stage import add_gold_stage, add_population_stage
-from .estimate.moments import linear_predictor
+from ..assemble import Design, Prepared
+from ..augment import AugmentedSample
+from ..censoring.pseudo import PseudoOutcome, estimation_influence
+from ..estimate.first_stage import add_gold_stage, add_population_stage
+from ..estimate.moments import linear_predictor
+from ..options import Options
 from .lasting import Lasting
-from .options import Options
 
 if TYPE_CHECKING:
-    from .estimate.infer import Parts
-    from .estimate.rectify import Estimate
-    from .models import Model
+    from ..estimate.infer import Parts
+    from ..estimate.rectify import Estimate
+    from ..models import Model
 
 
 @dataclass(frozen=True)

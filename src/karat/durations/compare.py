@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from .augment import AugmentedSample, Rows
-from .compare import Naive, naive_fit
-from .errors import KaratError
-from .estimate.infer import infer
-from .estimate.rectify import gold_estimate
-from .fit import _parts
-from .restricted_fit import DurationFit, weighted_rows, with_estimation, with_outcome
-from .results.comparison import Column, Comparison
+from ..augment import AugmentedSample, Rows
+from ..compare import Naive, naive_fit
+from ..errors import KaratError
+from ..estimate.infer import infer
+from ..estimate.rectify import gold_estimate
+from ..results.comparison import Column, Comparison
+from ..steps import parts_of
+from .fitted import DurationFit, weighted_rows, with_estimation, with_outcome
 
 _NAIVE = {
     "Censored as complete": "takes the time seen for the whole duration; its intervals are not valid",
@@ -66,7 +66,7 @@ def _naive_rows(fit: DurationFit, gold: Rows) -> tuple[Rows, Rows]:
 def _gold_column(title: str, fit: DurationFit, sample: AugmentedSample, known: bool) -> Column:
     estimate = gold_estimate(fit.regression, sample)
     options = replace(fit.options, estimator="gold")
-    parts = _parts(fit.regression, sample, estimate, options)
+    parts = parts_of(fit.regression, sample, estimate, options)
     if not known:
         parts = with_estimation(fit, sample, estimate, parts, "gold")
     covariance, df = infer(parts, options.vcov, options.target, options.df)

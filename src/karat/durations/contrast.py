@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .censoring.methods import Strata
-from .errors import ArgumentError, DataError
-from .frames import Table
-from .restricted_mean import rmst
+from ..censoring.methods import Strata
+from ..errors import ArgumentError, DataError
+from ..frames import Table
+from .regression import rmst
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ._types import Floats
-    from .results import Result
+    from .._types import Floats
+    from ..results import Result
 
 
 @dataclass(frozen=True, eq=False)
