@@ -125,18 +125,24 @@ def study(setting: str, repetitions: int, start: int = 0) -> list[dict[str, Any]
             "se_over_gold": float((se.mean(axis=0) / gold_se.mean(axis=0))[slopes].mean()),
             "coverage": float((np.abs(theta - target) <= half)[:, slopes].mean()),
             "se_over_sd": float((se.mean(axis=0) / sd)[slopes].mean()),
-            "r_squared": float(np.mean([r[name][3] for r in runs])),
+            "r_squared": None if name == "gold only" else float(np.mean([r[name][3] for r in runs])),
             "slopes": int(theta.shape[1] - 1),
         })  # fmt: skip
     return rows
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    reps = rows[0]["repetitions"]
+    counts = ", ".join(
+        f"{s} {next(r['repetitions'] for r in rows if r['setting'] == s)}"
+        for s in SETTINGS
+        if any(r["setting"] == s for r in rows)
+    )
+    reps = min(r["repetitions"] for r in rows)
     lines = [
         "# Learners: standard errors and coverage",
         "",
-        f"Written by `python -m tests.statistical.learners`. {N_GOLD} gold labels drawn at random, {reps} repetitions, "
+        f"Written by `python -m tests.statistical.learners`. {N_GOLD} gold labels drawn at random; "
+        f"repetitions: {counts}; "
         "95 % intervals, five folds, one split; figures are means over the slopes. Monte Carlo error of a coverage: "
         f"{np.sqrt(0.05 * 0.95 / reps):.3f} with one slope. Standard errors relative to gold only.",
         "",
@@ -144,9 +150,10 @@ def table(rows: list[dict[str, Any]]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for r in rows:
+        skill = "" if r["r_squared"] is None else f"{r['r_squared']:.3f}"
         lines.append(
             f"| {r['setting']} | {r['learner']} | {r['se_over_gold']:.3f} | {r['sd_over_gold']:.3f} | "
-            f"{r['coverage']:.3f} | {r['se_over_sd']:.3f} | {r['r_squared']:.3f} |"
+            f"{r['coverage']:.3f} | {r['se_over_sd']:.3f} | {skill} |"
         )
     return "\n".join(lines) + "\n"
 
