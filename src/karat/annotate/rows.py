@@ -13,7 +13,7 @@ from ..errors import EndpointError
 from .asking import Asker, RowError
 from .protocol import Reply, read_reply
 from .question import Question
-from .reading import Reading, Unreadable, from_json, from_tokens, from_votes
+from .reading import Reading, Unreadable, from_json, from_tokens, from_votes, usable
 
 if TYPE_CHECKING:
     from .._types import Floats
@@ -174,7 +174,8 @@ class RowAsker:
             fields = {"temperature": 1} | ({"n": wanted} if wanted > 1 else {})
 
             def read(payload: Any, wanted: int = wanted) -> list[str]:
-                return [choice.text for choice in self._read(payload, wanted).choices]
+                choices = self._read(payload, wanted).choices
+                return [usable(choice.text, choice.finish, self.question.words) for choice in choices]
 
             answers += self.asker.ask(self._body(text, "label", **fields), round_, read)
             if len(answers) >= self.votes:
