@@ -1,6 +1,7 @@
 """How one text gets its distribution does not depend on what happens to others."""
 
 import random
+import threading
 
 import pytest
 
@@ -65,3 +66,72 @@ def test_log_probabilities_that_are_demanded_and_not_there_cost_one_request(serv
     with pytest.raises(EndpointError, match="no log-probabilities; use method='votes'"):
         label(TEXTS, QUESTION, point(server), method="logprobs", cache=None)
     assert len(server.requests) == 1
+
+
+# ---- nothing is paid for twice ------------------------------------------------------------------------------
+
+REFUSALS = [
+    {"message": {"content": "", "refusal": "I cannot"}, "finish_reason": "stop"},
+    {"message": {"content": ""}, "finish_reason": "content_filter"},
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=["refusal", "filter"])
+@pytest.mark.parametrize("method", ["auto", "votes", "json"])
+@pytest.mark.filterwarnings("ignore::karat.errors.KaratWarning")
+def test_a_refusal_is_an_answer(server, tmp_path, refusal, method):
+    refused = {"model": "m", "choices": [refusal], "usage": {"prompt_tokens": 50, "completion_tokens": 5}}
+    server.always = lambda body, text: refused if "letter 3 " in text else None
+    for _ in range(2):
+        got = label(TEXTS[:5], QUESTION, point(server), method=method, cache=tmp_path, failures="keep")
+        assert len(server.requests) == 5
+        assert "refused to answer" in got.status[3]
+        assert got.labelled.sum() == 4
+
+
+def test_one_refusal_among_votes_is_a_vote_that_says_nothing(server):
+    def one(body, text):
+        answer = reply(body, text)
+        answer["choices"][0] = REFUSALS[0]
+        return answer
+
+    server.always = one
+    got = label(TEXTS[:2], QUESTION, point(server), method="votes", votes=5, cache=None)
+    assert got.labelled.all()
+    assert got.mass[0] == pytest.approx(0.8)
+
+
+def test_paid_tries_are_few_where_the_answer_would_be_the_same(server, tmp_path):
+    server.always = lambda body, text: reply(body, text, choices=["{}"])
+    with pytest.raises(EndpointError, match=r"after 3 tries"):
+        label(TEXTS[:1], QUESTION, point(server), method="json", cache=tmp_path)
+    assert len(server.requests) == 3
+
+
+def test_an_answer_of_no_use_for_other_classes_counts_as_none(server, tmp_path):
+    template = "{instruction}\n{text}\nAnswer with JSON"
+    server.always = lambda body, text: reply(body, text, choices=['{"yes": 0.7, "no": 0.3}'])
+    first, second = (Question("For?", classes=c, template=template) for c in (["yes", "no"], ["for", "against"]))
+    label(TEXTS[:1], first, point(server), method="json", cache=tmp_path)
+    server.always = lambda body, text: reply(body, text, choices=['{"for": 0.6, "against": 0.4}'])
+    for question, p in ((second, 0.6), (first, 0.7), (second, 0.6)):
+        got = label(TEXTS[:1], question, point(server), method="json", cache=tmp_path)
+        assert got.probabilities[0, 0] == pytest.approx(p)
+    assert len(server.requests) == 2
+
+
+def test_two_calls_at_once_pay_for_each_text_once(server, tmp_path):
+    server.delay = 0.02
+    results = []
+    threads = [
+        threading.Thread(
+            target=lambda: results.append(label(TEXTS, QUESTION, point(server, concurrency=4), cache=tmp_path))
+        )
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 3
+    assert len(server.requests) == 20

@@ -287,8 +287,8 @@ def _check_temperature(models: list[Any], method: str) -> None:
     for m in models:
         if method != "json" and isinstance(m, Endpoint) and m.parameters.get("temperature") is not None:
             raise ArgumentError(
-                f"parameters of {m.model!r} hold a temperature; log-probabilities are read at 0 and votes drawn at 1, and "
-                "other answers are no probabilities. Leave it out ({'temperature': None} where the endpoint takes none)."
+                f"parameters of {m.model!r} hold a temperature; log-probabilities are read at 0 and votes drawn at 1, "
+                "others are no probabilities. Leave it out ({'temperature': None} where the endpoint takes none)."
             )
 
 

@@ -27,7 +27,7 @@ class Unreadable(Exception):
     """An answer that cannot be used; the message says why."""
 
 
-class Refused(Exception):
+class Refused(Unreadable):
     """The model declines to answer; it would again."""
 
 

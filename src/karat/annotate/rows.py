@@ -13,7 +13,7 @@ from ..errors import EndpointError
 from .asking import Asker, RowError
 from .protocol import Reply, read_reply
 from .question import Question
-from .reading import Reading, Unreadable, from_json, from_tokens, from_votes, usable
+from .reading import Reading, Refused, Unreadable, from_json, from_tokens, from_votes, usable
 
 if TYPE_CHECKING:
     from .._types import Floats
@@ -177,7 +177,8 @@ class RowAsker:
         """
         if self.asked_for == "logprobs":
             raise EndpointError(
-                f"the endpoint {self.asker.endpoint.url} gives no log-probabilities; use method='votes' or 'json' ({why})."
+                f"the endpoint {self.asker.endpoint.url} gives no log-probabilities; use method='votes' or 'json' "
+                f"({why})."
             )
         with self._lock:
             if self.asked_for == "auto" and self.method == "logprobs":
@@ -190,7 +191,12 @@ class RowAsker:
             fields = {"temperature": 1} | ({"n": wanted} if wanted > 1 else {})
 
             def read(payload: Any, wanted: int = wanted) -> list[str]:
-                choices = self._read(payload, wanted).choices
+                try:
+                    choices = self._read(payload, wanted).choices
+                except Refused:
+                    if wanted == self.votes:
+                        raise
+                    return [""]  # one refusal among answers
                 return [usable(choice.text, choice.finish, self.question.words) for choice in choices]
 
             body = self._body(text, "label", **fields)
