@@ -1,6 +1,7 @@
 """The file under the caches: all of a transaction or none, and clear errors."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,23 @@ def test_in_memory_and_folders(tmp_path, monkeypatch):
     for bad in (3, ""):
         with pytest.raises(ArgumentError, match="cache="):
             cache_folder(bad, "answers")
+
+
+def test_a_new_file_is_opened_by_many_at_once(tmp_path):
+    failed = []
+
+    def open_it(path, gate):
+        gate.wait()
+        try:
+            Store(path, SCHEMA).close()
+        except CacheError as error:
+            failed.append(error)
+
+    for k in range(15):
+        gate = threading.Barrier(4)
+        threads = [threading.Thread(target=open_it, args=(tmp_path / f"{k}.sqlite", gate)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not failed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import sqlite3
 import threading
 import time
@@ -84,7 +85,7 @@ class Store:
             self._link = sqlite3.connect(
                 path or ":memory:", timeout=_WAIT, check_same_thread=False, isolation_level=None
             )
-            self._link.execute("PRAGMA journal_mode=WAL")  # stays as it is where the file system cannot do it
+            self._keep_log()
             self._link.execute("PRAGMA synchronous=NORMAL")
             self._link.executescript(schema)
         except (OSError, sqlite3.Error) as error:
@@ -167,6 +168,21 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _keep_log(self) -> None:
+        """Write ahead to a log; stays as it is where the file system cannot do it.
+
+        Changing over does not wait for others who open the file at the same moment, unlike all else.
+        """
+        until = time.monotonic() + _WAIT
+        while True:
+            try:
+                self._link.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > until:
+                    raise
+            time.sleep(random.uniform(0.005, 0.05))
 
     def _sync(self) -> None:
         """Have the log written to the disk itself, once a second at most."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from karat.annotate import Question
 from karat.annotate.protocol import Reply, decode, most_tokens, read_reply
 from karat.annotate.question import normal
-from karat.annotate.reading import Token, Unreadable, from_json, from_tokens, from_votes, which
+from karat.annotate.reading import Token, Unreadable, from_json, from_tokens, from_votes, usable, which
 from karat.annotate.wire import asked_to_wait
 from karat.errors import ArgumentError
 
@@ -228,3 +228,31 @@ def test_the_prompt_holds_what_it_should():
 def test_questions_that_are_refused(settings, match):
     with pytest.raises(ArgumentError, match=match):
         Question("Which?", **settings)
+
+
+def test_a_beginning_counts_only_if_the_answer_goes_on_so():
+    words = ["irrelevant", "neutral"]
+    first = Token("I", {"I": 0.9, "neutral": 0.1})
+    lost = from_tokens([first, Token(" think", {" think": 0.98, "rr": 0.02}), Token(" so", {" so": 0.9})], words)
+    np.testing.assert_allclose(lost.p, [0.018 / 0.118, 0.1 / 0.118])
+    assert lost.mass == pytest.approx(0.118)
+    kept = from_tokens([first, Token("rr", {"rr": 0.98, " think": 0.02}), Token("elevant", {"elevant": 1.0})], words)
+    np.testing.assert_allclose([kept.mass, kept.p[0] * kept.mass], [0.982, 0.882])
+    the = from_tokens([Token("The", {"The": 0.95, "no": 0.05}), Token(" man", {" man": 0.99})], ["the left", "no"])
+    assert the.mass == pytest.approx(0.05)
+    within = [Token("A", {"A": 0.9, "B": 0.1}), Token("s", {"s": 0.9, ".": 0.1})]
+    np.testing.assert_allclose(from_tokens(within, ["A", "B"]).mass, 0.19)
+    ends = from_tokens([Token("A", {"A": 0.9, "B": 0.1}), Token(".", {".": 0.9})], ["A", "B"])
+    np.testing.assert_allclose(ends.p, [0.9, 0.1])
+    ten = from_tokens([Token("1", {"1": 0.6, "2": 0.4}), Token("0", {"0": 0.7, "<eos>": 0.3})], ["1", "2"])
+    np.testing.assert_allclose(ten.p, [0.18 / 0.58, 0.4 / 0.58])
+
+
+def test_thoughts_that_were_cut_short_are_no_answer():
+    words = ["yes", "no"]
+    for cut in ("<think>\nOkay, there is no", "<thinking>yes"):
+        assert which(cut, words) is None
+    assert which("the user wants no or</think>\n\nYes", words) == 0
+    assert usable("<think>hm</think> Yes.", "length", words)
+    assert usable("Yes, since", "stop", words)
+    assert not usable("There is no", "length", words)

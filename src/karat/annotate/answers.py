@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -10,9 +11,9 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from ..errors import CacheError
+from ..errors import CacheError, KaratWarning, tell
 from ..store import Store
 
 _SCHEMA = """
@@ -20,6 +21,7 @@ CREATE TABLE IF NOT EXISTS answers (
   key TEXT, attempt INTEGER, job TEXT, state TEXT, cost INTEGER, prompt_tokens INTEGER, completion_tokens INTEGER,
   asked_at REAL, answered_at REAL, note TEXT, body TEXT, PRIMARY KEY (key, attempt));
 CREATE TABLE IF NOT EXISTS spent (job TEXT PRIMARY KEY, cost INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS flying (key TEXT PRIMARY KEY, owner TEXT NOT NULL);
 """
 _SPILL = 2**20
 _STALE = 86_400.0
@@ -57,7 +59,9 @@ class AnswerStore:
         self.store = Store(None if folder is None else folder / "answers.sqlite", _SCHEMA, durable=True)
         self._lock = threading.Lock()
         self._spill: Path | None = None
+        self._held: BinaryIO | None = None
         self._at = 0
+        self._folder = folder
         if folder is not None:
             self._adopt(folder)
             self._take_space(folder)
@@ -73,6 +77,30 @@ class AnswerStore:
             "SELECT body FROM answers WHERE key = ? AND state IN ('answered', 'received') ORDER BY attempt DESC", [key]
         )
         return [row[0] for row in rows]
+
+    def claim(self, key: str) -> bool:
+        """Say that a request is being made; False while somebody else who is alive is making the same one.
+
+        Raises
+        ------
+        CacheError
+            If it cannot be written.
+        """
+        if self._spill is None:
+            return True
+        me = self._spill.name
+        with self.store.transaction() as link:
+            found = link.execute("SELECT owner FROM flying WHERE key = ?", [key]).fetchone()
+            if found and found[0] != me and _is_held(self._spill.with_name(found[0])):
+                return False
+            link.execute("INSERT OR REPLACE INTO flying VALUES (?, ?)", [key, me])
+        return True
+
+    def release(self, key: str) -> None:
+        """The request is done, or given up."""
+        if self._spill is not None:
+            with contextlib.suppress(CacheError):  # a claim ends with its owner at the latest
+                self.store.write("DELETE FROM flying WHERE key = ? AND owner = ?", [(key, self._spill.name)])
 
     def spent(self, jobs: Sequence[str]) -> int:
         """What jobs have cost so far, reservations included."""
@@ -167,8 +195,10 @@ class AnswerStore:
     def close(self) -> None:
         """Let go of the files."""
         self.store.close()
-        if self._spill is not None and not self._at:
-            self._spill.unlink(missing_ok=True)
+        if self._held is not None:
+            if self._spill is not None and not self._at:
+                self._spill.unlink(missing_ok=True)
+            self._held.close()
 
     def _write(self, record: Sequence[Any]) -> None:
         key, attempt, job, state, cost, prompt, completion, at, note, body, reserved = record
@@ -185,10 +215,11 @@ class AnswerStore:
     def _take_space(self, folder: Path) -> None:
         path = folder / f"spare-{uuid.uuid4().hex}.spill"
         try:
-            with path.open("wb") as file:
-                file.write(bytes(_SPILL))
-                file.flush()
-                os.fsync(file.fileno())
+            file = self._held = path.open("wb")
+            _hold(file, wait=True)
+            file.write(bytes(_SPILL))
+            file.flush()
+            os.fsync(file.fileno())
         except OSError as error:
             path.unlink(missing_ok=True)
             raise CacheError(
@@ -199,28 +230,63 @@ class AnswerStore:
     def _spill_over(self, record: Sequence[Any]) -> bool:
         line = (json.dumps(list(record)) + "\n").encode()
         with self._lock:
-            if self._spill is None or self._at + len(line) > _SPILL:
+            if self._held is None or self._at + len(line) > _SPILL:
                 return False
             try:
-                with self._spill.open("r+b") as file:
-                    file.seek(self._at)
-                    file.write(line)
-                    file.flush()
-                    os.fsync(file.fileno())
+                self._held.seek(self._at)
+                self._held.write(line)
+                self._held.flush()
+                os.fsync(self._held.fileno())
             except OSError:
                 return False
             self._at += len(line)
             return True
 
     def _adopt(self, folder: Path) -> None:
-        """Take in what an earlier run could not write."""
+        """Take in what an earlier run could not write; what a living one holds is left to it."""
         for path in sorted(folder.glob("spare-*.spill")):
             try:
-                content = path.read_bytes().rstrip(b"\0")
-                if content:
-                    for line in content.decode().splitlines():
-                        self._write(json.loads(line))
-                if content or time.time() - path.stat().st_mtime > _STALE:
-                    path.unlink()
+                with path.open("r+b") as file:
+                    if not _hold(file, wait=False):
+                        continue
+                    content = file.read().rstrip(b"\0")
+                    damaged = [line for line in content.split(b"\n") if line and not self._take_in(line)]
+                    if damaged:
+                        path.rename(path.with_suffix(".damaged"))
+                        tell(
+                            f"cache {folder}: {len(damaged)} answers of an earlier call were cut off while they were "
+                            f"written and are left out; what there is of them is in {path.stem}.damaged.",
+                            KaratWarning,
+                        )
+                    else:
+                        path.unlink()
             except FileNotFoundError:
                 continue  # another process was faster
+
+    def _take_in(self, line: bytes) -> bool:
+        try:
+            self._write(json.loads(line))
+        except (ValueError, TypeError, ArithmeticError):
+            return False
+        return True
+
+
+def _hold(file: BinaryIO, wait: bool) -> bool:
+    """Lock a file for as long as this process lives; False when another has it."""
+    try:
+        import fcntl
+    except ImportError:  # no such locks here: a file counts as held for a day
+        return wait or time.time() - os.fstat(file.fileno()).st_mtime > _STALE
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        with path.open("r+b") as file:
+            return not _hold(file, wait=False)
+    except OSError:
+        return False

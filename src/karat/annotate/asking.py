@@ -19,6 +19,8 @@ from .reading import Refused, Unreadable
 from .wire import Lost, Response, Wire, asked_to_wait
 
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
+_MOST_PAID = 3
+"""Unreadable answers paid for before a text is given up, where asking again draws no other answer."""
 _MAYBE_BILLED = frozenset({408, 502, 504, 520, 524})
 """A gateway gave up waiting; the model behind it may have answered."""
 _OF_THIS_ROW = frozenset({400, 413, 422})
@@ -137,26 +139,41 @@ class Asker:
             If the run cannot go on.
         """
         key = self.key(body, round_)
-        for kept in self.store.all(key):
-            try:
-                value = read(decode(kept))
-            except Unreadable:
-                continue  # of no use for what is wanted now
-            except Refused as error:
-                raise RowError(str(error)) from None
-            with self._turn:
-                self.cached += 1
-            return value
+        found = self._cached(key, read)
+        if found is not None:
+            return found
         try:
-            return self._persist(key, body, read)
+            while not self.store.claim(key):  # somebody else is asking the same
+                self._pace.rest(0.05)
+            try:
+                found = self._cached(key, read)
+                return self._persist(key, body, read) if found is None else found
+            finally:
+                self.store.release(key)
         except (BudgetError, CacheError, EndpointError):
             self.stop.set()  # in this thread, before it can take up another text
             raise
 
+    def _cached(self, key: str, read: Callable[[Any], T]) -> T | None:
+        """What can be read from the newest answer that is of use for what is wanted now."""
+        for kept in self.store.all(key):
+            try:
+                value = _look(kept, read)
+            except Refused as error:
+                with self._turn:
+                    self.cached += 1
+                raise RowError(str(error)) from None
+            except Unreadable:
+                continue
+            with self._turn:
+                self.cached += 1
+            return value
+        return None
+
     def _persist(self, key: str, body: Mapping[str, Any], read: Callable[[Any], T]) -> T:
         """Try until there is an answer, or no more."""
         text = json.dumps(body, ensure_ascii=True, allow_nan=False).encode()
-        why = ""
+        why, paid = "", 0
         for attempt in range(self.endpoint.retries + 1):
             outcome, given, why, wait = self._once(key, body, text, read)
             if outcome == "answered":
@@ -164,10 +181,13 @@ class Asker:
                 return given
             if outcome == "row":
                 raise RowError(why)
+            paid += outcome == "unreadable"
+            if paid == _MOST_PAID and body.get("temperature") == 0:
+                break
             if attempt < self.endpoint.retries:
                 self._pace.rest(max(wait or 0.0, self._delay(attempt)))
         if outcome == "unreadable":
-            raise RowError(f"{why} (after {self.endpoint.retries + 1} tries)")
+            raise RowError(f"{why} (after {attempt + 1} tries)")
         raise EndpointError(
             f"{self._place()} gives no answer: {why} (after {self.endpoint.retries + 1} tries). Answers so far are "
             "in the cache; call again when it is back, or raise retries=, timeout= or lower concurrency=."
@@ -221,20 +241,17 @@ class Asker:
         except CacheError:
             self._landed()
             raise
-        value, why, payload = None, "", None
+        value, why = None, ""
         stop: Exception | None = None
         try:
-            payload = decode(response.text)
-            value = read(payload)
-        except Unreadable as error:
-            why = printable(str(error))
+            value = _look(response.text, read)
         except Refused as error:  # a good answer that says no class: asking again would say the same
             stop = RowError(printable(str(error)))
+        except Unreadable as error:
+            why = printable(str(error))
         except EndpointError as error:
             stop = error
-        except Exception as error:
-            why = f"the reply is not what the protocol says ({type(error).__name__})"
-        billed = usage(payload)
+        billed = usage(response.text)
         cost = ticket.reserved if billed is None else self.endpoint.cost(*billed)
         self._settle(ticket, "unreadable" if why else "answered", cost, billed or (0, 0), note=why)
         if self.limit is not None and cost > ticket.reserved:
@@ -307,6 +324,16 @@ class Asker:
 
     def _place(self) -> str:
         return f"the endpoint {self.endpoint.url} (model {self.endpoint.model!r})"
+
+
+def _look(raw: str, read: Callable[[Any], T]) -> T:
+    """What is wanted from a reply, whatever the reply is."""
+    try:
+        return read(decode(raw))
+    except (Unreadable, EndpointError):
+        raise
+    except Exception as error:
+        raise Unreadable(f"the reply is not what the protocol says ({type(error).__name__})") from None
 
 
 def clean(secret: str | None, text: str) -> str:

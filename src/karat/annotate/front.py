@@ -137,6 +137,7 @@ def label(
     ids, texts = _texts(data, text, id)
     _check_names(questions, models)
     _check_local(models, questions, method, votes, budget)
+    _check_temperature(models, method)
     limit = _check_budget(budget, models)
     store = AnswerStore(None if cache is None else cache_folder(cache, "answers"))
     pairs = [(q, m) for m in models for q in questions]
@@ -280,6 +281,15 @@ def _check_names(questions: list[Question], models: list[Any]) -> None:
     ):
         if len(set(names)) < len(names):
             raise ArgumentError(f"two {what} have the same name in {names}; their columns need names of their own.")
+
+
+def _check_temperature(models: list[Any], method: str) -> None:
+    for m in models:
+        if method != "json" and isinstance(m, Endpoint) and m.parameters.get("temperature") is not None:
+            raise ArgumentError(
+                f"parameters of {m.model!r} hold a temperature; log-probabilities are read at 0 and votes drawn at 1, "
+                "others are no probabilities. Leave it out ({'temperature': None} where the endpoint takes none)."
+            )
 
 
 def _check_local(models: list[Any], questions: list[Question], method: str, votes: int, budget: float | None) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .reading import Token, Unreadable
+from .reading import Refused, Token, Unreadable
 
 _TOKENS_PER_MESSAGE = 16
 _TOKENS_OF_TEMPLATE = 128
@@ -78,8 +78,12 @@ def most_tokens(body: Mapping[str, Any]) -> tuple[int, int]:
     return prompt * best_of, max(limits) * max(int(body.get("n") or 1), best_of)
 
 
-def usage(payload: object) -> tuple[int, int] | None:
+def usage(raw: str) -> tuple[int, int] | None:
     """Tokens billed for a reply, prompt and completion; None when the reply does not say so, or cannot be right."""
+    try:
+        payload = decode(raw)
+    except Unreadable:
+        return None
     stated = payload.get("usage") if isinstance(payload, Mapping) else None
     if not isinstance(stated, Mapping):
         return None
@@ -122,6 +126,8 @@ def read_reply(payload: object, asked: int) -> Reply:
     ------
     Unreadable
         If the reply is not what the protocol says, or cannot be true.
+    Refused
+        If every choice is a refusal; one among several is an empty answer.
     """
     if not isinstance(payload, Mapping):
         raise Unreadable(f"the reply is a JSON {type(payload).__name__} where an object belongs")
@@ -131,7 +137,16 @@ def read_reply(payload: object, asked: int) -> Reply:
         raise Unreadable(f"the reply has no choices{f', but an error: {str(stated)[:120]}' if stated else ''}")
     if len(listed) > asked:
         raise Unreadable(f"the reply has {len(listed)} choices where {asked} were asked for")
-    return Reply(tuple(_choice(item) for item in listed), str(payload.get("model") or ""))
+    choices, refused = [], None
+    for item in listed:
+        try:
+            choices.append(_choice(item))
+        except Refused as error:
+            choices.append(Choice("", None, "refused"))
+            refused = error
+    if refused and all(choice.finish == "refused" for choice in choices):
+        raise refused
+    return Reply(tuple(choices), str(payload.get("model") or ""))
 
 
 def _choice(item: object) -> Choice:
@@ -142,7 +157,7 @@ def _choice(item: object) -> Choice:
     finish = str(item.get("finish_reason") or "")
     refused = message.get("refusal") if isinstance(message, Mapping) else None
     if finish == "content_filter" or refused:
-        raise Unreadable(f"the endpoint refused to answer ({str(refused or finish)[:80]})")
+        raise Refused(f"the endpoint refused to answer ({str(refused or finish)[:80]})")
     if not isinstance(text, str):
         raise Unreadable("a choice of the reply holds no text")
     return Choice(text, _tokens(item.get("logprobs")), finish)

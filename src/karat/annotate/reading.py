@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from .._types import Floats
 
 _OPENING = " \t\r\n\"'`*_#([{<\u201c\u2581\u0120\u010a"
-_THOUGHTS = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
-"""What models that think aloud say before they answer."""
+_THOUGHTS = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)|\A.*?</think(?:ing)?>", re.DOTALL)
+"""What models that think aloud say before they answer; all of it where they did not come to an end, and up to the end
+where the beginning belongs to the prompt."""
 _SPECIAL = re.compile(r"^<[|\uff5c]?[\w\u2581\uff5c|./-]*[|\uff5c]?>$|^\[[A-Z_/]+\]$")
 
 
@@ -26,7 +27,7 @@ class Unreadable(Exception):
     """An answer that cannot be used; the message says why."""
 
 
-class Refused(Exception):
+class Refused(Unreadable):
     """The model declines to answer; it would again."""
 
 
@@ -90,7 +91,9 @@ def from_tokens(tokens: Sequence[Token], words: Sequence[str]) -> Reading:
     quotation marks aside). Where several classes begin so, the answer is followed to its next place, whose
     probabilities are conditional on the answer so far. A branch that the answer did not take cannot be followed: it
     counts for the class that it spells in full if the longer ones have tokens of their own at this place; otherwise
-    its mass is split among its classes in proportion to what is known of them, and reported as unresolved.
+    its mass is split among its classes in proportion to what is known of them, and reported as unresolved. The answer
+    is followed, too, where it is the beginning of one class only, or goes on within the word: what then turns out to
+    be no class ("I", " think" for "irrelevant") is lost.
 
     Examples
     --------
@@ -110,13 +113,15 @@ def from_tokens(tokens: Sequence[Token], words: Sequence[str]) -> Reading:
         for text, classes in found.items():
             chance = mass * token.chances.get(text, 0.0)
             exact = [k for k in classes if names[k] == _so_far(before, text)]
-            if len(classes) == 1:
+            if len(classes) == 1 and (text != token.text or last or _is_spelled(before, tokens[place:], names)):
                 known[classes[0]] += chance
+            elif not classes:
+                continue
             elif text == token.text and not last:
                 goes_on = token.chances.get(text, 0.0)
             elif exact and alone >= set(classes) - set(exact):
                 known[exact[0]] += chance  # the longer classes have tokens of their own here
-            elif len(classes) > 1 and (before + text).strip(_OPENING):
+            elif (before + text).strip(_OPENING):
                 split.append((chance, exact if text == token.text and exact else classes))
         if not goes_on:
             break
@@ -132,6 +137,17 @@ def _share(known: Floats, split: list[tuple[float, list[int]]]) -> Reading:
     if total.sum() <= 0:
         raise Unreadable("the log-probabilities give no class any probability")
     return Reading(total / total.sum(), float(min(total.sum(), 1.0)), float(sum(m for m, _ in split) / total.sum()))
+
+
+def _is_spelled(before: str, tokens: Sequence[Token], names: list[str]) -> bool:
+    """Whether the answer names a class with its next token, and the token after that does not go on with the word."""
+    so_far = _so_far(before, tokens[0].text)
+    after = re.sub("[\u2581\u0120\u010a]", " ", tokens[1].text)
+    if _SPECIAL.match(tokens[0].text):
+        return True
+    if not any(normal(so_far) == n or (so_far.startswith(n) and not so_far[len(n)].isalnum()) for n in names):
+        return False
+    return not (so_far[-1:].isalnum() and after[:1].isalnum())
 
 
 def _so_far(before: str, text: str) -> str:
@@ -154,6 +170,29 @@ def _classes_of(before: str, text: str, names: list[str]) -> list[int]:
         return open_
     begun = [k for k, n in enumerate(names) if so_far.startswith(n) and not so_far[len(n) : len(n) + 1].isalnum()]
     return [max(begun, key=lambda k: len(names[k]))] if begun else []
+
+
+def usable(answer: str, finish: str, words: Sequence[str]) -> str:
+    """An answer, empty where it was cut short before it was clear: only a whole class survives a cut.
+
+    Parameters
+    ----------
+    answer : str
+    finish : str
+        Why the model stopped.
+    words : sequence of str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> usable("yes", "length", ["yes", "no"]), usable("There is no", "length", ["yes", "no"])
+    ('yes', '')
+    """
+    whole = normal(_THOUGHTS.sub(" ", answer)) in [normal(word) for word in words]
+    return answer if finish != "length" or whole else ""
 
 
 def from_votes(answers: Sequence[str], words: Sequence[str]) -> Reading:

@@ -13,7 +13,7 @@ from ..errors import EndpointError
 from .asking import Asker, RowError
 from .protocol import Reply, read_reply
 from .question import Question
-from .reading import Reading, Unreadable, from_json, from_tokens, from_votes
+from .reading import Reading, Refused, Unreadable, from_json, from_tokens, from_votes, usable
 
 if TYPE_CHECKING:
     from .._types import Floats
@@ -66,6 +66,7 @@ class RowAsker:
         self.asker, self.question, self.votes, self.asked_for = asker, question, votes, method
         self.method = "logprobs" if method == "auto" else method
         self.switched = ""
+        self._first = True
         self._lock = threading.Lock()
 
     def label(self, text: str) -> Row:
@@ -80,17 +81,22 @@ class RowAsker:
         Row
         """
         try:
-            if self.method == "json":
-                return self._row(self._json(text), "json")
-            if self.method == "logprobs":
-                try:
-                    return self._row(self._logprobs(text), "logprobs")
-                except NoLogprobs as error:
-                    if self.asked_for != "auto":
-                        raise RowError(str(error)) from None
-            return self._row(self._sampled(text), "votes")
+            return self._label(text)
         except RowError as error:
             return Row(None, self.method, float("nan"), str(error))
+        finally:
+            self._first = False
+
+    def _label(self, text: str) -> Row:
+        if self.method == "json":
+            return self._row(self._json(text), "json")
+        if self.method == "logprobs":
+            try:
+                return self._row(self._logprobs(text), "logprobs")
+            except NoLogprobs as error:
+                if self.asked_for != "auto":
+                    raise RowError(str(error)) from None
+        return self._row(self._sampled(text), "votes")
 
     @staticmethod
     def _row(reading: Reading, method: str) -> Row:
@@ -131,9 +137,11 @@ class RowAsker:
             fields |= {"logprobs": point.top_logprobs}
 
         def read(payload: Any) -> Reading:
-            tokens = self._read(payload, 1).choices[0].tokens
+            choice = self._read(payload, 1).choices[0]
+            tokens = choice.tokens
             if tokens is None:
-                self._switch("its replies hold none")
+                if self._first and choice.text.strip():  # an empty answer says nothing about the endpoint
+                    self._switch("its replies hold none")
                 return Reading(np.empty(0), 0.0)
             try:
                 return from_tokens(tokens, self.question.words)
@@ -162,7 +170,16 @@ class RowAsker:
         return reading
 
     def _switch(self, why: str) -> None:
-        """No log-probabilities are to be had here: the other texts need not try."""
+        """No log-probabilities are to be had here: the other texts need not try.
+
+        Said by the first text, which goes alone, or by the endpoint itself; what happens to a single later text says
+        nothing about the others.
+        """
+        if self.asked_for == "logprobs":
+            raise EndpointError(
+                f"the endpoint {self.asker.endpoint.url} gives no log-probabilities; use method='votes' or 'json' "
+                f"({why})."
+            )
         with self._lock:
             if self.asked_for == "auto" and self.method == "logprobs":
                 self.method, self.switched = "votes", why
@@ -174,9 +191,18 @@ class RowAsker:
             fields = {"temperature": 1} | ({"n": wanted} if wanted > 1 else {})
 
             def read(payload: Any, wanted: int = wanted) -> list[str]:
-                return [choice.text for choice in self._read(payload, wanted).choices]
+                try:
+                    choices = self._read(payload, wanted).choices
+                except Refused:
+                    if wanted == self.votes:
+                        raise
+                    return [""]  # one refusal among answers
+                return [usable(choice.text, choice.finish, self.question.words) for choice in choices]
 
-            answers += self.asker.ask(self._body(text, "label", **fields), round_, read)
+            body = self._body(text, "label", **fields)
+            if isinstance(body.get("seed"), int):
+                body["seed"] += round_  # the same seed would draw the same answer again
+            answers += self.asker.ask(body, round_, read)
             if len(answers) >= self.votes:
                 break
         try:

@@ -135,6 +135,7 @@ class Wire:
         secure = self.parts.scheme == "https"
         at = self._proxy
         place, door = (at.hostname or "", at.port or 8080) if at else (host, port or (443 if secure else 80))
+        link: http.client.HTTPConnection
         if secure:
             link = http.client.HTTPSConnection(place, door, timeout=self.timeout, context=ssl.create_default_context())
             if at:
@@ -169,7 +170,7 @@ class _Timed(http.client.HTTPResponse):
 
     def __init__(self, deadline: float, sock: socket.socket, *arguments: Any, **named: Any) -> None:
         super().__init__(sock, *arguments, **named)
-        inner: Any = self.fp.detach()  # type: ignore[attr-defined]
+        inner: Any = self.fp.detach()
         self.fp: Any = io.BufferedReader(_Clocked(inner, sock, deadline))
 
 
