@@ -299,7 +299,8 @@ def test_effective_size_of_answers_over_waves(corpus):
     assert (found.spread > 0).all()
     error = np.random.default_rng(1).standard_normal((found.n_gold, 1))
     size = effective_size(error, found)
-    assert np.isfinite(size).all() and size[0] < found.n_gold
+    assert np.isfinite(size).all()
+    assert size[0] < found.n_gold
     with pytest.raises(DesignError, match="correct the probabilities"):
         effective_size(error[:2], Labelling(np.array([0.5, 1.5]), np.ones(2, dtype=bool), False))
 
