@@ -171,6 +171,23 @@ def test_waves_less_informative_than_their_share(size, warns, frame):
         warnings.simplefilter("always")
         kt.confidence_sequence(fits, planned=200)
     assert [w.category.__name__ for w in caught] == (["DesignWarning"] if warns else [])
+    # Answers that came back at random tell the same.
+    back = main.labelled & (pilot.labelled | (np.random.default_rng(3).random(600) < 0.8))
+    fits[1] = kt.ols("y ~ 1", corpora.masked(frame, back, "y"), surrogates={"y": "y_llm"}, design=main, learner=None,
+                     tuning=None, compare=False, nonresponse="ignorable")  # fmt: skip
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        kt.confidence_sequence(fits, planned=200)
+    assert [w.category.__name__ for w in caught] == (["DesignWarning"] if warns else [])
+
+
+def test_looks_without_scores(frame, fits):
+    """Whether gold grew cannot be seen, so it is not taken for granted."""
+    bare = [fit.replace(parts=None) for fit in fits]
+    for pair in ((bare[0], fits[1]), (fits[0], bare[1])):
+        with pytest.raises(ArgumentError, match="scores=True"):
+            kt.confidence_sequence(pair, planned=150)
+    assert len(kt.confidence_sequence(bare[0], planned=150).theta) == 1
 
 
 def test_plot(fits):

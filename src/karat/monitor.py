@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ._types import Floats, Ints
+    from .estimate.infer import Parts
 
 _INFORMATIVE = 0.75
 """Covariance of two looks, over the later variance, below which a warning is given."""
@@ -359,7 +360,10 @@ def _check(fit: object, n_before: int, last: tuple[Any, ...]) -> None:
             "regression to the same corpus at each look."
         )
     if labelling is None or last[1] is None:
-        return
+        raise ArgumentError(
+            "a fit of the sequence has not kept which rows are gold, so it cannot be seen whether gold only grew; fit "
+            "with scores=True at each look."
+        )
     lost = int((last[1].labelled & ~labelling.labelled).sum())
     if lost:
         raise ArgumentError(f"{lost} row(s) were gold at the look before and are not now; gold must grow.")
@@ -371,11 +375,13 @@ def _warn_uninformative(fit: Result, last: tuple[Any, ...]) -> None:
     With shares ``o`` of the waves before and now and their labelling variances V the covariance of two looks is
     ``sum o_before o_now V``. The boundary wants the variance now, ``sum o_now^2 V``, or more.
     """
-    labelling = None if fit.parts is None else fit.parts.labelling
-    if not isinstance(labelling, SequentialLabelling) or last[1] is None or np.ptp(labelling.weight) < 1e-9:
+    if fit.parts is None or last[1] is None:
         return
-    before = [w.share for w in getattr(last[1], "waves", ())] or [1.0]
-    error, drawn_in = fit.parts.scores.error, labelling.wave[labelling.labelled]  # type: ignore[union-attr]
+    labelling = fit.parts.labelling.asked
+    if not isinstance(labelling, SequentialLabelling) or np.ptp(labelling.weight) < 1e-9:
+        return
+    before = [w.share for w in getattr(last[1].asked, "waves", ())] or [1.0]
+    error, drawn_in = _asked_error(fit.parts), labelling.wave[labelling.labelled]
     now, covariance = np.zeros(len(fit.theta)), np.zeros(len(fit.theta))
     for k, wave in enumerate(labelling.waves):
         inside = error[drawn_in == k + 1]
@@ -389,6 +395,18 @@ def _warn_uninformative(fit: Result, last: tuple[Any, ...]) -> None:
             "narrow; give later waves a smaller share (next_wave(..., share=)), or larger samples.",
             DesignWarning,
         )
+
+
+def _asked_error(parts: Parts) -> Floats:
+    """Errors of all rows drawn: with non-response 0 where no answer came, and answers over their probability."""
+    labelling, asked = parts.labelling, parts.labelling.asked
+    if labelling is asked:
+        return parts.scores.error
+    out = np.zeros((asked.n_gold, parts.scores.error.shape[1]))
+    out[labelling.labelled[asked.gold]] = (
+        parts.scores.error * (labelling.weight / asked.weight[labelling.labelled[asked.gold]])[:, None]
+    )
+    return out
 
 
 def _by_t(boundary: Floats, df: Floats) -> Floats:

@@ -224,3 +224,11 @@ def test_means_go_by_their_own_names(drawn):
     found = kt.mean("stance", data, by="region", surrogates=SURROGATES, design=sample.design, seed=3)
     assert {i.coefficient for i in found.checks.influential} <= set(found.names)
     assert kt.diagnose(found).ok
+
+
+def test_rows_left_out_that_are_not_known(drawn):
+    sample, data = drawn
+    shown = np.isin(np.arange(len(data)), sample.positions[:5])
+    bare = kt.ols(FORMULA, data, surrogates=SURROGATES, design=sample.design, prompt=shown, scores=False, seed=3)
+    with pytest.raises(ArgumentError, match=r"left out 5 row\(s\).*scores=True"):
+        kt.diagnose(bare, data, prompt=shown, gold=sample.labelled)

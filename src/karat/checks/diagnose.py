@@ -215,6 +215,11 @@ def _used(fit: Result, table: Table) -> Bools:
     whole = fit.n_units + fit.sampling.n_dropped
     if table.n_rows != whole:
         raise ArgumentError(f"data has {table.n_rows} rows, the fit was made on {whole}; pass the same table.")
+    if fit.parts is None and fit.sampling.n_dropped:
+        raise ArgumentError(
+            f"this fit left out {fit.sampling.n_dropped:,} row(s) and has not kept which; fit with scores=True, or "
+            "pass data= (and fit) without them."
+        )
     if fit.parts is None or fit.parts.kept is None:
         return np.ones(table.n_rows, dtype=bool)
     return fit.parts.kept
