@@ -69,7 +69,7 @@ def most_tokens(body: Mapping[str, Any]) -> tuple[int, int]:
     Examples
     --------
     >>> most_tokens({"messages": [{"role": "user", "content": "hello"}], "max_tokens": 8, "n": 2})
-    (220, 16)
+    (221, 16)
     """
     written = json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
     prompt = len(written) + _TOKENS_PER_MESSAGE * len(body.get("messages", [0])) + _TOKENS_OF_TEMPLATE

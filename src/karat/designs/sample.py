@@ -319,7 +319,7 @@ class Sample:
         >>> sample = kt.SimpleRandom(n=2).draw(corpus, seed=1)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     file, *_ = sample.to_labelling(folder, corpus, "body", {"hostile": [0, 1]}, formats=("csv",))
-        ...     _ = file.write_text(file.read_text(encoding="utf-8-sig").replace(",,", ",0,"))
+        ...     _ = file.write_text(file.read_text(encoding="utf-8-sig").replace(',"",', ',"0",'))
         ...     labelled = sample.read_labels(folder, corpus)
         >>> labelled["hostile"].tolist()
         [nan, 0.0, 0.0, nan]
