@@ -310,8 +310,8 @@ def _refuse_unequal(labelling: Labelling) -> None:
     """Raise for designs whose variance resampling does not reproduce."""
     if labelling.caution:
         raise ArgumentError(
-            "bootstrap does not support gold that nobody drew (Propensity): the model of who was labelled would have to "  # noqa: E501
-            "be fitted anew in every sample. Use a regression (kt.regress), which counts its estimation."
+            "bootstrap does not support gold that nobody drew (Propensity): the model of who was labelled would have "
+            "to be fitted anew in every sample. Use a regression (kt.regress), which counts its estimation."
         )
     if len(labelling.parts) > 1:
         raise ArgumentError(

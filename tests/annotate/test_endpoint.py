@@ -512,6 +512,11 @@ def test_from_texts_to_a_regression(server, backend, quiet):
     fit = kt.ols("trust ~ support + x", masked, surrogates={"support": labels.surrogate}, seed=1, repeats=1)
     low, high = fit.confint().loc["support[T.yes]"]
     assert low < 1 < high
+    turned = data.iloc[::-1]
+    with pytest.raises(DataError, match="same order"):
+        labels.join(turned if backend == "pandas" else pl.from_pandas(turned))
+    with pytest.raises(DataError, match="lacks"):
+        labels.join(data.drop(columns="text"))
     everything = labels.join(table, drop_shown=False)
     with pytest.raises(DataError, match="not negative, and add up to 1"):
         kt.ols("trust ~ support + x", everything, surrogates={"support": labels.surrogate}, seed=1)

@@ -439,7 +439,7 @@ def test_waves_with_other_codings_are_refused(classes, frame, tmp_path):
         for path in (tmp_path / name).glob("*.csv"):
             fill_csv(path, frame)
     first = pilot.read_labels(tmp_path / "1", frame)
-    with pytest.raises(DataError, match="holds gold as text, what was read is numbers.*in one call"):  # noqa: RUF043
+    with pytest.raises(DataError, match=r"holds gold as text, what was read is numbers.*in one call"):
         main.read_labels(tmp_path / "2", first)
     whole = main.read_labels([tmp_path / "1", tmp_path / "2"], frame)
     assert whole[[c for c in whole if c.startswith("hostile")]].notna().all(axis=1).sum() == 35

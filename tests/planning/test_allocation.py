@@ -294,3 +294,18 @@ def test_allocations_beat_simple_random_sampling_on_their_aim():
     plain = kt.allocate(fit, frame, 400, strata="stratum", terms="rare", features=["z"])["optimal"]
     costs = np.sqrt(exact_variance(plain, error) / base)
     assert (costs[[0, 2]] > 1.05).all(), "steering by leverage alone, what serves one coefficient costs the others"
+
+
+def test_sizes_leave_out_what_the_pilot_has_used():
+    """A rare stratum that Neyman takes whole can still be drawn in a second wave."""
+    corpus = kt.datasets.load("editorials")
+    sample = kt.SimpleRandom(200).draw(corpus, seed=1)
+    pilot = kt.datasets.mask_gold(corpus, sample, "tone")
+    fit = kt.ols("tone ~ war", pilot, surrogates={"tone": "tone_vader"}, design=sample.design, seed=1, repeats=1)
+    found = kt.allocate(fit, pilot, 450, strata=["war", "vader_tercile"], terms="war")
+    cells = corpus["war"].astype(str) + " x " + corpus["vader_tercile"].astype(str)
+    left = cells[~sample.labelled].value_counts()
+    assert all(size <= left[name] for name, size in found["neyman"].sizes.items())
+    assert any(size == left[name] for name, size in found["neyman"].sizes.items())
+    main = sample.next_wave(found["neyman"].design, corpus, seed=2)
+    assert main.labelled.sum() == 650

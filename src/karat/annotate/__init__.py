@@ -14,8 +14,8 @@ _HOMES = {
     "Endpoint": "endpoint",
     "LocalModel": "local",
     "Annotation": "result",
-    "Panel": "result",
-    "Cost": "result",
+    "Panel": "panel",
+    "Cost": "cost",
 }
 
 __all__ = list(_HOMES)

@@ -16,14 +16,16 @@ import numpy as np
 
 from .._version import __version__
 from ..errors import ArgumentError, EndpointError, KaratWarning, one_of, tell
-from ..predict.text.texts import read_texts
+from ..predict.text.texts import digest_of, read_texts
 from ..store import cache_folder
 from .answers import AnswerStore
 from .asking import Asker, Stopped
+from .cost import Cost
 from .endpoint import Endpoint
 from .local import LocalModel
+from .panel import Panel
 from .question import Question
-from .result import Annotation, Cost, Panel
+from .result import Annotation
 from .rows import METHODS, Row, RowAsker, share_method
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ class _Job:
     progress: bool
     limit: int | None
     names: tuple[str, ...]
+    text: str | None
+    id: str | None
 
 
 def label(
@@ -142,7 +146,7 @@ def label(
     store = AnswerStore(None if cache is None else cache_folder(cache, "answers"))
     pairs = [(q, m) for m in models for q in questions]
     names = [_job_name(q, m) for q, m in pairs]
-    job = _Job(ids, texts, method, votes, failures, progress, limit, tuple(names))
+    job = _Job(ids, texts, method, votes, failures, progress, limit, tuple(names), text, id)
     try:
         members = []
         for (q, m), name in zip(pairs, names):
@@ -373,6 +377,7 @@ def _provenance(
         "method": model.built() if local else job.method,
         "votes": None if local else job.votes,
         "counts": counts,
+        "rows": {"text": job.text, "id": job.id, "digest": digest_of(job.texts)},
         "called": started.isoformat(timespec="seconds"),
         "first_asked": stamp(min(times)) if times else None,
         "last_answered": stamp(max(times)) if times else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,58 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, DataError
+from ..predict.text.texts import digest_of, read_texts
+from .cost import Cost
 
 if TYPE_CHECKING:
     from .._types import Array, Bools, Floats
+    from ..frames import Table
 
 _FORMAT = 1
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What labels did cost.
-
-    Parameters
-    ----------
-    amount : float
-        In ``currency``: all that this question to this model has cost so far, in this call and before, as far as the
-        cache knows. Requests whose outcome is not known count with the most they can have cost.
-    currency : str
-    requests : int
-        Requests behind the amount, failed tries included.
-    prompt_tokens, completion_tokens : int
-        As billed.
-    uncertain : int
-        Requests whose outcome is not known (timeouts, kills).
-    sent, cached : int
-        Requests sent in this call, and answers taken from the cache instead.
-    priced : bool
-        Whether a price was given.
-
-    Examples
-    --------
-    >>> from karat.annotate import Cost
-    >>> print(Cost(0.0125, "USD", 40, 9000, 40, 0, 40, 0, True))
-    0.0125 USD for 40 requests (9000 prompt and 40 completion tokens); 40 sent now, 0 taken from the cache
-    """
-
-    amount: float
-    currency: str
-    requests: int
-    prompt_tokens: int
-    completion_tokens: int
-    uncertain: int
-    sent: int
-    cached: int
-    priced: bool
-
-    def __str__(self) -> str:
-        money = f"{self.amount:.6g} {self.currency}" if self.priced else "no price given"
-        doubt = f", {self.uncertain} of unknown outcome counted in full" if self.uncertain else ""
-        return (
-            f"{money} for {self.requests} requests ({self.prompt_tokens} prompt and {self.completion_tokens} "
-            f"completion tokens{doubt}); {self.sent} sent now, {self.cached} taken from the cache"
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,7 +158,8 @@ class Annotation:
         Parameters
         ----------
         data : data frame
-            The table that was labelled: same rows, same order.
+            The table that was labelled: same rows, same order. It is held against the texts, and the ids if there are
+            any, that were labelled.
         drop_shown : bool
             Leave out rows shown in the prompt: the model's answer to them is no answer to a new text, so they
             belong neither to the gold sample nor to the corpus.
@@ -215,7 +172,7 @@ class Annotation:
         Raises
         ------
         DataError
-            If the data have another number of rows, or have these columns already.
+            If the data have other rows or the rows in another order, or have these columns already.
         """
         import narwhals as nw
 
@@ -224,6 +181,7 @@ class Annotation:
         table = Table.read(data)
         if table.n_rows != len(self.ids):
             raise DataError(f"data has {table.n_rows} rows, {len(self.ids)} were labelled; pass the same table.")
+        self._hold_against(table)
         named = self._named()
         if twice := sorted(set(named) & set(table.columns)):
             raise DataError(f"data has the column {twice[0]!r} already; give the question another name=.")
@@ -305,6 +263,24 @@ class Annotation:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"{os.fspath(path)!r} holds no annotation that this version can read ({error}).") from error
 
+    def _hold_against(self, table: Table) -> None:
+        """Raise where a table does not hold the rows that were labelled, in their order."""
+        rows = self.provenance.get("rows", {})
+        known = [name for name in (rows.get("id"), rows.get("text")) if name is not None]
+        if known and not set(known) & set(table.columns):
+            raise DataError(f"data lacks {known}, by which its rows are known; join before these columns are dropped.")
+        same = True
+        if rows.get("id") in known and rows["id"] in table.columns:
+            same = np.asarray(table.column(rows["id"], "id")).tolist() == self.ids.tolist()
+        if rows.get("text") in known and rows["text"] in table.columns:
+            texts = read_texts(table.column(rows["text"], "text"), f"the column {rows['text']!r}")
+            same = same and digest_of(texts) == rows["digest"]
+        if not same:
+            raise DataError(
+                "data does not hold the rows that were labelled, in the same order; sort it back, or merge frame() on "
+                "an id column instead of joining."
+            )
+
     def _named(self) -> dict[str, Any]:
         out: dict[str, Any] = {f"{self.name}_label": _typed(self.label)}
         out |= {column: self.probabilities[:, k] for k, column in enumerate(self.columns.values())}
@@ -316,93 +292,6 @@ class Annotation:
     def _need_scale(self) -> None:
         if not self.numeric:
             raise ArgumentError("a rating needs a question with scale=(lowest, highest); this one has classes.")
-
-
-@dataclass(frozen=True)
-class Panel:
-    """Labels of several models or several questions for the same texts.
-
-    Parameters
-    ----------
-    members : tuple of Annotation
-
-    Examples
-    --------
-    >>> import karat as kt
-    >>> kt.annotate.Panel(()).members
-    ()
-    """
-
-    members: tuple[Annotation, ...]
-
-    def __iter__(self) -> Iterator[Annotation]:
-        return iter(self.members)
-
-    def __len__(self) -> int:
-        return len(self.members)
-
-    def __getitem__(self, place: int) -> Annotation:
-        return self.members[place]
-
-    @property
-    def probabilities(self) -> dict[Any, str]:
-        """Class -> column of :meth:`long`, for ``kt.labels.aggregate(..., probabilities=...)``.
-
-        Raises
-        ------
-        ArgumentError
-            If the members' questions have different classes.
-        """
-        if len({m.classes for m in self.members}) != 1:
-            raise ArgumentError("the questions have different classes; aggregate them one by one.")
-        return {c: f"p_{c}" for c in self.members[0].classes}
-
-    def long(self, backend: str = "pandas") -> Any:
-        """A long table: task, worker, label, a probability for each class; rows the prompts show are left out.
-
-        Parameters
-        ----------
-        backend : {"pandas", "polars", "pyarrow"}
-
-        Returns
-        -------
-        data frame
-            For :func:`karat.labels.aggregate`.
-        """
-        from ..labels.render import build_frame
-
-        shown = np.any([m.shown for m in self.members], axis=0)
-        names = self.probabilities
-        parts = {"task": [], "worker": [], "label": [], **{name: [] for name in names.values()}}  # type: ignore[var-annotated]
-        for member in self.members:
-            keep = member.labelled & ~shown
-            parts["task"].append(member.ids[keep])
-            parts["worker"].append(np.full(int(keep.sum()), member.worker, dtype=object))
-            parts["label"].append(member.label[keep])
-            for k, name in enumerate(names.values()):
-                parts[name].append(member.probabilities[keep, k])
-        return build_frame({name: np.concatenate(values) for name, values in parts.items()}, backend)
-
-    def join(self, data: Any, *, drop_shown: bool = True) -> Any:
-        """The data with the columns of all members, without rows that any prompt shows.
-
-        Parameters
-        ----------
-        data : data frame
-        drop_shown : bool
-
-        Returns
-        -------
-        data frame
-        """
-        import narwhals as nw
-
-        for member in self.members:
-            data = member.join(data, drop_shown=False)
-        shown = np.any([m.shown for m in self.members], axis=0)
-        if drop_shown and shown.any():
-            return nw.from_native(data, eager_only=True).filter((~shown).tolist()).to_native()
-        return data
 
 
 def _typed(labels: Array) -> Array:

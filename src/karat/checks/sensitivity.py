@@ -227,8 +227,8 @@ def sensitivity(
     -----
     Rows drawn but not labelled are the silent ones; with ``design=karat.Propensity(...)`` all rows without gold are.
     Worst cases take design weights for all rows drawn and need no model of answering; they are sharp where only the
-    outcome of a linear regression is labelled, as it is. Tilts multiply the odds of silence by ``exp(gamma f)`` and adjust
-    them anew. Predictions, and the weight given to them, stay those of the fit.
+    outcome of a linear regression is labelled, as it is. Tilts multiply the odds of silence by ``exp(gamma f)`` and
+    calibrate them anew. Predictions, and the weight given to them, stay those of the fit.
 
     References
     ----------
@@ -246,7 +246,7 @@ def sensitivity(
     ...                        design=sample.design, seed=1)
     >>> bool(found.tidy().loc["hostile", "Lowest"] > 0)
     True
-    """  # noqa: E501
+    """
     from ..designs import Propensity
     from ..fit import regress
 

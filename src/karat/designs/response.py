@@ -192,8 +192,8 @@ def answered(drawn: Labelling, labelled: Bools, regressors: Floats | None, how: 
     if regressors is None:
         for s in np.flatnonzero((came == 0) & (asked > 0)):
             raise DesignError(
-                f"none of the {asked[s]} rows drawn in stratum {names(s)} has a label, so nothing is known of it; have "  # type: ignore[arg-type]
-                "some labelled, merge strata, or model the answers with nonresponse=[columns]."
+                f"none of the {asked[s]} rows drawn in stratum {names(int(s))} has a label, so nothing is known of it; "
+                "have some labelled, merge strata, or model the answers with nonresponse=[columns]."
             )
     # The shortcut needs a draw that was itself simple random within strata.
     plain = type(drawn).cross is Labelling.cross and drawn.unit is None and drawn.fixed_size
@@ -227,7 +227,8 @@ def _cells(drawn: Labelling) -> tuple[Ints, Callable[[int], str]]:
     if not isinstance(drawn, SequentialLabelling):
         strata = np.zeros(len(drawn.labelled), dtype=np.intp) if drawn.stratum is None else drawn.stratum
         return strata, lambda s: repr(drawn.strata[s] if drawn.strata else str(s))
-    cells, told = np.zeros(len(drawn.labelled), dtype=np.intp), []  # type: ignore[var-annotated]
+    cells: Ints = np.zeros(len(drawn.labelled), dtype=np.intp)
+    told: list[str] = []
     for k, wave in enumerate(drawn.waves):
         part = wave.labelling
         inside, name = _cells(part)

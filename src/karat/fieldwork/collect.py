@@ -284,9 +284,9 @@ def _refuse_mixed(name: str, old: Array, new: Array) -> None:
     kinds = ["text" if any(isinstance(v, str) for v in found) else "numbers" for found in (old, new) if len(found)]
     if len(set(kinds)) > 1:
         raise DataError(
-            f"column {name!r} holds gold as {kinds[0]}, what was read is {kinds[1]}, so they do not go into one column. "  # noqa: E501
-            "Several annotators give shares, one gives classes: read the files of all waves in one call (into a frame "
-            f"without {name!r}), or choose a join= that gives classes, such as 'majority'; or recode {name!r}."
+            f"column {name!r} holds gold as {kinds[0]}, what was read is {kinds[1]}, so they do not go into one "
+            "column. Annotators give shares, one gives classes: read the files of all waves in one call (into a "
+            f"frame without {name!r}), or choose a join= that gives classes, such as 'majority'; or recode {name!r}."
         )
 
 

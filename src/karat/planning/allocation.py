@@ -26,7 +26,7 @@ from .resolve import aim_weights, simple_random, stratified
 from .schemes import IndependentScheme, Scheme
 
 if TYPE_CHECKING:
-    from .._types import Floats
+    from .._types import Floats, Ints
 
 
 @single_threaded
@@ -152,9 +152,10 @@ def allocate(
         code, names = codes
         by = strata if isinstance(strata, str) or strata is None else tuple(strata)
         mean = None if prices is None else np.bincount(code, weights=prices) / np.bincount(code)
+        most = _left(source, profile, code, names, remarks)
         for name in ("proportional", "neyman"):
             made = stratified(code, names, by, name, profile_of_strata, aims, mean)
-            schemes[name] = replace(made, expected=sizing.expected)
+            schemes[name] = replace(made, expected=sizing.expected, most=most)
     title = f"Bernoulli, optimal probabilities for {', '.join(aims)} with floor {floor:g}"
     schemes["optimal"] = IndependentScheme(steer.size, title, float(floor), steer.honest, steer.expected)
 
@@ -192,6 +193,19 @@ def _pilot(
     fit = fit_made_up(model, source, table, qualities, {**options, "surrogates": surrogates}, seed=seed)
     words = "; ".join(f"the first surrogate of {name} {quality.words()}" for name, quality in qualities.items())
     return fit, [f"no gold yet: the figures assume that {words}, with mistakes that depend on nothing else"]
+
+
+def _left(source: Any, profile: Profile, code: Ints, names: list[str], remarks: list[str]) -> Floats | None:
+    """Units of each stratum that the pilot has left, so that a further wave can be drawn; None without a pilot."""
+    if not isinstance(source, Result):
+        return None
+    count = np.bincount(code, minlength=len(names))
+    left = count - np.bincount(code[np.unique(profile.position)], minlength=len(names))
+    if (used := [names[s] for s in np.flatnonzero((left < 2) & (count > left))]) and len(used):
+        remarks.append(
+            f"the pilot has used up {', '.join(map(repr, used))}: a further wave cannot be drawn there; merge strata"
+        )
+    return np.asarray(np.where(left < 2, count, left), dtype=np.float64)
 
 
 def _aims(terms: Any, profile: Profile) -> list[str]:

@@ -100,6 +100,8 @@ class StratifiedScheme(Scheme):
         spread that a thin stratum borrows is in proportion to it.
     expected : ndarray, shape (N,), optional
         See :class:`Scheme`.
+    most : ndarray, shape (S,), optional
+        Units of each stratum that can be drawn, where a pilot has used some.
     """
 
     code: Ints = field(repr=False)
@@ -109,6 +111,7 @@ class StratifiedScheme(Scheme):
     title: str
     reach: Floats | None = field(default=None, repr=False)
     expected: Floats | None = field(default=None, repr=False)
+    most: Floats | None = field(default=None, repr=False)
 
     @property
     def n_frame(self) -> int:
@@ -133,7 +136,7 @@ class StratifiedScheme(Scheme):
     def sizes(self, n: float, ratio: float = 1.0) -> Floats:
         """Sample sizes per stratum, not rounded, shape (S,)."""
         count = self.count * ratio
-        return fill(n, self.share, np.minimum(2.0, count), count)
+        return fill(n, self.share, np.minimum(2.0, count), count if self.most is None else self.most * ratio)
 
     def probability(self, n: float, ratio: float = 1.0) -> Floats:
         """Sampling fraction of the stratum."""
