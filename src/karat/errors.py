@@ -6,8 +6,13 @@ the argument or column, what came, what is allowed, and how to mend it.
 
 from __future__ import annotations
 
+import math
+import numbers
 import sys
 import warnings
+from typing import Any
+
+import numpy as np
 
 
 class KaratError(ValueError):
@@ -137,3 +142,145 @@ def one_of(name: str, value: object, allowed: tuple[object, ...]) -> None:
     if value not in allowed:
         listing = ", ".join(repr(option) for option in allowed)
         raise ArgumentError(f"{name}={value!r} is not allowed; choose one of {listing}.")
+
+
+def whole(name: str, value: object, *, least: int | None = None, most: int | None = None, instead: str = "") -> int:
+    """A whole number from the user, checked.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument, as the user typed it.
+    value : object
+        What came; ``3.0`` and numpy numbers count, True and ``"3"`` do not.
+    least, most : int, optional
+        Bounds that are themselves allowed.
+    instead : str
+        What else is allowed, for the message: ``"or None for all"``.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ArgumentError
+        If ``value`` is not a whole number, or out of bounds.
+
+    Examples
+    --------
+    >>> whole("draws", 200.0, least=50)
+    200
+    """
+    good = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+    if good and math.isfinite(value) and value == int(value) and _within(value, least, most):
+        return int(value)
+    raise ArgumentError(_not_allowed(name, value, f"a whole number{_bounds(least, most)}", instead))
+
+
+def number(
+    name: str,
+    value: object,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    instead: str = "",
+) -> float:
+    """A finite number from the user, checked.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument, as the user typed it.
+    value : object
+        What came; True and ``"0.5"`` do not count as numbers.
+    least, most : float, optional
+        Bounds that are themselves allowed.
+    above, below : float, optional
+        Bounds that are not.
+    instead : str
+        What else is allowed, for the message: ``"or None"``.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ArgumentError
+        If ``value`` is not a finite number, or out of bounds.
+
+    Examples
+    --------
+    >>> number("alpha", 0.1, above=0, below=1)
+    0.1
+    """
+    good = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+    if good and math.isfinite(value) and _within(value, least, most, above, below):
+        return float(value)
+    raise ArgumentError(_not_allowed(name, value, f"a number{_bounds(least, most, above, below)}", instead))
+
+
+def _within(
+    value: Any,
+    least: float | None,
+    most: float | None,
+    above: float | None = None,
+    below: float | None = None,
+) -> bool:
+    return (
+        (least is None or value >= least)
+        and (most is None or value <= most)
+        and (above is None or value > above)
+        and (below is None or value < below)
+    )
+
+
+def _bounds(least: float | None, most: float | None, above: float | None = None, below: float | None = None) -> str:
+    parts = [
+        f"{words} {bound:g}"
+        for words, bound in (("at least", least), ("above", above), ("at most", most), ("below", below))
+        if bound is not None
+    ]
+    return f" {' and '.join(parts)}" if parts else ""
+
+
+def _not_allowed(name: str, value: object, wanted: str, instead: str) -> str:
+    shown = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:57]}..."
+    return f"{name}={shown} is not allowed; give {wanted}{', ' + instead if instead else ''}."
+
+
+def generator(seed: object, name: str = "seed") -> np.random.Generator:
+    """The random number generator of a seed, checked.
+
+    Parameters
+    ----------
+    seed : int, sequence of int, numpy.random.Generator, SeedSequence or None
+    name : str
+        Name of the argument, as the user typed it.
+
+    Returns
+    -------
+    numpy.random.Generator
+        A generator is handed on as it is.
+
+    Raises
+    ------
+    ArgumentError
+        If ``seed`` cannot be one.
+
+    Examples
+    --------
+    >>> generator(7).integers(10)
+    np.int64(9)
+    """
+    if isinstance(seed, numbers.Real):
+        seed = whole(name, seed, least=0, instead="a numpy random generator, or None")
+    try:
+        return np.random.default_rng(seed)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(
+            f"{name}={seed!r} is not allowed; give a whole number of at least 0, a numpy random generator, or None."
+        ) from error
