@@ -168,8 +168,40 @@ def solve(model, units, *, design="bernoulli", tuning=None, target="superpopulat
     labelling = labelling_cross(units, errors, errors, design)
     if target == "finite":
         return Answer(theta, labelling, labelling, mixing, influence, errors, curvature)
-    total = sandwich(units, influence, clustered) - as_if_independent(units, errors, design, clustered) + labelling
+    total = population_part(units, influence, errors, design, clustered, labelling) + labelling
     return Answer(theta, total, labelling, mixing, influence, errors, curvature)
+
+
+def population_part(units, influence, errors, design, clustered, labelling):
+    """Methods, section 4: squares of moments of gold units; with analysis clusters, of totals of clusters."""
+    gold = [i for i, u in enumerate(units) if u.gold is not None]
+    if design == "bernoulli":
+        return sandwich(units, influence, clustered) - as_if_independent(units, errors, design, clustered)
+    if not clustered:
+        moments = [influence[i] - (units[i].w - 1.0) * e for i, e in zip(gold, errors)]
+        return sum(units[i].w * np.outer(m, m) for i, m in zip(gold, moments))
+    influence, errors = known_moved(units, influence, errors, design)
+    found = sandwich(units, influence, clustered) - as_if_independent(units, errors, design, clustered)
+    size = np.sqrt(np.maximum(np.diag(found), np.diag(found + labelling)))
+    values, vectors = np.linalg.eigh(found / np.outer(size, size))
+    return (vectors * np.maximum(values, 0.0)) @ vectors.T * np.outer(size, size)
+
+
+def known_moved(units, influence, errors, design):
+    """In a stratum the mean error per labelling unit counts as predicted: its weighted total is known."""
+    influence, errors = influence.copy(), errors.copy()
+    gold = [i for i, u in enumerate(units) if u.gold is not None]
+    key = (lambda i: units[i].drawn_with) if design == "clusters" else (lambda i: i)
+    for stratum in {u.stratum for u in units}:
+        inside = [i for i, u in enumerate(units) if u.stratum == stratum]
+        drawn = {key(i) for i in inside if units[i].gold is not None}
+        size = {k: sum(key(i) == k for i in inside) for k in {key(i) for i in inside}}
+        level = sum(errors[gold.index(i)] for i in inside if units[i].gold is not None) / len(drawn)
+        for i in inside:
+            influence[i] += level / size[key(i)] * (1.0 - units[i].w)
+            if units[i].gold is not None:
+                errors[gold.index(i)] -= level / size[key(i)]
+    return influence, errors
 
 
 def sandwich(units, influence, clustered):

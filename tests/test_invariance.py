@@ -238,8 +238,9 @@ def test_analysis_weights_may_be_scaled(seed):
 @given(seeds, models)
 def test_same_seed_same_numbers(seed, model):
     frame = table(seed, model)
-    one = fit(model, frame, learner="linear", seed=seed, repeats=2)
-    again = fit(model, frame, learner="linear", seed=np.random.default_rng(seed), repeats=2)
+    options = {"learner": "linear", "repeats": 2, "tuning": None}
+    one = fit(model, frame, seed=seed, **options)
+    again = fit(model, frame, seed=np.random.default_rng(seed), **options)
     np.testing.assert_array_equal(one.theta, again.theta)
-    other = fit(model, frame, learner="linear", seed=seed + 1, repeats=2)
+    other = fit(model, frame, seed=seed + 1, **options)
     assert np.abs(one.theta - other.theta).max() > 0

@@ -67,6 +67,8 @@ class AugmentedSample:
         Analysis cluster codes.
     names : tuple of str
         Names of the p coefficients.
+    basis : ndarray, shape (p, p), or None
+        Coordinates T of the design matrices, which are then ``x T``; None where they are the user's columns.
 
     Examples
     --------
@@ -87,6 +89,7 @@ class AugmentedSample:
     weights: Floats | None = None
     cluster: Ints | None = None
     names: tuple[str, ...] = ()
+    basis: Floats | None = None
 
     @property
     def n_units(self) -> int:

@@ -10,7 +10,8 @@ import numpy as np
 from .assemble import Design, Prepared
 from .augment import AugmentedSample
 from .errors import DataError, KaratError
-from .estimate.covariance import Meat, StoredBlocks, redesigned
+from .estimate.covariance import Meat, with_population
+from .estimate.first_stage import add_population_stage
 from .estimate.infer import Parts, infer, influences
 from .estimate.moments import row_totals
 from .estimate.rectify import cluster_curvatures, gold_estimate, surrogate_estimate
@@ -137,14 +138,13 @@ def compare_with(
     columns: list[Column] = []
     difference = None
     p = len(result.theta)
-    stacked = len(meat.product) == 2 * p
+    stacked = len(meat.population) == 2 * p
     if isinstance(naive, Naive):
-        own = meat.part(p, 2 * p) if stacked else None
-        covariance, df = infer(naive.parts, options.vcov, "superpopulation", options.df, own)
+        covariance, df = infer(naive.parts, options.vcov, "superpopulation", options.df)
         columns.append(Column("Surrogate only", naive.theta, np.sqrt(np.diag(covariance.total)), df))
         if options.estimator != "surrogate" and options.combine == "mean":
-            product = meat.product if stacked else _stack_by_hand(parts, naive.parts, options)
-            difference = _difference(result, naive.theta, parts, product, options)
+            population = meat.population if stacked else _beside_gold(parts, naive.parts, options)
+            difference = _difference(result, naive.theta, parts, population, options)
     if options.estimator != "gold":
         gold = gold_estimate(model, sample)
         curvature = None
@@ -163,15 +163,15 @@ def compare_with(
     )  # fmt: skip
 
 
-def _difference(result: Result, naive: Floats, parts: Parts, product: Floats, options: Options) -> Difference:
+def _difference(result: Result, naive: Floats, parts: Parts, population: Floats, options: Options) -> Difference:
     """Test of equality from stacked influence functions."""
     from scipy.stats import chi2, norm
 
     p, labelling = len(naive), parts.labelling
-    both = product[:p, :p] + product[p:, p:] - product[:p, p:] - product[p:, :p]
-    error = parts.scores.corrected_error(options.vcov)
-    cluster = parts.cluster if options.vcov.startswith("CRV") else None
-    covariance = redesigned(both, error, labelling, result.target, cluster)
+    both = population[:p, :p] + population[p:, p:] - population[:p, p:] - population[p:, :p]
+    error = parts.scores.gold_parts(options.vcov)[1]
+    design = labelling.cross(error, error)
+    covariance = design if result.target == "finite" else with_population(both, design, labelling)
     gap = result.theta - naive
     se = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -183,13 +183,12 @@ def _difference(result: Result, naive: Floats, parts: Parts, product: Floats, op
     return Difference(title, gap, se, p_values, statistic, rank, float(chi2.sf(statistic, rank)))
 
 
-def _stack_by_hand(parts: Parts, naive: Parts, options: Options) -> Floats:
-    """Stacked cross products when the fit has gold rows only: its influence is 0 elsewhere."""
+def _beside_gold(parts: Parts, naive: Parts, options: Options) -> Floats:
+    """Population part of both when the fit has gold rows only: its influence is 0 elsewhere."""
     kind = "CRV0" if options.vcov.startswith("CRV") else "HC0"
-    full = np.zeros((naive.scores.n_rows, len(parts.curvature)))
-    full[parts.scores.rows] = parts.scores.influence()
-    spread = replace(parts.scores, source=StoredBlocks(full, np.zeros(len(full))), rows=None, n_rows=len(full))
-    return influences([replace(parts, scores=spread), naive], kind).product
+    nothing = np.zeros((naive.scores.n_rows, len(naive.curvature)))
+    spread = replace(parts, scores=add_population_stage(parts.scores, nothing))
+    return influences([spread, naive], kind).population
 
 
 def _cheap_start(model: Model, sample: AugmentedSample) -> Floats | None:

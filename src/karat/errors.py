@@ -172,9 +172,9 @@ def whole(name: str, value: object, *, least: int | None = None, most: int | Non
     >>> whole("draws", 200.0, least=50)
     200
     """
-    good = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
-    if good and math.isfinite(value) and value == int(value) and _within(value, least, most):
-        return int(value)
+    real = _real(value)
+    if real is not None and real == int(real) and _within(real, least, most):
+        return int(real)
     raise ArgumentError(_not_allowed(name, value, f"a whole number{_bounds(least, most)}", instead))
 
 
@@ -217,10 +217,21 @@ def number(
     >>> number("alpha", 0.1, above=0, below=1)
     0.1
     """
-    good = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
-    if good and math.isfinite(value) and _within(value, least, most, above, below):
-        return float(value)
+    real = _real(value)
+    if real is not None and abs(real) <= sys.float_info.max and _within(real, least, most, above, below):
+        return float(real)
     raise ArgumentError(_not_allowed(name, value, f"a number{_bounds(least, most, above, below)}", instead))
+
+
+def _real(value: object) -> Any:
+    """The value if it is a finite real number (numpy's and fractions too, not True), else None."""
+    if isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_)):
+        return value
+    try:
+        good = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_)) and math.isfinite(value)
+    except OverflowError:
+        return None
+    return value if good else None
 
 
 def _within(

@@ -46,7 +46,9 @@ def test_satterthwaite(frame, design, tuning):
         gold_clusters = frame.loc[sample.labelled, "author"].nunique()
         strata = {"stratified": 3}.get(design, 1)
         if vcov == "HC0":
-            gold_df, population_df = n - p - q - (strata - 1), 300 - p
+            # of a fixed size, the population part too is estimated from the gold rows
+            seen = 300 if design == "bernoulli" else int(sample.labelled.sum())
+            gold_df, population_df = n - p - q - (strata - 1), seen - p
         else:
             gold_df, population_df = min(n, gold_clusters) - 1 - q - (strata - 1), 25 - 1
         part = np.minimum(labelling, total)

@@ -91,7 +91,7 @@ def _influential(
     scores, weight = parts.scores, parts.labelling.weight
     if not scores.error.any() or not (se > 0).all():
         return (), 0.0
-    shift = scores.corrected_error("HC3") * (weight[:, None] / se)
+    shift = scores.gold_parts("HC3")[1] * (weight[:, None] / se)
     worst = np.abs(shift).argmax(axis=1)
     size = np.abs(shift[np.arange(len(shift)), worst])
     positions = parts.labelling.gold

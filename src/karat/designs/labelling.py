@@ -263,6 +263,54 @@ class Labelling:
             left, right, factor = group_totals(left, group), group_totals(right, group), factor[first]
         return np.asarray((left * factor[:, None]).T @ right)
 
+    @property
+    def independent(self) -> bool:
+        """Whether labelling units were drawn independently, so that the plain sandwich over them holds."""
+        return type(self) is Labelling and not self.fixed_size
+
+    def shares(self, error: Floats) -> Floats:
+        """What each gold row adds to the variances of :meth:`cross`, about: ``spread (e - known)^2``, shape (n, p)."""
+        return self.spread[:, None] * self.known_part(error)[0] ** 2
+
+    def known_part(self, error: Floats) -> tuple[Floats, Known | None]:
+        """Errors less the part whose inverse-probability total the design fixes.
+
+        With a fixed size the total of ``w pi b`` over the rows drawn in a stratum is ``n b`` in every draw.
+        Moving ``pi b`` from the error of each row to its prediction changes no estimate; b is that of Hajek's form.
+        With any weights that add up to N, a constant can be moved.
+
+        Parameters
+        ----------
+        error : ndarray, shape (n, p)
+
+        Returns
+        -------
+        error : ndarray, shape (n, p)
+        known : Known or None
+            What every row gains; None where the design fixes no total.
+        """
+        n_rows = len(self.labelled)
+        if type(self) is Labelling and self.fixed_size:
+            pi, stratum, unit = self._drawn.probability, self._drawn.stratum, self._drawn.code
+            totals = (error if unit is None else group_totals(error, unit)) / pi[:, None]
+            chance = pi < 1.0
+            level = np.zeros((int(stratum.max()) + 1, error.shape[1]))
+            found = group_totals(totals[chance] * (1.0 - pi[chance])[:, None], stratum[chance])
+            size = np.bincount(stratum[chance], weights=1.0 - pi[chance], minlength=len(found))
+            level[: len(found)] = found / np.where(size > 0, size, 1.0)[:, None]
+            rows = 1.0 if self._code is None else np.bincount(self._code)[self._code]
+            codes = np.zeros(n_rows, dtype=np.intp) if self.stratum is None else self.stratum
+            share = self.probability / rows
+            moved = share[self.labelled, None] * level[codes[self.labelled]]
+            return error - moved, Known(share * (1.0 - self.labelled / self.probability), codes, level)
+        weight = self.weight
+        if self.independent or abs(weight.sum() - n_rows) > 1e-9 * n_rows or not len(error):
+            return error, None
+        level = np.average(error, axis=0, weights=np.maximum(self.spread, 1e-300))[None, :]
+        rest = np.ones(n_rows)
+        rest[self.gold] -= weight
+        return error - level, Known(rest, np.zeros(n_rows, dtype=np.intp), level)
+
     @cached_property
     def first_rows(self) -> Ints:
         """First row of each labelling unit, shape (units,)."""
@@ -283,6 +331,29 @@ class Labelling:
             return _Drawn(pi, stratum, None)
         _, first, code = np.unique(self.unit[self.labelled], return_index=True, return_inverse=True)
         return _Drawn(pi[first], stratum[first], code.astype(np.intp))
+
+
+@dataclass(frozen=True)
+class Known:
+    """What rows gain when the known part of the errors counts as predicted: ``share * level[stratum]``.
+
+    Parameters
+    ----------
+    share : ndarray, shape (N,)
+        Adds up to 0 in each stratum.
+    stratum : ndarray of int, shape (N,)
+    level : ndarray, shape (S, p)
+    """
+
+    share: Floats
+    stratum: Ints
+    level: Floats
+
+    def totals(self, group: Ints, groups: int) -> Floats:
+        """Totals within groups of rows, shape (groups, p)."""
+        strata = len(self.level)
+        table = np.bincount(group * strata + self.stratum, weights=self.share, minlength=groups * strata)
+        return np.asarray(table.reshape(groups, strata) @ self.level)
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from ..censoring.weights import DEFAULT_FLOOR
 from ..checks.duplicates import prompt_rows
 from ..compare import Naive, compare_with
 from ..errors import ArgumentError, one_of
+from ..estimate.basis import check_rank
 from ..estimate.infer import infer, influences
-from ..estimate.start import check_rank
 from ..formula import parse
 from ..frames import Table
 from ..impute import average_rows, predicted_rows, surrogate_rows

@@ -1,8 +1,8 @@
-"""Sandwich covariances that honour the sampling design.
+"""Covariances that honour the sampling design: what the population adds, and what labelling adds.
 
-The plain sandwich holds a labelling part as if units had been drawn independently. It is taken out
-and the design's own labelling part put in: ``V = sandwich - independent + design``
-(methods, section 4). With all rows gold both parts vanish and the classical estimator is left.
+``V = sum w m m' + V_design(sum w e)``: the squares of the gold units' moments, and the design's own variance of the
+total of their errors (methods, section 4). With all rows gold the second part vanishes and the classical estimator is
+left; for units drawn independently the plain sandwich over all units is the same, and is used.
 """
 
 from __future__ import annotations
@@ -34,17 +34,25 @@ Block = tuple[slice, "Floats"]
 class Scores:
     """Influence of units on the coefficients, all times the analysis weight.
 
+    The influence of a gold unit is ``moment + (w - 1) error``.
+
     Parameters
     ----------
     source : callable
         Given the kind of small-sample correction, hands out influences ``A^-1 phi`` block by block;
-        each block may be used up by the caller.
+        each block may be used up by the caller. Those of gold units are taken from the parts below.
+    moment : ndarray, shape (n, p)
+        ``A^-1 m`` of the gold units: what they tell of the population.
     error : ndarray, shape (n, p)
         ``A^-1 (m - Lambda h)`` of the gold units; its inverse-probability total is what labelling adds.
+    left_out : tuple of two ndarrays of shape (n, p)
+        Moment and error of each gold unit at the estimate without it.
+    weight : ndarray, shape (n,)
+        Weight w of the gold units, 1 over their probability.
     gold : ndarray of int, shape (n,)
         Where the gold units stand among the rows of the blocks.
     gold_leverage : ndarray, shape (n,)
-        Share of a gold unit in its own fit.
+        Share of a gold unit in its own fit: 1 less its error over its left-out error.
     n_rows : int
         Rows in all blocks: N, or n for the gold-only estimator.
     rows : ndarray of int or None
@@ -52,11 +60,58 @@ class Scores:
     """
 
     source: Callable[[str], Iterator[Block]]
+    moment: Floats
     error: Floats
+    left_out: tuple[Floats, Floats]
+    weight: Floats
     gold: Ints
     gold_leverage: Floats
     n_rows: int
     rows: Ints | None = None
+
+    @classmethod
+    def of(
+        cls,
+        source: Callable[[str], Iterator[Block]],
+        moment: Floats,
+        error: Floats,
+        left_out: tuple[Floats, Floats],
+        weight: Floats,
+        gold: Ints,
+        n_rows: int,
+    ) -> Scores:
+        """Scores whose leverage is read off what leaving a unit out does to its error."""
+        leverage = np.clip(1.0 - 1.0 / _growth(error, left_out[1]) ** 2, 0.0, LARGEST_LEVERAGE)
+        return cls(source, moment, error, left_out, weight, gold, leverage, n_rows)
+
+    @property
+    def labels_known(self) -> bool:
+        """Whether labelling adds nothing: the labels are taken as they are, or are right in every gold unit."""
+        return bool((np.abs(self.error).max(axis=0) <= 1e-10 * np.abs(self.moment).max(axis=0)).all())
+
+    def gold_parts(self, kind: str) -> tuple[Floats, Floats]:
+        """Moment and error of the gold units with a small-sample correction, each of shape (n, p).
+
+        HC3 takes them at the estimate without the unit, HC2 goes half of the way there (the root of the factor).
+        """
+        if kind == "HC3":
+            return self.left_out
+        if kind != "HC2":
+            return self.moment, self.error
+        moment, error = self.moment, self.error
+        return (
+            moment * _growth(moment, self.left_out[0])[:, None],
+            error * _growth(error, self.left_out[1])[:, None],
+        )
+
+    def blocks(self, kind: str) -> Iterator[Block]:
+        """Influences of all rows, block by block; each block may be used up."""
+        moment, error = self.gold_parts(kind)
+        own = moment + (self.weight - 1.0)[:, None] * error
+        for block, psi in self.source(kind):
+            first, last = np.searchsorted(self.gold, (block.start, block.stop))
+            psi[self.gold[first:last] - block.start] = own[first:last]
+            yield block, psi
 
     def stored(self) -> Scores:
         """The same held in memory, so that it can be pickled and read again without the data."""
@@ -71,6 +126,8 @@ class Scores:
             before = np.take_along_axis(psi[block], one, 1)[:, 0]
             after = np.take_along_axis(corrected, one, 1)[:, 0]
             factor[block] = np.divide(after, before, out=np.ones_like(after), where=before != 0)
+        for block, plain in self.blocks("HC0"):
+            psi[block] = plain
         return replace(self, source=StoredBlocks(psi, 1.0 - 1.0 / factor))
 
     def influence(self) -> Floats:
@@ -79,10 +136,34 @@ class Scores:
         assert isinstance(kept, StoredBlocks)
         return kept.psi
 
-    def corrected_error(self, kind: str) -> Floats:
-        """Labelling errors with the small-sample correction, shape (n, p)."""
-        factor = correction(self.gold_leverage, kind)
-        return self.error if factor is None else self.error * factor[:, None]
+    def plus(self, psi: Floats | None, gold: Floats) -> Scores:
+        """The same with more added to the influence of all rows in memory, and to moment and error of the gold ones.
+
+        Parameters
+        ----------
+        psi : ndarray, shape (n_rows, p), or None
+            What is added to every row; None where only gold rows change.
+        gold : ndarray, shape (n, p)
+            What is added to the moment; with ``psi`` None to the error too.
+        """
+        error = self.error if psi is not None else self.error + gold
+        left = (self.left_out[0] + gold, self.left_out[1] if psi is not None else self.left_out[1] + gold)
+        out = replace(self.stored(), moment=self.moment + gold, error=error, left_out=left)
+        assert isinstance(out.source, StoredBlocks)
+        whole = out.source.psi.copy() if psi is None else out.source.psi + psi
+        whole[out.gold] = out.moment + (out.weight - 1.0)[:, None] * out.error
+        return replace(out, source=StoredBlocks(whole, out.source.leverage))
+
+
+def _growth(plain: Floats, left_out: Floats) -> Floats:
+    """Root of the factor by which leaving a unit out lengthens its vector, shape (n,).
+
+    Lengths are taken in the metric of all plain vectors, so that they do not depend on the units of covariates.
+    """
+    metric = np.linalg.pinv(plain.T @ plain, hermitian=True)
+    before, after = (np.einsum("ij,ij->i", part @ metric, part) for part in (plain, left_out))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where((before > 0) & (after > 0), (after / before) ** 0.25, 1.0)
 
 
 @dataclass(frozen=True)
@@ -101,25 +182,26 @@ class StoredBlocks:
 
 @dataclass(frozen=True)
 class Meat:
-    """Cross products of influences, of one fit or of several side by side.
+    """What a covariance is made from, of one fit or of several side by side, without the labelling part.
 
     Parameters
     ----------
-    product : ndarray, shape (P, P)
-        ``sum psi psi'`` over units or clusters.
-    fourth : ndarray, shape (P,)
-        ``sum psi^4``, for degrees of freedom.
+    population : ndarray, shape (P, P)
+        ``sum m m'`` over all units or clusters: the covariance if every unit were gold.
+    concentration : ndarray, shape (P,)
+        ``sum q^2 / (sum q)^2`` of what each unit or cluster contributes to a variance, for degrees of freedom.
     groups : int
         Number of units or clusters summed over.
     """
 
-    product: Floats
-    fourth: Floats
+    population: Floats
+    concentration: Floats
     groups: int
 
     def part(self, start: int, stop: int) -> Meat:
         """The meat of one of the fits."""
-        return Meat(self.product[start:stop, start:stop], self.fourth[start:stop], self.groups)
+        inside = slice(start, stop)
+        return Meat(self.population[inside, inside], self.concentration[inside], self.groups)
 
 
 @dataclass(frozen=True)
@@ -150,10 +232,11 @@ def stack(
     scores: Sequence[Scores],
     curvatures: Sequence[Floats],
     kind: str,
+    labelling: Labelling,
     cluster: Ints | None = None,
     cluster_curvatures: Sequence[Floats | None] = (),
 ) -> Meat:
-    """Cross products of the influences of one or several fits on the same rows, in one pass.
+    """Population part of one or several fits on the same rows (methods, section 4).
 
     Parameters
     ----------
@@ -162,6 +245,8 @@ def stack(
         N times the Jacobian of each fit.
     kind : str
         Small-sample form, see :func:`sandwich`.
+    labelling : Labelling
+        The draw.
     cluster : ndarray of int, shape (N,), optional
         Analysis clusters; influences are summed within them first.
     cluster_curvatures : sequence of ndarray of shape (C, p, p)
@@ -171,37 +256,104 @@ def stack(
     -------
     Meat
     """
-    widths = [s.error.shape[1] for s in scores]
-    starts = np.concatenate([[0], np.cumsum(widths)])
-    width = int(starts[-1])
-    rows = scores[0].rows
-    codes, groups = None, scores[0].n_rows
     if cluster is not None:
-        codes = np.unique(cluster if rows is None else cluster[rows], return_inverse=True)[1]
-        groups = int(codes.max()) + 1
-    totals = np.zeros((groups, width)) if codes is not None else None
+        return _stack_clusters(scores, curvatures, kind, labelling, cluster, cluster_curvatures)
+    by_row = labelling.independent and labelling.unit is None and kind not in ("HC2", "HC3")
+    if by_row or all(s.labels_known for s in scores):
+        return _stack_all(scores, kind, labelling)
+    parts = [s.gold_parts(kind) for s in scores]
+    moment, error = (np.hstack([part[k] for part in parts]) for k in (0, 1))
+    shares = labelling.weight[:, None] * moment**2 + labelling.shares(error)
+    if labelling.unit is not None:
+        shares = group_totals(shares, np.unique(labelling.unit[labelling.labelled], return_inverse=True)[1])
+    return Meat(gold_population(moment, labelling), _concentration(shares), len(moment))
+
+
+def gold_population(moment: Floats, labelling: Labelling) -> Floats:
+    """``sum w m m'`` over gold units: the population part, whatever the predictions are.
+
+    It holds no prediction, so it does not move when a constant is added to them, and it cannot be negative.
+
+    Parameters
+    ----------
+    moment : ndarray, shape (n, p)
+    labelling : Labelling
+
+    Returns
+    -------
+    ndarray, shape (p, p)
+    """
+    return np.asarray((moment * labelling.weight[:, None]).T @ moment)
+
+
+def _stack_all(scores: Sequence[Scores], kind: str, labelling: Labelling) -> Meat:
+    """Units drawn independently, or labels taken as they are: squares of the influences of all units, in one pass."""
+    error = np.hstack([s.gold_parts(kind)[1] for s in scores])
+    width = error.shape[1]
+    size = np.hstack([np.sqrt(np.square(s.weight[:, None] * s.moment).sum(axis=0)) for s in scores])
+    size[size == 0] = 1.0
     product, fourth = np.zeros((width, width)), np.zeros(width)
-    buffer = np.empty((BLOCK_ROWS, width))
-    for parts in zip(*(s.source(kind) for s in scores)):
+    for _, stacked in _blocks(scores, kind):
+        product += stacked.T @ stacked
+        square = np.square(stacked / size)
+        fourth += np.einsum("ij,ij->j", square, square)
+    second = (np.diag(product) / size**2) ** 2
+    concentration = np.divide(fourth, second, out=np.zeros(width), where=second > 0)
+    population = product - labelling.independent_cross(error, error) if error.any() else product
+    return Meat(population, concentration, scores[0].n_rows)
+
+
+def _stack_clusters(
+    scores: Sequence[Scores],
+    curvatures: Sequence[Floats],
+    kind: str,
+    labelling: Labelling,
+    cluster: Ints,
+    cluster_curvatures: Sequence[Floats | None],
+) -> Meat:
+    """Squares of the totals of clusters, less what independent labelling of their units adds to them.
+
+    Where a fixed size makes a total known, that part of the error is taken as if it had been predicted: without it the
+    subtraction leaves noise in proportion to the mean error.
+    """
+    rows = scores[0].rows
+    codes = cluster if rows is None else cluster[rows]
+    error = np.hstack([s.gold_parts(kind)[1] for s in scores])
+    totals = np.zeros((int(cluster.max()) + 1, error.shape[1]))
+    for block, stacked in _blocks(scores, kind):
+        inside = codes[block]
+        low = int(inside.min())
+        found = group_totals(stacked, inside - low)
+        totals[low : low + len(found)] += found
+    if error.any():
+        error, known = labelling.known_part(error)
+        if known is not None:
+            totals += known.totals(cluster, len(totals))
+    if kind == "CRV3":
+        totals = _jackknife(totals, curvatures, cluster_curvatures)
+    population = totals.T @ totals
+    if error.any():
+        population = population - labelling.independent_cross(error, error, cluster)
+    return Meat(population, _concentration(totals**2), int(np.unique(codes).size))
+
+
+def _blocks(scores: Sequence[Scores], kind: str) -> Iterator[Block]:
+    """Influences of several fits side by side; the buffer is used again for the next block."""
+    starts = np.concatenate([[0], np.cumsum([s.error.shape[1] for s in scores])])
+    buffer = np.empty((BLOCK_ROWS, int(starts[-1])))
+    for parts in zip(*(s.blocks(kind) for s in scores)):
         block = parts[0][0]
         stacked = buffer[: block.stop - block.start]
         for (_, psi), start, stop in zip(parts, starts[:-1], starts[1:]):
             stacked[:, start:stop] = psi
-        if totals is not None and codes is not None:
-            inside = codes[block]
-            low = int(inside.min())
-            found = group_totals(stacked, inside - low)
-            totals[low : low + len(found)] += found
-            continue
-        product += stacked.T @ stacked
-        np.square(stacked, out=stacked)
-        fourth += np.einsum("ij,ij->j", stacked, stacked)
-    if totals is not None:
-        if kind == "CRV3":
-            totals = _jackknife(totals, curvatures, cluster_curvatures)
-        product = totals.T @ totals
-        fourth = (totals**4).sum(axis=0)
-    return Meat(product, fourth, groups)
+        yield block, stacked
+
+
+def _concentration(shares: Floats) -> Floats:
+    """``sum q^2 / (sum q)^2`` of each column of non-negative shares q; 0 for a column of zeros."""
+    total = shares.sum(axis=0)
+    relative = np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)
+    return np.asarray((relative**2).sum(axis=0))
 
 
 def sandwich(
@@ -213,7 +365,7 @@ def sandwich(
     target: str,
     cluster: Ints | None = None,
 ) -> Covariance:
-    """Covariance of the coefficients.
+    """Covariance of the coefficients: population part plus labelling part.
 
     Parameters
     ----------
@@ -223,9 +375,8 @@ def sandwich(
     labelling : Labelling
         The draw.
     kind : {"HC0", "HC1", "HC2", "HC3", "CRV0", "CRV1", "CRV3"}
-        Small-sample form. HC2 and HC3 divide a unit's score by ``(1 - leverage)`` to the power 1/2
-        and 1; CRV3 is the leave-one-cluster-out jackknife in one step
-        (MacKinnon, Nielsen, Webb 2023).
+        Small-sample form. HC3 takes the scores of a gold unit at the estimate without it, HC2 the root of that factor;
+        CRV3 is the leave-one-cluster-out jackknife in one step (MacKinnon, Nielsen, Webb 2023).
     target : {"superpopulation", "finite"}
         "finite" is this corpus: the labelling part alone.
     cluster : ndarray of int, shape (N,), optional
@@ -244,15 +395,37 @@ def sandwich(
     one_of("target", target, ("superpopulation", "finite"))
     if kind.startswith("CRV") and cluster is None:
         raise ArgumentError(f"vcov={kind!r} needs clusters; write vcov={{'{kind}': 'column'}} or cluster='column'.")
-    error = scores.corrected_error(kind)
+    error = scores.gold_parts(kind)[1]
     design = labelling.cross(error, error)
-    population = meat.product - labelling.independent_cross(error, error, cluster)
     gold_groups = len(error) if cluster is None else int(np.unique(cluster[labelling.gold]).size)
     population, design = _small_sample(
-        kind, population, design, error.shape[1], (scores.n_rows, len(error)), (meat.groups, gold_groups)
+        kind, meat.population, design, error.shape[1], (scores.n_rows, len(error)), (meat.groups, gold_groups)
     )
-    total = design if target == "finite" else nearest_psd(population + design, design)
+    total = design if target == "finite" else with_population(population, design, labelling)
     return Covariance(total, design)
+
+
+def with_population(population: Floats, design: Floats, labelling: Labelling) -> Floats:
+    """Population and labelling part together.
+
+    The population part is a sum of squares, or, with clusters, a difference of two; where noise makes some
+    direction of the difference negative it counts as 0 there, so that the sum is never below the labelling part.
+
+    Parameters
+    ----------
+    population, design : ndarray, shape (p, p)
+    labelling : Labelling
+        Where units were drawn independently the sum is the plain sandwich, itself a sum of squares.
+
+    Returns
+    -------
+    ndarray, shape (p, p)
+    """
+    whole = population + design
+    scale = np.diag(np.where(np.diag(whole) > 0, np.diag(whole), np.diag(design)))
+    if labelling.independent or np.linalg.eigvalsh(_scaled(population, scale))[0] >= -1e-9:
+        return (whole + whole.T) / 2.0
+    return nearest_psd(population, scale) + design
 
 
 def influence_covariance(
@@ -274,33 +447,17 @@ def influence_covariance(
     -------
     ndarray, shape (p, p)
     """
-    totals = psi if cluster is None else group_totals(psi, cluster)
-    return redesigned(totals.T @ totals, error, labelling, target, cluster)
-
-
-def redesigned(
-    product: Floats, error: Floats, labelling: Labelling, target: str, cluster: Ints | None = None
-) -> Floats:
-    """A sandwich whose labelling part is replaced by the design's own.
-
-    Parameters
-    ----------
-    product : ndarray, shape (p, p)
-        Sandwich over units or clusters.
-    error : ndarray, shape (n, p)
-        Labelling errors in coefficient space.
-    labelling : Labelling
-    target : {"superpopulation", "finite"}
-    cluster : ndarray of int, shape (N,), optional
-
-    Returns
-    -------
-    ndarray, shape (p, p)
-    """
     design = labelling.cross(error, error)
     if target == "finite":
         return design
-    return nearest_psd(product - labelling.independent_cross(error, error, cluster) + design, design)
+    weight, gold = labelling.weight, labelling.gold
+    moment = psi[gold] - (weight - 1.0)[:, None] * error
+    scores = Scores(
+        StoredBlocks(psi, np.zeros(len(psi))), moment, error, (moment, error), weight, gold, np.zeros(len(gold)),
+        len(psi),
+    )  # fmt: skip
+    kind = "HC0" if cluster is None else "CRV0"
+    return with_population(stack([scores], [], kind, labelling, cluster).population, design, labelling)
 
 
 def _small_sample(
@@ -377,3 +534,10 @@ def nearest_psd(matrix: Floats, floor: Floats) -> Floats:
         return matrix
     fixed: Floats = (vectors * np.maximum(values, 0.0)) @ vectors.T * np.outer(scale, scale)
     return fixed
+
+
+def _scaled(matrix: Floats, scale: Floats) -> Floats:
+    """A symmetric matrix over the roots of a diagonal."""
+    size = np.sqrt(np.diag(scale))
+    size = np.where(size > 0, size, 1.0)
+    return np.asarray((matrix + matrix.T) / 2.0 / np.outer(size, size))

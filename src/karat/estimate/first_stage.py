@@ -28,13 +28,7 @@ def add_gold_stage(scores: Scores, extra: Floats, labelling: Labelling) -> Score
     -------
     Scores
     """
-    stored = scores.stored()
-    assert isinstance(stored.source, StoredBlocks)
-    psi = stored.source.psi.copy()
-    psi[stored.gold] += extra
-    return replace(
-        stored, source=StoredBlocks(psi, stored.source.leverage), error=stored.error + extra / labelling.weight[:, None]
-    )
+    return scores.plus(None, extra / labelling.weight[:, None])
 
 
 def add_population_stage(scores: Scores, extra: Floats) -> Scores:
@@ -53,9 +47,11 @@ def add_population_stage(scores: Scores, extra: Floats) -> Scores:
     """
     stored = scores.stored()
     assert isinstance(stored.source, StoredBlocks)
-    psi, leverage, gold = stored.source.psi, stored.source.leverage, stored.gold
     if stored.rows is not None:
         rows = stored.rows
         psi, leverage = np.zeros_like(extra), np.zeros(len(extra))
-        psi[rows], leverage[rows], gold = stored.source.psi, stored.source.leverage, rows[gold]
-    return replace(stored, source=StoredBlocks(psi + extra, leverage), gold=gold, n_rows=len(extra), rows=None)
+        psi[rows], leverage[rows] = stored.source.psi, stored.source.leverage
+        stored = replace(
+            stored, source=StoredBlocks(psi, leverage), gold=rows[stored.gold], n_rows=len(extra), rows=None
+        )
+    return stored.plus(extra, extra[stored.gold])

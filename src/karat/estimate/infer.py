@@ -58,12 +58,13 @@ class Parts:
 
 
 def influences(parts: Sequence[Parts], kind: str) -> Meat:
-    """Stacked cross products of one or several fits on the same rows."""
+    """Population part of one or several fits on the same rows, side by side."""
     first = parts[0]
     return stack(
         [p.scores for p in parts],
         [p.curvature for p in parts],
         kind,
+        first.labelling,
         first.cluster if kind.startswith("CRV") else None,
         [p.cluster_curvature for p in parts],
     )
@@ -97,7 +98,7 @@ def infer(parts: Parts, kind: str, target: str, df: Any, meat: Meat | None = Non
         return covariance, np.full(p, np.inf)
     if not isinstance(df, str):
         return covariance, np.full(p, float(df))
-    by_kurtosis = kurtosis_df(np.diag(meat.product), meat.fourth)
+    by_kurtosis = kurtosis_df(np.ones(p), meat.concentration)
     if df == "kurtosis":
         return covariance, by_kurtosis
     gold_size = float(labelling.n_chance)

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import ConvergenceError
-from .covariance import Block, Scores, StoredBlocks, correction
-from .moments import Moments, row_scores, slices
-from .solve import Root, newton
-from .start import check_rank, definite, gold_root, positive
-from .tune import Tuning, gold_only, tune
+from .basis import check_rank, curvature_of_columns, in_basis, on_gold_basis, to_coefficients
+from .covariance import Scores, StoredBlocks
+from .influence import Linear, UnitBlocks, calibration, leverage_of, linear_at_gold, linear_at_root
+from .moments import Moments, row_scores
+from .solve import newton
+from .start import definite, gold_root, noise_of, positive
+from .tune import Tuning, gold_only, tune, untuned
 
 if TYPE_CHECKING:
     from .._types import Floats, Ints
     from ..augment import AugmentedSample, Rows
     from ..models import Model
+    from .solve import Root
+
+_SOUND = 0.5
+"""Smallest eigenvalue of the Jacobian, relative to the gold-only one, below which its noise is looked at."""
+
+_CLEAR_OF_NOISE = 4.0
+"""Labelling standard errors by which the Jacobian must then be above 0 in that direction."""
+
+_FAR = 2.0
+"""Labelling variance at weight 1, relative to gold alone, beyond which weights are not chosen there."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +44,12 @@ class Estimate:
     scores : Scores
     tuning : Tuning
     norm : float
-        Norm of the total score at the root.
+        Norm of the total score at the root, in standard errors.
     iterations : int
     notes : tuple of str
         What the user must be told about how the root was reached.
+    gold : Estimate, optional
+        The estimate from gold alone, where this is another one.
     """
 
     theta: Floats
@@ -46,13 +59,16 @@ class Estimate:
     norm: float
     iterations: int
     notes: tuple[str, ...] = ()
+    gold: Estimate | None = field(repr=False, default=None)
 
 
 def rectify(model: Model, sample: AugmentedSample, tuning: str | Tuning | None, crossfitted: bool) -> Estimate:
     """Combine gold and predicted labels: ``sum v {w m - (w - 1) Lambda h} = 0``.
 
-    The equation is solved with weight 1; Lambda is chosen from the scores there and reached in one
-    Newton step, with the Jacobian of weight 1 (all have the same expectation, that one the least noise).
+    The equation is solved with weight 1 and Lambda chosen from the scores there, or, where weight 1 is far worse
+    than gold alone, at the gold-only root. The chosen Lambda is reached in one Newton step, with the Jacobian of that
+    root (all have the same expectation, these the least noise). A coefficient for which gold alone is best is the
+    gold-only one, with its influence.
 
     Parameters
     ----------
@@ -68,43 +84,31 @@ def rectify(model: Model, sample: AugmentedSample, tuning: str | Tuning | None, 
     -------
     Estimate
     """
+    sample = on_gold_basis(sample)
     moments = Moments.of(model, sample)
     start = gold_root(moments)
-    root = newton(moments.rectified(None), start.theta, positive(start.curvature))
+    alone = _gold_at(moments, start)
+    scale = positive(start.curvature)
+    root = newton(moments.rectified(None), start.theta, scale, _noise(moments, start))
     solved = root.converged and bool(np.isfinite(root.theta).all()) and definite(root.curvature)
-    if not solved:
-        root = start
-    gold_score, _ = row_scores(model, root.theta, (sample.gold,))
-    predicted_score, _ = row_scores(model, root.theta, moments.predicted_gold)
-    v = sample.gold_analysis_weight[:, None]
-    chosen = (
-        tuning
-        if isinstance(tuning, Tuning)
-        else tune(tuning, v * gold_score, v * predicted_score, root.curvature, sample.labelling, crossfitted)
-    )
+    sound = solved and _is_sound(moments, root, start)
+    at = linear_at_root(moments, root) if solved and (sound or tuning is None) else linear_at_gold(moments, start)
+    chosen = tuning if isinstance(tuning, Tuning) else _choose(tuning, at, sample, crossfitted, sound)
+    if at.at_root and tuning == "auto" and _is_far(at, sample):
+        at = linear_at_gold(moments, start)
+        chosen = _choose(tuning, at, sample, crossfitted, sound)
+    if all(choice == "gold" for choice in chosen.choice):
+        return replace(alone, tuning=replace(chosen, mixing=np.zeros_like(alone.curvature)), gold=alone)
     notes: tuple[str, ...] = ()
-    if chosen.mixing is not None or not solved:
-        score, _ = moments.rectified(chosen.mixing)(root.theta)
-        root = replace(root, theta=root.theta + np.linalg.solve(root.curvature, score))
     if not solved:
         notes = ("the rectified moment has no root; one Newton step was taken from the gold-only root",)
-    scores = _rectified_scores(moments, root, chosen, start.curvature)
-    return Estimate(root.theta, root.curvature, scores, chosen, root.norm, root.iterations, notes)
+    return _combined(moments, at, chosen, alone, root if at.at_root else start, notes)
 
 
 def gold_estimate(model: Model, sample: AugmentedSample) -> Estimate:
     """Inverse probability weighted regression on gold alone (Lambda = 0)."""
-    moments = Moments.of(model, replace(sample, predicted=()))
-    root = gold_root(moments)
-    score, (curvature,) = row_scores(model, root.theta, (sample.gold,))
-    error = score * sample.gold_analysis_weight[:, None]
-    inverse = np.linalg.inv(root.curvature)
-    leverage = np.clip(_leverage(sample.gold.x @ inverse, sample.gold.x, curvature * sample.gold_weight), 0.0, 1.0)
-    error = error @ inverse.T
-    phi = error * sample.labelling.weight[:, None]
-    gold = np.arange(len(error))
-    scores = Scores(StoredBlocks(phi, leverage), error, gold, leverage, len(error), sample.labelling.gold)
-    return Estimate(root.theta, root.curvature, scores, gold_only(len(root.theta)), root.norm, root.iterations)
+    moments = Moments.of(model, on_gold_basis(replace(sample, predicted=())))
+    return _gold_at(moments, gold_root(moments))
 
 
 def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | None = None) -> Estimate:
@@ -121,25 +125,47 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
     -------
     Estimate
     """
-    moments = Moments.of(model, sample)
-    totals = moments.everywhere
+    first = np.zeros(sample.gold.x.shape[1]) if start is None else start
+    rows = sample.predicted[0]
+    totals = Moments.of(model, sample).everywhere
     assert totals is not None
-    p = sample.gold.x.shape[1]
-    first = np.zeros(p) if start is None else start
     _, scale = totals(first)
-    if not definite(scale):
-        check_rank(sample.predicted[0].x, sample.weights, sample.names, "rows with surrogate labels")
-    root = newton(totals, first, positive(scale))
+    size = np.sqrt(np.abs(np.diag(scale)))
+    if not (size > 0).all() or np.linalg.eigvalsh(scale / np.outer(size, size))[0] < 1e-5:
+        basis = check_rank(rows.x, sample.weights, sample.names, "rows with surrogate labels")
+        sample = in_basis(sample, basis)
+        first = first if basis is None else np.linalg.solve(basis, first)
+        totals = Moments.of(model, sample).everywhere
+        assert totals is not None
+        _, scale = totals(first)
+    scale = positive(scale)
+    root = newton(totals, first, scale, noise_of(model, sample.predicted[0], sample.weights, first, scale))
     if not root.converged:
         raise ConvergenceError(
             "the regression on surrogate labels did not converge; they may be separated by the covariates."
         )
-    none = np.zeros((sample.labelling.n_gold, p))
     inverse = np.linalg.inv(root.curvature)
-    source = _UnitBlocks(model, sample, root.theta, inverse, inverse, None, None)
-    scores = Scores(source, none, sample.labelling.gold, np.zeros(len(none)), sample.n_units)
-    untouched = Tuning(None, np.eye(p), np.zeros(p), ("surrogate",) * p, np.zeros(p), np.ones(p))
-    return Estimate(root.theta, root.curvature, scores, untouched, root.norm, root.iterations)
+    source = UnitBlocks(model, sample, root.theta, inverse, to_coefficients(sample, inverse.T).T)
+    gold = sample.labelling.gold
+    score, curvatures = row_scores(model, root.theta, tuple(rows.take(gold) for rows in sample.predicted))
+    moment = score * sample.gold_analysis_weight[:, None] @ source.to_coefficients.T
+    leverage = np.zeros(len(gold))
+    for rows, curvature in zip(sample.predicted, curvatures):
+        x = rows.x[gold]
+        leverage += leverage_of(x @ inverse, x, curvature * sample.gold_analysis_weight)
+    none, leverage = np.zeros_like(moment), np.clip(leverage, 0.0, 0.95)
+    scores = Scores(
+        source, moment, none, (moment / (1.0 - leverage)[:, None], none), sample.labelling.weight, gold, leverage,
+        sample.n_units,
+    )  # fmt: skip
+    return Estimate(
+        to_coefficients(sample, root.theta),
+        curvature_of_columns(sample, root.curvature),
+        scores,
+        untuned(len(first), "surrogate"),
+        root.norm,
+        root.iterations,
+    )
 
 
 def cluster_curvatures(
@@ -158,7 +184,6 @@ def cluster_curvatures(
     Returns
     -------
     ndarray, shape (C, p, p)
-        Clusters without gold are left out for the gold-only estimator.
     """
     labelling = sample.labelling
     p = len(estimate.theta)
@@ -186,97 +211,119 @@ def cluster_curvatures(
             add(rows, cluster, v, mixing)
             if estimator != "surrogate":
                 add(rows.take(labelling.gold), gold_codes, -sample.gold_weight, mixing)
-    if estimator == "gold":
-        return out[np.unique(gold_codes)]
     return out
 
 
-def _rectified_scores(moments: Moments, root: Root, tuning: Tuning, gold_curvature: Floats) -> Scores:
-    """Contributions of all units; those of gold units are ``w m - (w - 1) Lambda h``."""
-    sample, model = moments.sample, moments.model
-    gold_score, (curvature,) = row_scores(model, root.theta, (sample.gold,))
-    predicted, _ = row_scores(model, root.theta, moments.predicted_gold)
-    if tuning.mixing is not None:
-        predicted = predicted @ tuning.mixing.T
-    inverse = np.linalg.inv(root.curvature)
-    v = sample.gold_analysis_weight[:, None]
-    w = sample.labelling.weight[:, None]
-    gold_score = v * gold_score @ inverse.T
-    error = (gold_score - v * predicted @ inverse.T) * tuning.inflation
-    psi = gold_score + (w - 1.0) * error
-    x = sample.gold.x
-    leverage = np.clip(_leverage(x @ np.linalg.inv(gold_curvature), x, curvature * sample.gold_weight), 0.0, 1.0)
-    to_coefficients = inverse if tuning.mixing is None else inverse @ tuning.mixing
-    source = _UnitBlocks(model, sample, root.theta, inverse, to_coefficients, psi, leverage)
-    return Scores(source, error, sample.labelling.gold, leverage, sample.n_units)
+def _noise(moments: Moments, root: Root) -> float:
+    sample = moments.sample
+    return noise_of(moments.model, sample.gold, sample.gold_weight, root.theta, positive(root.curvature))
 
 
-@dataclass(frozen=True)
-class _UnitBlocks:
-    """Influences of all units, worked out block by block from the predicted rows.
+def _gold_at(moments: Moments, root: Root) -> Estimate:
+    """The gold-only estimate from its root; influences of gold rows alone."""
+    sample = moments.sample
+    at = linear_at_gold(replace(moments, predicted_gold=()), root)
+    moment, left_out = (to_coefficients(sample, part) for part in (at.m, at.left_out_m))
+    weight, gold = sample.labelling.weight, sample.labelling.gold
+    scores = Scores(
+        StoredBlocks(moment * weight[:, None], at.leverage), moment, moment, (left_out, left_out), weight,
+        np.arange(len(gold)), at.leverage, len(gold), gold,
+    )  # fmt: skip
+    p = len(root.theta)
+    return Estimate(
+        to_coefficients(sample, root.theta),
+        curvature_of_columns(sample, root.curvature),
+        scores,
+        gold_only(p),
+        root.norm,
+        root.iterations,
+    )
 
-    Those of gold units are replaced by ``gold_psi``, with ``gold_leverage``, where these are given.
+
+def _is_sound(moments: Moments, root: Root, start: Root) -> bool:
+    """Whether the Jacobian of weight 1 is not mostly noise in any direction.
+
+    It estimates the same as the gold-only one. Where it is much smaller in some direction, what labelling adds to it
+    there must be small against what is left.
     """
+    from scipy.linalg import eigh
 
-    model: Model
-    sample: AugmentedSample
-    theta: Floats
-    inverse: Floats
-    to_coefficients: Floats
-    gold_psi: Floats | None
-    gold_leverage: Floats | None
-
-    def __call__(self, kind: str) -> Iterator[Block]:
-        sample, gold = self.sample, self.sample.labelling.gold
-        gold_psi = self.gold_psi
-        if gold_psi is not None and self.gold_leverage is not None:
-            gold_factor = correction(self.gold_leverage, kind)
-            gold_psi = gold_psi if gold_factor is None else gold_psi * gold_factor[:, None]
-        for block in slices(sample.n_units):
-            parts = [self._evaluate(rows, block) for rows in sample.predicted]
-            v = None if sample.weights is None else sample.weights[block]
-            scale = self._factor(parts, v, kind)
-            if v is not None:
-                scale = v if scale is None else v * scale
-            if len(parts) == 1:
-                x, score, _ = parts[0]
-                psi = x @ self.to_coefficients.T
-                psi *= (score if scale is None else score * scale)[:, None]
-            else:
-                phi = np.zeros_like(parts[0][0])
-                for x, score, _ in parts:
-                    phi += x * score[:, None]
-                psi = phi @ self.to_coefficients.T
-                if scale is not None:
-                    psi *= scale[:, None]
-            if gold_psi is not None:
-                first, last = np.searchsorted(gold, (block.start, block.stop))
-                psi[gold[first:last] - block.start] = gold_psi[first:last]
-            yield block, psi
-
-    def _evaluate(self, rows: Rows, block: slice) -> tuple[Floats, Floats, Floats]:
-        """Design rows, score and curvature (times share) of one block of one class combination."""
-        x = rows.x[block]
-        eta = x @ self.theta if rows.offset is None else x @ self.theta + rows.offset[block]
-        score, curvature = self.model.evaluate(eta, rows.y[block])
-        if rows.share is not None:
-            score, curvature = score * rows.share[block], curvature * rows.share[block]
-        return x, score, curvature
-
-    def _factor(self, parts: list[tuple[Floats, Floats, Floats]], v: Floats | None, kind: str) -> Floats | None:
-        """Small-sample correction of each row, shape (rows,)."""
-        if kind not in ("HC2", "HC3"):
-            return None
-        leverage = np.zeros(len(parts[0][0]))
-        for x, _, curvature in parts:
-            leverage += _leverage(x @ self.inverse, x, curvature)
-        if v is not None:
-            leverage *= v
-        return correction(np.clip(leverage, 0.0, 1.0, out=leverage), kind)
+    values, vectors = eigh((root.curvature + root.curvature.T) / 2.0, positive(start.curvature))
+    if values[0] >= _SOUND:
+        return True
+    sample, u = moments.sample, vectors[:, 0]
+    _, curvatures = row_scores(moments.model, root.theta, (sample.gold, *moments.predicted_gold))
+    error = curvatures[0] * (sample.gold.x @ u) ** 2
+    for rows, curvature in zip(moments.predicted_gold, curvatures[1:]):
+        error = error - curvature * (rows.x @ u) ** 2
+    error = (error * sample.gold_analysis_weight)[:, None]
+    noise = float(np.sqrt(max(sample.labelling.cross(error, error)[0, 0], 0.0)))
+    return bool(values[0] > _CLEAR_OF_NOISE * noise)
 
 
-def _leverage(hat: Floats, x: Floats, curvature: Floats) -> Floats:
-    """``c x' A^-1 x`` per row, shape (m,), with ``hat = x A^-1``."""
-    out: Floats = np.einsum("ij,ij->i", hat, x)
-    out *= curvature
-    return out
+def _is_far(at: Linear, sample: AugmentedSample) -> bool:
+    """Whether the estimate of weight 1 is far noisier than gold alone, so that nothing is to be read off there."""
+    gold = to_coefficients(sample, at.left_out_m)
+    error = gold - to_coefficients(sample, at.left_out_h)
+    labelling = sample.labelling
+    one, own = np.diag(labelling.cross(error, error)), np.diag(labelling.cross(gold, gold))
+    return bool((one > _FAR * own).any())
+
+
+def _choose(method: str | None, at: Linear, sample: AugmentedSample, crossfitted: bool, sound: bool) -> Tuning:
+    """Weights from the scores at a root, as leaving each unit out would have them."""
+    p = len(at.inverse)
+    if method is None:
+        return untuned(p)
+    if not sound:
+        return gold_only(p)
+    m, h, left_m, left_h = (to_coefficients(sample, part) for part in (at.m, at.h, at.left_out_m, at.left_out_h))
+    return tune(method, (m, h), (left_m, left_h), sample.labelling, crossfitted, at.at_root)
+
+
+def _calibrated(moments: Moments, root: Root, at: Linear, moment: Floats, error: Floats) -> tuple[Floats, Floats]:
+    """Left-out moments and errors, freed from which covariates happened to be drawn."""
+    out, basis = [], moments.sample.basis
+    for part, labelling_part in ((moment, False), (error, True)):
+        factor = calibration(moments, root.theta, at.inverse, labelling_part)
+        if factor is not None and basis is not None:
+            factor = np.linalg.solve(basis.T, (basis @ factor).T).T
+        out.append(part if factor is None else part @ factor.T)
+    return out[0], out[1]
+
+
+def _combined(
+    moments: Moments, at: Linear, chosen: Tuning, alone: Estimate, root: Root, notes: tuple[str, ...]
+) -> Estimate:
+    """One Newton step to the chosen weights, with the influence of all units."""
+    sample, model = moments.sample, moments.model
+    assert moments.everywhere is not None
+    assert moments.back is not None
+    p = len(root.theta)
+    basis = np.eye(p) if sample.basis is None else sample.basis
+    weights = chosen.on_basis(basis)
+    gold_score, _ = moments.gold(root.theta)
+    everywhere, back = moments.everywhere(root.theta)[0], moments.back(root.theta)[0]
+    step = basis @ at.inverse @ gold_score + weights @ at.inverse @ (everywhere - back)
+    theta = basis @ root.theta + step
+    if step.any():
+        root = replace(root, theta=root.theta + np.linalg.solve(basis, step))
+        at = linear_at_root(moments, root) if at.at_root else linear_at_gold(moments, root)
+    moment, left_moment = at.m @ basis.T, at.left_out_m @ basis.T
+    error = (moment - at.h @ weights.T) * chosen.inflation
+    left_error = left_moment - at.left_out_h @ weights.T
+    left_error = left_error * (chosen.inflation if chosen.left_out is None else chosen.left_out)
+    left_moment, left_error = _calibrated(moments, root, at, left_moment, left_error)
+    to_theta = weights @ at.inverse
+    for j in np.flatnonzero([choice == "gold" for choice in chosen.choice]):
+        theta[j], to_theta[j] = alone.theta[j], 0.0
+        moment[:, j], error[:, j] = alone.scores.moment[:, j], alone.scores.error[:, j]
+        left_moment[:, j], left_error[:, j] = (part[:, j] for part in alone.scores.left_out)
+    source = UnitBlocks(model, sample, root.theta, at.inverse, to_theta)
+    scores = Scores.of(
+        source, moment, error, (left_moment, left_error), sample.labelling.weight, sample.labelling.gold,
+        sample.n_units,
+    )  # fmt: skip
+    curvature = curvature_of_columns(sample, root.curvature)
+    tuning = chosen.with_mixing(curvature)
+    return Estimate(theta, curvature, scores, tuning, root.norm, root.iterations, notes, alone)

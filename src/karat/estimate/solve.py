@@ -1,4 +1,4 @@
-"""Roots of moment equations."""
+"""Newton's method for a moment equation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .moments import Totals
 
 _TOLERANCE = 1e-11
-"""Newton stops when no coefficient moves by more than this share of its size plus standard error unit."""
+"""Newton stops when no coefficient moves by more than this share of its size plus its standard error."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,7 @@ class Root:
     curvature : ndarray, shape (p, p)
         Minus the derivative of the total score there (N times the Jacobian).
     norm : float
-        Length of the last total score, in units of the scale given to the solver: about
-        the distance to the root in standard errors of a model-based fit.
+        Length of the last total score: about the distance to the root in standard errors.
     converged : bool
     iterations : int
     """
@@ -39,7 +38,7 @@ class Root:
     iterations: int
 
 
-def newton(totals: Totals, start: Floats, scale: Floats, max_iterations: int = 60) -> Root:
+def newton(totals: Totals, start: Floats, scale: Floats, noise: float = 1.0, max_iterations: int = 60) -> Root:
     """Newton's method with step halving on the norm of the total score.
 
     Parameters
@@ -49,8 +48,11 @@ def newton(totals: Totals, start: Floats, scale: Floats, max_iterations: int = 6
     start : ndarray, shape (p,)
         First coefficients.
     scale : ndarray, shape (p, p)
-        Positive definite information matrix A; norms are ``sqrt(score' A^-1 score)``,
-        so that the path does not depend on the units of covariates.
+        Positive definite information matrix A; norms are ``sqrt(score' A^-1 score) / noise``,
+        so that the path depends neither on the units of covariates nor on those of the outcome and the weights.
+    noise : float
+        Size of ``sqrt(score' A^-1 score)`` that sampling gives a coefficient, see
+        :func:`karat.estimate.start.noise_of`.
     max_iterations : int
         Most steps.
 
@@ -66,10 +68,10 @@ def newton(totals: Totals, start: Floats, scale: Floats, max_iterations: int = 6
     (array([3.]), True)
     """
     factor = np.linalg.cholesky(scale)
-    unit = np.sqrt(np.diag(np.linalg.inv(scale)))
+    unit = np.sqrt(np.diag(np.linalg.inv(scale))) * noise
 
     def length(score: Floats) -> float:
-        return float(np.linalg.norm(np.linalg.solve(factor, score)))
+        return float(np.linalg.norm(np.linalg.solve(factor, score))) / noise
 
     theta = np.array(start, dtype=np.float64)
     score, curvature = totals(theta)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import ConvergenceError, DataError, SeparationError
-from .moments import Moments, weighted_gram
+from ..errors import ConvergenceError, SeparationError
+from .moments import Moments, linear_predictor, weighted_gram
 from .solve import Root, newton
 
 if TYPE_CHECKING:
@@ -27,18 +27,16 @@ def gold_root(moments: Moments) -> Root:
 
     Raises
     ------
-    DataError
-        If gold covariates are collinear.
     SeparationError, ConvergenceError
         If there is no finite root.
     """
     sample, model = moments.sample, moments.model
-    check_rank(sample.gold.x, sample.gold_weight, sample.names, "gold rows")
     start = np.zeros(sample.gold.x.shape[1])
     if not model.linear:
         start = _warm_start(model, sample.gold, sample.gold_weight)
     _, scale = moments.gold(start)
-    root = newton(moments.gold, start, positive(scale))
+    scale = positive(scale)
+    root = newton(moments.gold, start, scale, noise_of(model, sample.gold, sample.gold_weight, start, scale))
     if model.name in ("logit", "probit"):
         _refuse_separation(sample, root)
     if not root.converged:
@@ -68,7 +66,10 @@ def _refuse_separation(sample: AugmentedSample, root: Root) -> None:
     values, vectors = eigh((root.curvature + root.curvature.T) / 2 / scale, gram / scale)
     if values[0] > _FLAT:
         return
-    column = int(np.argmax(np.abs(vectors[:, 0])))
+    direction = vectors[:, 0] / size
+    if sample.basis is not None:
+        direction, size = sample.basis @ direction, 1.0 / np.linalg.norm(sample.basis, axis=1)
+    column = int(np.argmax(np.abs(direction * size)))
     name = sample.names[column] if sample.names else f"column {column}"
     raise SeparationError(
         f"the gold outcome is separated: {name!r}, alone or with other columns, predicts it perfectly in some "
@@ -77,67 +78,45 @@ def _refuse_separation(sample: AugmentedSample, root: Root) -> None:
     )
 
 
-def check_rank(x: Floats, weight: Floats | None, names: tuple[str, ...], where: str) -> None:
-    """Raise where columns of a design matrix are constant, empty or combinations of each other.
-
-    Parameters
-    ----------
-    x : ndarray, shape (m, p)
-    weight : ndarray, shape (m,), or None
-    names : tuple of str
-        Column names.
-    where : str
-        Which rows these are, for the message.
-
-    Raises
-    ------
-    DataError
-        Naming the columns.
-    """
-    from scipy.linalg import qr
-
-    if weight is not None and not (weight > 0).any():
-        raise DataError(f"the weights of all {where} are 0, so nothing can be learnt from them; correct weights=.")
-    if len(x) < x.shape[1]:
-        raise DataError(
-            f"there are {len(x)} {where} for {x.shape[1]} coefficients; label more units or drop covariates."
-        )
-    gram = weighted_gram(x, weight)
-    size = np.sqrt(np.diag(gram))
-    names = names or tuple(f"column {j}" for j in range(x.shape[1]))
-    empty = [names[j] for j in np.flatnonzero(size == 0)]
-    if empty:
-        raise DataError(
-            f"column(s) {', '.join(empty)} are zero in all {where}, so their coefficients cannot be learnt; "
-            f"label units "
-            "that have them (a stratified design helps), merge categories, or drop them."
-        )
-    scaled = gram / np.outer(size, size)
-    if np.linalg.eigvalsh(scaled)[0] > 1e-11:
-        return
-    _, triangle, order = qr(scaled, pivoting=True)
-    dependent = [names[order[j]] for j in np.flatnonzero(np.abs(np.diag(triangle)) < 1e-9 * abs(triangle[0, 0]))]
-    culprits = dependent or [names[order[-1]]]
-    constant = [name for name in culprits if np.ptp(x[:, names.index(name)]) == 0]
-    why = "constant" if constant else "a combination of the other columns"
-    raise DataError(
-        f"column(s) {', '.join(culprits)} are {why} in the {where} (collinear); drop them, merge categories, or label "
-        "units in which they vary."
-    )
-
-
 def _warm_start(model: Model, gold: Rows, weight: Floats) -> Floats:
     """A few damped least squares steps: Newton's start for curved models."""
     share = weight / weight.sum()
     level = float(share @ gold.y)
     if model.name == "poisson":
-        working = np.log(gold.y + max(0.5 * level, 1e-8))
+        working = np.log(gold.y + 0.5 * level)
     else:
         working = 3.0 * (gold.y - level) if model.name == "logit" else 2.0 * (gold.y - level)
     if gold.offset is not None:
         working = working - gold.offset
     root = np.sqrt(share)
     return np.linalg.lstsq(gold.x * root[:, None], working * root, rcond=None)[0]
+
+
+def noise_of(model: Model, rows: Rows, weight: Floats | None, theta: Floats, scale: Floats) -> float:
+    """Size of ``sqrt(score' A^-1 score)`` per coefficient that sampling gives the total score: the solver's unit.
+
+    Parameters
+    ----------
+    model : Model
+    rows : Rows
+        m rows.
+    weight : ndarray, shape (m,), or None
+    theta : ndarray, shape (p,)
+        Where the scores are taken.
+    scale : ndarray, shape (p, p)
+        Information matrix A.
+
+    Returns
+    -------
+    float
+        1 where all scores are 0.
+    """
+    score, _ = model.evaluate(linear_predictor(rows, theta), rows.y)
+    for factor in (weight, rows.share):
+        score = score if factor is None else score * factor
+    square = np.einsum("ij,ij->i", rows.x @ np.linalg.inv(scale), rows.x) * score**2
+    size = float(np.sqrt(np.maximum(square, 0.0).sum() / len(theta)))
+    return size if size > 0 and np.isfinite(size) else 1.0
 
 
 def definite(curvature: Floats) -> bool:

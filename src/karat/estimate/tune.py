@@ -8,13 +8,14 @@ Zrnic (2023) for the scalar, Chen and Chen (2000) for the full matrix.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..designs.labelling import group_totals
 from ..errors import DesignError
+from .covariance import LARGEST_LEVERAGE
 from .df import kurtosis_df
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 _CLEARLY_BETTER = 0.9
 """``lambda = 1`` gives way only to a labelling variance below this share of its own."""
+
+_MOST_LEARNT = 2.0
+"""Largest weight for predictions learnt from the same gold: a larger one multiplies what they took from it."""
 
 _UNITS_PER_FULL_WEIGHT = 20
 """Gold units per weight from which on the full matrix is a candidate."""
@@ -49,6 +53,8 @@ class Tuning:
     inflation : ndarray, shape (p,)
         Factor on labelling errors that pays for weights estimated from the same gold,
         ``sqrt(d / (d - q))`` with d the effective number of gold units; 1 where nothing was tuned.
+    left_out : ndarray, shape (n, p), or None
+        Factor on the left-out error of each gold unit, as if its weight had been chosen without it; None means 1.
     """
 
     mixing: Floats | None
@@ -57,22 +63,38 @@ class Tuning:
     choice: tuple[str, ...]
     r_squared: Floats
     inflation: Floats
+    left_out: Floats | None = None
+
+    def on_basis(self, basis: Floats) -> Floats:
+        """Weights on predicted scores in other coordinates T, shape (p, p)."""
+        return np.asarray(self.coefficient_weights @ basis)
+
+    def with_mixing(self, curvature: Floats) -> Tuning:
+        """The same with Lambda in moment space, from N times the Jacobian."""
+        if all(choice == "one" for choice in self.choice):
+            return replace(self, mixing=None)
+        return replace(self, mixing=np.linalg.solve(curvature.T, (curvature @ self.coefficient_weights).T).T)
 
 
 def tune(
-    method: str | None, m: Floats, h: Floats, curvature: Floats, labelling: Labelling, crossfitted: bool = False
+    method: str,
+    plain: tuple[Floats, Floats],
+    left_out: tuple[Floats, Floats],
+    labelling: Labelling,
+    crossfitted: bool = False,
+    at_root: bool = True,
 ) -> Tuning:
     """Choose Lambda.
 
     Parameters
     ----------
-    method : {"auto", "scalar", "coefficient", "full"} or None
-        None keeps weight 1; "auto" takes, for each coefficient, the smallest labelling variance
-        after paying for the number of weights, and leaves 1 only for something clearly better.
-    m, h : ndarray, shape (n, p)
-        Scores of the gold rows at their gold and at their predicted labels, times analysis weight.
-    curvature : ndarray, shape (p, p)
-        N times the Jacobian, which turns moments into coefficients.
+    method : {"auto", "scalar", "coefficient", "full"}
+        "auto" takes, for each coefficient, the smallest labelling variance, each unit's error taken with weights
+        chosen without it.
+    plain : tuple of two ndarrays of shape (n, p)
+        Scores of the gold units at their gold and at their predicted labels, as coefficients (``m`` and ``h``).
+    left_out : tuple of two ndarrays of shape (n, p)
+        The same at the root without the unit.
     labelling : Labelling
         The draw.
     crossfitted : bool
@@ -80,40 +102,67 @@ def tune(
         label (it is missing from its training rows), so a useless learner looks useful with a negative
         weight: with n = 100, five folds and five splits a fifth of the variance seems to go. "auto" then
         chooses among gold only, weight 1 and a positive weight.
+    at_root : bool
+        Whether the scores are those at the root of weight 1; weight 1 is a candidate only there.
 
     Returns
     -------
     Tuning
     """
-    p = m.shape[1]
-    inverse = np.linalg.inv(curvature)
-    m_coef, h_coef = m @ inverse.T, h @ inverse.T
-    size = effective_size(m_coef - h_coef, labelling)
-    v_mm = np.diag(labelling.cross(m_coef, m_coef)).copy()
-    v_mh, v_hh = labelling.cross(m_coef, h_coef), labelling.cross(h_coef, h_coef)
+    (m, h), p = plain, plain[0].shape[1]
+    size = effective_size(m - h, labelling)
+    v_mh, v_hh = labelling.cross(m, h), labelling.cross(h, h)
     rows = _candidates(v_mh, v_hh)
-    variance = {k: v_mm - 2 * np.sum(w * v_mh, axis=1) + np.sum((w @ v_hh) * w, axis=1) for k, w in rows.items()}
-    count = {"gold": 0, "one": 0, "scalar": 1, "coefficient": 1, "full": p}
-
-    chosen = np.full(p, "one", dtype=object)
+    factor = _own_pull(h, v_hh, labelling)
+    error = {name: (left_out[0] - left_out[1] @ row.T) * factor.get(name, 1.0) for name, row in rows.items()}
+    variance = {name: np.diag(labelling.cross(e, e)) for name, e in error.items()}
+    chosen = np.full(p, "gold", dtype=object)
     if method in ("scalar", "coefficient", "full"):
         chosen[:] = method
-    elif method == "auto" and v_hh.any():
-        allowed = ["gold", "coefficient"] if crossfitted else ["gold", "coefficient", "full"]
-        chosen = _select(variance, count, size, allowed, np.diag(rows["coefficient"]) if crossfitted else None)
+    elif h.any():
+        allowed = [*(["one"] if at_root else []), "coefficient", *([] if crossfitted else ["full"])]
+        chosen = _select(variance, size, allowed, np.diag(rows["coefficient"]) if crossfitted else None)
     weights = np.vstack([rows[chosen[j]][j] for j in range(p)])
     best = np.array([variance[chosen[j]][j] for j in range(p)])
     with np.errstate(divide="ignore", invalid="ignore"):
-        gain = np.where(v_mm > 0, 1.0 - best / v_mm, 0.0)
-    mixing = None if (chosen == "one").all() else curvature @ weights @ inverse
-    tuned = np.array([count[c] for c in chosen], dtype=np.float64)
+        gain = np.where(variance["gold"] > 0, 1.0 - best / variance["gold"], 0.0)
+    count = {"scalar": 1, "coefficient": 1, "full": p}
+    tuned = np.array([count.get(c, 0) for c in chosen], dtype=np.float64)
     inflation = np.sqrt(size / np.maximum(size - tuned, 0.5 * size))
-    return Tuning(mixing, weights, tuned, tuple(chosen), gain, inflation)
+    own_pull = np.column_stack([_column(factor.get(chosen[j]), j, len(m)) for j in range(p)])
+    return Tuning(None, weights, tuned, tuple(chosen), gain, inflation, own_pull)
+
+
+def _column(factor: Floats | None, j: int, n: int) -> Floats:
+    return np.ones(n) if factor is None else factor[:, min(j, factor.shape[1] - 1)]
+
+
+def _own_pull(h: Floats, v_hh: Floats, labelling: Labelling) -> dict[str, Floats]:
+    """Factor from the error of a gold unit to that with weights chosen without it, ``1 / (1 - H_i)``.
+
+    A weight is a regression of m on h over gold units with the spread of their weights; ``H_i`` is the leverage there.
+    """
+    known = labelling.known_part(h)[0]
+    square = labelling.spread[:, None] * known**2
+    total = square.sum(axis=0)
+    scale = np.sqrt(np.where(np.diag(v_hh) > 0, np.diag(v_hh), 1.0))
+    inner = np.linalg.pinv(v_hh / np.outer(scale, scale), rcond=1e-10, hermitian=True)
+    pull = {
+        "coefficient": np.divide(square, total, out=np.zeros_like(square), where=total > 0),
+        "scalar": (square.sum(axis=1) / max(total.sum(), np.finfo(float).tiny))[:, None],
+        "full": (labelling.spread * np.einsum("ij,jk,ik->i", known / scale, inner, known / scale))[:, None],
+    }
+    return {name: 1.0 / (1.0 - np.clip(own, 0.0, LARGEST_LEVERAGE)) for name, own in pull.items()}
 
 
 def gold_only(p: int) -> Tuning:
     """Lambda = 0."""
     return Tuning(np.zeros((p, p)), np.zeros((p, p)), np.zeros(p), ("gold",) * p, np.zeros(p), np.ones(p))
+
+
+def untuned(p: int, choice: str = "one") -> Tuning:
+    """Lambda = 1, taken as given."""
+    return Tuning(None, np.eye(p), np.zeros(p), (choice,) * p, np.zeros(p), np.ones(p))
 
 
 def effective_size(error: Floats, labelling: Labelling) -> Floats:
@@ -158,22 +207,17 @@ def _candidates(v_mh: Floats, v_hh: Floats) -> dict[str, Floats]:
     }
 
 
-def _select(
-    variance: dict[str, Floats], count: dict[str, int], size: Floats, candidates: list[str], positive: Floats | None
-) -> Array:
-    """The rule of methods section 3, coefficient by coefficient, with the effective number of gold units."""
+def _select(variance: dict[str, Floats], size: Floats, candidates: list[str], positive: Floats | None) -> Array:
+    """The candidate with the smallest labelling variance, coefficient by coefficient (methods, section 3)."""
     p = len(size)
-    chosen = np.full(p, "one", dtype=object)
+    chosen = np.full(p, "gold", dtype=object)
     for j in range(p):
-        n = size[j]
-        allowed = [c for c in candidates if c != "full" or n >= _UNITS_PER_FULL_WEIGHT * p]
-        if positive is not None and positive[j] <= 0:
+        allowed = [c for c in candidates if c != "full" or size[j] >= _UNITS_PER_FULL_WEIGHT * p]
+        if positive is not None and not 0 < positive[j] <= _MOST_LEARNT:
             allowed.remove("coefficient")
-        priced = {}
-        for name in ["one", *allowed]:
-            left = n - count[name] - 2
-            priced[name] = variance[name][j] * (n - 2) / left if left > 0 else np.inf
-        best = min(allowed, key=priced.__getitem__)
-        if priced[best] < _CLEARLY_BETTER * priced["one"]:
-            chosen[j] = best
+        found = {name: variance[name][j] for name in ["gold", *allowed]}
+        best = min(found, key=found.__getitem__)
+        if "one" in allowed and _CLEARLY_BETTER * found["one"] <= found[best] and found["one"] < found["gold"]:
+            best = "one"
+        chosen[j] = best
     return chosen

@@ -178,7 +178,7 @@ class Profile:
             names=names,
             matrix=matrix,
             theta=matrix @ result.theta,
-            error=scores.corrected_error("HC2") @ matrix.T,
+            error=scores.gold_parts("HC2")[1] @ matrix.T,
             plain=plain,
             score=score,
             leverage=scores.gold_leverage,

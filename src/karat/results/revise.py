@@ -132,12 +132,12 @@ def influence(result: Result, kind: str = "HC0") -> tuple[Floats, Floats]:
     parts = result.parts
     if parts is None:
         raise KaratError("the influence scores of this fit were not kept; fit again with scores=True.")
-    psi = np.vstack([block for _, block in parts.scores.source(kind)])
+    psi = np.vstack([block for _, block in parts.scores.blocks(kind)])
     if parts.scores.rows is not None:
         full = np.zeros((len(parts.labelling.labelled), psi.shape[1]))
         full[parts.scores.rows] = psi
         psi = full
-    return psi, parts.scores.corrected_error(kind)
+    return psi, parts.scores.gold_parts(kind)[1]
 
 
 def _group_name(name: str) -> str:

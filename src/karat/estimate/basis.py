@@ -1,0 +1,122 @@
+"""Well-conditioned coordinates: covariates far from 0, and polynomials, lose no digits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import DataError
+from .moments import weighted_gram
+
+if TYPE_CHECKING:
+    from .._types import Floats
+    from ..augment import AugmentedSample, Rows
+
+_COLLINEAR = 1e-11
+"""Smallest singular value of the scaled design, relative to the largest, that is not taken for 0."""
+
+_WELL_CONDITIONED = 1e-5
+"""Smallest eigenvalue of the scaled cross products above which they are solved as they are."""
+
+
+def check_rank(x: Floats, weight: Floats | None, names: tuple[str, ...], where: str) -> Floats | None:
+    """Raise where columns of a design matrix are constant, empty or combinations of each other.
+
+    Parameters
+    ----------
+    x : ndarray, shape (m, p)
+    weight : ndarray, shape (m,), or None
+    names : tuple of str
+        Column names.
+    where : str
+        Which rows these are, for the message.
+
+    Returns
+    -------
+    ndarray, shape (p, p), or None
+        A matrix T such that the columns of ``x T`` are about orthogonal (from a QR decomposition, which has
+        twice the digits of cross products); None where ``x`` needs none.
+
+    Raises
+    ------
+    DataError
+        Naming the columns.
+    """
+    from scipy.linalg import qr, solve_triangular
+
+    if weight is not None and not (weight > 0).any():
+        raise DataError(f"the weights of all {where} are 0, so nothing can be learnt from them; correct weights=.")
+    if len(x) < x.shape[1]:
+        raise DataError(
+            f"there are {len(x)} {where} for {x.shape[1]} coefficients; label more units or drop covariates."
+        )
+    gram = weighted_gram(x, weight)
+    size = np.sqrt(np.diag(gram))
+    names = names or tuple(f"column {j}" for j in range(x.shape[1]))
+    empty = [names[j] for j in np.flatnonzero(size == 0)]
+    if empty:
+        raise DataError(
+            f"column(s) {', '.join(empty)} are zero in all {where}, so their coefficients cannot be learnt; "
+            "label units that have them (a stratified design helps), merge categories, or drop them."
+        )
+    if np.linalg.eigvalsh(gram / np.outer(size, size))[0] > _WELL_CONDITIONED:
+        return None
+    scaled = x / size if weight is None else x * np.sqrt(weight)[:, None] / size
+    triangle, order = qr(scaled, mode="r", pivoting=True)
+    triangle = triangle[: x.shape[1]]
+    values = np.linalg.svd(triangle, compute_uv=False)
+    if values[-1] > _COLLINEAR * values[0]:
+        basis = np.empty_like(triangle)
+        basis[order] = solve_triangular(triangle, np.eye(len(triangle)))
+        return basis / size[:, None] * np.sqrt(float(gram[0, 0]))
+    dependent = [names[order[j]] for j in np.flatnonzero(np.abs(np.diag(triangle)) < 1e-10 * abs(triangle[0, 0]))]
+    culprits = dependent or [names[order[-1]]]
+    constant = [name for name in culprits if np.ptp(x[:, names.index(name)]) == 0]
+    why = "constant" if constant else "a combination of the other columns"
+    raise DataError(
+        f"column(s) {', '.join(culprits)} are {why} in the {where} (collinear); drop them, merge categories, or label "
+        "units in which they vary."
+    )
+
+
+def in_basis(sample: AugmentedSample, basis: Floats | None) -> AugmentedSample:
+    """The sample with its design in the coordinates ``x T``; coefficients there are ``T^-1 theta``.
+
+    Parameters
+    ----------
+    sample : AugmentedSample
+    basis : ndarray, shape (p, p), or None
+        From :func:`check_rank`.
+
+    Returns
+    -------
+    AugmentedSample
+    """
+    if basis is None:
+        return sample
+
+    def turned(rows: Rows) -> Rows:
+        return replace(rows, x=rows.x @ basis)
+
+    predicted = tuple(turned(rows) for rows in sample.predicted)
+    return replace(sample, gold=turned(sample.gold), predicted=predicted, basis=basis)
+
+
+def on_gold_basis(sample: AugmentedSample) -> AugmentedSample:
+    """The sample in well-conditioned coordinates of its gold rows, which must have full rank."""
+    return in_basis(sample, check_rank(sample.gold.x, sample.gold_weight, sample.names, "gold rows"))
+
+
+def to_coefficients(sample: AugmentedSample, values: Floats) -> Floats:
+    """Vectors in the sample's coordinates (the last axis) as coefficients of the user's columns."""
+    return values if sample.basis is None else values @ sample.basis.T
+
+
+def curvature_of_columns(sample: AugmentedSample, curvature: Floats) -> Floats:
+    """A curvature in the sample's coordinates as that of the user's columns: ``T^-T A T^-1``."""
+    if sample.basis is None:
+        return curvature
+    half = np.linalg.solve(sample.basis.T, curvature)
+    return np.asarray(np.linalg.solve(sample.basis.T, half.T).T)

@@ -1,0 +1,232 @@
+"""What each unit contributes to the coefficients, and what leaving it out would change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .covariance import LARGEST_LEVERAGE, Block, correction
+from .moments import Moments, row_scores, slices
+
+if TYPE_CHECKING:
+    from .._types import Floats
+    from ..augment import AugmentedSample, Rows
+    from ..models import Model
+    from .solve import Root
+
+_MOST_CALIBRATED = 4.0
+"""Factor beyond which a variance is not corrected for the covariates that happened to be drawn."""
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Scores of the gold units at a root, in coefficients: ``A^-1`` times the score, times the analysis weight.
+
+    ``left_out_...`` are the same at the root without the unit, whose distance is
+    ``(A - A_i)^-1 phi_i``: what HC3 and the choice of weights use.
+
+    Parameters
+    ----------
+    inverse : ndarray, shape (p, p)
+        ``A^-1``.
+    m, h, left_out_m, left_out_h : ndarray, shape (n, p)
+        At gold and at predicted labels.
+    leverage : ndarray, shape (n,)
+        Share of a gold unit in the weighted regression on gold rows with this curvature.
+    at_root : bool
+        Whether the root is that of weight 1; else that of gold alone.
+    """
+
+    inverse: Floats
+    m: Floats
+    h: Floats
+    left_out_m: Floats
+    left_out_h: Floats
+    leverage: Floats
+    at_root: bool
+
+
+def linear_at_root(moments: Moments, root: Root) -> Linear:
+    """Scores at the root of weight 1."""
+    return _linear(moments, root, True)
+
+
+def linear_at_gold(moments: Moments, root: Root) -> Linear:
+    """Scores at the gold-only root."""
+    return _linear(moments, root, False)
+
+
+def _linear(moments: Moments, root: Root, at_root: bool) -> Linear:
+    sample, model = moments.sample, moments.model
+    inverse = np.linalg.inv(root.curvature)
+    v, w = sample.gold_analysis_weight, sample.labelling.weight
+    gold_score, (curvature,) = row_scores(model, root.theta, (sample.gold,))
+    m = gold_score * v[:, None]
+    x = sample.gold.x
+    leverage = np.clip(leverage_of(x @ inverse, x, curvature * v * w), 0.0, LARGEST_LEVERAGE)
+    h, curvatures = np.zeros_like(m), [curvature]
+    if moments.predicted_gold:
+        h, more = row_scores(model, root.theta, moments.predicted_gold)
+        h = h * v[:, None]
+        curvatures += more
+    if at_root:
+        weights = [curvature * v * w, *(c * v * (1.0 - w) for c in curvatures[1:])]
+        designs = [x, *(rows.x for rows in moments.predicted_gold)]
+        shift = _left_out_shift(inverse, designs, weights, h + w[:, None] * (m - h))
+    else:
+        shift = (w / (1.0 - leverage))[:, None] * (m @ inverse.T)
+    left_m, left_h = m + _times_curvature(x, curvature * v, shift), h
+    for rows, c in zip(moments.predicted_gold, curvatures[1:]):
+        left_h = left_h + _times_curvature(rows.x, c * v, shift)
+    m, h, left_m, left_h = (part @ inverse.T for part in (m, h, left_m, left_h))
+    return Linear(inverse, m, h, left_m, left_h, leverage, at_root)
+
+
+def _times_curvature(x: Floats, curvature: Floats, shift: Floats) -> Floats:
+    """``c x x' shift`` of each row, shape (n, p)."""
+    return np.asarray(x * (curvature * np.einsum("ij,ij->i", x, shift))[:, None])
+
+
+def _left_out_shift(inverse: Floats, designs: list[Floats], weights: list[Floats], phi: Floats) -> Floats:
+    """``(A - A_i)^-1 phi_i``: how far the root moves without unit i, with ``A_i = sum of weight x x'`` over its rows.
+
+    A unit that would take more than 95 % of a direction with it is cut there.
+    """
+    out = np.empty_like(phi)
+    p = len(inverse)
+    for block in slices(len(phi)):
+        own = np.zeros((block.stop - block.start, p, p))
+        for x, weight in zip(designs, weights):
+            part = x[block]
+            own += (part * weight[block, None])[:, :, None] * part[:, None, :]
+        own = inverse @ own
+        heavy = np.flatnonzero(np.sqrt((own**2).sum(axis=(1, 2))) > LARGEST_LEVERAGE)
+        if len(heavy):
+            share = np.linalg.eigvals(own[heavy]).real.max(axis=1)
+            own[heavy] *= np.minimum(1.0, LARGEST_LEVERAGE / np.maximum(share, 1e-12))[:, None, None]
+        psi = phi[block] @ inverse.T
+        out[block] = np.linalg.solve(np.eye(p) - own, psi[:, :, None])[:, :, 0]
+    return out
+
+
+def calibration(moments: Moments, theta: Floats, inverse: Floats, labelling_part: bool) -> Floats | None:
+    """Matrix that frees squares of gold units from which covariates happened to be drawn.
+
+    Squares of errors go with ``x x'`` of the unit, which is known for all units. With B its total over all units,
+    weighted as in the variance, and b its estimate from the gold units, errors ``e`` become ``(B b^-1)^(1/2) e``: a
+    ratio estimator of a variance (Isaki 1983), for all coefficients at once and whatever the units of covariates.
+
+    Parameters
+    ----------
+    moments : Moments
+    theta : ndarray, shape (p,)
+    inverse : ndarray, shape (p, p)
+        ``A^-1``.
+    labelling_part : bool
+        Weights ``(1 - pi) / pi`` of the labelling part; else 1, those of the population part.
+
+    Returns
+    -------
+    ndarray, shape (p, p), or None
+        None where nothing can be told.
+
+    References
+    ----------
+    Isaki (1983), *Variance estimation using auxiliary information*, JASA 78.
+    """
+    from scipy.linalg import eigh
+
+    sample, labelling = moments.sample, moments.sample.labelling
+    everywhere = 1.0 / labelling.probability - 1.0 if labelling_part else np.ones(sample.n_units)
+    drawn = labelling.spread if labelling_part else labelling.weight
+    if sample.weights is not None:
+        everywhere = everywhere * sample.weights**2
+        drawn = drawn * sample.gold_analysis_weight**2
+    whole = _weighted_curvature(moments.model, theta, sample.predicted, everywhere)
+    found = _weighted_curvature(moments.model, theta, moments.predicted_gold, drawn)
+    size = np.sqrt(np.abs(np.diag(found)))
+    if not (size > 0).all() or not whole.any():
+        return None
+    scale = np.outer(size, size)
+    if np.linalg.eigvalsh(found / scale)[0] < 1e-8:
+        return None
+    values, vectors = eigh(whole, found)
+    root = found @ (vectors * np.sqrt(np.clip(values, 1.0 / _MOST_CALIBRATED, _MOST_CALIBRATED))) @ vectors.T
+    return np.asarray(inverse @ root @ np.linalg.inv(inverse))
+
+
+def _weighted_curvature(model: Model, theta: Floats, blocks: tuple[Rows, ...], weight: Floats) -> Floats:
+    """``sum weight share c x x'`` over predicted rows, shape (p, p)."""
+    out = np.zeros((len(theta), len(theta)))
+    for rows in blocks:
+        for block in slices(len(rows.y)):
+            part = weight[block] if rows.share is None else weight[block] * rows.share[block]
+            x = rows.x[block]
+            if not model.linear:
+                eta = x @ theta if rows.offset is None else x @ theta + rows.offset[block]
+                part = part * model.evaluate(eta, rows.y[block])[1]
+            out += x.T @ (x * part[:, None])
+    return out
+
+
+def leverage_of(hat: Floats, x: Floats, curvature: Floats) -> Floats:
+    """``c x' A^-1 x`` per row, shape (m,), with ``hat = x A^-1``."""
+    out: Floats = np.einsum("ij,ij->i", hat, x)
+    out *= curvature
+    return out
+
+
+@dataclass(frozen=True)
+class UnitBlocks:
+    """Influences of all units without their gold, worked out block by block from the predicted rows."""
+
+    model: Model
+    sample: AugmentedSample
+    theta: Floats
+    inverse: Floats
+    to_coefficients: Floats
+
+    def __call__(self, kind: str) -> Iterator[Block]:
+        """Influences of the predicted rows; with HC2 and HC3 divided by one minus their leverage."""
+        sample = self.sample
+        for block in slices(sample.n_units):
+            parts = [self._evaluate(rows, block) for rows in sample.predicted]
+            v = None if sample.weights is None else sample.weights[block]
+            scale = self._factor(parts, v, kind)
+            if v is not None:
+                scale = v if scale is None else v * scale
+            if len(parts) == 1:
+                x, score, _ = parts[0]
+                psi = x @ self.to_coefficients.T
+                psi *= (score if scale is None else score * scale)[:, None]
+            else:
+                phi = np.zeros_like(parts[0][0])
+                for x, score, _ in parts:
+                    phi += x * score[:, None]
+                psi = phi @ self.to_coefficients.T
+                if scale is not None:
+                    psi *= scale[:, None]
+            yield block, psi
+
+    def _evaluate(self, rows: Rows, block: slice) -> tuple[Floats, Floats, Floats]:
+        """Design rows, score and curvature (times share) of one block of one class combination."""
+        x = rows.x[block]
+        eta = x @ self.theta if rows.offset is None else x @ self.theta + rows.offset[block]
+        score, curvature = self.model.evaluate(eta, rows.y[block])
+        if rows.share is not None:
+            score, curvature = score * rows.share[block], curvature * rows.share[block]
+        return x, score, curvature
+
+    def _factor(self, parts: list[tuple[Floats, Floats, Floats]], v: Floats | None, kind: str) -> Floats | None:
+        """Small-sample correction of each row, shape (rows,)."""
+        if kind not in ("HC2", "HC3"):
+            return None
+        leverage = np.zeros(len(parts[0][0]))
+        for x, _, curvature in parts:
+            leverage += leverage_of(x @ self.inverse, x, curvature)
+        if v is not None:
+            leverage *= v
+        return correction(np.clip(leverage, 0.0, 1.0, out=leverage), kind)
