@@ -10,15 +10,16 @@ import numpy as np
 from .assemble import Design, Prepared
 from .augment import AugmentedSample
 from .errors import DataError, KaratError
-from .estimate.covariance import Meat, StoredBlocks, redesigned
-from .estimate.infer import Parts, infer, influences
+from .estimate.clusters import curvatures
+from .estimate.covariance import Meat
+from .estimate.infer import Parts, combination, infer, influences
 from .estimate.moments import row_totals
-from .estimate.rectify import cluster_curvatures, gold_estimate, surrogate_estimate
+from .estimate.rectify import gold_estimate, surrogate_estimate
 from .estimate.solve import newton
 from .frames.table import as_float
 from .impute import surrogate_rows
 from .results.comparison import Column, Comparison, Difference
-from .results.tests import quadratic_form
+from .results.tests import joint_freedom, joint_test
 
 if TYPE_CHECKING:
     from ._types import Floats
@@ -70,9 +71,7 @@ def naive_fit(
         estimate = surrogate_estimate(model, naive, start)
     except (KaratError, np.linalg.LinAlgError) as error:
         return f"Surrogate only is not shown: {error}"
-    curvature = None
-    if options.vcov == "CRV3" and sample.cluster is not None:
-        curvature = cluster_curvatures(model, naive, estimate, sample.cluster, "surrogate")
+    curvature = curvatures(model, naive, estimate, sample.cluster, "surrogate")
     caution = "; ".join([_CAUTION, *_unit_remarks(prepared)])
     return Naive(estimate.theta, Parts.of(estimate, sample.labelling, sample.cluster, curvature), caution)
 
@@ -143,13 +142,11 @@ def compare_with(
         covariance, df = infer(naive.parts, options.vcov, "superpopulation", options.df, own)
         columns.append(Column("Surrogate only", naive.theta, np.sqrt(np.diag(covariance.total)), df))
         if options.estimator != "surrogate" and options.combine == "mean":
-            product = meat.product if stacked else _stack_by_hand(parts, naive.parts, options)
-            difference = _difference(result, naive.theta, parts, product, options)
+            both = meat if stacked else influences([parts, naive.parts], options.vcov)
+            difference = _difference(result, naive, parts, both, options)
     if options.estimator != "gold":
         gold = gold_estimate(model, sample)
-        curvature = None
-        if options.vcov == "CRV3" and sample.cluster is not None:
-            curvature = cluster_curvatures(model, sample, gold, sample.cluster, "gold")
+        curvature = curvatures(model, sample, gold, sample.cluster, "gold")
         gold_parts = Parts.of(gold, sample.labelling, sample.cluster, curvature)
         covariance, df = infer(gold_parts, options.vcov, options.target, options.df)
         columns.append(Column("Gold only", gold.theta, np.sqrt(np.diag(covariance.total)), df))
@@ -163,33 +160,31 @@ def compare_with(
     )  # fmt: skip
 
 
-def _difference(result: Result, naive: Floats, parts: Parts, product: Floats, options: Options) -> Difference:
-    """Test of equality from stacked influence functions."""
-    from scipy.stats import chi2, norm
+def _difference(result: Result, naive: Naive, parts: Parts, meat: Meat, options: Options) -> Difference:
+    """Test of equality from stacked influence functions, with the degrees of freedom of the fit."""
+    from scipy.stats import t
 
-    p, labelling = len(naive), parts.labelling
-    both = product[:p, :p] + product[p:, p:] - product[:p, p:] - product[p:, :p]
-    error = parts.scores.corrected_error(options.vcov)
-    cluster = parts.cluster if options.vcov.startswith("CRV") else None
-    covariance = redesigned(both, error, labelling, result.target, cluster)
-    gap = result.theta - naive
-    se = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    gap = result.theta - naive.theta
+    unit = np.eye(len(gap))
+    covariance = combination([parts, naive.parts], [unit, -unit], options.vcov, result.target, meat)
+    known = np.isfinite(np.diag(result.covariance))
+    se = np.where(known, np.sqrt(np.maximum(np.diag(covariance), 0.0)), np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
-        p_values = np.where(se > 0, 2 * norm.sf(np.abs(gap) / se), np.where(np.abs(gap) > 1e-12, 0.0, 1.0))
+        p_values = np.where(se == 0, np.where(np.abs(gap) > 1e-12, 0.0, 1.0), 2 * t.sf(np.abs(gap) / se, result.df))
     title = f"Difference {TITLES[result.estimator]} - surrogate only"
-    if not (se > 0).any():
+    moved = known & (se > 0)
+    if not moved.any():
         return Difference(title, gap, se, p_values, 0.0, 0, 1.0)
-    statistic, rank = quadratic_form(gap, covariance)
-    return Difference(title, gap, se, p_values, statistic, rank, float(chi2.sf(statistic, rank)))
 
-
-def _stack_by_hand(parts: Parts, naive: Parts, options: Options) -> Floats:
-    """Stacked cross products when the fit has gold rows only: its influence is 0 elsewhere."""
-    kind = "CRV0" if options.vcov.startswith("CRV") else "HC0"
-    full = np.zeros((naive.scores.n_rows, len(parts.curvature)))
-    full[parts.scores.rows] = parts.scores.influence()
-    spread = replace(parts.scores, source=StoredBlocks(full, np.zeros(len(full))), rows=None, n_rows=len(full))
-    return influences([replace(parts, scores=spread), naive], kind).product
+    try:
+        statistic, rank, rest, p_value = joint_test(
+            gap[moved],
+            covariance[np.ix_(moved, moved)],
+            lambda rows: joint_freedom(result, rows, unit[moved], parts),
+        )
+    except KaratError:  # too few degrees of freedom to test all at once
+        statistic, rank, rest, p_value = np.nan, int(moved.sum()), np.nan, np.nan
+    return Difference(title, gap, se, p_values, statistic, rank, p_value, rest)
 
 
 def _cheap_start(model: Model, sample: AugmentedSample) -> Floats | None:

@@ -121,9 +121,9 @@ def regress(
     estimator : {"dsl", "ppi", "gold", "surrogate"}
         Doubly robust with a learner, with the raw surrogate, gold alone, or surrogates alone (not valid).
     vcov : str, mapping or None
-        ``"HC0"`` to ``"HC3"``, ``{"CRV0" | "CRV1" | "CRV3": cluster}``; by default HC3, with clusters CRV1.
-    cluster : str or array_like, optional
-        Analysis cluster; folds never split one.
+        ``"HC0"`` to ``"HC3"``, ``{"CRV0" | "CRV1" | "CRV2" | "CRV3": cluster}``; by default HC3, with clusters CRV3.
+    cluster : str, list of two str or array_like, optional
+        Analysis cluster, or clusters of two ways; folds never split one.
     weights : str or array_like, optional
         Analysis weights, 0 or more.
     target : {"superpopulation", "finite"}

@@ -20,8 +20,9 @@ from .moments import BLOCK_ROWS, slices
 if TYPE_CHECKING:
     from .._types import Floats, Ints
     from ..designs import Labelling
+    from .clusters import Leverage
 
-KINDS = ("HC0", "HC1", "HC2", "HC3", "CRV0", "CRV1", "CRV3")
+KINDS = ("HC0", "HC1", "HC2", "HC3", "CRV0", "CRV1", "CRV2", "CRV3")
 LARGEST_LEVERAGE = 0.95
 """Leverage is cut here; a gold unit beyond it decides a coefficient on its own."""
 
@@ -111,15 +112,24 @@ class Meat:
         ``sum psi^4``, for degrees of freedom.
     groups : int
         Number of units or clusters summed over.
+    others : tuple of Meat
+        The same for the second way of clustering and for the pairs of both.
     """
 
     product: Floats
     fourth: Floats
     groups: int
+    others: tuple[Meat, ...] = ()
 
     def part(self, start: int, stop: int) -> Meat:
         """The meat of one of the fits."""
-        return Meat(self.product[start:stop, start:stop], self.fourth[start:stop], self.groups)
+        others = tuple(other.part(start, stop) for other in self.others)
+        return Meat(self.product[start:stop, start:stop], self.fourth[start:stop], self.groups, others)
+
+    def combined(self, matrix: Floats) -> Meat:
+        """The meat of linear combinations of the stacked coefficients, without fourth powers."""
+        others = tuple(other.combined(matrix) for other in self.others)
+        return Meat(matrix @ self.product @ matrix.T, np.full(len(matrix), np.nan), self.groups, others)
 
 
 @dataclass(frozen=True)
@@ -146,40 +156,21 @@ def correction(leverage: Floats, kind: str) -> Floats | None:
     return 1.0 / np.sqrt(rest) if kind == "HC2" else 1.0 / rest
 
 
-def stack(
-    scores: Sequence[Scores],
-    curvatures: Sequence[Floats],
-    kind: str,
-    cluster: Ints | None = None,
-    cluster_curvatures: Sequence[Floats | None] = (),
-) -> Meat:
+def stack(scores: Sequence[Scores], kind: str) -> Meat:
     """Cross products of the influences of one or several fits on the same rows, in one pass.
 
     Parameters
     ----------
     scores : sequence of Scores
-    curvatures : sequence of ndarray, each of shape (p, p)
-        N times the Jacobian of each fit.
     kind : str
-        Small-sample form, see :func:`sandwich`.
-    cluster : ndarray of int, shape (N,), optional
-        Analysis clusters; influences are summed within them first.
-    cluster_curvatures : sequence of ndarray of shape (C, p, p)
-        For CRV3.
+        Small-sample form for units, see :func:`sandwich`.
 
     Returns
     -------
     Meat
     """
-    widths = [s.error.shape[1] for s in scores]
-    starts = np.concatenate([[0], np.cumsum(widths)])
+    starts = np.concatenate([[0], np.cumsum([s.error.shape[1] for s in scores])])
     width = int(starts[-1])
-    rows = scores[0].rows
-    codes, groups = None, scores[0].n_rows
-    if cluster is not None:
-        codes = np.unique(cluster if rows is None else cluster[rows], return_inverse=True)[1]
-        groups = int(codes.max()) + 1
-    totals = np.zeros((groups, width)) if codes is not None else None
     product, fourth = np.zeros((width, width)), np.zeros(width)
     buffer = np.empty((BLOCK_ROWS, width))
     for parts in zip(*(s.source(kind) for s in scores)):
@@ -187,21 +178,45 @@ def stack(
         stacked = buffer[: block.stop - block.start]
         for (_, psi), start, stop in zip(parts, starts[:-1], starts[1:]):
             stacked[:, start:stop] = psi
-        if totals is not None and codes is not None:
-            inside = codes[block]
-            low = int(inside.min())
-            found = group_totals(stacked, inside - low)
-            totals[low : low + len(found)] += found
-            continue
         product += stacked.T @ stacked
         np.square(stacked, out=stacked)
         fourth += np.einsum("ij,ij->j", stacked, stacked)
-    if totals is not None:
-        if kind == "CRV3":
-            totals = _jackknife(totals, curvatures, cluster_curvatures)
-        product = totals.T @ totals
-        fourth = (totals**4).sum(axis=0)
-    return Meat(product, fourth, groups)
+    return Meat(product, fourth, scores[0].n_rows)
+
+
+def stack_clusters(scores: Sequence[Scores], cluster: Ints, leverages: Sequence[Leverage | None]) -> Meat:
+    """The same for influences summed within clusters, whose leverage is corrected where it is given.
+
+    Parameters
+    ----------
+    scores : sequence of Scores
+        On the same data, each with rows of its own.
+    cluster : ndarray of int, shape (N,)
+        Codes from 0.
+    leverages : sequence of Leverage or None
+        Of each fit.
+
+    Returns
+    -------
+    Meat
+    """
+    every = []
+    for one, leverage in zip(scores, leverages):
+        codes = cluster if one.rows is None else cluster[one.rows]
+        totals = np.zeros((int(cluster.max()) + 1, one.error.shape[1]))
+        for block, psi in one.source("HC0"):
+            inside = codes[block]
+            low = int(inside.min())
+            found = group_totals(psi, inside - low)
+            totals[low : low + len(found)] += found
+        if leverage is not None:
+            present = np.unique(codes)
+            totals[present] = leverage.adjusted(totals[present])
+        every.append(totals)
+    rows = scores[0].rows
+    stacked = np.hstack(every)
+    groups = int(np.unique(cluster if rows is None else cluster[rows]).size)
+    return Meat(stacked.T @ stacked, (stacked**4).sum(axis=0), groups)
 
 
 def sandwich(
@@ -218,14 +233,14 @@ def sandwich(
     Parameters
     ----------
     meat : Meat
-        From :func:`stack`, with the same kind and clusters.
+        From :func:`stack` or :func:`stack_clusters`, with the same kind and clusters.
     scores : Scores
     labelling : Labelling
         The draw.
-    kind : {"HC0", "HC1", "HC2", "HC3", "CRV0", "CRV1", "CRV3"}
+    kind : {"HC0", "HC1", "HC2", "HC3", "CRV0", "CRV1", "CRV2", "CRV3"}
         Small-sample form. HC2 and HC3 divide a unit's score by ``(1 - leverage)`` to the power 1/2
-        and 1; CRV3 is the leave-one-cluster-out jackknife in one step
-        (MacKinnon, Nielsen, Webb 2023).
+        and 1, CRV2 and CRV3 do so for clusters (Bell and McCaffrey 2002); CRV3 is the leave-one-cluster-out
+        jackknife in one step (MacKinnon, Nielsen, Webb 2023).
     target : {"superpopulation", "finite"}
         "finite" is this corpus: the labelling part alone.
     cluster : ndarray of int, shape (N,), optional
@@ -317,42 +332,6 @@ def _small_sample(
     if kind == "CRV3":
         out[0] = out[0] * (groups[0] - 1) / groups[0]
     return out[0], out[1]
-
-
-def _jackknife(totals: Floats, curvatures: Sequence[Floats], cluster_curvatures: Sequence[Floats | None]) -> Floats:
-    """Each fit's cluster influences, as leaving the cluster out would have it."""
-    parts, at = [], 0
-    for whole, curvature in zip(curvatures, cluster_curvatures):
-        width = len(whole)
-        assert curvature is not None
-        parts.append(jackknife_totals(totals[:, at : at + width], curvature, np.linalg.inv(whole)))
-        at += width
-    return np.hstack(parts)
-
-
-def jackknife_totals(totals: Floats, cluster_curvature: Floats, inverse: Floats) -> Floats:
-    """``(I - A^-1 A_c)^-1 psi_c``: what leaving a cluster out would change, in one Newton step.
-
-    Parameters
-    ----------
-    totals : ndarray, shape (C, p)
-        Influence of each cluster.
-    cluster_curvature : ndarray, shape (C, p, p)
-        Its curvature.
-    inverse : ndarray, shape (p, p)
-        Inverse of the curvature of all clusters.
-
-    Returns
-    -------
-    ndarray, shape (C, p)
-    """
-    left = np.eye(len(inverse)) - inverse @ cluster_curvature
-    if np.linalg.svd(left, compute_uv=False)[:, -1].min() < 1e-8:
-        raise ArgumentError(
-            "vcov CRV3 cannot be computed: leaving one cluster out makes the regression unsolvable. Use CRV1, or drop "
-            "the covariate that only one cluster identifies."
-        )
-    return np.linalg.solve(left, totals[:, :, None])[:, :, 0]
 
 
 def nearest_psd(matrix: Floats, floor: Floats) -> Floats:

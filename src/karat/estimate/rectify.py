@@ -16,7 +16,7 @@ from .start import check_rank, definite, gold_root, positive
 from .tune import Tuning, gold_only, tune
 
 if TYPE_CHECKING:
-    from .._types import Floats, Ints
+    from .._types import Floats
     from ..augment import AugmentedSample, Rows
     from ..models import Model
 
@@ -140,55 +140,6 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
     scores = Scores(source, none, sample.labelling.gold, np.zeros(len(none)), sample.n_units)
     untouched = Tuning(None, np.eye(p), np.zeros(p), ("surrogate",) * p, np.zeros(p), np.ones(p))
     return Estimate(root.theta, root.curvature, scores, untouched, root.norm, root.iterations)
-
-
-def cluster_curvatures(
-    model: Model, sample: AugmentedSample, estimate: Estimate, cluster: Ints, estimator: str
-) -> Floats:
-    """Curvature of each analysis cluster at the estimate, for the leave-one-cluster-out jackknife.
-
-    Parameters
-    ----------
-    model, sample, estimate
-        The fit.
-    cluster : ndarray of int, shape (N,)
-        Cluster codes, 0 to C - 1.
-    estimator : {"dsl", "ppi", "gold", "surrogate"}
-
-    Returns
-    -------
-    ndarray, shape (C, p, p)
-        Clusters without gold are left out for the gold-only estimator.
-    """
-    labelling = sample.labelling
-    p = len(estimate.theta)
-    groups = int(cluster.max()) + 1
-    out = np.zeros((groups, p, p))
-
-    def add(rows: Rows, codes: Ints, weight: Floats, left: Floats | None) -> None:
-        _, curvature = model.evaluate(rows.x @ estimate.theta + (0 if rows.offset is None else rows.offset), rows.y)
-        curvature = curvature * weight * (1.0 if rows.share is None else rows.share)
-        part = np.empty((groups, p, p))
-        for j in range(p):
-            for k in range(j, p):
-                part[:, j, k] = part[:, k, j] = np.bincount(
-                    codes, weights=curvature * rows.x[:, j] * rows.x[:, k], minlength=groups
-                )
-        out.__iadd__(part if left is None else left @ part)
-
-    gold_codes = cluster[labelling.gold]
-    v = np.ones(sample.n_units) if sample.weights is None else sample.weights
-    if estimator != "surrogate":
-        add(sample.gold, gold_codes, sample.gold_weight, None)
-    if estimator != "gold":
-        mixing = estimate.tuning.mixing
-        for rows in sample.predicted:
-            add(rows, cluster, v, mixing)
-            if estimator != "surrogate":
-                add(rows.take(labelling.gold), gold_codes, -sample.gold_weight, mixing)
-    if estimator == "gold":
-        return out[np.unique(gold_codes)]
-    return out
 
 
 def _rectified_scores(moments: Moments, root: Root, tuning: Tuning, gold_curvature: Floats) -> Scores:
