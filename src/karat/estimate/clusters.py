@@ -240,7 +240,7 @@ class Leverage:
     Ten equal clusters and a mean: nine degrees of freedom, as for ten independent numbers.
 
     >>> equal = Leverage(np.ones((10, 1, 1)), "CRV2")
-    >>> float(equal.freedom(np.eye(1)).round(6)), equal.effective().round(6)
+    >>> round(equal.freedom(np.eye(1)), 6), equal.effective().round(6)
     (9.0, array([10.]))
     """
 
@@ -324,8 +324,8 @@ def _matched(freedom: float, ratio: float, q: int) -> float:
     """Degrees of freedom with the critical value of T squared of ``freedom`` divided by ``ratio``."""
     from scipy.optimize import brentq
 
-    low, high = np.log(q - 1 + 1e-3), np.log(1e6)
-    if freedom <= q - 1:
+    low, high = np.log(q - 0.75), np.log(1e6)
+    if freedom <= q - 0.75:
         return freedom
     wanted = critical(q, freedom) / ratio
 

@@ -75,8 +75,8 @@ def wald(result: Result, hypothesis: object) -> TestResult:
     if not np.isfinite(covariance).all():
         unknown = [n for n, v in zip(result.names, np.diag(result.covariance)) if not np.isfinite(v)]
         raise KaratError(
-            f"the standard error of {', '.join(map(repr, unknown))} is not known (a single cluster identifies it), so it "
-            "cannot be tested; leave it out of the hypothesis."
+            f"the standard error of {', '.join(map(repr, unknown))} is not known (a single cluster identifies it), so "
+            "it cannot be tested; leave it out of the hypothesis."
         )
     statistic, rank, df, p_value = joint_test(gap, covariance, lambda rows: joint_freedom(result, rows, matrix))
     return TestResult(statistic, p_value, rank, df, "; ".join(text))
