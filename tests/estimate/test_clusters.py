@@ -81,7 +81,7 @@ def test_against_a_plain_re_implementation(frame, kind, power):
         gap = rows @ found.theta
         squared = gap @ np.linalg.solve(rows @ covariance @ rows.T, gap)
         test = found.wald(["stance", "z"])
-        expected = min(e, found.df[1:].min())
+        expected = e * np.minimum(found.df[1:] / [eta(vectors, row[None]) for row in np.eye(3)[1:]], 1).min()
         assert test.df_denominator == pytest.approx(expected - 1)
         assert test.statistic == pytest.approx(squared * (expected - 1) / (2 * expected))
         assert test.p_value == pytest.approx(stats.f.sf(test.statistic, 2, expected - 1))
@@ -164,15 +164,16 @@ def test_equal_clusters_count_in_full():
 
 
 def test_too_few_clusters_for_a_joint_test(frame):
+    """Four clusters say next to nothing about four coefficients at once, however large the statistic."""
     four = frame.assign(author=np.arange(180) % 4)
-    found = fit(four, "y ~ stance + z + size + vote")
-    with pytest.raises(KaratError, match=r"too many for one test.*fewer"):
-        found.wald(["stance", "z", "size", "vote"])
+    found = fit(four, "y ~ stance + z + size + vote").wald(["stance", "z", "size", "vote"])
+    assert found.df_denominator == pytest.approx(1.0, abs=0.5)
+    assert found.p_value > 0.01
     labelled = corpora.masked(four, np.arange(180) % 2 == 0, "y")
     options = {"surrogates": {"y": "y_llm"}, "learner": None, "cluster": "author"}
     difference = kt.ols("y ~ stance + z + size + vote", labelled, **options).compare()
-    assert np.isnan(difference.difference.p_value)
-    assert "too few degrees of freedom" in str(difference)
+    assert difference.difference.df < 2
+    assert f"F({difference.difference.rank}, " in str(difference)
 
 
 def test_units_of_covariates_and_order_of_rows_do_not_matter(frame):

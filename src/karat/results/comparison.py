@@ -48,7 +48,6 @@ class Difference:
     rank : int
         Its numerator degrees of freedom.
     p_value : float
-        Not a number where the fit has too few degrees of freedom to test all coefficients at once.
     df : float
         Denominator degrees of freedom; infinite for a chi-squared test.
     """
@@ -175,9 +174,7 @@ class Comparison:
             d = self.difference
             p = "< .001" if d.p_value < 0.001 else f"= {d.p_value:.3f}"
             test = f"F({d.rank}, {d.df:.0f}) = {d.statistic:.1f}, p {p}"
-            if np.isnan(d.p_value):
-                test = f"too few degrees of freedom to test {d.rank} coefficients at once"
-            elif np.isinf(d.df):
+            if np.isinf(d.df):
                 test = f"chi2({d.rank}) = {d.rank * d.statistic:.1f}, p {p}"
             out.append(f"{d.title}: {test}")
         if self.remark:

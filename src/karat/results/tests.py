@@ -86,7 +86,8 @@ def joint_test(gap: Floats, covariance: Floats, freedom: Callable[[Floats], floa
     """Hotelling's test that all of ``gap`` is 0: the quadratic form as an F statistic.
 
     With q hypotheses and a covariance of e degrees of freedom, ``(e - q + 1) / (e q)`` times the quadratic form has
-    the F distribution with q and e - q + 1 degrees of freedom.
+    the F distribution with q and e - q + 1 degrees of freedom. e is taken to be at least q: then hardly any statistic
+    is large enough, which is what so few degrees of freedom can say.
 
     Parameters
     ----------
@@ -107,7 +108,7 @@ def joint_test(gap: Floats, covariance: Floats, freedom: Callable[[Floats], floa
     Raises
     ------
     KaratError
-        If the covariance is 0, or has too few degrees of freedom for q hypotheses.
+        If the covariance is 0.
 
     Examples
     --------
@@ -128,12 +129,8 @@ def joint_test(gap: Floats, covariance: Floats, freedom: Callable[[Floats], floa
     found = freedom(rows)
     if np.isinf(found):
         return squared / q, q, np.inf, float(chi2.sf(squared, q))
+    found = max(found, float(q))
     rest = found - q + 1
-    if rest <= 0:
-        raise KaratError(
-            f"{q} hypotheses are too many for one test: their covariance has only {found:.1f} degrees of freedom (few "
-            "clusters carry these coefficients); test fewer at a time."
-        )
     statistic = squared * rest / (found * q)
     return statistic, q, rest, float(f.sf(statistic, q, rest))
 
@@ -141,8 +138,9 @@ def joint_test(gap: Floats, covariance: Floats, freedom: Callable[[Floats], floa
 def joint_freedom(result: Result, rows: Floats, matrix: Floats, parts: Parts | None = None) -> float:
     """Degrees of freedom of the covariance of ``rows @ matrix @ theta``.
 
-    The smallest of the coefficients involved; with CRV2 and CRV3 also at most what the leverage of the clusters
-    leaves for these hypotheses together, where influence scores were kept.
+    The smallest of the coefficients involved. With CRV2 and CRV3, where influence scores were kept, what the leverage
+    of the clusters leaves for these hypotheses together, times the smallest share that the coefficients involved have
+    of theirs (few gold units take some away).
 
     Parameters
     ----------
@@ -153,12 +151,13 @@ def joint_freedom(result: Result, rows: Floats, matrix: Floats, parts: Parts | N
         By default those the result keeps.
     """
     parts = result.parts if parts is None else parts
-    found = float(result.df[np.abs(matrix).sum(axis=0) > 0].min())
-    by_leverage = result.df_method == "auto" and result.target == "superpopulation"
-    if parts is None or not by_leverage:
-        return found
-    known = [one for one in parts.leverages(result.vcov_kind)[:2] if one is not None]
-    return min([found, *(one.freedom(rows @ matrix) for one in known)])
+    involved = np.abs(matrix).sum(axis=0) > 0
+    of_clusters = result.df_method == "auto" and result.target == "superpopulation" and parts is not None
+    ways = [one for one in parts.leverages(result.vcov_kind)[:2] if one is not None] if parts and of_clusters else []
+    if not ways:
+        return float(result.df[involved].min())
+    alone = [min(one.freedom(row[None, :]) for one in ways) for row in np.eye(len(result.df))[involved]]
+    return min(one.freedom(rows @ matrix) for one in ways) * float((result.df[involved] / alone).min())
 
 
 def covariance_of(result: Result, matrix: Floats) -> Floats:
@@ -171,11 +170,11 @@ def covariance_of(result: Result, matrix: Floats) -> Floats:
 
 
 def contrast(result: Result, hypothesis: object, alpha: float) -> pd.DataFrame:
-    """Linear combinations with intervals; degrees of freedom are the smallest of the coefficients involved."""
+    """Linear combinations with intervals, see :func:`joint_freedom` for their degrees of freedom."""
     matrix, right, text = read_hypotheses(result, hypothesis)
     value = matrix @ result.theta - right
     se = np.sqrt(np.maximum(np.diag(covariance_of(result, matrix)), 0.0))
-    df = np.array([result.df[np.abs(row) > 0].min() for row in matrix])
+    df = np.array([joint_freedom(result, np.eye(1), row[None, :]) for row in matrix])
     return table_of(text, value, se, df, alpha)
 
 
