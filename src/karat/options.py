@@ -1,4 +1,4 @@
-"""The front door's arguments, checked once and frozen."""
+"""The arguments of a fit, checked once and frozen."""
 
 from __future__ import annotations
 

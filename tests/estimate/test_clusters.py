@@ -316,3 +316,10 @@ def test_memory_is_counted_before_it_is_taken(frame, monkeypatch):
     monkeypatch.setattr("karat.estimate.clusters._MOST_NUMBERS", 50)
     with pytest.raises(ArgumentError, match=r"CRV3.*numbers.*CRV1"):
         fit(frame)
+
+
+def test_planning_takes_one_way_of_clustering(frame):
+    labelled = corpora.masked(frame, np.arange(180) % 2 == 0, "y")
+    found = kt.ols("y ~ z", labelled, surrogates={"y": "y_llm"}, learner=None, cluster=["author", "week"], scores=True)
+    with pytest.raises(ArgumentError, match=r"author and week.*one of them"):
+        kt.plan(found)

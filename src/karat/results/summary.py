@@ -105,7 +105,7 @@ class Summary:
         return lines
 
     def remarks(self) -> list[str]:
-        """What the reader must be told."""
+        """What the reader must know."""
         r = self.result
         out = []
         kinds = [c for c in dict.fromkeys(r.choice) if c != "one"]
