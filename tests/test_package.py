@@ -40,7 +40,7 @@ def test_front_doors_are_one_door(name):
 
 
 def test_defaults():
-    """HC3, or CRV1 with clusters; a simple random sample when nothing is said; five folds, five repeats."""
+    """HC3, or CRV3 with clusters; a simple random sample when nothing is said; five folds, five repeats."""
     frame = corpora.corpus(200, seed=111)
     table = corpora.masked(frame, np.arange(200) % 2 == 0, "stance")
     plain = kt.ols("y ~ stance", table, surrogates={"stance": "stance_llm"}, seed=1)
@@ -53,7 +53,7 @@ def test_defaults():
     np.testing.assert_array_equal(plain.covariance, spelt.covariance)
     np.testing.assert_array_equal(plain.df, spelt.df)
     clustered = kt.ols("y ~ stance", table, surrogates={"stance": "stance_llm"}, seed=1, cluster="author")
-    assert (plain.vcov_kind, clustered.vcov_kind) == ("HC3", "CRV1")
+    assert (plain.vcov_kind, clustered.vcov_kind) == ("HC3", "CRV3")
 
 
 def test_weights_of_a_unit_add_up():

@@ -207,7 +207,7 @@ def test_designs_clusters_and_targets(corpus):
     np.testing.assert_allclose(by.theta, plain_draw.theta, atol=3 * by.se().max())
     assert not np.allclose(by.se(), plain_draw.se(), rtol=1e-6)
     grouped = dsl(masked, cluster="village", censoring="strata(x2)")
-    assert grouped.vcov_kind == "CRV1"
+    assert grouped.vcov_kind == "CRV3"
     np.testing.assert_allclose(grouped.theta, plain_draw.theta, atol=by.se().max())
     np.testing.assert_allclose(grouped.se(), plain_draw.se(), rtol=0.2)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from .augment import Rows
 from .errors import ArgumentError, DataError, one_of
+from .estimate.clusters import cluster_codes, count, named
 from .formula import MatrixSpec, Parsed, refuse_stateful, row_by_row
 from .frames.encode import Features, encode
 from .frames.table import as_float
@@ -38,7 +39,7 @@ class Prepared:
         Observed columns of the formula, N rows.
     labelling : Labelling
     weights : ndarray, shape (N,), or None
-    cluster : ndarray of int, shape (N,), or None
+    cluster : ndarray of int, shape (N,) or (N, 2), or None
     cluster_name : str
     kept : ndarray of bool or None
         Rows of the data that are used; None when all are.
@@ -95,19 +96,17 @@ def prepare(
     DataError
         With ``missing="raise"``, or when no gold row is left, or for negative weights.
     """
-    import pandas as pd
-
     one_of("missing", missing, ("drop", "raise"))
     refuse_stateful(parsed, [label.name for label in labels])
     observed = sorted(parsed.variables - {label.name for label in labels})
     frame = table.pandas(observed, "formula")
     v = _analysis_weights(table, weights)
-    cluster_values = None if cluster is None else pd.Series(table.values(cluster, "cluster"))
+    clusters = None if cluster is None else _clusters(table, cluster)
     absent = {name: frame[name].isna().to_numpy() for name in observed}
     if v is not None:
         absent["weights="] = np.isnan(v)
-    if cluster_values is not None:
-        absent["cluster="] = cluster_values.isna().to_numpy()
+    if clusters is not None:
+        absent["cluster="] = clusters.isna().any(axis=1).to_numpy()
     dropped = {name: int(mask.sum()) for name, mask in absent.items() if mask.any()}
     kept: Bools | None = None
     if shown is not None and shown.any():
@@ -131,13 +130,12 @@ def prepare(
         labelling = labelling.keep(inside)
         labels = tuple(_restrict(label, kept) for label in labels)
         v = None if v is None else v[kept]
-        cluster_values = None if cluster_values is None else cluster_values[kept]
+        clusters = None if clusters is None else clusters[kept]
     codes = None
-    if cluster_values is not None:
-        codes = pd.factorize(cluster_values, sort=False)[0].astype(np.intp)
-        if codes.max() == 0:
+    if clusters is not None:
+        codes = cluster_codes(clusters)
+        if min(count(codes)) == 1:
             raise DataError("cluster holds a single cluster; a cluster covariance needs at least two.")
-    name = cluster if isinstance(cluster, str) else "cluster"
     return Prepared(
         parsed,
         labels,
@@ -145,7 +143,7 @@ def prepare(
         labelling,
         v,
         codes,
-        name if cluster is not None else "",
+        "" if clusters is None else named(list(clusters.columns)),
         kept,
         dropped,
         context,
@@ -336,6 +334,25 @@ def _analysis_weights(table: Table, weights: object) -> Floats | None:
     if not (v > 0).any():
         raise DataError("weights are zero in every row; at least one must be positive.")
     return v
+
+
+def _clusters(table: Table, cluster: object) -> pd.DataFrame:
+    """Analysis clusters, one column for each way of clustering."""
+    import pandas as pd
+
+    if isinstance(cluster, (list, tuple)) and all(isinstance(c, str) for c in cluster) and len(cluster) != table.n_rows:
+        if len(set(cluster)) != len(cluster) or len(cluster) not in (1, 2):
+            raise ArgumentError(
+                f"cluster={list(cluster)!r} must name one column, or two different ones for clusters of two ways."
+            )
+        return pd.DataFrame({name: table.values(name, "cluster") for name in cluster})
+    values = table.values(cluster, "cluster")
+    if values.ndim > 2 or (values.ndim == 2 and values.shape[1] not in (1, 2)):
+        raise ArgumentError(f"cluster has shape {values.shape}; give one column, or two for clusters of two ways.")
+    if values.ndim == 2:
+        names = [str(c) for c in getattr(cluster, "columns", range(1, values.shape[1] + 1))]
+        return pd.DataFrame(values).set_axis(names, axis=1)
+    return pd.DataFrame({cluster if isinstance(cluster, str) else "cluster": values})
 
 
 def _extra_features(extra: object, table: Table, kept: Bools | None) -> list[tuple[str, Any, bool]]:

@@ -63,8 +63,8 @@ class AugmentedSample:
         The draw, N units.
     weights : ndarray, shape (N,), optional
         Analysis weights v; None means 1.
-    cluster : ndarray of int, shape (N,), optional
-        Analysis cluster codes.
+    cluster : ndarray of int, shape (N,) or (N, 2), optional
+        Analysis cluster codes, of one or two ways.
     names : tuple of str
         Names of the p coefficients.
     basis : ndarray, shape (p, p), or None

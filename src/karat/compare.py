@@ -10,16 +10,16 @@ import numpy as np
 from .assemble import Design, Prepared
 from .augment import AugmentedSample
 from .errors import DataError, KaratError
-from .estimate.covariance import Meat, with_population
-from .estimate.first_stage import add_population_stage
-from .estimate.infer import Parts, infer, influences
+from .estimate.clusters import curvatures
+from .estimate.covariance import Meat
+from .estimate.infer import Parts, combination, infer, influences
 from .estimate.moments import row_totals
-from .estimate.rectify import cluster_curvatures, gold_estimate, surrogate_estimate
+from .estimate.rectify import gold_estimate, surrogate_estimate
 from .estimate.solve import newton
 from .frames.table import as_float
 from .impute import surrogate_rows
 from .results.comparison import Column, Comparison, Difference
-from .results.tests import quadratic_form
+from .results.tests import joint_freedom, joint_test
 
 if TYPE_CHECKING:
     from ._types import Floats
@@ -59,7 +59,7 @@ def naive_fit(
     Returns
     -------
     Naive or str
-        The reason in words where surrogates cannot stand for the labels.
+        The reason in words where surrogates cannot take the place of the labels.
     """
     try:
         for label in prepared.labels:
@@ -71,26 +71,26 @@ def naive_fit(
         estimate = surrogate_estimate(model, naive, start)
     except (KaratError, np.linalg.LinAlgError) as error:
         return f"Surrogate only is not shown: {error}"
-    curvature = None
-    if options.vcov == "CRV3" and sample.cluster is not None:
-        curvature = cluster_curvatures(model, naive, estimate, sample.cluster, "surrogate")
+    curvature = curvatures(model, naive, estimate, options.vcov, "surrogate")
     caution = "; ".join([_CAUTION, *_unit_remarks(prepared)])
     return Naive(estimate.theta, Parts.of(estimate, sample.labelling, sample.cluster, curvature), caution)
 
 
 def _refuse_other_scale(label: Label) -> None:
-    """Raise where the first surrogate of a 0/1 label is a score that cannot stand for it."""
+    """Raise where the first surrogate of a 0/1 label is a score that cannot take its place."""
     first = label.surrogates[0]
     if np.ndim(first.values) == 2 and not first.probabilities:
-        raise DataError(f"the first surrogate of {label.name!r} has several columns and cannot stand for one label.")
+        raise DataError(
+            f"the first surrogate of {label.name!r} has several columns and cannot take the place of one label."
+        )
     if label.classes != (0.0, 1.0) or label.coded or first.probabilities:
         return
     values = as_float(first.values, first.name, "surrogate")
     low, high = np.nanmin(values), np.nanmax(values)
     if low < 0 or high > 1:
         raise DataError(
-            f"the first surrogate {first.name!r} of {label.name!r} runs from {low:.3g} to {high:.3g} and cannot stand "
-            "for a 0/1 label; name a 0/1 surrogate first to see it."
+            f"the first surrogate {first.name!r} of {label.name!r} runs from {low:.3g} to {high:.3g} and cannot "
+            "take the place of a 0/1 label; name a 0/1 surrogate first to see it."
         )
 
 
@@ -133,23 +133,22 @@ def compare_with(
     Returns
     -------
     Comparison
-        Surrogates alone are left out, with the reason, where they cannot stand for the labels.
+        Surrogates alone are left out, with the reason, where they cannot take the place of the labels.
     """
     columns: list[Column] = []
     difference = None
     p = len(result.theta)
     stacked = len(meat.population) == 2 * p
     if isinstance(naive, Naive):
-        covariance, df = infer(naive.parts, options.vcov, "superpopulation", options.df)
+        own = meat.part(p, 2 * p) if stacked else None
+        covariance, df = infer(naive.parts, options.vcov, "superpopulation", options.df, own)
         columns.append(Column("Surrogate only", naive.theta, np.sqrt(np.diag(covariance.total)), df))
         if options.estimator != "surrogate" and options.combine == "mean":
-            population = meat.population if stacked else _beside_gold(parts, naive.parts, options)
-            difference = _difference(result, naive.theta, parts, population, options)
+            both = meat if stacked else influences([parts, naive.parts], options.vcov)
+            difference = _difference(result, naive, parts, both, options)
     if options.estimator != "gold":
         gold = gold_estimate(model, sample)
-        curvature = None
-        if options.vcov == "CRV3" and sample.cluster is not None:
-            curvature = cluster_curvatures(model, sample, gold, sample.cluster, "gold")
+        curvature = curvatures(model, sample, gold, options.vcov, "gold")
         gold_parts = Parts.of(gold, sample.labelling, sample.cluster, curvature)
         covariance, df = infer(gold_parts, options.vcov, options.target, options.df)
         columns.append(Column("Gold only", gold.theta, np.sqrt(np.diag(covariance.total)), df))
@@ -163,32 +162,28 @@ def compare_with(
     )  # fmt: skip
 
 
-def _difference(result: Result, naive: Floats, parts: Parts, population: Floats, options: Options) -> Difference:
-    """Test of equality from stacked influence functions."""
-    from scipy.stats import chi2, norm
+def _difference(result: Result, naive: Naive, parts: Parts, meat: Meat, options: Options) -> Difference:
+    """Test of equality from stacked influence functions, with the degrees of freedom of the fit."""
+    from scipy.stats import t
 
-    p, labelling = len(naive), parts.labelling
-    both = population[:p, :p] + population[p:, p:] - population[:p, p:] - population[p:, :p]
-    error = parts.scores.gold_parts(options.vcov)[1]
-    design = labelling.cross(error, error)
-    covariance = design if result.target == "finite" else with_population(both, design, labelling)
-    gap = result.theta - naive
-    se = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    gap = result.theta - naive.theta
+    unit = np.eye(len(gap))
+    covariance = combination([parts, naive.parts], [unit, -unit], options.vcov, result.target, meat)
+    known = np.isfinite(np.diag(result.covariance))
+    se = np.where(known, np.sqrt(np.maximum(np.diag(covariance), 0.0)), np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
-        p_values = np.where(se > 0, 2 * norm.sf(np.abs(gap) / se), np.where(np.abs(gap) > 1e-12, 0.0, 1.0))
+        p_values = np.where(se == 0, np.where(np.abs(gap) > 1e-12, 0.0, 1.0), 2 * t.sf(np.abs(gap) / se, result.df))
     title = f"Difference {TITLES[result.estimator]} - surrogate only"
-    if not (se > 0).any():
+    moved = known & (se > 0)
+    if not moved.any():
         return Difference(title, gap, se, p_values, 0.0, 0, 1.0)
-    statistic, rank = quadratic_form(gap, covariance)
-    return Difference(title, gap, se, p_values, statistic, rank, float(chi2.sf(statistic, rank)))
 
-
-def _beside_gold(parts: Parts, naive: Parts, options: Options) -> Floats:
-    """Population part of both when the fit has gold rows only: its influence is 0 elsewhere."""
-    kind = "CRV0" if options.vcov.startswith("CRV") else "HC0"
-    nothing = np.zeros((naive.scores.n_rows, len(naive.curvature)))
-    spread = replace(parts, scores=add_population_stage(parts.scores, nothing))
-    return influences([spread, naive], kind).population
+    statistic, rank, rest, p_value = joint_test(
+        gap[moved],
+        covariance[np.ix_(moved, moved)],
+        lambda rows: joint_freedom(result, rows, unit[moved], parts),
+    )
+    return Difference(title, gap, se, p_values, statistic, rank, p_value, rest)
 
 
 def _cheap_start(model: Model, sample: AugmentedSample) -> Floats | None:

@@ -121,9 +121,10 @@ def regress(
     estimator : {"dsl", "ppi", "gold", "surrogate"}
         Doubly robust with a learner, with the raw surrogate, gold alone, or surrogates alone (not valid).
     vcov : str, mapping or None
-        ``"HC0"`` to ``"HC3"``, ``{"CRV0" | "CRV1" | "CRV3": cluster}``; by default HC3, with clusters CRV1.
-    cluster : str or array_like, optional
-        Analysis cluster; folds never split one.
+        ``"HC0"`` to ``"HC3"``, ``{"CRV0" | "CRV1" | "CRV2" | "CRV3": cluster}``; by default HC3, with clusters CRV3.
+    cluster : str, list of two str or array_like, optional
+        Analysis cluster, or clusters of two ways. Folds never split one; with two ways they keep both whole, or the
+        first where rows that hang together through both make up too few groups.
     weights : str or array_like, optional
         Analysis weights, 0 or more.
     target : {"superpopulation", "finite"}

@@ -1,4 +1,4 @@
-"""The front door's arguments, checked once and frozen."""
+"""The arguments of a fit, checked once and frozen."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from .errors import ArgumentError, one_of
+from .estimate.clusters import KINDS as CLUSTER_KINDS
 from .estimate.covariance import KINDS
 
 ESTIMATORS = ("dsl", "ppi", "gold", "surrogate")
 DEFAULT_UNIT_COVARIANCE = "HC3"
-DEFAULT_CLUSTER_COVARIANCE = "CRV1"
+DEFAULT_CLUSTER_COVARIANCE = "CRV3"
 
 
 @dataclass(frozen=True)
@@ -99,13 +100,13 @@ def read_vcov(vcov: object, cluster: object) -> tuple[str, Any]:
     ----------
     vcov : str, mapping or None
         ``"HC2"``, ``{"CRV1": "author"}``, or None for the default.
-    cluster : str, array_like or None
-        Short for the default cluster form.
+    cluster : str, list of two str, array_like or None
+        Short for the default cluster form; two columns for clusters of two ways.
 
     Returns
     -------
     kind : str
-    cluster : str, array_like or None
+    cluster : str, list of two str, array_like or None
 
     Raises
     ------
@@ -121,10 +122,10 @@ def read_vcov(vcov: object, cluster: object) -> tuple[str, Any]:
         return (DEFAULT_UNIT_COVARIANCE if cluster is None else DEFAULT_CLUSTER_COVARIANCE), cluster
     if isinstance(vcov, Mapping):
         if len(vcov) != 1:
-            raise ArgumentError(f"vcov={vcov!r} must have one entry, such as {{'CRV1': 'author'}}.")
+            raise ArgumentError(f"vcov={vcov!r} must have one entry, such as {{'CRV3': 'author'}}.")
         kind, column = next(iter(vcov.items()))
-        one_of("vcov", kind, ("CRV0", "CRV1", "CRV3"))
-        if cluster is not None and not (isinstance(column, str) and cluster == column):
+        one_of("vcov", kind, CLUSTER_KINDS)
+        if cluster is not None and not (isinstance(column, (str, list, tuple)) and cluster == column):
             raise ArgumentError("vcov names a cluster and cluster= too; give one of them.")
         return kind, column
     one_of("vcov", vcov, KINDS)
@@ -133,6 +134,6 @@ def read_vcov(vcov: object, cluster: object) -> tuple[str, Any]:
         raise ArgumentError(f"vcov={kind!r} needs clusters; write vcov={{'{kind}': 'column'}}.")
     if kind.startswith("HC") and cluster is not None:
         raise ArgumentError(
-            f"vcov={kind!r} ignores clusters but cluster= was given; use 'CRV1' or 'CRV3', or drop cluster=."
+            f"vcov={kind!r} ignores clusters but cluster= was given; use 'CRV1', 'CRV2' or 'CRV3', or drop cluster=."
         )
     return kind, cluster

@@ -11,8 +11,9 @@ from . import models
 from .assemble import Design, Prepared, features_of, own_features, targets_of
 from .augment import AugmentedSample, Rows
 from .errors import ArgumentError, DataError, NotValidWarning, SolverWarning, tell
+from .estimate.clusters import connected, curvatures
 from .estimate.infer import Parts
-from .estimate.rectify import Estimate, cluster_curvatures, gold_estimate, rectify, surrogate_estimate
+from .estimate.rectify import Estimate, gold_estimate, rectify, surrogate_estimate
 from .frames import Table
 from .impute import predicted_rows, surrogate_rows
 from .options import Options
@@ -112,9 +113,9 @@ def predicted_blocks(
 
 
 def folds_of(prepared: Prepared, options: Options, targets: Any, table: Table, rng: np.random.Generator) -> Ints:
-    """Folds that keep clusters whole and balance gold classes."""
+    """Folds that keep labelling units and clusters whole and balance gold classes."""
     labelling = prepared.labelling
-    group = prepared.cluster if prepared.cluster is not None else labelling.unit
+    group = _kept_whole(prepared, options.folds)
     if not isinstance(options.folds, (int, np.integer)):
         given = table.values(options.folds, "folds")
         if prepared.kept is not None and len(given) == len(prepared.kept):
@@ -122,6 +123,25 @@ def folds_of(prepared: Prepared, options: Options, targets: Any, table: Table, r
         return check_folds(given, prepared.n_rows, labelling.labelled, group)
     classes = next((t.values.astype(np.intp) for t in targets if t.n_classes), None)
     return make_folds(labelling.labelled, int(options.folds), options.repeats, rng, classes, group)
+
+
+def _kept_whole(prepared: Prepared, folds: Any) -> Ints | None:
+    """Groups of rows that a fold takes or leaves as a whole.
+
+    A prediction must not have seen whether its own labelling unit was drawn; that units of an analysis cluster are
+    kept together too only spares the variance what they share. Where keeping everything whole (clusters of two ways
+    hang together) leaves fewer groups with gold than folds, the ways of clustering are given up, the last one first.
+    """
+    labelling, cluster = prepared.labelling, prepared.cluster
+    columns = [] if cluster is None else list(np.atleast_2d(cluster.T))
+    wanted = int(folds) if isinstance(folds, (int, np.integer)) else 2
+    while len(columns) > 1:
+        group = connected(labelling.unit, *columns)
+        assert group is not None
+        if np.unique(group[labelling.gold]).size >= wanted:
+            return group
+        columns.pop()
+    return connected(labelling.unit, *columns)
 
 
 def _from_outside(prepared: Prepared, given: Mapping[str, Any], table: Table) -> dict[str, Any]:
@@ -169,10 +189,8 @@ def estimated(regression: models.Model, sample: AugmentedSample, options: Option
 
 def parts_of(regression: models.Model, sample: AugmentedSample, estimate: Estimate, options: Options) -> Parts:
     """What covariances are made from."""
-    curvature = None
-    if options.vcov == "CRV3" and sample.cluster is not None:
-        role = options.estimator if sample.predicted else "gold"
-        curvature = cluster_curvatures(regression, sample, estimate, sample.cluster, role)
+    role = options.estimator if sample.predicted else "gold"
+    curvature = curvatures(regression, sample, estimate, options.vcov, role)
     return Parts.of(estimate, sample.labelling, sample.cluster, curvature)
 
 

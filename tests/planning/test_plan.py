@@ -60,7 +60,8 @@ def test_at_the_size_of_a_bernoulli_pilot(frame, vcov, target, weights):
 @pytest.mark.parametrize("design", [kt.SimpleRandom(150), kt.Stratified("region", 150), kt.Clustered("author", 8)])
 @pytest.mark.parametrize("cluster", [None, "author"])
 def test_at_the_size_of_a_fixed_size_pilot(frame, design, cluster):
-    fit, _ = fit_of(frame, design.draw(frame, seed=5), cluster=cluster, learner=None, tuning=None)
+    vcov = {"CRV1": cluster} if cluster else None
+    fit, _ = fit_of(frame, design.draw(frame, seed=5), vcov=vcov, learner=None, tuning=None)
     found = kt.plan(fit).basis
     total = variance(found.profile, found.scheme, fit.n_gold, 1.0, SAME)
     np.testing.assert_allclose(total.labelling, np.diag(fit.labelling_covariance), rtol=0.06)

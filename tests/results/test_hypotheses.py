@@ -12,8 +12,9 @@ def test_wald(fit):
     matrix = np.array([[0, 1, 0, 0], [0, 0, 1, -2.0]])
     right = np.array([0.5, 0.1])
     gap = matrix @ fit.theta - right
-    statistic = gap @ np.linalg.solve(matrix @ fit.covariance @ matrix.T, gap) / 2
-    df = fit.df[1:].min()
+    df = fit.df[1:].min() - 1
+    squared = gap @ np.linalg.solve(matrix @ fit.covariance @ matrix.T, gap)
+    statistic = squared * df / (df + 1) / 2
     for hypothesis in (
         ["stance = 0.5", "z - 2*size = 0.1"],
         "stance = 0.5, z = 2 * size + 0.1",
@@ -25,7 +26,8 @@ def test_wald(fit):
         assert found.p_value == pytest.approx(stats.f.sf(statistic, 2, df))
     by_matrix = fit.wald(matrix)
     zero = matrix @ fit.theta
-    assert by_matrix.statistic == pytest.approx(zero @ np.linalg.solve(matrix @ fit.covariance @ matrix.T, zero) / 2)
+    squared = zero @ np.linalg.solve(matrix @ fit.covariance @ matrix.T, zero)
+    assert by_matrix.statistic == pytest.approx(squared * df / (df + 1) / 2)
     assert "F(2," in str(found)
 
 

@@ -57,7 +57,7 @@ def test_glance(clustered):
     row = clustered.glance().iloc[0]
     assert len(clustered.glance()) == 1
     assert (row["n_units"], row["n_gold"], row["n_dropped"]) == (400, 150, 0)
-    assert (row["model"], row["estimator"], row["vcov"], row["target"]) == ("ols", "dsl", "CRV1", "superpopulation")
+    assert (row["model"], row["estimator"], row["vcov"], row["target"]) == ("ols", "dsl", "CRV3", "superpopulation")
     assert row["smallest_probability"] == pytest.approx(150 / 400)
     assert row["kish"] == pytest.approx(150)
     assert row["sum_of_weights"] == pytest.approx(400)
@@ -104,8 +104,8 @@ def test_summary_says_what_a_reader_needs(clustered):
     assert text == str(clustered) == repr(clustered.summary())
     for words in (
         "Linear regression: y ~ stance + z", "400 (150 gold)", "simple random sample, 150 of 400", "assumed",
-        "superpopulation", "CRV1", "author", "25", "smallest probability 0.375", "largest weight 2.67", "150 (Kish)",
-        "sum 400", "out-of-fold R2", "accuracy", "splits", "eff. gold", "Surrogate only", "Gold only", "DSL", "chi2(",
+        "superpopulation", "CRV3", "author", "25", "smallest probability 0.375", "largest weight 2.67", "150 (Kish)",
+        "sum 400", "out-of-fold R2", "accuracy", "splits", "eff. gold", "Surrogate only", "Gold only", "DSL", "F(3, ",
         "not valid",
     ):  # fmt: skip
         assert words in text, words
@@ -140,7 +140,7 @@ def test_latex(labelled):
     assert r"\caption{50\% \& more}" in tex
     assert r"\label{tab:one}" in tex
     assert r"a\_b & " + f"{fit.theta[2]:.2f} & {fit.se().iloc[2]:.2f} & " in tex
-    assert "CRV1 by author" in tex
+    assert "CRV3 by author" in tex
     assert tex.count(r"\\") == 1 + 3 + 1
     assert "caption" not in fit.to_latex()
     with pytest.raises(ArgumentError, match="digits=-1"):
@@ -183,12 +183,13 @@ def test_difference_test_is_that_of_the_stacked_influences(corpus):
     difference = fit.compare().difference
     np.testing.assert_allclose(difference.gap, gap)
     np.testing.assert_allclose(difference.se, np.sqrt(np.diag(covariance)), rtol=1e-8)
-    statistic = gap @ np.linalg.solve(covariance, gap)
+    df = fit.df.min() - 2
+    statistic = gap @ np.linalg.solve(covariance, gap) * df / (df + 2) / 3
     assert difference.statistic == pytest.approx(statistic, rel=1e-7)
-    assert difference.rank == 3
-    assert difference.p_value == pytest.approx(stats.chi2.sf(statistic, 3))
+    assert (difference.rank, difference.df) == (3, pytest.approx(df))
+    assert difference.p_value == pytest.approx(stats.f.sf(statistic, 3, df))
     np.testing.assert_allclose(
-        fit.compare().difference_table()["Pr(>|z|)"], 2 * stats.norm.sf(np.abs(gap / difference.se))
+        fit.compare().difference_table()["Pr(>|t|)"], 2 * stats.t.sf(np.abs(gap / difference.se), fit.df)
     )
 
 
@@ -208,8 +209,11 @@ def test_difference_test_follows_the_design(corpus):
     np.testing.assert_allclose(fit.compare().difference.se, np.sqrt(np.diag(covariance)), rtol=1e-8)
 
 
-def test_comparison_with_clusters(clustered, labelled):
+def test_comparison_with_clusters(labelled):
     import statsmodels.formula.api as smf
+
+    options = {"surrogates": {"stance": "stance_llm"}, "learner": None}
+    clustered = kt.ols("y ~ stance + z", labelled, vcov={"CRV1": "author"}, **options)
 
     naive = smf.ols("y ~ stance_llm + z", labelled).fit(cov_type="cluster", cov_kwds={"groups": labelled["author"]})
     found = clustered.compare().table()["Surrogate only"]
@@ -289,9 +293,9 @@ def test_maketables(labelled, clustered):
     np.testing.assert_allclose(table[["ci95l", "ci95u"]], clustered.confint(0.05))
     assert plug.depvar(fit) == "y"
     assert plug.stat(clustered, "N") == 400
-    assert plug.stat(clustered, "se_type") == "CRV1 (author)"
+    assert plug.stat(clustered, "se_type") == "CRV3 (author)"
     assert plug.stat(clustered, "adj_r2") is None
-    assert plug.vcov_info(clustered) == {"vcov_type": "CRV1", "clustervar": "author"}
+    assert plug.vcov_info(clustered) == {"vcov_type": "CRV3", "clustervar": "author"}
     regression_table = ETable([fit, clustered], coef_fmt="b:.3f \n (se:.3f)").df
     flat = regression_table.astype(str).to_numpy().ravel().tolist()
     for result in (fit, clustered):

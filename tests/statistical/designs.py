@@ -221,7 +221,7 @@ def page(rows: list[dict[str, Any]]) -> str:
     for r in rows:
         c = r["cell"]
         what = c["formula"] + ", " + ("gold only" if c["estimator"] == "gold" else f"dsl, learner {c['learner']}")
-        what += f", {c['vcov'] if not c['design'].startswith('clusters') else 'CRV1'}"
+        what += f", {c['vcov'] if not c['design'].startswith('clusters') else 'CRV3'}"
         for target in ("superpopulation", "finite"):
             part = r[target]
             cells = [f"{min(part[k]):.3f} to {max(part[k]):.3f}" for k in ("coverage", "se_over_sd", "plain_over_sd")]

@@ -98,7 +98,7 @@ def page(rows: list[dict[str, Any]]) -> str:
 
 Written by `make coverage` (`tests/statistical/full.py`; the corpora are simulated by `tests/statistical/coverage.py`).
 A corpus of 3,000 units is drawn anew in every repetition, then its gold sample, then the model is fitted with
-`learner="linear"`, one random split and otherwise default settings: HC3, with clusters CRV1, and t intervals. Errors of
+`learner="linear"`, one random split and otherwise default settings: HC3, with clusters CRV3, and t intervals. Errors of
 the surrogates depend on the outcome and the covariates. "bernoulli" has unequal probabilities down to .02;
 "clusters" draws whole clusters of four for labelling and clusters the analysis on them. The truth is the coefficient
 in the superpopulation. Coverage is the average over the three coefficients; the Monte Carlo standard error of one

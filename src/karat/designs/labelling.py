@@ -96,6 +96,11 @@ class Labelling:
         return (1.0 - pi) / pi**2
 
     @property
+    def spread_everywhere(self) -> Floats:
+        """Variance of the weight of every row, which ``w spread`` of the drawn rows estimates, shape (N,)."""
+        return np.asarray(1.0 / self.probability - 1.0)
+
+    @property
     def census(self) -> bool:
         """Whether every row is gold with weight 1, so that nothing is left to chance."""
         return bool(self.labelled.all() and (self.weight == 1.0).all())

@@ -88,6 +88,12 @@ class Response(Labelling):
         rho, w = self.response[self.labelled], self.first_weight
         return self.first.spread[self.labelled[self.first.gold]] / rho + w**2 * (1.0 - rho) / rho**2
 
+    @property
+    def spread_everywhere(self) -> Floats:
+        """That of the draw, and that of answering, ``(1 - rho) / (pi rho)``, shape (N,)."""
+        assert self.first is not None
+        return np.asarray(self.first.spread_everywhere + (1.0 / self.response - 1.0) / self.first.probability)
+
     def cross(self, left: Floats, right: Floats) -> Floats:
         """Estimated covariance, over draws and answers, of the totals ``sum w left`` and ``sum w right``."""
         assert self.first is not None

@@ -119,6 +119,14 @@ class SequentialLabelling(Labelling):
         pi = self.probability[self.labelled]
         return self._shares[self.wave[self.labelled] - 1] ** 2 * (1.0 - pi) / pi**2
 
+    @property
+    def spread_everywhere(self) -> Floats:
+        """``sum_k o_k^2 (1 - pi_k) / pi_k`` over the waves that could have drawn the row, shape (N,)."""
+        out = np.zeros(len(self.labelled))
+        for wave in self.waves:
+            out[wave.rows] += wave.share**2 * wave.labelling.spread_everywhere
+        return out
+
     @cached_property
     def _shares(self) -> Floats:
         return np.array([wave.share for wave in self.waves])

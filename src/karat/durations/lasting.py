@@ -15,6 +15,7 @@ from ..censoring.methods import Kernel, Marginal, Method, Strata, resolve_method
 from ..censoring.pseudo import PseudoOutcome, pseudo_outcome
 from ..censoring.weights import CensoringWeights, weights
 from ..errors import ArgumentError, DataError, one_of
+from ..estimate.clusters import connected
 from ..frames.encode import is_text
 from ..frames.table import as_float
 from ..roles import Label, Surrogate, read_labels
@@ -252,7 +253,7 @@ def lasting(
         raise ArgumentError(f"cause={cause!r} never occurs; event holds the causes {list(durations.causes)}.")
     usable = independent_columns(x)
     covariates = censoring_covariates(method, table, kept, rows, usable)
-    cluster = None if prepared.cluster is None else prepared.cluster[rows]
+    cluster = None if prepared.cluster is None else connected(prepared.cluster[rows])
     found = weights(
         time, codes, tau=tau, method=method, covariates=covariates, weights=weight, floor=floor, cluster=cluster,
         competing=competing, seed=rng,

@@ -20,8 +20,9 @@ from .moments import BLOCK_ROWS, slices
 if TYPE_CHECKING:
     from .._types import Floats, Ints
     from ..designs import Labelling
+    from .clusters import Leverage
 
-KINDS = ("HC0", "HC1", "HC2", "HC3", "CRV0", "CRV1", "CRV3")
+KINDS = ("HC0", "HC1", "HC2", "HC3", "CRV0", "CRV1", "CRV2", "CRV3")
 LARGEST_LEVERAGE = 0.95
 """Leverage is cut here; a gold unit beyond it decides a coefficient on its own."""
 
@@ -136,6 +137,17 @@ class Scores:
         assert isinstance(kept, StoredBlocks)
         return kept.psi
 
+    def everywhere(self, n_units: int) -> Scores:
+        """The same in memory with a row for every unit; the influence of units without a row is 0."""
+        kept = self.stored()
+        if kept.rows is None:
+            return kept
+        assert isinstance(kept.source, StoredBlocks)
+        psi, leverage = np.zeros((n_units, self.error.shape[1])), np.zeros(n_units)
+        psi[kept.rows], leverage[kept.rows] = kept.source.psi, kept.source.leverage
+        source = StoredBlocks(psi, leverage)
+        return replace(kept, source=source, gold=kept.rows[kept.gold], rows=None, n_rows=n_units)
+
     def plus(self, psi: Floats | None, gold: Floats) -> Scores:
         """The same with more added to the influence of all rows in memory, and to moment and error of the gold ones.
 
@@ -192,16 +204,34 @@ class Meat:
         ``sum q^2 / (sum q)^2`` of what each unit or cluster contributes to a variance, for degrees of freedom.
     groups : int
         Number of units or clusters summed over.
+    plain : ndarray, shape (P,)
+        With clusters, squares of their totals, which hold labelling noise too.
+    others : tuple of Meat
+        The same for the second way of clustering and for the pairs of both.
     """
 
     population: Floats
     concentration: Floats
     groups: int
+    plain: Floats | None = None
+    others: tuple[Meat, ...] = ()
 
     def part(self, start: int, stop: int) -> Meat:
         """The meat of one of the fits."""
         inside = slice(start, stop)
-        return Meat(self.population[inside, inside], self.concentration[inside], self.groups)
+        return Meat(
+            self.population[inside, inside],
+            self.concentration[inside],
+            self.groups,
+            None if self.plain is None else self.plain[inside],
+            tuple(other.part(start, stop) for other in self.others),
+        )
+
+    def combined(self, matrix: Floats) -> Meat:
+        """The meat of linear combinations of the stacked coefficients, without what degrees of freedom need."""
+        others = tuple(other.combined(matrix) for other in self.others)
+        unknown = np.full(len(matrix), np.nan)
+        return Meat(matrix @ self.population @ matrix.T, unknown, self.groups, None, others)
 
 
 @dataclass(frozen=True)
@@ -228,36 +258,21 @@ def correction(leverage: Floats, kind: str) -> Floats | None:
     return 1.0 / np.sqrt(rest) if kind == "HC2" else 1.0 / rest
 
 
-def stack(
-    scores: Sequence[Scores],
-    curvatures: Sequence[Floats],
-    kind: str,
-    labelling: Labelling,
-    cluster: Ints | None = None,
-    cluster_curvatures: Sequence[Floats | None] = (),
-) -> Meat:
-    """Population part of one or several fits on the same rows (methods, section 4).
+def stack(scores: Sequence[Scores], kind: str, labelling: Labelling) -> Meat:
+    """Population part of one or several fits on the same data (methods, section 4).
 
     Parameters
     ----------
     scores : sequence of Scores
-    curvatures : sequence of ndarray, each of shape (p, p)
-        N times the Jacobian of each fit.
     kind : str
-        Small-sample form, see :func:`sandwich`.
+        Small-sample form for units, see :func:`sandwich`.
     labelling : Labelling
         The draw.
-    cluster : ndarray of int, shape (N,), optional
-        Analysis clusters; influences are summed within them first.
-    cluster_curvatures : sequence of ndarray of shape (C, p, p)
-        For CRV3.
 
     Returns
     -------
     Meat
     """
-    if cluster is not None:
-        return _stack_clusters(scores, curvatures, kind, labelling, cluster, cluster_curvatures)
     by_row = labelling.independent and labelling.unit is None and kind not in ("HC2", "HC3")
     if by_row or all(s.labels_known for s in scores):
         return _stack_all(scores, kind, labelling)
@@ -303,38 +318,53 @@ def _stack_all(scores: Sequence[Scores], kind: str, labelling: Labelling) -> Mea
     return Meat(population, concentration, scores[0].n_rows)
 
 
-def _stack_clusters(
-    scores: Sequence[Scores],
-    curvatures: Sequence[Floats],
-    kind: str,
-    labelling: Labelling,
-    cluster: Ints,
-    cluster_curvatures: Sequence[Floats | None],
+def stack_clusters(
+    scores: Sequence[Scores], cluster: Ints, leverages: Sequence[Leverage | None], labelling: Labelling
 ) -> Meat:
     """Squares of the totals of clusters, less what independent labelling of their units adds to them.
 
     Where a fixed size makes a total known, that part of the error is taken as if it had been predicted: without it the
     subtraction leaves noise in proportion to the mean error.
+
+    Parameters
+    ----------
+    scores : sequence of Scores
+        On the same data, each with rows of its own.
+    cluster : ndarray of int, shape (N,)
+        Codes from 0.
+    leverages : sequence of Leverage or None
+        Of each fit, where it is corrected for.
+    labelling : Labelling
+        The draw.
+
+    Returns
+    -------
+    Meat
     """
+    every, errors = [], []
+    for one, leverage in zip(scores, leverages):
+        codes = cluster if one.rows is None else cluster[one.rows]
+        totals = np.zeros((int(cluster.max()) + 1, one.error.shape[1]))
+        for block, psi in one.blocks("CRV0"):
+            inside = codes[block]
+            low = int(inside.min())
+            found = group_totals(psi, inside - low)
+            totals[low : low + len(found)] += found
+        error = one.error
+        if not one.labels_known:
+            error, known = labelling.known_part(error)
+            totals = totals if known is None else totals + known.totals(cluster, len(totals))
+        if leverage is not None:
+            present = np.unique(codes)
+            totals[present] = leverage.adjusted(totals[present])
+        every.append(totals)
+        errors.append(error)
+    stacked, error = np.hstack(every), np.hstack(errors)
+    product = stacked.T @ stacked
     rows = scores[0].rows
-    codes = cluster if rows is None else cluster[rows]
-    error = np.hstack([s.gold_parts(kind)[1] for s in scores])
-    totals = np.zeros((int(cluster.max()) + 1, error.shape[1]))
-    for block, stacked in _blocks(scores, kind):
-        inside = codes[block]
-        low = int(inside.min())
-        found = group_totals(stacked, inside - low)
-        totals[low : low + len(found)] += found
-    if error.any():
-        error, known = labelling.known_part(error)
-        if known is not None:
-            totals += known.totals(cluster, len(totals))
-    if kind == "CRV3":
-        totals = _jackknife(totals, curvatures, cluster_curvatures)
-    population = totals.T @ totals
-    if error.any():
-        population = population - labelling.independent_cross(error, error, cluster)
-    return Meat(population, _concentration(totals**2), int(np.unique(codes).size))
+    groups = int(np.unique(cluster if rows is None else cluster[rows]).size)
+    population = product - labelling.independent_cross(error, error, cluster)
+    return Meat(population, _concentration(stacked**2), groups, np.diag(product).copy())
 
 
 def _blocks(scores: Sequence[Scores], kind: str) -> Iterator[Block]:
@@ -358,8 +388,9 @@ def _concentration(shares: Floats) -> Floats:
 
 def sandwich(
     meat: Meat,
-    scores: Scores,
+    error: Floats,
     labelling: Labelling,
+    n_rows: int,
     *,
     kind: str,
     target: str,
@@ -370,13 +401,17 @@ def sandwich(
     Parameters
     ----------
     meat : Meat
-        From :func:`stack`, with the same kind and clusters.
-    scores : Scores
+        From :func:`stack` or :func:`stack_clusters`, with the same kind and clusters.
+    error : ndarray, shape (n, p)
+        Labelling errors of the gold units, with the small-sample correction of the kind.
     labelling : Labelling
         The draw.
-    kind : {"HC0", "HC1", "HC2", "HC3", "CRV0", "CRV1", "CRV3"}
+    n_rows : int
+        Rows of the fit: N, or n for gold alone.
+    kind : {"HC0", "HC1", "HC2", "HC3", "CRV0", "CRV1", "CRV2", "CRV3"}
         Small-sample form. HC3 takes the scores of a gold unit at the estimate without it, HC2 the root of that factor;
-        CRV3 is the leave-one-cluster-out jackknife in one step (MacKinnon, Nielsen, Webb 2023).
+        CRV2 and CRV3 do so for clusters (Bell and McCaffrey 2002); CRV3 is the leave-one-cluster-out
+        jackknife in one step (MacKinnon, Nielsen, Webb 2023).
     target : {"superpopulation", "finite"}
         "finite" is this corpus: the labelling part alone.
     cluster : ndarray of int, shape (N,), optional
@@ -395,12 +430,10 @@ def sandwich(
     one_of("target", target, ("superpopulation", "finite"))
     if kind.startswith("CRV") and cluster is None:
         raise ArgumentError(f"vcov={kind!r} needs clusters; write vcov={{'{kind}': 'column'}} or cluster='column'.")
-    error = scores.gold_parts(kind)[1]
     design = labelling.cross(error, error)
     gold_groups = len(error) if cluster is None else int(np.unique(cluster[labelling.gold]).size)
-    population, design = _small_sample(
-        kind, meat.population, design, error.shape[1], (scores.n_rows, len(error)), (meat.groups, gold_groups)
-    )
+    units = (meat.groups if cluster is None else n_rows, len(error))
+    population, design = _small_sample(kind, meat.population, design, error.shape[1], units, (meat.groups, gold_groups))
     total = design if target == "finite" else with_population(population, design, labelling)
     return Covariance(total, design)
 
@@ -456,8 +489,10 @@ def influence_covariance(
         StoredBlocks(psi, np.zeros(len(psi))), moment, error, (moment, error), weight, gold, np.zeros(len(gold)),
         len(psi),
     )  # fmt: skip
-    kind = "HC0" if cluster is None else "CRV0"
-    return with_population(stack([scores], [], kind, labelling, cluster).population, design, labelling)
+    meat = (
+        stack([scores], "HC0", labelling) if cluster is None else stack_clusters([scores], cluster, [None], labelling)
+    )
+    return with_population(meat.population, design, labelling)
 
 
 def _small_sample(
@@ -474,42 +509,6 @@ def _small_sample(
     if kind == "CRV3":
         out[0] = out[0] * (groups[0] - 1) / groups[0]
     return out[0], out[1]
-
-
-def _jackknife(totals: Floats, curvatures: Sequence[Floats], cluster_curvatures: Sequence[Floats | None]) -> Floats:
-    """Each fit's cluster influences, as leaving the cluster out would have it."""
-    parts, at = [], 0
-    for whole, curvature in zip(curvatures, cluster_curvatures):
-        width = len(whole)
-        assert curvature is not None
-        parts.append(jackknife_totals(totals[:, at : at + width], curvature, np.linalg.inv(whole)))
-        at += width
-    return np.hstack(parts)
-
-
-def jackknife_totals(totals: Floats, cluster_curvature: Floats, inverse: Floats) -> Floats:
-    """``(I - A^-1 A_c)^-1 psi_c``: what leaving a cluster out would change, in one Newton step.
-
-    Parameters
-    ----------
-    totals : ndarray, shape (C, p)
-        Influence of each cluster.
-    cluster_curvature : ndarray, shape (C, p, p)
-        Its curvature.
-    inverse : ndarray, shape (p, p)
-        Inverse of the curvature of all clusters.
-
-    Returns
-    -------
-    ndarray, shape (C, p)
-    """
-    left = np.eye(len(inverse)) - inverse @ cluster_curvature
-    if np.linalg.svd(left, compute_uv=False)[:, -1].min() < 1e-8:
-        raise ArgumentError(
-            "vcov CRV3 cannot be computed: leaving one cluster out makes the regression unsolvable. Use CRV1, or drop "
-            "the covariate that only one cluster identifies."
-        )
-    return np.linalg.solve(left, totals[:, :, None])[:, :, 0]
 
 
 def nearest_psd(matrix: Floats, floor: Floats) -> Floats:

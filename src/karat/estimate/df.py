@@ -34,7 +34,7 @@ def kurtosis_df(second: Floats, fourth: Floats) -> Floats:
     return np.maximum(df, 1.0)
 
 
-def satterthwaite_df(total: Floats, labelling: Floats, gold_df: Floats, population_df: float) -> Floats:
+def satterthwaite_df(total: Floats, labelling: Floats, gold_df: Floats, population_df: Floats | float) -> Floats:
     """Degrees of freedom of a variance that is a labelling plus a population part.
 
     Parameters
@@ -43,7 +43,7 @@ def satterthwaite_df(total: Floats, labelling: Floats, gold_df: Floats, populati
         Variances.
     gold_df : ndarray, shape (p,)
         Degrees of freedom of the labelling part.
-    population_df : float
+    population_df : float or ndarray, shape (p,)
         Degrees of freedom of the rest.
 
     Returns
@@ -53,5 +53,5 @@ def satterthwaite_df(total: Floats, labelling: Floats, gold_df: Floats, populati
     part = np.minimum(np.maximum(labelling, 0.0), total)
     rest = total - part
     with np.errstate(divide="ignore", invalid="ignore"):
-        df = total**2 / (part**2 / np.maximum(gold_df, 1.0) + rest**2 / max(population_df, 1.0))
-    return np.where(np.isfinite(df), np.maximum(df, 1.0), max(population_df, 1.0))
+        df = total**2 / (part**2 / np.maximum(gold_df, 1.0) + rest**2 / np.maximum(population_df, 1.0))
+    return np.where(np.isfinite(df), np.maximum(df, 1.0), np.maximum(population_df, 1.0))

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
-
-import numpy as np
-
-from .covariance import Scores, StoredBlocks
 
 if TYPE_CHECKING:
     from .._types import Floats
     from ..designs import Labelling
+    from .covariance import Scores
 
 
 def add_gold_stage(scores: Scores, extra: Floats, labelling: Labelling) -> Scores:
@@ -45,13 +41,5 @@ def add_population_stage(scores: Scores, extra: Floats) -> Scores:
     Scores
         On all N rows, also where ``scores`` were on gold rows alone.
     """
-    stored = scores.stored()
-    assert isinstance(stored.source, StoredBlocks)
-    if stored.rows is not None:
-        rows = stored.rows
-        psi, leverage = np.zeros_like(extra), np.zeros(len(extra))
-        psi[rows], leverage[rows] = stored.source.psi, stored.source.leverage
-        stored = replace(
-            stored, source=StoredBlocks(psi, leverage), gold=rows[stored.gold], n_rows=len(extra), rows=None
-        )
-    return stored.plus(extra, extra[stored.gold])
+    whole = scores.everywhere(len(extra))
+    return whole.plus(extra, extra[whole.gold])

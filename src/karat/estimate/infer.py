@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .covariance import Covariance, Meat, Scores, sandwich, stack
+from ..errors import ArgumentError
+from .clusters import LEVERAGED, Curvatures, Leverage, add_ways, ways
+from .covariance import Covariance, Meat, Scores, sandwich, stack, stack_clusters
 from .df import kurtosis_df, satterthwaite_df
+from .tune import effective_size
 
 if TYPE_CHECKING:
     from .._types import Bools, Floats, Ints
@@ -28,8 +31,9 @@ class Parts:
     tuned : ndarray, shape (p,)
         Estimated weights per coefficient.
     labelling : Labelling
-    cluster : ndarray of int or None
-    cluster_curvature : ndarray or None
+    cluster : ndarray of int, shape (N,) or (N, 2), or None
+    cluster_curvature : Curvatures
+        Curvature of each cluster; empty when it is not known.
     cluster_name : str
         Column of the clusters.
     kept : ndarray of bool or None
@@ -41,14 +45,12 @@ class Parts:
     tuned: Floats
     labelling: Labelling = field(repr=False)
     cluster: Ints | None = field(repr=False, default=None)
-    cluster_curvature: Floats | None = field(repr=False, default=None)
+    cluster_curvature: Curvatures = field(repr=False, default=Curvatures())
     cluster_name: str = ""
     kept: Bools | None = field(repr=False, default=None)
 
     @classmethod
-    def of(
-        cls, estimate: Estimate, labelling: Labelling, cluster: Ints | None, cluster_curvature: Floats | None
-    ) -> Parts:
+    def of(cls, estimate: Estimate, labelling: Labelling, cluster: Ints | None, cluster_curvature: Curvatures) -> Parts:
         """Parts of an estimate."""
         return cls(estimate.scores, estimate.curvature, estimate.tuning.tuned, labelling, cluster, cluster_curvature)
 
@@ -56,17 +58,84 @@ class Parts:
         """The same with influence scores in memory, free of the data."""
         return replace(self, scores=self.scores.stored())
 
+    def leverages(self, kind: str) -> tuple[Leverage | None, ...]:
+        """Leverage of the clusters, for each way of clustering; None where the kind does not correct for it.
+
+        Raises
+        ------
+        ArgumentError
+            If the kind needs the curvature of the clusters, and it is not known.
+        """
+        if self.cluster is None or kind not in LEVERAGED:
+            return (None, None, None)
+        if not self.cluster_curvature.ways:
+            raise ArgumentError(
+                f"{kind} needs the rows of the regression, which are gone; fit again with vcov={{'{kind}': cluster}}, "
+                "or use 'CRV1'."
+            )
+        known: dict[str, tuple[Leverage, ...]] = self.__dict__.setdefault("_leverages", {})
+        if kind not in known:
+            known[kind] = self.cluster_curvature.leverages(kind)
+        return known[kind]
+
+    def effective_clusters(self) -> Floats | None:
+        """Effective number of clusters of each coefficient, in the way with fewer; None when it is not known."""
+        if not self.cluster_curvature.ways:
+            return None
+        return np.asarray(np.min([one.effective() for one in self.cluster_curvature.leverages("CRV2")[:2]], axis=0))
+
 
 def influences(parts: Sequence[Parts], kind: str) -> Meat:
-    """Population part of one or several fits on the same rows, side by side."""
+    """Stacked cross products of one or several fits on the same data."""
     first = parts[0]
-    return stack(
-        [p.scores for p in parts],
-        [p.curvature for p in parts],
-        kind,
-        first.labelling,
-        first.cluster if kind.startswith("CRV") else None,
-        [p.cluster_curvature for p in parts],
+    scores = [one.scores for one in parts]
+    if kind.startswith("CRV") and first.cluster is not None:
+        leverages = zip(*(one.leverages(kind) for one in parts))
+        meat, *others = (
+            stack_clusters(scores, codes, each, first.labelling)
+            for (_, codes), each in zip(ways(first.cluster), leverages)
+        )
+        return replace(meat, others=tuple(others))
+    if any((one.rows is None) != (scores[0].rows is None) for one in scores):
+        scores = [one.everywhere(len(first.labelling.labelled)) for one in scores]
+    return stack(scores, kind, first.labelling)
+
+
+def combination(parts: Sequence[Parts], matrices: Sequence[Floats], kind: str, target: str, meat: Meat) -> Floats:
+    """Covariance of a sum of linear functions of several fits on the same data.
+
+    Parameters
+    ----------
+    parts : sequence of Parts
+    matrices : sequence of ndarray, each of shape (m, p)
+        What each fit's coefficients are multiplied by.
+    kind, target : str
+    meat : Meat
+        From :func:`influences` of these parts.
+
+    Returns
+    -------
+    ndarray, shape (m, m)
+    """
+    error = np.asarray(sum(one.scores.gold_parts(kind)[1] @ matrix.T for one, matrix in zip(parts, matrices)))
+    both = meat.combined(np.hstack(matrices))
+    first = parts[0]
+    return covariance_of(both, error, first.labelling, first.scores.n_rows, kind, target, first.cluster).total
+
+
+def covariance_of(
+    meat: Meat, error: Floats, labelling: Labelling, n_rows: int, kind: str, target: str, cluster: Ints | None
+) -> Covariance:
+    """:func:`sandwich` for clusters of one or two ways."""
+    if cluster is None or not kind.startswith("CRV"):
+        return sandwich(meat, error, labelling, n_rows, kind=kind, target=target)
+    found = [
+        (sign, sandwich(one, error, labelling, n_rows, kind=kind, target=target, cluster=codes))
+        for (sign, codes), one in zip(ways(cluster), (meat, *meat.others))
+    ]
+    return Covariance(
+        add_ways([(sign, one.total) for sign, one in found], largest=kind in LEVERAGED),
+        np.asarray(sum(sign * one.labelling for sign, one in found)),
     )
 
 
@@ -80,35 +149,71 @@ def infer(parts: Parts, kind: str, target: str, df: Any, meat: Meat | None = Non
         Covariance, see :func:`sandwich`.
     target : {"superpopulation", "finite"}
     df : {"auto", "satterthwaite", "kurtosis", "normal"} or float
-        "auto" takes, per coefficient, the smaller of the Satterthwaite and the kurtosis figure.
+        "auto" takes, per coefficient, the smaller of the Satterthwaite and the kurtosis figure; with CRV2 and CRV3
+        that of :meth:`karat.estimate.clusters.Leverage.freedom`, and of the labelling part.
     meat : Meat, optional
         If already worked out.
 
     Returns
     -------
     Covariance
+        Not a number for a coefficient that a single cluster identifies.
     df : ndarray, shape (p,)
     """
-    labelling, scores = parts.labelling, parts.scores
-    cluster = parts.cluster if kind.startswith("CRV") else None
     meat = influences([parts], kind) if meat is None else meat
-    covariance = sandwich(meat, scores, labelling, kind=kind, target=target, cluster=cluster)
+    cluster = parts.cluster if kind.startswith("CRV") else None
+    scores, labelling = parts.scores, parts.labelling
+    covariance = covariance_of(meat, scores.gold_parts(kind)[1], labelling, scores.n_rows, kind, target, cluster)
     p = len(parts.curvature)
     if df == "normal":
-        return covariance, np.full(p, np.inf)
-    if not isinstance(df, str):
-        return covariance, np.full(p, float(df))
-    by_kurtosis = kurtosis_df(np.ones(p), meat.concentration)
+        freedom = np.full(p, np.inf)
+    elif not isinstance(df, str):
+        freedom = np.full(p, float(df))
+    elif df == "auto" and kind in LEVERAGED and target == "superpopulation":
+        freedom = _leveraged_df(parts, kind, covariance, meat)
+    else:
+        freedom = _classical_df(parts, kind, covariance, df, meat)
+    if kind in LEVERAGED and target == "superpopulation":
+        alone = np.logical_or.reduce([one.alone for one in parts.leverages(kind)[:2] if one is not None])
+        covariance.total[alone], covariance.total[:, alone] = np.nan, np.nan
+    return covariance, freedom
+
+
+def _classical_df(parts: Parts, kind: str, covariance: Covariance, df: str, meat: Meat) -> Floats:
+    """Degrees of freedom that count units, or clusters, and see how evenly influences spread over them."""
+    labelling = parts.labelling
+    by_way = [meat, *meat.others[:1]]
+    by_kurtosis = np.min([kurtosis_df(np.ones(len(one.concentration)), one.concentration) for one in by_way], axis=0)
     if df == "kurtosis":
-        return covariance, by_kurtosis
-    gold_size = float(labelling.n_chance)
-    if cluster is not None:
-        gold_size = min(gold_size, float(np.unique(cluster[labelling.gold]).size))
-    used = 1.0 if cluster is not None else float(p)
+        return by_kurtosis
+    gold_size, used = float(labelling.n_chance), float(len(parts.curvature))
+    if kind.startswith("CRV") and parts.cluster is not None:
+        signed = ways(parts.cluster)
+        gold_size = min(gold_size, *(float(np.unique(c[labelling.gold]).size) for sign, c in signed if sign > 0))
+        used = 1.0
     by_parts = satterthwaite_df(
         np.diag(covariance.total),
         np.diag(covariance.labelling),
         gold_size - used - parts.tuned - max(labelling.n_strata - 1, 0),
-        meat.groups - used,
+        min(one.groups for one in by_way) - used,
     )
-    return covariance, by_parts if df == "satterthwaite" else np.minimum(by_parts, by_kurtosis)
+    return by_parts if df == "satterthwaite" else np.minimum(by_parts, by_kurtosis)
+
+
+def _leveraged_df(parts: Parts, kind: str, covariance: Covariance, meat: Meat) -> Floats:
+    """Degrees of freedom from the leverage of clusters, and at most what the gold units allow the labelling part.
+
+    Sums over clusters M hold the labelling noise too, so all of the variance V rests on them, whatever its parts; where
+    the design leaves less of it than independent draws would, their noise weighs more: ``df (V / M)^2``.
+    """
+    labelling, total = parts.labelling, np.diag(covariance.total)
+    found = np.full(len(total), np.inf)
+    for leverage, one in zip(parts.leverages(kind)[:2], (meat, *meat.others)):
+        assert leverage is not None
+        own = np.array([leverage.freedom(row[None, :]) for row in np.eye(len(total))])
+        assert one.plain is not None
+        plain = one.plain * leverage.scale
+        ratio = np.divide(total, plain, out=np.ones_like(total), where=plain > 0)
+        found = np.minimum(found, own * np.minimum(ratio, 1.0) ** 2)
+    gold_df = effective_size(parts.scores.error, labelling) - 1.0 - parts.tuned - max(labelling.n_strata - 1, 0)
+    return np.minimum(found, satterthwaite_df(total, np.diag(covariance.labelling), gold_df, found))

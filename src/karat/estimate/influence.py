@@ -140,7 +140,7 @@ def calibration(moments: Moments, theta: Floats, inverse: Floats, labelling_part
     from scipy.linalg import eigh
 
     sample, labelling = moments.sample, moments.sample.labelling
-    everywhere = 1.0 / labelling.probability - 1.0 if labelling_part else np.ones(sample.n_units)
+    everywhere = labelling.spread_everywhere if labelling_part else np.ones(sample.n_units)
     drawn = labelling.spread if labelling_part else labelling.weight
     if sample.weights is not None:
         everywhere = everywhere * sample.weights**2

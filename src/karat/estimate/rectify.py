@@ -17,8 +17,8 @@ from .start import definite, gold_root, noise_of, positive
 from .tune import Tuning, gold_only, tune, untuned
 
 if TYPE_CHECKING:
-    from .._types import Floats, Ints
-    from ..augment import AugmentedSample, Rows
+    from .._types import Floats
+    from ..augment import AugmentedSample
     from ..models import Model
     from .solve import Root
 
@@ -166,52 +166,6 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
         root.norm,
         root.iterations,
     )
-
-
-def cluster_curvatures(
-    model: Model, sample: AugmentedSample, estimate: Estimate, cluster: Ints, estimator: str
-) -> Floats:
-    """Curvature of each analysis cluster at the estimate, for the leave-one-cluster-out jackknife.
-
-    Parameters
-    ----------
-    model, sample, estimate
-        The fit.
-    cluster : ndarray of int, shape (N,)
-        Cluster codes, 0 to C - 1.
-    estimator : {"dsl", "ppi", "gold", "surrogate"}
-
-    Returns
-    -------
-    ndarray, shape (C, p, p)
-    """
-    labelling = sample.labelling
-    p = len(estimate.theta)
-    groups = int(cluster.max()) + 1
-    out = np.zeros((groups, p, p))
-
-    def add(rows: Rows, codes: Ints, weight: Floats, left: Floats | None) -> None:
-        _, curvature = model.evaluate(rows.x @ estimate.theta + (0 if rows.offset is None else rows.offset), rows.y)
-        curvature = curvature * weight * (1.0 if rows.share is None else rows.share)
-        part = np.empty((groups, p, p))
-        for j in range(p):
-            for k in range(j, p):
-                part[:, j, k] = part[:, k, j] = np.bincount(
-                    codes, weights=curvature * rows.x[:, j] * rows.x[:, k], minlength=groups
-                )
-        out.__iadd__(part if left is None else left @ part)
-
-    gold_codes = cluster[labelling.gold]
-    v = np.ones(sample.n_units) if sample.weights is None else sample.weights
-    if estimator != "surrogate":
-        add(sample.gold, gold_codes, sample.gold_weight, None)
-    if estimator != "gold":
-        mixing = estimate.tuning.mixing
-        for rows in sample.predicted:
-            add(rows, cluster, v, mixing)
-            if estimator != "surrogate":
-                add(rows.take(labelling.gold), gold_codes, -sample.gold_weight, mixing)
-    return out
 
 
 def _noise(moments: Moments, root: Root) -> float:

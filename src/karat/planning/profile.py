@@ -166,6 +166,11 @@ class Profile:
         labelling, scores = parts.labelling, parts.scores
         clustered = result.vcov_kind.startswith("CRV") and parts.cluster is not None
         cluster = parts.cluster if clustered else None
+        if cluster is not None and cluster.ndim == 2:
+            raise ArgumentError(
+                f"planning does not support clusters of two ways ({parts.cluster_name}); plan from a fit with "
+                "one of them in cluster=."
+            )
         plain = scores.error @ matrix.T
         weight = labelling.weight[:, None]
         if scores.rows is not None:

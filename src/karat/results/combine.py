@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError
-from ..estimate.covariance import influence_covariance
-from .revise import influence
+from ..estimate.infer import combination, influences
+from .revise import kept_parts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +71,7 @@ def combine(terms: list[tuple[Any, float]]) -> Combined:
     Returns
     -------
     Combined
-        With the small-sample correction of the fits for HC2 and HC3, with none for the other kinds.
+        With the small-sample correction of the fits.
 
     Raises
     ------
@@ -87,8 +87,8 @@ def combine(terms: list[tuple[Any, float]]) -> Combined:
     names = tuple(n for n in first.names if all(n in r.names for r, _ in terms))
     if not names:
         raise ArgumentError("the Results share no coefficient, so they cannot be added or subtracted.")
-    scores = [influence(result, first.vcov_kind) for result, _ in terms]
-    draws = [result.parts.labelling for result, _ in terms]
+    parts = [kept_parts(result) for result, _ in terms]
+    draws = [one.labelling for one in parts]
     if any(not _same(r.parts.kept, first.parts.kept) for r, _ in terms) or any(
         not draw.same(draws[0]) for draw in draws[1:]
     ):
@@ -100,17 +100,15 @@ def combine(terms: list[tuple[Any, float]]) -> Combined:
     same = all(_same(a, clusters[0]) for a in clusters)
     if not same or any(r.target != first.target or r.vcov_kind != first.vcov_kind for r, _ in terms):
         raise ArgumentError("the Results differ in their covariance, clusters or target; fit both alike.")
-    theta: Any = 0.0
-    psi: Any = 0.0
-    error: Any = 0.0
-    for (result, weight), (own_psi, own_error) in zip(terms, scores):
-        index = [result.names.index(n) for n in names]
-        theta = theta + weight * result.theta[index]
-        psi = psi + weight * own_psi[:, index]
-        error = error + weight * own_error[:, index]
-    covariance = influence_covariance(psi, error, draws[0], first.target, clusters[0])
-    df = np.min([r.df[[r.names.index(n) for n in names]] for r, _ in terms], axis=0)
-    return Combined(names, theta, covariance, df, first.alpha)
+    index = [[r.names.index(n) for n in names] for r, _ in terms]
+    matrices = [weight * np.eye(len(r.names))[at] for (r, weight), at in zip(terms, index)]
+    theta = sum(matrix @ r.theta for matrix, (r, _) in zip(matrices, terms))
+    meat = influences(parts, first.vcov_kind)
+    covariance = combination(parts, matrices, first.vcov_kind, first.target, meat)
+    unknown = np.any([~np.isfinite(np.diag(r.covariance)[at]) for (r, _), at in zip(terms, index)], axis=0)
+    covariance[unknown], covariance[:, unknown] = np.nan, np.nan
+    df = np.min([r.df[at] for (r, _), at in zip(terms, index)], axis=0)
+    return Combined(names, np.asarray(theta), covariance, df, first.alpha)
 
 
 def _same(left: Array | None, right: Array | None) -> bool:

@@ -42,11 +42,14 @@ class Difference:
         What was subtracted from what.
     gap, se : ndarray, shape (p,)
     p_values : ndarray, shape (p,)
-        Two-sided, coefficient by coefficient.
+        Two-sided, coefficient by coefficient, with the degrees of freedom of the fit.
     statistic : float
-        Joint chi-squared statistic.
+        Joint F statistic (Hotelling's T squared).
     rank : int
+        Its numerator degrees of freedom.
     p_value : float
+    df : float
+        Denominator degrees of freedom; infinite for a chi-squared test.
     """
 
     title: str
@@ -56,6 +59,7 @@ class Difference:
     statistic: float
     rank: int
     p_value: float
+    df: float = float("inf")
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,9 +152,9 @@ class Comparison:
         import pandas as pd
 
         if self.difference is None:
-            return pd.DataFrame(columns=["Difference", "Std. Error", "Pr(>|z|)"])
+            return pd.DataFrame(columns=["Difference", "Std. Error", "Pr(>|t|)"])
         d = self.difference
-        return pd.DataFrame({"Difference": d.gap, "Std. Error": d.se, "Pr(>|z|)": d.p_values}, index=list(self.names))
+        return pd.DataFrame({"Difference": d.gap, "Std. Error": d.se, "Pr(>|t|)": d.p_values}, index=list(self.names))
 
     def lines(self, digits: int = 3) -> list[str]:
         """The table as text lines: estimate, standard error in brackets."""
@@ -169,7 +173,10 @@ class Comparison:
         if self.difference is not None:
             d = self.difference
             p = "< .001" if d.p_value < 0.001 else f"= {d.p_value:.3f}"
-            out.append(f"{d.title}: chi2({d.rank}) = {d.statistic:.1f}, p {p}")
+            test = f"F({d.rank}, {d.df:.0f}) = {d.statistic:.1f}, p {p}"
+            if np.isinf(d.df):
+                test = f"chi2({d.rank}) = {d.rank * d.statistic:.1f}, p {p}"
+            out.append(f"{d.title}: {test}")
         if self.remark:
             out.append(self.remark)
         return out + [f"{title}: {caution}" for title, caution in self.cautions.items()]

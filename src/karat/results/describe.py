@@ -9,6 +9,7 @@ import numpy as np
 
 from ..checks.collect import collect
 from ..errors import SmallSampleWarning, tell
+from ..estimate.clusters import count
 from .result import Result
 from .sampling import Sampling
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 FEW_GOLD = 30
 FEW_IN_CLASS = 10
 FEW_CLUSTERS = 20
+A_HANDFUL = 4.0
 """Below these a warning is given (methods, section 9)."""
 
 
@@ -70,6 +72,7 @@ def describe(
         iterations=estimate.iterations,
         notes=estimate.notes,
         df_method=options.df,
+        effective_clusters=parts.effective_clusters(),
         checks=collect(prepared, features, parts, matrix.spec.names, covariance.total),
         spec=matrix.spec,
         parts=_kept_parts(parts, prepared) if keep_parts else None,
@@ -91,8 +94,7 @@ def _sampling(prepared: Prepared, matrix: Design, assumed: bool) -> Sampling:
             rarest = int(counts.min()) if rarest is None else min(rarest, int(counts.min()))
     clusters = gold_clusters = 0
     if prepared.cluster is not None:
-        clusters = int(prepared.cluster.max()) + 1
-        gold_clusters = int(np.unique(prepared.cluster[labelling.gold]).size)
+        clusters, gold_clusters = min(count(prepared.cluster)), min(count(prepared.cluster, labelling.gold))
     return Sampling(
         design=labelling.description,
         assumed=assumed,
@@ -123,6 +125,29 @@ def small_sample_notes(result: Result) -> list[str]:
         )
     if s.clusters and s.gold_clusters < FEW_CLUSTERS:
         out.append(f"only {s.gold_clusters} clusters hold gold; cluster intervals want at least {FEW_CLUSTERS}")
+    if s.clusters and result.effective_clusters is not None:
+        out += _handful(result)
+    return out
+
+
+def _handful(result: Result) -> list[str]:
+    """Coefficients that a handful of clusters carry, or one alone."""
+    assert result.effective_clusters is not None
+    unknown = ~np.isfinite(np.diag(result.covariance))
+    few = ~unknown & (result.effective_clusters < A_HANDFUL)
+    out = []
+    if few.any():
+        listing = ", ".join(f"{n!r} ({result.effective_clusters[j]:.1f})" for j, n in enumerate(result.names) if few[j])
+        out.append(
+            f"few clusters carry {listing} (effective number in brackets); with fewer than {A_HANDFUL:g} intervals and "
+            "tests are rough, so look for more clusters in which these covariates vary"
+        )
+    if unknown.any():
+        listing = ", ".join(repr(n) for j, n in enumerate(result.names) if unknown[j])
+        out.append(
+            f"a single cluster identifies {listing}, so the data do not say how much it varies from cluster to "
+            "cluster, and no standard error is given"
+        )
     return out
 
 

@@ -110,6 +110,8 @@ def from_json(text: str) -> Result:
         content["skill"] = tuple(Skill(**s) for s in content["skill"])
         for name in ("theta", "covariance", "labelling_covariance", "df", "weight", "r_squared"):
             content[name] = _array(content[name])
+        if content.get("effective_clusters") is not None:
+            content["effective_clusters"] = _array(content["effective_clusters"])
         content["mixing"] = None if content["mixing"] is None else _array(content["mixing"])
         for name in ("names", "choice", "notes"):
             content[name] = tuple(content[name])
@@ -119,7 +121,8 @@ def from_json(text: str) -> Result:
                 Column(col["title"], *(_array(col[k]) for k in ("theta", "se", "df"))) for col in c["columns"]
             )
             if (d := c["difference"]) is not None:
-                c["difference"] = Difference(**d | {k: _array(d[k]) for k in ("gap", "se", "p_values")})
+                numbers = {k: float(d[k]) for k in ("statistic", "p_value", "df") if k in d}
+                c["difference"] = Difference(**d | numbers | {k: _array(d[k]) for k in ("gap", "se", "p_values")})
             content["comparison"] = Comparison(**c | {k: _array(c[k]) for k in ("effective_gold", "r_squared")})
         return Result(**content)
     except (KeyError, TypeError, ValueError) as error:

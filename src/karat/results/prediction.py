@@ -65,7 +65,9 @@ def predict(result: Result, new: object, alpha: float, context: Any) -> pd.DataF
     offset = result.spec.offset(frame, context)
     if offset is not None:
         eta = eta + offset
-    se = np.sqrt(np.einsum("ij,jk,ik->i", x, result.covariance, x))
+    unknown = ~np.isfinite(np.diag(result.covariance))
+    se = np.sqrt(np.einsum("ij,jk,ik->i", x, np.nan_to_num(result.covariance), x))
+    se[np.abs(x[:, unknown]).sum(axis=1) > 0] = np.nan
     df = np.where(x != 0, result.df, np.inf).min(axis=1)
     half = t.ppf(1 - alpha / 2, df) * se
     regression = models.get("ols" if result.model == "mean" else result.model)

@@ -69,6 +69,9 @@ class Result(StatsmodelsNames, MaketablesProtocol):
         Largest share of a coefficient's variance due to random splits.
     interval : {"wald", "logit"}
         Scale of the intervals.
+    effective_clusters : ndarray, shape (p,), or None
+        Analysis clusters of equal weight that would carry each coefficient as those in the data do (Carter, Schnepel
+        and Steigerwald 2017); None without clusters.
     comparison : Comparison or None
     checks : Checks or None
         What was found out about the gold sample; :func:`karat.diagnose` reads it out.
@@ -114,6 +117,7 @@ class Result(StatsmodelsNames, MaketablesProtocol):
     df_method: Any = "auto"
     split_share: float | None = None
     interval: str = "wald"
+    effective_clusters: Floats | None = None
     comparison: Comparison | None = None
     checks: Checks | None = field(default=None, repr=False)
     spec: MatrixSpec | None = field(default=None, repr=False)

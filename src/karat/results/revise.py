@@ -10,9 +10,10 @@ import numpy as np
 
 from ..designs.labelling import group_totals
 from ..errors import ArgumentError, KaratError
+from ..estimate.clusters import Curvatures, cluster_codes, count, named
 
 if TYPE_CHECKING:
-    from .._types import Floats
+    from .._types import Floats, Ints
     from ..estimate.infer import Parts
     from .result import Result
     from .sampling import Sampling
@@ -20,60 +21,73 @@ if TYPE_CHECKING:
 
 def with_vcov(result: Result, kind: str, cluster: Any) -> Result:
     """The same estimates with another covariance; see :meth:`Result.with_vcov`."""
-    import pandas as pd
-
     from ..estimate.infer import infer
 
-    parts = result.parts
-    if parts is None:
-        raise KaratError(
-            "the influence scores of this fit were not kept, so another covariance cannot be computed; fit again with "
-            "scores=True, or with vcov= as wanted."
-        )
-    name = ""
+    parts = kept_parts(result)
     if cluster is not None:
-        if isinstance(cluster, str):
-            if cluster != parts.cluster_name or parts.cluster is None:
-                raise ArgumentError(
-                    f"the data are gone, so the column {cluster!r} cannot be read; pass its {result.n_units} "
-                    f"values as an "
-                    f"array"
-                    + (f", or use {parts.cluster_name!r}, the cluster of the fit." if parts.cluster_name else ".")
-                )
-            name = cluster
-        else:
-            values = np.asarray(cluster)
-            if values.shape != (result.n_units,):
-                raise ArgumentError(
-                    f"cluster has shape {values.shape}; give one value for each of {result.n_units} units."
-                )
-            codes = pd.factorize(values)[0].astype(np.intp)
-            if codes.min() < 0:
-                raise ArgumentError("cluster has missing values; fill them.")
-            parts = dataclasses.replace(parts, cluster=codes, cluster_curvature=None)
-            name = str(getattr(cluster, "name", None) or "cluster")
-            parts = dataclasses.replace(parts, cluster_name=name)
-    if kind == "CRV3" and parts.cluster_curvature is None:
-        raise ArgumentError("CRV3 needs the rows of the regression; fit again with vcov={'CRV3': column}.")
+        codes, name = _read_clusters(result, parts, cluster)
+        if codes is not parts.cluster:
+            parts = dataclasses.replace(parts, cluster=codes, cluster_curvature=Curvatures(), cluster_name=name)
     covariance, df = infer(parts, kind, result.target, result.df_method)
     return result.replace(
         covariance=covariance.total,
         labelling_covariance=covariance.labelling,
         df=df,
         vcov_kind=kind,
-        cluster=name,
+        cluster=parts.cluster_name if cluster is not None else "",
+        effective_clusters=parts.effective_clusters() if cluster is not None else None,
         parts=parts,
         comparison=None,
         sampling=_resampled(result, parts, kind),
     )
 
 
+def kept_parts(result: Result) -> Parts:
+    """What the covariance was made from.
+
+    Raises
+    ------
+    KaratError
+        If it was not kept.
+    """
+    if result.parts is None:
+        raise KaratError(
+            "the influence scores of this fit were not kept, so no other covariance can be computed; fit again with "
+            "scores=True, or with vcov= as wanted."
+        )
+    return result.parts
+
+
+def _read_clusters(result: Result, parts: Parts, cluster: Any) -> tuple[Ints, str]:
+    """Codes and name of the clusters of the fit, or of given ones."""
+    import pandas as pd
+
+    columns = [cluster] if isinstance(cluster, str) else cluster
+    if isinstance(columns, (list, tuple)) and all(isinstance(one, str) for one in columns):
+        if named(columns) == parts.cluster_name and parts.cluster is not None:
+            return parts.cluster, parts.cluster_name
+        if len(columns) != result.n_units:
+            raise ArgumentError(
+                f"the data are gone, so the column {cluster!r} cannot be read; pass its {result.n_units} values as an "
+                "array" + (f", or use {parts.cluster_name!r}, the cluster of the fit." if parts.cluster_name else ".")
+            )
+    given = pd.DataFrame(cluster)
+    if len(given) != result.n_units or given.shape[1] not in (1, 2):
+        raise ArgumentError(
+            f"cluster has shape {np.shape(cluster)}; give one value for each of {result.n_units} units, or two for "
+            "clusters of two ways."
+        )
+    if given.isna().to_numpy().any():
+        raise ArgumentError("cluster has missing values; fill them.")
+    names = [getattr(cluster, "name", None)] if given.shape[1] == 1 else list(given.columns)
+    return cluster_codes(given), named([str(n) if isinstance(n, str) else "cluster" for n in names])
+
+
 def _resampled(result: Result, parts: Parts, kind: str) -> Sampling:
     """Counts of clusters that go with the covariance."""
     clusters = gold_clusters = 0
     if kind.startswith("CRV") and parts.cluster is not None:
-        clusters = int(np.unique(parts.cluster).size)
-        gold_clusters = int(np.unique(parts.cluster[parts.labelling.gold]).size)
+        clusters, gold_clusters = min(count(parts.cluster)), min(count(parts.cluster, parts.labelling.gold))
     return dataclasses.replace(result.sampling, clusters=clusters, gold_clusters=gold_clusters)
 
 
@@ -100,7 +114,7 @@ def as_means(result: Result) -> Result:
 
 
 def grouped_influence(result: Result) -> Floats:
-    """Influence of units, summed within analysis clusters, shape (m, p).
+    """Influence of units, summed within analysis clusters of one way, shape (m, p).
 
     Raises
     ------
@@ -110,7 +124,7 @@ def grouped_influence(result: Result) -> Floats:
     psi, _ = influence(result)
     parts = result.parts
     assert parts is not None
-    if result.vcov_kind.startswith("CRV") and parts.cluster is not None:
+    if result.vcov_kind.startswith("CRV") and parts.cluster is not None and parts.cluster.ndim == 1:
         return group_totals(psi, parts.cluster)
     return psi
 
@@ -129,9 +143,7 @@ def influence(result: Result, kind: str = "HC0") -> tuple[Floats, Floats]:
     KaratError
         If influence scores were not kept.
     """
-    parts = result.parts
-    if parts is None:
-        raise KaratError("the influence scores of this fit were not kept; fit again with scores=True.")
+    parts = kept_parts(result)
     psi = np.vstack([block for _, block in parts.scores.blocks(kind)])
     if parts.scores.rows is not None:
         full = np.zeros((len(parts.labelling.labelled), psi.shape[1]))

@@ -11,6 +11,7 @@ from ..checks.verdicts import short_form
 from .describe import small_sample_notes
 
 if TYPE_CHECKING:
+    from .._types import Floats
     from .result import Result
 
 _ESTIMATORS = {
@@ -52,7 +53,10 @@ class Summary:
         """What stands above the coefficients: pairs of name and value."""
         r = self.result
         s = r.sampling
-        clusters = f", clusters of {r.cluster} ({s.clusters:,}, {s.gold_clusters:,} with gold)" if s.clusters else ""
+        clusters = ""
+        if s.clusters:
+            effective = "" if r.effective_clusters is None else f", effectively {_range(r.effective_clusters)}"
+            clusters = f", clusters of {r.cluster} ({s.clusters:,}, {s.gold_clusters:,} with gold{effective})"
         assumed = " (assumed: no design was given)" if s.assumed else ""
         out = [
             ("Estimator", _ESTIMATORS[r.estimator]),
@@ -101,7 +105,7 @@ class Summary:
         return lines
 
     def remarks(self) -> list[str]:
-        """What the reader must be told."""
+        """What the reader must know."""
         r = self.result
         out = []
         kinds = [c for c in dict.fromkeys(r.choice) if c != "one"]
@@ -164,6 +168,11 @@ class Summary:
 
 def _number(value: float) -> str:
     return f"{value:.4f}" if 1e-3 <= abs(value) < 1e5 or value == 0 else f"{value:.3e}"
+
+
+def _range(values: Floats) -> str:
+    low, high = f"{values.min():,.1f}", f"{values.max():,.1f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _p(value: float) -> str:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, KaratError
+from ..errors import ArgumentError, KaratError, generator, whole
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from .._types import Floats
+    from ..estimate.infer import Parts
     from .result import Result
 
 _NUMBER = re.compile(r"[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?")
@@ -70,22 +71,110 @@ def wald(result: Result, hypothesis: object) -> TestResult:
     """
     matrix, right, text = read_hypotheses(result, hypothesis)
     gap = matrix @ result.theta - right
-    covariance = matrix @ result.covariance @ matrix.T
-    involved = np.abs(matrix).sum(axis=0) > 0
-    statistic, rank = quadratic_form(gap, covariance)
-    df = float(result.df[involved].min())
+    covariance = covariance_of(result, matrix)
+    if not np.isfinite(covariance).all():
+        unknown = [n for n, v in zip(result.names, np.diag(result.covariance)) if not np.isfinite(v)]
+        raise KaratError(
+            f"the standard error of {', '.join(map(repr, unknown))} is not known (a single cluster identifies it), so "
+            "it cannot be tested; leave it out of the hypothesis."
+        )
+    statistic, rank, df, p_value = joint_test(gap, covariance, lambda rows: joint_freedom(result, rows, matrix))
+    return TestResult(statistic, p_value, rank, df, "; ".join(text))
+
+
+def joint_test(gap: Floats, covariance: Floats, freedom: Callable[[Floats], float]) -> tuple[float, int, float, float]:
+    """Hotelling's test that all of ``gap`` is 0: the quadratic form as an F statistic.
+
+    With q hypotheses and a covariance of e degrees of freedom, ``(e - q + 1) / (e q)`` times the quadratic form has
+    the F distribution with q and e - q + 1 degrees of freedom. e is taken to be at least q: then hardly any statistic
+    is large enough, which is what so few degrees of freedom can say.
+
+    Parameters
+    ----------
+    gap : ndarray, shape (k,)
+    covariance : ndarray, shape (k, k)
+        Of rank q, where hypotheses are redundant.
+    freedom : callable
+        Degrees of freedom of the covariance of ``rows @ gap``, given linearly independent rows, shape (q, k).
+
+    Returns
+    -------
+    statistic : float
+    q : int
+    df : float
+        Of the denominator; infinite for a chi-squared test.
+    p_value : float
+
+    Raises
+    ------
+    KaratError
+        If the covariance is 0.
+
+    Examples
+    --------
+    >>> statistic, q, df, p_value = joint_test(np.array([2.0]), np.array([[4.0]]), lambda rows: 9.0)
+    >>> statistic, q, df, round(p_value, 3)
+    (1.0, 1, 9.0, 0.343)
+    """
     from scipy.stats import chi2, f
 
-    p_value = chi2.sf(statistic, rank) if np.isinf(df) else f.sf(statistic / rank, rank, df)
-    return TestResult(statistic / rank, float(p_value), rank, df, "; ".join(text))
+    scale = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    scale[scale == 0] = 1.0
+    values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
+    keep = values > 1e-10 * max(values.max(), 1e-300)
+    if not keep.any():
+        raise KaratError("the covariance of the hypotheses is zero, so they cannot be tested.")
+    rows = (vectors[:, keep] / np.sqrt(values[keep])).T / scale
+    squared, q = float(((rows @ gap) ** 2).sum()), int(keep.sum())
+    found = freedom(rows)
+    if np.isinf(found):
+        return squared / q, q, np.inf, float(chi2.sf(squared, q))
+    found = max(found, float(q))
+    rest = found - q + 1
+    statistic = squared * rest / (found * q)
+    return statistic, q, rest, float(f.sf(statistic, q, rest))
+
+
+def joint_freedom(result: Result, rows: Floats, matrix: Floats, parts: Parts | None = None) -> float:
+    """Degrees of freedom of the covariance of ``rows @ matrix @ theta``.
+
+    The smallest of the coefficients involved. With CRV2 and CRV3, where influence scores were kept, what the leverage
+    of the clusters leaves for these hypotheses together, times the smallest share that the coefficients involved have
+    of theirs (few gold units take some away).
+
+    Parameters
+    ----------
+    result : Result
+    rows : ndarray, shape (q, k)
+    matrix : ndarray, shape (k, p)
+    parts : Parts, optional
+        By default those the result keeps.
+    """
+    parts = result.parts if parts is None else parts
+    involved = np.abs(matrix).sum(axis=0) > 0
+    of_clusters = result.df_method == "auto" and result.target == "superpopulation" and parts is not None
+    ways = [one for one in parts.leverages(result.vcov_kind)[:2] if one is not None] if parts and of_clusters else []
+    if not ways:
+        return float(result.df[involved].min())
+    alone = [min(one.freedom(row[None, :]) for one in ways) for row in np.eye(len(result.df))[involved]]
+    return min(one.freedom(rows @ matrix) for one in ways) * float((result.df[involved] / alone).min())
+
+
+def covariance_of(result: Result, matrix: Floats) -> Floats:
+    """Covariance of linear functions, shape (k, k); not a number only where they involve such a coefficient."""
+    unknown = ~np.isfinite(np.diag(result.covariance))
+    covariance: Floats = matrix @ np.nan_to_num(result.covariance) @ matrix.T
+    involved = np.abs(matrix[:, unknown]).sum(axis=1) > 0
+    covariance[involved], covariance[:, involved] = np.nan, np.nan
+    return covariance
 
 
 def contrast(result: Result, hypothesis: object, alpha: float) -> pd.DataFrame:
-    """Linear combinations with intervals; degrees of freedom are the smallest of the coefficients involved."""
+    """Linear combinations with intervals, see :func:`joint_freedom` for their degrees of freedom."""
     matrix, right, text = read_hypotheses(result, hypothesis)
     value = matrix @ result.theta - right
-    se = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", matrix, result.covariance, matrix), 0.0))
-    df = np.array([result.df[np.abs(row) > 0].min() for row in matrix])
+    se = np.sqrt(np.maximum(np.diag(covariance_of(result, matrix)), 0.0))
+    df = np.array([joint_freedom(result, np.eye(1), row[None, :]) for row in matrix])
     return table_of(text, value, se, df, alpha)
 
 
@@ -103,8 +192,8 @@ def delta(result: Result, function: Callable[[Floats], Any], alpha: float) -> pd
         derivative[:, j] = (np.atleast_1d(function(up)) - np.atleast_1d(function(down))) / (2 * step)
     if not np.isfinite(derivative).all() or not np.isfinite(value).all():
         raise ArgumentError("the function is not finite or not differentiable at the estimates; rewrite it.")
-    se = np.sqrt(np.einsum("ij,jk,ik->i", derivative, result.covariance, derivative))
     involved = [np.abs(row) > 1e-12 * np.abs(derivative).max() for row in derivative]
+    se = np.sqrt(np.diag(covariance_of(result, np.where(involved, derivative, 0.0))))
     df = np.array([result.df[mask].min() if mask.any() else np.inf for mask in involved])
     names = [f"f{j + 1}" for j in range(len(value))] if len(value) > 1 else ["f"]
     return table_of(names, value, se, df, alpha)
@@ -120,22 +209,25 @@ def simultaneous(result: Result, alpha: float, terms: Sequence[str] | None, draw
     import pandas as pd
     from scipy.stats import norm, t
 
-    family = list(terms) if terms is not None else [n for n in result.names if n not in ("Intercept", "(Intercept)")]
-    if not family:
-        raise ArgumentError("simultaneous intervals need at least one coefficient; name them in terms=.")
+    known = dict(zip(result.names, np.isfinite(np.diag(result.covariance))))
+    usual = [n for n in result.names if n not in ("Intercept", "(Intercept)") and known[n]]
+    family = list(terms) if terms is not None else usual
+    if not family or not all(known.get(name, True) for name in family):
+        raise ArgumentError(
+            "simultaneous intervals need at least one coefficient, all with a standard error; name them in terms=."
+        )
     index = np.array([result.position(name) for name in family])
-    if isinstance(draws, bool) or int(draws) != draws or draws < 100:
-        raise ArgumentError(f"draws={draws!r} is too few; give a whole number of at least 100.")
-    rng = np.random.default_rng(seed)
+    draws = whole("draws", draws, least=100)
+    rng = generator(seed)
     covariance = result.covariance[np.ix_(index, index)]
     se = np.sqrt(np.diag(covariance))
     if result.parts is not None and result.target == "superpopulation":
-        largest = _multiplier_maxima(result, index, rng, int(draws))
+        largest = _multiplier_maxima(result, index, rng, draws)
     else:
         correlation = covariance / np.outer(se, se)
         values, vectors = np.linalg.eigh(correlation)
         root = vectors * np.sqrt(np.maximum(values, 0.0))
-        largest = np.abs(rng.standard_normal((int(draws), len(index))) @ root.T).max(axis=1)
+        largest = np.abs(rng.standard_normal((draws, len(index))) @ root.T).max(axis=1)
     critical = float(np.quantile(largest, 1.0 - alpha))
     tail = norm.sf(critical)
     quantile = t.isf(tail, result.df[index])
@@ -187,24 +279,6 @@ def _transport(plain: Floats, wanted: Floats) -> Floats:
     half = root(plain, 0.5)
     inverse = root(plain, -0.5)
     return inverse @ root(half @ wanted @ half, 0.5) @ inverse
-
-
-def quadratic_form(gap: Floats, covariance: Floats) -> tuple[float, int]:
-    """``gap' V^- gap`` and the rank of V, with a pseudo-inverse for redundant hypotheses.
-
-    Examples
-    --------
-    >>> quadratic_form(np.array([2.0]), np.array([[4.0]]))
-    (1.0, 1)
-    """
-    scale = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-    scale[scale == 0] = 1.0
-    values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
-    keep = values > 1e-10 * max(values.max(), 1e-300)
-    if not keep.any():
-        raise KaratError("the covariance of the hypotheses is zero, so they cannot be tested.")
-    coordinates = vectors.T @ (gap / scale)
-    return float((coordinates[keep] ** 2 / values[keep]).sum()), int(keep.sum())
 
 
 def logit_interval(theta: Floats, se: Floats, quantile: Floats) -> tuple[Floats, Floats]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..estimate.clusters import across
 from ..estimate.covariance import influence_covariance
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def joint_covariance(
     -------
     ndarray, shape (U, U)
     """
-    plain = influence_covariance(np.column_stack(psi), np.column_stack(error), labelling, target, cluster)
+    scores = np.column_stack(psi), np.column_stack(error)
+    plain = across(cluster, lambda codes: influence_covariance(*scores, labelling, target, codes))
     size = np.sqrt(np.maximum(np.diag(plain), 1e-300))
     out: Floats = plain / np.outer(size, size) * np.sqrt(np.outer(variance, variance))
     return out
