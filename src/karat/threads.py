@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_lock = threading.Lock()
+_inside = 0
+_blas: Any = None
 
 
 def single_threaded(function: Callable[P, T]) -> Callable[P, T]:
@@ -15,7 +21,7 @@ def single_threaded(function: Callable[P, T]) -> Callable[P, T]:
 
     Data are handled in blocks that fit the cache and learners are fitted on few rows; a second thread would only
     spin. Processes (``n_jobs``) are the way to use more cores. Whatever limit
-    was set before is back afterwards.
+    was set before is back afterwards, also where several threads run such functions at once.
 
     Parameters
     ----------
@@ -35,7 +41,29 @@ def single_threaded(function: Callable[P, T]) -> Callable[P, T]:
     def limited(*args: P.args, **kwargs: P.kwargs) -> T:
         from threadpoolctl import threadpool_limits
 
-        with threadpool_limits(limits=1):
+        with _one_blas_thread(), threadpool_limits(limits=1, user_api="openmp"):
             return function(*args, **kwargs)
 
     return limited
+
+
+@contextmanager
+def _one_blas_thread() -> Iterator[None]:
+    """The limit of BLAS holds for the process: the first to come sets it, the last to leave takes it back.
+
+    (That of OpenMP belongs to each thread, which can set its own.)
+    """
+    global _inside, _blas
+    from threadpoolctl import threadpool_limits
+
+    with _lock:
+        if _inside == 0:
+            _blas = threadpool_limits(limits=1, user_api="blas")
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if _inside == 0:
+                _blas.restore_original_limits()

@@ -231,13 +231,13 @@ LIES = {
     ),
     "too many choices": (dict(choices=["yes"] * 7), "votes", "7 choices where 5 were asked"),
     "a positive log-probability": (
-        dict(places=[place({"yes": 0.5}) | {"top_logprobs": [{"token": "yes", "logprob": 2.0}]}]),
+        dict(places=[{"token": "yes", "logprob": 2.0, "top_logprobs": []}]),
         "logprobs",
         "log-probability 2.0, which cannot be",
     ),
     "probabilities above one": (dict(places=[place({"yes": 0.8, "no": 0.8})]), "logprobs", "add up to 1.600"),
     "JSON with other classes": (dict(choices=['{"left": 0.5, "right": 0.5}']), "json", "names 'left'"),
-    "JSON that adds up to 3": (dict(choices=['{"yes": 2, "no": 1}']), "json", "no probabilities"),
+    "JSON that adds up to 3": (dict(choices=['{"yes": 2, "no": 1}']), "json", "not probabilities"),
 }
 
 

@@ -15,7 +15,7 @@ from ..errors import BudgetError, CacheError, EndpointError
 from .answers import AnswerStore, Ticket
 from .endpoint import Endpoint
 from .protocol import decode, most_tokens, usage
-from .reading import Refused, Unreadable
+from .saying import Refused, Unreadable
 from .wire import Lost, Response, Wire, asked_to_wait
 
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
