@@ -6,14 +6,29 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _lock = threading.Lock()
 _inside = 0
-_blas: Any = None
+_keeper: _Keeper | None = None
+
+
+class _Keeper(threading.Thread):
+    """Sets the limits of the whole process to one thread, and back when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(name="karat-one-thread", daemon=True)
+        self.ready, self.leave = threading.Event(), threading.Event()
+
+    def run(self) -> None:
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(limits=1):
+            self.ready.set()
+            self.leave.wait()
 
 
 def single_threaded(function: Callable[P, T]) -> Callable[P, T]:
@@ -41,29 +56,32 @@ def single_threaded(function: Callable[P, T]) -> Callable[P, T]:
     def limited(*args: P.args, **kwargs: P.kwargs) -> T:
         from threadpoolctl import threadpool_limits
 
-        with _one_blas_thread(), threadpool_limits(limits=1, user_api="openmp"):
+        with _kept(), threadpool_limits(limits=1):
             return function(*args, **kwargs)
 
     return limited
 
 
 @contextmanager
-def _one_blas_thread() -> Iterator[None]:
-    """The limit of BLAS holds for the process: the first to come sets it, the last to leave takes it back.
+def _kept() -> Iterator[None]:
+    """Limits of the process hold from the first to come to the last to leave.
 
-    (That of OpenMP belongs to each thread, which can set its own.)
+    Each of them taking back what it found would leave the limit that another had set. Some limits belong to a thread,
+    which sets them for itself besides.
     """
-    global _inside, _blas
-    from threadpoolctl import threadpool_limits
-
+    global _inside, _keeper
     with _lock:
-        if _inside == 0:
-            _blas = threadpool_limits(limits=1, user_api="blas")
+        if _keeper is None:
+            _keeper = _Keeper()
+            _keeper.start()
+            _keeper.ready.wait()
         _inside += 1
     try:
         yield
     finally:
         with _lock:
             _inside -= 1
-            if _inside == 0:
-                _blas.restore_original_limits()
+            if not _inside:
+                _keeper.leave.set()
+                _keeper.join()
+                _keeper = None
