@@ -230,7 +230,7 @@ def test_the_prompt_holds_what_it_should():
         ({"classes": "ab"}, "classes is a str"),
         ({"classes": ["a"]}, "two or more"),
         ({"classes": ["a", "A."]}, "different words"),
-        ({"scale": (3, 1)}, "scale"),
+        *[({"scale": bad}, "scale=") for bad in ((3, 1), (1,), 5, "17", (1, 2.5), (1, "7"), (0, 500), (True, 3))],
         ({"classes": ["a", "b"], "template": "no place"}, "must hold"),
         ({"classes": ["a", "b"], "examples": [("x", "c")]}, "'c' is not among"),
         ({"classes": ["a", "b"], "examples": ["x"]}, "pairs"),

@@ -103,10 +103,11 @@ def test_one_refusal_among_votes_is_a_vote_that_says_nothing(server):
 
 
 def test_paid_tries_are_few_where_the_answer_would_be_the_same(server, tmp_path):
-    server.always = lambda body, text: reply(body, text, choices=["{}"])
-    with pytest.raises(EndpointError, match=r"after 3 tries"):
-        label(TEXTS[:1], QUESTION, point(server), method="json", cache=tmp_path)
-    assert len(server.requests) == 3
+    for answer, match, paid in (("{}", "not probabilities", 1), (None, r"no text \(after 3 tries\)", 3)):
+        server.always, before = (lambda body, text: reply(body, text, choices=[answer])), len(server.requests)  # noqa: B023
+        with pytest.raises(EndpointError, match=match):
+            label(TEXTS[:1], QUESTION, point(server), method="json", cache=tmp_path)
+        assert len(server.requests) == before + paid
 
 
 def test_an_answer_of_no_use_for_other_classes_counts_as_none(server, tmp_path):
@@ -237,7 +238,7 @@ def test_a_reply_is_what_it_is_and_paid_once(server, tmp_path, fault, p, how, pa
 def test_json_that_leaves_several_classes_out_or_is_cut(server):
     question = Question("Which?", classes=["yes", "no", "unclear"])
     cut = answers('{"yes": 0.4, "n', finish="length")
-    for fault, match, paid in ((answers('{"yes": 0.92}'), "0.08 is left", 3), (cut, "JSON was cut at max_tokens", 1)):
+    for fault, match, paid in ((answers('{"yes": 0.92}'), "0.08 is left", 1), (cut, "JSON was cut at max_tokens", 1)):
         server.always, before = fault, len(server.requests)
         with pytest.warns(KaratWarning, match=match):
             got = label(["a text"], question, point(server), method="json", cache=None, failures="keep")

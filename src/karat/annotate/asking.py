@@ -15,7 +15,7 @@ from ..errors import BudgetError, CacheError, EndpointError
 from .answers import AnswerStore, Ticket
 from .endpoint import Endpoint
 from .protocol import decode, most_tokens, usage
-from .saying import Refused, Unreadable
+from .saying import Refused, Unreadable, Useless
 from .wire import Lost, Response, Wire, asked_to_wait
 
 _LONGEST = 500
@@ -255,7 +255,7 @@ class Asker:
         except CacheError:
             self._landed()
             raise
-        value, why = None, ""
+        value, why, outcome = None, "", "answered"
         stop: Exception | None = None
         try:
             value = _look(text, read)
@@ -263,6 +263,7 @@ class Asker:
             stop = RowError(printable(str(error))[:_LONGEST])
         except Unreadable as error:
             why = printable(str(error))[:_LONGEST]
+            outcome = "row" if isinstance(error, Useless) else "unreadable"
         except EndpointError as error:
             stop = error
         billed = usage(text)
@@ -277,7 +278,7 @@ class Asker:
             )
         if stop is not None:
             raise stop
-        return ("unreadable" if why else "answered"), value, why, None
+        return outcome, value, why, None
 
     def _refused(self, ticket: Ticket, response: Response, stated: str) -> tuple[str, None, str, float | None]:
         why = f"HTTP {response.status}: {stated}"

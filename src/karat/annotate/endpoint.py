@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 import os
@@ -163,15 +164,12 @@ class Endpoint:
 def _address(url: object) -> SplitResult:
     """An endpoint's address, checked; what may hold a password is not quoted."""
     shown = f"={url!r}" if "@" not in str(url) else ""
-    try:
-        parts = urlsplit(url) if isinstance(url, str) else None
-        good = parts is not None and parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        good = False
-    if parts is None or not good:
-        raise ArgumentError(
-            f"url{shown[:100]} is not an address; give one such as 'http://127.0.0.1:8000/v1'."
-        ) from None
+    parts = None
+    with contextlib.suppress(ValueError):
+        read = urlsplit(url if isinstance(url, str) else "")
+        parts = read if read.scheme in ("http", "https") and read.hostname and read.port != 0 else None
+    if parts is None:
+        raise ArgumentError(f"url{shown[:100]} is not an address; give one such as 'http://127.0.0.1:8000/v1'.")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ArgumentError("url holds a user name, password or query; keys belong in the variable key_env names.")
     return parts

@@ -13,7 +13,7 @@ from .asking import Asker, RowError
 from .protocol import Choice, Reply, read_reply
 from .question import Question
 from .reading import Reading, from_json, from_tokens, from_votes, hold_against
-from .saying import Refused, Unreadable, begins, usable
+from .saying import Refused, Unreadable, Useless, begins, usable
 
 if TYPE_CHECKING:
     from .._types import Floats
@@ -235,16 +235,17 @@ class RowAsker:
         words = self.question.words
         room = _JSON_TOKENS + sum(len(word.encode()) + 12 for word in words)
 
+        body = self._body(text, "json", temperature=0, max_tokens=max(room, self.asker.endpoint.max_tokens))
+
         def read(payload: Any) -> Reading:
             choice = self._read(payload, 1).choices[0]
             try:
                 return from_json(choice.text, words)
-            except Unreadable:
+            except Unreadable as error:
                 if choice.finish == "length":
                     raise Refused("the JSON was cut at max_tokens; raise max_tokens=") from None
-                raise
+                raise (Useless(str(error)) if body.get("temperature") == 0 else error) from None
 
-        body = self._body(text, "json", temperature=0, max_tokens=max(room, self.asker.endpoint.max_tokens))
         return self.asker.ask(body, 0, read)
 
 

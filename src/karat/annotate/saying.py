@@ -44,6 +44,10 @@ class Unreadable(Exception):
     """An answer that cannot be used; the message says why."""
 
 
+class Useless(Unreadable):
+    """A whole answer that is not one to the question; asked in the same way, the model would give it again."""
+
+
 class Refused(Unreadable):
     """The model declines to answer; it would again."""
 
