@@ -78,3 +78,19 @@ def test_a_new_file_is_opened_by_many_at_once(tmp_path):
         for thread in threads:
             thread.join()
     assert not failed
+
+
+def test_files_and_folders_are_for_their_owner_alone(tmp_path):
+    before = os.umask(0)
+    try:
+        with Store(tmp_path / "a" / "b" / "x.sqlite", SCHEMA) as store:
+            store.write("INSERT INTO t VALUES (?, ?)", [(1, "a")])
+            made = sorted(tmp_path.rglob("*"))
+            assert [p.name for p in made] == ["a", "b", "x.sqlite", "x.sqlite-shm", "x.sqlite-wal"]
+            assert [p.stat().st_mode & 0o777 for p in made] == [0o700, 0o700, 0o600, 0o600, 0o600]
+    finally:
+        os.umask(before)
+    shared = tmp_path / "shared"
+    shared.mkdir(mode=0o755)
+    Store(shared / "x.sqlite", SCHEMA).close()
+    assert shared.stat().st_mode & 0o777 == 0o755, "a folder that was there stays as it is"

@@ -61,7 +61,7 @@ class Store:
     Parameters
     ----------
     path : Path or None
-        Made with its folders if it is not there; None keeps everything in memory.
+        Made with its folders if it is not there, for its owner alone; None keeps everything in memory.
     schema : str
         ``CREATE TABLE IF NOT EXISTS`` statements.
     durable : bool
@@ -71,7 +71,7 @@ class Store:
     Raises
     ------
     CacheError
-        If the file cannot be opened or is no cache.
+        If the file cannot be opened or is not a cache.
     """
 
     def __init__(self, path: Path | None, schema: str, *, durable: bool = False) -> None:
@@ -81,7 +81,7 @@ class Store:
         self._synced = time.monotonic()
         try:
             if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                _make_private(path)
             self._link = sqlite3.connect(
                 path or ":memory:", timeout=_WAIT, check_same_thread=False, isolation_level=None
             )
@@ -197,9 +197,18 @@ class Store:
         if "full" in text or "No space" in text:
             advice = "the disk is full; what was in the cache is intact. Free some space and call again"
         elif "not a database" in text or "malformed" in text:
-            advice = "the file is damaged or no cache; move it away (or name another folder) and call again"
+            advice = "the file is damaged or not a cache; move it away (or name another folder) and call again"
         elif "readonly" in text or "unable to open" in text or isinstance(error, OSError):
             advice = "it cannot be written; name a folder of your own in cache=, or set KARAT_CACHE"
         else:
             advice = "see the reason; what was in the cache is intact"
-        return CacheError(f"cache {self.path}: {advice} ({text}).")
+        return CacheError(f"cache {self.path or 'in memory'}: {advice} ({text}).")
+
+
+def _make_private(path: Path) -> None:
+    """Make a file and the folders it lacks, readable by their owner alone; sqlite's own files beside it follow."""
+    missing = [folder for folder in path.parents if not folder.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    if not path.exists():
+        path.touch(mode=0o600)

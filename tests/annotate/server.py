@@ -61,7 +61,14 @@ class Server:
         with self.lock:
             number = len(self.requests)
             self.requests.append(
-                {"body": body, "text": text, "time": time.monotonic(), "key": handler.headers.get("Authorization")}
+                {
+                    "body": body,
+                    "text": text,
+                    "time": time.monotonic(),
+                    "key": handler.headers.get("Authorization"),
+                    "path": handler.path,
+                    "proxy": handler.headers.get("Proxy-Authorization"),
+                }
             )
             self.flying += 1
             self.most_flying = max(self.most_flying, self.flying)

@@ -7,6 +7,7 @@ import sqlite3
 
 import pytest
 
+from karat.annotate import answers
 from karat.annotate.answers import AnswerStore
 from karat.errors import CacheError, KaratWarning
 
@@ -97,3 +98,73 @@ def test_claims_end_with_their_owner(tmp_path):
     one.close()
     assert other.claim("k3"), "whoever claimed it is gone"
     other.close()
+
+
+def full(record):
+    raise CacheError("the disk is full")
+
+
+def settled_while_full(folder, monkeypatch, n=3):
+    """A store that was closed before there was room for the answers to n requests."""
+    store = AnswerStore(folder)
+    tickets = [store.reserve(f"k{i}", "job", 5, None) for i in range(n)]
+    monkeypatch.setattr(store, "_write", full)
+    for i, ticket in enumerate(tickets):
+        with pytest.raises(CacheError, match="joins the cache when there is room"):
+            store.settle(ticket, "answered", 4, body=f"paid {i}")
+    return store
+
+
+def test_answers_are_used_while_the_disk_is_still_full(tmp_path, monkeypatch):
+    settled_while_full(tmp_path, monkeypatch).close()
+    with monkeypatch.context() as patch:
+        patch.setattr(AnswerStore, "_write", lambda self, record: full(record))
+        with pytest.warns(KaratWarning, match="no room yet for 3 answers of an earlier call"):
+            again = AnswerStore(tmp_path)
+        assert [again.all(f"k{i}") for i in range(3)] == [["paid 0"], ["paid 1"], ["paid 2"]]
+        again.close()
+    last = AnswerStore(tmp_path)
+    assert [last.get(f"k{i}") for i in range(3)] == ["paid 0", "paid 1", "paid 2"]
+    assert last.spent(["job"]) == 12
+    last.close()
+    assert not list(tmp_path.glob("spare-*"))
+
+
+def test_answers_in_memory_join_when_there_is_room_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(answers, "_SPILL", 100)
+    store = settled_while_full(tmp_path, monkeypatch)
+    assert store.get("k2") == "paid 2", "used from memory"
+    monkeypatch.undo()
+    store.close()
+    assert AnswerStore(tmp_path).get("k2") == "paid 2"
+
+
+def test_answers_for_which_there_is_no_room_at_all_go_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setattr(answers, "_SPILL", 100)
+    monkeypatch.setattr(answers.tempfile, "tempdir", str(tmp_path))
+    store = settled_while_full(tmp_path / "a", monkeypatch)
+    with pytest.raises(CacheError, match=r"no room for 2 answers that were paid for; they are in .*spare-.*\.spill"):
+        store.close()
+    [kept] = tmp_path.glob("spare-*.spill")
+    assert kept.stat().st_mode & 0o777 == 0o600
+    (tmp_path / "b").mkdir()
+    kept.rename(tmp_path / "b" / kept.name)
+    other = AnswerStore(tmp_path / "b")
+    assert (other.get("k2"), other.spent(["job"])) == ("paid 2", 8), "also in a cache that does not know the request"
+    other.close()
+    store = settled_while_full(tmp_path / "c", monkeypatch)
+    monkeypatch.setattr(answers.tempfile, "mkstemp", lambda **named: open(tmp_path / "none" / "x"))  # noqa: SIM115
+    with pytest.raises(CacheError, match="in the attribute 'answers'") as caught:
+        store.close()
+    assert caught.value.answers == [("k1", "paid 1"), ("k2", "paid 2")]
+
+
+def test_a_cache_belongs_to_its_owner(tmp_path):
+    store = AnswerStore(tmp_path / "deep" / "cache")
+    store.reserve("k", "job", 5, None)
+    modes = {path.name.split("-")[0]: path.stat().st_mode & 0o777 for path in (tmp_path / "deep" / "cache").iterdir()}
+    assert len(list((tmp_path / "deep" / "cache").iterdir())) == 4, "with the log and the index of sqlite"
+    assert set(modes.values()) == {0o600}
+    for folder in (tmp_path / "deep", tmp_path / "deep" / "cache"):
+        assert folder.stat().st_mode & 0o777 == 0o700
+    store.close()

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from karat.annotate import Question
 from karat.annotate.protocol import Reply, decode, most_tokens, read_reply
 from karat.annotate.question import normal
-from karat.annotate.reading import Token, Unreadable, from_json, from_tokens, from_votes, usable, which
+from karat.annotate.reading import Reading, Token, from_json, from_tokens, from_votes, hold_against
+from karat.annotate.saying import Refused, Unreadable, which
 from karat.annotate.wire import asked_to_wait
 from karat.errors import ArgumentError
 
@@ -108,13 +109,25 @@ def test_votes():
         ('```json\n{"yes": 0.7, "No": 0.3}\n```', [0.7, 0.3]),
         ('{"probabilities": {"yes": "70%", "no": "30%"}}', [0.7, 0.3]),
         ('{"yes": 1.0}', [1.0, 0.0]),
+        ('{"yes": 0.92}', [0.92, 0.08]),
+        ('{"No": "5%"}', [0.95, 0.05]),
+        ('{"yes": 0.9, "no": null}', [0.9, 0.1]),
+        ('{"yes": 0.99, "no": "1%"}', [0.99, 0.01]),
+        ('{"yes": 99, "no": 1}', [0.99, 0.01]),
     ],
 )
 def test_stated_distributions(text, p):
     np.testing.assert_allclose(from_json(text, ["yes", "no"]).p, p)
 
 
-@pytest.mark.parametrize("text", ["yes", "{", '{"yes": NaN, "no": 1}', '{"yes": -1, "no": 2}', '{"yes": true}', "{}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "yes", "{", '{"yes": NaN, "no": 1}', '{"yes": -1, "no": 2}', '{"yes": true}', "{}", '{"yes": 9}', '{"yes": 92}',
+        '{"yes": "1%", "no": "0%"}', '{"yes": 0.01, "no": 0}', '{"yes": 1, "no": 1}', '{"yes": 0.5, "yes": 0.5}',
+        '{"yes": "high", "no": "low"}', '{"yes": [0.9]}', '{"yes": 1.2}',
+    ],
+)  # fmt: skip
 def test_stated_distributions_that_are_none(text):
     with pytest.raises(Unreadable):
         from_json(text, ["yes", "no"])
@@ -149,8 +162,6 @@ def test_completions_format():
         "{}",
         '{"choices": {}}',
         '{"choices": [1]}',
-        '{"choices": [{"message": {"content": "a"}, "logprobs": {"content": [1]}}]}',
-        '{"choices": [{"message": {"content": "a"}, "logprobs": {"content": [{"token": "a", "logprob": "x"}]}}]}',
         '{"choices": [{"message": {"content": "a", "refusal": "I will not"}}]}',
         '{"choices": [{"message": {"content": ""}, "finish_reason": "content_filter"}]}',
         '{"error": {"message": "overloaded"}}',
@@ -219,7 +230,7 @@ def test_the_prompt_holds_what_it_should():
         ({"classes": "ab"}, "classes is a str"),
         ({"classes": ["a"]}, "two or more"),
         ({"classes": ["a", "A."]}, "different words"),
-        ({"scale": (3, 1)}, "scale"),
+        *[({"scale": bad}, "scale=") for bad in ((3, 1), (1,), 5, "17", (1, 2.5), (1, "7"), (0, 500), (True, 3))],
         ({"classes": ["a", "b"], "template": "no place"}, "must hold"),
         ({"classes": ["a", "b"], "examples": [("x", "c")]}, "'c' is not among"),
         ({"classes": ["a", "b"], "examples": ["x"]}, "pairs"),
@@ -248,11 +259,96 @@ def test_a_beginning_counts_only_if_the_answer_goes_on_so():
     np.testing.assert_allclose(ten.p, [0.18 / 0.58, 0.4 / 0.58])
 
 
-def test_thoughts_that_were_cut_short_are_no_answer():
+def test_what_several_classes_left_out_share_is_not_known():
+    words = ["yes", "no", "unclear"]
+    with pytest.raises(Unreadable, match=r"leaves out \['no', 'unclear'\], and 0.08 is left for them"):
+        from_json('{"yes": 0.92}', words)
+    np.testing.assert_allclose(from_json('{"yes": 0.6, "no": 0.3}', words).p, [0.6, 0.3, 0.1])
+    np.testing.assert_allclose(from_json('{"yes": 0.7, "no": 0.3}', words).p, [0.7, 0.3, 0.0])
+
+
+def chat(tops, text="yes", own=-0.2, **more):
+    places = [{"token": text, "logprob": own, "top_logprobs": tops}]
+    return {"choices": [{"message": {"content": text}, "logprobs": {"content": places}} | more]}
+
+
+@pytest.mark.parametrize("odd", [None, float("nan"), float("-inf"), "-0.3", True, 5.0, [1], -1e9])
+def test_an_odd_entry_does_not_spoil_the_good_ones(odd):
+    tops = [{"token": "yes", "logprob": -0.2}, {"token": "no", "logprob": -1.8}, {"token": "zz", "logprob": odd}, 3, {}]
+    [choice] = read_reply(chat(tops), 1).choices
+    np.testing.assert_allclose(from_tokens(choice.tokens, ["yes", "no"]).p[0], 0.832, atol=1e-3)
+    own = [{"token": "yes", "logprob": odd}, *tops[1:]]
+    [choice] = read_reply(chat(own), 1).choices
+    assert choice.tokens[0].chances["yes"] == pytest.approx(0.0 if odd in (float("-inf"), -1e9) else np.exp(-0.2))
+
+
+def test_log_probabilities_that_cannot_be_read_leave_the_answer():
+    for tops, own in (
+        ([{"token": "yes", "logprob": 2.0}], None),
+        ([], "x"),
+        ([{"token": "no", "logprob": -0.1}], -0.1),
+    ):
+        [choice] = read_reply(chat(tops, own=own), 1).choices
+        assert (choice.text, choice.tokens) == ("yes", None)
+        assert "log-probability" in choice.odd or "add up" in choice.odd
+    for places in ([1], [{"token": 3}]):
+        payload = {"choices": [{"message": {"content": "a"}, "logprobs": {"content": places}}]}
+        assert "protocol" in read_reply(payload, 1).choices[0].odd
+    good = {"token": "yes", "logprob": -0.1, "top_logprobs": []}
+    payload = {"choices": [{"message": {"content": "yes."}, "logprobs": {"content": [good, {"token": "."}]}}]}
+    assert [t.text for t in read_reply(payload, 1).choices[0].tokens] == ["yes"], "up to the odd one"
+
+
+def test_what_is_not_listed_is_not_known():
+    assert from_tokens([Token("yes", {"yes": 0.8})], ["yes", "no"]).unlisted == pytest.approx(0.2)
+    assert from_tokens([Token("yes", {"yes": 0.7, "no": 0.1})], ["yes", "no"]).unlisted == 0
+    shared = [Token("ne", {"ne": 0.8}), Token("gative", {"gative": 0.9, "utral": 0.1})]
+    assert from_tokens(shared, ["negative", "neutral", "positive"]).unlisted == pytest.approx(0.2)
+    assert from_tokens(shared, ["negative", "neutral"]).unlisted == 0
+    blank = [Token("\n", {"\n": 1.0}), Token("no", {"no": 0.6})]
+    assert from_tokens(blank, ["yes", "no"]).unlisted == pytest.approx(0.4)
+    assert from_tokens([Token("1", {"1": 0.7})], ["1", "10"]).unlisted == pytest.approx(0)
+
+
+def test_a_distribution_is_held_against_the_answer():
     words = ["yes", "no"]
-    for cut in ("<think>\nOkay, there is no", "<thinking>yes"):
-        assert which(cut, words) is None
-    assert which("the user wants no or</think>\n\nYes", words) == 0
-    assert usable("<think>hm</think> Yes.", "length", words)
-    assert usable("Yes, since", "stop", words)
-    assert not usable("There is no", "length", words)
+
+    def held(p, text, tokens, likeliest=True):
+        hold_against(Reading(np.array([p, 1 - p]), 1.0), text, tokens, words, likeliest)
+
+    plain = Token("yes", {"yes": 0.9, "no": 0.1})
+    held(0.9, "Yes.", [plain])
+    for text, match in (("no", "say 'yes'"), ("No idea", "more than"), ("", "empty"), ("hm", "none of the labels")):
+        with pytest.raises(Unreadable, match=match):
+            held(0.9, text, [plain])
+    drawn = Token("no", {"yes": 0.9, "no": 0.1})
+    held(0.9, "no", [drawn], likeliest=False)
+    with pytest.raises(Unreadable, match="log-probabilities say 'yes'"):
+        held(0.9, "no", [drawn])
+    held(0.6, "No", [Token("No", {"No": 0.4, "yes": 0.3, "Yes": 0.3})]), "the mass of a class may lie on several tokens"
+
+
+@pytest.mark.parametrize(
+    ("message", "finish", "match"),
+    [
+        ({"content": "", "reasoning": "Okay"}, "length", "cut at max_tokens while thinking"),
+        ({"content": None, "reasoning_content": "Okay"}, "length", "cut at max_tokens while thinking"),
+        ({"content": "<think>Okay, the"}, "length", "cut at max_tokens while thinking"),
+        ({"content": [{"type": "thinking", "thinking": []}]}, "length", "cut at max_tokens while thinking"),
+        ({"content": " "}, "length", "cut at max_tokens before it began"),
+        ({"content": None, "tool_calls": [{"id": "x"}]}, "tool_calls", "called a tool"),
+        ({"content": "", "function_call": {"name": "f"}}, "stop", "called a tool"),
+        ({"content": "", "reasoning": "yes"}, "stop", "only thought"),
+        ({"content": None}, "content_filter", "refused to answer"),
+        ({"content": ""}, "safety", r"no answer \(safety\)"),
+        ({"content": "", "refusal": "I will not"}, "stop", "refused to answer"),
+    ],
+)
+def test_empty_answers_name_their_reason(message, finish, match):
+    with pytest.raises(Refused, match=match):
+        read_reply({"choices": [{"message": message, "finish_reason": finish}]}, 1)
+
+
+def test_an_answer_in_parts():
+    parts = [{"type": "thinking", "thinking": "no"}, {"type": "text", "text": "yes"}]
+    assert read_reply({"choices": [{"message": {"content": parts}}]}, 1).choices[0].text == "yes"

@@ -3,10 +3,11 @@
 import random
 import threading
 
+import numpy as np
 import pytest
 
 from karat.annotate import Endpoint, Question, label
-from karat.errors import ArgumentError, EndpointError
+from karat.errors import ArgumentError, EndpointError, KaratWarning
 
 from .server import reply
 
@@ -102,10 +103,11 @@ def test_one_refusal_among_votes_is_a_vote_that_says_nothing(server):
 
 
 def test_paid_tries_are_few_where_the_answer_would_be_the_same(server, tmp_path):
-    server.always = lambda body, text: reply(body, text, choices=["{}"])
-    with pytest.raises(EndpointError, match=r"after 3 tries"):
-        label(TEXTS[:1], QUESTION, point(server), method="json", cache=tmp_path)
-    assert len(server.requests) == 3
+    for answer, match, paid in (("{}", "not probabilities", 1), (None, r"no text \(after 3 tries\)", 3)):
+        server.always, before = (lambda body, text: reply(body, text, choices=[answer])), len(server.requests)  # noqa: B023
+        with pytest.raises(EndpointError, match=match):
+            label(TEXTS[:1], QUESTION, point(server), method="json", cache=tmp_path)
+        assert len(server.requests) == before + paid
 
 
 def test_an_answer_of_no_use_for_other_classes_counts_as_none(server, tmp_path):
@@ -135,3 +137,110 @@ def test_two_calls_at_once_pay_for_each_text_once(server, tmp_path):
         thread.join()
     assert len(results) == 3
     assert len(server.requests) == 20
+
+
+# ---- one text among others ----------------------------------------------------------------------------------
+
+FAULTS = {
+    "500": (500, {}, "oops"),
+    "timeout": "hang",
+    "reset": "reset",
+    "cut short": "cut",
+    "403 once others had an answer": (403, {}, '{"error": {"message": "flagged"}}'),
+    "no JSON": "<html>",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize("failures", ["keep", "raise"])
+def test_one_text_that_always_fails_does_not_end_the_run(server, tmp_path, fault, failures):
+    server.always = lambda body, text: fault if "letter 2 " in text else None
+    settings = dict(cache=tmp_path, failures=failures)
+    ask = lambda: label(TEXTS[:6], QUESTION, point(server, retries=1, timeout=0.2), **settings)  # noqa: E731
+    if failures == "raise":
+        with pytest.raises(EndpointError, match="1 of 6 texts have no label"):
+            ask()
+    else:
+        with pytest.warns(KaratWarning, match="1 of 6 texts have no label"):
+            got = ask()
+        assert got.labelled.sum() == 5
+        assert got.status[2] != "ok"
+    assert len(set(server.texts)) == 6
+
+
+def test_an_endpoint_that_fails_for_all_ends_the_run(server, tmp_path):
+    server.always = lambda body, text: None if "letter 0 " in text else (500, {}, "oops")
+    with pytest.raises(
+        EndpointError, match=r"gives no answer: HTTP 500: oops \(after 1 tries\)\. Answers so far are in"
+    ):
+        label(TEXTS, QUESTION, point(server, retries=0), cache=tmp_path, failures="keep")
+    assert len(server.requests) == 4, "three texts in a row"
+
+
+def test_messages_speak_of_a_cache_only_where_there_is_one(server, tmp_path):
+    for fault in ((401, {}, "no"), (429, {"Retry-After": "900"}, ""), (400, {}, "no"), (429, {}, "")):
+        server.always = fault
+        for cache, match in ((None, "not kept"), (tmp_path, "in the cache")):
+            with pytest.raises(EndpointError) as caught:
+                label(TEXTS[:2], QUESTION, point(server, retries=0), cache=cache)
+            assert match in str(caught.value)
+            assert (cache is None) != ("in the cache" in str(caught.value))
+
+
+# ---- what a reply is worth ----------------------------------------------------------------------------------
+
+
+def answers(content, tops=None, own=None, finish="stop", **more):
+    """A fault that answers so, with these log-probabilities of its one token."""
+
+    def fault(body, text):
+        places = [{"token": content, "logprob": own, "top_logprobs": tops or []}]
+        found = {"content": places} if tops is not None and body.get("logprobs") else None
+        message = {"role": "assistant", "content": content} | more
+        return reply(body, text) | {
+            "choices": [{"message": message, "finish_reason": finish, "logprobs": found}] * body.get("n", 1)
+        }
+
+    return fault
+
+
+def entries(**logs):
+    return [{"token": token, "logprob": log} for token, log in logs.items()]
+
+
+REPLIES = {
+    "a null beside good ones": (answers("yes", entries(yes=-0.2, no=-1.8, zz=None), -0.2), 0.832, "logprobs", 1),
+    "one class listed": (answers("yes", entries(yes=-0.2), -0.2), 1.0, "votes", 2),
+    "another class than the answer": (answers("no", entries(yes=-0.1, no=-2.4), -2.4), 0.0, "votes", 2),
+    "all odd": (answers("yes", entries(yes="x"), "x"), 1.0, "votes", 2),
+    "a refusal that begins like a class": (answers("No idea.", entries(No=-0.01), -0.01), None, "more than", 2),
+    "cut while thinking": (answers("", finish="length", reasoning="Okay"), None, "cut at max_tokens while thinking", 1),
+    "a tool": (answers(None, finish="tool_calls", tool_calls=[{}]), None, "called a tool", 1),
+    "cut in votes": (answers("There is", finish="length"), None, "5 of 5 answers were cut at max_tokens", 2),
+}
+
+
+@pytest.mark.parametrize(("fault", "p", "how", "paid"), REPLIES.values(), ids=REPLIES)
+@pytest.mark.filterwarnings("ignore::karat.errors.KaratWarning")
+def test_a_reply_is_what_it_is_and_paid_once(server, tmp_path, fault, p, how, paid):
+    server.always = fault
+    for _ in range(2):
+        got = label(["a text"], QUESTION, point(server), cache=tmp_path, failures="keep")
+        if p is None:
+            assert not got.labelled.any()
+            assert how in got.status[0]
+        else:
+            assert got.method[0] == how
+            assert got.probabilities[0, 0] == pytest.approx(p, abs=1e-3)
+        assert len(server.requests) == paid
+
+
+def test_json_that_leaves_several_classes_out_or_is_cut(server):
+    question = Question("Which?", classes=["yes", "no", "unclear"])
+    cut = answers('{"yes": 0.4, "n', finish="length")
+    for fault, match, paid in ((answers('{"yes": 0.92}'), "0.08 is left", 1), (cut, "JSON was cut at max_tokens", 1)):
+        server.always, before = fault, len(server.requests)
+        with pytest.warns(KaratWarning, match=match):
+            got = label(["a text"], question, point(server), method="json", cache=None, failures="keep")
+        assert np.isnan(got.probabilities).all()
+        assert len(server.requests) == before + paid

@@ -15,15 +15,21 @@ from ..errors import BudgetError, CacheError, EndpointError
 from .answers import AnswerStore, Ticket
 from .endpoint import Endpoint
 from .protocol import decode, most_tokens, usage
-from .reading import Refused, Unreadable
+from .saying import Refused, Unreadable, Useless
 from .wire import Lost, Response, Wire, asked_to_wait
 
+_LONGEST = 500
+"""Characters of a reason that are kept and shown."""
 _PASSING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 _MOST_PAID = 3
 """Unreadable answers paid for before a text is given up, where asking again draws no other answer."""
+_MOST_LOST = 3
+"""Texts in a row that get no answer before the endpoint is given up, not only the text."""
 _MAYBE_BILLED = frozenset({408, 502, 504, 520, 524})
 """A gateway gave up waiting; the model behind it may have answered."""
 _OF_THIS_ROW = frozenset({400, 413, 422})
+_MAYBE_OF_THIS_ROW = frozenset({403, 451})
+"""Refusals that concern a text where the endpoint has answered before."""
 
 T = TypeVar("T")
 
@@ -113,6 +119,8 @@ class Asker:
         self._pace = Pace(endpoint.requests_per_minute, endpoint.tokens_per_minute, self.stop)
         self._turn = threading.Condition()
         self._flying = 0
+        self._lost = 0
+        self._answered = False
 
     def ask(self, body: Mapping[str, Any], round_: int, read: Callable[[Any], T]) -> T:
         """The answer to a request, from the cache or from the endpoint.
@@ -162,7 +170,7 @@ class Asker:
             except Refused as error:
                 with self._turn:
                     self.cached += 1
-                raise RowError(str(error)) from None
+                raise RowError(str(error)[:_LONGEST]) from None
             except Unreadable:
                 continue
             with self._turn:
@@ -186,11 +194,17 @@ class Asker:
                 break
             if attempt < self.endpoint.retries:
                 self._pace.rest(max(wait or 0.0, self._delay(attempt)))
+        why = f"{why} (after {attempt + 1} tries)"
         if outcome == "unreadable":
-            raise RowError(f"{why} (after {attempt + 1} tries)")
+            raise RowError(why)
+        why = f"{self._place()} gives no answer: {why}"
+        with self._turn:
+            self._lost += outcome == "lost"
+            if outcome == "lost" and self._lost < _MOST_LOST:
+                raise RowError(why)
         raise EndpointError(
-            f"{self._place()} gives no answer: {why} (after {self.endpoint.retries + 1} tries). Answers so far are "
-            "in the cache; call again when it is back, or raise retries=, timeout= or lower concurrency=."
+            f"{why}. {self.store.whereabouts}; call again when it is back, or raise retries=, timeout= or lower "
+            "concurrency=."
         )
 
     def key(self, body: Mapping[str, Any], round_: int) -> str:
@@ -218,40 +232,41 @@ class Asker:
             self._settle(ticket, "failed", 0, note="not sent")
             raise
         except Lost as error:
-            why = clean(secret, str(error))
+            why = clean(str(error), secret, *self._wire.secrets)[:_LONGEST]
             self._settle(ticket, "unknown" if error.sent else "failed", ticket.reserved * error.sent, note=why)
-            return "passing", None, why, None
+            return ("lost" if error.sent else "passing"), None, why, None
         except BaseException as error:
             kind = type(error).__name__  # not its text, which may quote the headers
             self._settle(ticket, "unknown", ticket.reserved, note=kind)
             if isinstance(error, Exception):
                 raise EndpointError(f"{self._place()} cannot be asked ({kind}); check url= and parameters=.") from None
             raise
-        response = Response(response.status, response.headers, clean(secret, response.text))
         if response.status == 200:
-            return self._take(ticket, response, read)
-        return self._refused(ticket, response, clean(secret, _message(response.text))[:300])
+            with self._turn:
+                self._lost, self._answered = 0, True
+            return self._take(ticket, clean(response.text, secret, *self._wire.secrets[:1]), read)
+        stated = clean(_message(clean(response.text, secret)), secret, *self._wire.secrets)
+        return self._refused(ticket, response, stated[:300])
 
-    def _take(
-        self, ticket: Ticket, response: Response, read: Callable[[Any], T]
-    ) -> tuple[str, T | None, str, float | None]:
+    def _take(self, ticket: Ticket, text: str, read: Callable[[Any], T]) -> tuple[str, T | None, str, float | None]:
         """Keep what was paid for first, then look at it."""
         try:
-            self.store.settle(ticket, "received", ticket.reserved, body=response.text)
+            self.store.settle(ticket, "received", ticket.reserved, body=text)
         except CacheError:
             self._landed()
             raise
-        value, why = None, ""
+        value, why, outcome = None, "", "answered"
         stop: Exception | None = None
         try:
-            value = _look(response.text, read)
+            value = _look(text, read)
         except Refused as error:  # a good answer that says no class: asking again would say the same
-            stop = RowError(printable(str(error)))
+            stop = RowError(printable(str(error))[:_LONGEST])
         except Unreadable as error:
-            why = printable(str(error))
+            why = printable(str(error))[:_LONGEST]
+            outcome = "row" if isinstance(error, Useless) else "unreadable"
         except EndpointError as error:
             stop = error
-        billed = usage(response.text)
+        billed = usage(text)
         cost = ticket.reserved if billed is None else self.endpoint.cost(*billed)
         self._settle(ticket, "unreadable" if why else "answered", cost, billed or (0, 0), note=why)
         if self.limit is not None and cost > ticket.reserved:
@@ -263,26 +278,26 @@ class Asker:
             )
         if stop is not None:
             raise stop
-        return ("unreadable" if why else "answered"), value, why, None
+        return outcome, value, why, None
 
     def _refused(self, ticket: Ticket, response: Response, stated: str) -> tuple[str, None, str, float | None]:
         why = f"HTTP {response.status}: {stated}"
         billed = response.status in _MAYBE_BILLED
-        self._settle(ticket, "unknown" if billed else "failed", ticket.reserved * billed, note=why[:500])
+        self._settle(ticket, "unknown" if billed else "failed", ticket.reserved * billed, note=why[:_LONGEST])
         if response.status in _PASSING and "insufficient_quota" not in response.text:
             wait = asked_to_wait(response.headers)
             if wait is not None:
                 if wait > self.endpoint.longest_wait:
                     raise EndpointError(
                         f"{self._place()} asks to wait {wait:.0f} s ({why}), longer than longest_wait="
-                        f"{self.endpoint.longest_wait:g}. Call again later; answers so far are in the cache."
+                        f"{self.endpoint.longest_wait:g}. Call again later. {self.store.whereabouts}."
                     )
                 self._pace.pause(wait)
-            return "passing", None, why, wait
-        if response.status in _OF_THIS_ROW:
+            return ("passing" if response.status == 429 else "lost"), None, why, wait
+        if response.status in _OF_THIS_ROW or (self._answered and response.status in _MAYBE_OF_THIS_ROW):
             return "row", None, why, None
         hint = " Check the variable named by key_env." if response.status in (401, 403) else ""
-        raise EndpointError(f"{self._place()} refuses: {why}.{hint} Answers received so far are in the cache.")
+        raise EndpointError(f"{self._place()} refuses: {why}.{hint} {self.store.whereabouts}.")
 
     def _reserve(self, key: str, most: int) -> Ticket:
         """Set money aside; where others' reservations stand in the way, wait until they are settled."""
@@ -301,8 +316,8 @@ class Asker:
                     raise BudgetError(
                         f"the budget does not pay for the next request: spent {amount(spent):.6g} "
                         f"{self.endpoint.currency} on these questions and models so far, the next request may cost "
-                        f"{amount(most):.6g}, and the limit is {amount(self.limit or 0):.6g}. Answers so far are in "
-                        "the cache; raise budget= and call again, and only the rest is asked."
+                        f"{amount(most):.6g}, and the limit is {amount(self.limit or 0):.6g}; "
+                        f"raise budget= and call again. {self.store.whereabouts}."
                     )
                 self._turn.wait(1.0)
 
@@ -336,19 +351,19 @@ def _look(raw: str, read: Callable[[Any], T]) -> T:
         raise Unreadable(f"the reply is not what the protocol says ({type(error).__name__})") from None
 
 
-def clean(secret: str | None, text: str) -> str:
-    r"""Text without the key, which endpoints may repeat, plain or as JSON escapes it, and without half characters.
+def clean(text: str, *secrets: str | None) -> str:
+    r"""Text without secrets, which others may repeat, plain or as JSON escapes them, and without half characters.
 
     Examples
     --------
-    >>> clean("sk/1", r'{"error": "sk\/1 and sk/\u0031"}')
+    >>> clean(r'{"error": "sk\/1 and sk/\u0031"}', "sk/1", None)
     '{"error": "*** and ***"}'
     """
     text = printable(text)
-    if secret is None:
-        return text
-    forms = (rf"\\{{0,4}}(?:{re.escape(c)}|u{ord(c):04x})" for c in secret)
-    return re.sub("".join(forms), "***", text, flags=re.IGNORECASE)
+    for secret in filter(None, secrets):
+        forms = (rf"\\{{0,4}}(?:{re.escape(c)}|u{ord(c):04x})" for c in secret)
+        text = re.sub("".join(forms), "***", text, flags=re.IGNORECASE)
+    return text
 
 
 def printable(text: str) -> str:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
-import math
-import numbers
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from ..errors import ArgumentError, one_of
+from ..errors import ArgumentError, number, one_of, whole
 
 APIS = ("chat", "completions")
 _DEAREST = 10**6
+_MOST = {"concurrency": 1000, "max_tokens": 10**7, "top_logprobs": 1000, "retries": 1000}
+_SECRET = re.compile(
+    r"(?:api|access|secret|private)[_-]?key|authorization|password|(?:auth|access|bearer)[_-]?token", re.I
+)
 _UNITS = 10**6
 """Money is counted in whole millionths of a millionth of the currency unit."""
 
@@ -92,11 +95,7 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         one_of("api", self.api, APIS)
-        parts = urlsplit(self.url) if isinstance(self.url, str) else None
-        if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ArgumentError(f"url={self.url!r} is no address; give one such as 'http://127.0.0.1:8000/v1'.")
-        if parts.username or parts.password or parts.query:
-            raise ArgumentError("url holds a user name, password or query; keys belong in the variable key_env names.")
+        parts = _address(self.url)
         if not isinstance(self.model, str) or not self.model:
             raise ArgumentError("model is empty; give the name by which the endpoint knows the model.")
         if self.key_env is not None and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", str(self.key_env)):
@@ -104,19 +103,15 @@ class Endpoint:
                 "key_env must be the NAME of an environment variable, such as 'OPENAI_API_KEY'; a key itself is "
                 "not taken."
             )
-        if self.key_env is not None and parts.scheme == "http" and not private(parts.hostname):
+        if self.key_env is not None and parts.scheme == "http" and not private(parts.hostname or ""):
             raise ArgumentError(f"a key would travel unencrypted to {parts.hostname!r}; use https.")
         _check_price(self.price)
         for name, low in (("concurrency", 1), ("max_tokens", 1), ("top_logprobs", 1), ("retries", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < low:
-                raise ArgumentError(f"{name}={value!r} is not allowed; give a whole number of at least {low}.")
+            object.__setattr__(self, name, whole(name, getattr(self, name), least=low, most=_MOST[name]))
         for name in ("timeout", "backoff", "longest_wait", "requests_per_minute", "tokens_per_minute"):
-            value = getattr(self, name)
-            if value is None and name.endswith("_per_minute"):
+            if name.endswith("_per_minute") and getattr(self, name) is None:
                 continue
-            if not _is_number(value) or not 0 < value < math.inf:
-                raise ArgumentError(f"{name}={value!r} is not allowed; give a number above 0.")
+            number(name, getattr(self, name), above=0)
         object.__setattr__(self, "parameters", _plain_parameters(self.parameters))
 
     @property
@@ -140,7 +135,7 @@ class Endpoint:
         if not re.fullmatch("[!-~]+", key):
             raise ArgumentError(
                 f"the environment variable {self.key_env} (key_env) holds blanks, line breaks or characters that are "
-                "not ASCII, so it is no key; set it to the key alone."
+                "not ASCII, so it is not a key; set it to the key alone."
             )
         return key
 
@@ -166,16 +161,27 @@ class Endpoint:
         }
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+def _address(url: object) -> SplitResult:
+    """An endpoint's address, checked; what may hold a password is not quoted."""
+    shown = f"={url!r}" if "@" not in str(url) else ""
+    parts = None
+    with contextlib.suppress(ValueError):
+        read = urlsplit(url if isinstance(url, str) else "")
+        parts = read if read.scheme in ("http", "https") and read.hostname and read.port != 0 else None
+    if parts is None:
+        raise ArgumentError(f"url{shown[:100]} is not an address; give one such as 'http://127.0.0.1:8000/v1'.")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ArgumentError("url holds a user name, password or query; keys belong in the variable key_env names.")
+    return parts
 
 
 def _check_price(price: object) -> None:
     if price is None:
         return
-    pair = isinstance(price, (tuple, list)) and len(price) == 2
-    if not pair or not all(_is_number(p) and 0 <= p <= _DEAREST for p in price):  # type: ignore[attr-defined]
+    if not isinstance(price, (tuple, list)) or len(price) != 2:
         raise ArgumentError(f"price={price!r} is not allowed; give (per million prompt, per million completion).")
+    for each in price:
+        number("price", each, least=0, most=_DEAREST)
 
 
 def _plain_parameters(given: object) -> dict[str, Any]:
@@ -190,14 +196,16 @@ def _plain_parameters(given: object) -> dict[str, Any]:
         raise ArgumentError(f"parameters is a {type(given).__name__}; give a mapping of field to value.")
     if reserved := sorted({"messages", "prompt", "model", "n", "stream", "logprobs"} & set(given)):
         raise ArgumentError(f"parameters may not hold {reserved}; these are set by karat.")
+    if secret := sorted(str(name) for name in given if _SECRET.search(str(name))):
+        raise ArgumentError(f"parameters may not hold {secret}; a key belongs in the variable key_env names.")
     try:
         plain = json.loads(json.dumps(dict(given), default=lambda value: value.tolist(), allow_nan=False))
     except (TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise ArgumentError(f"parameters={given!r} cannot be sent as JSON ({error}); give plain values.") from None
+        raise ArgumentError(f"parameters cannot be sent as JSON ({str(error)[:100]}); give plain values.") from None
     for name in ("max_tokens", "max_completion_tokens", "best_of"):
         value = plain.get(name)
-        if value is not None and (type(value) is not int or not 1 <= value <= 10**7):
-            raise ArgumentError(f"parameters[{name!r}]={value!r} is not allowed; give a whole number of at least 1.")
+        if value is not None:
+            plain[name] = whole(f"parameters[{name!r}]", value, least=1, most=10**7)
     return dict(plain)
 
 

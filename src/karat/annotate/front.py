@@ -1,4 +1,4 @@
-"""The front door: texts and a question in, soft labels with cost and origin out."""
+"""Where labelling begins: texts and a question in, soft labels with cost and origin out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._version import __version__
-from ..errors import ArgumentError, EndpointError, KaratWarning, one_of, tell
+from ..errors import ArgumentError, EndpointError, KaratWarning, number, one_of, tell, whole
 from ..predict.text.texts import digest_of, read_texts
 from ..store import cache_folder
 from .answers import AnswerStore
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _FAILURES = ("raise", "keep")
 _VOTES = 5
+_MOST_VOTES = 1000
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def label(
     method : {"auto", "logprobs", "votes", "json"}
         How an endpoint's answer becomes a distribution: from log-probabilities, from repeated answers at
         temperature 1, or as the model states it in JSON. ``"auto"`` takes log-probabilities, and votes for
-        texts where they are missing, do not favour any label, or cannot be told apart.
+        texts where they are missing, do not favour any label, contradict the answer, or leave several labels open.
     votes : int
         Answers per text where votes are drawn. It, ``method`` and ``budget`` are for endpoints.
     cache : str, Path, None or "auto"
@@ -95,8 +96,9 @@ def label(
         exceeded: before a request is sent the most it can cost is set aside, by all threads and processes that
         use the cache together; an endpoint that bills more than that is an error. Needs ``Endpoint(price=...)``.
     failures : {"raise", "keep"}
-        What to do when some texts cannot be labelled (refusals, answers that are no label): an error after all
-        others are done, or NaN and the reason in the status column, with a warning.
+        What to do when some texts cannot be labelled (refusals, answers that are not a label, requests that stay
+        without an answer): an error after all others are done, or NaN and the reason in the status column, with a
+        warning. Where texts in a row get no answer at all, it is the endpoint's fault and an error in any case.
     progress : bool
         Show a progress bar.
 
@@ -135,8 +137,7 @@ def label(
     """
     one_of("method", method, METHODS)
     one_of("failures", failures, _FAILURES)
-    if isinstance(votes, bool) or not isinstance(votes, int) or votes < 1:
-        raise ArgumentError(f"votes={votes!r} is not allowed; give a whole number of at least 1.")
+    votes = whole("votes", votes, least=1, most=_MOST_VOTES)
     questions, models = _listed(question, Question, "question"), _listed(model, (Endpoint, LocalModel), "model")
     ids, texts = _texts(data, text, id)
     _check_names(questions, models)
@@ -179,7 +180,7 @@ def _annotate(job: _Job, question: Question, model: Any, name: str, store: Answe
             )
     failed = {text: row for text, row in rows.items() if row.p is None}
     if failed:
-        _report(failed, len(todo), job.failures)
+        _report(failed, len(todo), job.failures, store.whereabouts)
     nothing = Row(None, "", float("nan"))
     listed = [replace(nothing, status=reasons[t]) if reasons[t] else rows[t] for t in job.texts]
     k = len(question.labels)
@@ -245,13 +246,12 @@ def _ask_all(asker: RowAsker, texts: list[str], progress: bool) -> dict[str, Row
     return rows
 
 
-def _report(failed: dict[str, Row], n: int, failures: str) -> None:
+def _report(failed: dict[str, Row], n: int, failures: str, whereabouts: str) -> None:
     example = next(iter(failed.values())).status
     message = f"{len(failed)} of {n} texts have no label; for the first: {example}"
     if failures == "raise":
         raise EndpointError(
-            f"{message}. All other answers are in the cache. Mend the question, or set failures='keep' to get NaN for "
-            "these rows."
+            f"{message}. Change the question, or set failures='keep' to get NaN for these rows. {whereabouts}."
         )
     tell(f"{message}. Their probabilities are NaN; the status column says why.", KaratWarning)
 
@@ -292,7 +292,8 @@ def _check_temperature(models: list[Any], method: str) -> None:
         if method != "json" and isinstance(m, Endpoint) and m.parameters.get("temperature") is not None:
             raise ArgumentError(
                 f"parameters of {m.model!r} hold a temperature; log-probabilities are read at 0 and votes drawn at 1, "
-                "others are no probabilities. Leave it out ({'temperature': None} where the endpoint takes none)."
+                "other temperatures do not give probabilities. Leave it out ({'temperature': None} where the endpoint "
+                "takes none)."
             )
 
 
@@ -314,8 +315,7 @@ def _check_budget(budget: float | None, models: list[Any]) -> int | None:
     if budget is None:
         return None
     paid = [m for m in models if isinstance(m, Endpoint)]
-    if isinstance(budget, bool) or not isinstance(budget, (int, float, np.number)) or not 0 <= budget < 1e6:
-        raise ArgumentError(f"budget={budget!r} is not allowed; give an amount of money, 0 or more.")
+    budget = number("budget", budget, least=0, below=1e6, instead="or None for no limit")
     if unpriced := [m.model for m in paid if m.price is None]:
         raise ArgumentError(
             f"a budget needs prices: set price=(per million prompt, per million completion) for {unpriced}."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, one_of
+from ..errors import ArgumentError, one_of, whole
 from ..predict.text import backbone
 from .answers import AnswerStore
 from .question import Question
@@ -78,9 +78,7 @@ class LocalModel:
         if "{label}" not in self.hypothesis:
             raise ArgumentError("hypothesis must hold {label}, where the class is named.")
         for name in ("batch_size", "max_length"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ArgumentError(f"{name}={value!r} is not allowed; give a whole number of at least 1.")
+            object.__setattr__(self, name, whole(name, getattr(self, name), least=1))
 
     def describe(self) -> dict[str, Any]:
         """What the answers depend on, for the record and the cache."""
@@ -227,7 +225,7 @@ class _Labeller:
         return [Row(p, "nli", 1.0) for p in logits.softmax(dim=1).cpu().numpy().astype(np.float64)]
 
     def _likely(self, texts: list[str]) -> list[Row]:
-        """Probability of each class's words after the prompt; an end token tells apart what begins alike."""
+        """Probability of each class's words after the prompt; an end token separates what begins alike."""
         import torch
 
         answers = self._answers()

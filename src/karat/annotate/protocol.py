@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .reading import Refused, Token, Unreadable
+from .reading import Token
+from .saying import Refused, Unreadable, spoken
 
 _TOKENS_PER_MESSAGE = 16
 _TOKENS_OF_TEMPLATE = 128
 _MOST_COUNTED = 10**8
+_ENDS = ("", "stop", "eos", "error", "abort")
+"""Endings that give no reason for an empty answer."""
 LIMITS = ("max_tokens", "max_completion_tokens")
 """Fields that bound the length of an answer."""
 
@@ -25,14 +28,17 @@ class Choice:
     ----------
     text : str
     tokens : tuple of Token or None
-        None when no log-probabilities came.
+        None when no log-probabilities came, or none that can be read.
     finish : str
         Why the model stopped.
+    odd : str
+        Why log-probabilities that came cannot be read.
     """
 
     text: str
     tokens: tuple[Token, ...] | None
     finish: str = ""
+    odd: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,13 +105,13 @@ def decode(raw: str) -> Any:
     Raises
     ------
     Unreadable
-        If it is none.
+        If it is not JSON.
     """
     try:
         return json.loads(raw)
     except (ValueError, RecursionError) as error:
         why = getattr(error, "msg", type(error).__name__)
-        raise Unreadable(f"the reply is no JSON ({why}): {raw[:80]!r}") from None
+        raise Unreadable(f"the reply is not JSON ({why}): {raw[:80]!r}") from None
 
 
 def read_reply(payload: object, asked: int) -> Reply:
@@ -151,57 +157,98 @@ def read_reply(payload: object, asked: int) -> Reply:
 
 def _choice(item: object) -> Choice:
     if not isinstance(item, Mapping):
-        raise Unreadable("a choice of the reply is no object")
-    message = item.get("message")
-    text = message.get("content") if isinstance(message, Mapping) else item.get("text")
-    finish = str(item.get("finish_reason") or "")
-    refused = message.get("refusal") if isinstance(message, Mapping) else None
+        raise Unreadable("a choice of the reply is not an object")
+    stated = item.get("message")
+    message = stated if isinstance(stated, Mapping) else {"content": item.get("text")}
+    text, finish = _text(message.get("content")), str(item.get("finish_reason") or "")
+    refused = message.get("refusal")
     if finish == "content_filter" or refused:
         raise Refused(f"the endpoint refused to answer ({str(refused or finish)[:80]})")
-    if not isinstance(text, str):
+    if not spoken(text or "").strip() and (why := _why_empty(message, text, finish)):
+        raise Refused(why)
+    if text is None:
         raise Unreadable("a choice of the reply holds no text")
-    return Choice(text, _tokens(item.get("logprobs")), finish)
+    try:
+        return Choice(text, _tokens(item.get("logprobs")), finish)
+    except Unreadable as error:  # the answer itself is good
+        return Choice(text, None, finish, str(error))
+
+
+def _text(content: object) -> str | None:
+    """The text of an answer, which may come in parts."""
+    if isinstance(content, list):
+        parts = [part.get("text") for part in content if isinstance(part, Mapping) and part.get("type") == "text"]
+        return "".join(part for part in parts if isinstance(part, str))
+    return content if isinstance(content, str) else None
+
+
+def _why_empty(message: Mapping[str, Any], text: str | None, finish: str) -> str:
+    """Why an answer is empty, where the reply says so: asking again would give the same."""
+    thought = bool((text or "").strip()) or isinstance(message.get("content"), list)
+    thought = thought or any(message.get(name) for name in ("reasoning", "reasoning_content", "thinking"))
+    if message.get("tool_calls") or message.get("function_call") or finish in ("tool_calls", "function_call"):
+        return "the model called a tool instead of answering; leave tools out of parameters="
+    if finish == "length":
+        return (
+            f"the answer was cut at max_tokens {'while thinking' if thought else 'before it began'}; raise max_tokens="
+        )
+    if thought:
+        return "the model only thought and gave no answer"
+    return "" if finish in _ENDS else f"the model gave no answer ({finish[:40]})"
 
 
 def _tokens(logprobs: object) -> tuple[Token, ...] | None:
-    """Tokens of a chat reply (``content``) or of a completion (``tokens``, ``top_logprobs``)."""
+    """Tokens of a chat reply (``content``) or of a completion (``tokens``, ``top_logprobs``), up to an odd one."""
     if not isinstance(logprobs, Mapping):
         return None
-    content = logprobs.get("content")
+    places: list[tuple[Any, Sequence[tuple[Any, Any]], Any]]
+    content, tokens, tops = (logprobs.get(name) for name in ("content", "tokens", "top_logprobs"))
     if isinstance(content, list) and content:
-        return tuple(_chat_token(place) for place in content) or None
-    tokens, tops = logprobs.get("tokens"), logprobs.get("top_logprobs")
-    if isinstance(tokens, list) and isinstance(tops, list) and len(tokens) == len(tops) and tokens:
-        chosen = logprobs.get("token_logprobs") or [None] * len(tokens)
-        pairs = []
-        for token, top, own in zip(tokens, tops, chosen):
-            chances = dict(top) if isinstance(top, Mapping) else {}
-            if own is not None:
-                chances.setdefault(str(token), own)
-            pairs.append(Token(str(token), _chances(chances)))
-        return tuple(pairs)
-    return None
+        places = [_place(place) for place in content]
+    elif isinstance(tokens, list) and isinstance(tops, list) and len(tokens) == len(tops) and tokens:
+        chosen = logprobs.get("token_logprobs")
+        owns = chosen if isinstance(chosen, list) and len(chosen) == len(tokens) else [None] * len(tokens)
+        listed = [list(top.items()) if isinstance(top, Mapping) else [] for top in tops]
+        places = list(zip(tokens, listed, owns))
+    else:
+        return None
+    out: list[Token] = []
+    for place in places:
+        try:
+            out.append(_token(*place))
+        except Unreadable:
+            if not out:
+                raise
+            break
+    return tuple(out)
 
 
-def _chat_token(place: object) -> Token:
-    if not isinstance(place, Mapping) or not isinstance(place.get("token"), str):
+def _place(place: object) -> tuple[Any, Sequence[tuple[Any, Any]], Any]:
+    """Token, what is listed for its place, and its own log-probability."""
+    if not isinstance(place, Mapping):
+        return None, [], None
+    tops = place.get("top_logprobs")
+    entries = [top for top in tops if isinstance(top, Mapping)] if isinstance(tops, list) else []
+    return place.get("token"), [(top.get("token"), top.get("logprob")) for top in entries], place.get("logprob")
+
+
+def _token(text: Any, listed: Sequence[tuple[Any, Any]], own: Any) -> Token:
+    """One place; an entry that cannot be a log-probability is as good as not listed."""
+    if not isinstance(text, str):
         raise Unreadable("the log-probabilities of the reply are not in the form the protocol says")
-    listed = place.get("top_logprobs") or []
-    if not isinstance(listed, list) or not all(
-        isinstance(t, Mapping) and isinstance(t.get("token"), str) for t in listed
-    ):
-        raise Unreadable("the log-probabilities of the reply are not in the form the protocol says")
-    chances = {top["token"]: top.get("logprob") for top in listed}
-    chances.setdefault(place["token"], place.get("logprob"))
-    return Token(place["token"], _chances(chances))
+    chances: dict[str, float] = {}
+    for token, log in listed:
+        if isinstance(token, str) and _is_log(log):
+            chances[token] = max(chances.get(token, 0.0), math.exp(min(log, 0.0)))
+    if text not in chances and _is_log(own):
+        chances[text] = math.exp(min(own, 0.0))
+    if text not in chances:
+        odd = str(next((log for token, log in listed if token == text), own))[:40]
+        raise Unreadable(f"the reply gives the token {text[:40]!r} the log-probability {odd}, which cannot be")
+    if sum(chances.values()) > 1.02:
+        raise Unreadable(f"the probabilities of one place add up to {sum(chances.values()):.3f}, more than 1")
+    return Token(text, chances)
 
 
-def _chances(logs: Mapping[str, Any]) -> dict[str, float]:
-    out = {}
-    for token, log in logs.items():
-        if isinstance(log, bool) or not isinstance(log, (int, float)) or math.isnan(log) or log > 1e-3:
-            raise Unreadable(f"the reply gives the token {token!r} the log-probability {log!r}, which cannot be")
-        out[str(token)] = math.exp(min(float(log), 0.0))
-    if sum(out.values()) > 1.02:
-        raise Unreadable(f"the probabilities of one place add up to {sum(out.values()):.3f}, more than 1")
-    return out
+def _is_log(log: object) -> bool:
+    return isinstance(log, (int, float)) and not isinstance(log, bool) and log <= 1e-3

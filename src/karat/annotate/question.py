@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import ArgumentError, one_of
+from ..errors import ArgumentError, one_of, whole
 
 SYSTEM = "You label texts for a research project. You answer with one label and nothing else."
 SYSTEM_JSON = "You label texts for a research project. You answer with JSON and nothing else."
@@ -178,12 +178,10 @@ class Question:
 
     def _check_scale(self) -> None:
         scale = self.scale
-        whole = isinstance(scale, (tuple, list)) and len(scale) == 2 and all(type(v) is int for v in scale)
-        if not whole or not scale or not 1 <= scale[1] - scale[0] <= 100:
-            raise ArgumentError(
-                f"scale={scale!r} is not allowed; give (lowest, highest), whole numbers, such as (1, 7)."
-            )
-        object.__setattr__(self, "scale", tuple(scale))
+        if not isinstance(scale, (tuple, list)) or len(scale) != 2:
+            raise ArgumentError(f"scale={scale!r} is not allowed; give (lowest, highest), such as (1, 7).")
+        low = whole("scale", scale[0], least=-(10**6), most=10**6)
+        object.__setattr__(self, "scale", (low, whole("scale", scale[1], least=low + 1, most=low + 100)))
 
 
 def normal(text: str) -> str:

@@ -12,23 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .question import normal
+from .saying import Unreadable, class_or_reason, short, spoken
 
 if TYPE_CHECKING:
     from .._types import Floats
 
 _OPENING = " \t\r\n\"'`*_#([{<\u201c\u2581\u0120\u010a"
-_THOUGHTS = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)|\A.*?</think(?:ing)?>", re.DOTALL)
-"""What models that think aloud say before they answer; all of it where they did not come to an end, and up to the end
-where the beginning belongs to the prompt."""
+_MARKS = re.compile("[\u2581\u0120\u010a]")
+"""What some tokens have in place of blanks."""
+_ABOUT = 0.1
+_MOST_IN_ALL = 1.1
+_ROUNDING = 0.005
 _SPECIAL = re.compile(r"^<[|\uff5c]?[\w\u2581\uff5c|./-]*[|\uff5c]?>$|^\[[A-Z_/]+\]$")
-
-
-class Unreadable(Exception):
-    """An answer that cannot be used; the message says why."""
-
-
-class Refused(Unreadable):
-    """The model declines to answer; it would again."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +54,14 @@ class Reading:
         Probability the model gave to the classes at all (share of usable votes).
     unresolved : float
         Share of that mass that could belong to more than one class and was split.
+    unlisted : float
+        Probability that is not listed, where some class is not listed either and could have all of it.
     """
 
     p: Floats
     mass: float
     unresolved: float = 0.0
+    unlisted: float = 0.0
 
 
 def from_tokens(tokens: Sequence[Token], words: Sequence[str]) -> Reading:
@@ -104,11 +102,12 @@ def from_tokens(tokens: Sequence[Token], words: Sequence[str]) -> Reading:
     names = [" ".join(word.casefold().split()) for word in words]
     known = np.zeros(len(names))
     split: list[tuple[float, list[int]]] = []
-    before, mass = "", 1.0
+    before, mass, unlisted = "", 1.0, 0.0
     for place, token in enumerate(tokens):
         last = place == len(tokens) - 1
         goes_on = 0.0
         found = {text: _classes_of(before, text, names) for text in (token.text, *token.chances)}
+        unlisted += mass * _unlisted(before, token, found, names)
         alone = {classes[0] for classes in found.values() if len(classes) == 1}
         for text, classes in found.items():
             chance = mass * token.chances.get(text, 0.0)
@@ -126,23 +125,31 @@ def from_tokens(tokens: Sequence[Token], words: Sequence[str]) -> Reading:
         if not goes_on:
             break
         before, mass = before + token.text, mass * goes_on
-    return _share(known, split)
+    return _share(known, split, unlisted)
 
 
-def _share(known: Floats, split: list[tuple[float, list[int]]]) -> Reading:
+def _unlisted(before: str, token: Token, found: dict[str, list[int]], names: list[str]) -> float:
+    """Probability of a place that is not listed, where it could be that of a class none of whose tokens is."""
+    listed = {k for text, classes in found.items() if text in token.chances and _so_far(before, text) for k in classes}
+    possible = {k for k, name in enumerate(names) if name.startswith(_so_far(before, ""))}
+    return max(0.0, 1.0 - sum(token.chances.values())) if possible - listed else 0.0
+
+
+def _share(known: Floats, split: list[tuple[float, list[int]]], unlisted: float) -> Reading:
     total = known.copy()
     for mass, found in split:
         weight = known[found] if known[found].sum() > 0 else np.ones(len(found))
         total[found] += mass * weight / weight.sum()
     if total.sum() <= 0:
         raise Unreadable("the log-probabilities give no class any probability")
-    return Reading(total / total.sum(), float(min(total.sum(), 1.0)), float(sum(m for m, _ in split) / total.sum()))
+    unresolved = float(sum(m for m, _ in split) / total.sum())
+    return Reading(total / total.sum(), float(min(total.sum(), 1.0)), unresolved, unlisted)
 
 
 def _is_spelled(before: str, tokens: Sequence[Token], names: list[str]) -> bool:
     """Whether the answer names a class with its next token, and the token after that does not go on with the word."""
     so_far = _so_far(before, tokens[0].text)
-    after = re.sub("[\u2581\u0120\u010a]", " ", tokens[1].text)
+    after = _MARKS.sub(" ", tokens[1].text)
     if _SPECIAL.match(tokens[0].text):
         return True
     if not any(normal(so_far) == n or (so_far.startswith(n) and not so_far[len(n)].isalnum()) for n in names):
@@ -151,7 +158,7 @@ def _is_spelled(before: str, tokens: Sequence[Token], names: list[str]) -> bool:
 
 
 def _so_far(before: str, text: str) -> str:
-    clean = re.sub("[\u2581\u0120\u010a]", " ", before + text).casefold().lstrip(_OPENING)
+    clean = _MARKS.sub(" ", before + text).casefold().lstrip(_OPENING)
     return re.sub(r"\s+", " ", clean)
 
 
@@ -172,27 +179,45 @@ def _classes_of(before: str, text: str, names: list[str]) -> list[int]:
     return [max(begun, key=lambda k: len(names[k]))] if begun else []
 
 
-def usable(answer: str, finish: str, words: Sequence[str]) -> str:
-    """An answer, empty where it was cut short before it was clear: only a whole class survives a cut.
+def hold_against(reading: Reading, text: str, tokens: Sequence[Token], words: Sequence[str], likeliest: bool) -> None:
+    """Hold a distribution against the answer that came with it.
 
     Parameters
     ----------
-    answer : str
-    finish : str
-        Why the model stopped.
+    reading : Reading
+        Made of the tokens.
+    text : str
+        The answer.
+    tokens : sequence of Token
     words : sequence of str
+    likeliest : bool
+        Whether the likeliest answer was asked for; one that is drawn may be another.
 
-    Returns
-    -------
-    str
+    Raises
+    ------
+    Unreadable
+        If the answer is not a label, or another than the distribution says.
+
+    Notes
+    -----
+    The likeliest token may belong to a class that is not the likeliest, since others share their mass among several
+    tokens; then the answer and its tokens agree and each token is the likeliest of its place.
 
     Examples
     --------
-    >>> usable("yes", "length", ["yes", "no"]), usable("There is no", "length", ["yes", "no"])
-    ('yes', '')
+    >>> place = Token("yes", {"yes": 0.9, "no": 0.1})
+    >>> hold_against(Reading(np.array([0.9, 0.1]), 1.0), "yes", [place], ["yes", "no"], True)
     """
-    whole = normal(_THOUGHTS.sub(" ", answer)) in [normal(word) for word in words]
-    return answer if finish != "length" or whole else ""
+    said = class_or_reason(text, words)
+    if isinstance(said, str):
+        raise Unreadable(said)
+    if reading.p[said] + _ABOUT >= reading.p.max():
+        return
+    spelled = class_or_reason(_MARKS.sub(" ", "".join(token.text for token in tokens)), words)
+    first = all(token.chances.get(token.text, 0.0) >= max(token.chances.values(), default=0.0) for token in tokens)
+    if spelled != said or (likeliest and not first):
+        likely = words[int(reading.p.argmax())]
+        raise Unreadable(f"the answer is {words[said]!r}, but its log-probabilities say {likely!r}")
 
 
 def from_votes(answers: Sequence[str], words: Sequence[str]) -> Reading:
@@ -217,44 +242,12 @@ def from_votes(answers: Sequence[str], words: Sequence[str]) -> Reading:
     >>> from_votes(["Yes.", "no", "yes", "**Yes**"], ["yes", "no"]).p.tolist()
     [0.75, 0.25]
     """
-    votes = [which(answer, words) for answer in answers]
-    counts = np.bincount([v for v in votes if v is not None], minlength=len(words)).astype(np.float64)
-    if counts.sum() * 2 < max(len(answers), 1):
-        example = next((a for a, v in zip(answers, votes) if v is None), "")
-        raise Unreadable(f"the answer {example.strip()[:60]!r} is none of the labels {list(words)}")
+    said = [class_or_reason(answer, words) for answer in answers]
+    votes = [vote for vote in said if isinstance(vote, int)]
+    if not votes or len(votes) * 2 < len(answers):
+        raise Unreadable(next((why for why in said if isinstance(why, str)), "there is no answer"))
+    counts = np.bincount(votes, minlength=len(words)).astype(np.float64)
     return Reading(counts / counts.sum(), float(counts.sum() / len(answers)))
-
-
-def which(answer: str, words: Sequence[str]) -> int | None:
-    """The class an answer names: as a whole, at its start, or as the only class in it.
-
-    Parameters
-    ----------
-    answer : str
-    words : sequence of str
-
-    Returns
-    -------
-    int or None
-
-    Examples
-    --------
-    >>> which("I would say: not hostile", ["hostile", "not hostile"])
-    1
-    """
-    names, said = [normal(word) for word in words], normal(_THOUGHTS.sub(" ", answer))
-    if said in names:
-        return names.index(said)
-    begun = [k for k, name in enumerate(names) if re.match(re.escape(name) + r"(?!\w)", said)]
-    if begun:
-        return max(begun, key=lambda k: len(names[k]))
-    rest = said
-    inside = []
-    for k in sorted(range(len(names)), key=lambda k: -len(names[k])):
-        rest, times = re.subn(rf"(?<!\w){re.escape(names[k])}(?!\w)", " ", rest)
-        if times:
-            inside.append(k)
-    return inside[0] if len(inside) == 1 else None
 
 
 def from_json(answer: str, words: Sequence[str]) -> Reading:
@@ -273,39 +266,68 @@ def from_json(answer: str, words: Sequence[str]) -> Reading:
     Raises
     ------
     Unreadable
-        If there is no object, or it is no distribution over the classes.
+        If there is no object, or it is not a distribution over the classes: numbers that do not add up to 1 or 100 %,
+        or several classes left out that could have what is left.
 
     Examples
     --------
     >>> from_json('Sure: {"yes": 80, "no": "20%"}', ["yes", "no"]).p.tolist()
     [0.8, 0.2]
+    >>> from_json('{"yes": 0.92}', ["yes", "no"]).p.round(2).tolist()
+    [0.92, 0.08]
     """
-    answer = _THOUGHTS.sub(" ", answer)
+    answer = spoken(answer)
     start, end = answer.find("{"), answer.rfind("}")
     try:
-        stated: Any = json.loads(answer[start : end + 1]) if start >= 0 else None
-    except json.JSONDecodeError:
+        stated: Any = json.loads(answer[start : end + 1], object_pairs_hook=_Pairs) if start >= 0 else None
+    except (ValueError, RecursionError):
         stated = None
-    if isinstance(stated, dict) and len(stated) == 1 and isinstance(next(iter(stated.values())), dict):
-        stated = next(iter(stated.values()))
-    if not isinstance(stated, dict):
-        raise Unreadable(f"the answer {answer.strip()[:60]!r} holds no JSON object")
-    names = [normal(word) for word in words]
-    p = np.zeros(len(names))
-    for key, value in stated.items():
-        if normal(str(key)) not in names:
-            raise Unreadable(f"the answer names {key!r}, which is none of the labels {list(words)}")
-        p[names.index(normal(str(key)))] = _number(value)
-    total = p.sum()
-    if not np.isfinite(p).all() or (p < 0).any() or not (0.9 <= total <= 1.1 or 90 <= total <= 110):
-        raise Unreadable(f"the numbers in {answer[start : end + 1][:80]!r} are no probabilities that add up to 1")
+    if isinstance(stated, _Pairs) and len(stated) == 1 and isinstance(stated[0][1], _Pairs):
+        stated = stated[0][1]
+    if not isinstance(stated, _Pairs):
+        raise Unreadable(f"the answer {answer.strip()[:60]!r} does not hold a JSON object")
+    shown, names = answer[start : end + 1][:80], [normal(word) for word in words]
+    given: dict[int, float] = {}
+    percent = any(not _has_sign(value) and _number(value) > _MOST_IN_ALL for _, value in stated)
+    for key, value in stated:
+        if normal(key) not in names:
+            raise Unreadable(f"the answer names {key[:60]!r}, which is none of the labels {short(words)}")
+        k = names.index(normal(key))
+        if k in given:
+            raise Unreadable(f"the answer {shown!r} names {key[:60]!r} twice")
+        if value is not None:
+            given[k] = _number(value) / (100 if percent and not _has_sign(value) else 1)
+    return _whole(given, names, shown, percent)
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """The pairs of a JSON object, those with the same name too."""
+
+
+def _whole(given: dict[int, float], names: Sequence[str], shown: str, percent: bool) -> Reading:
+    """Stated shares as a distribution; what one class left out must have is its own, that of several is not known."""
+    p = np.array([given.get(k, 0.0) for k in range(len(names))])
+    total, out = p.sum(), [k for k in range(len(names)) if k not in given]
+    good = bool(np.isfinite(p).all()) and bool((p >= 0).all()) and bool(given)
+    if good and out and not percent and total < 1 - _ROUNDING:
+        if len(out) > 1:
+            missing = [names[k] for k in out]
+            raise Unreadable(f"the answer {shown!r} leaves out {short(missing)}, and {1 - total:.2g} is left for them")
+        p[out[0]], total = 1 - total, 1.0
+    if not good or not (abs(total - 1) <= _ROUNDING if out else 2 - _MOST_IN_ALL <= total <= _MOST_IN_ALL):
+        raise Unreadable(f"the numbers in {shown!r} are not probabilities that add up to 1")
     return Reading(p / total, 1.0)
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool):
+    """A share: a number as it stands, a percentage divided by 100, NaN for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return math.nan
     try:
-        return float(str(value).strip().rstrip("%"))
+        return float(str(value).strip().removesuffix("%")) / (100 if _has_sign(value) else 1)
     except ValueError:
         return math.nan
+
+
+def _has_sign(value: Any) -> bool:
+    return str(value).strip().endswith("%")

@@ -161,7 +161,7 @@ class Annotation:
             The table that was labelled: same rows, same order. It is held against the texts, and the ids if there are
             any, that were labelled.
         drop_shown : bool
-            Leave out rows shown in the prompt: the model's answer to them is no answer to a new text, so they
+            Leave out rows shown in the prompt: the model's answer to them is not an answer to a new text, so they
             belong neither to the gold sample nor to the corpus.
 
         Returns

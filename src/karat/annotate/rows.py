@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..errors import EndpointError
 from .asking import Asker, RowError
-from .protocol import Reply, read_reply
+from .protocol import Choice, Reply, read_reply
 from .question import Question
-from .reading import Reading, Refused, Unreadable, from_json, from_tokens, from_votes, usable
+from .reading import Reading, from_json, from_tokens, from_votes, hold_against
+from .saying import Refused, Unreadable, Useless, begins, usable
 
 if TYPE_CHECKING:
     from .._types import Floats
@@ -23,6 +23,8 @@ LEAST_MASS = 0.5
 """Probability the classes must have together for log-probabilities to be used."""
 MOST_UNRESOLVED = 0.1
 """Share of it that may be split among classes that begin alike."""
+MOST_UNLISTED = 0.02
+"""Probability that may not be listed where a class is not listed either."""
 _JSON_TOKENS = 40
 
 
@@ -37,7 +39,7 @@ class Row:
     method : str
     mass : float
     status : str
-        ``"ok"``, or why there is no label.
+        ``"ok"``, or why there is not a label.
     """
 
     p: Floats | None
@@ -122,8 +124,8 @@ class RowAsker:
         reply, point = read_reply(payload, asked), self.asker.endpoint
         if reply.model not in ("", point.model, point.serves):
             raise EndpointError(
-                f"the endpoint {point.url} was asked for the model {point.model!r} and answers as {reply.model!r}. If "
-                f"that is the model you want, set serves={reply.model!r}; the answer is kept."
+                f"the endpoint {point.url} was asked for the model {point.model!r} and answers as "
+                f"{reply.model[:100]!r}. If that is the model you want, set serves= to that name; the answer is kept."
             )
         self.asker.models.add(reply.model)
         return reply
@@ -136,37 +138,53 @@ class RowAsker:
         else:
             fields |= {"logprobs": point.top_logprobs}
 
-        def read(payload: Any) -> Reading:
+        body = self._body(text, "label", **fields)
+
+        def read(payload: Any) -> Reading | str:
             choice = self._read(payload, 1).choices[0]
-            tokens = choice.tokens
-            if tokens is None:
-                if self._first and choice.text.strip():  # an empty answer says nothing about the endpoint
-                    self._switch("its replies hold none")
-                return Reading(np.empty(0), 0.0)
-            try:
-                return from_tokens(tokens, self.question.words)
-            except Unreadable:
-                return Reading(np.empty(0), -1.0)
+            if choice.tokens is None and not choice.odd and self._first and choice.text.strip():
+                self._switch("its replies hold none")  # an empty answer says nothing about the endpoint
+            return self._of_tokens(choice, body.get("temperature") == 0)
 
         try:
-            reading = self.asker.ask(self._body(text, "label", **fields), 0, read)
+            reading = self.asker.ask(body, 0, read)
         except RowError as error:
             if "logprob" not in str(error):
                 raise
             self._switch(str(error))
             raise NoLogprobs(str(error)) from error
-        if reading.mass == 0.0:
-            raise NoLogprobs("the reply holds no log-probabilities; use method='votes' or 'json'")
-        if reading.mass < LEAST_MASS:
-            raise NoLogprobs(
-                f"the labels have probability {max(reading.mass, 0):.2f} together, so the answer would not be one of "
-                "them; say in the instruction how to answer, or use method='votes'"
+        if isinstance(reading, str):
+            raise NoLogprobs(reading)
+        return reading
+
+    def _of_tokens(self, choice: Choice, likeliest: bool) -> Reading | str:
+        """A distribution from log-probabilities, or why they give none."""
+        if choice.tokens is None:
+            return choice.odd or "the reply holds no log-probabilities; use method='votes' or 'json'"
+        words, reading = self.question.words, None
+        with contextlib.suppress(Unreadable):
+            reading = from_tokens(choice.tokens, words)
+        mass = 0.0 if reading is None else reading.mass
+        if reading is not None and reading.unlisted > MOST_UNLISTED:
+            return (
+                f"the reply lists {1 - reading.unlisted:.0%} of the probability and not all labels; raise "
+                "top_logprobs=, or use method='votes'"
+            )
+        if reading is None or mass < LEAST_MASS:
+            return (
+                f"the labels have probability {mass:.2f} together, so the answer would not be one of them; say in the "
+                "instruction how to answer, or use method='votes'"
             )
         if reading.unresolved > MOST_UNRESOLVED:
-            raise NoLogprobs(
+            return (
                 f"{reading.unresolved:.0%} of the probability lies on tokens with which several labels begin; give "
                 "labels that begin differently, or use method='votes'"
             )
+        if choice.finish != "length" or not begins(choice.text, words):
+            try:
+                hold_against(reading, choice.text, choice.tokens, words, likeliest)
+            except Unreadable as error:
+                return str(error)
         return reading
 
     def _switch(self, why: str) -> None:
@@ -185,19 +203,18 @@ class RowAsker:
                 self.method, self.switched = "votes", why
 
     def _sampled(self, text: str) -> Reading:
-        answers: list[str] = []
+        answers: list[Choice] = []
         for round_ in range(self.votes):
             wanted = self.votes - len(answers)
             fields = {"temperature": 1} | ({"n": wanted} if wanted > 1 else {})
 
-            def read(payload: Any, wanted: int = wanted) -> list[str]:
+            def read(payload: Any, wanted: int = wanted) -> tuple[Choice, ...]:
                 try:
-                    choices = self._read(payload, wanted).choices
+                    return self._read(payload, wanted).choices
                 except Refused:
                     if wanted == self.votes:
                         raise
-                    return [""]  # one refusal among answers
-                return [usable(choice.text, choice.finish, self.question.words) for choice in choices]
+                    return (Choice("", None, "refused"),)  # one refusal among answers
 
             body = self._body(text, "label", **fields)
             if isinstance(body.get("seed"), int):
@@ -205,19 +222,30 @@ class RowAsker:
             answers += self.asker.ask(body, round_, read)
             if len(answers) >= self.votes:
                 break
+        words = self.question.words
+        whole = [usable(answer.text, answer.finish, words) for answer in answers]
         try:
-            return from_votes(answers, self.question.words)
+            return from_votes(whole, words)
         except Unreadable as error:
-            raise RowError(str(error)) from None
+            cut = sum(answer.text != kept for answer, kept in zip(answers, whole))
+            more = f"; {cut} of {len(answers)} answers were cut at max_tokens, raise max_tokens=" if cut else ""
+            raise RowError(f"{error}{more}") from None
 
     def _json(self, text: str) -> Reading:
         words = self.question.words
         room = _JSON_TOKENS + sum(len(word.encode()) + 12 for word in words)
 
-        def read(payload: Any) -> Reading:
-            return from_json(self._read(payload, 1).choices[0].text, words)
-
         body = self._body(text, "json", temperature=0, max_tokens=max(room, self.asker.endpoint.max_tokens))
+
+        def read(payload: Any) -> Reading:
+            choice = self._read(payload, 1).choices[0]
+            try:
+                return from_json(choice.text, words)
+            except Unreadable as error:
+                if choice.finish == "length":
+                    raise Refused("the JSON was cut at max_tokens; raise max_tokens=") from None
+                raise (Useless(str(error)) if body.get("temperature") == 0 else error) from None
+
         return self.asker.ask(body, 0, read)
 
 

@@ -6,6 +6,7 @@ time is the model.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import io
@@ -19,9 +20,10 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from ..errors import ArgumentError
 from .endpoint import private
 
 _IDLE = 15.0
@@ -61,6 +63,11 @@ class Wire:
     url : str
     timeout : float
         Seconds for a whole reply.
+
+    Notes
+    -----
+    A proxy that the environment names is used with the user name and password in its address. They go to the proxy,
+    never to the endpoint, and into no message.
     """
 
     def __init__(self, url: str, timeout: float) -> None:
@@ -71,7 +78,8 @@ class Wire:
         host = self.parts.hostname or ""
         near = self.parts.scheme == "http" and private(host)  # a proxy would read what is meant to stay near
         proxy = None if near or proxy_bypass(host) else getproxies().get(self.parts.scheme)
-        self._proxy = urlsplit(proxy if "//" in proxy else f"//{proxy}") if proxy else None
+        self._proxy = _proxy(proxy, self.parts.scheme) if proxy else None
+        self.secrets, self._pass = _credentials(self._proxy)
 
     def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> Response:
         """Send a request and read the reply.
@@ -94,7 +102,7 @@ class Wire:
         deadline = time.monotonic() + self.timeout
         link, sent = self._connect(deadline), False
         if self._proxy and self.parts.scheme == "http":
-            path = f"http://{self.parts.netloc}{path}"
+            path, headers = f"http://{self.parts.netloc}{path}", {**headers, **self._pass}
         try:
             if link.sock is None:
                 link.connect()
@@ -134,14 +142,14 @@ class Wire:
         host, port = self.parts.hostname or "", self.parts.port
         secure = self.parts.scheme == "https"
         at = self._proxy
-        place, door = (at.hostname or "", at.port or 8080) if at else (host, port or (443 if secure else 80))
+        place, gate = (at.hostname or "", at.port or 8080) if at else (host, port or (443 if secure else 80))
         link: http.client.HTTPConnection
         if secure:
-            link = http.client.HTTPSConnection(place, door, timeout=self.timeout, context=ssl.create_default_context())
+            link = http.client.HTTPSConnection(place, gate, timeout=self.timeout, context=ssl.create_default_context())
             if at:
-                link.set_tunnel(host, port or 443)
+                link.set_tunnel(host, port or 443, dict(self._pass))
         else:
-            link = http.client.HTTPConnection(place, door, timeout=self.timeout)
+            link = http.client.HTTPConnection(place, gate, timeout=self.timeout)
         self._mine.used = time.monotonic()
         self._all.append(link)
         return link
@@ -194,6 +202,29 @@ class _Clocked(io.RawIOBase):
         super().close()
 
 
+def _proxy(address: str, scheme: str) -> SplitResult:
+    """A proxy's address, which a message never quotes."""
+    try:
+        parts = urlsplit(address if "//" in address else f"//{address}")
+        if parts.hostname and parts.scheme in ("", "http") and parts.port != 0:
+            return parts
+    except ValueError:
+        pass
+    raise ArgumentError(
+        f"the proxy in the variable {scheme}_proxy cannot be used; give http://host:port, or "
+        "http://user:password@host:port with %XX for special characters in name and password."
+    ) from None
+
+
+def _credentials(proxy: SplitResult | None) -> tuple[tuple[str, ...], dict[str, str]]:
+    """What must not be shown of a proxy, the longest first, and the header that it wants."""
+    if proxy is None or proxy.username is None:
+        return (), {}
+    user, password = unquote(proxy.username), unquote(proxy.password or "")
+    token = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return (token, proxy.password or "", password), {"Proxy-Authorization": f"Basic {token}"}
+
+
 def _left(deadline: float) -> float:
     left = deadline - time.monotonic()
     if left <= 0:
@@ -222,15 +253,12 @@ def asked_to_wait(headers: Mapping[str, str]) -> float | None:
     2.5
     """
     with contextlib.suppress(ValueError, KeyError):
-        return max(float(headers["retry-after-ms"]) / 1000, 0.0)
+        return max(0.0, float(headers["retry-after-ms"]) / 1000)
     stated = headers.get("retry-after")
     if stated is None:
         return None
-    try:
-        return max(float(stated), 0.0)
-    except ValueError:
-        pass
-    try:
-        return max(parsedate_to_datetime(stated).timestamp() - time.time(), 0.0)
-    except (TypeError, ValueError):
-        return None
+    with contextlib.suppress(ValueError):
+        return max(0.0, float(stated))
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        return max(0.0, parsedate_to_datetime(stated).timestamp() - time.time())
+    return None

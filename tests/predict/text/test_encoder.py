@@ -221,7 +221,7 @@ def test_a_file_that_is_no_cache(tiny_model, texts, tmp_path):
     TextEncoder(tiny_model, cache=tmp_path).fit(texts)
     [file] = tmp_path.glob("*.sqlite")
     file.write_bytes(b"this is not a database at all" * 100)
-    with pytest.raises(CacheError, match="damaged or no cache; move it away"):
+    with pytest.raises(CacheError, match="damaged or not a cache; move it away"):
         TextEncoder(tiny_model, cache=tmp_path).fit(texts)
     blocked = tmp_path / "file"
     blocked.write_text("")
