@@ -170,7 +170,7 @@ def _model_codes(coded: Annotations, model: Mapping[Any, Any]) -> Any:
         raise ArgumentError(f"model must map each task to the model's label; got {type(model).__name__}.")
     given = {name_of(t): v for t, v in model.items() if name_of(v) is not None}
     labels = objects(list(given.values()))
-    one_kind([*coded.classes, *listed(sorted_codes(labels)[0])], "model, beside the labels of the humans,")
-    one_kind([*listed(coded.tasks), *given], "model, beside the tasks of the humans,")
+    one_kind([*coded.classes, *listed(sorted_codes(labels)[0])], "labels of the humans and of model")
+    one_kind([*listed(coded.tasks), *given], "tasks of the humans and of model")
     answer = dict(zip(given, positions(labels, coded.classes)))
     return np.array([answer.get(t, -2) for t in listed(coded.tasks)])

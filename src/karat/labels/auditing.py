@@ -282,7 +282,7 @@ def _label_parts(
     surrogate: str,
 ) -> dict[str, Any]:
     """Errors of classes or of numbers."""
-    found = classes_in(truth, label)
+    found = classes_in(truth, label, what=f"columns {gold!r} (gold) and {surrogate!r} (surrogate)")
     numeric = all(map(is_number, found))
     if len(found) > _MOST_CLASSES and not numeric:
         raise DataError(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, DataError
+from ..frames.table import as_float
 from .names import is_number, listed, objects, sorted_codes
 from .table import declared_order
 
@@ -37,6 +38,10 @@ def covariates_of(table: Table, names: Sequence[str], labelled: Bools) -> tuple[
     wide: list[str] = []
     for name in names:
         values = table.column(name, "covariates")[labelled]
+        if pd.api.types.is_numeric_dtype(values.dtype) and values.notna().all():
+            columns.append(as_float(values, name, "covariate"))
+            wide.append(str(name))
+            continue
         levels, code = sorted_codes(values, f"column {name!r} (covariates)")
         if (code < 0).any():
             raise DataError(f"covariate {name!r} has {int((code < 0).sum())} missing value(s) on gold rows; fill them.")

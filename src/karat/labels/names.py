@@ -47,6 +47,8 @@ def name_of(value: Any) -> Any:
     if isinstance(value, str):
         text = value.strip()
         return (text if text.isascii() else unicodedata.normalize("NFC", text)) or None
+    if type(value) in (int, bool):
+        return value
     if isinstance(value, np.generic) and value.dtype.kind not in "mM":
         value = value.item()
     if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
@@ -69,7 +71,7 @@ def listed(names: Array) -> list[Any]:
     return [name_of(v) for v in values]
 
 
-def sorted_codes(names: Any, what: str = "the names") -> tuple[Array, Ints]:
+def sorted_codes(names: Any, what: str = "names") -> tuple[Array, Ints]:
     """Distinct names, sorted, and the code of each.
 
     Parameters
@@ -104,7 +106,7 @@ def sorted_codes(names: Any, what: str = "the names") -> tuple[Array, Ints]:
     try:
         codes, found = pd.factorize(names)
     except TypeError as error:
-        raise DataError(f"{what} holds values that are not text or numbers ({error}); recode them.") from None
+        raise DataError(f"{what}: values that are not text or numbers ({error}); recode them.") from None
     uniques = np.asarray(found)
     if uniques.dtype.kind in "OUS":
         distinct, place = _merged(uniques, what)
@@ -135,8 +137,8 @@ def one_kind(names: list[Any], what: str) -> list[Any]:
             twin = alike.get(text, _number_in(text, others))
             if twin is not None:
                 raise DataError(
-                    f"{what} holds {twin!r} ({type(twin).__name__}) and {text!r} (text), which are written alike; "
-                    "make them all text or all numbers."
+                    f"{what}: {twin!r} ({type(twin).__name__}) and {text!r} (text) are written alike, so it is not "
+                    "clear whether they are one; make them all text or all numbers."
                 )
     return names
 
@@ -231,7 +233,7 @@ def codes_among(names: Any, known: Sequence[Any], what: str) -> Ints:
     codes = positions(names, known)
     if (codes < 0).any():
         unseen = list(dict.fromkeys(name_of(v) for v in np.asarray(names)[codes < 0].tolist()))[:5]
-        one_kind([*known, *unseen], f"{what} {unseen} against the known {what}s")
+        one_kind([*known, *unseen], f"{what}s")
         raise DataError(
             f"{what} {unseen} is not among the known {what}s ({len(known)}, for example {list(known[:6])}); "
             f"recode the data, or name every {what} when fitting."
@@ -287,10 +289,10 @@ def class_tuple(classes: Any, argument: str = "classes", least: int = 2) -> tupl
     return order
 
 
-def classes_in(*columns: Any) -> tuple[Any, ...]:
-    """All names in several columns, sorted; raises where they do not agree on types."""
+def classes_in(*columns: Any, what: str = "labels") -> tuple[Any, ...]:
+    """All names in several columns, sorted; raises where a number and a text are written alike."""
     found = [name for column in columns for name in listed(sorted_codes(column)[0])]
-    return tuple(sorted_codes(objects(found), "the labels")[0].tolist()) if found else ()
+    return tuple(sorted_codes(objects(found), what)[0].tolist()) if found else ()
 
 
 def objects(values: Sequence[Any]) -> Array:

@@ -281,10 +281,10 @@ def _read(
     there = ~np.isnan(y)
     if there.sum() < 2:
         raise DataError(f"column {label!r} holds {int(there.sum())} label(s); give two or more.")
-    kept = table.filter(there)
+    kept, y = table.filter(there), y[there]
     tasks, i = names_in(kept, task, "task")
     workers, w = names_in(kept, worker, "worker")
     if len(np.unique(i * len(workers) + w)) < len(y):
         raise DataError("a worker labels a task more than once; keep one label of each worker on a task, or average.")
     order = np.lexsort((w, i))
-    return tasks, workers, i[order], w[order], y[there][order]
+    return tasks, workers, i[order], w[order], y[order]

@@ -272,7 +272,7 @@ def rules(
     truth = table.column(gold, "gold") if gold is not None else None
     known_arguments(settings, "rules", ("accuracy", "strength", "n_iter", "tol", *signature(rules).parameters))
     every = series if truth is None else [*series, truth]
-    order = class_tuple(classes_in(*every) if classes is None else classes)
+    order = class_tuple(classes_in(*every, what="rule columns and gold") if classes is None else classes)
     said = np.column_stack([codes_in(s, order, f"rule {c!r}: label", c) for s, c in zip(series, columns)])
     if not (said >= 0).any():
         raise DataError("every rule abstains everywhere; there is nothing to learn from.")

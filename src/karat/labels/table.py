@@ -186,6 +186,7 @@ def names_in(table: Table, column: str, role: str) -> tuple[Array, Ints]:
 
 
 def distributions(table: Table, probabilities: Mapping[Any, str] | None, logs: Mapping[Any, str] | None) -> Soft | None:
+    """Distributions over classes, row by row; None where neither argument is given."""
     if probabilities is not None and logs is not None:
         raise ArgumentError("give probabilities= or log_probabilities=, not both.")
     chosen, name = (logs, "log_probabilities") if logs is not None else (probabilities, "probabilities")
