@@ -413,3 +413,36 @@ def test_classes_on_the_command_line_are_checked(spec):
         read_label([spec])
     assert read_label([" h = a, b "]) == {"h": ["a", "b"]}
     assert read_label(["h=\u00b2,1"]) == {"h": ["\u00b2", "1"]}
+
+
+def test_one_column_is_as_good_as_a_list():
+    soft = L.aggregate(VOTES, "vote_share")
+    for tasks in ([2, 1], np.array([[2], [1]]), pd.DataFrame({"task": [2, 1]}), pl.DataFrame({"task": [2, 1]})):
+        np.testing.assert_array_equal(soft.align(tasks), soft.probabilities[::-1])
+        assert L.experts(VOTES).align(tasks).tolist() == [0.5, 0.5]
+    assert L.score(soft, pd.DataFrame({"gold": ["x", "y"]})).n == 2
+    for wrong in (5, "task", pd.DataFrame({"a": [1], "b": [2]})):
+        with pytest.raises(ArgumentError, match="tasks"):
+            soft.align(wrong)
+    with pytest.raises(ArgumentError, match="gold=None"):
+        L.score(soft, None)
+
+
+def test_an_audit_needs_two_columns():
+    with pytest.raises(ArgumentError, match="same column 'g'"):
+        L.audit({"g": [1, 0] * 20}, "g", "g")
+    with pytest.raises(ArgumentError, match="seed"):
+        L.audit({"g": [1, 0] * 20, "s": [1, 0] * 20}, "g", "s", seed="x")
+
+
+def test_calls_repeat_and_rows_may_come_in_any_order():
+    ties = {"task": np.repeat(np.arange(30), 2), "worker": np.tile([0, 1], 30), "label": np.tile([0, 1], 30)}
+    rule = {"majority": {"ties": "random"}}
+    one, two = (L.aggregate(ties, "majority", settings=rule).hard().tolist() for _ in range(2))
+    assert one == two
+    soft = L.aggregate(ties, "vote_share")
+    assert soft.hard("random").tolist() == soft.hard("random").tolist()
+    rng = np.random.default_rng(0)
+    p, gold, order = rng.dirichlet([1, 1], 60), rng.integers(0, 2, 60), rng.permutation(60)
+    found, again = (L.fit_temperature(p[o], gold[o], classes=[0, 1]) for o in (np.arange(60), order))
+    np.testing.assert_allclose(found.halves, again.halves, rtol=1e-6)

@@ -211,7 +211,7 @@ def read_answers(
     soft : Soft or None
         Distributions; they take the place of the label.
     abstain : sequence
-        Labels that are no label.
+        Labels that count as missing.
     missing : {"abstain", "raise"}
     n_rows : int
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DataError, KaratError
+from ..errors import ArgumentError, DataError, KaratError, generator
 from .alternative import AlternativeAnnotator, alternative_annotator
 from .answers import Soft
 from .base import one_hot
@@ -239,6 +239,9 @@ def audit(
     from ..frames import Table
 
     table = Table.read(data)
+    if gold == surrogate:
+        raise ArgumentError(f"gold and surrogate are the same column {gold!r}; name the column of the surrogate.")
+    generator(seed)
     truth, label = labels_of(table, gold, "gold"), labels_of(table, surrogate, "surrogate")
     labelled = np.asarray(truth.notna(), dtype=bool)
     if not labelled.any():

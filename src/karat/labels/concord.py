@@ -126,7 +126,7 @@ def agreement(
     _check_whole_labels(coded)
     n, k = coded.n_tasks, coded.n_classes
     needs(
-        8.0 * (4 * n * k + 5 * k * k),
+        8.0 * (4 * n * k + 5 * k * k + 60 * n),
         f"agreement of {n:,} tasks over {k:,} classes",
         "merge rare classes",
     )

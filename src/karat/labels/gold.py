@@ -146,7 +146,7 @@ class ExpertGold:
     def __str__(self) -> str:
         says = {
             "expert_mean": "mean answer of the experts; the regression is about what experts say on average, "
-            "their shared leanings included",
+            "with the errors that they share",
             "latent_truth": "a true class behind the answers, if experts err independently of each other and of the "
             "covariates given the truth; check with .sensitivity()",
             "group": "mean answer of each group of experts; one regression for each column",

@@ -44,6 +44,8 @@ def name_of(value: Any) -> Any:
     """
     import pandas as pd
 
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
     if isinstance(value, str):
         text = value.strip()
         return (text if text.isascii() else unicodedata.normalize("NFC", text)) or None
@@ -198,10 +200,41 @@ def positions(names: Any, known: Sequence[Any]) -> Ints:
     return np.asarray(at[code])
 
 
+def one_column(values: Any, argument: str) -> Any:
+    """Values that the user gave for every row: a list, an array, a Series, or a table of one column.
+
+    Parameters
+    ----------
+    values : array_like
+    argument : str
+        Name of the argument, for the message.
+
+    Returns
+    -------
+    ndarray, one-dimensional
+
+    Raises
+    ------
+    ArgumentError
+
+    Examples
+    --------
+    >>> one_column(np.array([[1], [2]]), "tasks").tolist()
+    [1, 2]
+    """
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise ArgumentError(f"{argument}={values!r} is not allowed; give one value for each row.")
+    shape = getattr(values, "shape", None)
+    if shape is None:
+        return objects(list(values))
+    if len(shape) > 1 and shape[1:] != (1,):
+        raise ArgumentError(f"{argument} is a table of shape {tuple(shape)}; give one column.")
+    return np.asarray(values).ravel()
+
+
 def known_rows(tasks: Any, known: Array) -> Ints:
     """Row of each task of a corpus among labelled tasks, -1 where it is none of them; one at least must be."""
-    wanted = tasks if hasattr(tasks, "dtype") else objects(list(tasks))
-    place = positions(np.asarray(wanted), listed(known))
+    place = positions(one_column(tasks, "tasks"), listed(known))
     if len(place) and (place < 0).all():
         raise DataError(
             f"none of the {len(place)} tasks given is among the labelled ones (for example {listed(known[:3])}); give "

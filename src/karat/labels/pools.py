@@ -56,7 +56,7 @@ def log_pool(members: Floats, weights: Sequence[float] | None = None, floor: flo
     weights : sequence of M numbers, optional
     floor : float
         Each member is first mixed with the uniform distribution in this share, so that one member's
-        zero is no veto.
+        zero does not rule a class out.
 
     Returns
     -------

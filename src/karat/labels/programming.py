@@ -102,7 +102,7 @@ class RuleModel:
             Class code each rule names, -1 where it abstains.
         n_classes : int
         gold : ndarray of int, shape (n,), optional
-            Known classes, -1 elsewhere; they are held fixed and teach the tables.
+            Known classes, -1 elsewhere; they are held fixed and inform the tables.
 
         Returns
         -------

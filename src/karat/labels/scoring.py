@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import ArgumentError, DataError, generator, whole
 from .base import one_hot
-from .names import class_tuple, codes_in, listed, name_of, objects
+from .names import class_tuple, codes_in, listed, name_of, objects, one_column
 from .soft import SoftLabels
 
 if TYPE_CHECKING:
@@ -285,7 +285,9 @@ def fit_temperature(
     p, truth, w, _ = with_gold(probabilities, gold, classes, weights)
     if len(truth) < 4:
         raise DataError(f"a temperature needs four tasks with gold or more, there are {len(truth)}.")
-    half = generator(seed).permutation(len(truth)) % 2 == 0
+    half = np.empty(len(truth), dtype=bool)
+    # Rows in the order of their content, so that the halves do not depend on the order in which they came.
+    half[np.lexsort((w, truth, *p.T))] = generator(seed).permutation(len(truth)) % 2 == 0
     fits = tuple(_best_temperature(p[part], truth[part], w[part]) for part in (half, ~half))
     crossed = p.copy()
     crossed[half], crossed[~half] = heated(p[half], fits[1]), heated(p[~half], fits[0])
@@ -369,10 +371,10 @@ def _gold_values(gold: Any, tasks: Array | None, n: int) -> Array:
         return objects([given.get(t) for t in listed(tasks)])
     if tasks is not None and isinstance(gold, pd.Series) and not gold.index.equals(pd.RangeIndex(len(gold))):
         return _gold_values(dict(gold), tasks, n)
-    values = np.asarray(gold, dtype=object)
-    if values.ndim != 1 or len(values) != n:
-        raise ArgumentError(f"gold has {values.size} entries, there are {n} rows; give one for each row.")
-    return objects(values.tolist())
+    values = one_column(gold, "gold")
+    if len(values) != n:
+        raise ArgumentError(f"gold has {len(values)} entries, there are {n} rows; give one for each row.")
+    return values
 
 
 def _best_temperature(p: Floats, truth: Ints, w: Floats) -> float:

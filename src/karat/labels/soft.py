@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import ArgumentError, DataError, generator, one_of
 from .base import TIES, winners
-from .names import listed, objects, positions, shown
+from .names import listed, objects, one_column, positions, shown
 from .render import build_frame
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class SoftLabels:
         names = list(self.classes)
         return pd.DataFrame(self.confusion[place[0]], pd.Index(names, name="truth"), pd.Index(names, name="answer"))
 
-    def hard(self, ties: str = "lowest", seed: int | np.random.Generator | None = None) -> Array:
+    def hard(self, ties: str = "lowest", seed: int | np.random.Generator | None = 0) -> Array:
         """Most probable class of each task.
 
         Parameters
@@ -161,7 +161,7 @@ class SoftLabels:
         ties : {"lowest", "random", "split"}
             The first tied class in the order of ``classes``, a random one, or (``"split"``) none: a missing value.
         seed : int or numpy.random.Generator, optional
-            For ``"random"``.
+            For ``"random"``; None draws anew each time.
 
         Returns
         -------
@@ -196,11 +196,11 @@ class SoftLabels:
             If a row has no soft label and ``missing="raise"``.
         """
         one_of("missing", missing, ("raise", "uniform", "nan"))
-        wanted = tasks if hasattr(tasks, "dtype") else objects(list(tasks))  # type: ignore[call-overload]
-        place = positions(np.asarray(wanted), listed(self.tasks))
+        wanted = one_column(tasks, "tasks")
+        place = positions(wanted, listed(self.tasks))
         lost = place < 0
         if lost.any() and missing == "raise":
-            example = np.asarray(wanted)[lost][0]
+            example = wanted[lost][0]
             raise DataError(
                 f"{int(lost.sum())} row(s) have no soft label, for example {shown(example)}; aggregate with "
                 "tasks=[...] naming all of them, or set missing='uniform'."

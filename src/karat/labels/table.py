@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from .names import (
     listed,
     name_of,
     objects,
+    one_column,
     positions,
     shown,
     sorted_codes,
@@ -72,7 +73,7 @@ def read_annotations(
     probabilities, log_probabilities : mapping, optional
         Class -> column, for workers that give a distribution. Rows with a missing entry use ``label``.
     abstain : sequence
-        Labels that are no label, such as ``"unsure"`` or a refusal.
+        Labels that count as missing, such as ``"unsure"`` or a refusal.
     missing : {"abstain", "raise"}
         What a missing label is.
     duplicates : {"raise", "average"}
@@ -246,7 +247,11 @@ def declared_order(table: Table, column: str) -> tuple[Any, ...] | None:
     else:
         arrow = getattr(native, "type", None)
         found = native.combine_chunks().dictionary.to_pylist() if getattr(arrow, "ordered", False) else None
-    return None if found is None else class_tuple(found, f"the declared order of column {column!r}", least=0)
+    if found is None:
+        return None
+    return class_tuple(
+        [v for v in found if name_of(v) is not None], f"the declared order of column {column!r}", least=0
+    )
 
 
 def _ruled_out(table: Table, negated: str | None) -> Bools | None:
@@ -273,9 +278,7 @@ def _weights(table: Table, weight: str | None) -> Floats | None:
 def _all_tasks(found: Array, code: Ints, wanted: Sequence[Any] | None) -> tuple[Array, Ints]:
     if wanted is None:
         return found, code
-    if isinstance(wanted, str) or not isinstance(wanted, Iterable):
-        raise ArgumentError(f"tasks={wanted!r} is not allowed; give a list of tasks.")
-    every, place = sorted_codes(objects(list(wanted)), "tasks")
+    every, place = sorted_codes(one_column(wanted, "tasks"), "tasks")
     if (place < 0).any():
         raise DataError("tasks holds a missing or blank task; leave it out.")
     if found.dtype.kind in "iuf" and all(map(is_number, every.tolist())):

@@ -23,7 +23,7 @@ class MajorityVote(Aggregator):
         Tied classes share the probability (the default, which no renaming can change), or the
         first in the order of the classes gets it, or a random one.
     seed : int or numpy.random.Generator, optional
-        For ``ties="random"``.
+        For ``ties="random"``; None draws anew each time.
 
     Examples
     --------
@@ -37,7 +37,7 @@ class MajorityVote(Aggregator):
     name = "majority"
     needs_workers = False
 
-    def __init__(self, ties: str = "split", seed: int | np.random.Generator | None = None) -> None:
+    def __init__(self, ties: str = "split", seed: int | np.random.Generator | None = 0) -> None:
         self.ties = ties
         self.seed = seed
 
