@@ -241,6 +241,11 @@ def test_the_gold_says_of_what_it_is_the_share():
         gold = L.experts(votes, classes=classes)
         assert gold.of == (f"share of {of!r} among the answers",)
         assert f"gold: share of {of!r}" in gold.summary()
+        assert "for kt.logit take one class" in gold.summary()
+    rows, _ = plain.simulate(40, 3, 2, 3, 1)
+    latent = L.experts(plain.columns(rows), "latent_truth")
+    assert latent.of == ("a number whose mean is 1 where the truth is 1, else 0",)
+    assert latent.sensitivity([0.1]).of == latent.of[0]
     by_group = L.experts(votes, "group", groups={"a": "law", "b": "press"})
     assert by_group.of[1] == "share of 'yes' among the answers of press"
     assert L.experts({**votes, "label": [1, 5, 3, 3]}).of == ("mean of the answers",)
@@ -446,3 +451,12 @@ def test_calls_repeat_and_rows_may_come_in_any_order():
     p, gold, order = rng.dirichlet([1, 1], 60), rng.integers(0, 2, 60), rng.permutation(60)
     found, again = (L.fit_temperature(p[o], gold[o], classes=[0, 1]) for o in (np.arange(60), order))
     np.testing.assert_allclose(found.halves, again.halves, rtol=1e-6)
+
+
+def test_bytes_are_text():
+    assert shares([b"x", "x", "y"]) == {"p_x": 0.666667, "p_y": 0.333333}
+
+
+def test_coded_labels_need_names():
+    with pytest.raises(DataError, match="missing or blank names"):
+        L.Annotations.of(np.array([1, 1]), np.array(["a", " "], dtype=object), np.array(["x", "y"]))

@@ -30,8 +30,7 @@ def register(commands: Any) -> None:
     add("--corpus", required=True, help="the table the sample was drawn from")
     add("--out", required=True, help="table to write: .csv, .csv.gz, .tsv, .json, .jsonl, .parquet")
     add_label(parser, needed="by default as the files were handed out")
-    add("--join", default="expert_mean", help="how several labels become one: expert_mean (shares of classes, means "
-        "of numbers), majority (a class), dawid_skene, ...")
+    add("--join", default="expert_mean", help="several labels into one: expert_mean (a share), majority (a class), ...")
     add("--annotator", action="append", default=[], metavar="FILE=NAME", help="who filled a file; may be repeated")
     add("--duplicates", choices=("raise", "last"), default="raise", help="one person labelled a document twice")
     add("--missing", choices=("warn", "raise", "ignore"), default="warn", help="drawn documents without a label")

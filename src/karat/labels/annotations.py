@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import DataError
 from .names import UNKNOWN, class_tuple, codes_among, listed, objects, sorted_codes
 
 if TYPE_CHECKING:
@@ -137,10 +138,12 @@ class Annotations:
         Raises
         ------
         DataError
-            If a label is not among ``classes``, or fewer than two classes remain.
+            If a label is not among ``classes``, fewer than two classes remain, or a name is missing.
         """
         tasks, task_code = sorted_codes(task, "task")
         workers, worker_code = sorted_codes(worker, "worker")
+        if (task_code < 0).any() or (worker_code < 0).any():
+            raise DataError("task or worker has missing or blank names; every label needs both.")
         order = class_tuple(listed(sorted_codes(label, "label")[0]) if classes is None else classes)
         label_code = codes_among(label, order, "label")
         out = cls.sort(tasks, workers, order, task_code, worker_code, label_code, weight)

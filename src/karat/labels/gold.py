@@ -52,7 +52,7 @@ class ExpertGold:
         The labels, for :meth:`sensitivity`.
     id_column, backend : str
     of : tuple of str
-        What each column is: the share of one class among the answers (which class), or their mean.
+        What each column is: the share of which class among the answers, their mean, or which true class it is about.
 
     Examples
     --------
@@ -153,6 +153,11 @@ class ExpertGold:
         }
         lines = [f"Gold of {len(self.experts)} experts on {len(self.tasks)} units, estimand {self.estimand}"]
         lines += [f"  {name}: {what}" for name, what in zip(self.names, self.of)]
+        if self.of[0].startswith("share"):
+            lines.append(
+                "  a share is a number: give kt.ols a surrogate that is one too (0 and 1, or a probability); for "
+                "kt.logit take one class, with aggregate(..., 'majority').hard()"
+            )
         lines += [
             f"  {says[self.estimand]}",
             f"  agreement: {self.agreement or 'not known, no two labels of one class each on a unit'}",
@@ -183,7 +188,7 @@ class Sensitivity:
     prevalence : ndarray, shape (len(dependence), K)
     experts : ndarray, shape (W,)
     of : str
-        What the gold is: the share of the last class.
+        What the gold is: which class it is about.
     """
 
     dependence: tuple[float, ...]
@@ -278,8 +283,9 @@ def experts(
         _check_latent(coded, level)
         confusion, prior = dependent_confusion(coded, 0.0)
         gold = unbiased_truth(coded, confusion, prior)
-        names, of = _class_names(coded)
+        names, _ = _class_names(coded)
         gold = gold[:, -len(names) :]
+        of = tuple(f"a number whose mean is 1 where the truth is {c!r}, else 0" for c in coded.classes[-len(names) :])
         notes.append("error rates are estimated; .sensitivity() shows what shared errors would do")
     elif estimand == "group":
         gold, names, of = _by_group(coded, groups, level)

@@ -44,10 +44,8 @@ def name_of(value: Any) -> Any:
     """
     import pandas as pd
 
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
-    if isinstance(value, str):
-        text = value.strip()
+    if isinstance(value, (str, bytes)):
+        text = (value if isinstance(value, str) else value.decode("utf-8", "replace")).strip()
         return (text if text.isascii() else unicodedata.normalize("NFC", text)) or None
     if type(value) in (int, bool):
         return value
@@ -121,8 +119,10 @@ def sorted_codes(names: Any, what: str = "names") -> tuple[Array, Ints]:
 
 def _merged(values: Array, what: str) -> tuple[Array, Ints]:
     """Distinct names among values of any type, sorted, and the code of each value."""
-    names = one_kind([name_of(v) for v in values.tolist()], what)
-    distinct = sorted(dict.fromkeys(n for n in names if n is not None), key=_sort_key)
+    names = [name_of(v) for v in values.tolist()]
+    only_text = set(map(type, names)) <= {str, type(None)}
+    names = names if only_text else one_kind(names, what)
+    distinct = sorted(set(names) - {None}, key=None if only_text else _sort_key)
     place = {name: i for i, name in enumerate(distinct)}
     return objects(distinct), np.array([place.get(n, UNKNOWN) for n in names], dtype=np.intp)
 
