@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .errors import ArgumentError
+from .errors import generator, whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,11 +127,10 @@ def simulate_texts(
     >>> letters.columns.tolist()
     ['letter', 'district', 'car', 'distance', 'text', 'support']
     """
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-        raise ArgumentError(f"n={n!r} is not allowed; simulate at least one letter.")
     import pandas as pd
 
-    rng = np.random.default_rng(seed)
+    n = whole("n", n, least=1)
+    rng = generator(seed)
     car, distance = rng.integers(0, 2, size=n), rng.normal(size=n)
     odds = np.exp(_TRUTH["Intercept"] + _TRUTH["car"] * car + _TRUTH["distance"] * distance)
     support = (rng.random(n) < odds / (1 + odds)).astype(int)

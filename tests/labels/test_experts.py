@@ -99,7 +99,7 @@ def test_sensitivity_to_shared_answers():
     _, _, _, said = panel(4000, 3, common=0.3)
     np.testing.assert_allclose(found.accuracy[1], (said == truth[:, None]).mean(axis=0), atol=0.04)
     assert found.table.columns.tolist() == ["dependence", "mean accuracy", "lowest accuracy", "prevalence"]
-    with pytest.raises(ArgumentError, match="must lie"):
+    with pytest.raises(ArgumentError, match="below 1"):
         gold.sensitivity([1.0])
     with pytest.raises(ArgumentError, match="belongs to"):
         L.experts(rows).sensitivity()

@@ -65,7 +65,7 @@ def test_ordinal_levels_and_frames():
     fit = L.rate(rows, "mean", levels=["low", "mid", "high"])
     np.testing.assert_allclose(fit.value, [0.5, 2])
     assert fit.table.columns.tolist() == ["task", "value", "sd", "n_labels"]
-    with pytest.raises(kt.errors.DataError, match="not among the levels"):
+    with pytest.raises(kt.errors.DataError, match="not among the known levels"):
         L.rate(rows, levels=["low", "mid"])
     with pytest.raises(kt.errors.DataError, match="text"):
         L.rate(rows)

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..errors import ArgumentError, DataError
 from .questions import add_label, read_label
 
 EXAMPLE = """example:
@@ -29,17 +30,26 @@ def register(commands: Any) -> None:
     add("--corpus", required=True, help="the table the sample was drawn from")
     add("--out", required=True, help="table to write: .csv, .csv.gz, .tsv, .json, .jsonl, .parquet")
     add_label(parser, needed="by default as the files were handed out")
-    add("--join", default="expert_mean", help="how several labels become one: expert_mean, majority, dawid_skene, ...")
+    add("--join", default="expert_mean", help="several labels into one: expert_mean (a share), majority (a class), ...")
     add("--annotator", action="append", default=[], metavar="FILE=NAME", help="who filled a file; may be repeated")
     add("--duplicates", choices=("raise", "last"), default="raise", help="one person labelled a document twice")
     add("--missing", choices=("warn", "raise", "ignore"), default="warn", help="drawn documents without a label")
     parser.set_defaults(run=run)
 
 
+def _asked(manifest: Path) -> Any:
+    """What the handout asked."""
+    try:
+        return json.loads(manifest.read_text(encoding="utf-8"))["labels"]
+    except (ValueError, KeyError, TypeError):
+        raise DataError(
+            f"{manifest} is not as karat draw wrote it, so what was asked is not known; restore it, or give --label."
+        ) from None
+
+
 def run(options: argparse.Namespace) -> int:
     """Read, check, fill in, write."""
     from ..designs import read_sample
-    from ..errors import ArgumentError
     from ..fieldwork.handout import MANIFEST
     from ..frames.files import read_file, write_file
 
@@ -48,13 +58,15 @@ def run(options: argparse.Namespace) -> int:
     handed_out = Path(options.sample).parent / "annotators" / MANIFEST
     near = [Path(f) if Path(f).is_dir() else Path(f).parent for f in options.files]
     if labels is None and handed_out.exists() and not any((folder / MANIFEST).exists() for folder in near):
-        labels = json.loads(handed_out.read_text(encoding="utf-8"))["labels"]
+        labels = _asked(handed_out)
     names = {}
     for item in options.annotator:
         file, equals, name = item.rpartition("=")
-        if not equals:
-            raise ArgumentError(f"--annotator {item!r} must be FILE=NAME.")
-        names[file] = name
+        if not equals or not file or not name.strip():
+            raise ArgumentError(f"--annotator {item!r} must be FILE=NAME, neither of them blank.")
+        if file in names:
+            raise ArgumentError(f"--annotator names the file {file!r} twice; name it once.")
+        names[file] = name.strip()
     labelled = sample.read_labels(
         options.files, corpus, labels=labels, join=options.join, annotators=names, duplicates=options.duplicates,
         missing=options.missing,

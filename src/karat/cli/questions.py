@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +29,7 @@ def read_label(given: Sequence[str]) -> dict[str, Any]:
     """
     out: dict[str, Any] = {}
     for item in given:
-        name, equals, spec = item.partition("=")
+        name, equals, spec = (part.strip() for part in item.partition("="))
         if not equals or not name or not spec:
             raise ArgumentError(f"--label {item!r} must be NAME=SPEC, for example hostile=no,yes or tone=number:-4:4.")
         if name in out:
@@ -37,6 +38,9 @@ def read_label(given: Sequence[str]) -> dict[str, Any]:
             out[name] = spec
             continue
         classes = [c.strip() for c in spec.split(",")]
-        whole = all(c.removeprefix("-").isdigit() for c in classes)
-        out[name] = [int(c) for c in classes] if whole else classes
+        whole = all(re.fullmatch(r"-?[0-9]+", c) for c in classes)
+        values: list[Any] = [int(c) for c in classes] if whole else classes
+        if "" in values or len(set(values)) < len(values):
+            raise ArgumentError(f"--label {item!r} has a blank class, or names one twice; name each class once.")
+        out[name] = values
     return out

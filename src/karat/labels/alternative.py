@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DataError
+from ..errors import ArgumentError, DataError, number
 from .annotations import Annotations
 from .base import as_annotations
+from .names import listed, name_of, objects, one_kind, positions, sorted_codes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,11 +113,14 @@ def alternative_annotator(
     import pandas as pd
     from scipy import stats
 
-    if not 0 <= epsilon < 1:
-        raise ArgumentError(
-            f"epsilon={epsilon!r} must lie in [0, 1); it is how much worse than a human the model may do."
+    number("epsilon", epsilon, least=0, below=1)
+    number("alpha", alpha, above=0, below=1)
+    coded = as_annotations(humans, columns, alternative_annotator)
+    if coded.candidates is not None or coded.weight is not None or coded.anonymous:
+        raise DataError(
+            "the alternative annotator test compares labels of one class each, by name of the human; these are "
+            "weighted, distributions, sets of classes, or counts."
         )
-    coded = as_annotations(humans, columns).folded()
     counts = coded.counts
     answer = _model_codes(coded, model)
     rows, left_out = [], []
@@ -161,8 +165,12 @@ def _one_sided(gap: Floats, epsilon: float) -> float:
 
 
 def _model_codes(coded: Annotations, model: Mapping[Any, Any]) -> Any:
-    """Class of the model's label on each task; -1 for a class no human uses, -2 where there is none."""
+    """Class of the model's label on each task; -1 for a class that no human uses, -2 where there is none."""
     if not isinstance(model, Mapping):
         raise ArgumentError(f"model must map each task to the model's label; got {type(model).__name__}.")
-    place = {c: i for i, c in enumerate(coded.classes)}
-    return np.array([place.get(model[t], -1) if t in model else -2 for t in coded.tasks.tolist()])
+    given = {name_of(t): v for t, v in model.items() if name_of(v) is not None}
+    labels = objects(list(given.values()))
+    one_kind([*coded.classes, *listed(sorted_codes(labels)[0])], "labels of the humans and of model")
+    one_kind([*listed(coded.tasks), *given], "tasks of the humans and of model")
+    answer = dict(zip(given, positions(labels, coded.classes)))
+    return np.array([answer.get(t, -2) for t in listed(coded.tasks)])

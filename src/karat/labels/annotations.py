@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .names import UNKNOWN, check_classes, codes_among, sorted_codes
+from ..errors import DataError
+from .names import UNKNOWN, class_tuple, codes_among, listed, objects, sorted_codes
 
 if TYPE_CHECKING:
     from .._types import Array, Bools, Floats, Ints
@@ -83,6 +84,8 @@ class Annotations:
         What was left out while reading.
     anonymous : bool
         Whether it is not known who gave which label; then only counting methods apply.
+    ordered : bool
+        Whether the order of the classes was given or declared, rather than found by sorting.
 
     Examples
     --------
@@ -105,6 +108,7 @@ class Annotations:
     family: Ints | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
     anonymous: bool = False
+    ordered: bool = False
 
     @classmethod
     def of(
@@ -134,18 +138,16 @@ class Annotations:
         Raises
         ------
         DataError
-            If a label is not among ``classes``, or fewer than two classes remain.
+            If a label is not among ``classes``, fewer than two classes remain, or a name is missing.
         """
-        tasks, task_code = sorted_codes(task)
-        workers, worker_code = sorted_codes(worker)
-        if classes is None:
-            found, label_code = sorted_codes(label)
-            order = tuple(found.tolist())
-        else:
-            order = tuple(classes)
-            label_code = codes_among(label, order, "label")
-        check_classes(order)
-        return cls.sort(tasks, workers, order, task_code, worker_code, label_code, weight)
+        tasks, task_code = sorted_codes(task, "task")
+        workers, worker_code = sorted_codes(worker, "worker")
+        if (task_code < 0).any() or (worker_code < 0).any():
+            raise DataError("task or worker has missing or blank names; every label needs both.")
+        order = class_tuple(listed(sorted_codes(label, "label")[0]) if classes is None else classes)
+        label_code = codes_among(label, order, "label")
+        out = cls.sort(tasks, workers, order, task_code, worker_code, label_code, weight)
+        return replace(out, ordered=classes is not None)
 
     @classmethod
     def sort(
@@ -261,7 +263,9 @@ class Annotations:
             np.concatenate([self.label, label]),
             np.concatenate([weight, share]),
         )
-        return replace(out, gold=self.gold, family=self.family, notes=self.notes, anonymous=self.anonymous)
+        return replace(
+            out, gold=self.gold, family=self.family, notes=self.notes, anonymous=self.anonymous, ordered=self.ordered
+        )
 
     def with_gold(self, gold: Ints | None) -> Annotations:
         """The same labels with known classes (codes, -1 where unknown)."""
@@ -311,8 +315,8 @@ class Annotations:
         DataError
             If a worker or class was not there when the model was fitted.
         """
-        new_worker = codes_among(self.workers, tuple(workers.tolist()), "worker")
-        new_label = codes_among(np.array(self.classes, dtype=object), classes, "label")
+        new_worker = codes_among(self.workers, listed(workers), "worker")
+        new_label = codes_among(objects(self.classes), classes, "label")
         worker, label = new_worker[self.worker], new_label[self.label]
         out = Annotations.sort(self.tasks, workers, classes, self.task, worker, label, self.weight)
         extra = self.candidates
@@ -323,7 +327,7 @@ class Annotations:
         gold = self.gold
         if gold is not None:
             gold = np.where(gold >= 0, new_label[np.maximum(gold, 0)], UNKNOWN)
-        return replace(out, candidates=extra, gold=gold, family=self.family, notes=self.notes)
+        return replace(out, candidates=extra, gold=gold, family=self.family, notes=self.notes, ordered=self.ordered)
 
 
 def _by_task_and_worker(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import ArgumentError, DataError
 from .annotations import Annotations, Candidates
-from .names import UNKNOWN, check_classes, codes_among, sorted_codes
+from .names import UNKNOWN, class_tuple, classes_in, codes_among, listed, name_of, objects, sorted_codes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +57,7 @@ class Soft:
 
 @dataclass(frozen=True)
 class Answers:
-    """Rows of a label table, told apart by what they hold.
+    """Rows of a label table by what they hold.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class Answers:
 
     def pieces(self, order: tuple[Any, ...]) -> Pieces:
         """The rows in codes of ``order``; raises where a label is not among the classes."""
-        place = codes_among(_objects(self.names), order, "label")
+        place = codes_among(objects(self.names), order, "label")
         code = np.append(place, UNKNOWN)[self.code]
         position = {name: i for i, name in enumerate(order)}
         member = np.zeros((len(self.rows), len(order)), dtype=bool)
@@ -116,7 +116,7 @@ class Answers:
         soft = self.soft
         if soft is not None:
             values = np.zeros((len(code), len(order)))
-            values[:, codes_among(_objects(soft.classes), order, "label")] = soft.values
+            values[:, codes_among(objects(soft.classes), order, "label")] = soft.values
             soft = Soft(order, values, soft.given)
         return Pieces(code, self.rows, member, soft)
 
@@ -198,7 +198,7 @@ def read_answers(
     missing: str,
     n_rows: int,
 ) -> Answers:
-    """Tell the rows of a label column apart.
+    """Read the rows of a label column.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ def read_answers(
     soft : Soft or None
         Distributions; they take the place of the label.
     abstain : sequence
-        Labels that are no label.
+        Labels that count as missing.
     missing : {"abstain", "raise"}
     n_rows : int
 
@@ -223,29 +223,31 @@ def read_answers(
     ------
     ArgumentError, DataError
     """
-    if isinstance(abstain, str):
-        raise ArgumentError(f"abstain={abstain!r} is a text; give a list of labels, for example [{abstain!r}].")
+    if isinstance(abstain, str) or not isinstance(abstain, Iterable):
+        raise ArgumentError(f"abstain={abstain!r} is not allowed; give a list of labels, for example [{abstain!r}].")
     if values is None:
         nothing = np.full(n_rows, UNKNOWN, dtype=np.intp)
         none = np.empty(0, dtype=np.intp)
         return Answers((), nothing, none, (), none.astype(bool), soft)
     special = _special(values)
     plain = values if not len(special) else values.mask(np.isin(np.arange(n_rows), special))
-    names, code = sorted_codes(plain)
-    silent = code < 0
-    silent[special] = False
+    names, code = sorted_codes(plain, f"column {column!r}")
+    empty = code < 0
+    empty[special] = False
     if soft is not None:
-        silent &= ~soft.given
+        empty &= ~soft.given
     notes = []
-    if silent.any():
-        first = int(np.flatnonzero(silent)[0])
+    if empty.any():
+        first = int(np.flatnonzero(empty)[0])
         if missing == "raise":
             raise DataError(
-                f"column {column!r} has {int(silent.sum())} missing label(s), first at row {first}; fill them, or set "
-                "missing='abstain'."
+                f"column {column!r} has {int(empty.sum())} missing label(s) (blank ones count), first at row "
+                f"{first}; fill them, "
+                "or set missing='abstain'."
             )
-        notes.append(f"{int(silent.sum())} missing label(s) taken as abstentions")
-    refusing = [i for i, name in enumerate(names.tolist()) if name in list(abstain)]
+        notes.append(f"{int(empty.sum())} missing label(s) taken as abstentions")
+    no_label = {name_of(value) for value in abstain}
+    refusing = [i for i, name in enumerate(listed(names)) if name in no_label]
     refused = np.isin(code, refusing) if refusing else np.zeros(n_rows, dtype=bool)
     if soft is not None:
         refused &= ~soft.given
@@ -260,22 +262,28 @@ def read_answers(
     used = np.flatnonzero(np.bincount(code + 1, minlength=len(names) + 1)[1:])
     place = np.full(len(names) + 1, UNKNOWN, dtype=np.intp)
     place[used] = np.arange(len(used))
-    return Answers(tuple(names[used].tolist()), place[code], rows, members, excluded, soft, tuple(notes))
+    return Answers(tuple(listed(names[used])), place[code], rows, members, excluded, soft, tuple(notes))
 
 
-def class_order(answers: Answers, classes: Sequence[Any] | None, gold: list[Any]) -> tuple[Any, ...]:
-    """All classes: those given, or all that labels, distributions and gold name, sorted.
+def class_order(
+    answers: Answers, classes: Sequence[Any] | None, gold: Sequence[Any], declared: Sequence[Any] | None = None
+) -> tuple[tuple[Any, ...], bool]:
+    """All classes: those given, or all that labels, distributions and gold name.
 
     Parameters
     ----------
     answers : Answers
     classes : sequence or None
-    gold : list
+    gold : sequence
         Classes that gold names.
+    declared : sequence or None
+        Order that the type of the label column declares; without one classes are sorted.
 
     Returns
     -------
-    tuple
+    classes : tuple
+    ordered : bool
+        Whether their order was given or declared.
 
     Raises
     ------
@@ -283,16 +291,14 @@ def class_order(answers: Answers, classes: Sequence[Any] | None, gold: list[Any]
         If there are fewer than two.
     """
     if classes is not None:
-        order = tuple(classes)
-    else:
-        more = [name for names in answers.members for name in names] + gold
-        if answers.soft is not None:
-            more += list(answers.soft.classes)
-        order = answers.names
-        if more:
-            order = tuple(sorted_codes(_objects([*answers.names, *more]))[0].tolist())
-    check_classes(order)
-    return order
+        return class_tuple(classes), True
+    more = [name for names in answers.members for name in names]
+    soft = () if answers.soft is None else answers.soft.classes
+    order = classes_in(objects([*answers.names, *more, *soft, *gold]))
+    ordered = declared is not None and set(order) <= set(declared)
+    if declared is not None and ordered:
+        order = tuple(c for c in declared if c in set(order))
+    return class_tuple(order), ordered
 
 
 def _special(values: pd.Series[Any]) -> Ints:
@@ -313,19 +319,18 @@ def _sets(
     for row in special:
         value = values.iloc[row]
         negated = isinstance(value, Not)
-        members.append((value.label,) if negated else tuple(value))
+        named = [name_of(v) for v in ([value.label] if negated else value)]
+        members.append(tuple(name for name in named if name is not None))
         excluded.append(negated or (ruled_out is not None and bool(ruled_out[row])))
         if not members[-1]:
-            raise DataError(f"the label in row {row} is an empty set; name one class or more, or abstain.")
+            raise DataError(
+                f"the label in row {row} is an empty set or holds blanks only; name one class or more, or leave "
+                "the label missing."
+            )
     if ruled_out is not None:
         more = np.flatnonzero(ruled_out & (code >= 0))
         rows += list(more)
-        members += [(names[code[row]],) for row in more]
+        known = listed(names)
+        members += [(known[code[row]],) for row in more]
         excluded += [True] * len(more)
     return np.array(rows, dtype=np.intp), tuple(members), np.array(excluded, dtype=bool)
-
-
-def _objects(names: Sequence[Any]) -> Array:
-    out = np.empty(len(names), dtype=object)
-    out[:] = list(names)
-    return out

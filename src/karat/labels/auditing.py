@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DataError, KaratError
+from ..errors import ArgumentError, DataError, KaratError, generator
 from .alternative import AlternativeAnnotator, alternative_annotator
 from .answers import Soft
 from .base import one_hot
-from .errors_by_design import Confusion, Differential, class_codes, confusion, differential, numeric_errors
+from .columns import clusters_of, covariates_of, labels_of
+from .errors_by_design import Confusion, Differential, confusion, differential, numeric_errors
+from .names import classes_in, is_number, positions
 from .review import Review, ensemble_flags, rank_for_review
 from .scoring import Scores, reliability, score
+from .table import declared_order, distributions
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Array, Bools, Floats, Ints
+    from .._types import Array, Bools, Ints
     from ..designs import Labelling
     from ..frames import Table
 
@@ -49,8 +52,8 @@ class Audit:
     calibration : pandas.DataFrame or None
         Reliability table of the class probabilities.
     gains : pandas.DataFrame or None
-        For each coefficient of the formula: R-squared of the surrogate, standard error with and without it, gold labels
-        it stands for.
+        For each coefficient of the formula: R-squared of the surrogate, standard error with and without it, effective
+        number of gold labels.
     alternative : AlternativeAnnotator or None
     flagged : ndarray of int
         Rows that the ensemble of models contradicts with confidence.
@@ -236,22 +239,29 @@ def audit(
     from ..frames import Table
 
     table = Table.read(data)
-    truth, label = table.column(gold, "gold"), table.column(surrogate, "surrogate")
+    if gold == surrogate:
+        raise ArgumentError(f"gold and surrogate are the same column {gold!r}; name the column of the surrogate.")
+    generator(seed)
+    truth, label = labels_of(table, gold, "gold"), labels_of(table, surrogate, "surrogate")
     labelled = np.asarray(truth.notna(), dtype=bool)
     if not labelled.any():
         raise DataError(f"column {gold!r} (gold) is empty; an audit needs gold labels of a sample.")
     if label.isna().any():
-        raise DataError(f"column {surrogate!r} (surrogate) has {int(label.isna().sum())} missing value(s); fill them.")
+        raise DataError(
+            f"column {surrogate!r} (surrogate) has {int(label.isna().sum())} missing value(s) (blank ones count); fill "
+            "them."
+        )
     labelling = designs.resolve(design).realised(table, labelled)
-    groups = _codes(table, cluster, labelled)
+    groups = clusters_of(table, cluster, labelled)
     notes: list[str] = []
     if design is None:
         notes.append("no design was given: a simple random sample of the realised size is assumed")
-    parts: dict[str, Any] = _label_parts(truth, label, labelled, labelling, groups, gold, surrogate)
+    order = declared_order(table, gold) or declared_order(table, surrogate) or ()
+    parts: dict[str, Any] = _label_parts(truth, label, order, labelled, labelling, groups, gold, surrogate)
     classes = parts.pop("classes")
     error, what = parts.pop("error"), parts.pop("what")
     if covariates:
-        x, names = _covariates(table, covariates, labelled)
+        x, names = covariates_of(table, covariates, labelled)
         parts["differential"] = differential(error, x, names, what, labelling, groups)
     if probabilities is not None:
         parts |= _probability_parts(table, probabilities, truth, label, labelling, labelled, surrogate)
@@ -265,33 +275,39 @@ def audit(
 
 
 def _label_parts(
-    truth: Any, label: Any, labelled: Bools, labelling: Labelling, groups: Ints | None, gold: str, surrogate: str
+    truth: Any,
+    label: Any,
+    order: tuple[Any, ...],
+    labelled: Bools,
+    labelling: Labelling,
+    groups: Ints | None,
+    gold: str,
+    surrogate: str,
 ) -> dict[str, Any]:
     """Errors of classes or of numbers."""
-    import pandas as pd
-
-    numbers = all(pd.api.types.is_numeric_dtype(s.dtype) for s in (truth.infer_objects(), label.infer_objects()))
-    found = sorted({*truth[labelled].tolist(), *label.tolist()}, key=lambda v: (type(v).__name__ == "str", v))
-    if len(found) > _MOST_CLASSES and not numbers:
+    found = classes_in(truth, label, what=f"columns {gold!r} (gold) and {surrogate!r} (surrogate)")
+    numeric = all(map(is_number, found))
+    if len(found) > _MOST_CLASSES and not numeric:
         raise DataError(
             f"{gold!r} and {surrogate!r} hold {len(found)} different values; an audit of classes takes up to "
             f"{_MOST_CLASSES}. "
             "Merge classes, or recode to numbers."
         )
-    if numbers and len(found) > _MOST_CLASSES:
+    if numeric and len(found) > _MOST_CLASSES:
         g, s = truth[labelled].to_numpy(dtype=np.float64), label[labelled].to_numpy(dtype=np.float64)
         return {
             "numeric": numeric_errors(g, s, labelling, groups), "error": s - g,
             "what": f"{surrogate} minus {gold}", "classes": (),
         }  # fmt: skip
-    classes = tuple(found)
-    g, s = (class_codes(np.asarray(v[labelled], dtype=object), classes) for v in (truth, label))
-    signed = numbers or len(classes) == 2
-    step = np.array([float(c) for c in classes]) if numbers else np.arange(len(classes), dtype=np.float64)
+    classes = tuple(c for c in order if c in set(found)) if set(found) <= set(order) else found
+    g, s = (positions(v[labelled], classes) for v in (truth, label))
+    signed = numeric or len(classes) == 2
+    of = "" if numeric else f"share of {classes[-1]!r}, "
+    step = np.array([float(c) for c in classes]) if numeric else np.arange(len(classes), dtype=np.float64)
     return {
         "confusion": confusion(g, s, classes, labelling, groups),
         "error": step[s] - step[g] if signed else (s != g).astype(np.float64),
-        "what": f"{surrogate} minus {gold}" if signed else f"{surrogate} is not {gold}",
+        "what": f"{of}{surrogate} minus {gold}" if signed else f"{surrogate} is not {gold}",
         "classes": classes,
     }
 
@@ -305,17 +321,14 @@ def _probability_parts(
     labelled: Bools,
     surrogate: str,
 ) -> dict[str, Any]:
-    from .table import _distributions
-
-    soft: Soft | None = _distributions(table, probabilities, None)
+    soft: Soft | None = distributions(table, probabilities, None)
     assert soft is not None
     if not soft.given.all():
         raise DataError(f"probabilities has {int((~soft.given).sum())} row(s) with missing values; fill them.")
-    gold: Array = np.asarray(truth, dtype=object).copy()
-    gold[~labelled] = None
+    gold: Array = np.asarray(truth, dtype=object)
     weights = np.zeros(len(gold))
     weights[labelled] = labelling.weight
-    codes = class_codes(np.asarray(label, dtype=object), soft.classes)
+    codes = positions(label, soft.classes)
     if (codes < 0).any():
         raise DataError(f"column {surrogate!r} holds classes that probabilities does not name ({list(soft.classes)}).")
     return {
@@ -357,7 +370,12 @@ def _alternative(
 ) -> AlternativeAnnotator | None:
     if id is None:
         raise ArgumentError("humans= needs id=, the column that holds the task names of the human labels.")
-    model = dict(zip(table.column(id, "id").tolist(), label.tolist()))
+    names = table.column(id, "id").tolist()
+    model = dict(zip(names, label.tolist()))
+    if len(model) < len(names):
+        raise DataError(
+            f"column {id!r} (id) must name every row differently; {len(names) - len(model)} name(s) repeat."
+        )
     try:
         return alternative_annotator(humans, model, epsilon=epsilon)
     except KaratError as reason:
@@ -368,37 +386,12 @@ def _alternative(
 def _flags(table: Table, models: Sequence[str], label: Any, classes: tuple[Any, ...], cutoff: float) -> Ints:
     if not classes:
         raise ArgumentError("models= flags labels that are classes; these are numbers.")
-    if isinstance(models, str) or len(models) < 2:
+    if isinstance(models, str) or not isinstance(models, Sequence) or len(models) < 2:
         raise ArgumentError(f"models={models!r}: name two columns or more.")
     layers = []
     for name in models:
-        codes = class_codes(np.asarray(table.column(name, "models"), dtype=object), classes)
+        codes = positions(labels_of(table, name, "models"), classes)
         if (codes < 0).any():
             raise DataError(f"column {name!r} (models) holds labels that are not among {list(classes)}; recode it.")
         layers.append(one_hot(codes, len(classes)))
-    own = class_codes(np.asarray(label, dtype=object), classes)
-    return np.flatnonzero(ensemble_flags(np.stack(layers), own, cutoff)[0])
-
-
-def _covariates(table: Table, names: Sequence[str], labelled: Bools) -> tuple[Floats, tuple[str, ...]]:
-    """Covariates of the gold rows as numbers; text becomes indicators, the first level left out."""
-    if isinstance(names, str):
-        raise ArgumentError(f"covariates={names!r} is a text; give a list of columns.")
-    import pandas as pd
-
-    frame = table.pandas(list(names), "covariates").loc[labelled]
-    if frame.isna().to_numpy().any():
-        raise DataError(
-            f"covariates {list(frame.columns[frame.isna().any()])} have missing values on gold rows; fill them."
-        )
-    wide = pd.get_dummies(frame, drop_first=True, dtype=float)
-    return wide.to_numpy(dtype=np.float64), tuple(map(str, wide.columns))
-
-
-def _codes(table: Table, cluster: str | None, labelled: Bools) -> Ints | None:
-    if cluster is None:
-        return None
-    from .names import sorted_codes
-
-    values: Array = np.asarray(table.column(cluster, "cluster"))[labelled]
-    return sorted_codes(values)[1]
+    return np.flatnonzero(ensemble_flags(np.stack(layers), positions(label, classes), cutoff)[0])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, KaratError, one_of
+from ..errors import ArgumentError, generator, one_of
+from ..memory import needs
 from .annotations import Annotations
 
 if TYPE_CHECKING:
@@ -76,6 +79,12 @@ class Aggregator(ABC):
                 f"{type(self).__name__} learns about workers, but these labels are counts without names; use "
                 "'vote_share', 'softmax' or 'majority', or give one row per label with its worker."
             )
+        cells = 8.0 * coded.n_tasks * coded.n_classes
+        needs(
+            4 * cells,
+            f"a probability for each of {coded.n_tasks:,} tasks and {coded.n_classes:,} classes",
+            "merge rare classes, or aggregate fewer tasks at a time",
+        )
         self.classes_, self.tasks_, self.workers_ = coded.classes, coded.tasks, coded.workers
         self.probabilities_ = coded.clamp(self._fit(coded))
         return self
@@ -134,7 +143,7 @@ class Aggregator(ABC):
         return f"{type(self).__name__}({inside})"
 
 
-def as_annotations(given: object, columns: dict[str, Any]) -> Annotations:
+def as_annotations(given: object, columns: dict[str, Any], caller: Callable[..., Any] | None = None) -> Annotations:
     """Coded labels, read from a table where needed.
 
     Parameters
@@ -142,6 +151,8 @@ def as_annotations(given: object, columns: dict[str, Any]) -> Annotations:
     given : Annotations or data frame
     columns : dict
         Arguments for reading a table.
+    caller : callable, optional
+        The function the user called, for the message about an argument that it does not have.
 
     Returns
     -------
@@ -153,7 +164,33 @@ def as_annotations(given: object, columns: dict[str, Any]) -> Annotations:
         return given
     from .table import read_annotations
 
+    known = [*inspect.signature(caller or read_annotations).parameters, *inspect.signature(read_annotations).parameters]
+    known_arguments(columns, (caller or read_annotations).__name__, [n for n in known if n not in ("columns", "data")])
     return read_annotations(given, **columns)
+
+
+def known_arguments(given: Iterable[str], caller: str, known: Iterable[str]) -> None:
+    """Raise where a function is given an argument that it does not have.
+
+    Parameters
+    ----------
+    given : iterable of str
+    caller : str
+        Name of the function.
+    known : iterable of str
+        Arguments it has.
+
+    Raises
+    ------
+    ArgumentError
+        With the nearest names.
+    """
+    allowed = list(dict.fromkeys(known))
+    for name in given:
+        if name not in allowed:
+            near = difflib.get_close_matches(name, allowed, n=2)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(allowed)}."
+            raise ArgumentError(f"{caller}() has no argument {name!r}; {hint}")
 
 
 def softmax_rows(scores: Floats, shift: bool = True) -> tuple[Floats, Floats]:
@@ -259,7 +296,7 @@ def winners(scores: Floats, ties: str = "split", rng: np.random.Generator | None
     if ties == "split":
         return tied / row_sum(tied.astype(np.float64))[:, None]
     if ties == "random":
-        noise = (rng or np.random.default_rng()).random(scores.shape)
+        noise = (rng or generator(None)).random(scores.shape)
         return one_hot(np.where(tied, noise, -1.0).argmax(axis=1), scores.shape[1])
     return one_hot(tied.argmax(axis=1), scores.shape[1])
 
@@ -269,14 +306,3 @@ def one_hot(codes: Array, n_classes: int) -> Floats:
     out = np.zeros((len(codes), n_classes))
     out[np.arange(len(codes)), codes] = 1.0
     return out
-
-
-def positive(name: str, value: float, *, zero: bool = False, whole: bool = False) -> None:
-    """Raise unless a setting is a positive number."""
-    good = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and np.isfinite(value)
-    if not good or value < 0 or (value == 0 and not zero) or (whole and int(value) != value):
-        kind = "a whole number" if whole else "a number"
-        raise ArgumentError(f"{name}={value!r} is not allowed; give {kind} {'of 0 or more' if zero else 'above 0'}.")
-
-
-__all__ = ["Aggregator", "KaratError", "normalised", "one_hot", "positive", "row_sum", "softmax_rows", "winners"]

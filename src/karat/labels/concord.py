@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError, one_of
+from ..errors import DataError, generator, one_of, whole
+from ..memory import needs
 from .annotations import Annotations
 from .base import as_annotations
+from .names import is_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +90,8 @@ def agreement(
     ----------
     annotations : data frame or Annotations
     level : {"nominal", "ordinal", "interval"}
-        Ordinal takes the classes in their order; interval takes them as numbers.
+        Ordinal takes the classes in their order: that of ``classes=``, of an ordered Categorical or an Enum, or of
+        numbers. Text without one of these is refused. Interval takes the classes as numbers.
     n_bootstrap : int
         Bootstrap draws of tasks for the interval of alpha; 0 for none.
     seed : int or numpy.random.Generator, optional
@@ -102,7 +105,8 @@ def agreement(
     Raises
     ------
     DataError
-        If no task has two labels, or interval is asked for labels that are no numbers.
+        If no task has two labels, interval is asked for labels that are not numbers, ordinal for classes without an
+        order, or a worker gives anything but one class to a task.
 
     References
     ----------
@@ -115,7 +119,17 @@ def agreement(
     >>> kt.labels.agreement(votes, n_bootstrap=0).alpha
     1.0
     """
-    coded = as_annotations(annotations, columns)
+    coded = as_annotations(annotations, columns, agreement)
+    one_of("level", level, LEVELS)
+    n_bootstrap = whole("n_bootstrap", n_bootstrap, least=0)
+    _check_scale(coded, level)
+    _check_whole_labels(coded)
+    n, k = coded.n_tasks, coded.n_classes
+    needs(
+        8.0 * (4 * n * k + 5 * k * k + 60 * n),
+        f"agreement of {n:,} tasks over {k:,} classes",
+        "merge rare classes",
+    )
     counts = coded.counts
     several = counts.sum(axis=1) > 1 + 1e-9
     if not several.any():
@@ -123,8 +137,8 @@ def agreement(
     used = counts[several]
     alpha = krippendorff_alpha(used, level, coded.classes)
     interval = (float("nan"), float("nan"))
-    if n_bootstrap:
-        rng = np.random.default_rng(seed)
+    rng = generator(seed)
+    if n_bootstrap and np.isfinite(alpha):
         distance = _distances(level, coded.classes)
         drawn = [_alpha(used[rng.integers(len(used), size=len(used))], distance, level) for _ in range(n_bootstrap)]
         interval = (float(np.nanquantile(drawn, 0.025)), float(np.nanquantile(drawn, 0.975)))
@@ -136,6 +150,26 @@ def agreement(
         alpha, interval, level, _fleiss(used), cohen, float(np.average(equal, weights=size)), int(several.sum()),
         0 if coded.anonymous else coded.n_workers, pairs.head(200),
     )  # fmt: skip
+
+
+def _check_scale(coded: Annotations, level: str) -> None:
+    """Raise where ordinal is asked for classes whose order nobody gave."""
+    if level == "ordinal" and not (coded.ordered or coded.n_classes < 3 or all(map(is_number, coded.classes))):
+        raise DataError(
+            f"level='ordinal' needs the order of the classes {list(coded.classes)[:6]}, which are text; give "
+            "classes=[...] from low to high, or make the label column an ordered Categorical or an Enum."
+        )
+
+
+def _check_whole_labels(coded: Annotations) -> None:
+    """Raise where a worker gives a task anything but one class that counts once."""
+    whole_counts = coded.weight is None or (coded.anonymous and bool((coded.weight % 1 == 0).all()))
+    if coded.candidates is not None or not whole_counts:
+        raise DataError(
+            "agreement compares labels of one class each, but these are weighted, shared among repeats of one worker, "
+            "distributions, or sets of classes; leave out weight=, duplicates= and probabilities=, and keep one class "
+            "for each worker and task."
+        )
 
 
 def krippendorff_alpha(counts: Floats, level: str = "nominal", classes: tuple[Any, ...] | None = None) -> float:
@@ -166,7 +200,11 @@ def krippendorff_alpha(counts: Floats, level: str = "nominal", classes: tuple[An
     """
     one_of("level", level, LEVELS)
     counts = np.asarray(counts, dtype=np.float64)
-    values = tuple(range(counts.shape[1])) if classes is None else classes
+    if counts.ndim != 2 or not np.isfinite(counts).all() or (counts < 0).any():
+        raise DataError("counts must be a table of numbers of 0 or more, one row per task and one column per class.")
+    values = tuple(range(counts.shape[1])) if classes is None else tuple(classes)
+    if len(values) != counts.shape[1]:
+        raise DataError(f"classes names {len(values)} classes, counts has {counts.shape[1]} columns.")
     return _alpha(counts[counts.sum(axis=1) > 1 + 1e-9], _distances(level, values), level)
 
 
@@ -193,9 +231,11 @@ def _distances(level: str, classes: tuple[Any, ...]) -> Floats | None:
     try:
         values = np.array([float(c) for c in classes])
     except (TypeError, ValueError):
+        values = np.array([np.nan])
+    if not np.isfinite(values).all():
         raise DataError(
             f"level='interval' needs numbers, the classes are {list(classes)[:6]}; recode them, or use 'ordinal'."
-        ) from None
+        )
     return (values[:, None] - values[None, :]) ** 2
 
 
@@ -247,7 +287,9 @@ def cohen_kappa(first: Any, second: Any, n_classes: int) -> float:
     >>> cohen_kappa(np.array([0, 1, 0, 1]), np.array([0, 1, 1, 1]), 2)
     0.5
     """
-    joint = np.bincount(np.asarray(first) * n_classes + second, minlength=n_classes**2).reshape(n_classes, -1)
-    joint = joint / joint.sum()
-    chance = float(joint.sum(axis=0) @ joint.sum(axis=1))
-    return float((np.trace(joint) - chance) / (1 - chance)) if chance < 1 else float("nan")
+    first, second = np.asarray(first), np.asarray(second)
+    if first.shape != second.shape or not len(first):
+        raise DataError(f"first has shape {first.shape}, second {second.shape}; give the codes of the same tasks.")
+    share = [np.bincount(codes, minlength=n_classes) / len(codes) for codes in (first, second)]
+    chance = float(share[0] @ share[1])
+    return float(((first == second).mean() - chance) / (1 - chance)) if chance < 1 else float("nan")

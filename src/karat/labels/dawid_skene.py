@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import ArgumentError
-from .base import Aggregator, normalised, positive, softmax_rows
+from ..errors import ArgumentError, number, whole
+from ..memory import needs
+from .base import Aggregator, normalised, softmax_rows
 from .votes import agreement
 
 if TYPE_CHECKING:
@@ -75,8 +76,8 @@ class DawidSkene(Aggregator):
         self.smoothing = smoothing
 
     def _fit(self, annotations: Annotations) -> Floats:
-        _check(self.n_iter, self.tol)
-        positive("smoothing", self.smoothing, zero=True)
+        _check(self)
+        matrices_fit(annotations)
         used = _used_cells(annotations) if self.smoothing == 0 else None
         emission = self._normalise(_start_counts(annotations), used)
 
@@ -170,8 +171,7 @@ class OneCoin(Aggregator):
         self.smoothing = smoothing
 
     def _fit(self, annotations: Annotations) -> Floats:
-        _check(self.n_iter, self.tol)
-        positive("smoothing", self.smoothing, zero=True)
+        _check(self)
         share = annotations.clamp(normalised(annotations.counts))
         skills = self._skills(annotations, share, None)
 
@@ -327,6 +327,17 @@ def _used_cells(annotations: Annotations) -> Floats:
     return np.asarray(np.bincount(key, minlength=cells).reshape(-1, plain.n_classes) > 0)
 
 
-def _check(n_iter: int, tol: float) -> None:
-    positive("n_iter", n_iter, whole=True)
-    positive("tol", tol, zero=True)
+def _check(model: DawidSkene | OneCoin) -> None:
+    model.n_iter = whole("n_iter", model.n_iter, least=1)
+    number("tol", model.tol, least=0)
+    number("smoothing", model.smoothing, least=0)
+
+
+def matrices_fit(annotations: Annotations) -> None:
+    """Raise unless there is memory for a confusion matrix of every worker, and the copies that EM makes."""
+    w, k = annotations.n_workers, annotations.n_classes
+    needs(
+        5 * 8.0 * w * k * k,
+        f"a confusion matrix for each of {w:,} workers over {k:,} classes (Dawid-Skene)",
+        "merge rare classes, or use method='one_coin', 'mace' or 'vote_share' (in a pool: members=[...])",
+    )

@@ -14,7 +14,7 @@ from .scoring import wilson
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Array, Floats, Ints
+    from .._types import Floats, Ints
     from ..designs import Labelling
 
 
@@ -297,9 +297,3 @@ def numeric_errors(
         "correlation": both / np.sqrt(spread * float(w @ gc**2)) if spread > 0 and (gc != 0).any() else float("nan"),
         "slope": both / spread if spread > 0 else float("nan"),
     }
-
-
-def class_codes(values: Array, classes: tuple[Any, ...]) -> Ints:
-    """Position of each value among the classes, -1 where it is none of them."""
-    place = {c: i for i, c in enumerate(classes)}
-    return np.array([place.get(v, -1) for v in values.tolist()], dtype=np.intp)

@@ -1,4 +1,4 @@
-"""The front door: a long table of labels in, soft labels out."""
+"""From a long table of labels to soft labels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, KaratWarning
+from ..errors import ArgumentError, KaratWarning, number
+from ..memory import needs
 from .annotations import Annotations
 from .base import Aggregator, as_annotations
 from .dawid_skene import DawidSkene, OneCoin
@@ -78,7 +79,7 @@ def aggregate(
     ArgumentError
         If a method or setting is not known.
     DataError
-        If the labels cannot be used; the message says why and how to mend it.
+        If the labels cannot be used; the message says why and how to correct it.
 
     Notes
     -----
@@ -104,11 +105,16 @@ def aggregate(
     >>> soft.probabilities.shape
     (3, 2)
     """
-    coded = as_annotations(annotations, columns)
+    coded = as_annotations(annotations, columns, aggregate)
     models = _models(method, members, settings or {})
     names = [m.name for m in models]
     pooled = len(models) > 1 or method in POOLS
     _check_weights(method, weights, names)
+    needs(
+        8.0 * (2 * len(models) + 2) * coded.n_tasks * coded.n_classes,
+        f"probabilities of {coded.n_tasks:,} tasks and {coded.n_classes:,} classes by {len(models)} method(s)",
+        "merge rare classes, or name fewer members",
+    )
     layers: list[Floats] = [m.fit(coded).probabilities_ for m in models]
     probabilities = layers[0]
     if pooled:
@@ -153,6 +159,8 @@ def make(name: str, settings: Mapping[str, Any] | None = None) -> Aggregator:
     if name not in METHODS:
         allowed = ", ".join(map(repr, (*POOLS, *METHODS)))
         raise ArgumentError(f"method={name!r} is not known; choose one of {allowed}.")
+    if not isinstance(settings or {}, Mapping):
+        raise ArgumentError(f"settings of {name!r} must map setting to value; got {settings!r}.")
     return METHODS[name]().set_params(**(settings or {}))
 
 
@@ -161,6 +169,12 @@ def _models(
     members: Sequence[str | Aggregator] | None,
     settings: Mapping[str, Mapping[str, Any]],
 ) -> list[Aggregator]:
+    if not isinstance(settings, Mapping):
+        raise ArgumentError(f"settings must map a method to its settings; got {settings!r}.")
+    if not isinstance(method, (str, Aggregator)):
+        raise ArgumentError(f"method={method!r} is not allowed; give the name of a method, or an aggregator object.")
+    if isinstance(members, str):
+        raise ArgumentError(f"members={members!r} is a text; give a list, for example [{members!r}].")
     if method not in POOLS:
         if members is not None:
             raise ArgumentError(f"members belong to the pools {', '.join(map(repr, POOLS))}, not to method={method!r}.")
@@ -169,6 +183,9 @@ def _models(
         wanted = list(SEVEN if members is None else members)
         if not wanted:
             raise ArgumentError("members is empty; name at least one method to pool.")
+    strange = [w for w in wanted if not isinstance(w, (str, Aggregator))]
+    if strange:
+        raise ArgumentError(f"members holds {strange[0]!r}; name methods, or give aggregator objects.")
     names = [w if isinstance(w, str) else w.name for w in wanted]
     if len(set(names)) < len(names):
         raise ArgumentError(f"members {names} names a method twice; name each once.")
@@ -185,6 +202,8 @@ def _check_weights(method: object, weights: Mapping[str, float] | None, names: l
         return
     if not isinstance(weights, Mapping) or set(weights) != set(names):
         raise ArgumentError(f"method='weighted' needs weights, one number for each of {names}; got {weights!r}.")
+    for name, value in weights.items():
+        number(f"weights[{name!r}]", value, least=0)
 
 
 def _pool(method: str, layers: Array, weights: Mapping[str, float] | None, names: list[str]) -> Floats:
@@ -214,10 +233,10 @@ def _unconverged(models: list[Aggregator]) -> list[str]:
 
 
 def _warn(coded: Annotations) -> None:
-    silent = int((coded.n_labels == 0).sum())
-    if silent:
+    bare = int((coded.n_labels == 0).sum())
+    if bare:
         warnings.warn(
-            f"{silent} task(s) have no label (first: {shown(coded.tasks[coded.n_labels == 0][0])}); they keep a row "
+            f"{bare} task(s) have no label (first: {shown(coded.tasks[coded.n_labels == 0][0])}); they keep a row "
             "with the prior distribution and n_labels 0.",
             KaratWarning,
             stacklevel=3,

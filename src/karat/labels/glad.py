@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .base import Aggregator, positive, softmax_rows
+from ..errors import number, whole
+from .base import Aggregator, softmax_rows
 
 if TYPE_CHECKING:
     from .._types import Floats, Ints
@@ -69,8 +70,8 @@ class GLAD(Aggregator):
         self.tol = tol
 
     def _fit(self, annotations: Annotations) -> Floats:
-        positive("n_iter", self.n_iter, whole=True)
-        positive("tol", self.tol, zero=True)
+        self.n_iter = whole("n_iter", self.n_iter, least=1)
+        number("tol", self.tol, least=0)
         found = _run(annotations, np.ones(annotations.n_workers), self.n_iter, self.tol, move_workers=True)
         self.skills_, self.easiness_ = found.ability, np.exp(found.log_easiness)
         self.loss_history_, self.converged_ = found.history, found.converged

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DataError, one_of
+from ..errors import ArgumentError, DataError, number, one_of
 from .annotations import Annotations
 from .base import as_annotations
 from .concord import Agreement, agreement
 from .latent import dependent_confusion, unbiased_truth
+from .names import is_number, known_rows, listed, name_of, objects, sorted_codes
 from .render import backend_of, build_frame
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ ESTIMANDS = ("expert_mean", "latent_truth", "group")
 
 @dataclass(frozen=True, eq=False)
 class ExpertGold:
-    """Gold made from the labels of several experts, with the quantity it stands for.
+    """Gold made from the labels of several experts, and the quantity it measures.
 
     Parameters
     ----------
@@ -36,7 +37,8 @@ class ExpertGold:
     names : tuple of str
         Names of the columns.
     estimand : str
-    agreement : Agreement
+    agreement : Agreement or None
+        None where no unit has two labels, or labels are weighted, distributions or sets.
     n_experts : ndarray, shape (n,)
         Labels behind each row.
     experts : ndarray
@@ -49,6 +51,8 @@ class ExpertGold:
     annotations : Annotations
         The labels, for :meth:`sensitivity`.
     id_column, backend : str
+    of : tuple of str
+        What each column is: the share of which class among the answers, their mean, or which true class it is about.
 
     Examples
     --------
@@ -71,13 +75,13 @@ class ExpertGold:
     annotations: Annotations | None = field(default=None, repr=False)
     id_column: str = "task"
     backend: str = "pandas"
+    of: tuple[str, ...] = ()
 
     @property
     def table(self) -> Any:
         """Task, gold column(s), n_experts."""
-        columns: dict[str, Any] = {self.id_column: self.tasks}
-        columns |= dict(zip(self.names, self.gold.T))
-        return build_frame(columns | {"n_experts": self.n_experts}, self.backend)
+        columns = [(self.id_column, self.tasks), *zip(self.names, self.gold.T)]
+        return build_frame([*columns, ("n_experts", self.n_experts)], self.backend)
 
     def align(self, tasks: object, name: str | None = None) -> Floats:
         """A gold column in the order of a corpus, NaN where no expert labelled the unit.
@@ -92,14 +96,17 @@ class ExpertGold:
         Returns
         -------
         ndarray, shape (N,)
-        """
-        import pandas as pd
 
+        Raises
+        ------
+        DataError
+            If no task is one that the experts labelled.
+        """
         if name is None and len(self.names) > 1:
             raise ArgumentError(f"there are several gold columns; name one of {list(self.names)}.")
         one_of("name", name or self.names[0], self.names)
         column = self.gold[:, self.names.index(name or self.names[0])]
-        place = pd.Index(self.tasks).get_indexer(pd.Index(np.asarray(tasks)))
+        place = known_rows(tasks, self.tasks)
         return np.where(place >= 0, column[place], np.nan)
 
     def sensitivity(self, dependence: Sequence[float] = (0.0, 0.1, 0.2, 0.3)) -> Sensitivity:
@@ -122,8 +129,9 @@ class ExpertGold:
         """
         if self.estimand != "latent_truth" or self.annotations is None:
             raise ArgumentError("sensitivity belongs to estimand='latent_truth', which assumes independent errors.")
-        if any(not 0 <= r < 1 for r in dependence):
-            raise ArgumentError(f"dependence={list(dependence)} must lie in [0, 1).")
+        if isinstance(dependence, (str, bytes)) or not isinstance(dependence, Iterable):
+            raise ArgumentError(f"dependence={dependence!r} is not allowed; give a list of numbers in [0, 1).")
+        dependence = [number("dependence", share, least=0, below=1) for share in dependence]
         columns, accuracy, prevalence = [], [], []
         for share in dependence:
             confusion, prior = dependent_confusion(self.annotations, float(share))
@@ -132,19 +140,28 @@ class ExpertGold:
             prevalence.append(prior)
         return Sensitivity(
             tuple(float(r) for r in dependence), self.tasks, np.column_stack(columns), np.array(accuracy),
-            np.array(prevalence), self.experts,
+            np.array(prevalence), self.experts, self.of[-1],
         )  # fmt: skip
 
     def __str__(self) -> str:
         says = {
             "expert_mean": "mean answer of the experts; the regression is about what experts say on average, "
-            "their shared leanings included",
+            "with the errors that they share",
             "latent_truth": "a true class behind the answers, if experts err independently of each other and of the "
             "covariates given the truth; check with .sensitivity()",
             "group": "mean answer of each group of experts; one regression for each column",
         }
         lines = [f"Gold of {len(self.experts)} experts on {len(self.tasks)} units, estimand {self.estimand}"]
-        lines += [f"  {says[self.estimand]}", f"  agreement: {self.agreement or 'not known, every unit has one label'}"]
+        lines += [f"  {name}: {what}" for name, what in zip(self.names, self.of)]
+        if self.of[0].startswith("share"):
+            lines.append(
+                "  a share is a number: give kt.ols a surrogate that is one too (0 and 1, or a probability); for "
+                "kt.logit take one class, with aggregate(..., 'majority').hard()"
+            )
+        lines += [
+            f"  {says[self.estimand]}",
+            f"  agreement: {self.agreement or 'not known, no two labels of one class each on a unit'}",
+        ]
         if self.cluster is not None:
             lines.append(
                 "  every unit has one expert: errors are shared within an expert, so give cluster=gold.cluster"
@@ -152,7 +169,7 @@ class ExpertGold:
         return "\n".join(lines + [f"  note: {note}" for note in self.notes])
 
     def summary(self) -> str:
-        """What the gold stands for, and how far the experts agree."""
+        """What the gold measures, and how far the experts agree."""
         return str(self)
 
 
@@ -170,6 +187,8 @@ class Sensitivity:
         Accuracy of each expert.
     prevalence : ndarray, shape (len(dependence), K)
     experts : ndarray, shape (W,)
+    of : str
+        What the gold is: which class it is about.
     """
 
     dependence: tuple[float, ...]
@@ -178,6 +197,7 @@ class Sensitivity:
     accuracy: Floats = field(repr=False)
     prevalence: Floats = field(repr=False)
     experts: Array = field(repr=False)
+    of: str = ""
 
     @property
     def table(self) -> pd.DataFrame:
@@ -251,8 +271,8 @@ def experts(
     """
     one_of("estimand", estimand, ESTIMANDS)
     one_of("level", level, ("auto", "nominal", "ordinal", "interval"))
-    coded = as_annotations(annotations, columns)
-    numbers = all(isinstance(c, (int, float, np.number)) and not isinstance(c, bool) for c in coded.classes)
+    coded = as_annotations(annotations, columns, experts)
+    numbers = all(is_number(c) and not isinstance(c, bool) for c in coded.classes)
     if level == "auto":
         level = "interval" if numbers and coded.n_classes > 2 and estimand != "latent_truth" else "nominal"
     if (groups is not None) != (estimand == "group"):
@@ -263,18 +283,19 @@ def experts(
         _check_latent(coded, level)
         confusion, prior = dependent_confusion(coded, 0.0)
         gold = unbiased_truth(coded, confusion, prior)
-        names = _class_names(coded)
-        gold = gold[:, -len(names) :] if len(names) == 1 else gold
+        names, _ = _class_names(coded)
+        gold = gold[:, -len(names) :]
+        of = tuple(f"a number whose mean is 1 where the truth is {c!r}, else 0" for c in coded.classes[-len(names) :])
         notes.append("error rates are estimated; .sensitivity() shows what shared errors would do")
     elif estimand == "group":
-        gold, names = _by_group(coded, dict(groups or {}), level)
+        gold, names, of = _by_group(coded, groups, level)
     else:
-        gold, names = _mean_answer(coded, coded.counts, level), _mean_names(coded, level)
-    several = (coded.counts.sum(axis=1) > 1 + 1e-9).any()
+        gold, (names, of) = _mean_answer(coded, coded.counts, level), _mean_names(coded, level)
+    several = (coded.counts.sum(axis=1) > 1 + 1e-9).any() and coded.weight is None and coded.candidates is None
     return ExpertGold(
         coded.tasks, gold, names, estimand, agreement(coded, level) if several else None, coded.n_labels,
         coded.workers, confusion, _cluster(coded), tuple(notes), coded if estimand == "latent_truth" else None,
-        str(columns.get("task", "task")), backend_of(annotations),
+        str(columns.get("task", "task")), backend_of(annotations), of,
     )  # fmt: skip
 
 
@@ -286,29 +307,38 @@ def _mean_answer(coded: Annotations, counts: Floats, level: str) -> Floats:
     return share[:, 1:] if coded.n_classes == 2 else share
 
 
-def _mean_names(coded: Annotations, level: str) -> tuple[str, ...]:
-    return ("gold",) if level == "interval" else _class_names(coded)
+def _mean_names(coded: Annotations, level: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return (("gold",), ("mean of the answers",)) if level == "interval" else _class_names(coded)
 
 
-def _class_names(coded: Annotations) -> tuple[str, ...]:
-    return ("gold",) if coded.n_classes == 2 else tuple(f"gold_{c}" for c in coded.classes)
+def _class_names(coded: Annotations) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the gold columns, and what each is."""
+    if coded.n_classes == 2:
+        return ("gold",), (f"share of {coded.classes[1]!r} among the answers",)
+    return tuple(f"gold_{c}" for c in coded.classes), tuple(f"share of {c!r} among the answers" for c in coded.classes)
 
 
-def _by_group(coded: Annotations, groups: dict[Any, Any], level: str) -> tuple[Floats, tuple[str, ...]]:
-    missing = [w for w in coded.workers.tolist() if w not in groups]
+def _by_group(coded: Annotations, groups: object, level: str) -> tuple[Floats, tuple[str, ...], tuple[str, ...]]:
+    if not isinstance(groups, Mapping):
+        raise ArgumentError(f"groups must map each expert to a group; got {type(groups).__name__}.")
+    given = {name_of(w): g for w, g in groups.items()}
+    missing = [w for w in listed(coded.workers) if name_of(given.get(w)) is None]
     if missing:
         raise DataError(f"groups does not name the expert(s) {missing[:5]}; give every expert a group.")
-    of_worker = np.array([str(groups[w]) for w in coded.workers.tolist()])
+    found, of_worker = sorted_codes(objects([given[w] for w in listed(coded.workers)]), "groups")
     plain = coded.folded()
     weight = np.ones(len(plain.task)) if plain.weight is None else plain.weight
     columns, names = [], []
-    for group in sorted(set(of_worker)):
-        inside = of_worker[plain.worker] == group
+    of: list[str] = []
+    for code, group in enumerate(found.tolist()):
+        inside = of_worker[plain.worker] == code
         key = plain.task[inside].astype(np.int64) * plain.n_classes + plain.label[inside]
         counts = np.bincount(key, weight[inside], minlength=plain.n_tasks * plain.n_classes)
         columns.append(_mean_answer(coded, counts.reshape(plain.n_tasks, -1), level))
-        names += [name.replace("gold", f"gold_{group}", 1) for name in _mean_names(coded, level)]
-    return np.column_stack(columns), tuple(names)
+        own, what = _mean_names(coded, level)
+        names += [name.replace("gold", f"gold_{group}", 1) for name in own]
+        of += [f"{w} of {group}" for w in what]
+    return np.column_stack(columns), tuple(names), tuple(of)
 
 
 def _check_latent(coded: Annotations, level: str) -> None:
@@ -319,8 +349,8 @@ def _check_latent(coded: Annotations, level: str) -> None:
         raise DataError(
             "estimand='latent_truth' needs three experts or more on the same units; there are "
             f"{coded.n_workers} experts, "
-            f"and {thrice:.0%} of the units have three labels. With two, error rates and prevalence cannot be told "
-            "apart: use 'expert_mean'."
+            f"and {thrice:.0%} of the units have three labels. With two, error rates and prevalence cannot be "
+            "known separately: use 'expert_mean'."
         )
 
 

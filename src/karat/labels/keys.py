@@ -1,4 +1,4 @@
-"""Random numbers that hang on the content of the data, not on names or positions.
+"""Random numbers that depend on the content of the data, not on names or positions.
 
 A method with random starts gives the same answer after renaming or shuffling only if each worker's
 random numbers move along with the worker. Here tasks, workers and classes get keys from who answered
@@ -75,7 +75,7 @@ def uniforms(seed: int, *keys: Array) -> Floats:
     ndarray
     """
     with np.errstate(over="ignore"):
-        out = _mix(np.asarray(seed, dtype=np.uint64))
+        out = _mix(np.asarray(seed % 2**64, dtype=np.uint64))
         for key in keys:
             out = _mix(out + key)
     return np.asarray((out >> np.uint64(11)).astype(np.float64) * 2.0**-53)

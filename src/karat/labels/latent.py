@@ -1,4 +1,4 @@
-"""Error rates of experts and an unbiased stand-in for the truth behind their labels."""
+"""Error rates of experts, and numbers whose expectation is the truth behind their labels."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import DataError
 from .base import normalised, softmax_rows
+from .dawid_skene import matrices_fit
 from .names import shown
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def dependent_confusion(
         Marginal error rates of each expert; rows are the truth.
     prior : ndarray, shape (K,)
     """
+    matrices_fit(annotations)
     data = annotations.folded()
     k = data.n_classes
     counts = data.counts

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import ArgumentError, one_of
-from .base import Aggregator, positive, softmax_rows
+from ..errors import ArgumentError, number, one_of, whole
+from .base import Aggregator, softmax_rows
 from .keys import content_keys, uniforms
 
 if TYPE_CHECKING:
@@ -131,17 +131,16 @@ class MACE(Aggregator):
 
     def _check(self) -> None:
         one_of("method", self.method, ("vb", "em"))
-        positive("n_restarts", self.n_restarts, whole=True)
-        positive("n_iter", self.n_iter, whole=True)
-        positive("strategy_prior", self.strategy_prior)
-        if len(self.prior) != 2:
+        self.n_restarts = whole("n_restarts", self.n_restarts, least=1)
+        self.n_iter = whole("n_iter", self.n_iter, least=1)
+        self.seed = whole("seed", self.seed, least=0)
+        number("strategy_prior", self.strategy_prior, above=0)
+        if not isinstance(self.prior, (tuple, list, np.ndarray)) or len(self.prior) != 2:
             raise ArgumentError(f"prior={self.prior!r} is not allowed; give two numbers above 0.")
         for value in self.prior:
-            positive("prior", value)
+            number("prior", value, above=0)
         if self.smoothing is not None:
-            positive("smoothing", self.smoothing, zero=True)
-        if not isinstance(self.seed, (int, np.integer)) or self.seed < 0:
-            raise ArgumentError(f"seed={self.seed!r} is not allowed; give a whole number of 0 or more.")
+            number("smoothing", self.smoothing, least=0)
 
 
 class _Sums:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DataError, one_of
+from ..errors import DataError, one_of
+from ..memory import needs
 from .annotations import Annotations
 from .front import METHODS, make
-from .names import codes_among, shown, sorted_codes
+from .names import class_tuple, codes_among, listed, name_of, objects, shown, sorted_codes
 from .render import backend_of, build_frame
 
 if TYPE_CHECKING:
@@ -72,10 +73,8 @@ class MultiLabels:
 
     def to_frame(self, backend: str = "pandas") -> Any:
         """The table as ``"pandas"``, ``"polars"`` or ``"pyarrow"``."""
-        columns: dict[str, Any] = {self.id_column: self.tasks}
-        for code, p in zip(self.codes, self.probabilities.T):
-            columns[f"p_{code}"] = p
-        return build_frame(columns | {"n_workers": self.n_workers}, backend)
+        shares = [(f"p_{code}", p) for code, p in zip(self.codes, self.probabilities.T)]
+        return build_frame([(self.id_column, self.tasks), *shares, ("n_workers", self.n_workers)], backend)
 
 
 def aggregate_codes(
@@ -123,6 +122,11 @@ def aggregate_codes(
     one_of("method", method, tuple(m for m in METHODS if m != "top_two"))
     tasks, workers, order, task_code, worker_code, pair, named = _read(data, codes, task, worker, label)
     n_codes = len(order)
+    needs(
+        8.0 * 12 * len(task_code) * n_codes,
+        f"an answer for each of {len(task_code):,} meetings of a worker and a task and {n_codes:,} codes",
+        "leave out rare codes, or aggregate fewer tasks at a time",
+    )
     question = np.repeat(task_code * n_codes, n_codes) + np.tile(np.arange(n_codes), len(task_code))
     answer = np.zeros(len(question), dtype=np.intp)
     answer[pair * n_codes + named] = 1
@@ -156,27 +160,22 @@ def _read(
     import pandas as pd
 
     from ..frames import Table
-    from .table import _label_column
+    from .table import label_column, names_in
 
     table = Table.read(data)
-    values = _label_column(table, label)
-    if isinstance(codes, str):
-        raise ArgumentError(f"codes={codes!r} is a text; give a list of codes.")
-    tasks, task_code = sorted_codes(table.column(task, "task"))
-    workers, worker_code = sorted_codes(table.column(worker, "worker"))
-    for name, found in ((task, task_code), (worker, worker_code)):
-        if (found < 0).any():
-            raise DataError(f"column {name!r} has missing values; every row needs a task and a worker.")
+    values = label_column(table, label)
+    tasks, task_code = names_in(table, task, "task")
+    workers, worker_code = names_in(table, worker, "worker")
     sets = [_codes_in(v) for v in values.tolist()]
     row = np.repeat(np.arange(len(sets)), [len(s) for s in sets])
-    flat = np.empty(len(row), dtype=object)
-    flat[:] = [c for s in sets for c in s]
-    order = tuple(codes) if codes is not None else tuple(sorted_codes(flat)[0].tolist())
+    flat = objects([c for s in sets for c in s])
+    found = listed(sorted_codes(flat, f"column {label!r}")[0])
+    order = class_tuple(found if codes is None else codes, "codes", least=0)
     if not order:
         raise DataError(f"column {label!r} names no code at all; name the possible ones with codes=[...].")
     key = task_code * len(workers) + worker_code
     meetings, pair = np.unique(key, return_inverse=True)
-    lists = any(isinstance(v, Iterable) and not isinstance(v, str) for v in values.dropna().head(1000))
+    lists = any(isinstance(v, Iterable) and not isinstance(v, str) for v in values.dropna())
     if lists and len(meetings) < len(key):
         twice = pd.Series(key).duplicated().to_numpy()
         first = int(np.flatnonzero(twice)[0])
@@ -189,7 +188,6 @@ def _read(
 
 
 def _codes_in(value: Any) -> tuple[Any, ...]:
-    if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
-        return tuple(dict.fromkeys(value))
-    missing = value is None or value != value
-    return () if missing else (value,)
+    several = isinstance(value, Iterable) and not isinstance(value, (str, bytes))
+    names = map(name_of, value if several else [value])
+    return tuple(dict.fromkeys(name for name in names if name is not None))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError, KaratWarning, one_of
-from .names import sorted_codes
+from ..errors import DataError, KaratWarning, number, one_of, whole
+from .names import class_tuple, codes_in, name_of
 from .render import backend_of, build_frame
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .._types import Array, Floats, Ints
 
 _DENSE_WORKERS = 2000
+_BLOCK = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +105,8 @@ def rate(
     task, worker, label : str
         Columns.
     levels : sequence, optional
-        For ordinal labels: the levels from low to high; they count 0, 1, 2, ...
+        For ordinal labels: the levels from low to high; they count 0, 1, 2, ... By default those that an ordered
+        Categorical or an Enum of text declares.
     n_iter : int
         Most EM rounds.
     tol : float
@@ -117,7 +119,7 @@ def rate(
     Raises
     ------
     DataError
-        If a column is missing, a label is no number or level, or there are too few labels.
+        If a column is missing, a label is not a number or level, or there are too few labels.
 
     Notes
     -----
@@ -138,6 +140,7 @@ def rate(
     array([-1.,  1.])
     """
     one_of("method", method, ("random_effects", "mean"))
+    n_iter, tol = whole("n_iter", n_iter, least=1), number("tol", tol, least=0)
     tasks, workers, i, w, y = _read(data, task, worker, label, levels)
     n_labels = np.bincount(i, minlength=len(tasks)).astype(np.float64)
     names = (task, backend_of(data))
@@ -210,9 +213,14 @@ class _Raters:
             inverse = np.linalg.inv(schur)
             self.b = inverse @ right
             self.b_var = np.diag(inverse).copy()
-            through = np.asarray(scaled @ inverse)
-            self.t_var = 1.0 / a + np.asarray(scaled.multiply(through).sum(axis=1)).ravel()
-            self.cross = -through[self.i, self.w]
+            # Labels are sorted by task; a block of tasks at a time, so that no table of tasks by workers is held.
+            through = np.empty(len(self.y))
+            for start in range(0, self.n, _BLOCK):
+                inside = slice(*np.searchsorted(self.i, [start, start + _BLOCK]))
+                rows = np.asarray(scaled[start : start + _BLOCK] @ inverse)
+                through[inside] = rows[self.i[inside] - start, self.w[inside]]
+            self.t_var = np.asarray(1.0 / a + np.bincount(self.i, through * precision / a[self.i], minlength=self.n))
+            self.cross = -through
         else:
             from scipy.sparse.linalg import LinearOperator, cg
 
@@ -248,33 +256,35 @@ def _one_way_reliability(task: Ints, y: Floats, n_labels: Floats) -> float:
     return (between - within) / (between + (size - 1) * within) if between + within > 0 else float("nan")
 
 
+def _numbers(values: Any) -> Any:
+    """A column whose blank entries are missing."""
+    return values.map(name_of) if values.dtype == object else values
+
+
 def _read(
     data: object, task: str, worker: str, label: str, levels: Sequence[Any] | None
 ) -> tuple[Array, Array, Ints, Ints, Floats]:
     from ..frames import Table
     from ..frames.table import as_float
+    from .table import declared_order, names_in
 
     table = Table.read(data)
     values = table.column(label, "label")
+    if levels is None:
+        declared = declared_order(table, label)
+        levels = declared if declared and isinstance(declared[0], str) else None
     if levels is not None:
-        place = {level: float(k) for k, level in enumerate(levels)}
-        strange = [v for v in values.dropna().unique().tolist() if v not in place]
-        if strange:
-            raise DataError(
-                f"label {strange[:5]} is not among the levels {list(levels)}; name all levels, low to high."
-            )
-        y = np.array([place.get(v, np.nan) for v in values.tolist()])
+        codes = codes_in(values, class_tuple(levels, "levels"), "level", label)
+        y = np.where(codes >= 0, codes, np.nan)
     else:
-        y = np.asarray(as_float(values, label, "label"), dtype=np.float64)
+        y = np.asarray(as_float(_numbers(values), label, "label"), dtype=np.float64)
     there = ~np.isnan(y)
     if there.sum() < 2:
         raise DataError(f"column {label!r} holds {int(there.sum())} label(s); give two or more.")
-    tasks, i = sorted_codes(np.asarray(table.column(task, "task"))[there])
-    workers, w = sorted_codes(np.asarray(table.column(worker, "worker"))[there])
-    for name, codes in ((task, i), (worker, w)):
-        if (codes < 0).any():
-            raise DataError(f"column {name!r} has missing values; every label needs a task and a worker.")
+    kept, y = table.filter(there), y[there]
+    tasks, i = names_in(kept, task, "task")
+    workers, w = names_in(kept, worker, "worker")
     if len(np.unique(i * len(workers) + w)) < len(y):
         raise DataError("a worker labels a task more than once; keep one label of each worker on a task, or average.")
     order = np.lexsort((w, i))
-    return tasks, workers, i[order], w[order], y[there][order]
+    return tasks, workers, i[order], w[order], y[order]

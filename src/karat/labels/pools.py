@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, DataError, number, whole
 from .base import softmax_rows
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def mean_pool(members: Floats, weights: Sequence[float] | None = None) -> Floats
     >>> mean_pool(np.array([[[1.0, 0.0]], [[0.5, 0.5]]]))
     array([[0.75, 0.25]])
     """
+    members = _checked(members)
     share = shares(weights, len(members))
     return np.asarray(np.tensordot(share, members, axes=1))
 
@@ -55,7 +56,7 @@ def log_pool(members: Floats, weights: Sequence[float] | None = None, floor: flo
     weights : sequence of M numbers, optional
     floor : float
         Each member is first mixed with the uniform distribution in this share, so that one member's
-        zero is no veto.
+        zero does not rule a class out.
 
     Returns
     -------
@@ -71,6 +72,7 @@ def log_pool(members: Floats, weights: Sequence[float] | None = None, floor: flo
     >>> log_pool(np.array([[[0.8, 0.2]], [[0.5, 0.5]]])).round(3)
     array([[0.666, 0.334]])
     """
+    members, floor = _checked(members), number("floor", floor, least=0, below=1)
     share = shares(weights, len(members))
     mixed = (1 - floor) * members + floor / members.shape[2]
     return softmax_rows(np.tensordot(share, np.log(mixed), axes=1))[0]
@@ -110,6 +112,8 @@ def jensen_shannon_centroid(
     >>> jensen_shannon_centroid(np.array([[[0.9, 0.1]], [[0.1, 0.9]]])).round(3)
     array([[0.5, 0.5]])
     """
+    members, n_iter = _checked(members), whole("n_iter", n_iter, least=1)
+    number("tol", tol, least=0)
     share = shares(weights, len(members))
     out = np.maximum(np.tensordot(share, members, axes=1), _TINY)
     active = np.arange(out.shape[0])
@@ -126,6 +130,13 @@ def jensen_shannon_centroid(
         if not len(active):
             break
     return out
+
+
+def _checked(members: Floats) -> Floats:
+    values = np.asarray(members, dtype=np.float64)
+    if values.ndim != 3 or not values.size:
+        raise DataError(f"members has shape {values.shape}; give methods x tasks x classes.")
+    return values
 
 
 def shares(weights: Sequence[float] | None, n_members: int) -> Floats:
@@ -147,7 +158,10 @@ def shares(weights: Sequence[float] | None, n_members: int) -> Floats:
     """
     if weights is None:
         return np.full(n_members, 1.0 / n_members)
-    values = np.asarray(weights, dtype=np.float64)
+    try:
+        values = np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ArgumentError(f"weights={weights!r} is not allowed; give one number for each method.") from None
     if values.shape != (n_members,) or not np.isfinite(values).all() or (values < 0).any() or values.sum() <= 0:
         raise ArgumentError(
             f"weights={list(np.ravel(values))} do not fit {n_members} method(s); give one number of 0 or more for "

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from inspect import signature
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DataError, one_of
-from .base import one_hot, positive, softmax_rows
-from .names import UNKNOWN, check_classes, codes_among, sorted_codes
+from ..errors import ArgumentError, DataError, number, one_of, whole
+from ..memory import needs
+from .base import known_arguments, one_hot, softmax_rows
+from .names import UNKNOWN, class_tuple, classes_in, codes_in, objects, sorted_codes
 from .render import backend_of
 from .soft import SoftLabels
 
 if TYPE_CHECKING:
-    from .._types import Floats, Ints
+    from .._types import Array, Floats, Ints
+    from ..frames import Table
 
 _LARGEST_GROUP = 3
 
@@ -25,7 +28,7 @@ class RuleModel:
     r"""Label model for rules (data programming), with abstentions and correlated rules.
 
     Given the class, a rule names each class or abstains with probabilities of its own; rules found or declared to be
-    correlated share one joint table. Abstaining is an answer like any other: a rule that stays silent on one class says
+    correlated share one joint table. Abstaining is an answer like any other: a rule that abstains on one class says
     something.
 
     Parameters
@@ -99,7 +102,7 @@ class RuleModel:
             Class code each rule names, -1 where it abstains.
         n_classes : int
         gold : ndarray of int, shape (n,), optional
-            Known classes, -1 elsewhere; they are held fixed and teach the tables.
+            Known classes, -1 elsewhere; they are held fixed and inform the tables.
 
         Returns
         -------
@@ -110,6 +113,8 @@ class RuleModel:
         ------
         ArgumentError, DataError
         """
+        n_classes = whole("n_classes", n_classes, least=2)
+        said = _checked(said, n_classes)
         self._check(said.shape[1], n_classes)
         alone = tuple((j,) for j in range(said.shape[1]))
         if isinstance(self.correlated, str):
@@ -141,6 +146,7 @@ class RuleModel:
         """
         if not hasattr(self, "tables_"):
             raise ArgumentError("RuleModel is not fitted; call fit first.")
+        said = _checked(said, len(self.prior_))
         if said.shape[1] != len(self.coverage_):
             raise DataError(f"said has {said.shape[1]} rules, the model was fitted with {len(self.coverage_)}.")
         scores = np.tile(np.log(self.prior_), (len(said), 1))
@@ -159,11 +165,10 @@ class RuleModel:
                 )
             if any(len(g) > _LARGEST_GROUP for g in self.correlated):
                 raise ArgumentError(f"correlated has a group of more than {_LARGEST_GROUP} rules; merge or drop some.")
-        if not 1 / n_classes < self.accuracy < 1:
-            raise ArgumentError(f"accuracy={self.accuracy!r} must lie between 1/K = {1 / n_classes:.2f} and 1.")
-        positive("strength", self.strength)
-        positive("n_iter", self.n_iter, whole=True)
-        positive("tol", self.tol, zero=True)
+        number("accuracy", self.accuracy, above=1 / n_classes, below=1)
+        number("strength", self.strength, above=0)
+        self.n_iter = whole("n_iter", self.n_iter, least=1)
+        number("tol", self.tol, least=0)
 
 
 @dataclass
@@ -181,6 +186,12 @@ class _Fit:
     def run(self) -> _Fit:
         k, strength = self.k, self.model.strength
         coverage = (self.said >= 0).mean(axis=0)
+        answers = sum(float(k + 1) ** len(g) for g in self.groups)
+        needs(
+            8.0 * k * (4 * answers + 4 * len(self.said)),
+            f"tables of {answers:,.0f} joint answers of rules by {k:,} classes",
+            "merge rare classes, or set correlated=None",
+        )
         guesses = [_guess(g, coverage, k, self.model.accuracy) for g in self.groups]
         codes = [_symbols(self.said, g, k) for g in self.groups]
         self.tables, self.prior = guesses, np.full(k, 1.0 / k)
@@ -254,31 +265,35 @@ def rules(
     from ..frames import Table
 
     table = Table.read(data)
-    if isinstance(columns, str) or len(columns) < (2 if gold else 3) or len(set(columns)) < len(columns):
+    few = isinstance(columns, str) or not isinstance(columns, Sequence) or len(columns) < (2 if gold is not None else 3)
+    if few or len(set(columns)) < len(columns):
         raise ArgumentError(f"columns={columns!r}: give three different rule columns or more (two with gold).")
     series = [table.column(c, "columns") for c in columns]
     truth = table.column(gold, "gold") if gold is not None else None
-    order = tuple(classes) if classes is not None else _found_classes(series, truth)
-    check_classes(order)
-    said = np.column_stack([_code(s, order, f"rule {c!r}: label") for s, c in zip(series, columns)])
+    known_arguments(settings, "rules", ("accuracy", "strength", "n_iter", "tol", *signature(rules).parameters))
+    every = series if truth is None else [*series, truth]
+    order = class_tuple(classes_in(*every, what="rule columns and gold") if classes is None else classes)
+    said = np.column_stack([codes_in(s, order, f"rule {c!r}: label", c) for s, c in zip(series, columns)])
     if not (said >= 0).any():
         raise DataError("every rule abstains everywhere; there is nothing to learn from.")
     position = {c: j for j, c in enumerate(columns)}
     groups: Any = correlated
     if correlated is not None and not isinstance(correlated, str):
+        if any(isinstance(g, str) or not isinstance(g, Sequence) for g in correlated):
+            raise ArgumentError(f"correlated={correlated!r} must be a list of lists of rule columns.")
         stray = [c for g in correlated for c in g if c not in position]
         if stray:
             raise ArgumentError(f"correlated names {stray}, which are not among the rule columns {list(columns)}.")
         groups = [[position[c] for c in g] for g in correlated]
     model = RuleModel(groups, **settings).fit(
-        said, len(order), None if truth is None else _code(truth, order, "gold class")
+        said, len(order), None if truth is None else codes_in(truth, order, "gold class", str(gold))
     )
-    names: Any = np.array(list(columns), dtype=object)
-    joint = [" + ".join(names[list(g)]) for g in model.groups_ if len(g) > 1]
+    names: Any = objects(list(columns))
+    joint = [" + ".join(map(str, names[list(g)])) for g in model.groups_ if len(g) > 1]
     notes = tuple(f"rules taken as correlated: {j}" for j in joint)
     if not model.converged_:
         notes += (f"stopped after {model.n_iter_} rounds before it settled",)
-    tasks = np.arange(len(said)) if id is None else np.asarray(table.column(id, "id"))
+    tasks = np.arange(len(said)) if id is None else _task_names(table, id)
     spoken = (said >= 0).astype(np.float64)
     return SoftLabels(
         tasks, order, model.probabilities_, spoken.sum(axis=1), "rules", names, spoken.sum(axis=0),
@@ -287,18 +302,23 @@ def rules(
     )  # fmt: skip
 
 
-def _found_classes(series: list[Any], truth: Any) -> tuple[Any, ...]:
-    found = [v for s in [*series, *([] if truth is None else [truth])] for v in s.dropna().unique().tolist()]
-    values = np.empty(len(found), dtype=object)
-    values[:] = found
-    return tuple(sorted_codes(values)[0].tolist()) if found else ()
+def _task_names(table: Table, column: str) -> Array:
+    """Names of the tasks in row order; none missing or repeated."""
+    names, code = sorted_codes(table.column(column, "id"), f"column {column!r} (id)")
+    if len(names) < len(code) or (code < 0).any():
+        raise DataError(f"column {column!r} (id) must name every row differently, none missing.")
+    return np.asarray(names[code])
 
 
-def _code(series: Any, order: tuple[Any, ...], what: str) -> Ints:
-    out = np.full(len(series), UNKNOWN, dtype=np.intp)
-    there = np.asarray(series.notna(), dtype=bool)
-    out[there] = codes_among(np.asarray(series, dtype=object)[there], order, what)
-    return out
+def _checked(said: Any, n_classes: int) -> Ints:
+    """Answers of rules as codes."""
+    codes = np.asarray(said)
+    whole_codes = codes.dtype.kind in "iu" or (codes.dtype.kind == "f" and bool((codes % 1 == 0).all()))
+    if codes.ndim != 2 or not codes.size or not whole_codes or codes.min() < UNKNOWN or codes.max() >= n_classes:
+        raise DataError(
+            f"said must be a table of codes from -1 (abstains) to {n_classes - 1}: a row per task, a column per rule."
+        )
+    return codes.astype(np.intp)
 
 
 def _symbols(said: Ints, group: tuple[int, ...], k: int) -> Ints:

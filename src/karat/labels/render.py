@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, one_of
+from ..errors import ArgumentError, DataError, one_of
 
 BACKENDS = ("pandas", "polars", "pyarrow")
 
 
-def build_frame(columns: Mapping[str, Any], backend: str = "pandas") -> Any:
+def build_frame(columns: Mapping[str, Any] | Iterable[tuple[str, Any]], backend: str = "pandas") -> Any:
     """A data frame from named arrays.
 
     Parameters
     ----------
-    columns : mapping of str to array
+    columns : mapping of str to array, or pairs of name and array
         All of the same length.
     backend : {"pandas", "polars", "pyarrow"}
 
@@ -37,17 +37,22 @@ def build_frame(columns: Mapping[str, Any], backend: str = "pandas") -> Any:
     (2, 1)
     """
     one_of("backend", backend, BACKENDS)
+    pairs = list(columns.items() if isinstance(columns, Mapping) else columns)
+    names = [name for name, _ in pairs]
+    repeated = [name for name in names if names.count(name) > 1]
+    if repeated:
+        raise DataError(f"the table would have two columns named {repeated[0]!r}; rename the class, code or id column.")
     if importlib.util.find_spec(backend) is None:
         raise ArgumentError(f"backend={backend!r} is not installed; pip install {backend}, or use 'pandas'.")
     if backend == "pandas":
         import pandas as pd
 
-        return pd.DataFrame(dict(columns))
+        return pd.DataFrame(dict(pairs))
     import narwhals as nw
 
     plain = {
         name: values.tolist() if isinstance(values, np.ndarray) and values.dtype == object else np.asarray(values)
-        for name, values in columns.items()
+        for name, values in pairs
     }
     library: Any = backend
     return nw.from_dict({name: list(values) for name, values in plain.items()}, backend=library).to_native()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DataError
+from ..errors import ArgumentError, DataError, number
 from .pools import mean_pool
 
 if TYPE_CHECKING:
@@ -91,11 +91,14 @@ class Review:
         from ..designs import Bernoulli
 
         left = np.ones(len(self.order), dtype=bool) if done is None else ~np.asarray(done, dtype=bool)
+        if left.shape != self.order.shape:
+            raise ArgumentError(
+                f"done has shape {left.shape}; give one True or False for each of the {len(self.order)} labels."
+            )
         size = int(left.sum())
-        if not 0 < n <= size:
+        if not 0 < number("n", n) <= size:
             raise ArgumentError(f"n={n!r} is not possible; there are {size} labels to review.")
-        if not 0 < floor <= 1:
-            raise ArgumentError(f"floor={floor!r} must lie above 0, up to 1; it keeps every probability positive.")
+        number("floor", floor, above=0, most=1)
         p = np.clip(self.error_probability[left], 0.01, 0.99)
         wanted = np.sqrt(p * (1 - p))
         share = floor / size + (1 - floor) * wanted / wanted.sum()
@@ -132,8 +135,11 @@ def rank_for_review(probabilities: Floats, labels: Ints, classes: tuple[Any, ...
     >>> rank_for_review(p, np.array([0, 0, 1, 1, 0]), ("x", "y")).table["position"].tolist()[0]
     4
     """
+    probabilities, labels = np.asarray(probabilities, dtype=np.float64), np.asarray(labels)
+    if probabilities.ndim != 2 or probabilities.shape[1] != len(classes):
+        raise DataError(f"probabilities has shape {probabilities.shape}; give one column for each of {list(classes)}.")
     n, k = probabilities.shape
-    if labels.shape != (n,) or (labels < 0).any() or (labels >= k).any():
+    if labels.dtype.kind not in "iu" or labels.shape != (n,) or (labels < 0).any() or (labels >= k).any():
         raise DataError(f"labels must be {n} codes from 0 to {k - 1}, one for each row of probabilities.")
     rows = np.arange(n)
     thresholds = np.array([probabilities[labels == c, c].mean() if (labels == c).any() else np.inf for c in range(k)])
@@ -185,8 +191,10 @@ def ensemble_flags(members: Floats, labels: Ints, cutoff: float = 0.8) -> tuple[
     >>> ensemble_flags(np.array([[[0.9, 0.1]], [[0.8, 0.2]]]), np.array([1]))[0]
     array([ True])
     """
-    if not 0.5 <= cutoff < 1:
-        raise ArgumentError(f"cutoff={cutoff!r} must lie in [0.5, 1).")
+    number("cutoff", cutoff, least=0.5, below=1)
+    members, labels = np.asarray(members, dtype=np.float64), np.asarray(labels)
+    if members.ndim != 3 or labels.shape != members.shape[1:2]:
+        raise DataError(f"members has shape {members.shape}, labels {labels.shape}; give models x labels x classes.")
     pooled = mean_pool(members)
     flagged = (pooled.argmax(axis=1) != labels) & (pooled.max(axis=1) > cutoff) & (labels >= 0)
     return flagged, pooled

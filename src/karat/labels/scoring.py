@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DataError
-from .base import one_hot, positive
-from .names import codes_among
+from ..errors import ArgumentError, DataError, generator, whole
+from .base import one_hot
+from .names import class_tuple, codes_in, listed, name_of, objects, one_column
 from .soft import SoftLabels
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ def score(
     ----------
     probabilities : SoftLabels or array_like, shape (n, K)
     gold : mapping or array_like, shape (n,)
-        Task -> class (with SoftLabels), or the class of each row; missing where unknown.
+        Task -> class (with SoftLabels; a Series with an index of its own is read so), or the class of each row; missing
+        where unknown.
     classes : sequence, optional
         Needed with an array: class of each column.
     weights : array_like, shape (n,), optional
@@ -107,8 +108,8 @@ def score(
     >>> round(kt.labels.score(kt.labels.aggregate(votes, "vote_share"), {1: "x", 2: "y"}).brier, 3)
     0.111
     """
+    n_bins = whole("n_bins", n_bins, least=1)
     p, truth, w, _ = with_gold(probabilities, gold, classes, weights)
-    positive("n_bins", n_bins, whole=True)
     hit = one_hot(truth, p.shape[1])
     top = p >= p.max(axis=1, keepdims=True) - 1e-12
     chosen = top / top.sum(axis=1, keepdims=True)
@@ -163,6 +164,7 @@ def reliability(
     """
     import pandas as pd
 
+    n_bins = whole("n_bins", n_bins, least=1)
     p, truth, w, _ = with_gold(probabilities, gold, classes, weights)
     top = p >= p.max(axis=1, keepdims=True) - 1e-12
     right = top[np.arange(len(truth)), truth] / top.sum(axis=1)
@@ -283,7 +285,9 @@ def fit_temperature(
     p, truth, w, _ = with_gold(probabilities, gold, classes, weights)
     if len(truth) < 4:
         raise DataError(f"a temperature needs four tasks with gold or more, there are {len(truth)}.")
-    half = np.random.default_rng(seed).permutation(len(truth)) % 2 == 0
+    half = np.empty(len(truth), dtype=bool)
+    # Rows in the order of their content, so that the halves do not depend on the order in which they came.
+    half[np.lexsort((w, truth, *p.T))] = generator(seed).permutation(len(truth)) % 2 == 0
     fits = tuple(_best_temperature(p[part], truth[part], w[part]) for part in (half, ~half))
     crossed = p.copy()
     crossed[half], crossed[~half] = heated(p[half], fits[1]), heated(p[~half], fits[0])
@@ -319,11 +323,12 @@ def with_gold(
     """Rows with gold: probabilities, class codes, weights, and which rows they are."""
     p, names, order = _parts(probabilities, classes)
     values = _gold_values(gold, names, len(p))
-    known = np.array([v is not None and v == v for v in values.tolist()], dtype=bool)
+    codes = codes_in(values, order, "gold class", "gold")
+    known = codes >= 0
     if not known.any():
         raise DataError("no task has gold; give the gold class of at least one.")
-    truth = codes_among(values[known], order, "gold class")
-    w = np.ones(len(p)) if weights is None else np.asarray(weights, dtype=np.float64)
+    truth = codes[known]
+    w = np.ones(len(p)) if weights is None else _numbers(weights, "weights")
     if w.shape != (len(p),):
         raise ArgumentError(f"weights has shape {w.shape}; give one number for each of the {len(p)} rows.")
     w = w[known]
@@ -335,32 +340,41 @@ def with_gold(
 def _parts(given: SoftLabels | Floats, classes: Sequence[Any] | None) -> tuple[Floats, Array | None, tuple[Any, ...]]:
     if isinstance(given, SoftLabels):
         return given.probabilities, given.tasks, given.classes
-    p = np.asarray(given, dtype=np.float64)
+    p = _numbers(given, "probabilities")
     if p.ndim != 2 or classes is None or len(classes) != p.shape[1]:
         raise ArgumentError(
             f"probabilities of shape {p.shape} need classes=[...] with one name for each column; got {classes!r}."
         )
     if not np.isfinite(p).all() or (p < -1e-9).any() or (np.abs(p.sum(axis=1) - 1) > 1e-4).any():
         raise DataError("probabilities must be finite, not negative, and add up to 1 in every row.")
-    return p, None, tuple(classes)
+    return p, None, class_tuple(classes)
+
+
+def _numbers(values: Any, argument: str) -> Floats:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"{argument} must hold numbers, one for each row ({error}).") from None
 
 
 def _gold_values(gold: Any, tasks: Array | None, n: int) -> Array:
+    import pandas as pd
+
     if isinstance(gold, Mapping):
         if tasks is None:
             raise ArgumentError("gold as a mapping needs SoftLabels; with an array give the class of each row.")
-        known = set(tasks.tolist())
-        stray = [t for t in gold if t not in known]
+        given = {name_of(t): v for t, v in gold.items()}
+        known = set(listed(tasks))
+        stray = [t for t in given if t not in known]
         if stray:
             raise DataError(f"gold names task(s) {stray[:5]} that have no soft label.")
-        listed = [gold.get(t) for t in tasks.tolist()]
-    else:
-        listed = np.asarray(gold, dtype=object).tolist()
-        if len(listed) != n:
-            raise ArgumentError(f"gold has {len(listed)} entries, there are {n} rows; give one for each row.")
-    out = np.empty(n, dtype=object)
-    out[:] = listed
-    return out
+        return objects([given.get(t) for t in listed(tasks)])
+    if tasks is not None and isinstance(gold, pd.Series) and not gold.index.equals(pd.RangeIndex(len(gold))):
+        return _gold_values(dict(gold), tasks, n)
+    values = one_column(gold, "gold")
+    if len(values) != n:
+        raise ArgumentError(f"gold has {len(values)} entries, there are {n} rows; give one for each row.")
+    return values
 
 
 def _best_temperature(p: Floats, truth: Ints, w: Floats) -> float:

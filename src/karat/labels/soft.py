@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DataError, one_of
+from ..errors import ArgumentError, DataError, generator, one_of
 from .base import TIES, winners
-from .names import shown
+from .names import listed, objects, one_column, positions, shown
 from .render import build_frame
 
 if TYPE_CHECKING:
@@ -116,11 +116,9 @@ class SoftLabels:
         ArgumentError
             If the library is not known or not installed.
         """
-        columns: dict[str, Any] = {self.id_column: self.tasks}
-        for c, p in zip(self.classes, self.probabilities.T):
-            columns[f"p_{c}"] = p
-        columns |= {"entropy": self.entropy, "n_labels": self.n_labels, **self.extras}
-        return build_frame(columns, backend)
+        shares = [(name, p) for name, p in zip(self.columns.values(), self.probabilities.T)]
+        more = [("entropy", self.entropy), ("n_labels", self.n_labels), *self.extras.items()]
+        return build_frame([(self.id_column, self.tasks), *shares, *more], backend)
 
     def worker_table(self, backend: str = "pandas") -> Any:
         """Worker, number of labels, and one skill column per method that has one."""
@@ -149,13 +147,13 @@ class SoftLabels:
 
         if self.confusion is None:
             raise ArgumentError(f"method {self.method!r} has no confusion matrices; use method='dawid_skene'.")
-        place = np.flatnonzero(self.workers == worker)
-        if not len(place):
+        place = positions(objects([worker]), listed(self.workers))
+        if place[0] < 0:
             raise ArgumentError(f"worker {worker!r} gave no labels; workers: {self.workers[:6].tolist()} ...")
         names = list(self.classes)
         return pd.DataFrame(self.confusion[place[0]], pd.Index(names, name="truth"), pd.Index(names, name="answer"))
 
-    def hard(self, ties: str = "lowest", seed: int | np.random.Generator | None = None) -> Array:
+    def hard(self, ties: str = "lowest", seed: int | np.random.Generator | None = 0) -> Array:
         """Most probable class of each task.
 
         Parameters
@@ -163,14 +161,14 @@ class SoftLabels:
         ties : {"lowest", "random", "split"}
             The first tied class in the order of ``classes``, a random one, or (``"split"``) none: a missing value.
         seed : int or numpy.random.Generator, optional
-            For ``"random"``.
+            For ``"random"``; None draws anew each time.
 
         Returns
         -------
         ndarray of object, shape (n,)
         """
         one_of("ties", ties, TIES)
-        chosen = winners(self.probabilities, ties, np.random.default_rng(seed))
+        chosen = winners(self.probabilities, ties, generator(seed))
         names = np.empty(len(self.classes), dtype=object)
         names[:] = self.classes
         out = names[chosen.argmax(axis=1)]
@@ -197,13 +195,12 @@ class SoftLabels:
         DataError
             If a row has no soft label and ``missing="raise"``.
         """
-        import pandas as pd
-
         one_of("missing", missing, ("raise", "uniform", "nan"))
-        place = pd.Index(self.tasks).get_indexer(pd.Index(np.asarray(tasks)))
+        wanted = one_column(tasks, "tasks")
+        place = positions(wanted, listed(self.tasks))
         lost = place < 0
         if lost.any() and missing == "raise":
-            example = np.asarray(tasks)[lost][0]
+            example = wanted[lost][0]
             raise DataError(
                 f"{int(lost.sum())} row(s) have no soft label, for example {shown(example)}; aggregate with "
                 "tasks=[...] naming all of them, or set missing='uniform'."

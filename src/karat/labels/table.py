@@ -12,7 +12,20 @@ from ..errors import ArgumentError, DataError, one_of
 from ..frames import Table
 from .annotations import Annotations
 from .answers import Answers, Soft, class_order, read_answers
-from .names import UNKNOWN, check_classes, codes_among, shown, sorted_codes
+from .names import (
+    UNKNOWN,
+    class_tuple,
+    codes_among,
+    codes_in,
+    is_number,
+    listed,
+    name_of,
+    objects,
+    one_column,
+    positions,
+    shown,
+    sorted_codes,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,9 +57,11 @@ def read_annotations(
     data : data frame
         pandas, polars or pyarrow table, or a mapping of columns.
     task, worker, label : str
-        Columns. A label may be a set, list or tuple of classes (one of them is meant) or ``Not(c)``.
+        Columns. A label may be a set, list or tuple of classes (one of them is meant) or ``Not(c)``. Blank text is a
+        missing label, and space around text does not count.
     classes : sequence, optional
-        All classes, in the order wanted; by default those that occur, sorted.
+        All classes, in the order wanted; by default those that occur, in the order that an ordered Categorical or an
+        Enum declares, else sorted.
     tasks : sequence, optional
         Tasks that must be in the result, labelled or not; by default those that occur.
     gold : str or mapping, optional
@@ -58,7 +73,7 @@ def read_annotations(
     probabilities, log_probabilities : mapping, optional
         Class -> column, for workers that give a distribution. Rows with a missing entry use ``label``.
     abstain : sequence
-        Labels that are no label, such as ``"unsure"`` or a refusal.
+        Labels that count as missing, such as ``"unsure"`` or a refusal.
     missing : {"abstain", "raise"}
         What a missing label is.
     duplicates : {"raise", "average"}
@@ -83,14 +98,16 @@ def read_annotations(
     one_of("missing", missing, ("abstain", "raise"))
     one_of("duplicates", duplicates, ("raise", "average"))
     table = Table.read(data)
-    task_list, task_code = _names(table, task, "task")
-    worker_list, worker_code = _names(table, worker, "worker")
-    soft = _distributions(table, probabilities, log_probabilities)
-    values = None if soft is not None and label not in table.columns else _label_column(table, label)
+    task_list, task_code = names_in(table, task, "task")
+    worker_list, worker_code = names_in(table, worker, "worker")
+    soft = distributions(table, probabilities, log_probabilities)
+    only_soft = soft is not None and label == "label" and label not in table.columns
+    values = None if only_soft else label_column(table, label)
     answers = read_answers(values, label, _ruled_out(table, negated), soft, abstain, missing, table.n_rows)
     weights = _weights(table, weight)
 
-    order = class_order(answers, classes, _gold_names(gold, table))
+    declared = None if only_soft else declared_order(table, label)
+    order, ordered = class_order(answers, classes, _gold_names(gold, table), declared)
     known_tasks, task_code = _all_tasks(task_list, task_code, tasks)
     notes = answers.notes
     pieces = answers.pieces(order)
@@ -102,10 +119,10 @@ def read_annotations(
         if repeated:
             notes = (*notes, f"{repeated} repeated label(s) of one worker on one task share one vote")
         out = pieces.annotations(known_tasks, worker_list, order, task_code, worker_code, weights)
-    silent = int((out.n_labels == 0).sum())
-    if silent:
-        notes = (*notes, f"{silent} task(s) without any label")
-    return replace(out, gold=_gold(gold, table, task_code, known_tasks, order), notes=notes)
+    bare = int((out.n_labels == 0).sum())
+    if bare:
+        notes = (*notes, f"{bare} task(s) without any label")
+    return replace(out, gold=_gold(gold, table, task_code, known_tasks, order), notes=notes, ordered=ordered)
 
 
 def read_counts(data: object, columns: Mapping[Any, str], *, task: str | None = None) -> Annotations:
@@ -140,38 +157,37 @@ def read_counts(data: object, columns: Mapping[Any, str], *, task: str | None = 
 
     if not isinstance(columns, Mapping):
         raise ArgumentError(f"columns must map each class to its column of counts; got {type(columns).__name__}.")
-    order = tuple(columns)
-    check_classes(order)
+    order = class_tuple(columns, "columns")
     table = Table.read(data)
     counts = np.column_stack([as_float(table.column(c, "columns"), c, "counts") for c in columns.values()])
     if not (counts >= 0).all():
         raise DataError(f"the counts in {list(columns.values())} must be 0 or more, none missing.")
     names: Array = np.arange(table.n_rows) if task is None else np.asarray(table.column(task, "task"))
-    tasks, code = sorted_codes(names)
+    tasks, code = sorted_codes(names, f"column {task!r}")
     if len(tasks) < len(names) or (code < 0).any():
         raise DataError(f"column {task!r} (task) must name every row differently, none missing.")
     row, label = np.nonzero(counts)
     one = np.zeros(len(row), dtype=np.intp)
     out = Annotations.sort(tasks, np.array(["anonymous"]), order, code[row], one, label, counts[row, label])
-    return replace(out, anonymous=True)
+    return replace(out, anonymous=True, ordered=True)
 
 
-def _names(table: Table, column: str, role: str) -> tuple[Array, Ints]:
+def names_in(table: Table, column: str, role: str) -> tuple[Array, Ints]:
     """Distinct names, sorted, and their codes; none may be missing."""
-    names, codes = sorted_codes(table.column(column, role))
+    names, codes = sorted_codes(table.column(column, role), f"column {column!r} ({role})")
     absent = codes < 0
     if absent.any():
         first = int(np.flatnonzero(absent)[0])
         raise DataError(
-            f"column {column!r} ({role}) has {int(absent.sum())} missing value(s), first at row {first}; every label "
+            f"column {column!r} ({role}) has {int(absent.sum())} missing value(s) (blank ones count), first at row "
+            f"{first}; every label "
             f"needs a {role}. Fill them, or drop these rows."
         )
     return names, codes
 
 
-def _distributions(
-    table: Table, probabilities: Mapping[Any, str] | None, logs: Mapping[Any, str] | None
-) -> Soft | None:
+def distributions(table: Table, probabilities: Mapping[Any, str] | None, logs: Mapping[Any, str] | None) -> Soft | None:
+    """Distributions over classes, row by row; None where neither argument is given."""
     if probabilities is not None and logs is not None:
         raise ArgumentError("give probabilities= or log_probabilities=, not both.")
     chosen, name = (logs, "log_probabilities") if logs is not None else (probabilities, "probabilities")
@@ -181,6 +197,9 @@ def _distributions(
         raise ArgumentError(f"{name} must map two or more classes to columns; got {chosen!r}.")
     from ..frames.table import as_float
 
+    classes = class_tuple(chosen, name)
+    if len(set(chosen.values())) < len(chosen):
+        raise ArgumentError(f"{name} names a column for two classes: {dict(chosen)}.")
     columns = [table.column(c, name) for c in chosen.values()]
     if logs is not None:
         columns = [c.replace(-np.inf, -1e4) for c in columns]
@@ -196,10 +215,10 @@ def _distributions(
         raise DataError(
             f"probabilities of row {worst} add up to {total[worst]:.3f}; they must add up to 1 over {list(chosen)}."
         )
-    return Soft(tuple(chosen), np.where(given[:, None], values / total[:, None], 0.0), given)
+    return Soft(classes, np.where(given[:, None], values / total[:, None], 0.0), given)
 
 
-def _label_column(table: Table, label: str) -> pd.Series[Any]:
+def label_column(table: Table, label: str) -> pd.Series[Any]:
     """The labels as a Series; lists stay lists, of whatever length."""
     import narwhals as nw
     import pandas as pd
@@ -212,6 +231,27 @@ def _label_column(table: Table, label: str) -> pd.Series[Any]:
     values = np.empty(len(items), dtype=object)
     values[:] = [None if item is None else tuple(item) for item in items]
     return pd.Series(values)
+
+
+def declared_order(table: Table, column: str) -> tuple[Any, ...] | None:
+    """Classes in the order that an ordered Categorical, an Enum or an ordered dictionary declares; None without one."""
+    import narwhals as nw
+    import pandas as pd
+
+    values = table.native.get_column(column)
+    native: Any = values.to_native()
+    if isinstance(native, pd.Series):
+        found: Any = native.cat.categories if getattr(native.dtype, "ordered", False) else None
+    elif values.dtype == nw.Enum:
+        found = values.dtype.categories
+    else:
+        arrow = getattr(native, "type", None)
+        found = native.combine_chunks().dictionary.to_pylist() if getattr(arrow, "ordered", False) else None
+    if found is None:
+        return None
+    return class_tuple(
+        [v for v in found if name_of(v) is not None], f"the declared order of column {column!r}", least=0
+    )
 
 
 def _ruled_out(table: Table, negated: str | None) -> Bools | None:
@@ -238,10 +278,13 @@ def _weights(table: Table, weight: str | None) -> Floats | None:
 def _all_tasks(found: Array, code: Ints, wanted: Sequence[Any] | None) -> tuple[Array, Ints]:
     if wanted is None:
         return found, code
-    names = np.asarray(wanted)
-    every = sorted_codes(np.concatenate([names, found[:0]]))[0]
+    every, place = sorted_codes(one_column(wanted, "tasks"), "tasks")
+    if (place < 0).any():
+        raise DataError("tasks holds a missing or blank task; leave it out.")
+    if found.dtype.kind in "iuf" and all(map(is_number, every.tolist())):
+        every = np.array(every.tolist())
     try:
-        place = codes_among(found, tuple(every.tolist()), "task")
+        place = codes_among(found, listed(every), "task")
     except DataError as error:
         raise DataError(f"tasks does not name every labelled task: {error}") from None
     return every, place[code]
@@ -279,8 +322,8 @@ def _repeats(
 def _gold_names(gold: object, table: Table) -> list[Any]:
     """Classes that gold names."""
     if isinstance(gold, str):
-        return list(table.column(gold, "gold").dropna().unique().tolist())
-    return list(gold.values()) if isinstance(gold, Mapping) else []
+        return listed(sorted_codes(table.column(gold, "gold"), f"column {gold!r} (gold)")[0])
+    return [v for v in map(name_of, gold.values()) if v is not None] if isinstance(gold, Mapping) else []
 
 
 def _gold(
@@ -291,8 +334,9 @@ def _gold(
     out = np.full(len(tasks), UNKNOWN, dtype=np.intp)
     if isinstance(gold, str):
         values = table.column(gold, "gold")
-        known = np.asarray(values.notna(), dtype=bool)
-        codes = codes_among(np.asarray(values)[known], order, "gold class")
+        codes = codes_in(values, order, "gold class", gold)
+        known = codes >= 0
+        codes = codes[known]
         out[task[known]] = codes
         if (out[task[known]] != codes).any():
             row = np.flatnonzero(out[task[known]] != codes)[0]
@@ -303,12 +347,10 @@ def _gold(
         return out
     if not isinstance(gold, Mapping):
         raise ArgumentError(f"gold must be a column name or a mapping from task to class; got {type(gold).__name__}.")
-    position = {name: i for i, name in enumerate(tasks.tolist())}
-    stray = [name for name in gold if name not in position]
-    if stray:
+    given = {name_of(task_): value for task_, value in gold.items() if name_of(value) is not None}
+    rows = positions(objects(list(given)), listed(tasks))
+    if (rows < 0).any():
+        stray = [name for name, row in zip(given, rows) if row < 0]
         raise DataError(f"gold names task(s) {stray[:5]} that no label is about; name them in tasks=[...] too.")
-    rows = np.array([position[name] for name in gold], dtype=np.intp)
-    wanted = np.empty(len(gold), dtype=object)
-    wanted[:] = list(gold.values())
-    out[rows] = codes_among(wanted, order, "gold class")
+    out[rows] = codes_among(objects(list(given.values())), order, "gold class")
     return out

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import DataError
-from .base import Aggregator, positive
+from ..errors import DataError, number, whole
+from ..memory import needs
+from .base import Aggregator
 
 if TYPE_CHECKING:
     from .._types import Floats, Ints
@@ -53,7 +54,7 @@ class TopTwo(Aggregator):
     Raises
     ------
     DataError
-        With two classes: the most confusing answer is then the other class, and q cannot be told from p.
+        With two classes: the most confusing answer is then the other class, and q and p cannot be known separately.
 
     Notes
     -----
@@ -92,15 +93,21 @@ class TopTwo(Aggregator):
         self.n_levels = n_levels
 
     def _fit(self, annotations: Annotations) -> Floats:
-        positive("n_iter", self.n_iter, whole=True, zero=True)
-        positive("tol", self.tol, zero=True)
-        positive("n_levels", self.n_levels, whole=True)
+        self.n_iter = whole("n_iter", self.n_iter, least=0)
+        self.n_levels = whole("n_levels", self.n_levels, least=1)
+        number("tol", self.tol, least=0)
         if annotations.n_classes < 3:
             raise DataError(
                 f"TopTwo needs three classes or more, the labels have {annotations.n_classes} "
                 f"({list(annotations.classes)}): with two, the most confusing answer is simply the other class, and "
-                "its probability cannot be told from the workers' reliability. Use 'glad' or 'dawid_skene'."
+                "its probability and the workers' reliability cannot be known separately. Use 'glad' or 'dawid_skene'."
             )
+        n, k = annotations.n_tasks, annotations.n_classes
+        needs(
+            10 * 8.0 * n * k * self.n_levels,
+            f"a probability for each of {n:,} tasks, {k:,} classes and {self.n_levels:,} levels (TopTwo)",
+            "merge rare classes, or lower n_levels",
+        )
         data = annotations.folded()
         levels = 0.5 + 0.5 * (np.arange(self.n_levels) + 0.5) / self.n_levels
         weights = np.full(self.n_levels, 1.0 / self.n_levels)

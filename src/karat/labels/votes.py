@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import one_of
-from .base import TIES, Aggregator, normalised, positive, softmax_rows, winners
+from ..errors import generator, number, one_of, whole
+from .base import TIES, Aggregator, normalised, softmax_rows, winners
 
 if TYPE_CHECKING:
     from .._types import Floats
@@ -23,7 +23,7 @@ class MajorityVote(Aggregator):
         Tied classes share the probability (the default, which no renaming can change), or the
         first in the order of the classes gets it, or a random one.
     seed : int or numpy.random.Generator, optional
-        For ``ties="random"``.
+        For ``ties="random"``; None draws anew each time.
 
     Examples
     --------
@@ -37,7 +37,7 @@ class MajorityVote(Aggregator):
     name = "majority"
     needs_workers = False
 
-    def __init__(self, ties: str = "split", seed: int | np.random.Generator | None = None) -> None:
+    def __init__(self, ties: str = "split", seed: int | np.random.Generator | None = 0) -> None:
         self.ties = ties
         self.seed = seed
 
@@ -45,7 +45,7 @@ class MajorityVote(Aggregator):
         return self._predict(annotations)
 
     def _predict(self, annotations: Annotations) -> Floats:
-        return winners(annotations.counts, self.ties, np.random.default_rng(self.seed))
+        return winners(annotations.counts, self.ties, generator(self.seed))
 
 
 class VoteShare(Aggregator):
@@ -181,14 +181,12 @@ class ZeroBasedSkill(Aggregator):
 
     def _fit(self, annotations: Annotations) -> Floats:
         one_of("ties", self.ties, TIES[:2])
-        positive("n_iter", self.n_iter, whole=True)
-        positive("learning_rate", self.learning_rate)
-        positive("halve_every", self.halve_every, whole=True)
+        n_iter, halve_every = whole("n_iter", self.n_iter, least=1), whole("halve_every", self.halve_every, least=1)
         plain = annotations.folded()
         skills = np.full(plain.n_workers, 1.0 / plain.n_classes + 1e-5)
-        step = self.learning_rate
-        for round_ in range(1, self.n_iter + 1):
-            if round_ % self.halve_every == 0:
+        step = number("learning_rate", self.learning_rate, above=0)
+        for round_ in range(1, n_iter + 1):
+            if round_ % halve_every == 0:
                 step /= 2.0
             votes = _weighted_votes(plain, skills)
             agreed = agreement(plain, plain.clamp(winners(votes, self.ties)))
@@ -238,9 +236,9 @@ def weighted_share(annotations: Annotations, skills: Floats) -> Floats:
         Uniform for a task without labels; the plain vote share where every skill is zero.
     """
     votes = _weighted_votes(annotations, skills)
-    silent = votes.sum(axis=1) <= 0
-    if silent.any():
-        votes[silent] = annotations.counts[silent]
+    none = votes.sum(axis=1) <= 0
+    if none.any():
+        votes[none] = annotations.counts[none]
     return normalised(votes)
 
 
