@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError, DesignError
+from ..frames.order import number_parts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from ..frames import Table
 
 _CHUNK = 100_000
-_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ def digest(column: pd.Series[Any]) -> str:
     out = hashlib.blake2b(digest_size=16)
     missing = column.isna().to_numpy()
     out.update(missing.tobytes())
-    numbers = _numbers(column, missing)
+    numbers = number_parts(column, missing)
     if numbers is not None:
         for part in numbers:
             out.update(part.tobytes())
@@ -240,73 +240,6 @@ def digest(column: pd.Series[Any]) -> str:
         out.update("".join(texts).encode("utf-8", "surrogatepass"))
         out.update(np.fromiter(map(len, texts), dtype="<i8", count=len(texts)).tobytes())
     return out.hexdigest()
-
-
-def _numbers(column: pd.Series[Any], missing: Bools) -> tuple[Array, ...] | None:
-    """Numbers, booleans and dates as whole-number arrays; None for anything else."""
-    import datetime
-
-    import pandas as pd
-
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(column.cat.categories.dtype)
-    if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        return (_instants(column),)
-    if column.dtype == object:
-        present = column[~missing]
-        kinds = set(map(type, present))
-        if kinds and all(issubclass(kind, datetime.date) for kind in kinds):
-            return (_instants(column),)
-        if not all(issubclass(kind, (bool, int, float, np.number, np.bool_)) for kind in kinds):
-            return None
-    elif not (pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype)):
-        return None
-    if pd.api.types.is_complex_dtype(column.dtype):
-        return None
-    present = column[~missing]
-    whole = column.dtype == object or pd.api.types.is_integer_dtype(column.dtype)
-    if whole and any(isinstance(v, (int, np.integer)) and abs(int(v)) > 2**53 for v in present.tolist()):
-        return None
-    values = np.zeros(len(column))
-    values[~missing] = present.to_numpy(dtype=np.float64)
-    return _rounded(_shortest(values))
-
-
-def _shortest(values: Array) -> Array:
-    """Single-precision numbers as they are printed: 0.1 rather than 0.10000000149."""
-    with np.errstate(over="ignore"):
-        single = values.astype(np.float32)
-    uneven = np.isfinite(values) & (values != np.rint(values))
-    if not uneven.any() or (single[uneven] != values[uneven]).any():
-        return values
-    out = values.copy()
-    out[uneven] = single[uneven].astype(str).astype(np.float64)
-    return out
-
-
-def _rounded(values: Array) -> tuple[Array, Array]:
-    """Mantissa of twelve digits and power of ten of each number; large whole numbers exactly."""
-    finite = np.isfinite(values)
-    size = np.abs(np.where(finite, values, 1.0))
-    power = np.floor(np.log10(np.where(size > 0, size, 1.0)))
-    shift = _DIGITS - 1 - power
-    half = np.trunc(shift / 2)  # in two steps: a single power of ten may overflow
-    mantissa = np.rint(np.where(finite, values, 0.0) * 10.0**half * 10.0 ** (shift - half))
-    large = np.abs(mantissa) >= 10**_DIGITS
-    mantissa, power = np.where(large, np.rint(mantissa / 10), mantissa), np.where(large, power + 1, power)
-    exact = finite & (values == np.rint(values)) & (size >= 10**_DIGITS) & (size <= 2**53)
-    mantissa = np.where(exact, values, mantissa)
-    power = np.where(exact | (mantissa == 0), 0, power)
-    power = np.where(finite, power, np.where(values > 0, 9999, np.where(values < 0, -9999, 9998)))
-    return mantissa.astype("<i8"), power.astype("<i8")
-
-
-def _instants(column: pd.Series[Any]) -> Array:
-    """Nanoseconds since 1970."""
-    import pandas as pd
-
-    moments = pd.to_datetime(column, utc=True)
-    return np.asarray(moments.astype("datetime64[ns, UTC]").astype("int64").to_numpy().astype("<i8"))
 
 
 def _is_gold(column: pd.Series[Any], looked_at: Bools) -> bool:
