@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError, DesignError
-from ..frames.order import number_parts
+from ..frames.order import canonical_order, number_parts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +78,7 @@ class FrameRecord:
         if id is None:
             digests = {name: digest(table.column(name, "data")) for name in table.columns}
             return cls(table.n_rows, digests, origin=origin)
-        keys = np.array([_hash(key) for key in unique_keys(table, id)], dtype=np.uint64)
+        keys = _hashes(unique_keys(table, id))
         names = [id, *(c for c in dict.fromkeys(columns) if c != id)]
         return cls(table.n_rows, {name: digest(table.column(name, "data")) for name in names}, id, keys, origin)
 
@@ -91,7 +91,7 @@ class FrameRecord:
         return whole.hexdigest()
 
     def documents(self, rows: Ints) -> list[str]:
-        """Names under which annotators get some rows: they tell nothing, and differ from sample to sample.
+        """Names under which annotators get some rows: they give nothing away, and differ from sample to sample.
 
         Parameters
         ----------
@@ -136,8 +136,7 @@ class FrameRecord:
         if not known:
             raise DesignError(
                 f"none of the columns {list(self.columns)[:6]} of the frame that was drawn from is in the data, so "
-                "they "
-                "cannot be told from another frame; keep at least one (best an id, and draw with id=)."
+                "they cannot be recognised; keep at least one (best an id, and draw with id=)."
             )
         changed, same = [], 0
         for name in known:
@@ -165,7 +164,7 @@ class FrameRecord:
         if self.id not in table.columns:
             raise DesignError(f"the sample was drawn with id={self.id!r}, which is not in the data; keep that column.")
         names = unique_keys(table, self.id)
-        keys = np.array([_hash(key) for key in names], dtype=np.uint64)
+        keys = _hashes(names)
         if len(keys) == len(self.keys) and (keys == self.keys).all():
             return None
         sorter = np.argsort(self.keys)
@@ -181,6 +180,24 @@ class FrameRecord:
         return place.astype(np.intp)
 
 
+def drawing_order(table: Table, id: str | None) -> Ints:
+    """Positions of the rows in the order they are drawn in: by the hash of their id, or of all they hold.
+
+    Parameters
+    ----------
+    table : Table
+    id : str or None
+        Column that names each row.
+
+    Returns
+    -------
+    ndarray of int, shape (N,)
+    """
+    if id is not None:
+        return np.argsort(_hashes(unique_keys(table, id)), kind="stable")
+    return canonical_order({name: table.column(name, "data") for name in table.columns})
+
+
 def unique_keys(table: Table, id: str) -> list[str]:
     """Ids of all rows as text.
 
@@ -192,7 +209,7 @@ def unique_keys(table: Table, id: str) -> list[str]:
     column = table.column(id, "id")
     if column.isna().any():
         raise DataError(f"id {id!r} is missing in {int(column.isna().sum())} row(s); every row needs one.")
-    names = as_text(column)
+    names = as_text(column.tolist())
     if len(set(names)) < len(names):
         seen: set[str] = set()
         twice = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
@@ -200,9 +217,9 @@ def unique_keys(table: Table, id: str) -> list[str]:
     return names
 
 
-def as_text(column: pd.Series[Any]) -> list[str]:
+def as_text(values: Iterable[object]) -> list[str]:
     """Values as text, whole numbers without a decimal point."""
-    return [str(int(v)) if isinstance(v, float) and v.is_integer() else str(v) for v in column.tolist()]
+    return [str(int(v)) if isinstance(v, float) and v.is_integer() else str(v) for v in values]
 
 
 def digest(column: pd.Series[Any]) -> str:
@@ -247,5 +264,6 @@ def _is_gold(column: pd.Series[Any], looked_at: Bools) -> bool:
     return not looked_at.all() and bool(column.isna().to_numpy()[~looked_at].all())
 
 
-def _hash(key: str) -> int:
-    return int.from_bytes(hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+def _hashes(keys: list[str]) -> Array:
+    digests = (hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest() for key in keys)
+    return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DataError, DesignError, NotValidWarning, tell
+from ..errors import ArgumentError, DataError, DesignError, NotValidWarning, generator, number, tell
 from .base import Design, Drawn
 from .labelling import Labelling
 from .response import Response, answered, independent_columns, silence_odds
@@ -73,8 +73,8 @@ class Propensity(Design):
     seed: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
-        if isinstance(self.trim, bool) or not isinstance(self.trim, (int, float)) or not 0 < self.trim < 0.5:
-            raise ArgumentError(f"trim={self.trim!r} is not allowed; give a number above 0 and below 0.5.")
+        object.__setattr__(self, "trim", number("trim", self.trim, above=0, below=0.5))
+        generator(self.seed)
         if self.learner is not None and not hasattr(self.learner, "fit"):
             raise ArgumentError(f"learner={self.learner!r} is not allowed; give a scikit-learn classifier, or None.")
 
@@ -121,7 +121,7 @@ class Propensity(Design):
 
         if not hasattr(self.learner, "predict_proba"):
             raise ArgumentError(f"learner={self.learner!r} gives no probabilities (no predict_proba); choose another.")
-        fold = np.random.default_rng(self.seed).permutation(len(x)) % _FOLDS
+        fold = generator(self.seed).permutation(len(x)) % _FOLDS
         out = np.empty(len(x))
         for k in range(_FOLDS):
             inside = fold == k

@@ -322,7 +322,7 @@ class Sample:
         ...     _ = file.write_text(file.read_text(encoding="utf-8-sig").replace(',"",', ',"0",'))
         ...     labelled = sample.read_labels(folder, corpus)
         >>> labelled["hostile"].tolist()
-        [nan, 0.0, 0.0, nan]
+        [0.0, nan, 0.0, nan]
         """
         from ..fieldwork import read_labels
 

@@ -154,7 +154,7 @@ def _assign(n: int, names: Sequence[str], overlap: float, rng: np.random.Generat
 def _texts(table: Table, name: str, positions: Ints) -> list[str]:
     column = table.column(name, "text").iloc[positions]
     missing = column.isna().to_numpy()
-    return ["" if gone else value for value, gone in zip(as_text(column), missing)]
+    return ["" if gone else value for value, gone in zip(as_text(column.tolist()), missing)]
 
 
 def _write_csv(
