@@ -174,11 +174,13 @@ class Sample:
         formats: Sequence[str] = ("csv", "label-studio"),
         instructions: str = "",
         seed: int | None = None,
+        overwrite: bool = False,
     ) -> list[Path]:
         """Write the documents to label now for the annotators: CSV, and tasks and interface for Label Studio.
 
-        Documents stand in random order under names that tell nothing; no surrogate, stratum or probability
-        is written, and no column but those asked for.
+        Documents come in random order under names that give nothing away; no surrogate, stratum or probability
+        is written, and no column but those asked for. In CSV files an apostrophe goes before texts that a spreadsheet
+        program could take for a formula (and before those that start with one); reading the file takes it away.
 
         Parameters
         ----------
@@ -193,7 +195,8 @@ class Sample:
         show : sequence of str
             Further columns to show with the text.
         annotators : int or sequence of str
-            How many people, or their names; a file each.
+            How many people, or their names (different file names); a file each, which says whose it is in a column
+            ``annotator``.
         overlap : float
             Labels per document: 1 gives each document to one person, 2 to two, 1.2 a random fifth to two.
         formats : sequence of {"csv", "label-studio"}
@@ -201,6 +204,8 @@ class Sample:
             Shown on top in Label Studio.
         seed : int, optional
             Seed of orders and assignment; by default they follow from the sample.
+        overwrite : bool
+            Write over files of the same names even where they hold something else, such as answers.
 
         Returns
         -------
@@ -212,7 +217,7 @@ class Sample:
         DesignError
             If it is another frame.
         ArgumentError
-            If a name or number does not fit.
+            If a name or number does not fit, or files with other content are there already.
 
         Examples
         --------
@@ -229,7 +234,7 @@ class Sample:
 
         return write_handout(
             self, folder, data, text, labels, show=show, annotators=annotators, overlap=overlap, formats=formats,
-            instructions=instructions, seed=seed,
+            instructions=instructions, seed=seed, overwrite=overwrite,
         )  # fmt: skip
 
     def read_annotations(
