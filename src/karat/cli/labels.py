@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
+from ..errors import ArgumentError
 from .questions import add_label, read_label
+from .tables import add_reading, read_corpus
 
 EXAMPLE = """example:
   karat labels returned/ --sample gold/sample.json --corpus corpus.csv --out labelled.csv
@@ -27,6 +28,7 @@ def register(commands: Any) -> None:
     add("files", nargs="+", help="filled CSV files, Label Studio exports (JSON), or folders of them")
     add("--sample", required=True, help="sample.json that karat draw wrote")
     add("--corpus", required=True, help="the table the sample was drawn from")
+    add_reading(parser)
     add("--out", required=True, help="table to write: .csv, .csv.gz, .tsv, .json, .jsonl, .parquet")
     add_label(parser, needed="by default as the files were handed out")
     add("--join", default="expert_mean", help="how several labels become one: expert_mean, majority, dawid_skene, ...")
@@ -39,16 +41,18 @@ def register(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Read, check, fill in, write."""
     from ..designs import read_sample
-    from ..errors import ArgumentError
+    from ..fieldwork.collect import read_manifest
     from ..fieldwork.handout import MANIFEST
-    from ..frames.files import read_file, write_file
+    from ..frames.files import write_file
 
-    sample, corpus = read_sample(options.sample), read_file(options.corpus)
+    if Path(options.out).resolve() in {Path(f).resolve() for f in (*options.files, options.sample)}:
+        raise ArgumentError(f"--out {options.out!r} is one of the files that are read; name another.")
+    sample, corpus = read_sample(options.sample), read_corpus(options)
     labels: Any = read_label(options.label) or None
     handed_out = Path(options.sample).parent / "annotators" / MANIFEST
     near = [Path(f) if Path(f).is_dir() else Path(f).parent for f in options.files]
     if labels is None and handed_out.exists() and not any((folder / MANIFEST).exists() for folder in near):
-        labels = json.loads(handed_out.read_text(encoding="utf-8"))["labels"]
+        labels = read_manifest(handed_out, sample)["labels"]
     names = {}
     for item in options.annotator:
         file, equals, name = item.rpartition("=")

@@ -126,7 +126,7 @@ def _read(answer: _Answer, questions: Sequence[Question], problems: list[str]) -
     return row
 
 
-_NAME_THEM = "If two people filled these files, name them: annotators={'file': 'name'}."
+_NAME_THEM = "If two people filled these files, name them: annotators={'file': 'name'} (shell: --annotator FILE=NAME)."
 
 
 def _hold_people(found: Mapping[str, Sequence[_Answer]]) -> None:

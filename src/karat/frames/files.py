@@ -113,10 +113,11 @@ def _read_csv(path: Path, sep: str | None, decimal: str | None) -> pd.DataFrame:
     if mixed:
         raise ArgumentError(
             f"{str(path)!r} holds numbers with a decimal comma (column {commas[0]!r}) and with a decimal point (column "
-            f"{mixed[0]!r}); write all alike, or say which mark it is with decimal=',' or decimal='.'."
+            f"{mixed[0]!r}); write all alike, or say which it is with decimal=',' or decimal='.' (shell: --decimal)."
         )
     tell(
-        f"{str(path)!r} was read with decimal commas (column {commas[0]!r}); decimal='.' reads it without.",
+        f"{str(path)!r} was read with decimal commas (column {commas[0]!r}); decimal='.' (shell: --decimal point) reads "
+        "it without.",
         KaratWarning,
     )
     return again
@@ -192,7 +193,14 @@ def write_file(frame: Any, path: str | Path) -> None:
     """
     path = Path(path)
     kind = _ending(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(frame, path, kind)
+    except OSError as error:
+        raise ArgumentError(f"{str(path)!r} cannot be written: {error.strerror or error}.") from None
+
+
+def _write(frame: Any, path: Path, kind: str) -> None:
     if kind in (".csv", ".csv.gz"):
         frame.to_csv(path, index=False)
     elif kind == ".tsv":
