@@ -53,8 +53,9 @@ def test_draw_is_reproducible_and_consistent(design, frame):
 
 @each_design
 def test_frequencies_are_the_stated_probabilities(design, frame):
-    draws = np.mean([design.draw(frame, seed=s).labelled for s in range(150)], axis=0)
-    pi = design.draw(frame, seed=0).probability
+    frame = frame.assign(doc=range(300))
+    draws = np.mean([design.draw(frame, seed=s, id="doc").labelled for s in range(150)], axis=0)
+    pi = design.draw(frame, seed=0, id="doc").probability
     gap = (draws - pi) / np.sqrt(pi * (1 - pi) / 150)
     assert np.abs(gap).max() < 4.5
     assert abs(gap.mean()) < 0.35
@@ -292,6 +293,43 @@ def test_seeds_that_are_not_allowed(seed, frame):
         kt.SimpleRandom(5).draw(frame, seed=seed)
     with pytest.raises(ArgumentError, match="seed"):
         kt.SimpleRandom(5).draw(frame, seed=1).next_wave(kt.SimpleRandom(5), frame, seed=seed)
+
+
+# ---- subgroups ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("id", [None, "doc"])
+def test_a_subgroup_of_a_drawn_sample(id, frame, tmp_path, quiet):
+    frame = frame.assign(doc=[f"x{k}" for k in range(300)])
+    sample = kt.SimpleRandom(90).draw(frame, seed=3, id=id)
+    gold = corpora.masked(frame, sample.labelled, "y")
+    inside = gold["region"] == "east"
+    part = gold[inside]
+    options = {"surrogates": {"y": "y_llm"}, "learner": None, "compare": False}
+    with pytest.raises(DesignError, match=r"design=sample.subgroup\(data, rows\)"):
+        kt.ols("y ~ z", part, design=sample, **options)
+    found = sample.subgroup(gold, inside)
+    found.save(tmp_path / "part.json")
+    plain = kt.ols("y ~ z", part, design=kt.SimpleRandom(), **options)
+    for design in (found, kt.read_sample(tmp_path / "part.json"), sample.subgroup(gold.assign(e=inside), "e")):
+        fit = kt.ols("y ~ z", part, design=design, **options)
+        np.testing.assert_allclose(fit.covariance, plain.covariance, rtol=1e-12)
+    with pytest.raises(DesignError):
+        kt.ols("y ~ z", gold, design=found, **options)
+
+
+def test_subgroups_that_cannot_be_had(frame):
+    sample = kt.SimpleRandom(30).draw(frame, seed=3)
+    with pytest.raises(DesignError, match="none of the drawn rows"):
+        sample.subgroup(frame, ~sample.labelled)
+    with pytest.raises(DataError, match="true or false"):
+        sample.subgroup(frame, "z")
+    with pytest.raises(ArgumentError, match="299 rows"):
+        sample.subgroup(frame, np.ones(299, bool))
+    with pytest.raises(DataError, match="'regoin'"):
+        sample.subgroup(frame, "regoin")
+    with pytest.raises(DesignError, match="another order"):
+        sample.subgroup(frame[::-1], "vote_llm")
 
 
 # ---- which rows a seed draws -------------------------------------------------------------------------------

@@ -204,6 +204,15 @@ def test_refusals(frame):
         kt.bootstrap(lambda d, w: np.average(d["y"], weights=w), table, surrogates={"y": "y_llm"}, design=main)
 
 
+def test_a_stratum_that_is_used_up_can_be_left_out(frame):
+    frame = frame.assign(part=np.where(np.arange(300) < 6, 1.0, 2.0 + np.arange(300) % 2))
+    pilot = kt.Stratified("part", {1: 6, 2: 20, 3: 20}).draw(frame, seed=1)
+    with pytest.raises(DesignError, match=r"every row of stratum '1'.*n=\{'2': 5, '3': 6\}"):
+        pilot.next_wave(kt.Stratified("part", {1: 2, 2: 5, 3: 6}), frame, seed=2)
+    main = pilot.next_wave(kt.Stratified("part", {"2": 5, "3": 6}), frame, seed=2)
+    assert len(main.new_positions) == 11
+
+
 def test_clusters_in_waves(frame, quiet):
     pilot = kt.Clustered("author", 6).draw(frame, seed=1)
     main = pilot.next_wave(kt.Clustered("author", 8), frame, seed=2)

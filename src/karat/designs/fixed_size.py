@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import DesignError
 from .base import check_size
+from .frame import as_text
 
 if TYPE_CHECKING:
     from .._types import Bools, Floats, Ints
@@ -191,7 +192,7 @@ def stratum_sizes(owner: str, n: Any, counts: Ints, names: list[str], share: Flo
         If a size is missing, not possible, or leaves a stratum without a variance.
     """
     if isinstance(n, Mapping):
-        asked = {str(k): v for k, v in n.items()}
+        asked = dict(zip(as_text(n), n.values()))
         unknown, left_out = sorted(set(asked) - set(names)), sorted(set(names) - set(asked))
         if unknown or left_out:
             raise DesignError(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..frames import Table
 
 _CHUNK = 100_000
+_SUBGROUP = "For a subgroup pass the sample cut to it: design=sample.subgroup(data, rows), with rows true inside."
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,8 @@ class FrameRecord:
         """
         if self.id is None and table.n_rows != self.n_rows:
             raise DesignError(
-                f"the sample was drawn from {self.n_rows} rows, the data have {table.n_rows}; "
-                "pass the frame that was drawn from, in the same order."
+                f"the sample was drawn from {self.n_rows} rows, the data have {table.n_rows}; pass the frame that was "
+                f"drawn from, in the same order. {_SUBGROUP if table.n_rows < self.n_rows else ''}".rstrip()
             )
         order = None if self.id is None else self._order(table)
         place = None if order is None else np.argsort(order)
@@ -175,7 +176,8 @@ class FrameRecord:
             example = f" (for example {self.id} {names[new[0]]!r})" if len(new) else ""
             raise DesignError(
                 f"the data have changed since the sample was drawn: {gone} row(s) of then are gone, {len(new)} are "
-                f"new{example}. Pass the frame that was drawn from; rows may be reordered, not added or removed."
+                f"new{example}. Pass the frame that was drawn from; rows may be reordered, not added or removed. "
+                f"{_SUBGROUP if gone and not len(new) else ''}".rstrip()
             )
         return place.astype(np.intp)
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import ArgumentError, DataError, DesignError, NotValidWarning, generator, number, tell
 from .base import Design, Drawn
 from .labelling import Labelling
-from .response import Response, answered, independent_columns, silence_odds
+from .response import Response, answered, independent_columns, nonresponse_odds
 
 if TYPE_CHECKING:
     from .._types import Bools, Floats
@@ -92,7 +92,7 @@ class Propensity(Design):
         everyone = Labelling(np.ones(n), np.ones(n, dtype=bool), fixed_size=False)
         z = response_matrix(table, self.on, "Propensity(on)")
         if self.learner is None:
-            pi = 1.0 / (1.0 + silence_odds(z, labelled, np.ones(n)))
+            pi = 1.0 / (1.0 + nonresponse_odds(z, labelled, np.ones(n)))
         else:
             pi = self._crossfitted(z[:, 1:], labelled)
         low = pi < self.trim

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import DataError, DesignError
 from .base import Design, Drawn
+from .frame import FrameRecord
 from .labelling import Labelling
 from .sequential import SequentialLabelling, drawn_after
 
@@ -160,6 +162,61 @@ class Sample:
         from .waves import next_wave
 
         return next_wave(self, design, data, seed, share)
+
+    def subgroup(self, data: object, rows: object) -> Sample:
+        """The sample as a draw from some of the rows: a design for data that are cut to a subgroup.
+
+        Parameters
+        ----------
+        data : data frame
+            The whole frame that was drawn from.
+        rows : str or array_like of bool, shape (N,)
+            Whether each row belongs to the subgroup: a column of the data, or values. It must be known for every row,
+            and not depend on gold.
+
+        Returns
+        -------
+        Sample
+            Given how many of the drawn rows belong to the subgroup, see :meth:`karat.designs.Labelling.keep`.
+
+        Raises
+        ------
+        DesignError
+            If it is another frame, or nothing was drawn in the subgroup (or in one of its strata).
+        DataError
+            If rows are not true or false throughout.
+
+        Examples
+        --------
+        >>> import karat as kt
+        >>> corpus, truth = kt.datasets.simulate(2000, seed=1)
+        >>> sample = kt.SimpleRandom(n=400).draw(corpus, seed=1)
+        >>> gold = kt.datasets.mask_gold(corpus, sample, "hostile")
+        >>> long = gold["length"] > 0
+        >>> fit = kt.mean("hostile", gold[long], surrogates={"hostile": "hostile_llm"}, seed=1,
+        ...               design=sample.subgroup(gold, long))
+        >>> fit.n_gold == int(sample.labelled[long].sum())
+        True
+        """
+        from ..frames import Table
+        from ..frames.table import as_float
+
+        table = Table.read(data)
+        name = rows if isinstance(rows, str) else "rows"
+        marks = as_float(table.values(rows, "rows"), name, "indicator of the subgroup")
+        if not np.isin(marks, (0.0, 1.0)).all():
+            raise DataError(f"rows={name!r} must be true or false (or 1 or 0) in every row.")
+        inside = marks == 1.0
+        labelling = self.design.aligned(table)
+        if not labelling.labelled[inside].any():
+            raise DesignError(
+                "none of the drawn rows is in the subgroup, so nothing is known of it; draw a further wave."
+            )
+        kept, part = labelling.keep(inside), table.filter(inside)
+        old = self.design.frame
+        id, origin = (None, "") if old is None or old.id is None else (old.id, old.origin or old.hash)
+        record = FrameRecord.of(part, id, [c for c in self.design.columns if c in part.columns], origin)
+        return Sample(kept, Drawn(self.design.base, kept, record), self.seed, self.sent)
 
     def to_labelling(
         self,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import ArgumentError, DesignError, generator, number
-from .base import Design, Drawn, draw_in_order, seed_number
-from .frame import FrameRecord
+from .base import Design, Drawn, codes_of, draw_in_order, seed_number
+from .frame import FrameRecord, as_text
 from .labelling import Labelling
 from .sample import Sample
 from .sequential import SequentialLabelling, Wave
@@ -142,6 +142,7 @@ def next_wave(
     left = ~before.labelled
     if not left.any():
         raise DesignError("every row has been drawn; there is nothing left for another wave.")
+    _refuse_used_up(design, table, left)
     frame = sample.design.frame
     id, origin = (None, "") if frame is None else (frame.id, frame.origin or frame.hash)
     part = draw_in_order(design.restricted(left), table.filter(left), rng, id)
@@ -156,6 +157,27 @@ def next_wave(
     base = Waves((*(old.designs if isinstance(old, Waves) else (old,)), design), shares=shares)
     record = FrameRecord.of(table, id, [c for c in base.columns if c in table.columns], origin)
     return Sample(labelling, Drawn(base, labelling, record), seed_number(seed), len(earlier))
+
+
+def _refuse_used_up(design: Design, table: Table, left: Bools) -> None:
+    """Raise where units are asked for in a stratum of which earlier waves have drawn every row.
+
+    Raises
+    ------
+    DesignError
+    """
+    by, n = getattr(design, "by", None), getattr(design, "n", None)
+    if by is None or not isinstance(n, Mapping):
+        return
+    codes, names = codes_of(table, by, "by")
+    rest = np.bincount(codes[left], minlength=len(names))
+    used = {names[s] for s in np.flatnonzero(rest == 0)} & set(as_text(n))
+    if used:
+        further = {name: size for name, size in zip(as_text(n), n.values()) if name not in used}
+        raise DesignError(
+            f"earlier waves have drawn every row of stratum {', '.join(map(repr, sorted(used)))}, so that nothing is "
+            f"left to draw there; leave it out of n (n={further}), or merge it with another stratum."
+        )
 
 
 def draw_among(design: Design, table: Table, rows: Bools, rng: np.random.Generator) -> Labelling:

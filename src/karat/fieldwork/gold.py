@@ -78,7 +78,7 @@ def _joined(long: pd.DataFrame, question: Question, join: str, n_rows: int) -> d
         columns = {f"{question.name}_{c}": _spread(shares.index, shares[c].tolist(), n_rows) for c in shares}
         tell(
             f"annotators differ on {question.name!r} for {differ} document(s), so its gold is a share for each class, "
-            f"in the columns {', '.join(columns)} (join={join!r}); join='majority' gives classes.",
+            f"in the columns {', '.join(columns)} (join={join!r}); join='majority' gives classes, as a logit needs.",
             DesignWarning,
         )
         return columns

@@ -116,8 +116,8 @@ def _read_csv(path: Path, sep: str | None, decimal: str | None) -> pd.DataFrame:
             f"{mixed[0]!r}); write all alike, or say which it is with decimal=',' or decimal='.' (shell: --decimal)."
         )
     tell(
-        f"{str(path)!r} was read with decimal commas (column {commas[0]!r}); decimal='.' (shell: --decimal point) reads "
-        "it without.",
+        f"{str(path)!r} was read with decimal commas (column {commas[0]!r}); decimal='.' (shell: --decimal point) "
+        "reads it without.",
         KaratWarning,
     )
     return again
