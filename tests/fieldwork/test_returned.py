@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -365,6 +366,31 @@ def test_tasks_without_an_answer_give_nothing(make, frame, sample, tmp_path):
 def test_exports_in_utf_16(frame, sample, tmp_path):
     (tmp_path / "a.json").write_text(json.dumps([task(token(sample, frame))]), encoding="utf-16")
     assert sample.read_annotations(tmp_path / "a.json", frame, labels=LABELS)["h"].tolist() == ["yes"]
+
+
+def test_paths_and_mappings_of_another_kind(frame, sample, tmp_path):
+    for call in (
+        lambda: sample.to_labelling(None, frame, "body", LABELS),
+        lambda: sample.save(3),
+        lambda: kt.read_sample(None),
+        lambda: sample.read_labels(tmp_path, frame, labels=LABELS, annotators=["ann"]),
+    ):
+        (tmp_path / "a.csv").write_text("document,h\n")
+        with pytest.raises(ArgumentError, match="is not allowed; give a"):
+            call()
+
+
+@pytest.mark.parametrize("make", [np.array, pd.Series, pl.Series, pd.Index, tuple])
+def test_classes_from_a_column(make, frame, sample, tmp_path):
+    sample.to_labelling(tmp_path, frame, "body", {"h": make(["no", "yes"])})
+    assert json.loads((tmp_path / "labelling.json").read_text())["labels"] == {"h": ["no", "yes"]}
+
+
+def test_letters_that_cannot_be_written_are_replaced(tmp_path):
+    odd = pd.DataFrame({"body": pd.Series(["a\ud800"] * 5, dtype=object)})
+    sample = kt.SimpleRandom(2).draw(odd, seed=1)
+    sample.to_labelling(tmp_path, odd, "body", LABELS)
+    assert pd.read_csv(tmp_path / "annotator.csv")["text"].tolist() == ["a?"] * 2
 
 
 @pytest.mark.parametrize("paths", [None, 3, [None], [], ""])

@@ -437,6 +437,13 @@ def test_files_that_are_not_answers(frame, sample, tmp_path):
         ({"annotators": 2, "overlap": 3}, "overlap=3.*at most 2"),
         ({"annotators": 2, "overlap": "2"}, "overlap='2'"),
         ({"seed": "x"}, "seed='x'"),
+        ({"labels": {"a": "rating:2.5"}}, r"labels\['a'\]"),
+        ({"labels": {"a": "number:4:-4"}}, "lower bound"),
+        ({"labels": {"a": {"no", "yes"}}}, r"labels\['a'\]"),
+        ({"show": 3}, "show=3"),
+        ({"show": ["title", 3]}, "show="),
+        ({"formats": 3}, "formats=3"),
+        ({"instructions": 3}, "instructions=3"),
         ({"formats": ["xml"]}, "formats"),
     ],
 )

@@ -171,11 +171,9 @@ class Drawn(Design):
 
 def draw_in_order(design: Design, table: Table, rng: np.random.Generator, id: str | None) -> Labelling:
     """Draw from a table in an order that follows from what its rows hold, see :meth:`Design.draw`."""
-    from ..frames import Table
-
     order = drawing_order(table, id)
     try:
-        labelling = design.restricted(order).select(Table(table.native[order]), rng)
+        labelling = design.restricted(order).select(replace(table, native=table.native[order]), rng)
     except KaratError:
         design.select(table, rng)  # the same error, with positions as they are in the data
         raise
@@ -191,10 +189,9 @@ def cut(given: Any, rows: Bools | Ints) -> Any:
     """An argument that may be an array of one value per row, for some of the rows, or all in another order."""
     if isinstance(given, str) or np.ndim(given) == 0:
         return given
-    values = np.asarray(given)
-    if len(values) != len(rows):
-        raise ArgumentError(f"the design holds an array of {len(values)} values, the data have {len(rows)} rows.")
-    return values[rows]
+    if len(given) != len(rows):
+        raise ArgumentError(f"the design holds an array of {len(given)} values, the data have {len(rows)} rows.")
+    return given.iloc[rows] if hasattr(given, "iloc") else np.asarray(given)[rows]
 
 
 def names_of(argument: str, given: object) -> str | tuple[str, ...]:
@@ -267,8 +264,16 @@ def codes_of(table: Table, columns: str | tuple[str, ...], role: str) -> tuple[I
     for name in names:
         if frame[name].isna().any():
             raise DataError(f"{role} column {name!r} has {int(frame[name].isna().sum())} missing value(s); fill them.")
-    values = frame[names[0]] if len(names) == 1 else pd.MultiIndex.from_frame(frame)
-    codes, levels = pd.factorize(values, sort=True)
+    # Sorted by value in every library, whatever the order of declared categories.
+    plain = {n: c.cat.categories.dtype for n, c in frame.items() if isinstance(c.dtype, pd.CategoricalDtype)}
+    frame = frame.astype(plain)
+    try:
+        codes, levels = pd.factorize(frame[names[0]] if len(names) == 1 else pd.MultiIndex.from_frame(frame), sort=True)
+    except TypeError:
+        raise DataError(
+            f"{role} column(s) {', '.join(map(repr, names))} hold values that do not form groups (lists, or texts "
+            "mixed with dates); recode them to texts or numbers."
+        ) from None
     found = [" x ".join(as_text(level if isinstance(level, tuple) else (level,))) for level in levels]
     if len(set(found)) < len(found):
         twice = next(name for name in found if found.count(name) > 1)

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from .._version import __version__
-from ..errors import DataError
+from ..errors import ArgumentError, DataError
 
 _MOST_BYTES = 2**30
 """Larger files are refused before they are read."""
+
+
+def path_of(argument: str, given: object) -> Path:
+    """A path from the user, checked.
+
+    Raises
+    ------
+    ArgumentError
+        If it is neither a text nor a path.
+    """
+    if not isinstance(given, (str, os.PathLike)):
+        raise ArgumentError(f"{argument}={given!r} is not allowed; give a path.")
+    return Path(given)
 
 
 def sealed(format: str, version: int, content: dict[str, Any]) -> str:
@@ -50,9 +64,9 @@ def read_sealed(path: str | Path, format: str, version: int, again: str) -> dict
     DataError
         If it is missing, damaged, edited, something else, or written by a later karat.
     """
+    path = path_of("path", path)
     name = repr(str(path))
     try:
-        path = Path(path)
         if path.stat().st_size > _MOST_BYTES:
             raise DataError(f"{name} is larger than {_MOST_BYTES // 2**20} MiB, so it is not a {format}; {again}.")
         text = json.loads(path.read_text(encoding="utf-8"))
@@ -60,7 +74,7 @@ def read_sealed(path: str | Path, format: str, version: int, again: str) -> dict
         raise DataError(f"the file {name} cannot be read: {error.strerror}.") from None
     except DataError:
         raise
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, RecursionError):
         raise DataError(f"{name} is not a {format}: it is not JSON; {again}.") from None
     if not isinstance(text, dict) or text.get("format") != format:
         raise DataError(f"{name} is not a {format}; {again}.")

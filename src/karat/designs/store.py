@@ -18,7 +18,7 @@ from .frame import FrameRecord
 from .labelling import Labelling
 from .probability import Bernoulli, SimpleRandom, Stratified
 from .sample import Sample
-from .sealed import read_sealed, sealed
+from .sealed import path_of, read_sealed, sealed
 from .sequential import SequentialLabelling, Wave
 from .unequal import Unequal
 from .waves import Waves
@@ -54,7 +54,7 @@ def save_sample(sample: Sample, path: str | Path) -> None:
         },
     }
     try:
-        Path(path).write_text(sealed(FORMAT, VERSION, content), encoding="utf-8")
+        path_of("path", path).write_text(sealed(FORMAT, VERSION, content), encoding="utf-8")
     except OSError as error:
         raise DataError(f"the sample cannot be written to {str(path)!r}: {error.strerror}.") from None
 

@@ -55,6 +55,8 @@ def read_annotations(
     files, manifest = _files(paths, sample)
     questions = _questions(labels, manifest)
     place = dict(zip(documents, positions.tolist()))
+    if not (annotators is None or isinstance(annotators, Mapping)):
+        raise ArgumentError(f"annotators={annotators!r} is not allowed; give a mapping from file to name.")
     renamed = {str(k): check_name(v) for k, v in (annotators or {}).items()}
     stray = set(renamed) - {str(f) for f in files} - {f.name for f in files}
     if stray:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..designs.base import names_of
 from ..designs.frame import as_text
-from ..designs.sealed import sealed
+from ..designs.sealed import path_of, sealed
 from ..errors import ArgumentError, generator, number, whole
 from ..frames import Table
 from . import label_studio
@@ -54,7 +55,11 @@ def write_handout(
     """Write the annotators' files, see :meth:`karat.designs.Sample.to_labelling`."""
     questions = read_questions(labels)
     table = Table.read(data)
-    show = [show] if isinstance(show, str) else list(show)
+    show = names_of("show", show) if show else ()
+    show = (show,) if isinstance(show, str) else show
+    if not isinstance(instructions, str):
+        raise ArgumentError(f"instructions={instructions!r} is not allowed; give a text.")
+    folder = path_of("folder", folder)
     _check(sample, table, text, questions, show, formats)
     names = _annotators(annotators)
     overlap = number("overlap", overlap, least=1, most=len(names))
@@ -77,9 +82,11 @@ def write_handout(
             found = label_studio.tasks(
                 [documents[i] for i in rows], [texts[i] for i in rows], [dict(zip(show, extra[i])) for i in rows]
             )
-            files[f"{stem}.json"] = (json.dumps(found, ensure_ascii=False, indent=1) + "\n").encode()
+            files[f"{stem}.json"] = (json.dumps(found, ensure_ascii=False, indent=1) + "\n").encode(errors="replace")
     if "label-studio" in formats:
-        files["label-studio.xml"] = (label_studio.interface(questions, show, instructions) + "\n").encode()
+        files["label-studio.xml"] = (label_studio.interface(questions, show, instructions) + "\n").encode(
+            errors="replace"
+        )
     manifest = {
         "frame_hash": sample.frame_hash,
         "origin": origin_of(sample),
@@ -87,7 +94,7 @@ def write_handout(
         "annotators": {name: [documents[i] for i in rows] for name, rows in given.items()},
     }
     files[MANIFEST] = sealed(FORMAT, VERSION, manifest).encode()
-    return _written(Path(folder), files, overwrite)
+    return _written(folder, files, overwrite)
 
 
 def origin_of(sample: Sample) -> str | None:
@@ -120,8 +127,7 @@ def _check(
 ) -> None:
     table.require([text], "text")
     table.require(show, "show")
-    unknown = [f for f in ([formats] if isinstance(formats, str) else formats) if f not in FORMATS]
-    if unknown or not formats or isinstance(formats, str):
+    if not isinstance(formats, (list, tuple)) or not formats or any(f not in FORMATS for f in formats):
         raise ArgumentError(f"formats={formats!r} must be a sequence of {', '.join(map(repr, FORMATS))}.")
     telling = [name for name in show if name in sample.design.base.columns]
     if telling:

@@ -164,10 +164,14 @@ def _question(name: str, given: Any) -> Question:
             and all(b == "" or n is not None for b, n in zip(bounds, numbers))
         ):
             low, high = numbers or (None, None)
+            if low is not None and high is not None and low >= high:
+                raise ArgumentError(
+                    f"labels[{name!r}]={given!r} is not allowed; its lower bound must be below its upper."
+                )
             return Question(name, "number", (), low, high)
-        if kind == "rating" and len(bounds) == 1 and numbers[0] is not None and numbers[0] >= 2:
+        if kind == "rating" and len(bounds) == 1 and numbers[0] in range(2, 101):
             return Question(name, "rating", (), 1.0, numbers[0])
-    elif isinstance(given, (Sequence, np.ndarray)):
+    elif isinstance(given, Sequence) or hasattr(given, "to_numpy") or isinstance(given, np.ndarray):
         return Question(name, "choices", _classes(name, given))
     raise ArgumentError(
         f"labels[{name!r}]={given!r} is not understood; give two or more different classes, 'number', "

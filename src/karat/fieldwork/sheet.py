@@ -61,7 +61,7 @@ def sheet(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
     out = io.StringIO(newline="")
     writer = csv.writer(out, quoting=csv.QUOTE_ALL)
     writer.writerows([escape(cell) for cell in row] for row in (header, *rows))
-    return out.getvalue().encode("utf-8-sig", "surrogatepass")
+    return out.getvalue().encode("utf-8-sig", "replace")
 
 
 def read_sheet(path: Path) -> pd.DataFrame:
