@@ -314,8 +314,9 @@ class Sample:
         labels : mapping, optional
             As to :meth:`to_labelling`; by default what ``labelling.json`` next to the files says.
         annotators : mapping, optional
-            File -> name of the annotator; by default who completed it in Label Studio, a column ``annotator``, or the
-            name of the file.
+            File -> name of the annotator; by default who completed it in Label Studio, the column ``annotator``, or the
+            name of the file as it was handed out. Files that do not say whose they are must not answer the same
+            documents: one could be a copy of the other.
         duplicates : {"raise", "last"}
             What to do when one person labelled a document twice, differently.
 
@@ -327,7 +328,8 @@ class Sample:
         Raises
         ------
         DataError
-            If documents are not in the sample, or answers are not allowed.
+            If documents are not in the sample, answers are not allowed, one person answers a document twice, or files
+            that may be copies of each other answer the same documents.
         DesignError
             If it is another frame.
         """
@@ -353,11 +355,12 @@ class Sample:
         paths, data, labels, annotators, duplicates
             See :meth:`read_annotations`. Gold of earlier waves that the data hold stays.
         join : str
-            How several labels of a document become one: ``"expert_mean"`` (numbers are averaged; of two classes the
-            share of the second; of more a column per class, ``label_class``), ``"latent_truth"``, see
-            :func:`karat.labels.experts`; or ``"majority"``, ``"dawid_skene"`` or another method of
-            :func:`karat.labels.aggregate`, whose likeliest class is taken. Where every document has one label
-            it is taken as it is.
+            How several labels of a document become one. ``"expert_mean"``: numbers (and True and False, as 1 and 0)
+            are averaged; classes are kept where all annotators of each document agree, and else become shares, a
+            column ``label_class`` for each class. ``"latent_truth"``: such shares, corrected for errors, see
+            :func:`karat.labels.experts`. ``"majority"``, ``"dawid_skene"`` or another method of
+            :func:`karat.labels.aggregate`: always classes, the likeliest one. Where every document has one label it is
+            taken as it is.
         missing : {"warn", "raise", "ignore"}
             What to do when drawn rows have no label.
 
