@@ -103,7 +103,7 @@ for value, what in ((0.0, "zero or negative"), (-0.2, "zero or negative"), (1.2,
         f"pi is {value}", e.DesignError, "'pi'", what, "1 row(s)", "position 4", "(0, 1]",
         alter=holed("pi", ROWS == 4, value), design="pi",
     )  # fmt: skip
-    simple(f"design={value}", e.DesignError, "'probability'", what, "(0, 1]", design=value)
+    simple(f"design={value}", e.ArgumentError, f"probability={value}", "above 0 and at most 1", design=value)
 simple(
     "pi is infinite", e.DataError, "'pi'", "1 infinite", "replace", alter=holed("pi", ROWS == 4, np.inf), design="pi"
 )

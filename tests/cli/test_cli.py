@@ -9,6 +9,8 @@ import pytest
 
 import karat as kt
 from karat import cli
+from karat.errors import ArgumentError
+from karat.frames.files import read_file, write_file
 
 from .. import corpora
 
@@ -98,6 +100,23 @@ def test_designs(options, folder):
         ("draw corpus.csv --n 5 --text body --label a --out g", "NAME=SPEC"),
         ("draw corpus.csv --n 5 --share 0.5 --out g", "--after"),
         ("draw corpus.csv --n 5 --out .", "holds files"),
+        ("draw corpus.csv --n 5 --out corpus.csv", "is a file"),
+        ("draw corpus.csv --n 0 --out g", "n=0"),
+        ("draw corpus.csv --n \u00b2 --out g", "whole number"),
+        ("draw corpus.csv --n 5 --seed -1 --out g", "seed=-1"),
+        ("draw corpus.csv --n 5 --sep : --out g", "--sep ':'"),
+        ("draw corpus.csv --n 5 --decimal . --sep tab --id doc --out g", "'doc'"),
+        ("draw corpus.csv --n 5 --text body --label a=0,1 --annotators ann,ben, --out g", "'' is empty"),
+        ("draw corpus.csv --n 5 --text body --label a=0,1 --annotators . --out g", "dot"),
+        ("draw corpus.csv --n 5 --text body --label a=0,1 --annotators ../ann --out g", "dot"),
+        ("draw corpus.csv --n 5 --text body --label a=0,1 --annotators a/b,c --out g", "contains '/'"),
+        ("draw corpus.csv --n 5 --text body --label a=0,1 --annotators ann,ANN --out g", "same file name"),
+        ("draw corpus.csv --n 5 --text body --label a=0,1 --annotators 0 --out g", "annotators=0"),
+        ("draw corpus.csv --n 5 --text body --label a=0,1 --annotators -2 --out g", "annotators=-2"),
+        ("draw corpus.csv --n 5 --text body --label a=yes, --out g", "is empty"),
+        ("draw corpus.csv --n 5 --text body --label a=0,1 --overlap nan --out g", "overlap=nan"),
+        ("labels x.csv --sample s.json --corpus corpus.csv --out x.csv", "one of the files"),
+        ("plan corpus.csv y~z --surrogate y=y_llm --n \u00b2", "whole number"),
         ("labels x.csv --sample none.json --corpus corpus.csv --out l.csv", "cannot be read"),
     ],
 )
@@ -114,6 +133,99 @@ def test_seed_is_reported_when_none_is_given(folder, capsys):
     seed = capsys.readouterr().out.split("seed ")[1].split()[0]
     assert karat(f"draw corpus.csv --n 30 --seed {seed} --out b") == 0
     assert (folder / "a/sample.json").read_text() == (folder / "b/sample.json").read_text()
+
+
+def test_drawing_over_a_folder_needs_insistence(folder, capsys):
+    command = "draw corpus.csv --n 9 --seed 1 --id doc --text body --label vote=0,1 --out gold"
+    assert karat(command) == 0
+    file = folder / "gold/annotators/annotator.csv"
+    blank = file.read_bytes()
+    fill(file, pd.read_csv("corpus.csv"))
+    filled = file.read_bytes()
+    assert karat(command) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert file.read_bytes() == filled
+    assert karat(f"{command} --overwrite") == 0
+    assert file.read_bytes() == blank
+
+
+def test_a_second_copy_is_not_a_second_expert(folder, capsys):
+    assert karat("draw corpus.csv --n 9 --seed 1 --id doc --text body --label h=no,yes --format csv --out gold") == 0
+    file = folder / "gold/annotators/annotator.csv"
+    for path, answer in ((file, "yes"), (file.with_name("annotator (1).csv"), "no")):
+        pd.read_csv(file, dtype=str).assign(h=answer).to_csv(path, index=False)
+    read = "labels gold/annotators --sample gold/sample.json --corpus corpus.csv --out l.csv"
+    assert karat(read) == 2
+    said = capsys.readouterr().err
+    assert "annotator.csv" in said
+    assert "annotator (1).csv" in said
+    assert "--annotator FILE=NAME" in said
+    assert not (folder / "l.csv").exists()
+    named = [*read.split(), "--annotator", "annotator.csv=ann", "--annotator", "annotator (1).csv=ben"]
+    assert cli.main(named) == 0
+    assert pd.read_csv("l.csv")["h_yes"].dropna().tolist() == [0.5] * 9
+
+
+TABLES = {
+    "semicolons and decimal commas": (";", ",", "utf-8-sig", ""),
+    "tabs and decimal commas": ("\t", ",", "utf-16", ""),
+    "commas and points": (",", ".", "utf-8", ""),
+    "semicolons and points": (";", ".", "utf-8", ""),
+    "western": (";", ",", "cp1252", ""),
+    "named": (";", ".", "latin-1", "--sep semicolon --decimal point"),
+}
+
+
+@pytest.mark.parametrize(("sep", "decimal", "encoding", "options"), TABLES.values(), ids=TABLES)
+def test_tables_as_spreadsheets_export_them(sep, decimal, encoding, options, folder, capsys):
+    frame = pd.DataFrame({
+        "doc": [f"d{k}" for k in range(20)],
+        "body": [f"f\u00fcr; a, b\tc\r\nline {k}" for k in range(20)],
+        "score": np.arange(20) / 4,
+        "year": range(2000, 2020),
+    })  # fmt: skip
+    frame.to_csv("a.csv", sep=sep, decimal=decimal, encoding=encoding, index=False)
+    files = f"{options} --text body --label h=no,yes"
+    assert karat(f"draw a.csv --design unequal --size year --n 6 --seed 1 --id doc {files} --out g") == 0
+    drawn = pd.read_csv("g/drawn.csv").set_index("doc")
+    assert drawn["score"].tolist() == frame.set_index("doc").loc[drawn.index, "score"].tolist()
+    fill_all = pd.read_csv("g/annotators/annotator.csv", dtype=str).assign(h="yes")
+    assert set(fill_all["text"]) <= set(frame["body"])
+    fill_all.to_csv("g/annotators/annotator.csv", index=False)
+    assert karat(f"labels g/annotators --sample g/sample.json --corpus a.csv {options} --out l.csv") == 0
+    assert pd.read_csv("l.csv")["h"].notna().sum() == 6
+    assert ("decimal commas" in capsys.readouterr().err) == (decimal == ",")
+
+
+def test_tables_that_are_not_clear(folder, capsys):
+    (folder / "a.csv").write_text("doc;x;y\na;1,5;1.5\nb;2,5;2.5\n")
+    assert karat("draw a.csv --n 1 --out g") == 2
+    assert "decimal comma (column 'x') and with a decimal point (column 'y')" in capsys.readouterr().err
+    assert read_file("a.csv", decimal=".")["x"].tolist() == ["1,5", "2,5"]
+    (folder / "b.csv").write_text("doc;x\na;1,234\nb;2,345\n")
+    assert read_file("b.csv")["x"].tolist() == ["1,234", "2,345"]
+    assert read_file("b.csv", decimal=",")["x"].tolist() == [1.234, 2.345]
+    (folder / "c.csv").write_text('doc,x\na,"1,5"\nb,"2,25"\n')
+    assert read_file("c.csv")["x"].tolist() == ["1,5", "2,25"]
+    for sep, decimal in (("|", None), (None, "x")):
+        with pytest.raises(ArgumentError, match="is not allowed"):
+            read_file("b.csv", sep=sep, decimal=decimal)
+    pd.DataFrame({"a": [1]}).to_parquet("a.parquet")
+    with pytest.raises(ArgumentError, match="have no effect"):
+        read_file("a.parquet", sep=";")
+
+
+def test_files_that_are_damaged(folder):
+    (folder / "a.csv.gz").write_bytes(b"not gzip")
+    (folder / "b.csv").write_bytes(b"")
+    (folder / "c.csv").write_text("a,b\n1,2,3\n4,5,6,7\n")
+    (folder / "d.json").write_text("{")
+    (folder / "e.csv").mkdir()
+    for name in ("a.csv.gz", "b.csv", "c.csv", "d.json", "e.csv"):
+        with pytest.raises(ArgumentError, match="cannot be read"):
+            read_file(name)
+    with pytest.raises(ArgumentError, match="cannot be written"):
+        write_file(pd.DataFrame({"a": [1]}), "b.csv/x.csv")
 
 
 def test_as_a_module():

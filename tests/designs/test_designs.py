@@ -9,6 +9,7 @@ import karat as kt
 from karat.designs import Labelling, resolve
 from karat.designs.fixed_size import allocate
 from karat.errors import ArgumentError, DataError, DesignError, DesignWarning
+from karat.frames import Table
 
 from .. import corpora
 
@@ -52,8 +53,9 @@ def test_draw_is_reproducible_and_consistent(design, frame):
 
 @each_design
 def test_frequencies_are_the_stated_probabilities(design, frame):
-    draws = np.mean([design.draw(frame, seed=s).labelled for s in range(150)], axis=0)
-    pi = design.draw(frame, seed=0).probability
+    frame = frame.assign(doc=range(300))
+    draws = np.mean([design.draw(frame, seed=s, id="doc").labelled for s in range(150)], axis=0)
+    pi = design.draw(frame, seed=0, id="doc").probability
     gap = (draws - pi) / np.sqrt(pi * (1 - pi) / 150)
     assert np.abs(gap).max() < 4.5
     assert abs(gap.mean()) < 0.35
@@ -220,9 +222,7 @@ def test_probabilities_that_do_not_add_up_are_remarked(frame):
     ("design", "message"),
     [
         (kt.SimpleRandom(), "needs n"),
-        (kt.SimpleRandom(0), "from 1 to 300"),
-        (kt.SimpleRandom(301), "from 1 to 300"),
-        (kt.SimpleRandom(2.5), "whole number"),
+        (kt.SimpleRandom(301), "at most 300"),
         (kt.Stratified("region", 5), "two units"),
         (kt.Stratified("region", {"east": 5}), "every stratum.*north"),
         (kt.Stratified("region", {"east": 5, "north": 5, "west": 5, "south": 5}), "not in the data.*south"),
@@ -235,6 +235,153 @@ def test_probabilities_that_do_not_add_up_are_remarked(frame):
 def test_designs_that_cannot_be_drawn(design, message, frame):
     with pytest.raises(DesignError, match=message):
         design.draw(frame, seed=1)
+
+
+@pytest.mark.parametrize("wrong", ["abc", "3", 2.5, 0, -1, True, np.nan, np.inf, [3], 1j, np.datetime64("2020-01-01")])
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (kt.SimpleRandom, "n"),
+        (lambda n: kt.Stratified("region", n), "n"),
+        (lambda n: kt.Stratified("region", {"east": 5, "west": n}), r"n\['west'\]"),
+        (lambda n: kt.Clustered("author", n), "n"),
+        (lambda n: kt.Unequal("size", n), "n"),
+    ],
+)
+def test_sizes_that_are_not_whole_numbers(make, name, wrong):
+    with pytest.raises(ArgumentError, match=f"{name}=.*whole number"):
+        make(wrong)
+
+
+def test_whole_numbers_of_any_kind_are_sizes(frame):
+    for n in (20, 20.0, np.int16(20), np.float32(20)):
+        assert len(kt.SimpleRandom(n).draw(frame, seed=np.int64(1)).positions) == 20
+    assert repr(kt.SimpleRandom(20.0)) == "SimpleRandom(n=20)"
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: kt.Bernoulli(1.5), "probability=1.5"),
+        (lambda: kt.Bernoulli(0), "probability=0"),
+        (lambda: kt.Bernoulli(None), "probability=None"),
+        (lambda: kt.Bernoulli(True), "probability=True"),
+        (lambda: kt.Bernoulli(float("nan")), "probability=nan"),
+        (lambda: kt.Stratified(5, 10), "by=5"),
+        (lambda: kt.Stratified([], 10), r"by=\[\]"),
+        (lambda: kt.Stratified(["region", "region"], 10), "different columns"),
+        (lambda: kt.Clustered("author", 5, by=1.0), "by=1.0"),
+        (lambda: kt.Unequal("size", 5, by={"region"}), "by="),
+        (lambda: kt.Unequal("size", 5, floor="0.1"), "floor='0.1'"),
+        (lambda: kt.Unequal("size", 5, floor=1.0), "floor=1.0"),
+        (lambda: kt.Clustered("author", 5, size="size", floor=None), "floor=None"),
+        (lambda: kt.Waves([kt.SimpleRandom(5)] * 2, shares=["a", 1]), "shares='a'"),
+        (lambda: kt.Waves([kt.SimpleRandom(5)] * 2, shares=0.5), "shares=0.5"),
+        (lambda: kt.Waves([kt.SimpleRandom(5)] * 2, wave=2), "wave=2"),
+        (lambda: kt.Propensity("z", trim="x"), "trim='x'"),
+        (lambda: kt.Propensity("z", seed=-1), "seed=-1"),
+    ],
+)
+def test_arguments_of_designs_that_are_not_allowed(make, name):
+    with pytest.raises(ArgumentError, match=name):
+        make()
+
+
+@pytest.mark.parametrize("seed", ["7", -1, 1.5, True, np.nan, object(), [-1], ["a"]])
+def test_seeds_that_are_not_allowed(seed, frame):
+    with pytest.raises(ArgumentError, match="seed"):
+        kt.SimpleRandom(5).draw(frame, seed=seed)
+    with pytest.raises(ArgumentError, match="seed"):
+        kt.SimpleRandom(5).draw(frame, seed=1).next_wave(kt.SimpleRandom(5), frame, seed=seed)
+
+
+# ---- subgroups ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("id", [None, "doc"])
+def test_a_subgroup_of_a_drawn_sample(id, frame, tmp_path, quiet):
+    frame = frame.assign(doc=[f"x{k}" for k in range(300)])
+    sample = kt.SimpleRandom(90).draw(frame, seed=3, id=id)
+    gold = corpora.masked(frame, sample.labelled, "y")
+    inside = gold["region"] == "east"
+    part = gold[inside]
+    options = {"surrogates": {"y": "y_llm"}, "learner": None, "compare": False}
+    with pytest.raises(DesignError, match=r"design=sample.subgroup\(data, rows\)"):
+        kt.ols("y ~ z", part, design=sample, **options)
+    found = sample.subgroup(gold, inside)
+    found.save(tmp_path / "part.json")
+    plain = kt.ols("y ~ z", part, design=kt.SimpleRandom(), **options)
+    for design in (found, kt.read_sample(tmp_path / "part.json"), sample.subgroup(gold.assign(e=inside), "e")):
+        fit = kt.ols("y ~ z", part, design=design, **options)
+        np.testing.assert_allclose(fit.covariance, plain.covariance, rtol=1e-12)
+    with pytest.raises(DesignError):
+        kt.ols("y ~ z", gold, design=found, **options)
+
+
+def test_subgroups_that_cannot_be_had(frame):
+    sample = kt.SimpleRandom(30).draw(frame, seed=3)
+    with pytest.raises(DesignError, match="none of the drawn rows"):
+        sample.subgroup(frame, ~sample.labelled)
+    with pytest.raises(DataError, match="true or false"):
+        sample.subgroup(frame, "z")
+    with pytest.raises(ArgumentError, match="299 rows"):
+        sample.subgroup(frame, np.ones(299, bool))
+    with pytest.raises(DataError, match="'regoin'"):
+        sample.subgroup(frame, "regoin")
+    with pytest.raises(DesignError, match="another order"):
+        sample.subgroup(frame[::-1], "vote_llm")
+
+
+# ---- which rows a seed draws -------------------------------------------------------------------------------
+
+KEYED = {**DESIGNS, "waves": kt.Waves([kt.SimpleRandom(30), kt.Unequal("size", 20)])}
+
+
+@pytest.mark.parametrize("design", KEYED.values(), ids=KEYED)
+@pytest.mark.parametrize("id", [None, "doc"])
+def test_the_same_rows_are_drawn_in_any_order_and_library(design, id, frame):
+    frame = frame.assign(doc=[f"x{k}" for k in range(len(frame))])
+    moved = frame.sample(frac=1, random_state=5)
+    want = set(design.draw(frame, seed=11, id=id).rows(frame)["doc"])
+    for other in (moved, moved[moved.columns[::-1]], pl.from_pandas(moved), moved.convert_dtypes()):
+        sample = design.draw(other, seed=11, id=id)
+        rows = sample.rows(other)
+        assert set(rows["doc"]) == want
+        held = dict(zip(Table.read(other).column("doc", "").to_numpy(), sample.probability))
+        assert rows["probability"].tolist() == [held[name] for name in rows["doc"]]
+
+
+def test_with_an_id_other_columns_do_not_change_a_draw(frame):
+    frame = frame.assign(doc=range(len(frame)))
+    draw = lambda data: kt.Stratified("region", 30).draw(data, seed=11, id="doc").positions.tolist()  # noqa: E731
+    assert draw(frame) == draw(frame[["doc", "region"]]) == draw(frame.assign(new=1.0, doc=frame["doc"].astype(str)))
+    assert draw(frame) != draw(frame.assign(doc=range(1, len(frame) + 1)))
+
+
+def test_arrays_of_a_design_go_with_their_rows(frame):
+    pi = np.where(frame["region"] == "east", 0.5, 0.1)
+    order = np.random.default_rng(3).permutation(len(frame))
+    moved = frame.iloc[order]
+    for make in (kt.Bernoulli, lambda p: kt.Unequal(p, 20)):
+        first, second = make(pi).draw(frame, seed=2), make(pi[order]).draw(moved, seed=2)
+        np.testing.assert_array_equal(first.labelled[order], second.labelled)
+        np.testing.assert_allclose(first.probability[order], second.probability, rtol=1e-12)
+
+
+def test_later_waves_follow_the_rows_too(frame):
+    frame = frame.assign(doc=range(len(frame)))
+    moved = frame.sample(frac=1, random_state=5)
+    pilot = kt.SimpleRandom(30).draw(frame, seed=1, id="doc")
+    drawn = [set(pilot.next_wave(kt.Unequal("size", 20), data, seed=2).rows(data)["doc"]) for data in (frame, moved)]
+    assert drawn[0] == drawn[1]
+
+
+def test_strata_that_read_alike_are_refused(frame):
+    mixed = frame.assign(region=[1, "1", 2] * 100)
+    with pytest.raises(DataError, match=r"'region'.*read alike.*'1'"):
+        kt.Stratified("region", 30).draw(mixed, seed=1)
+    numbers = frame.assign(region=np.arange(300) % 2 + 1.0)
+    assert len(kt.Stratified("region", {1: 10, 2: 20}).draw(numbers, seed=1).positions) == 30
 
 
 def test_columns_of_the_design_must_be_there_and_filled(frame):

@@ -1,7 +1,9 @@
 """A sample knows the frame it was drawn from, is saved, and is read back."""
 
+import base64
 import datetime
 import json
+import zlib
 
 import numpy as np
 import pandas as pd
@@ -166,18 +168,61 @@ def test_files_that_are_no_samples(frame, tmp_path):
     path = tmp_path / "sample.json"
     with pytest.raises(DataError, match="cannot be read"):
         kt.read_sample(path)
-    for text, message in (("{", "no JSON"), ("{}", "not a sample")):
+    for text, message in (("{", "not JSON"), ("{}", "is not a karat sample"), ("[" * 100_000, "not JSON")):
         path.write_text(text)
         with pytest.raises(DataError, match=message):
             kt.read_sample(path)
     kt.SimpleRandom(5).draw(frame, seed=1).save(path)
     stored = json.loads(path.read_text())
-    path.write_text(json.dumps(stored | {"version": 99}))
-    with pytest.raises(DataError, match="later karat"):
+    for version, message in ((99, "later karat"), ("2", "version '2'"), (None, "version None"), (0, "version 0")):
+        path.write_text(json.dumps(stored | {"version": version}))
+        with pytest.raises(DataError, match=message):
+            kt.read_sample(path)
+    with pytest.raises(DataError, match="cannot be written"):
+        kt.SimpleRandom(5).draw(frame, seed=1).save(tmp_path / "none" / "sample.json")
+
+
+def packed(values):
+    return {"dtype": values.dtype.str, "zlib_base64": base64.b64encode(zlib.compress(values.tobytes())).decode()}
+
+
+FORGED = {
+    "probabilities above 1": ("labelling", "probability", packed(np.full(300, 2.0))),
+    "probabilities that are missing": ("labelling", "probability", packed(np.full(300, np.nan))),
+    "other rows": ("labelling", "labelled", packed(np.arange(299) < 5)),
+    "numbers for true and false": ("labelling", "labelled", packed(np.arange(300))),
+    "an array of objects": ("labelling", "labelled", {"dtype": "O", "zlib_base64": ""}),
+    "not base64": ("labelling", "labelled", {"dtype": "|b1", "zlib_base64": "@@"}),
+    "no array": ("labelling", "labelled", None),
+    "a list": ("labelling", "labelled", [1, 0]),
+    "a size that is not one": ("design", "arguments", {"n": "x"}),
+    "an unknown design": ("design", "name", "Quota"),
+    "a frame hash": ("frame", "n_rows", 301),
+    "an array that is large when unpacked": ("labelling", "probability", packed(np.zeros(2**14))),
+}
+
+
+@pytest.mark.parametrize("change", FORGED.values(), ids=FORGED)
+@pytest.mark.parametrize("version", [1, 2])
+def test_samples_that_were_edited(change, version, frame, tmp_path, monkeypatch):
+    monkeypatch.setattr("karat.designs.store._MOST_BYTES", 2**16)
+    path = tmp_path / "sample.json"
+    kt.SimpleRandom(5).draw(frame, seed=1).save(path)
+    stored = json.loads(path.read_text()) | {"version": version}
+    part, key, value = change
+    stored[part][key] = value
+    path.write_text(json.dumps(stored))
+    with pytest.raises(DataError, match="edited or damaged" if version == 2 else "damaged sample file"):
         kt.read_sample(path)
-    path.write_text(json.dumps(stored | {"frame_hash": "0"}))
-    with pytest.raises(DataError, match="edited"):
+
+
+def test_samples_without_a_checksum_are_read_in_version_1_only(frame, tmp_path):
+    path = tmp_path / "sample.json"
+    kt.SimpleRandom(5).draw(frame, seed=1).save(path)
+    stored = json.loads(path.read_text())
+    del stored["checksum"]
+    path.write_text(json.dumps(stored))
+    with pytest.raises(DataError, match="edited or damaged"):
         kt.read_sample(path)
-    path.write_text(json.dumps({k: v for k, v in stored.items() if k != "labelling"}))
-    with pytest.raises(DataError, match="damaged"):
-        kt.read_sample(path)
+    path.write_text(json.dumps(stored | {"version": 1}))
+    assert len(kt.read_sample(path).positions) == 5

@@ -8,7 +8,7 @@ import pytest
 
 import karat as kt
 from karat.designs import Labelling, Response
-from karat.designs.response import answered, as_response, independent_columns, silence_odds, tilted
+from karat.designs.response import answered, as_response, independent_columns, nonresponse_odds, tilted
 from karat.errors import ArgumentError, DesignError, NotValidWarning
 from karat.estimate.tune import effective_size
 from karat.frames import Table
@@ -163,8 +163,8 @@ def test_estimating_the_propensity_takes_out_what_it_explains():
 
 def test_no_overlap():
     x = np.column_stack([np.ones(20), np.arange(20.0)])
-    with pytest.raises(DesignError, match="cannot stand for the others"):
-        silence_odds(x, np.arange(20) < 8, np.ones(20))
+    with pytest.raises(DesignError, match="cannot represent the others"):
+        nonresponse_odds(x, np.arange(20) < 8, np.ones(20))
 
 
 def test_tilt_by_hand():

@@ -185,13 +185,13 @@ def test_drawing_all_waves_at_once(frame):
 
 def test_refusals(frame):
     pilot, main, _ = pilot_and_main(frame)
-    with pytest.raises(ArgumentError, match="between 0 and 1"):
+    with pytest.raises(ArgumentError, match=r"share=.*above 0 and below 1"):
         pilot.next_wave(kt.SimpleRandom(5), frame, share=1.0)
     with pytest.raises(ArgumentError, match="design of one wave"):
         pilot.next_wave(main.design, frame)
     with pytest.raises(ArgumentError, match="one per wave"):
         kt.Waves([])
-    with pytest.raises(ArgumentError, match="one positive number"):
+    with pytest.raises(ArgumentError, match=r"shares=0.0.*above 0"):
         kt.Waves([kt.SimpleRandom(5)], shares=[0.0])
     with pytest.raises(DesignError, match="different kinds of units"):
         pilot.next_wave(kt.Clustered("author", 4), frame, seed=1)
@@ -202,6 +202,15 @@ def test_refusals(frame):
     table = corpora.masked(frame, main.labelled, "y")
     with pytest.raises(ArgumentError, match="several waves"):
         kt.bootstrap(lambda d, w: np.average(d["y"], weights=w), table, surrogates={"y": "y_llm"}, design=main)
+
+
+def test_a_stratum_that_is_used_up_can_be_left_out(frame):
+    frame = frame.assign(part=np.where(np.arange(300) < 6, 1.0, 2.0 + np.arange(300) % 2))
+    pilot = kt.Stratified("part", {1: 6, 2: 20, 3: 20}).draw(frame, seed=1)
+    with pytest.raises(DesignError, match=r"every row of stratum '1'.*n=\{'2': 5, '3': 6\}"):
+        pilot.next_wave(kt.Stratified("part", {1: 2, 2: 5, 3: 6}), frame, seed=2)
+    main = pilot.next_wave(kt.Stratified("part", {"2": 5, "3": 6}), frame, seed=2)
+    assert len(main.new_positions) == 11
 
 
 def test_clusters_in_waves(frame, quiet):

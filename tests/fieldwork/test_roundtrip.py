@@ -122,7 +122,8 @@ def test_files_are_blind(frame, sample, tmp_path):
     paths = hand_out(sample, frame, tmp_path, show=["title"])
     assert [p.name for p in paths] == ["annotator.csv", "annotator.json", "label-studio.xml", "labelling.json"]
     rows = pd.read_csv(tmp_path / "annotator.csv")
-    assert rows.columns.tolist() == ["document", "title", "text", *LABELS, "note"]
+    assert rows.columns.tolist() == ["document", "title", "text", *LABELS, "note", "annotator"]
+    assert set(rows["annotator"]) == {"annotator"}
     assert rows[[*LABELS, "note"]].isna().all(axis=None)
     given = rows["text"].map(number_of).to_numpy()
     assert sorted(given) == sample.positions.tolist()
@@ -231,8 +232,11 @@ def test_changed_frames_are_refused(frame, sample, tmp_path):
     by_rows = kt.SimpleRandom(10).draw(frame, seed=1)
     with pytest.raises(DesignError, match="another order"):
         by_rows.to_labelling(tmp_path / "b", frame.iloc[::-1], "body", LABELS)
-    with pytest.raises(DataError, match=r"24 document\(s\) are not in this sample"):
+    with pytest.raises(DataError, match="belongs to another sample"):
         by_rows.read_labels(tmp_path, frame)
+    (tmp_path / "labelling.json").unlink()
+    with pytest.raises(DataError, match=r"24 document\(s\) are not in this sample"):
+        by_rows.read_labels(tmp_path, frame, labels=LABELS)
 
 
 def test_cancelled_and_missing_labels(frame, sample, tmp_path):
@@ -276,11 +280,14 @@ def test_several_annotators_are_joined(frame, sample, tmp_path):
     agreement = kt.labels.agreement(long, task="position", worker="annotator", label="hostile", n_bootstrap=0)
     assert 0.05 < agreement.alpha < 0.5
     labels = {k: v for k, v in LABELS.items() if k != "remark"}
-    mean = sample.read_labels(tmp_path, frame, labels=labels)
+    with pytest.warns(DesignWarning, match=r"differ on 'hostile' for 17.*hostile_no, hostile_yes.*'majority'"):
+        mean = sample.read_labels(tmp_path, frame, labels=labels)
     right = truth(frame)
     drawn = sample.positions
     np.testing.assert_allclose(mean["tone"].iloc[drawn], right["tone"][drawn] + 0.5 / 3)
-    np.testing.assert_allclose(mean["hostile"].iloc[drawn], np.where(right["hostile"][drawn] == "yes", 1, 1 / 3))
+    np.testing.assert_allclose(mean["hostile_yes"].iloc[drawn], np.where(right["hostile"][drawn] == "yes", 1, 1 / 3))
+    np.testing.assert_allclose(mean["hostile_no"].iloc[drawn], 1 - mean["hostile_yes"].iloc[drawn], atol=1e-15)
+    assert "hostile" not in mean
     majority = sample.read_labels(tmp_path, frame, labels={"hostile": ["no", "yes"]}, join="majority")
     assert majority["hostile"].iloc[drawn].tolist() == right["hostile"][drawn].tolist()
     with pytest.raises(ArgumentError, match="about classes"):
@@ -296,7 +303,8 @@ def test_three_classes_become_three_columns(frame, tmp_path):
         path = tmp_path / f"{name}.csv"
         rows = pd.read_csv(path, dtype=str)
         rows.assign(topic=answer).to_csv(path, index=False)
-    filled = sample.read_labels(tmp_path, frame)
+    with pytest.warns(DesignWarning, match="topic_law, topic_war, topic_other"):
+        filled = sample.read_labels(tmp_path, frame)
     assert filled["topic_law"].dropna().tolist() == [0.5] * 6
     assert filled["topic_other"].dropna().tolist() == [0.0] * 6
 
@@ -342,12 +350,14 @@ def test_one_person_twice(frame, sample, tmp_path):
     hand_out(sample, frame, tmp_path, annotators=2, overlap=2, formats=("label-studio",))
     for name in ("annotator-1", "annotator-2"):
         export(tmp_path / f"{name}.json", frame, who=1)
-    assert len(sample.read_annotations(tmp_path, frame)) == 24  # the same labels twice
+    with pytest.warns(DesignWarning, match=r"annotator-2.json repeats 24 answer\(s\) of annotator-1.json"):
+        assert len(sample.read_annotations(tmp_path, frame)) == 24
     second = tmp_path / "annotator-2.json"
     second.write_text(second.read_text().replace('"yes"', '"no"'))
     with pytest.raises(DataError, match=r"labelled twice by '1'.*annotators="):
         sample.read_annotations(tmp_path, frame)
-    last = sample.read_annotations(tmp_path, frame, duplicates="last")
+    with pytest.warns(DesignWarning, match="repeats 17"):
+        last = sample.read_annotations(tmp_path, frame, duplicates="last")
     assert (last["hostile"] == "no").all()
 
 
@@ -358,7 +368,7 @@ def test_files_that_are_not_answers(frame, sample, tmp_path):
     read = lambda name, text: ((bad / name).write_text(text), sample.read_labels(bad / name, frame, labels=LABELS))  # noqa: E731
     for name, text, message in (
         ("a.csv", "document,tone\nd1,2\n", "no column 'hostile'"),
-        ("a.json", "{", "no JSON"),
+        ("a.json", "{", "not JSON"),
         ("a.json", "{}", "list of tasks"),
         ("a.json", '[{"data": {"text": "a"}}]', "no 'document'"),
     ):
@@ -391,9 +401,49 @@ def test_files_that_are_not_answers(frame, sample, tmp_path):
         ({"show": ["region"]}, "must not see it"),
         ({"show": ["annotator"], "formats": ["csv"]}, "'annotator' is a column of the annotators' files"),
         ({"labels": {"annotator": "text"}}, "'annotator' is a column of the annotators' files"),
-        ({"annotators": 0}, "number of people"),
-        ({"annotators": ["a", "A"]}, "different file names"),
-        ({"annotators": 2, "overlap": 3}, "between 1 and 2"),
+        ({"labels": {"a": ["yes", "yes "]}}, "ends with a space"),
+        ({"labels": {"a": ["yes", ""]}}, "is empty"),
+        ({"labels": {"a": ["yes", None]}}, "None is neither"),
+        ({"labels": {"a": [1, 1.0]}}, "cannot be distinguished"),
+        ({"labels": {"a": [1, "1"]}}, "cannot be distinguished"),
+        ({"labels": {"a": [["no"], ["yes"]]}}, "neither a text"),
+        ({"labels": {"": ["no", "yes"]}}, "gold column ''"),
+        ({"labels": {3: ["no", "yes"]}}, "gold column 3"),
+        ({"annotators": 0}, "annotators=0.*at least 1"),
+        ({"annotators": 1.5}, "annotators=1.5"),
+        ({"annotators": True}, "annotators=True"),
+        ({"annotators": "anna"}, "annotators='anna'"),
+        ({"annotators": []}, "annotators="),
+        ({"annotators": [1, 2]}, "not a name"),
+        ({"annotators": ["a", "A"]}, "same file name"),
+        ({"annotators": ["an na", "an/na"]}, "contains '/'"),
+        ({"annotators": ["an na", "an_na"]}, "same file name"),
+        ({"annotators": ["\u00e9va", "e\u0301va"]}, "same file name"),
+        ({"annotators": ["anna", "Labelling"]}, "same file name"),
+        ({"annotators": ["anna", ""]}, "is empty"),
+        ({"annotators": ["anna", "  "]}, "is empty"),
+        ({"annotators": ["."]}, "dot"),
+        ({"annotators": [".."]}, "dot"),
+        ({"annotators": ["../anna"]}, "dot"),
+        ({"annotators": ["/tmp/anna"]}, "contains '/'"),
+        ({"annotators": ["a\\b"]}, "contains"),
+        ({"annotators": ["a:b"]}, "contains ':'"),
+        ({"annotators": ["a\nb"]}, "contains"),
+        ({"annotators": ["a\0b"]}, "contains"),
+        ({"annotators": ["nul"]}, "reserved"),
+        ({"annotators": ["COM1.x"]}, "reserved"),
+        ({"annotators": ["a" * 300]}, "longer than 200"),
+        ({"annotators": ["\u00e9" * 101]}, "longer than 200"),
+        ({"annotators": 2, "overlap": 3}, "overlap=3.*at most 2"),
+        ({"annotators": 2, "overlap": "2"}, "overlap='2'"),
+        ({"seed": "x"}, "seed='x'"),
+        ({"labels": {"a": "rating:2.5"}}, r"labels\['a'\]"),
+        ({"labels": {"a": "number:4:-4"}}, "lower bound"),
+        ({"labels": {"a": {"no", "yes"}}}, r"labels\['a'\]"),
+        ({"show": 3}, "show=3"),
+        ({"show": ["title", 3]}, "show="),
+        ({"formats": 3}, "formats=3"),
+        ({"instructions": 3}, "instructions=3"),
         ({"formats": ["xml"]}, "formats"),
     ],
 )
@@ -437,11 +487,15 @@ def test_waves_with_other_codings_are_refused(classes, frame, tmp_path):
     for sample, name, who in ((pilot, "1", 1), (main, "2", 2)):
         sample.to_labelling(tmp_path / name, frame, "body", {"hostile": classes}, annotators=who, overlap=who)
         for path in (tmp_path / name).glob("*.csv"):
-            fill_csv(path, frame)
+            fill_csv(path, frame, (lambda row: row.update(hostile="no")) if path.stem == "annotator-2" else len)
     first = pilot.read_labels(tmp_path / "1", frame)
-    with pytest.raises(DataError, match=r"holds gold as text, what was read is numbers.*in one call"):
+    with (
+        pytest.warns(DesignWarning, match="differ on"),
+        pytest.raises(DataError, match=r"holds gold as text, what was read is numbers.*in one call"),
+    ):
         main.read_labels(tmp_path / "2", first)
-    whole = main.read_labels([tmp_path / "1", tmp_path / "2"], frame)
+    with pytest.warns(DesignWarning, match="differ on"):
+        whole = main.read_labels([tmp_path / "1", tmp_path / "2"], frame)
     assert whole[[c for c in whole if c.startswith("hostile")]].notna().all(axis=1).sum() == 35
     by_class = main.read_labels(tmp_path / "2", first, join="majority")
     assert by_class["hostile"].dropna().isin(classes).sum() == 35

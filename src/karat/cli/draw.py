@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError
 from .questions import add_label, read_label
+from .tables import add_reading, read_corpus
 
 if TYPE_CHECKING:
     from ..designs import Design
@@ -43,6 +44,7 @@ def register(commands: Any) -> None:
     )  # fmt: skip
     add = parser.add_argument
     add("corpus", help="table of all documents: .csv, .csv.gz, .tsv, .json, .jsonl, .parquet")
+    add_reading(parser)
     add("--design", choices=tuple(_OPTIONS), default="simple", help="how to draw (default: simple)")
     add("--n", help="how many to draw, or per stratum: east=40,west=60; clusters where clusters are drawn")
     add("--by", action="append", metavar="COLUMN", help="stratum column; may be repeated")
@@ -64,22 +66,26 @@ def register(commands: Any) -> None:
     add("--format", choices=("csv", "label-studio", "both"), default="both", help="annotators' files (default: both)")
     add("--instructions", default="", help="text on top of the page in Label Studio")
     add("--out", required=True, metavar="FOLDER", help="where to write; must be new or empty")
+    add("--overwrite", action="store_true", help="write into a folder that holds files, over those of the same names")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Draw and write."""
     from ..designs import read_sample
-    from ..frames.files import read_file, write_file
+    from ..frames.files import write_file
 
     design = read_design(options)
     _check(options)
     out = Path(options.out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and not out.is_dir():
+        raise ArgumentError(f"--out {str(out)!r} is a file; name a folder.")
+    if not options.overwrite and out.exists() and any(out.iterdir()):
         raise ArgumentError(
-            f"--out {str(out)!r} holds files already; a sample is not drawn over another. Name a new folder."
+            f"--out {str(out)!r} holds files already; a sample is not drawn over another. Name a new folder, or insist "
+            "with --overwrite."
         )
-    corpus = read_file(options.corpus)
+    corpus = read_corpus(options)
     seed = secrets.randbelow(2**31) if options.seed is None else options.seed
     if options.after:
         sample = read_sample(options.after).next_wave(design, corpus, seed, share=options.share)
@@ -90,6 +96,7 @@ def run(options: argparse.Namespace) -> int:
             out / "annotators", corpus, options.text, read_label(options.label), show=options.show,
             annotators=_annotators(options.annotators), overlap=options.overlap, instructions=options.instructions,
             formats=("csv", "label-studio") if options.format == "both" else (options.format,),
+            overwrite=options.overwrite,
         )  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
     sample.save(out / "sample.json")
@@ -161,4 +168,8 @@ def _size(text: str) -> Any:
 
 
 def _annotators(text: str) -> Any:
-    return int(text) if text.isdigit() else [name.strip() for name in text.split(",")]
+    """A number of people, or their names."""
+    try:
+        return int(text)
+    except ValueError:
+        return text.split(",")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
-from ..errors import ArgumentError, DataError
+from ..errors import ArgumentError
 from .questions import add_label, read_label
+from .tables import add_reading, read_corpus
 
 EXAMPLE = """example:
   karat labels returned/ --sample gold/sample.json --corpus corpus.csv --out labelled.csv
@@ -28,6 +28,7 @@ def register(commands: Any) -> None:
     add("files", nargs="+", help="filled CSV files, Label Studio exports (JSON), or folders of them")
     add("--sample", required=True, help="sample.json that karat draw wrote")
     add("--corpus", required=True, help="the table the sample was drawn from")
+    add_reading(parser)
     add("--out", required=True, help="table to write: .csv, .csv.gz, .tsv, .json, .jsonl, .parquet")
     add_label(parser, needed="by default as the files were handed out")
     add("--join", default="expert_mean", help="several labels into one: expert_mean (a share), majority (a class), ...")
@@ -37,28 +38,21 @@ def register(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def _asked(manifest: Path) -> Any:
-    """What the handout asked."""
-    try:
-        return json.loads(manifest.read_text(encoding="utf-8"))["labels"]
-    except (ValueError, KeyError, TypeError):
-        raise DataError(
-            f"{manifest} is not as karat draw wrote it, so what was asked is not known; restore it, or give --label."
-        ) from None
-
-
 def run(options: argparse.Namespace) -> int:
     """Read, check, fill in, write."""
     from ..designs import read_sample
+    from ..fieldwork.collect import read_manifest
     from ..fieldwork.handout import MANIFEST
-    from ..frames.files import read_file, write_file
+    from ..frames.files import write_file
 
-    sample, corpus = read_sample(options.sample), read_file(options.corpus)
+    if Path(options.out).resolve() in {Path(f).resolve() for f in (*options.files, options.sample)}:
+        raise ArgumentError(f"--out {options.out!r} is one of the files that are read; name another.")
+    sample, corpus = read_sample(options.sample), read_corpus(options)
     labels: Any = read_label(options.label) or None
     handed_out = Path(options.sample).parent / "annotators" / MANIFEST
     near = [Path(f) if Path(f).is_dir() else Path(f).parent for f in options.files]
     if labels is None and handed_out.exists() and not any((folder / MANIFEST).exists() for folder in near):
-        labels = _asked(handed_out)
+        labels = read_manifest(handed_out, sample)["labels"]
     names = {}
     for item in options.annotator:
         file, equals, name = item.rpartition("=")

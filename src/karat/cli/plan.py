@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError
+from .tables import add_reading, read_corpus
 
 if TYPE_CHECKING:
     from ..planning import Plan
@@ -30,6 +31,7 @@ def register(commands: Any) -> None:
     )  # fmt: skip
     add = parser.add_argument
     add("corpus", help="table of all documents: .csv, .csv.gz, .tsv, .json, .jsonl, .parquet")
+    add_reading(parser)
     add("formula", help="the regression, such as 'tone ~ war + words'")
     add("--surrogate", action="append", required=True, metavar="GOLD=COLUMN[,COLUMN]",
         help="a gold column and its surrogate(s); may be repeated")  # fmt: skip
@@ -48,7 +50,7 @@ def register(commands: Any) -> None:
     add("--allocation", choices=("proportional", "equal", "neyman"), help="how strata share the sample")
     add("--accuracy", metavar="SHARE[,SHARE]", help="without gold: how often the surrogate is right, or a range")
     add("--r-squared", metavar="SHARE[,SHARE]", help="without gold, for numbers: R2 of gold and surrogate, or a range")
-    add("--finite", action="store_true", help="plan for this corpus alone, not for the population it stands for")
+    add("--finite", action="store_true", help="plan for this corpus alone, not for the population behind it")
     add("--population", type=int, metavar="N", help="documents there will be, if not those of the table")
     add("--power", type=float, default=0.8, help="of the detectable effect (default: 0.8)")
     add("--level", type=float, default=0.9, help="of the intervals around planned figures (default: 0.9)")
@@ -73,9 +75,8 @@ def make(options: argparse.Namespace) -> Plan:
     """The plan that the options ask for."""
     from .. import planning
     from ..fit import regress
-    from ..frames.files import read_file
 
-    corpus = read_file(options.corpus)
+    corpus = read_corpus(options)
     surrogates = dict(_pair(text, "--surrogate", "=") for text in options.surrogate)
     lists: dict[str, Any] = {gold: _list(columns) for gold, columns in surrogates.items()}
     fitting: dict[str, Any] = {
@@ -178,9 +179,10 @@ def _one_or_list(text: str) -> str | list[str]:
 
 
 def _whole(text: str, option: str) -> int:
-    if not text.isdigit():
-        raise ArgumentError(f"{option} {text!r} must be a whole number.")
-    return int(text)
+    try:
+        return int(text)
+    except ValueError:
+        raise ArgumentError(f"{option} {text!r} must be a whole number.") from None
 
 
 def _range(text: str | None, option: str) -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DataError, DesignError
-from .frame import FrameRecord
+from ..errors import ArgumentError, DataError, DesignError, KaratError, generator, whole
+from .frame import FrameRecord, as_text, drawing_order
 from .labelling import Labelling
 from .sequential import drawn_after
 
@@ -35,12 +36,17 @@ class Design(ABC):
         """Columns of the data that the design reads."""
         return ()
 
-    def restricted(self, rows: Bools) -> Design:
-        """The design for some of the rows: arrays it holds, one value per row, are cut down to them."""
+    def restricted(self, rows: Bools | Ints) -> Design:
+        """The design for some of the rows, or all in another order: so go arrays it holds, one value per row."""
         return self
 
     def draw(self, data: object, seed: int | np.random.Generator | None = None, *, id: str | None = None) -> Sample:
         """Draw the units that go to the experts.
+
+        Which rows a seed draws depends on what they hold, not on where they are: the same data in another order of
+        rows or columns, or from another library, give the same sample. Rows count by their ``id`` where there is
+        one, so that further columns change nothing, and otherwise by all columns of the data; rows that are alike
+        in all of them may change places.
 
         Parameters
         ----------
@@ -51,7 +57,8 @@ class Design(ABC):
         id : str, optional
             Column that names each row. The frame may then be reordered, and columns the design does not read
             may be edited, before the fit; without it any change but added columns and filled-in gold is
-            refused, see :class:`karat.designs.FrameRecord`.
+            refused, see :class:`karat.designs.FrameRecord`. The draw depends on these names alone (and on the columns
+            the design reads).
 
         Returns
         -------
@@ -75,12 +82,10 @@ class Design(ABC):
         from ..frames import Table
         from .sample import Sample
 
-        table = Table.read(data)
+        table, rng = Table.read(data), generator(seed)
         record = FrameRecord.of(table, id, self.columns)
-        labelling = self.select(table, np.random.default_rng(seed))
-        return Sample(
-            labelling, Drawn(self, labelling, record), int(seed) if isinstance(seed, (int, np.integer)) else None
-        )
+        labelling = draw_in_order(self, table, rng, id)
+        return Sample(labelling, Drawn(self, labelling, record), seed_number(seed))
 
 
 @dataclass(frozen=True)
@@ -164,14 +169,70 @@ class Drawn(Design):
         return None
 
 
-def cut(given: Any, rows: Bools) -> Any:
-    """An argument that may be an array of one value per row, for some of the rows."""
+def draw_in_order(design: Design, table: Table, rng: np.random.Generator, id: str | None) -> Labelling:
+    """Draw from a table in an order that follows from what its rows hold, see :meth:`Design.draw`."""
+    order = drawing_order(table, id)
+    try:
+        labelling = design.restricted(order).select(replace(table, native=table.native[order]), rng)
+    except KaratError:
+        design.select(table, rng)  # the same error, with positions as they are in the data
+        raise
+    return labelling.take(np.argsort(order))
+
+
+def seed_number(seed: object) -> int | None:
+    """A seed as it is kept with the sample: None unless it was a number."""
+    return int(seed) if isinstance(seed, (int, float, np.number)) else None
+
+
+def cut(given: Any, rows: Bools | Ints) -> Any:
+    """An argument that may be an array of one value per row, for some of the rows, or all in another order."""
     if isinstance(given, str) or np.ndim(given) == 0:
         return given
-    values = np.asarray(given)
-    if len(values) != len(rows):
-        raise ArgumentError(f"the design holds an array of {len(values)} values, the data have {len(rows)} rows.")
-    return values[rows]
+    if len(given) != len(rows):
+        raise ArgumentError(f"the design holds an array of {len(given)} values, the data have {len(rows)} rows.")
+    return given.iloc[rows] if hasattr(given, "iloc") else np.asarray(given)[rows]
+
+
+def names_of(argument: str, given: object) -> str | tuple[str, ...]:
+    """One column name, or several as a tuple, checked.
+
+    Raises
+    ------
+    ArgumentError
+        If it is neither a name nor a sequence of different names.
+
+    Examples
+    --------
+    >>> names_of("by", ["party", "year"])
+    ('party', 'year')
+    """
+    if isinstance(given, str):
+        return given
+    names = tuple(given) if isinstance(given, Sequence) else ()
+    if not names or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        raise ArgumentError(f"{argument}={given!r} is not allowed; give a column, or a list of different columns.")
+    return names
+
+
+def sizes_of(argument: str, given: object) -> Any:
+    """A sample size in all or by stratum, checked; None where none was given.
+
+    Raises
+    ------
+    ArgumentError
+        If a size is not a whole number of at least 1.
+
+    Examples
+    --------
+    >>> sizes_of("n", {"east": 40.0, "west": 60})
+    {'east': 40, 'west': 60}
+    """
+    if given is None:
+        return None
+    if isinstance(given, Mapping):
+        return {stratum: whole(f"{argument}[{stratum!r}]", size, least=1) for stratum, size in given.items()}
+    return whole(argument, given, least=1, instead="a mapping from stratum to number, or None to read gold")
 
 
 def codes_of(table: Table, columns: str | tuple[str, ...], role: str) -> tuple[Ints, list[str]]:
@@ -194,7 +255,7 @@ def codes_of(table: Table, columns: str | tuple[str, ...], role: str) -> tuple[I
     Raises
     ------
     DataError
-        If a grouping value is missing.
+        If a grouping value is missing, or two that differ read alike.
     """
     import pandas as pd
 
@@ -203,21 +264,33 @@ def codes_of(table: Table, columns: str | tuple[str, ...], role: str) -> tuple[I
     for name in names:
         if frame[name].isna().any():
             raise DataError(f"{role} column {name!r} has {int(frame[name].isna().sum())} missing value(s); fill them.")
-    if len(names) == 1:
-        codes, levels = pd.factorize(frame[names[0]], sort=True)
-        return codes.astype(np.intp), [str(level) for level in levels]
-    index = pd.MultiIndex.from_frame(frame)
-    codes, levels = pd.factorize(index, sort=True)
-    return codes.astype(np.intp), [" x ".join(map(str, level)) for level in levels]
+    # Sorted by value in every library, whatever the order of declared categories.
+    plain = {n: c.cat.categories.dtype for n, c in frame.items() if isinstance(c.dtype, pd.CategoricalDtype)}
+    frame = frame.astype(plain)
+    try:
+        codes, levels = pd.factorize(frame[names[0]] if len(names) == 1 else pd.MultiIndex.from_frame(frame), sort=True)
+    except TypeError:
+        raise DataError(
+            f"{role} column(s) {', '.join(map(repr, names))} hold values that do not form groups (lists, or texts "
+            "mixed with dates); recode them to texts or numbers."
+        ) from None
+    found = [" x ".join(as_text(level if isinstance(level, tuple) else (level,))) for level in levels]
+    if len(set(found)) < len(found):
+        twice = next(name for name in found if found.count(name) > 1)
+        raise DataError(
+            f"{role} column(s) {', '.join(map(repr, names))} hold different values that read alike ({twice!r}), such "
+            "as the number 1 and the text '1'; recode them."
+        )
+    return codes.astype(np.intp), found
 
 
 def check_size(n: int | None, available: int, what: str) -> int:
-    """The sample size, checked.
+    """The sample size, held against what there is.
 
     Parameters
     ----------
     n : int or None
-        Size asked for.
+        Size asked for, at least 1.
     available : int
         How many there are.
     what : str
@@ -234,6 +307,6 @@ def check_size(n: int | None, available: int, what: str) -> int:
     """
     if n is None:
         raise DesignError(f"to draw, the design needs n, the number of {what} to label.")
-    if isinstance(n, bool) or int(n) != n or n < 1 or n > available:
-        raise DesignError(f"n={n!r} is not possible; give a whole number from 1 to {available} ({what} available).")
-    return int(n)
+    if n > available:
+        raise DesignError(f"n={n} is not possible: there are only {available} {what}. Give at most {available}.")
+    return n

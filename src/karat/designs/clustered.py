@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DesignError, one_of
-from .base import Design, codes_of, cut
+from ..errors import ArgumentError, DesignError, number, one_of
+from .base import Design, codes_of, cut, names_of, sizes_of
 from .fixed_size import METHODS, draw_units, hold_sizes, stratum_sizes
 from .labelling import Labelling
 from .unequal import probabilities, read_sizes
@@ -56,17 +56,21 @@ class Clustered(Design):
     def __post_init__(self) -> None:
         if not isinstance(self.cluster, str):
             raise ArgumentError(f"Clustered(cluster={self.cluster!r}) must be the name of one column.")
+        object.__setattr__(self, "n", sizes_of("n", self.n))
+        if self.by is not None:
+            object.__setattr__(self, "by", names_of("by", self.by))
         one_of("method", self.method, METHODS)
+        object.__setattr__(self, "floor", number("floor", self.floor, least=0, below=1))
         if self.size is None and self.floor:
             raise ArgumentError("floor= bounds probabilities proportional to a size; give size=, or take floor= out.")
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns the design reads."""
-        by = () if self.by is None else (self.by,) if isinstance(self.by, str) else tuple(self.by)
+        by = () if self.by is None else (self.by,) if isinstance(self.by, str) else self.by
         return (self.cluster, *by, *((self.size,) if isinstance(self.size, str) else ()))
 
-    def restricted(self, rows: Bools) -> Design:
+    def restricted(self, rows: Bools | Ints) -> Design:
         """The design for some of the rows."""
         return replace(self, size=cut(self.size, rows))
 
@@ -138,8 +142,7 @@ class _Clusters:
         first = np.unique(code, return_index=True)[1]
         stratum, strata = np.zeros(len(names), dtype=np.intp), ["all"]
         if design.by is not None:
-            by = design.by if isinstance(design.by, str) else tuple(design.by)
-            rows, strata = codes_of(table, by, "Clustered(by)")
+            rows, strata = codes_of(table, design.by, "Clustered(by)")
             _constant(rows, code, first, names, "stratum")
             stratum = rows[first]
         size = None

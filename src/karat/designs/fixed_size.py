@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import DesignError
 from .base import check_size
+from .frame import as_text
 
 if TYPE_CHECKING:
     from .._types import Bools, Floats, Ints
@@ -46,8 +47,6 @@ def proportional(size: Floats, n: int, floor: float = 0.0) -> Floats:
     """
     from scipy.optimize import brentq
 
-    if not 0.0 <= floor < 1.0:
-        raise DesignError(f"floor={floor!r} must lie in [0, 1).")
     if floor * len(size) > n:
         raise DesignError(
             f"floor={floor} for {len(size)} units adds up to {floor * len(size):.1f}, more than the {n} to draw; lower "
@@ -55,16 +54,18 @@ def proportional(size: Floats, n: int, floor: float = 0.0) -> Floats:
         )
     if n >= len(size):
         return np.ones(len(size))
-    size = size / size.mean()
+    ascending = np.sort(size)  # so that sums, to the last digit, do not depend on the order of rows
+    mean = ascending.mean()
+    size, ascending = size / mean, ascending / mean
 
     def total(factor: float) -> float:
-        return float(np.clip(factor * size, floor, 1.0).sum() - n)
+        return float(np.clip(factor * ascending, floor, 1.0).sum() - n)
 
-    factor = brentq(total, 0.0, 1.0 / size.min(), xtol=1e-300, rtol=1e-14, maxiter=500)
+    factor = brentq(total, 0.0, 1.0 / ascending[0], xtol=1e-300, rtol=1e-14, maxiter=500)
     certain, lowest = factor * size >= 1.0 - 1e-12, factor * size <= floor
-    rest = ~certain & ~lowest
-    if rest.any():
-        factor = (n - certain.sum() - floor * lowest.sum()) / size[rest].sum()
+    first, last = int(lowest.sum()), len(size) - int(certain.sum())
+    if first < last:
+        factor = (n - (len(size) - last) - floor * first) / ascending[first:last].sum()
     pi = np.where(certain, 1.0, np.where(lowest, floor, np.minimum(factor * size, 1.0)))
     return np.asarray(pi)
 
@@ -160,7 +161,7 @@ def _whole(pi: Floats) -> int:
     total = float(pi.sum())
     if abs(total - round(total)) > 1e-6 * max(1.0, total):
         raise DesignError(
-            f"probabilities add up to {total:.6g}, not to a whole number, so no sample of fixed size has them."
+            f"probabilities add up to {total:.6g}; for a sample of fixed size they must add up to a whole number."
         )
     return round(total)
 
@@ -191,7 +192,7 @@ def stratum_sizes(owner: str, n: Any, counts: Ints, names: list[str], share: Flo
         If a size is missing, not possible, or leaves a stratum without a variance.
     """
     if isinstance(n, Mapping):
-        asked = {str(k): v for k, v in n.items()}
+        asked = dict(zip(as_text(n), n.values()))
         unknown, left_out = sorted(set(asked) - set(names)), sorted(set(names) - set(asked))
         if unknown or left_out:
             raise DesignError(
@@ -245,7 +246,7 @@ def hold_sizes(owner: str, n: Any, drawn: Ints, counts: Ints, names: list[str], 
             raise DesignError(
                 f"stratum {names[s]!r}: {declared[s]} were to be drawn, {drawn[s]} carry gold; correct n or the gold."
             )
-    elif n is not None and int(n) != int(drawn.sum()):
+    elif n is not None and n != int(drawn.sum()):
         raise DesignError(
             f"{owner}(n={n}) was declared but {int(drawn.sum())} {what} carry gold; correct n or the gold."
         )

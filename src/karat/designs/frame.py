@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError, DesignError
+from ..frames.order import canonical_order, number_parts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ..frames import Table
 
 _CHUNK = 100_000
-_DIGITS = 12
+_SUBGROUP = "For a subgroup pass the sample cut to it: design=sample.subgroup(data, rows), with rows true inside."
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class FrameRecord:
         if id is None:
             digests = {name: digest(table.column(name, "data")) for name in table.columns}
             return cls(table.n_rows, digests, origin=origin)
-        keys = np.array([_hash(key) for key in unique_keys(table, id)], dtype=np.uint64)
+        keys = _hashes(unique_keys(table, id))
         names = [id, *(c for c in dict.fromkeys(columns) if c != id)]
         return cls(table.n_rows, {name: digest(table.column(name, "data")) for name in names}, id, keys, origin)
 
@@ -91,7 +92,7 @@ class FrameRecord:
         return whole.hexdigest()
 
     def documents(self, rows: Ints) -> list[str]:
-        """Names under which annotators get some rows: they tell nothing, and differ from sample to sample.
+        """Names under which annotators get some rows: they give nothing away, and differ from sample to sample.
 
         Parameters
         ----------
@@ -125,8 +126,8 @@ class FrameRecord:
         """
         if self.id is None and table.n_rows != self.n_rows:
             raise DesignError(
-                f"the sample was drawn from {self.n_rows} rows, the data have {table.n_rows}; "
-                "pass the frame that was drawn from, in the same order."
+                f"the sample was drawn from {self.n_rows} rows, the data have {table.n_rows}; pass the frame that was "
+                f"drawn from, in the same order. {_SUBGROUP if table.n_rows < self.n_rows else ''}".rstrip()
             )
         order = None if self.id is None else self._order(table)
         place = None if order is None else np.argsort(order)
@@ -136,8 +137,7 @@ class FrameRecord:
         if not known:
             raise DesignError(
                 f"none of the columns {list(self.columns)[:6]} of the frame that was drawn from is in the data, so "
-                "they "
-                "cannot be told from another frame; keep at least one (best an id, and draw with id=)."
+                "they cannot be recognised; keep at least one (best an id, and draw with id=)."
             )
         changed, same = [], 0
         for name in known:
@@ -165,7 +165,7 @@ class FrameRecord:
         if self.id not in table.columns:
             raise DesignError(f"the sample was drawn with id={self.id!r}, which is not in the data; keep that column.")
         names = unique_keys(table, self.id)
-        keys = np.array([_hash(key) for key in names], dtype=np.uint64)
+        keys = _hashes(names)
         if len(keys) == len(self.keys) and (keys == self.keys).all():
             return None
         sorter = np.argsort(self.keys)
@@ -176,9 +176,28 @@ class FrameRecord:
             example = f" (for example {self.id} {names[new[0]]!r})" if len(new) else ""
             raise DesignError(
                 f"the data have changed since the sample was drawn: {gone} row(s) of then are gone, {len(new)} are "
-                f"new{example}. Pass the frame that was drawn from; rows may be reordered, not added or removed."
+                f"new{example}. Pass the frame that was drawn from; rows may be reordered, not added or removed. "
+                f"{_SUBGROUP if gone and not len(new) else ''}".rstrip()
             )
         return place.astype(np.intp)
+
+
+def drawing_order(table: Table, id: str | None) -> Ints:
+    """Positions of the rows in the order they are drawn in: by the hash of their id, or of all they hold.
+
+    Parameters
+    ----------
+    table : Table
+    id : str or None
+        Column that names each row.
+
+    Returns
+    -------
+    ndarray of int, shape (N,)
+    """
+    if id is not None:
+        return np.argsort(_hashes(unique_keys(table, id)), kind="stable")
+    return canonical_order({name: table.column(name, "data") for name in table.columns})
 
 
 def unique_keys(table: Table, id: str) -> list[str]:
@@ -192,7 +211,7 @@ def unique_keys(table: Table, id: str) -> list[str]:
     column = table.column(id, "id")
     if column.isna().any():
         raise DataError(f"id {id!r} is missing in {int(column.isna().sum())} row(s); every row needs one.")
-    names = as_text(column)
+    names = as_text(column.tolist())
     if len(set(names)) < len(names):
         seen: set[str] = set()
         twice = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
@@ -200,9 +219,9 @@ def unique_keys(table: Table, id: str) -> list[str]:
     return names
 
 
-def as_text(column: pd.Series[Any]) -> list[str]:
+def as_text(values: Iterable[object]) -> list[str]:
     """Values as text, whole numbers without a decimal point."""
-    return [str(int(v)) if isinstance(v, float) and v.is_integer() else str(v) for v in column.tolist()]
+    return [str(int(v)) if isinstance(v, float) and v.is_integer() else str(v) for v in values]
 
 
 def digest(column: pd.Series[Any]) -> str:
@@ -228,7 +247,7 @@ def digest(column: pd.Series[Any]) -> str:
     out = hashlib.blake2b(digest_size=16)
     missing = column.isna().to_numpy()
     out.update(missing.tobytes())
-    numbers = _numbers(column, missing)
+    numbers = number_parts(column, missing)
     if numbers is not None:
         for part in numbers:
             out.update(part.tobytes())
@@ -242,77 +261,11 @@ def digest(column: pd.Series[Any]) -> str:
     return out.hexdigest()
 
 
-def _numbers(column: pd.Series[Any], missing: Bools) -> tuple[Array, ...] | None:
-    """Numbers, booleans and dates as whole-number arrays; None for anything else."""
-    import datetime
-
-    import pandas as pd
-
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(column.cat.categories.dtype)
-    if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        return (_instants(column),)
-    if column.dtype == object:
-        present = column[~missing]
-        kinds = set(map(type, present))
-        if kinds and all(issubclass(kind, datetime.date) for kind in kinds):
-            return (_instants(column),)
-        if not all(issubclass(kind, (bool, int, float, np.number, np.bool_)) for kind in kinds):
-            return None
-    elif not (pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype)):
-        return None
-    if pd.api.types.is_complex_dtype(column.dtype):
-        return None
-    present = column[~missing]
-    whole = column.dtype == object or pd.api.types.is_integer_dtype(column.dtype)
-    if whole and any(isinstance(v, (int, np.integer)) and abs(int(v)) > 2**53 for v in present.tolist()):
-        return None
-    values = np.zeros(len(column))
-    values[~missing] = present.to_numpy(dtype=np.float64)
-    return _rounded(_shortest(values))
-
-
-def _shortest(values: Array) -> Array:
-    """Single-precision numbers as they are printed: 0.1 rather than 0.10000000149."""
-    with np.errstate(over="ignore"):
-        single = values.astype(np.float32)
-    uneven = np.isfinite(values) & (values != np.rint(values))
-    if not uneven.any() or (single[uneven] != values[uneven]).any():
-        return values
-    out = values.copy()
-    out[uneven] = single[uneven].astype(str).astype(np.float64)
-    return out
-
-
-def _rounded(values: Array) -> tuple[Array, Array]:
-    """Mantissa of twelve digits and power of ten of each number; large whole numbers exactly."""
-    finite = np.isfinite(values)
-    size = np.abs(np.where(finite, values, 1.0))
-    power = np.floor(np.log10(np.where(size > 0, size, 1.0)))
-    shift = _DIGITS - 1 - power
-    half = np.trunc(shift / 2)  # in two steps: a single power of ten may overflow
-    mantissa = np.rint(np.where(finite, values, 0.0) * 10.0**half * 10.0 ** (shift - half))
-    large = np.abs(mantissa) >= 10**_DIGITS
-    mantissa, power = np.where(large, np.rint(mantissa / 10), mantissa), np.where(large, power + 1, power)
-    exact = finite & (values == np.rint(values)) & (size >= 10**_DIGITS) & (size <= 2**53)
-    mantissa = np.where(exact, values, mantissa)
-    power = np.where(exact | (mantissa == 0), 0, power)
-    power = np.where(finite, power, np.where(values > 0, 9999, np.where(values < 0, -9999, 9998)))
-    return mantissa.astype("<i8"), power.astype("<i8")
-
-
-def _instants(column: pd.Series[Any]) -> Array:
-    """Nanoseconds since 1970."""
-    import pandas as pd
-
-    moments = pd.to_datetime(column, utc=True)
-    return np.asarray(moments.astype("datetime64[ns, UTC]").astype("int64").to_numpy().astype("<i8"))
-
-
 def _is_gold(column: pd.Series[Any], looked_at: Bools) -> bool:
     """Whether a column is known at most in the rows that experts have looked at."""
     return not looked_at.all() and bool(column.isna().to_numpy()[~looked_at].all())
 
 
-def _hash(key: str) -> int:
-    return int.from_bytes(hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+def _hashes(keys: list[str]) -> Array:
+    digests = (hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest() for key in keys)
+    return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)

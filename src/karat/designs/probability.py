@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DesignError, DesignWarning, one_of, tell
+from ..errors import DesignError, DesignWarning, number, one_of, tell, whole
 from ..frames.table import as_float
-from .base import Design, check_size, codes_of, cut
+from .base import Design, check_size, codes_of, cut, names_of, sizes_of
 from .fixed_size import hold_sizes, stratum_sizes
 from .labelling import Labelling
 
@@ -37,18 +37,22 @@ class Bernoulli(Design):
 
     probability: Any
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.probability, str) and np.ndim(self.probability) == 0:
+            number("probability", self.probability, above=0, most=1, instead="a column, or one value per row")
+
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns the design reads."""
         return (self.probability,) if isinstance(self.probability, str) else ()
 
-    def restricted(self, rows: Bools) -> Design:
+    def restricted(self, rows: Bools | Ints) -> Design:
         """The design for some of the rows."""
         return replace(self, probability=cut(self.probability, rows))
 
     def _values(self, table: Table) -> Floats:
         given = self.probability
-        if isinstance(given, (int, float)) and not isinstance(given, bool):
+        if not isinstance(given, str) and np.ndim(given) == 0:
             pi = np.full(table.n_rows, float(given))
             name = "probability"
         else:
@@ -110,10 +114,14 @@ class SimpleRandom(Design):
     --------
     >>> import karat as kt
     >>> kt.SimpleRandom(n=3).draw({"document": list(range(9))}, seed=0).positions
-    array([4, 5, 7])
+    array([0, 4, 8])
     """
 
     n: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.n is not None:
+            object.__setattr__(self, "n", whole("n", self.n, least=1, instead="or None to read gold that is there"))
 
     def select(self, table: Table, rng: np.random.Generator) -> Labelling:
         """Draw n units."""
@@ -169,16 +177,17 @@ class Stratified(Design):
     allocation: str = field(default="proportional", kw_only=True)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "by", names_of("by", self.by))
+        object.__setattr__(self, "n", sizes_of("n", self.n))
         one_of("allocation", self.allocation, ("proportional", "equal"))
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns the design reads."""
-        return (self.by,) if isinstance(self.by, str) else tuple(self.by)
+        return (self.by,) if isinstance(self.by, str) else self.by
 
     def _strata(self, table: Table) -> tuple[Ints, list[str]]:
-        by = self.by if isinstance(self.by, str) else tuple(self.by)
-        return codes_of(table, by, "Stratified(by)")
+        return codes_of(table, self.by, "Stratified(by)")
 
     def select(self, table: Table, rng: np.random.Generator) -> Labelling:
         """Draw within each stratum."""

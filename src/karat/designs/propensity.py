@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DataError, DesignError, NotValidWarning, tell
+from ..errors import ArgumentError, DataError, DesignError, NotValidWarning, generator, number, tell
 from .base import Design, Drawn
 from .labelling import Labelling
-from .response import Response, answered, independent_columns, silence_odds
+from .response import Response, answered, independent_columns, nonresponse_odds
 
 if TYPE_CHECKING:
     from .._types import Bools, Floats
@@ -73,8 +73,8 @@ class Propensity(Design):
     seed: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
-        if isinstance(self.trim, bool) or not isinstance(self.trim, (int, float)) or not 0 < self.trim < 0.5:
-            raise ArgumentError(f"trim={self.trim!r} is not allowed; give a number above 0 and below 0.5.")
+        object.__setattr__(self, "trim", number("trim", self.trim, above=0, below=0.5))
+        generator(self.seed)
         if self.learner is not None and not hasattr(self.learner, "fit"):
             raise ArgumentError(f"learner={self.learner!r} is not allowed; give a scikit-learn classifier, or None.")
 
@@ -92,7 +92,7 @@ class Propensity(Design):
         everyone = Labelling(np.ones(n), np.ones(n, dtype=bool), fixed_size=False)
         z = response_matrix(table, self.on, "Propensity(on)")
         if self.learner is None:
-            pi = 1.0 / (1.0 + silence_odds(z, labelled, np.ones(n)))
+            pi = 1.0 / (1.0 + nonresponse_odds(z, labelled, np.ones(n)))
         else:
             pi = self._crossfitted(z[:, 1:], labelled)
         low = pi < self.trim
@@ -121,7 +121,7 @@ class Propensity(Design):
 
         if not hasattr(self.learner, "predict_proba"):
             raise ArgumentError(f"learner={self.learner!r} gives no probabilities (no predict_proba); choose another.")
-        fold = np.random.default_rng(self.seed).permutation(len(x)) % _FOLDS
+        fold = generator(self.seed).permutation(len(x)) % _FOLDS
         out = np.empty(len(x))
         for k in range(_FOLDS):
             inside = fold == k

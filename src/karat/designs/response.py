@@ -58,7 +58,7 @@ class Response(Labelling):
 
     @property
     def caution(self) -> str:
-        """What must be said of labels that are no probability sample."""
+        """What must be said of labels that are not a probability sample."""
         return self.note or ("" if self.first is None else self.first.caution)
 
     @cached_property
@@ -100,8 +100,8 @@ class Response(Labelling):
         rho, w = self.response[self.labelled], self.first_weight
         drawn = self.labelled[self.first.gold]
         out = self._first_phase(left / rho[:, None], right / rho[:, None], drawn)
-        silent = (1.0 - rho) / rho**2
-        out = out + left.T @ (right * (silent * w)[:, None])
+        second = (1.0 - rho) / rho**2
+        out = out + left.T @ (right * (second * w)[:, None])
         if self.regressors is None:
             return out
         # What z explains of the second phase is known, so its variance goes.
@@ -111,8 +111,8 @@ class Response(Labelling):
         whole = information if self.lost is None else information + self.lost[0]
         inverse = np.linalg.pinv(whole, hermitian=True)
         slope_left, slope_right = (inverse @ (z.T @ (side * odds[:, None])) for side in (left, right))
-        plain = left.T @ (right * (silent * w**2)[:, None])
-        rest = (left - z @ slope_left).T @ ((right - z @ slope_right) * (silent * w**2)[:, None])
+        plain = left.T @ (right * (second * w**2)[:, None])
+        rest = (left - z @ slope_left).T @ ((right - z @ slope_right) * (second * w**2)[:, None])
         out = out - plain + rest
         return out if self.lost is None else out + slope_left.T @ self.lost[1] @ slope_right
 
@@ -215,7 +215,7 @@ def answered(drawn: Labelling, labelled: Bools, regressors: Floats | None, how: 
         )
     weight = np.zeros(len(labelled))
     weight[drawn.gold] = drawn.weight
-    odds = silence_odds(regressors[drawn.labelled], labelled[drawn.labelled], weight[drawn.labelled])
+    odds = nonresponse_odds(regressors[drawn.labelled], labelled[drawn.labelled], weight[drawn.labelled])
     response = np.ones(len(labelled))
     response[drawn.labelled] = 1.0 / (1.0 + odds)
     return Response(
@@ -244,18 +244,18 @@ def _cells(drawn: Labelling) -> tuple[Ints, Callable[[int], str]]:
 
 
 def _check_answers(drawn: Labelling, labelled: Bools) -> None:
-    """Raise where a whole wave has no answer, which no model of answering can make good."""
+    """Raise where a whole wave has no answer, which a model of answering cannot make good."""
     if isinstance(drawn, SequentialLabelling):
         for k in range(len(drawn.waves)):
             asked = drawn.wave == k + 1
             if asked.any() and not (asked & labelled).any():
                 raise DesignError(
-                    f"none of the {int(asked.sum())} rows drawn in wave {k + 1} has a label, so the wave says nothing; "
-                    "have some labelled, or fit with the sample as it was before that wave."
+                    f"none of the {int(asked.sum())} rows drawn in wave {k + 1} has a label, so nothing is known from "
+                    "it; have some labelled, or fit with the sample as it was before that wave."
                 )
 
 
-def silence_odds(z: Floats, labelled: Bools, weight: Floats) -> Floats:
+def nonresponse_odds(z: Floats, labelled: Bools, weight: Floats) -> Floats:
     """Odds of giving no label, ``exp(-z'b)``, calibrated: answers weighted up reproduce the totals of z.
 
     Parameters
@@ -285,7 +285,7 @@ def silence_odds(z: Floats, labelled: Bools, weight: Floats) -> Floats:
 
     >>> z = np.repeat(np.eye(2), [4, 4], axis=0)
     >>> labelled = np.array([True, True, False, False, True, False, False, False])
-    >>> silence_odds(z, labelled, np.ones(8))[[0, 4]].round(6)
+    >>> nonresponse_odds(z, labelled, np.ones(8))[[0, 4]].round(6)
     array([1., 3.])
     """
     if labelled.all():
@@ -300,10 +300,10 @@ def silence_odds(z: Floats, labelled: Bools, weight: Floats) -> Floats:
 
 
 def tilted(labelling: Labelling, tilt: Floats) -> Response:
-    """The same answers, had silent rows other labels than those of like rows that answered.
+    """The same answers, had rows without an answer other labels than those of like rows that answered.
 
-    The odds of silence are multiplied by ``exp(tilt)`` and calibrated anew to the variables of the response model, so
-    that ``w -> w_1 (1 + (1/rho - 1) exp(tilt - z'd))``: among silent rows the labels follow the
+    The odds of non-response are multiplied by ``exp(tilt)`` and calibrated anew to the variables of the response model,
+    so that ``w -> w_1 (1 + (1/rho - 1) exp(tilt - z'd))``: among rows without an answer the labels follow the
     distribution of the answers, tilted (Scharfstein, Rotnitzky, Robins 1999).
 
     Parameters
@@ -395,13 +395,13 @@ def _calibrated(x: Floats, weight: Floats, offset: Floats, wanted: Floats, start
     if (np.abs(wanted - x.T @ odds) <= 1e-6 * scale).all():
         return beta
     raise DesignError(
-        "the labelled rows cannot stand for the others: no weights make them agree on the variables of the response "
+        "the labelled rows cannot represent the others: no weights make them agree on the variables of the response "
         "model (some values hardly ever carry a label). Use fewer or coarser variables, or label where labels lack."
     )
 
 
 def independent_columns(matrix: Floats) -> Floats:
-    """A constant and the columns that are no combination of others, standardised; shape (N, k).
+    """A constant and the columns that are not a combination of others, standardised; shape (N, k).
 
     Examples
     --------

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import DataError, DesignError
 from .base import Design, Drawn
+from .frame import FrameRecord
 from .labelling import Labelling
 from .sequential import SequentialLabelling, drawn_after
 
@@ -161,6 +163,61 @@ class Sample:
 
         return next_wave(self, design, data, seed, share)
 
+    def subgroup(self, data: object, rows: object) -> Sample:
+        """The sample as a draw from some of the rows: a design for data that are cut to a subgroup.
+
+        Parameters
+        ----------
+        data : data frame
+            The whole frame that was drawn from.
+        rows : str or array_like of bool, shape (N,)
+            Whether each row belongs to the subgroup: a column of the data, or values. It must be known for every row,
+            and not depend on gold.
+
+        Returns
+        -------
+        Sample
+            Given how many of the drawn rows belong to the subgroup, see :meth:`karat.designs.Labelling.keep`.
+
+        Raises
+        ------
+        DesignError
+            If it is another frame, or nothing was drawn in the subgroup (or in one of its strata).
+        DataError
+            If rows are not true or false throughout.
+
+        Examples
+        --------
+        >>> import karat as kt
+        >>> corpus, truth = kt.datasets.simulate(2000, seed=1)
+        >>> sample = kt.SimpleRandom(n=400).draw(corpus, seed=1)
+        >>> gold = kt.datasets.mask_gold(corpus, sample, "hostile")
+        >>> long = gold["length"] > 0
+        >>> fit = kt.mean("hostile", gold[long], surrogates={"hostile": "hostile_llm"}, seed=1,
+        ...               design=sample.subgroup(gold, long))
+        >>> fit.n_gold == int(sample.labelled[long].sum())
+        True
+        """
+        from ..frames import Table
+        from ..frames.table import as_float
+
+        table = Table.read(data)
+        name = rows if isinstance(rows, str) else "rows"
+        marks = as_float(table.values(rows, "rows"), name, "indicator of the subgroup")
+        if not np.isin(marks, (0.0, 1.0)).all():
+            raise DataError(f"rows={name!r} must be true or false (or 1 or 0) in every row.")
+        inside = marks == 1.0
+        labelling = self.design.aligned(table)
+        if not labelling.labelled[inside].any():
+            raise DesignError(
+                "none of the drawn rows is in the subgroup, so nothing is known of it; draw a further wave."
+            )
+        kept, part = labelling.keep(inside), table.filter(inside)
+        old = self.design.frame
+        id, origin = (None, "") if old is None or old.id is None else (old.id, old.origin or old.hash)
+        record = FrameRecord.of(part, id, [c for c in self.design.columns if c in part.columns], origin)
+        return Sample(kept, Drawn(self.design.base, kept, record), self.seed, self.sent)
+
     def to_labelling(
         self,
         folder: str | Path,
@@ -174,11 +231,13 @@ class Sample:
         formats: Sequence[str] = ("csv", "label-studio"),
         instructions: str = "",
         seed: int | None = None,
+        overwrite: bool = False,
     ) -> list[Path]:
         """Write the documents to label now for the annotators: CSV, and tasks and interface for Label Studio.
 
-        Documents stand in random order under names that tell nothing; no surrogate, stratum or probability
-        is written, and no column but those asked for.
+        Documents come in random order under names that give nothing away; no surrogate, stratum or probability
+        is written, and no column but those asked for. In CSV files an apostrophe goes before texts that a spreadsheet
+        program could take for a formula (and before those that start with one); reading the file takes it away.
 
         Parameters
         ----------
@@ -193,7 +252,8 @@ class Sample:
         show : sequence of str
             Further columns to show with the text.
         annotators : int or sequence of str
-            How many people, or their names; a file each.
+            How many people, or their names (different file names); a file each, which says whose it is in a column
+            ``annotator``.
         overlap : float
             Labels per document: 1 gives each document to one person, 2 to two, 1.2 a random fifth to two.
         formats : sequence of {"csv", "label-studio"}
@@ -201,6 +261,8 @@ class Sample:
             Shown on top in Label Studio.
         seed : int, optional
             Seed of orders and assignment; by default they follow from the sample.
+        overwrite : bool
+            Write over files of the same names even where they hold something else, such as answers.
 
         Returns
         -------
@@ -212,7 +274,7 @@ class Sample:
         DesignError
             If it is another frame.
         ArgumentError
-            If a name or number does not fit.
+            If a name or number does not fit, or files with other content are there already.
 
         Examples
         --------
@@ -229,7 +291,7 @@ class Sample:
 
         return write_handout(
             self, folder, data, text, labels, show=show, annotators=annotators, overlap=overlap, formats=formats,
-            instructions=instructions, seed=seed,
+            instructions=instructions, seed=seed, overwrite=overwrite,
         )  # fmt: skip
 
     def read_annotations(
@@ -252,8 +314,9 @@ class Sample:
         labels : mapping, optional
             As to :meth:`to_labelling`; by default what ``labelling.json`` next to the files says.
         annotators : mapping, optional
-            File -> name of the annotator; by default who completed it in Label Studio, a column ``annotator``, or the
-            name of the file.
+            File -> name of the annotator; by default who completed it in Label Studio, the column ``annotator``, or the
+            name of the file as it was handed out. Files that do not say whose they are must not answer the same
+            documents: one could be a copy of the other.
         duplicates : {"raise", "last"}
             What to do when one person labelled a document twice, differently.
 
@@ -265,7 +328,8 @@ class Sample:
         Raises
         ------
         DataError
-            If documents are not in the sample, or answers are not allowed.
+            If documents are not in the sample, answers are not allowed, one person answers a document twice, or files
+            that may be copies of each other answer the same documents.
         DesignError
             If it is another frame.
         """
@@ -291,11 +355,12 @@ class Sample:
         paths, data, labels, annotators, duplicates
             See :meth:`read_annotations`. Gold of earlier waves that the data hold stays.
         join : str
-            How several labels of a document become one: ``"expert_mean"`` (numbers are averaged; of two classes the
-            share of the second; of more a column per class, ``label_class``), ``"latent_truth"``, see
-            :func:`karat.labels.experts`; or ``"majority"``, ``"dawid_skene"`` or another method of
-            :func:`karat.labels.aggregate`, whose likeliest class is taken. Where every document has one label
-            it is taken as it is.
+            How several labels of a document become one. ``"expert_mean"``: numbers (and True and False, as 1 and 0)
+            are averaged; classes are kept where all annotators of each document agree, and else become shares, a
+            column ``label_class`` for each class. ``"latent_truth"``: such shares, corrected for errors, see
+            :func:`karat.labels.experts`. ``"majority"``, ``"dawid_skene"`` or another method of
+            :func:`karat.labels.aggregate`: always classes, the likeliest one. Where every document has one label it is
+            taken as it is.
         missing : {"warn", "raise", "ignore"}
             What to do when drawn rows have no label.
 
@@ -322,7 +387,7 @@ class Sample:
         ...     _ = file.write_text(file.read_text(encoding="utf-8-sig").replace(',"",', ',"0",'))
         ...     labelled = sample.read_labels(folder, corpus)
         >>> labelled["hostile"].tolist()
-        [nan, 0.0, 0.0, nan]
+        [0.0, nan, 0.0, nan]
         """
         from ..fieldwork import read_labels
 

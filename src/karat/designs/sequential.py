@@ -94,7 +94,7 @@ class SequentialLabelling(Labelling):
 
     @property
     def caution(self) -> str:
-        """What must be said of waves that are no probability sample."""
+        """What must be said of waves that are not a probability sample."""
         told = [f"wave {k + 1}: {part.caution}" for k, part in enumerate(self.parts) if part.caution]
         return "; ".join(told)
 

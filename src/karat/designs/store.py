@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import json
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from .._version import __version__
 from ..errors import ArgumentError, DataError, DesignError
 from .base import Design, Drawn
 from .clustered import Clustered
@@ -20,22 +18,23 @@ from .frame import FrameRecord
 from .labelling import Labelling
 from .probability import Bernoulli, SimpleRandom, Stratified
 from .sample import Sample
+from .sealed import path_of, read_sealed, sealed
 from .sequential import SequentialLabelling, Wave
 from .unequal import Unequal
 from .waves import Waves
 
 FORMAT = "karat sample"
-VERSION = 1
+VERSION = 2
+_AGAIN = "write one with sample.save(path), or draw anew"
+_MOST_BYTES = 2**30
+"""Of one array: larger ones are refused before they are unpacked."""
 _DESIGNS = {c.__name__: c for c in (Bernoulli, SimpleRandom, Stratified, Clustered, Unequal, Waves)}
 
 
 def save_sample(sample: Sample, path: str | Path) -> None:
     """Write a sample, see :meth:`karat.designs.Sample.save`."""
     frame = sample.design.frame
-    text = {
-        "format": FORMAT,
-        "version": VERSION,
-        "karat": __version__,
+    content = {
         "description": sample.labelling.description,
         "n": sample.labelling.n_gold,
         "N": len(sample.labelling.labelled),
@@ -54,7 +53,10 @@ def save_sample(sample: Sample, path: str | Path) -> None:
             "origin": frame.origin,
         },
     }
-    Path(path).write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
+    try:
+        path_of("path", path).write_text(sealed(FORMAT, VERSION, content), encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"the sample cannot be written to {str(path)!r}: {error.strerror}.") from None
 
 
 def read_sample(path: str | Path) -> Sample:
@@ -72,7 +74,7 @@ def read_sample(path: str | Path) -> Sample:
     Raises
     ------
     DataError
-        If the file is missing, or is no sample.
+        If the file is missing, is not a sample, or was edited or damaged since.
 
     Examples
     --------
@@ -85,18 +87,9 @@ def read_sample(path: str | Path) -> Sample:
     >>> bool((back.positions == sample.positions).all())
     True
     """
+    text = read_sealed(path, FORMAT, VERSION, _AGAIN)
     try:
-        text = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"the sample file {str(path)!r} cannot be read: {error.strerror}.") from None
-    except ValueError:
-        raise DataError(f"{str(path)!r} is not a sample that karat saved: it is no JSON.") from None
-    if not isinstance(text, dict) or text.get("format") != FORMAT:
-        raise DataError(f"{str(path)!r} is not a sample that karat saved; write one with sample.save(path).")
-    if text["version"] > VERSION:
-        raise DataError(f"{str(path)!r} was saved by a later karat ({text['karat']}); update karat to read it.")
-    try:
-        labelling = _read_labelling(text["labelling"])
+        labelling = _checked(_read_labelling(text["labelling"]), text["N"])
         frame = text["frame"]
         record = None
         if frame is not None:
@@ -104,10 +97,12 @@ def read_sample(path: str | Path) -> Sample:
                 frame["n_rows"], frame["columns"], frame["id"], _read_array(frame["keys"]), frame["origin"]
             )
             if record.hash != text["frame_hash"]:
-                raise DataError(f"{str(path)!r} has been edited: its frame hash does not fit; draw or save it anew.")
+                raise DataError("it has been edited: the frame hash does not fit the frame")
+            if record.n_rows != text["N"]:
+                raise DataError(f"its frame has {record.n_rows} rows, its draw {text['N']}")
         return Sample(labelling, Drawn(_read_design(text["design"]), labelling, record), text["seed"], text["sent"])
-    except (KeyError, TypeError, zlib.error) as error:
-        raise DataError(f"{str(path)!r} is a damaged sample file ({error!r}); draw or save it anew.") from None
+    except (KeyError, TypeError, AttributeError, ValueError, zlib.error) as error:
+        raise DataError(f"{str(path)!r} is a damaged sample file ({error}); {_AGAIN}.") from None
 
 
 def _design(design: Design) -> dict[str, Any]:
@@ -176,6 +171,21 @@ def _read_labelling(text: dict[str, Any]) -> Labelling:
     return Labelling(**{**text, **{name: _read_array(text[name]) for name in names}})
 
 
+def _checked(labelling: Labelling, n_rows: int) -> Labelling:
+    """A draw as read, each of its waves checked for what every draw has."""
+    arrays = (labelling.probability, labelling.labelled, labelling.stratum, labelling.unit)
+    if any(array is not None and array.shape != (n_rows,) for array in arrays):
+        raise DataError(f"its arrays do not have one value for each of {n_rows} rows")
+    if labelling.labelled.dtype != bool or not labelling.labelled.any():
+        raise DataError("it does not say which rows were drawn")
+    if not ((labelling.probability > 0) & (labelling.probability <= 1)).all():
+        raise DataError("it holds inclusion probabilities that are not above 0 and at most 1")
+    if isinstance(labelling, SequentialLabelling):
+        for wave in labelling.waves:
+            _checked(wave.labelling, int(wave.rows.sum()))
+    return labelling
+
+
 def _array(values: Any) -> dict[str, Any] | None:
     if values is None:
         return None
@@ -188,6 +198,11 @@ def _array(values: Any) -> dict[str, Any] | None:
 def _read_array(text: dict[str, Any] | None) -> Any:
     if text is None:
         return None
-    raw = zlib.decompress(base64.b64decode(text["zlib_base64"]))
-    array = np.frombuffer(raw, dtype=text["dtype"])
+    kind = np.dtype(text["dtype"])
+    if kind.kind not in "biuf":
+        raise DataError(f"it holds an array of {kind}")
+    raw = zlib.decompressobj().decompress(base64.b64decode(text["zlib_base64"], validate=True), _MOST_BYTES + 1)
+    if len(raw) > _MOST_BYTES:
+        raise DataError(f"it holds an array of more than {_MOST_BYTES // 2**20} MiB")
+    array = np.frombuffer(raw, dtype=kind)
     return array.astype(array.dtype.newbyteorder("="))

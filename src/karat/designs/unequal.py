@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DesignError, DesignWarning, one_of, tell
+from ..errors import DesignError, DesignWarning, number, one_of, tell
 from ..frames.table import as_float
-from .base import Design, codes_of, cut
+from .base import Design, codes_of, cut, names_of, sizes_of
 from .fixed_size import METHODS, draw_units, hold_sizes, proportional, stratum_sizes
 from .labelling import Labelling
 
@@ -65,15 +65,19 @@ class Unequal(Design):
     floor: float = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "n", sizes_of("n", self.n))
+        if self.by is not None:
+            object.__setattr__(self, "by", names_of("by", self.by))
         one_of("method", self.method, METHODS)
+        object.__setattr__(self, "floor", number("floor", self.floor, least=0, below=1))
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns the design reads."""
-        by = () if self.by is None else (self.by,) if isinstance(self.by, str) else tuple(self.by)
+        by = () if self.by is None else (self.by,) if isinstance(self.by, str) else self.by
         return (*((self.size,) if isinstance(self.size, str) else ()), *by)
 
-    def restricted(self, rows: Bools) -> Design:
+    def restricted(self, rows: Bools | Ints) -> Design:
         """The design for some of the rows."""
         return replace(self, size=cut(self.size, rows))
 
@@ -115,7 +119,7 @@ class Unequal(Design):
     def _strata(self, table: Table) -> tuple[Ints, list[str]]:
         if self.by is None:
             return np.zeros(table.n_rows, dtype=np.intp), ["all"]
-        return codes_of(table, self.by if isinstance(self.by, str) else tuple(self.by), "Unequal(by)")
+        return codes_of(table, self.by, "Unequal(by)")
 
     def _labelling(self, pi: Floats, codes: Ints, names: list[str], labelled: Bools) -> Labelling:
         what = self.size if isinstance(self.size, str) else "size"

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DesignError
-from .base import Design, Drawn
-from .frame import FrameRecord
+from ..errors import ArgumentError, DesignError, generator, number
+from .base import Design, Drawn, codes_of, draw_in_order, seed_number
+from .frame import FrameRecord, as_text
 from .labelling import Labelling
 from .sample import Sample
 from .sequential import SequentialLabelling, Wave
 
 if TYPE_CHECKING:
-    from .._types import Bools, Floats
+    from .._types import Bools, Floats, Ints
     from ..frames import Table
 
 
@@ -68,19 +68,21 @@ class Waves(Design):
             )
         object.__setattr__(self, "designs", designs)
         if self.shares is not None:
-            shares = tuple(float(s) for s in self.shares)
-            if len(shares) != len(designs) or not all(s > 0 and np.isfinite(s) for s in shares):
+            given = tuple(self.shares) if np.ndim(self.shares) == 1 else ()
+            if len(given) != len(designs):
                 raise ArgumentError(
                     f"shares={self.shares!r} must be one positive number for each of {len(designs)} waves."
                 )
-            object.__setattr__(self, "shares", shares)
+            object.__setattr__(self, "shares", tuple(number("shares", share, above=0) for share in given))
+        if not (self.wave is None or isinstance(self.wave, str)):
+            raise ArgumentError(f"wave={self.wave!r} is not allowed; give the name of a column, or None.")
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns the designs read."""
         return tuple(dict.fromkeys(column for design in self.designs for column in design.columns))
 
-    def restricted(self, rows: Bools) -> Design:
+    def restricted(self, rows: Bools | Ints) -> Design:
         """The designs for some of the rows."""
         return replace(self, designs=tuple(design.restricted(rows) for design in self.designs))
 
@@ -133,14 +135,17 @@ def next_wave(
 
     if not isinstance(design, Design) or isinstance(design, (Waves, Drawn)):
         raise ArgumentError(f"next_wave needs the design of one wave, for example kt.Unequal(...); got {design!r}.")
-    if share is not None and not 0.0 < share < 1.0:
-        raise ArgumentError(f"share={share!r} must lie between 0 and 1: the share of the new wave in the estimate.")
-    table = Table.read(data)
+    if share is not None:
+        share = number("share", share, above=0, below=1, instead="or None")
+    table, rng = Table.read(data), generator(seed)
     before = sample.design.aligned(table)
     left = ~before.labelled
     if not left.any():
         raise DesignError("every row has been drawn; there is nothing left for another wave.")
-    part = draw_among(design, table, left, np.random.default_rng(seed))
+    _refuse_used_up(design, table, left)
+    frame = sample.design.frame
+    id, origin = (None, "") if frame is None else (frame.id, frame.origin or frame.hash)
+    part = draw_in_order(design.restricted(left), table.filter(left), rng, id)
     earlier = before.waves if isinstance(before, SequentialLabelling) else (Wave(left | True, before, 1.0),)
     old = sample.design.base
     shares: tuple[float, ...] | None = None
@@ -150,14 +155,33 @@ def next_wave(
         raise ArgumentError("earlier waves were given shares by hand; give share= for the new one too.")
     labelling = combined([*((w.rows, w.labelling) for w in earlier), (left, part)], shares)
     base = Waves((*(old.designs if isinstance(old, Waves) else (old,)), design), shares=shares)
-    frame = sample.design.frame
-    id, origin = (None, "") if frame is None else (frame.id, frame.origin or frame.hash)
     record = FrameRecord.of(table, id, [c for c in base.columns if c in table.columns], origin)
-    return Sample(labelling, Drawn(base, labelling, record), seed if isinstance(seed, int) else None, len(earlier))
+    return Sample(labelling, Drawn(base, labelling, record), seed_number(seed), len(earlier))
+
+
+def _refuse_used_up(design: Design, table: Table, left: Bools) -> None:
+    """Raise where units are asked for in a stratum of which earlier waves have drawn every row.
+
+    Raises
+    ------
+    DesignError
+    """
+    by, n = getattr(design, "by", None), getattr(design, "n", None)
+    if by is None or not isinstance(n, Mapping):
+        return
+    codes, names = codes_of(table, by, "by")
+    rest = np.bincount(codes[left], minlength=len(names))
+    used = {names[s] for s in np.flatnonzero(rest == 0)} & set(as_text(n))
+    if used:
+        further = {name: size for name, size in zip(as_text(n), n.values()) if name not in used}
+        raise DesignError(
+            f"earlier waves have drawn every row of stratum {', '.join(map(repr, sorted(used)))}, so that nothing is "
+            f"left to draw there; leave it out of n (n={further}), or merge it with another stratum."
+        )
 
 
 def draw_among(design: Design, table: Table, rows: Bools, rng: np.random.Generator) -> Labelling:
-    """Draw from some of the rows; arrays that a design holds stand for all rows."""
+    """Draw from some of the rows; arrays that a design holds have a value for every row."""
     if rows.all():
         return design.select(table, rng)
     if not rows.any():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .collect import read_annotations, read_labels
+from .collect import read_annotations
+from .gold import read_labels
 from .handout import write_handout
 from .questions import Question, read_questions
 

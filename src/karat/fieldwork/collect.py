@@ -1,33 +1,40 @@
-"""Labels as annotators return them: read, checked against the sample, joined, filled in."""
+"""Labels as annotators return them: read, and checked against the sample."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..designs.sealed import read_sealed
 from ..errors import ArgumentError, DataError, DesignWarning, one_of, tell
 from ..frames import Table
+from ..frames.files import decoded
 from . import label_studio
-from .handout import MANIFEST
+from .handout import FORMAT, MANIFEST, VERSION, WHO, alike, check_name, file_stem, origin_of
 from .questions import Question, read_questions
+from .sheet import read_sheet
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Array
     from ..designs import Sample
 
-Answer = tuple[str, str, str, dict[str, Any]]
-"""File, document, annotator, raw answers."""
 
-ESTIMANDS = ("expert_mean", "latent_truth")
+@dataclass(frozen=True)
+class _Answer:
+    """Raw answers to the questions about one document, and whose they are."""
+
+    file: str
+    document: str
+    who: str
+    known: bool
+    """Whether the file, its place in the handout or the reader says who; else ``who`` is the name of the file."""
+    raw: Mapping[str, Any]
 
 
 def read_annotations(
@@ -45,14 +52,17 @@ def read_annotations(
     one_of("duplicates", duplicates, ("raise", "last"))
     table = Table.read(data)
     documents, positions = sample.design.documents(table)
-    files, manifest = _files(paths)
+    files, manifest = _files(paths, sample)
     questions = _questions(labels, manifest)
     place = dict(zip(documents, positions.tolist()))
-    renamed = {str(k): v for k, v in (annotators or {}).items()}
+    if not (annotators is None or isinstance(annotators, Mapping)):
+        raise ArgumentError(f"annotators={annotators!r} is not allowed; give a mapping from file to name.")
+    renamed = {str(k): check_name(v) for k, v in (annotators or {}).items()}
     stray = set(renamed) - {str(f) for f in files} - {f.name for f in files}
     if stray:
         raise ArgumentError(f"annotators names {sorted(stray)}, which is not among the files read.")
-    rows = _checked(_answers(files, questions, renamed), place, questions, duplicates)
+    people = set() if manifest is None else set(manifest["annotators"])
+    rows = _checked(_answers(files, questions, renamed, people), place, questions, duplicates)
     names = ["position", "document", "annotator", "file", *(q.name for q in questions)]
     found = sorted(rows, key=lambda row: (row["position"], row["annotator"]))
     out = pd.DataFrame({name: pd.Series([row.get(name) for row in found], dtype=object) for name in names})
@@ -64,103 +74,141 @@ def read_annotations(
 
 
 def _checked(
-    answers: Iterator[Answer], place: Mapping[str, int], questions: Sequence[Question], duplicates: str
+    answers: Iterator[_Answer], place: Mapping[str, int], questions: Sequence[Question], duplicates: str
 ) -> list[dict[str, Any]]:
     """One row per document and annotator; what is not allowed is gathered and raised together."""
     rows: dict[tuple[str, str], dict[str, Any]] = {}
+    accepted: dict[str, list[_Answer]] = {}
     problems: list[str] = []
     unknown: list[str] = []
-    for file, document, who, raw in answers:
-        if document not in place:
-            unknown.append(f"{document!r} in {file}")
+    repeated: dict[tuple[str, str], int] = {}
+    for answer in answers:
+        if answer.document not in place:
+            unknown.append(f"{answer.document!r} in {answer.file}")
             continue
-        row: dict[str, Any] = {"position": place[document], "document": document, "annotator": who, "file": file}
-        for q in questions:
-            try:
-                row[q.name] = q.read(raw.get(q.name))
-            except DataError as error:
-                problems.append(f"{file}, document {document}: {error}")
+        row = {"position": place[answer.document]} | _read(answer, questions, problems)
         if all(row.get(q.name) is None for q in questions):
             continue
-        before = rows.get((document, who))
-        if (
-            before is not None
-            and duplicates == "raise"
-            and any(before.get(q.name) != row.get(q.name) for q in questions)
-        ):
-            problems.append(
-                f"{file}, document {document}: labelled twice by {who!r}, differently (before in {before['file']})"
-            )
-        rows[document, who] = row
+        accepted.setdefault(answer.document, []).append(answer)
+        before = rows.get((answer.document, answer.who))
+        if before is not None and any(before.get(q.name) != row.get(q.name) for q in questions):
+            if duplicates == "raise":
+                problems.append(
+                    f"{answer.file}, document {answer.document}: labelled twice by {answer.who!r}, differently (before "
+                    f"in {before['file']})"
+                )
+        elif before is not None and before["file"] != answer.file:
+            repeated[before["file"], answer.file] = repeated.get((before["file"], answer.file), 0) + 1
+        rows[answer.document, answer.who] = row
     if unknown:
         raise DataError(
             f"{len(unknown)} document(s) are not in this sample (first: {unknown[0]}); read the files that "
-            "to_labelling "
-            "wrote for it, with the sample and the frame they were written from."
+            "to_labelling wrote for it, with the sample and the frame they were written from."
         )
     if problems:
         more = f" ({len(problems)} in all)" if len(problems) > 1 else ""
         hint = ""
         if any("labelled twice" in problem for problem in problems):
-            hint = (
-                " Two people of one name? Name them: annotators={'file': 'name'}. Otherwise keep one label, or use "
-                "duplicates='last'."
-            )
+            hint = f" {_NAME_THEM} Otherwise keep one label, or use duplicates='last'."
         raise DataError("; ".join(problems[:5]) + f"{more}.{hint}")
+    _hold_people(accepted)
+    for (first, second), times in repeated.items():
+        tell(f"{second} repeats {times} answer(s) of {first} by the same person; they count once.", DesignWarning)
     return list(rows.values())
 
 
-def read_labels(
-    sample: Sample,
-    paths: object,
-    data: object,
-    *,
-    labels: object = None,
-    join: str = "expert_mean",
-    annotators: Mapping[Any, str] | None = None,
-    duplicates: str = "raise",
-    missing: str = "warn",
-) -> Any:
-    """The frame with gold filled in, see :meth:`karat.designs.Sample.read_labels`."""
-    from ..labels.front import METHODS, POOLS
-
-    one_of("missing", missing, ("warn", "raise", "ignore"))
-    one_of("join", join, (*ESTIMANDS, *METHODS, *(p for p in POOLS if p != "weighted")))
-    table = Table.read(data)
-    _, manifest = _files(paths)
-    questions = _questions(labels, manifest)
-    long = read_annotations(
-        sample, paths, data, labels={q.name: q for q in questions}, annotators=annotators, duplicates=duplicates
-    )
-    columns: dict[str, Array] = {}
-    for question in questions:
-        found = _joined(long, question, join, table.n_rows)
-        if question.name not in found and question.name in table.columns:
-            _refuse_mixed(question.name, table.column(question.name, "data").dropna().to_numpy(object), np.zeros(1))
-        for name, values in found.items():
-            columns[name] = _with_earlier(table, name, values)
-    _tell_missing(sample, table, columns, missing)
-    return _filled(table, columns)
+def _read(answer: _Answer, questions: Sequence[Question], problems: list[str]) -> dict[str, Any]:
+    """A row of the table of annotations; what cannot be read is added to the problems."""
+    row: dict[str, Any] = {"document": answer.document, "annotator": answer.who, "file": answer.file}
+    for q in questions:
+        try:
+            row[q.name] = q.read(answer.raw.get(q.name))
+        except DataError as error:
+            problems.append(f"{answer.file}, document {answer.document}: {error}")
+    return row
 
 
-def _files(paths: object) -> tuple[list[Path], dict[str, Any] | None]:
+_NAME_THEM = "If two people filled these files, name them: annotators={'file': 'name'} (shell: --annotator FILE=NAME)."
+
+
+def _hold_people(found: Mapping[str, Sequence[_Answer]]) -> None:
+    """Raise where a copy of a file, or another spelling of a name, would count as a second person.
+
+    Raises
+    ------
+    DataError
+    """
+    spelled: dict[str, _Answer] = {}
+    for answers in found.values():
+        for answer in answers:
+            other = spelled.setdefault(alike(answer.who), answer)
+            if other.who != answer.who:
+                raise DataError(
+                    f"{other.who!r} ({other.file}) and {answer.who!r} ({answer.file}) differ only in capital letters "
+                    "or spaces; give each person one name with annotators={'file': 'name'}."
+                )
+    for document, answers in found.items():
+        first = answers[0]
+        doubtful = next((a for a in answers[1:] if a.who != first.who and not (a.known and first.known)), None)
+        if doubtful is not None:
+            raise DataError(
+                f"{first.file} and {doubtful.file} both answer document {document}, and the files do not say that two "
+                "people filled them (a column 'annotator' would); one may be a copy of the other. Remove the copy. "
+                f"{_NAME_THEM}"
+            )
+
+
+def _files(paths: object, sample: Sample) -> tuple[list[Path], dict[str, Any] | None]:
     """Files to read, and what the handout asked if it is known."""
-    listed: Sequence[Any] = [paths] if isinstance(paths, (str, Path)) else list(paths)  # type: ignore[call-overload]
+    listed = [paths] if isinstance(paths, (str, Path)) else list(paths) if isinstance(paths, Iterable) else []
+    if not all(isinstance(path, (str, Path)) for path in listed):
+        raise ArgumentError(f"paths={paths!r} is not allowed; give files or folders that the annotators returned.")
     files: list[Path] = []
     manifest = None
     for path in map(Path, listed):
-        inside = sorted(path.iterdir()) if path.is_dir() else [path]
         if not path.exists():
             raise ArgumentError(f"there is no file or folder {str(path)!r}; give what the annotators returned.")
+        inside = sorted(path.iterdir()) if path.is_dir() else [path]
         near = (path if path.is_dir() else path.parent) / MANIFEST
         if near.exists() and manifest is None:
-            manifest = json.loads(near.read_text(encoding="utf-8"))
+            manifest = read_manifest(near, sample)
         files += [p for p in inside if p.suffix.lower() in (".csv", ".tsv", ".json") and p.name != MANIFEST]
         if not path.is_dir() and path not in files:
             raise ArgumentError(f"{str(path)!r} is neither a CSV nor a Label Studio JSON export.")
     if not files:
         raise ArgumentError("there is no CSV or JSON file to read; give what the annotators returned.")
-    return files, manifest
+    return list(dict.fromkeys(files)), manifest
+
+
+def read_manifest(path: Path, sample: Sample) -> dict[str, Any]:
+    """What annotators of a sample were asked, and who they are.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged or edited, or belongs to another sample.
+    """
+    again = f"take {MANIFEST} as to_labelling wrote it, or remove it and say what was asked with labels="
+    found = read_sealed(path, FORMAT, VERSION, again)
+    frame = sample.design.frame
+    known = {origin_of(sample), None if frame is None else frame.hash}
+    if found.get("origin", found.get("frame_hash")) not in known:
+        raise DataError(
+            f"{str(path)!r} belongs to another sample (its frame hash is {str(found.get('frame_hash'))[:8]}, this "
+            f"sample's {str(sample.frame_hash)[:8]}); read files with the sample they were written for."
+        )
+    try:
+        read_questions(found.get("labels"))
+    except ArgumentError as error:
+        raise DataError(f"{str(path)!r} is damaged: {error} {again[0].upper()}{again[1:]}.") from None
+    if not isinstance(found.get("annotators"), dict):
+        raise DataError(f"{str(path)!r} is damaged: it does not say who got which documents; {again}.")
+    return found
+
+
+def asked(paths: object, sample: Sample, labels: object) -> tuple[Question, ...]:
+    """The questions that files answer: as the reader says, else as they were handed out."""
+    return _questions(labels, _files(paths, sample)[1])
 
 
 def _questions(labels: object, manifest: dict[str, Any] | None) -> tuple[Question, ...]:
@@ -173,161 +221,39 @@ def _questions(labels: object, manifest: dict[str, Any] | None) -> tuple[Questio
     return read_questions(manifest["labels"])
 
 
-def _answers(files: Sequence[Path], questions: Sequence[Question], renamed: Mapping[str, str]) -> Iterator[Answer]:
+def _answers(
+    files: Sequence[Path], questions: Sequence[Question], renamed: Mapping[str, str], people: set[str]
+) -> Iterator[_Answer]:
+    """Raw answers in all files. Whose they are says the reader, else the file, else its name in the handout."""
+    stems = {file_stem(name): name for name in people}
     for path in files:
-        found: Iterator[tuple[str, str, dict[str, Any]]]
+        found: Iterator[tuple[str, str, Mapping[str, Any]]]
         if path.suffix.lower() == ".json":
-            try:
-                export = json.loads(path.read_text(encoding="utf-8-sig"))
-            except ValueError as error:
-                raise DataError(f"{path.name} is no JSON: {error}.") from None
-            found = label_studio.answers(export, path.name, questions)
+            found = label_studio.answers(_read_json(path), path.name, questions)
         else:
             found = _csv_rows(path, questions)
-        name = renamed.get(str(path), renamed.get(path.name))
-        for document, who, raw in found:
-            yield path.name, document, name or who or path.stem, raw
+        name = renamed.get(str(path), renamed.get(path.name)) or ""
+        for document, inside, raw in found:
+            who = name or inside or stems.get(path.stem, "")
+            yield _Answer(path.name, document, who or path.stem, bool(who), raw)
 
 
-def _csv_rows(path: Path, questions: Sequence[Question]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Rows of a filled CSV, whatever a spreadsheet program made of its separators and encoding."""
-    raw = path.read_bytes()
+def _read_json(path: Path) -> Any:
     try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = raw.decode("cp1252")
-    first = re.split(r"[\r\n]", text.lstrip("\r\n"), maxsplit=1)[0]
-    separator = max(",;\t", key=first.count)
-    # Not splitlines: documents may hold form feeds and the separators of Unicode.
-    lines = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
-    fields = [str(f).strip() for f in lines.fieldnames or []]
-    lines.fieldnames = fields
-    absent = [name for name in ("document", *(q.name for q in questions)) if name not in fields]
+        return json.loads(decoded(path.read_bytes()))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path.name} is not JSON: {error}.") from None
+
+
+def _csv_rows(path: Path, questions: Sequence[Question]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Rows of a filled CSV: document, annotator if it says who, raw answers."""
+    table = read_sheet(path)
+    absent = [name for name in ("document", *(q.name for q in questions)) if name not in table]
     if absent:
         raise DataError(
-            f"{path.name} has no column {absent[0]!r} (columns: {fields[:8]}); keep the header to_labelling wrote."
+            f"{path.name} has no column {absent[0]!r} (columns: {list(table.columns)[:8]}); keep the header that "
+            "to_labelling wrote."
         )
-    for row in lines:
-        if any(value for value in row.values()):
-            yield str(row["document"] or "").strip(), str(row.get("annotator") or "").strip(), dict(row)
-
-
-def _joined(long: pd.DataFrame, question: Question, join: str, n_rows: int) -> dict[str, Array]:
-    """Gold column(s) of one question, one value per row of the frame, None where there is no label."""
-    given = long[long[question.name].notna()]
-    if given["position"].is_unique:
-        return {question.name: _spread(given["position"], given[question.name].tolist(), n_rows)}
-    if question.kind == "text":
-        different = given.groupby("position")[question.name].nunique() > 1
-        if different.any():
-            raise DataError(
-                f"annotators gave different texts for {question.name!r} on {int(different.sum())} document(s); texts "
-                "cannot "
-                "be joined. Use read_annotations and settle them by hand."
-            )
-        first = given.drop_duplicates("position")
-        return {question.name: _spread(first["position"], first[question.name].tolist(), n_rows)}
-    from ..labels import aggregate, experts
-
-    columns = {"task": "position", "worker": "annotator", "label": question.name}
-    if join == "expert_mean" and question.numeric:
-        means = given.groupby("position")[question.name].mean()
-        return {question.name: _spread(means.index, means.tolist(), n_rows)}
-    if question.kind != "choices":
-        raise ArgumentError(
-            f"join={join!r} is about classes, but {question.name!r} is a number; use join='expert_mean', or "
-            "read_annotations with labels.rate."
-        )
-    options: dict[str, Any] = {**columns, "classes": list(question.classes)}
-    if join in ESTIMANDS:
-        gold = experts(given, join, **options)
-        out = {}
-        for name, values in zip(gold.names, gold.gold.T):
-            out[name.replace("gold", question.name, 1)] = _spread(gold.tasks, values.tolist(), n_rows)
-        return out
-    soft = aggregate(given, join, **options)
-    return {question.name: _spread(soft.tasks, list(soft.hard()), n_rows)}
-
-
-def _spread(positions: Any, values: Sequence[Any], n_rows: int) -> Array:
-    out = np.full(n_rows, None, dtype=object)
-    for position, value in zip(positions, values):
-        out[int(position)] = value
-    return out
-
-
-def _with_earlier(table: Table, name: str, values: Array) -> Array:
-    """Labels together with those the column already holds (earlier waves)."""
-    if name not in table.columns:
-        return values
-    column = table.column(name, "data")
-    there = column.notna().to_numpy()
-    new = np.array([v is not None for v in values])
-    old = column.to_numpy(dtype=object)
-    _refuse_mixed(name, old[there], values[new])
-    both = np.flatnonzero(there & new)
-    differ = [i for i in both if not _alike(old[i], values[i])]
-    if differ:
-        raise DataError(
-            f"column {name!r} already holds gold in {len(differ)} of the rows that were read, with other values "
-            "(first at "
-            f"position {differ[0]}: {old[differ[0]]!r}, read {values[differ[0]]!r}); set the column missing there, or "
-            "rename it."
-        )
-    out = values.copy()
-    out[there & ~new] = old[there & ~new]
-    return out
-
-
-def _refuse_mixed(name: str, old: Array, new: Array) -> None:
-    """Raise where gold of one wave is text and that of another numbers (shares of annotators, say)."""
-    kinds = ["text" if any(isinstance(v, str) for v in found) else "numbers" for found in (old, new) if len(found)]
-    if len(set(kinds)) > 1:
-        raise DataError(
-            f"column {name!r} holds gold as {kinds[0]}, what was read is {kinds[1]}, so they do not go into one "
-            "column. Annotators give shares, one gives classes: read the files of all waves in one call (into a "
-            f"frame without {name!r}), or choose a join= that gives classes, such as 'majority'; or recode {name!r}."
-        )
-
-
-def _alike(left: Any, right: Any) -> bool:
-    try:
-        return bool(np.isclose(float(left), float(right), rtol=1e-12, atol=0))
-    except (TypeError, ValueError):
-        return str(left) == str(right)
-
-
-def _tell_missing(sample: Sample, table: Table, columns: Mapping[str, Array], missing: str) -> None:
-    drawn = sample.design.aligned(table).labelled
-    for name, values in columns.items():
-        lost = np.flatnonzero(drawn & np.array([v is None for v in values]))
-        if len(lost):
-            message = (
-                f"{len(lost)} of {int(drawn.sum())} drawn row(s) have no {name!r} yet, first at position {lost[0]}; "
-                "have "
-                "them labelled before the fit."
-            )
-            if missing == "raise":
-                raise DataError(message)
-            if missing == "warn":
-                tell(message, DesignWarning)
-
-
-def _filled(table: Table, columns: Mapping[str, Array]) -> Any:
-    """The user's frame with the columns put in, in its own library."""
-    import narwhals as nw
-
-    frame = table.native
-    series = []
-    for name, values in columns.items():
-        present = [v for v in values if v is not None]
-        numbers = all(isinstance(v, (int, float, np.number)) for v in present)
-        kind = nw.Float64 if numbers else nw.String
-        plain = [None if v is None else float(v) if numbers else str(v) for v in values]
-        if frame.implementation.is_pandas_like() and numbers:
-            plain = [np.nan if v is None else v for v in plain]
-        series.append(nw.new_series(name, plain, kind, backend=frame.implementation))
-    if frame.implementation.is_pandas_like():
-        native = frame.to_native()
-        return native.assign(**{s.name: s.to_native().to_numpy() for s in series})
-    return frame.with_columns(*series).to_native()
+    for row in table.to_dict("records"):
+        if any(row.values()):
+            yield row["document"].strip(), row.get(WHO, "").strip(), {str(name): value for name, value in row.items()}

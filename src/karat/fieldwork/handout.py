@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import csv
 import json
+import numbers
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..designs.base import names_of
 from ..designs.frame import as_text
-from ..errors import ArgumentError
+from ..designs.sealed import path_of, sealed
+from ..errors import ArgumentError, generator, number, whole
 from ..frames import Table
 from . import label_studio
 from .questions import Question, read_questions
+from .sheet import sheet
 
 if TYPE_CHECKING:
     from .._types import Ints
@@ -24,6 +28,13 @@ if TYPE_CHECKING:
 MANIFEST = "labelling.json"
 FORMATS = ("csv", "label-studio")
 NOTE = "note"
+WHO = "annotator"
+FORMAT = "karat labelling"
+VERSION = 2
+_RESERVED = '/\\:*?"<>|'
+_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_LONGEST = 200
+"""Bytes of a name; file systems take 255 with the ending."""
 
 
 def write_handout(
@@ -39,51 +50,76 @@ def write_handout(
     formats: Sequence[str] = FORMATS,
     instructions: str = "",
     seed: int | None = None,
+    overwrite: bool = False,
 ) -> list[Path]:
     """Write the annotators' files, see :meth:`karat.designs.Sample.to_labelling`."""
     questions = read_questions(labels)
     table = Table.read(data)
-    documents, positions = sample.design.documents(table, sample.sent)
-    show = [show] if isinstance(show, str) else list(show)
+    show = names_of("show", show) if show else ()
+    show = (show,) if isinstance(show, str) else show
+    if not isinstance(instructions, str):
+        raise ArgumentError(f"instructions={instructions!r} is not allowed; give a text.")
+    folder = path_of("folder", folder)
     _check(sample, table, text, questions, show, formats)
     names = _annotators(annotators)
-    rng = np.random.default_rng(_seed(documents) if seed is None else seed)
-    given = _assign(len(documents), names, overlap, rng)
+    overlap = number("overlap", overlap, least=1, most=len(names))
+    documents, positions = sample.design.documents(table, sample.sent)
+    order = np.argsort(documents)  # whatever the order of rows
+    documents, positions = [documents[i] for i in order], positions[order]
+    rng = generator(_seed(documents) if seed is None else seed)
     texts = _texts(table, text, positions)
-    shown = [dict(zip(show, row)) for row in zip(*(_texts(table, name, positions) for name in show))] or [{}] * len(
-        texts
-    )
+    extra = list(zip(*(_texts(table, name, positions) for name in show))) or [()] * len(texts)
+    given = dict(zip(names, _assign(len(documents), len(names), overlap, rng)))
 
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, rows in zip(names, given):
-        stem = folder / re.sub(r"[^\w.-]+", "_", name)
+    files: dict[str, bytes] = {}
+    for name, rows in given.items():
+        stem = file_stem(name)
         if "csv" in formats:
-            path = stem.with_name(stem.name + ".csv")
-            _write_csv(
-                path, [documents[i] for i in rows], [texts[i] for i in rows], [shown[i] for i in rows], show, questions
-            )
-            written.append(path)
+            header = ["document", *show, "text", *(q.name for q in questions), NOTE, WHO]
+            blank = [""] * (len(questions) + 1)
+            files[f"{stem}.csv"] = sheet(header, ([documents[i], *extra[i], texts[i], *blank, name] for i in rows))
         if "label-studio" in formats:
-            path = stem.with_name(stem.name + ".json")
-            found = label_studio.tasks([documents[i] for i in rows], [texts[i] for i in rows], [shown[i] for i in rows])
-            path.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-            written.append(path)
+            found = label_studio.tasks(
+                [documents[i] for i in rows], [texts[i] for i in rows], [dict(zip(show, extra[i])) for i in rows]
+            )
+            files[f"{stem}.json"] = (json.dumps(found, ensure_ascii=False, indent=1) + "\n").encode(errors="replace")
     if "label-studio" in formats:
-        path = folder / "label-studio.xml"
-        path.write_text(label_studio.interface(questions, show, instructions) + "\n", encoding="utf-8")
-        written.append(path)
+        files["label-studio.xml"] = (label_studio.interface(questions, show, instructions) + "\n").encode(
+            errors="replace"
+        )
     manifest = {
-        "format": "karat labelling",
-        "version": 1,
         "frame_hash": sample.frame_hash,
+        "origin": origin_of(sample),
         "labels": {q.name: q.spec for q in questions},
-        "annotators": {name: [documents[i] for i in rows] for name, rows in zip(names, given)},
+        "annotators": {name: [documents[i] for i in rows] for name, rows in given.items()},
     }
-    path = folder / MANIFEST
-    path.write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    return [*written, path]
+    files[MANIFEST] = sealed(FORMAT, VERSION, manifest).encode()
+    return _written(folder, files, overwrite)
+
+
+def origin_of(sample: Sample) -> str | None:
+    """Hash of the frame at the first wave: the same for all waves of a sample."""
+    frame = sample.design.frame
+    return None if frame is None else frame.origin or frame.hash
+
+
+def _written(folder: Path, files: Mapping[str, bytes], overwrite: bool) -> list[Path]:
+    """Write files, but not over others that somebody may have filled."""
+    paths = [folder / name for name in files]
+    other = [path.name for path, text in zip(paths, files.values()) if path.exists() and path.read_bytes() != text]
+    if other and not overwrite:
+        raise ArgumentError(
+            f"{str(folder)!r} holds {', '.join(map(repr, other[:3]))}{' and more' if len(other) > 3 else ''} already, "
+            "with other content that may be answers, and writing over them would lose these. Name another folder, or "
+            "insist with overwrite=True."
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, text in zip(paths, files.values()):
+            path.write_bytes(text)
+    except OSError as error:
+        raise ArgumentError(f"the files cannot be written to {str(folder)!r}: {error.strerror}.") from None
+    return paths
 
 
 def _check(
@@ -91,8 +127,7 @@ def _check(
 ) -> None:
     table.require([text], "text")
     table.require(show, "show")
-    unknown = [f for f in ([formats] if isinstance(formats, str) else formats) if f not in FORMATS]
-    if unknown or not formats or isinstance(formats, str):
+    if not isinstance(formats, (list, tuple)) or not formats or any(f not in FORMATS for f in formats):
         raise ArgumentError(f"formats={formats!r} must be a sequence of {', '.join(map(repr, FORMATS))}.")
     telling = [name for name in show if name in sample.design.base.columns]
     if telling:
@@ -108,7 +143,7 @@ def _check(
                 "and not "
                 "'document' or 'text'. Rename it, or use formats=('csv',)."
             )
-    taken = {"document", "text", "annotator", NOTE} & {*show, *(q.name for q in questions)}
+    taken = {"document", "text", WHO, NOTE} & {*show, *(q.name for q in questions)}
     if taken:
         raise ArgumentError(
             f"{sorted(taken)[0]!r} is a column of the annotators' files with a meaning of its own; rename the label or "
@@ -121,30 +156,74 @@ def _check(
         )
 
 
-def _annotators(given: int | Sequence[str]) -> list[str]:
-    if isinstance(given, int) and not isinstance(given, bool) and given >= 1:
-        return ["annotator"] if given == 1 else [f"annotator-{k + 1}" for k in range(given)]
-    if isinstance(given, Sequence) and given and not isinstance(given, str):
-        names = [str(name) for name in given]
-        files = {re.sub(r"[^\w.-]+", "_", name).casefold() for name in names}
-        if len(files) == len(names) and "labelling" not in files:
-            return names
-    raise ArgumentError(f"annotators={given!r} must be a number of people, or their names (different file names).")
+def _annotators(given: object) -> list[str]:
+    """Names of the annotators, each fit for a file name."""
+    if isinstance(given, numbers.Number):
+        count = whole("annotators", given, least=1, instead="or their names")
+        return ["annotator"] if count == 1 else [f"annotator-{k + 1}" for k in range(count)]
+    if not isinstance(given, Sequence) or isinstance(given, (str, bytes)) or not given:
+        raise ArgumentError(f"annotators={given!r} is not allowed; give a number of people, or a list of their names.")
+    names = [check_name(name) for name in given]
+    files: dict[str, str] = {MANIFEST.partition(".")[0]: MANIFEST}
+    for name in names:
+        other = files.setdefault(alike(file_stem(name)), name)
+        if other is not name:
+            raise ArgumentError(
+                f"annotators={given!r}: {name!r} and {other!r} would have the same file name on some computers; give "
+                "names that differ in more than capital letters, spaces and signs."
+            )
+    return names
 
 
-def _assign(n: int, names: Sequence[str], overlap: float, rng: np.random.Generator) -> list[Ints]:
-    """Documents of each annotator in random order; loads differ by one at most, partners are random."""
-    if isinstance(overlap, bool) or not 1 <= overlap <= len(names):
+def check_name(name: object) -> str:
+    """The name of an annotator, fit for a file name on every system.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if not isinstance(name, str):
+        raise ArgumentError(f"annotators holds {name!r}, which is not a name; give texts.")
+    name = name.strip()
+    bad = sorted({letter for letter in name if letter in _RESERVED or not letter.isprintable()})
+    why = ""
+    if not name:
+        why = "is empty"
+    elif name.startswith("."):
+        why = "starts with a dot"
+    elif bad:
+        why = f"contains {bad[0]!r}"
+    elif _DEVICES.fullmatch(name):
+        why = "is reserved by Windows"
+    elif len(name.encode("utf-8", "replace")) > _LONGEST:
+        why = f"is longer than {_LONGEST} bytes"
+    if why:
         raise ArgumentError(
-            f"overlap={overlap!r} (labels per document) must lie between 1 and {len(names)} annotators."
+            f"annotators: the name {name[:60]!r} {why}, so it cannot be the name of a file; give other names, for "
+            "example ['anna', 'ben']."
         )
+    return name
+
+
+def alike(name: str) -> str:
+    """What names have in common that differ only in capital letters, outer spaces or the way letters are encoded."""
+    return unicodedata.normalize("NFKC", name).casefold().strip()
+
+
+def file_stem(name: str) -> str:
+    """The name of an annotator's files, without the ending."""
+    return re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", name))
+
+
+def _assign(n: int, people: int, overlap: float, rng: np.random.Generator) -> list[Ints]:
+    """Documents of each annotator in random order; loads differ by one at most, partners are random."""
     times = np.full(n, int(overlap))
     more = round((overlap - int(overlap)) * n)
     times[rng.permutation(n)[:more]] += 1
-    load = np.zeros(len(names))
-    lists: list[list[int]] = [[] for _ in names]
+    load = np.zeros(people)
+    lists: list[list[int]] = [[] for _ in range(people)]
     for document in rng.permutation(n):
-        who = np.lexsort((rng.random(len(names)), load))[: times[document]]
+        who = np.lexsort((rng.random(people), load))[: times[document]]
         load[who] += 1
         for k in who:
             lists[k].append(int(document))
@@ -154,23 +233,7 @@ def _assign(n: int, names: Sequence[str], overlap: float, rng: np.random.Generat
 def _texts(table: Table, name: str, positions: Ints) -> list[str]:
     column = table.column(name, "text").iloc[positions]
     missing = column.isna().to_numpy()
-    return ["" if gone else value for value, gone in zip(as_text(column), missing)]
-
-
-def _write_csv(
-    path: Path,
-    documents: Sequence[str],
-    texts: Sequence[str],
-    shown: Sequence[dict[str, str]],
-    show: Sequence[str],
-    questions: Sequence[Question],
-) -> None:
-    """With a byte order mark, so that spreadsheet programs read it as Unicode."""
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file, quoting=csv.QUOTE_ALL)
-        writer.writerow(["document", *show, "text", *(q.name for q in questions), NOTE])
-        for document, more, body in zip(documents, shown, texts):
-            writer.writerow([document, *(more[name] for name in show), body, *("" for _ in questions), ""])
+    return ["" if gone else value for value, gone in zip(as_text(column.tolist()), missing)]
 
 
 def _seed(documents: Sequence[str]) -> Any:

@@ -13,6 +13,8 @@ from xml.sax.saxutils import quoteattr
 from ..errors import DataError
 from .questions import Question
 
+_VALUES = ("choices", "number", "rating", "text")
+"""Fields in which Label Studio stores answers."""
 TEXT = "document_text"
 """Name of the text in the labelling interface."""
 
@@ -94,38 +96,62 @@ def answers(export: Any, file: str, questions: Sequence[Question]) -> Iterator[t
     Raises
     ------
     DataError
-        If it is no export, or an annotation holds two answers to one question.
+        If it is not an export, a field has another name or form than Label Studio gives it, or an annotation holds two
+        answers to one question.
     """
     if not isinstance(export, list) or not all(isinstance(task, dict) for task in export):
-        raise DataError(f"{file} is no Label Studio export: it must hold a list of tasks. Export as JSON or JSON-MIN.")
-    for number, task in enumerate(export):
-        data = task.get("data", task)
-        if not isinstance(data, dict) or "document" not in data:
+        raise DataError(
+            f"{file} is not a Label Studio export: it must hold a list of tasks. Export as JSON or JSON-MIN."
+        )
+    flat = [task for task in export if "data" not in task]  # JSON-MIN: one row per annotation
+    absent = [q.name for q in questions if flat and not any(q.name in task for task in flat)]
+    if absent:
+        raise DataError(
+            f"{file}: no task has a field {absent[0]!r} (fields: {list(flat[0])[:8]}); export the project with the "
+            "labelling interface that to_labelling wrote."
+        )
+    for count, task in enumerate(export, start=1):
+        data = _typed(task.get("data", task), dict, f"{file}: 'data' of task {count}")
+        if not isinstance(data.get("document"), str):
             raise DataError(
-                f"{file}: task {number + 1} has no 'document' in its data, so it is not known which document it is; "
-                "import "
-                "the tasks that to_labelling wrote and export them as JSON."
+                f"{file}: task {count} has no 'document' in its data, so it is not known which document it is; "
+                "import the tasks that to_labelling wrote and export them as JSON."
             )
-        document = str(data["document"])
-        if "data" not in task:  # JSON-MIN: one flat row per annotation
-            flat = {q.name: _plain(task.get(q.name), file, document, q.name) for q in questions}
-            yield document, _who(task.get("annotator")), flat
+        document = data["document"]
+        where = f"{file}: document {document!r}"
+        if "data" not in task:
+            yield document, _who(task.get("annotator")), {q.name: _plain(task.get(q.name), where, q) for q in questions}
             continue
-        for annotation in task.get("annotations", task.get("completions", [])):
+        annotations = _typed(task.get("annotations", task.get("completions")), list, f"{where}: 'annotations'")
+        for annotation in annotations:
+            annotation = _typed(annotation, dict, f"{where}: an annotation")
             if annotation.get("was_cancelled") or annotation.get("skipped"):
                 continue
-            found: dict[str, Any] = {}
-            for region in annotation.get("result", []):
-                name = region.get("from_name")
-                if name not in {q.name for q in questions}:
-                    continue
-                value = _plain(region.get("value"), file, document, name)
-                if name in found and found[name] != value:
-                    raise DataError(
-                        f"{file}: document {document!r} has two answers to {name!r} in one annotation; keep one."
-                    )
-                found[name] = value
-            yield document, _who(annotation.get("completed_by")), found
+            yield document, _who(annotation.get("completed_by")), _regions(annotation, where, questions)
+
+
+def _regions(annotation: dict[str, Any], where: str, questions: Sequence[Question]) -> dict[str, Any]:
+    """Raw answers of one annotation."""
+    asked = {q.name: q for q in questions}
+    found: dict[str, Any] = {}
+    other: list[str] = []
+    for region in _typed(annotation.get("result"), list, f"{where}: 'result' of an annotation"):
+        region = _typed(region, dict, f"{where}: an entry of 'result'")
+        name = region.get("from_name")
+        if name not in asked:
+            other.append(repr(name))
+            continue
+        value = _plain(region.get("value"), where, asked[name])
+        if name in found and found[name] != value:
+            raise DataError(f"{where} has two answers to {name!r} in one annotation; keep one.")
+        found[name] = value
+    lost = [name for name in asked if name not in found]
+    if other and lost:
+        raise DataError(
+            f"{where} has answers to {', '.join(sorted(set(other))[:5])} ('from_name'), but none to {lost[0]!r}; name "
+            "the questions as they were handed out."
+        )
+    return found
 
 
 def valid_name(name: str) -> bool:
@@ -133,17 +159,42 @@ def valid_name(name: str) -> bool:
     return bool(re.fullmatch(r"[A-Za-z_][\w-]*", name)) and name not in ("document", "text", TEXT)
 
 
-def _plain(value: Any, file: str, document: str, question: str) -> Any:
+def _typed(value: Any, kind: type[Any], what: str) -> Any:
+    """A list or an object of an export; an empty one where there is null.
+
+    Raises
+    ------
+    DataError
+        If it is something else.
+    """
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        wanted = "a list" if kind is list else "an object with named fields"
+        raise DataError(f"{what} is {str(value)[:40]!r}, where {wanted} belongs; export the project anew.")
+    return value
+
+
+def _plain(value: Any, where: str, question: Question) -> Any:
     """The answer in what Label Studio stores for choices, numbers, ratings and texts."""
+    submissions = False
     if isinstance(value, dict):
-        kinds = [k for k in ("choices", "number", "rating", "text") if k in value]
-        value = value[kinds[0]] if kinds else None
-        if kinds == ["text"] and isinstance(value, list):  # submissions of a text area
-            return "\n".join(map(str, value))
+        kinds = [k for k in _VALUES if k in value]
+        if not kinds:
+            raise DataError(
+                f"{where}: the answer to {question.name!r} has the fields {list(value)[:5]}, but none of "
+                f"{', '.join(map(repr, _VALUES))}; export the project with the labelling interface that to_labelling "
+                "wrote."
+            )
+        value, submissions = value[kinds[0]], kinds == ["text"]
     if isinstance(value, list):
+        if submissions and all(isinstance(v, str) for v in value):  # of a text area
+            return "\n".join(value)
         if len(value) > 1:
-            raise DataError(f"{file}: document {document!r} has {len(value)} answers to {question!r}; one is allowed.")
+            raise DataError(f"{where} has {len(value)} answers to {question.name!r}; one is allowed.")
         value = value[0] if value else None
+    if not (value is None or isinstance(value, (str, int, float))):
+        raise DataError(f"{where}: the answer to {question.name!r} is {str(value)[:40]!r}, not a text or number.")
     return value
 
 

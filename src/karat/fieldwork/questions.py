@@ -8,10 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ..errors import ArgumentError, DataError
 
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
-"""Numbers whose comma may stand before decimals or between thousands."""
+"""Numbers whose comma may be a decimal mark or separate thousands."""
+
 KINDS = ("choices", "number", "rating", "text")
 
 
@@ -45,7 +48,7 @@ class Question:
     def numeric(self) -> bool:
         """Whether answers are numbers."""
         if self.kind == "choices":
-            return all(isinstance(c, (int, float)) and not isinstance(c, bool) for c in self.classes)
+            return all(isinstance(c, (int, float)) for c in self.classes)
         return self.kind in ("number", "rating")
 
     @property
@@ -103,9 +106,9 @@ class Question:
 
     def _choice(self, text: str) -> Any:
         for fold in (str, str.casefold):
-            for c in self.classes:
-                if fold(str(c)) == fold(text):
-                    return c
+            same = [c for c in self.classes if fold(str(c)) == fold(text)]
+            if len(same) == 1:
+                return same[0]
         value = _number(text)
         for c in self.classes:
             if value is not None and self.numeric and float(c) == value:
@@ -119,8 +122,8 @@ def read_questions(labels: object) -> tuple[Question, ...]:
     Parameters
     ----------
     labels : mapping
-        Gold column -> a sequence of classes, ``"number"``, ``"number:LOW:HIGH"`` (a bound may be empty),
-        ``"rating:MAX"`` or ``"text"``.
+        Gold column -> a sequence of classes (texts, numbers, or True and False), ``"number"``, ``"number:LOW:HIGH"`` (a
+        bound may be empty), ``"rating:MAX"`` or ``"text"``.
 
     Returns
     -------
@@ -141,7 +144,10 @@ def read_questions(labels: object) -> tuple[Question, ...]:
             "'text', "
             f"for example labels={{'hostile': ['no', 'yes']}}; got {labels!r}."
         )
-    return tuple(_question(str(name), given) for name, given in labels.items())
+    for name in labels:
+        if not isinstance(name, str) or not name.strip():
+            raise ArgumentError(f"labels names the gold column {name!r}; give texts that are not empty.")
+    return tuple(_question(name, given) for name, given in labels.items())
 
 
 def _question(name: str, given: Any) -> Question:
@@ -158,16 +164,45 @@ def _question(name: str, given: Any) -> Question:
             and all(b == "" or n is not None for b, n in zip(bounds, numbers))
         ):
             low, high = numbers or (None, None)
+            if low is not None and high is not None and low >= high:
+                raise ArgumentError(
+                    f"labels[{name!r}]={given!r} is not allowed; its lower bound must be below its upper."
+                )
             return Question(name, "number", (), low, high)
-        if kind == "rating" and len(bounds) == 1 and numbers[0] is not None and numbers[0] >= 2:
+        if kind == "rating" and len(bounds) == 1 and numbers[0] in range(2, 101):
             return Question(name, "rating", (), 1.0, numbers[0])
-    elif isinstance(given, Sequence) and len({str(c) for c in given}) == len(given) >= 2:
-        return Question(name, "choices", tuple(given))
+    elif isinstance(given, Sequence) or hasattr(given, "to_numpy") or isinstance(given, np.ndarray):
+        return Question(name, "choices", _classes(name, given))
     raise ArgumentError(
         f"labels[{name!r}]={given!r} is not understood; give two or more different classes, 'number', "
         "'number:LOW:HIGH', "
         "'rating:MAX' or 'text'."
     )
+
+
+def _classes(name: str, given: Any) -> tuple[Any, ...]:
+    """Classes of a question: plain texts, numbers or booleans that no answer can take for each other.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    classes = tuple(c.item() if isinstance(c, np.generic) else c for c in given)
+    why = "" if len(classes) >= 2 else "there must be two or more"
+    seen: dict[str, Any] = {}
+    for c in classes:
+        if not isinstance(c, (str, int, float)) or (isinstance(c, float) and not math.isfinite(c)):
+            why = f"{c!r} is neither a text nor a number"
+        elif not str(c).strip() or str(c) != str(c).strip():
+            why = f"{c!r} is empty, or starts or ends with a space"
+        else:
+            text = f"{float(c):.17g}" if isinstance(c, (int, float)) and not isinstance(c, bool) else str(c)
+            if text in seen:
+                why = f"{c!r} and {seen[text]!r} cannot be distinguished in an answer"
+            seen[text] = c
+    if why:
+        raise ArgumentError(f"labels[{name!r}]={given!r} is not allowed as a list of classes: {why}.")
+    return classes
 
 
 def _number(text: str) -> float | None:

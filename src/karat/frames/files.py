@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
+import codecs
+import gzip
+import re
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, KaratWarning, one_of, tell
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ENDINGS = (".csv", ".csv.gz", ".tsv", ".json", ".jsonl", ".parquet")
+SEPARATORS = (",", ";", "\t")
+_START = 1 << 16
+"""Bytes at the start of a file, or characters of a text, in which its first line is looked for."""
+_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_ENCODINGS = ("utf-8", "cp1252", "latin-1")
+"""Tried in turn where a file has no byte order mark; the last takes anything."""
+_COMMA = re.compile(r"[+-]?\d+(,\d+)?")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 
 
-def read_file(path: str | Path) -> pd.DataFrame:
-    """Read a table.
+def read_file(path: str | Path, *, sep: str | None = None, decimal: str | None = None) -> pd.DataFrame:
+    r"""Read a table.
 
     Parameters
     ----------
     path : str or Path
         ``.csv``, ``.csv.gz``, ``.tsv``, ``.json`` (a list of records), ``.jsonl`` or ``.parquet``.
+    sep : {",", ";", tab}, optional
+        What separates columns of CSV files; by default what the first line holds most of.
+    decimal : {".", ","}, optional
+        Decimal mark of CSV files. By default a point, or a comma where columns are separated by something else and
+        a column holds nothing but numbers written with a comma.
 
     Returns
     -------
@@ -29,6 +46,15 @@ def read_file(path: str | Path) -> pd.DataFrame:
     ------
     ArgumentError
         If there is no such file, its ending is not known, or it cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile, warnings
+    >>> with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(record=True):
+    ...     file = Path(folder) / "corpus.csv"
+    ...     _ = file.write_text("doc;score\na;1,5\nb;2,25\n")
+    ...     read_file(file)["score"].tolist()
+    [1.5, 2.25]
     """
     import pandas as pd
 
@@ -37,17 +63,123 @@ def read_file(path: str | Path) -> pd.DataFrame:
     if not path.exists():
         raise ArgumentError(f"there is no file {str(path)!r}.")
     try:
-        if kind in (".csv", ".csv.gz"):
-            return pd.read_csv(path)
-        if kind == ".tsv":
-            return pd.read_csv(path, sep="\t")
+        if kind in (".csv", ".csv.gz", ".tsv"):
+            return _read_csv(path, "\t" if kind == ".tsv" and sep is None else sep, decimal)
+        if sep is not None or decimal is not None:
+            raise ArgumentError(
+                f"sep and decimal are about CSV files and have no effect on {str(path)!r}; remove them."
+            )
         if kind == ".parquet":
             return pd.read_parquet(path)
         return pd.read_json(path, lines=kind == ".jsonl", convert_dates=False, dtype=False)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise ArgumentError(f"{str(path)!r} cannot be read as {kind}: {error}.") from None
+    except ArgumentError:
+        raise
+    except (ValueError, EOFError, OSError, zlib.error) as error:
+        raise ArgumentError(f"{str(path)!r} cannot be read as {kind}: {str(error).strip()}.") from None
     except ImportError:
         raise ArgumentError("parquet files need pyarrow; pip install pyarrow, or use CSV.") from None
+
+
+def _read_csv(path: Path, sep: str | None, decimal: str | None) -> pd.DataFrame:
+    """A CSV file in the encoding, and with the separators, that it turns out to have."""
+    import pandas as pd
+
+    if sep is not None:
+        one_of("sep", sep, SEPARATORS)
+    if decimal is not None:
+        one_of("decimal", decimal, (".", ","))
+    with (gzip.open if path.name.lower().endswith(".gz") else open)(path, "rb") as file:
+        start = file.read(_START)
+    marked = [encoding for mark, encoding in _MARKS.items() if start.startswith(mark)]
+    for encoding in marked or _ENCODINGS:
+        found = separator_of(start.decode(encoding, "ignore")) if sep is None else sep
+        try:
+            table: pd.DataFrame = pd.read_csv(path, sep=found, encoding=encoding, decimal=decimal or ".")
+            break
+        except UnicodeDecodeError:
+            if encoding == (marked or _ENCODINGS)[-1]:
+                raise
+    if encoding in _ENCODINGS[1:]:
+        tell(
+            f"{str(path)!r} is not Unicode; it was read as Western European text ({encoding}). Check its letters, or "
+            "save it as UTF-8.",
+            KaratWarning,
+        )
+    commas = [] if found == "," or decimal is not None else _with_decimal_commas(table)
+    if not commas:
+        return table
+    again: pd.DataFrame = pd.read_csv(path, sep=found, encoding=encoding, decimal=",")
+    mixed = [name for name in table if table[name].dtype.kind == "f" and again[name].dtype.kind not in "fi"]
+    if mixed:
+        raise ArgumentError(
+            f"{str(path)!r} holds numbers with a decimal comma (column {commas[0]!r}) and with a decimal point (column "
+            f"{mixed[0]!r}); write all alike, or say which it is with decimal=',' or decimal='.' (shell: --decimal)."
+        )
+    tell(
+        f"{str(path)!r} was read with decimal commas (column {commas[0]!r}); decimal='.' (shell: --decimal point) "
+        "reads it without.",
+        KaratWarning,
+    )
+    return again
+
+
+def _with_decimal_commas(table: pd.DataFrame) -> list[str]:
+    """Columns that hold nothing but numbers, some of them with a comma that cannot be between thousands."""
+    found = []
+    for name in table.columns:
+        if table[name].dtype.kind in "biufcM":
+            continue
+        texts = table[name].dropna().astype(str).str.strip()
+        if texts.map(lambda t: bool(_COMMA.fullmatch(t))).all() and any(
+            "," in text and not _THOUSANDS.fullmatch(text) for text in texts
+        ):
+            found.append(str(name))
+    return found
+
+
+def decoded(raw: bytes) -> str:
+    """The text of a file in the encoding its first bytes name, else Unicode, else Western European.
+
+    Parameters
+    ----------
+    raw : bytes
+
+    Raises
+    ------
+    UnicodeDecodeError
+        If its byte order mark names an encoding that it is not in.
+
+    Examples
+    --------
+    >>> decoded("für".encode("utf-16")), decoded("für".encode("cp1252"))
+    ('für', 'für')
+    """
+    for mark, encoding in _MARKS.items():
+        if raw.startswith(mark):
+            return raw.decode(encoding)
+    for encoding in _ENCODINGS[:-1]:
+        try:
+            return raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return raw.decode(_ENCODINGS[-1])
+
+
+def separator_of(text: str) -> str:
+    """What separates the columns of a CSV text: what its first line holds most of, outside quotation marks.
+
+    Parameters
+    ----------
+    text : str
+
+    Examples
+    --------
+    >>> separator_of('document;"a, b, c";text')
+    ';'
+    """
+    unquoted = re.sub(r'"(?:[^"]|"")*("|$)', "", text[:_START].lstrip("\r\n\ufeff"))
+    line = re.split(r"[\r\n]", unquoted, maxsplit=1)[0]
+    return max(SEPARATORS, key=line.count)
 
 
 def write_file(frame: Any, path: str | Path) -> None:
@@ -61,7 +193,14 @@ def write_file(frame: Any, path: str | Path) -> None:
     """
     path = Path(path)
     kind = _ending(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(frame, path, kind)
+    except OSError as error:
+        raise ArgumentError(f"{str(path)!r} cannot be written: {error.strerror or error}.") from None
+
+
+def _write(frame: Any, path: Path, kind: str) -> None:
     if kind in (".csv", ".csv.gz"):
         frame.to_csv(path, index=False)
     elif kind == ".tsv":

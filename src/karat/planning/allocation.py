@@ -203,7 +203,8 @@ def _left(source: Any, profile: Profile, code: Ints, names: list[str], remarks: 
     left = count - np.bincount(code[np.unique(profile.position)], minlength=len(names))
     if (used := [names[s] for s in np.flatnonzero((left < 2) & (count > left))]) and len(used):
         remarks.append(
-            f"the pilot has used up {', '.join(map(repr, used))}: a further wave cannot be drawn there; merge strata"
+            f"the pilot has used up {', '.join(map(repr, used))}: a further wave cannot be drawn there; leave it "
+            "out of that wave's n, or merge strata"
         )
     return np.asarray(np.where(left < 2, count, left), dtype=np.float64)
 
