@@ -190,7 +190,7 @@ def regress(
     refuse_unused(options, predictions, features)
     regression = models.get(model)
     table = Table.read(data)
-    parsed = parse(formula, table.columns, context)
+    parsed = parse(formula, table.names, context)
     labels = read_labels(parsed, table, surrogates)
     gold_rows = labelled_rows(labels, table, labelled)
     shown = None if prompt is None else prompt_rows(prompt, table)

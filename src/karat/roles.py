@@ -6,6 +6,7 @@ computed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import ArgumentError, DataError
-from .frames.encode import is_text
+from .frames.kinds import is_text
 from .frames.table import as_float
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def read_labels(parsed: Parsed, table: Table, surrogates: object) -> tuple[Label
             "surrogate columns as features=."
         )
     labels = []
-    for name in sorted(surrogates, key=lambda v: (v in parsed.outcome_variables, parsed.text.find(str(v)))):
+    for name in sorted(surrogates, key=lambda v: (v in parsed.outcome_variables, parsed.code.find(parsed.written(str(v))))):
         gold = table.column(name, "surrogates")
         classes, coded = _classes(name, gold, parsed)
         given = _read_surrogates(name, surrogates[name], table, classes)
@@ -238,11 +239,9 @@ def _classes(name: str, gold: pd.Series[Any], parsed: Parsed) -> tuple[tuple[Any
         return (), False
     values = np.unique(as_float(present, name, "gold"))
     if name in parsed.coded:
-        import re
-
-        bare = re.sub(rf"C\(\s*`?{re.escape(name)}`?", "", parsed.text)
-
-        if re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", bare):
+        written = re.escape(parsed.written(name))
+        bare = re.sub(rf"C\(\s*{written}\b", "", parsed.code)
+        if re.search(rf"(?<![\w.]){written}(?!\w)", bare):
             raise ArgumentError(
                 f"{name!r} stands inside C(...) and outside it in {parsed.text!r}; a labelled variable can be one or "
                 "the other."

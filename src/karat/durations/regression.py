@@ -191,7 +191,7 @@ def rmst(
     refuse_unused(options, None, features)
     regression = _model(outcome, link, cause, estimator, surrogates)
     table = Table.read(data)
-    parsed = parse(formula, table.columns, context)
+    parsed = parse(formula, table.names, context)
     method = read_method(censoring, table.columns)
     labels, timed = duration_labels(parsed, table, surrogates)
     check_censoring(method, parsed, labels, event, surrogate_blind_to_censoring)
