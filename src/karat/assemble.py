@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .augment import Rows
-from .errors import ArgumentError, DataError, one_of
-from .formula import MatrixSpec, Parsed, refuse_stateful, row_by_row
+from .errors import ArgumentError, DataError, DesignWarning, one_of, tell
+from .formula import MatrixSpec, Parsed, least_columns, refuse_stateful, row_by_row
 from .frames.encode import Features, encode
 from .frames.table import as_float
 from .predict import Target
+from .roles import compare_presence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,6 +46,8 @@ class Prepared:
     dropped : dict of str to int
         Rows left out, by the column that was missing.
     context : mapping or None
+    notes : tuple of str
+        What must be said of the data.
     """
 
     parsed: Parsed
@@ -57,6 +60,7 @@ class Prepared:
     kept: Bools | None = field(repr=False)
     dropped: dict[str, int]
     context: Mapping[str, Any] | None = field(repr=False)
+    notes: tuple[str, ...] = ()
 
     @property
     def n_dropped(self) -> int:
@@ -138,6 +142,9 @@ def prepare(
         if codes.max() == 0:
             raise DataError("cluster holds a single cluster; a cluster covariance needs at least two.")
     name = cluster if isinstance(cluster, str) else "cluster"
+    notes = compare_presence(labels, labelling.labelled, labelling.weight)
+    for note in notes:
+        tell(note, DesignWarning)
     return Prepared(
         parsed,
         labels,
@@ -149,6 +156,7 @@ def prepare(
         kept,
         dropped,
         context,
+        notes,
     )
 
 
@@ -182,6 +190,11 @@ def matrices(prepared: Prepared) -> Design:
     covariates = [label for label in labels if label.in_covariates]
     filler = {label.name: _filler(label, n_rows) for label in labels}
     learned = with_columns(frame, filler, n_rows)
+    if (least := least_columns(prepared.parsed, learned)) > len(gold_rows):
+        raise DataError(
+            f"there are {len(gold_rows)} gold rows for {least} or more coefficients; label more units or drop "
+            "covariates (a column with a category for nearly every row is an identifier, not a covariate)."
+        )
     spec, x = MatrixSpec.learn(prepared.parsed, learned, context)
     gold_x, gold_y = _gold_matrices(prepared, spec, filler, None if covariates else x)
     offset = spec.offset(learned, context)
@@ -344,16 +357,15 @@ def _extra_features(extra: object, table: Table, kept: Bools | None) -> list[tup
     items = [extra] if isinstance(extra, str) or hasattr(extra, "shape") else extra
     if not isinstance(items, (list, tuple)):
         raise ArgumentError(f"features is a {type(extra).__name__}; give column names or an array of shape (N, k).")
-    out = []
+    out: list[tuple[str, Any, bool]] = []
     for position, item in enumerate(items):
         if isinstance(item, str):
-            values: Any = table.column(item, "features")
-            name = item
+            out.append((item, table.column(item, "features"), False))
+        elif hasattr(item, "columns"):
+            out += [(str(name), table.values(item[name], "features"), False) for name in item.columns]
         else:
-            values = table.values(item, "features")
-            name = f"feature {position + 1}"
-        out.append((name, values if kept is None else values[kept], False))
-    return out
+            out.append((f"feature {position + 1}", table.values(item, "features"), False))
+    return out if kept is None else [(name, values[kept], flag) for name, values, flag in out]
 
 
 def _restrict(label: Label, kept: Bools) -> Label:

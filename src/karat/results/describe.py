@@ -68,7 +68,7 @@ def describe(
         skill=() if predicted is None else predicted.skill,
         norm=estimate.norm,
         iterations=estimate.iterations,
-        notes=estimate.notes,
+        notes=(*prepared.notes, *estimate.notes),
         df_method=options.df,
         checks=collect(prepared, features, parts, matrix.spec.names, covariance.total),
         spec=matrix.spec,

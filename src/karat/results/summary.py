@@ -147,7 +147,7 @@ class Summary:
         body: str = table.to_html(float_format=lambda value: f"{value:.4g}")
         side = ""
         if r.comparison is not None and len(r.comparison.columns) > 1:
-            side = "<p>Side by side</p>" + r.comparison.table().to_html(float_format=lambda value: f"{value:.4g}")
+            side = "<p>Side by side</p>" + r.comparison._repr_html_()
         remarks = "".join(f"<p>{escape(line)}</p>" for line in self.remarks())
         return f"<div><b>{escape(r.title)}: {escape(r.formula)}</b><table>{facts}</table>{body}{side}{remarks}</div>"
 
