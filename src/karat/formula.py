@@ -1,8 +1,8 @@
 """Formula text to roles and matrices.
 
 A formula is parsed once and turned into a spec that is replayed on gold rows, on predicted rows
-(once per class combination of labelled covariates) and on new data. Numbers become floats before it is evaluated, so that
-``year**7`` does not overflow, and true is 1.
+(once per class combination of labelled covariates) and on new data. Numbers become floats before it is evaluated, so
+that ``year**7`` does not overflow, and true is 1.
 
 A formula is code: functions in it are called. Never evaluate a formula that comes from somebody you do not trust.
 """
@@ -244,8 +244,8 @@ def refuse_stateful(parsed: Parsed, labelled: list[str]) -> None:
                 inside = [n for n in labelled if re.search(rf"\b{re.escape(parsed.written(n))}\b", text)]
                 if inside:
                     raise FormulaError(
-                        f"{restored(text, parsed.aliases)!r} learns its scale from {inside[0]!r}, whose gold is known in "
-                        f"a sample only; use fixed numbers instead, for example I(({quote(inside[0])} - 50) / 10)."
+                        f"{restored(text, parsed.aliases)!r} learns its scale from {inside[0]!r}, whose gold is known "
+                        f"in a sample only; use fixed numbers instead, for example I(({quote(inside[0])} - 50) / 10)."
                     )
 
 
@@ -365,9 +365,8 @@ def _ready(parsed: Parsed, frame: pd.DataFrame) -> pd.DataFrame:
 
 def _categories(data: Any, *args: Any, **options: Any) -> Any:
     """``C()`` of formulas: numbers are categories by value, so that 1, 1.0 and True are the same one."""
-    from formulaic.transforms.contrasts import C
-
     import pandas as pd
+    from formulaic.transforms.contrasts import C
 
     if isinstance(data, pd.Series) and data.dtype == np.float64 and (np.mod(data, 1) == 0).all():
         data = data.astype(np.int64)

@@ -234,7 +234,7 @@ def labelled_rows(labels: tuple[Label, ...], table: Table, labelled: object) -> 
             f"no row has gold for {names}: the column is empty. Gold labels of a sample of rows are needed; without "
             "any, no method can find out how wrong the surrogates are."
         )
-    _refuse_swapped(labels, every)
+    _refuse_swapped(labels, np.asarray(every))
     return np.asarray(every)
 
 
@@ -248,8 +248,8 @@ def _refuse_swapped(labels: tuple[Label, ...], gold: Bools) -> None:
             name = label.surrogates[0].name
             raise ArgumentError(
                 f"{label.name!r} is there in {int(gold.sum()):,} rows and its surrogate {name!r} in only "
-                f"{int(there.sum()):,}; surrogates= maps gold to model labels, and this seems to be the other way round. "
-                f"If so, write surrogates={{{name!r}: {label.name!r}}} and use {name!r} in the formula; if not, leave "
+                f"{int(there.sum()):,}; surrogates= maps gold to model labels, and this seems to be the other way "
+                f"round. If so, write surrogates={{{name!r}: {label.name!r}}} and use {name!r} in the formula; if not, leave "
                 "the surrogate out, since nearly all rows have gold."
             )
 

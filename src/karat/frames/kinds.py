@@ -2,8 +2,8 @@
 
 - Numbers are integers, floats, decimals and booleans (1 and 0), whatever the type of the column that holds them, with
   missing values among them or not. Text that looks like a number is text.
-- Categories are text and categorical columns. Declared categories keep their order, and those without a row are dropped;
-  text is sorted.
+- Categories are text and categorical columns. Declared categories keep their order, and those without a row are
+  dropped; text is sorted.
 - Missing are None, NaN, NaT and pandas.NA. Blank text and words such as "NA" are text; a gold column that holds one is
   refused, since it may mean either.
 - Everything else (dates, lists, complex numbers, ...) is refused by name.

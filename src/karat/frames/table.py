@@ -246,9 +246,10 @@ def as_float(values: object, name: str, role: str) -> Array:
     """
     import pandas as pd
 
-    if np.ndim(values) != 1:
-        raise DataError(f"{role} {name!r} has {np.ndim(values)} dimensions; give one value per row.")
-    series = plain(values if isinstance(values, pd.Series) else pd.Series(np.asarray(values)))
+    array: Any = values if isinstance(values, pd.Series) else np.asarray(values)
+    if array.ndim != 1:
+        raise DataError(f"{role} {name!r} has {array.ndim} dimensions; give one value per row.")
+    series = plain(pd.Series(array))
     text = is_text(series, name, role)
     if text:
         example = next((v for v in series.dropna() if not is_number(v)), None)
