@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -195,6 +196,7 @@ def matrices(prepared: Prepared) -> Design:
             f"there are {len(gold_rows)} gold rows for {least} or more coefficients; label more units or drop "
             "covariates (a column with a category for nearly every row is an identifier, not a covariate)."
         )
+    _refuse_beyond_memory(n_rows, least)
     spec, x = MatrixSpec.learn(prepared.parsed, learned, context)
     gold_x, gold_y = _gold_matrices(prepared, spec, filler, None if covariates else x)
     offset = spec.offset(learned, context)
@@ -212,6 +214,18 @@ def matrices(prepared: Prepared) -> Design:
         spec.y(learned, context) if outcome_observed else None,
         offset,
     )
+
+
+def _refuse_beyond_memory(n_rows: int, n_columns: int) -> None:
+    """Raise where the design matrix would not fit into the memory of this machine, before it is made."""
+    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
+        return
+    needed, there = 16 * n_rows * n_columns, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > there:
+        raise DataError(
+            f"{n_rows:,} rows with {n_columns:,} or more coefficients need about {needed / 2**30:,.0f} GiB of memory, "
+            f"and this machine has {there / 2**30:,.0f}; merge categories or drop covariates."
+        )
 
 
 def own_features(prepared: Prepared) -> Features:

@@ -154,7 +154,7 @@ def _read(text: str, code: str) -> Any:
     try:
         formula = Formula(code)
     except (FormulaicError, SyntaxError) as error:
-        if code.count("~") > 1:
+        if code.count("~") > 1 or "|" in code:
             formula = None
         else:
             raise FormulaError(f"formula {text!r} cannot be read: {_plain(error)}.{_keyword_hint(code)}") from None
@@ -259,33 +259,38 @@ class MatrixSpec:
     outcome, covariates : formulaic.ModelSpec
     names : tuple of str
         Coefficient names.
+    categories : frozenset of str
+        Columns of text or categories in the first frame.
     """
 
     parsed: Parsed
     outcome: Any = field(repr=False)
     covariates: Any = field(repr=False)
     names: tuple[str, ...]
+    categories: frozenset[str]
 
     @classmethod
     def learn(cls, parsed: Parsed, frame: pd.DataFrame, context: Mapping[str, Any] | None) -> tuple[MatrixSpec, Floats]:
         """Fix levels and states on a complete frame; also gives its design matrix, shape (N, p)."""
-        left = _materialise(parsed, parsed.formula.lhs, frame, context)
-        right = _materialise(parsed, parsed.formula.rhs, frame, context)
+        categories = frozenset(str(c) for c in frame.columns if is_text(frame[c], c, "covariate"))
+        ready = _ready(parsed, frame, categories)
+        left = _materialise(parsed, parsed.formula.lhs, ready, context)
+        right = _materialise(parsed, parsed.formula.rhs, ready, context)
         if left.shape[1] != 1:
             raise FormulaError(_not_one_column(parsed, frame, left.shape[1]))
         names = tuple(restored(str(name), parsed.aliases) for name in right.model_spec.column_names)
         if twice := [name for name in names if names.count(name) > 1]:
             raise FormulaError(f"two coefficients of {parsed.text!r} are named {twice[0]!r}; rename a column.")
-        spec = cls(parsed, left.model_spec, right.model_spec, names)
+        spec = cls(parsed, left.model_spec, right.model_spec, names, categories)
         return spec, _matrix(right, spec.names)
 
     def x(self, frame: pd.DataFrame, context: Mapping[str, Any] | None = None) -> Floats:
         """Design matrix of a frame, shape (m, p)."""
-        return _matrix(_materialise(self.parsed, self.covariates, frame, context), self.names)
+        return _matrix(_materialise(self.parsed, self.covariates, self._ready(frame), context), self.names)
 
     def y(self, frame: pd.DataFrame, context: Mapping[str, Any] | None = None) -> Floats:
         """Outcome of a frame, shape (m,)."""
-        left = _materialise(self.parsed, self.outcome, frame, context)
+        left = _materialise(self.parsed, self.outcome, self._ready(frame), context)
         return _matrix(left, (self.parsed.outcome,))[:, 0]
 
     def offset(self, frame: pd.DataFrame, context: Mapping[str, Any] | None = None) -> Floats | None:
@@ -294,13 +299,16 @@ class MatrixSpec:
 
         total: Floats | None = None
         for expression in self.parsed.offsets:
-            column = _materialise(self.parsed, Formula(f"I({expression}) - 1"), frame, context)
+            column = _materialise(self.parsed, Formula(f"I({expression}) - 1"), self._ready(frame), context)
             name = restored(f"offset({expression})", self.parsed.aliases)
             if column.shape[1] != 1:
                 raise FormulaError(f"{name} gives {column.shape[1]} columns; it must be one number per row.")
             values = _matrix(column, (name,))[:, 0]
             total = values if total is None else total + values
         return total
+
+    def _ready(self, frame: pd.DataFrame) -> pd.DataFrame:
+        return _ready(self.parsed, frame, self.categories)
 
 
 def least_columns(parsed: Parsed, frame: pd.DataFrame) -> int:
@@ -316,7 +324,7 @@ def least_columns(parsed: Parsed, frame: pd.DataFrame) -> int:
     --------
     >>> import pandas as pd
     >>> least_columns(parse("y ~ x + C(g)", ["y", "x", "g"]), pd.DataFrame({"x": [0.1, 0.2], "g": [1, 2]}))
-    2
+    3
     """
     columns = {parsed.written(str(name)): name for name in frame.columns}
 
@@ -325,9 +333,9 @@ def least_columns(parsed: Parsed, frame: pd.DataFrame) -> int:
         if match is None or match.group(2) not in columns:
             return 1
         column = frame[columns[match.group(2)]]
-        return max(column.nunique() - 1, 1) if match.group(1) or is_text(column) else 1
+        return max(column.nunique() - 1, 1) if match.group(1) or is_text(column, column.name, "covariate") else 1
 
-    terms = [term for term in parsed.formula.rhs if str(term) != "1"]
+    terms = parsed.formula.rhs
     return sum(int(np.prod([width(str(f.expr)) for f in term.factors], dtype=float)) for term in terms)
 
 
@@ -341,24 +349,37 @@ def _not_one_column(parsed: Parsed, frame: pd.DataFrame, n_columns: int) -> str:
     return f"{text} Choose a category: write I({quote(name)} == {pick!r}) in its place."
 
 
-def _materialise(parsed: Parsed, spec: Any, frame: pd.DataFrame, context: Mapping[str, Any] | None) -> Any:
+def _materialise(parsed: Parsed, spec: Any, ready: pd.DataFrame, context: Mapping[str, Any] | None) -> Any:
     known = {"C": _categories, **(context or {})}
     try:
-        return spec.get_model_matrix(_ready(parsed, frame), context=known, na_action="ignore", output="pandas")
+        return spec.get_model_matrix(ready, context=known, na_action="ignore", output="pandas")
     except (KaratError, Warning):
         raise
     except Exception as error:
         said = restored(_plain(error), parsed.aliases)
+        if "TypeError" in said and re.search(r"[&|]|\(~", parsed.code):
+            said += " True/false columns are 1 and 0 here: write a * b for 'and', 1 - a for 'not'."
         raise FormulaError(f"formula {parsed.text!r} cannot be evaluated: {said}") from None
 
 
-def _ready(parsed: Parsed, frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame as formulas see it: numbers and booleans as floats, quoted names as identifiers."""
-    changed = {
-        name: frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
-        for name in frame.columns
-        if not is_text(frame[name], name, "covariate") and frame[name].dtype != np.float64
-    }
+def _ready(parsed: Parsed, frame: pd.DataFrame, categories: frozenset[str]) -> pd.DataFrame:
+    """The frame as formulas see it: numbers and booleans as floats, quoted names as identifiers.
+
+    Raises
+    ------
+    DataError
+        If a column holds text where the fit had numbers.
+    """
+    changed: dict[str, Any] = {}
+    for name in frame.columns:
+        column = frame[name]
+        text = is_text(column, name, "covariate")
+        if text and name not in categories:
+            raise DataError(f"column {name!r} holds text or categories; in the fit it held numbers.")
+        if not text and name in categories:
+            changed[name] = column.astype(object)
+        elif not text and column.dtype != np.float64:
+            changed[name] = column.to_numpy(dtype=np.float64, na_value=np.nan)
     ready = frame.assign(**changed) if changed else frame
     return ready.rename(columns=parsed.aliases) if parsed.aliases else ready
 

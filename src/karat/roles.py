@@ -249,8 +249,8 @@ def _refuse_swapped(labels: tuple[Label, ...], gold: Bools) -> None:
             raise ArgumentError(
                 f"{label.name!r} is there in {int(gold.sum()):,} rows and its surrogate {name!r} in only "
                 f"{int(there.sum()):,}; surrogates= maps gold to model labels, and this seems to be the other way "
-                f"round. If so, write surrogates={{{name!r}: {label.name!r}}} and use {name!r} in the formula; if not, leave "
-                "the surrogate out, since nearly all rows have gold."
+                f"round. If so, write surrogates={{{name!r}: {label.name!r}}} and use {name!r} in the formula; if not, "
+                "leave that surrogate out."
             )
 
 
@@ -365,18 +365,9 @@ def _read_surrogates(name: str, given: object, table: Table, classes: tuple[Any,
 
 
 def _probabilities(name: str, item: Mapping[Any, Any], table: Table, classes: tuple[Any, ...]) -> Surrogate:
-    keys = {str(int(k) if isinstance(k, (bool, np.bool_)) else k): column for k, column in item.items()}
-    wanted = [str(c) for c in classes]
-    if classes == (0.0, 1.0):
-        keys = {str(float(k)): v for k, v in keys.items()} if all(_is_number(k) for k in keys) else keys
-    missing, extra = sorted(set(wanted) - set(keys)), sorted(set(keys) - set(wanted))
-    if missing or extra or not classes:
-        raise DataError(
-            f"surrogates[{name!r}] gives class probabilities for {sorted(keys)}, but gold has the classes {wanted} "
-            f"(no probability for {missing}, no gold for {extra}); give one column per gold class."
-        )
+    keys = _by_class(name, list(item), classes)
     values = np.column_stack(
-        [as_float(table.column(keys[c], f"surrogates[{name!r}]"), keys[c], "surrogate") for c in wanted]
+        [as_float(table.column(item[k], f"surrogates[{name!r}]"), item[k], "surrogate") for k in keys]
     )
     return _matrix_probabilities(f"P({name})", values, name)
 
@@ -389,16 +380,25 @@ def probability_columns(name: str, frame: Any, classes: tuple[Any, ...], table: 
     DataError
         If its columns are not named by the gold classes.
     """
-    found = {str(c): k for k, c in enumerate(frame.columns)}
-    if classes == (0.0, 1.0) and all(_is_number(c) for c in found):
-        found = {str(float(c)): k for c, k in found.items()}
-    wanted = [str(c) for c in classes]
-    if set(found) != set(wanted):
+    columns = list(frame.columns)
+    order = [columns.index(key) for key in _by_class(name, columns, classes)]
+    return table.values(frame, f"the class probabilities of {name!r}")[:, order]
+
+
+def _by_class(name: str, given: list[Any], classes: tuple[Any, ...]) -> list[Any]:
+    """Names of probability columns in the order of the classes; ``"1"``, ``1.0`` and ``True`` all name the class 1."""
+
+    def key(value: Any) -> Any:
+        return float(value) if classes and is_number(classes[0]) and _is_number(value) else str(value)
+
+    found = {key(value): value for value in given}
+    wanted = [key(value) for value in classes]
+    if not classes or set(found) != set(wanted) or len(found) != len(given):
         raise DataError(
-            f"the class probabilities of {name!r} have the columns {sorted(found)}, but gold has the classes {wanted}; "
-            "name one column per gold class."
+            f"{name!r} is given class probabilities for {sorted(map(str, given))}, but gold has the classes "
+            f"{[str(c) for c in classes]}; give one column per gold class, named by it."
         )
-    return table.values(frame, f"the class probabilities of {name!r}")[:, [found[c] for c in wanted]]
+    return [found[value] for value in wanted]
 
 
 def _matrix_probabilities(label: str, values: Any, name: str) -> Surrogate:
@@ -446,9 +446,9 @@ def _check_coding(name: str, surrogate: Surrogate, classes: tuple[Any, ...]) -> 
         )
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: Any) -> bool:
     try:
-        float(str(value))
+        float(value if is_number(value) else str(value))
     except ValueError:
         return False
     return True

@@ -204,14 +204,15 @@ class Table:
         if not isinstance(given, (pd.Series, pd.DataFrame)) or len(given) != self.n_rows:
             return given
         native = self.native.to_native()
-        own = native.index if isinstance(native, pd.DataFrame) else pd.RangeIndex(self.n_rows)
+        indexed = isinstance(native, pd.DataFrame)
+        own = native.index if indexed else pd.RangeIndex(self.n_rows)
         if given.index.equals(own):
             return given
-        if own.is_unique and given.index.is_unique:
+        if indexed and own.is_unique and given.index.is_unique:
             order = given.index.get_indexer(own)
             if (order >= 0).all():
                 return given.iloc[order]
-        why = "repeats values" if not given.index.is_unique else "is not the index of the data"
+        why = "is not that of the data" if given.index.is_unique else "repeats values"
         raise ArgumentError(
             f"{argument} is a pandas {type(given).__name__} whose index {why}, so that its rows cannot be matched with "
             "those of the data; make it a column of the data, or give .to_numpy() if it is in the order of the rows."
