@@ -55,7 +55,7 @@ class Parsed:
     offsets : tuple of str
         Expressions inside ``offset(...)``.
     coded : frozenset of str
-        Variables that stand inside ``C(...)``.
+        Variables that are used inside ``C(...)``.
     offset_variables : frozenset of str
         Columns the offsets read.
     formula : formulaic.Formula
@@ -79,7 +79,7 @@ class Parsed:
         return self.outcome_variables | self.covariate_variables
 
     def written(self, name: str) -> str:
-        """A column as it stands in ``code``."""
+        """A column as it is written in ``code``."""
         return self.aliases.get(name, name)
 
 
@@ -230,7 +230,7 @@ def _variables(formula: Any, columns: list[str]) -> set[str]:
 
 
 def refuse_stateful(parsed: Parsed, labelled: list[str]) -> None:
-    """Raise where a labelled variable stands in a transform that learns from the data.
+    """Raise where a labelled variable is used in a transform that learns from the data.
 
     Raises
     ------

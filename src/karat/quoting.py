@@ -1,7 +1,7 @@
 """Column names in formulas: quoted going in, read back coming out.
 
-A formula is code: what stands in it is evaluated. A column name is not code, so every formula that is built from names
-quotes them with :func:`quote`, and quoted names never reach the evaluation: a plain identifier takes their place.
+A formula is code: what is written in it is evaluated. A column name is not code, so every formula that is built from
+names quotes them with :func:`quote`, and quoted names never reach the evaluation: an identifier takes their place.
 """
 
 from __future__ import annotations

@@ -274,7 +274,7 @@ def _to_pandas_values(column: Any) -> Any:
     import pandas as pd
 
     if column.dtype.is_numeric():
-        changes = column.null_count() or column.dtype.is_decimal()
+        changes = column.null_count() or column.dtype == nw.Decimal
         return column.cast(nw.Float64).to_numpy() if changes else column.to_numpy()
     if column.dtype == nw.Enum:
         return pd.Categorical(column.to_list(), categories=list(column.dtype.categories))

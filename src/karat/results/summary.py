@@ -49,7 +49,7 @@ class Summary:
         self.result = result
 
     def facts(self) -> list[tuple[str, str]]:
-        """What stands above the coefficients: pairs of name and value."""
+        """What is shown above the coefficients: pairs of name and value."""
         r = self.result
         s = r.sampling
         clusters = f", clusters of {r.cluster} ({s.clusters:,}, {s.gold_clusters:,} with gold)" if s.clusters else ""
@@ -101,7 +101,7 @@ class Summary:
         return lines
 
     def remarks(self) -> list[str]:
-        """What the reader must be told."""
+        """What the reader must know."""
         r = self.result
         out = []
         kinds = [c for c in dict.fromkeys(r.choice) if c != "one"]
