@@ -14,6 +14,7 @@ import keyword
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -274,8 +275,9 @@ class MatrixSpec:
         """Fix levels and states on a complete frame; also gives its design matrix, shape (N, p)."""
         categories = frozenset(str(c) for c in frame.columns if is_text(frame[c], c, "covariate"))
         ready = _ready(parsed, frame, categories)
-        left = _materialise(parsed, parsed.formula.lhs, ready, context)
-        right = _materialise(parsed, parsed.formula.rhs, ready, context)
+        whole = frozenset(parsed.written(str(c)) for c in frame.columns if frame[c].dtype.kind in "iub")
+        left = _materialise(parsed, parsed.formula.lhs, ready, context, whole)
+        right = _materialise(parsed, parsed.formula.rhs, ready, context, whole)
         if left.shape[1] != 1:
             raise FormulaError(_not_one_column(parsed, frame, left.shape[1]))
         names = tuple(restored(str(name), parsed.aliases) for name in right.model_spec.column_names)
@@ -349,8 +351,15 @@ def _not_one_column(parsed: Parsed, frame: pd.DataFrame, n_columns: int) -> str:
     return f"{text} Choose a category: write I({quote(name)} == {pick!r}) in its place."
 
 
-def _materialise(parsed: Parsed, spec: Any, ready: pd.DataFrame, context: Mapping[str, Any] | None) -> Any:
-    known = {"C": _categories, **(context or {})}
+def _materialise(
+    parsed: Parsed,
+    spec: Any,
+    ready: pd.DataFrame,
+    context: Mapping[str, Any] | None,
+    whole: frozenset[str] = frozenset(),
+) -> Any:
+    """Evaluate a formula on a frame that is ready; ``whole`` names columns that came as whole numbers or booleans."""
+    known = {"C": partial(_categories, whole), **(context or {})}
     try:
         return spec.get_model_matrix(ready, context=known, na_action="ignore", output="pandas")
     except (KaratError, Warning):
@@ -384,12 +393,12 @@ def _ready(parsed: Parsed, frame: pd.DataFrame, categories: frozenset[str]) -> p
     return ready.rename(columns=parsed.aliases) if parsed.aliases else ready
 
 
-def _categories(data: Any, *args: Any, **options: Any) -> Any:
-    """``C()`` of formulas: numbers are categories by value, so that 1, 1.0 and True are the same one."""
+def _categories(whole: frozenset[str], data: Any, *args: Any, **options: Any) -> Any:
+    """``C()`` of formulas: numbers are compared by value, and named as whole numbers where they came as such."""
     import pandas as pd
     from formulaic.transforms.contrasts import C
 
-    if isinstance(data, pd.Series) and data.dtype == np.float64 and (np.mod(data, 1) == 0).all():
+    if isinstance(data, pd.Series) and data.dtype == np.float64 and data.name in whole and (np.mod(data, 1) == 0).all():
         data = data.astype(np.int64)
     return C(data, *args, **options)
 

@@ -103,6 +103,7 @@ def test_new_data_are_compared_by_value_with_type():
         fit("y ~ region").predict(pd.DataFrame({"region": [1]}))
     with pytest.raises(DataError, match="in the fit it held numbers"):
         fit("y ~ k").predict(pd.DataFrame({"k": ["1"]}))
+    assert fit("y ~ C(k > 1)").names[1] == "C(k > 1)[T.True]"
     category = fit("y ~ k", FRAME.assign(k=pd.Categorical(FRAME["k"])))
     np.testing.assert_allclose(category.predict(pd.DataFrame({"k": [2]}))["fit"], category.theta[[0, 2]].sum())
 
