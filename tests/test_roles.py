@@ -82,7 +82,7 @@ def test_an_identifier_as_covariate_is_refused_before_it_is_expanded():
     frame = pd.DataFrame({"id": np.arange(n).astype(str), "y_llm": np.zeros(n), "y": np.nan})
     frame.loc[:99, "y"] = np.arange(100.0)
     for term in ("id", "C(id)"):
-        with pytest.raises(DataError, match="100 gold rows for 100000 or more coefficients"):
+        with pytest.raises(DataError, match="100 gold rows for at least 100000 coefficients"):
             fit(f"y ~ {term}", frame)
 
 

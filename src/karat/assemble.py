@@ -193,7 +193,7 @@ def matrices(prepared: Prepared) -> Design:
     learned = with_columns(frame, filler, n_rows)
     if (least := least_columns(prepared.parsed, learned)) > len(gold_rows):
         raise DataError(
-            f"there are {len(gold_rows)} gold rows for {least} or more coefficients; label more units or drop "
+            f"there are {len(gold_rows)} gold rows for at least {least} coefficients; label more units or drop "
             "covariates (a column with a category for nearly every row is an identifier, not a covariate)."
         )
     _refuse_beyond_memory(n_rows, least)

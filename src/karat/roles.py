@@ -396,7 +396,7 @@ def _by_class(name: str, given: list[Any], classes: tuple[Any, ...]) -> list[Any
     if not classes or set(found) != set(wanted) or len(found) != len(given):
         raise DataError(
             f"{name!r} is given class probabilities for {sorted(map(str, given))}, but gold has the classes "
-            f"{[str(c) for c in classes]}; give one column per gold class, named by it."
+            f"{[str(c) for c in classes]}; name one column per gold class."
         )
     return [found[value] for value in wanted]
 
