@@ -192,7 +192,7 @@ simple(
     "np.log(size)",
     "1 row",
     "position 7",
-    "Mend",
+    "Correct",
     formula="y ~ np.log(size)",
     alter=holed("size", ROWS == 7, 0.0),
 )
@@ -491,7 +491,7 @@ for argument, value in (
 ):  # fmt: skip
     simple(f"{argument}={value}", e.ArgumentError, f"{argument}={value!r}", "not allowed", **{argument: value})
 for value in (0, 1, 1.5, -0.1, "5%", np.nan):
-    simple(f"alpha={value}", e.ArgumentError, f"alpha={value!r}", "between 0 and 1", alpha=value)
+    simple(f"alpha={value}", e.ArgumentError, f"alpha={value!r}", "above 0 and below 1", alpha=value)
 simple("finite target without gold", e.ArgumentError, "target='finite'", "gold", target="finite", estimator="surrogate")
 
 

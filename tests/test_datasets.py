@@ -336,3 +336,16 @@ def test_simulated_letters_are_seeded():
     assert not first["text"].equals(datasets.simulate_texts(30, seed=4)[0]["text"])
     with pytest.raises(ArgumentError, match="n=0"):
         datasets.simulate_texts(0)
+
+
+@pytest.mark.parametrize(("argument", "value"), [("n", "many"), ("n", 1.5), ("differential", "x"), ("seed", -1)])
+def test_simulation_says_what_is_wrong(argument, value):
+    with pytest.raises(ArgumentError, match=f"{argument}={value!r}"):
+        datasets.simulate(**{argument: value})
+
+
+def test_masking_keeps_odd_names_and_aligns_a_series():
+    frame = pd.DataFrame(np.arange(8.0).reshape(2, 4), columns=[0, ("a", "b"), "x", "x"], index=["p", "q"])
+    masked = datasets.mask_gold(frame, pd.Series([True, False], index=["q", "p"]), "0")
+    assert masked.columns.equals(frame.columns)
+    assert np.isnan(masked[0]).tolist() == [True, False]

@@ -35,7 +35,7 @@ def test_front_doors_are_one_door(name):
     assert by_name.model == name
     np.testing.assert_array_equal(by_name.theta, by_argument.theta)
     np.testing.assert_array_equal(by_name.covariance, by_argument.covariance)
-    with pytest.raises(TypeError, match="lerner"):
+    with pytest.raises(kt.errors.ArgumentError, match="learner="):
         getattr(kt, name)(DOORS[name], table, surrogates={"stance": "stance_llm"}, lerner=None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -9,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .augment import Rows
-from .errors import ArgumentError, DataError, one_of
+from .errors import ArgumentError, DataError, DesignWarning, one_of, tell
 from .estimate.clusters import cluster_codes, count, named
-from .formula import MatrixSpec, Parsed, refuse_stateful, row_by_row
+from .formula import MatrixSpec, Parsed, least_columns, refuse_stateful, row_by_row
 from .frames.encode import Features, encode
 from .frames.table import as_float
 from .predict import Target
+from .roles import compare_presence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +48,8 @@ class Prepared:
     dropped : dict of str to int
         Rows left out, by the column that was missing.
     context : mapping or None
+    notes : tuple of str
+        What must be said of the data.
     """
 
     parsed: Parsed
@@ -58,6 +62,7 @@ class Prepared:
     kept: Bools | None = field(repr=False)
     dropped: dict[str, int]
     context: Mapping[str, Any] | None = field(repr=False)
+    notes: tuple[str, ...] = ()
 
     @property
     def n_dropped(self) -> int:
@@ -136,6 +141,9 @@ def prepare(
         codes = cluster_codes(clusters)
         if min(count(codes)) == 1:
             raise DataError("cluster holds a single cluster; a cluster covariance needs at least two.")
+    notes = compare_presence(labels, labelling.labelled, labelling.weight)
+    for note in notes:
+        tell(note, DesignWarning)
     return Prepared(
         parsed,
         labels,
@@ -147,6 +155,7 @@ def prepare(
         kept,
         dropped,
         context,
+        notes,
     )
 
 
@@ -180,6 +189,12 @@ def matrices(prepared: Prepared) -> Design:
     covariates = [label for label in labels if label.in_covariates]
     filler = {label.name: _filler(label, n_rows) for label in labels}
     learned = with_columns(frame, filler, n_rows)
+    if (least := least_columns(prepared.parsed, learned)) > len(gold_rows):
+        raise DataError(
+            f"there are {len(gold_rows)} gold rows for at least {least} coefficients; label more units or drop "
+            "covariates (a column with a category for nearly every row is an identifier, not a covariate)."
+        )
+    _refuse_beyond_memory(n_rows, least)
     spec, x = MatrixSpec.learn(prepared.parsed, learned, context)
     gold_x, gold_y = _gold_matrices(prepared, spec, filler, None if covariates else x)
     offset = spec.offset(learned, context)
@@ -197,6 +212,18 @@ def matrices(prepared: Prepared) -> Design:
         spec.y(learned, context) if outcome_observed else None,
         offset,
     )
+
+
+def _refuse_beyond_memory(n_rows: int, n_columns: int) -> None:
+    """Raise where the design matrix would not fit into the memory of this machine, before it is made."""
+    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
+        return
+    needed, there = 16 * n_rows * n_columns, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > there:
+        raise DataError(
+            f"{n_rows:,} rows with {n_columns:,} or more coefficients need about {needed / 2**30:,.0f} GiB of memory, "
+            f"and this machine has {there / 2**30:,.0f}; merge categories or drop covariates."
+        )
 
 
 def own_features(prepared: Prepared) -> Features:
@@ -361,16 +388,15 @@ def _extra_features(extra: object, table: Table, kept: Bools | None) -> list[tup
     items = [extra] if isinstance(extra, str) or hasattr(extra, "shape") else extra
     if not isinstance(items, (list, tuple)):
         raise ArgumentError(f"features is a {type(extra).__name__}; give column names or an array of shape (N, k).")
-    out = []
+    out: list[tuple[str, Any, bool]] = []
     for position, item in enumerate(items):
         if isinstance(item, str):
-            values: Any = table.column(item, "features")
-            name = item
+            out.append((item, table.column(item, "features"), False))
+        elif hasattr(item, "columns"):
+            out += [(str(name), table.values(item[name], "features"), False) for name in item.columns]
         else:
-            values = table.values(item, "features")
-            name = f"feature {position + 1}"
-        out.append((name, values if kept is None else values[kept], False))
-    return out
+            out.append((f"feature {position + 1}", table.values(item, "features"), False))
+    return out if kept is None else [(name, values[kept], flag) for name, values, flag in out]
 
 
 def _restrict(label: Label, kept: Bools) -> Label:

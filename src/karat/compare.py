@@ -59,7 +59,7 @@ def naive_fit(
     Returns
     -------
     Naive or str
-        The reason in words where surrogates cannot take the place of the labels.
+        The reason in words where surrogates cannot be used as the labels.
     """
     try:
         for label in prepared.labels:
@@ -77,20 +77,18 @@ def naive_fit(
 
 
 def _refuse_other_scale(label: Label) -> None:
-    """Raise where the first surrogate of a 0/1 label is a score that cannot take its place."""
+    """Raise where the first surrogate of a 0/1 label is a score on another scale."""
     first = label.surrogates[0]
     if np.ndim(first.values) == 2 and not first.probabilities:
-        raise DataError(
-            f"the first surrogate of {label.name!r} has several columns and cannot take the place of one label."
-        )
+        raise DataError(f"the first surrogate of {label.name!r} has several columns and cannot be used as one label.")
     if label.classes != (0.0, 1.0) or label.coded or first.probabilities:
         return
     values = as_float(first.values, first.name, "surrogate")
     low, high = np.nanmin(values), np.nanmax(values)
     if low < 0 or high > 1:
         raise DataError(
-            f"the first surrogate {first.name!r} of {label.name!r} runs from {low:.3g} to {high:.3g} and cannot "
-            "take the place of a 0/1 label; name a 0/1 surrogate first to see it."
+            f"the first surrogate {first.name!r} of {label.name!r} runs from {low:.3g} to {high:.3g} and cannot be "
+            "used as a 0/1 label; name a 0/1 surrogate first to see it."
         )
 
 
@@ -133,7 +131,7 @@ def compare_with(
     Returns
     -------
     Comparison
-        Surrogates alone are left out, with the reason, where they cannot take the place of the labels.
+        Surrogates alone are left out, with the reason, where they cannot be used as the labels.
     """
     columns: list[Column] = []
     difference = None

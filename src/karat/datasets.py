@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .errors import ArgumentError, DataError, one_of
+from .errors import ArgumentError, DataError, generator, number, one_of, whole
 from .letters import simulate_texts
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ._types import Array, Bools, Floats
     from .designs import Sample
+    from .frames import Table
 
 __all__ = ["DatasetInfo", "describe", "load", "mask_gold", "simulate", "simulate_texts"]
 
@@ -151,7 +152,7 @@ def describe(name: str) -> DatasetInfo:
 def mask_gold(data: Any, sample: Sample | Bools, columns: str | Sequence[str]) -> Any:
     """Return a copy of the data in which gold is known in the sample only.
 
-    It stands for the experts' work: where gold is known for every row, it hides the rows that were not
+    It plays the experts' work: where gold is known for every row, it hides the rows that were not
     drawn, so that an estimate can be held against the truth.
 
     Parameters
@@ -184,6 +185,7 @@ def mask_gold(data: Any, sample: Sample | Bools, columns: str | Sequence[str]) -
     [1.0, nan, 3.0]
     """
     import narwhals as nw
+    import pandas as pd
 
     from .frames import Table
 
@@ -192,13 +194,19 @@ def mask_gold(data: Any, sample: Sample | Bools, columns: str | Sequence[str]) -
     if not names:
         raise ArgumentError("columns is empty; name at least one gold column.")
     table.require(names, "columns")
-    keep, frame = _membership(sample, table.n_rows), table.native
+    keep, frame = _membership(sample, table), table.native
     if frame.implementation.is_pandas_like():
         # A numpy boolean column has no missing value; as a float column it has.
         plain = [name for name in names if str(frame.to_native()[name].dtype) == "bool"]
         frame = frame.with_columns(nw.col(name).cast(nw.Float64) for name in plain)
     mask = nw.new_series("keep", keep.tolist(), nw.Boolean, backend=frame.implementation)
-    return frame.with_columns(nw.when(mask).then(nw.col(name)).alias(name) for name in names).to_native()
+    masked = frame.with_columns(nw.when(mask).then(nw.col(name)).alias(name) for name in names).to_native()
+    if not isinstance(data, pd.DataFrame) or data.columns.equals(masked.columns):
+        return masked
+    out, texts = data.copy(), [str(name) for name in data.columns]
+    for name in names:
+        out.isetitem(texts.index(name), masked[name])
+    return out
 
 
 def simulate(
@@ -253,11 +261,10 @@ def simulate(
     ['document', 'outcome', 'hostile', 'length', 'hostile_score', 'hostile_llm']
     """
     one_of("kind", kind, tuple(_TRUTH))
-    if n < 1:
-        raise ArgumentError(f"n={n} is not allowed; simulate at least one document.")
     import pandas as pd
 
-    rng, truth = np.random.default_rng(seed), dict(_TRUTH[kind])
+    n, differential = whole("n", n, least=1), number("differential", differential)
+    rng, truth = generator(seed), dict(_TRUTH[kind])
     length = rng.normal(size=n)
     hostile = (rng.random(n) < _logistic(-0.6 + 0.5 * length)).astype(int)
     outcome = _outcome(kind, truth["Intercept"] + truth["hostile"] * hostile + truth["length"] * length, rng)
@@ -291,14 +298,16 @@ def _outcome(kind: str, predictor: Floats, rng: np.random.Generator) -> Array:
     return rng.poisson(np.exp(predictor))
 
 
-def _membership(sample: object, n_rows: int) -> Bools:
+def _membership(sample: object, table: Table) -> Bools:
     """Read a sample as an array that is True where gold is known."""
-    values = np.asarray(getattr(sample, "labelled", sample))
-    if values.dtype != bool:
-        raise ArgumentError(f"sample holds {values.dtype}; pass what design.draw() returned, or True and False.")
-    if values.shape != (n_rows,):
-        raise ArgumentError(f"sample has shape {values.shape}, data has {n_rows} rows; pass the same frame.")
-    return values
+    given: Any = getattr(sample, "labelled", sample)
+    if np.asarray(given).dtype != bool:
+        raise ArgumentError(
+            f"sample holds {np.asarray(given).dtype}; pass what design.draw() returned, or True and False."
+        )
+    if np.shape(given) != (table.n_rows,):
+        raise ArgumentError(f"sample has shape {np.shape(given)}, data has {table.n_rows} rows; pass the same frame.")
+    return table.values(given, "sample")
 
 
 def _packed(name: str) -> bytes:

@@ -1,17 +1,25 @@
-"""Front doors by name of model; each hands on to :func:`karat.regress`."""
+"""One function per model; each hands on to :func:`karat.regress`.
+
+A formula is code: functions in it are called, so a formula from somebody you do not trust must not be fitted. Column
+names given by themselves (``by=``, ``surrogates=``, ...) are names and never run.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from .arguments import checked_arguments
 from .errors import ArgumentError
 from .fit import regress
+from .frames import Table
+from .quoting import quote
 
 if TYPE_CHECKING:
     from .results import Result
 
 
+@checked_arguments(regress)
 def ols(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Any) -> Result:
     """Linear regression with surrogate labels.
 
@@ -46,6 +54,7 @@ def ols(formula: str, data: object, *, surrogates: Mapping[str, Any], **options:
     return regress("ols", formula, data, surrogates=surrogates, **options)
 
 
+@checked_arguments(regress)
 def logit(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Any) -> Result:
     """Logistic regression with surrogate labels; the outcome is 0 or 1.
 
@@ -80,6 +89,7 @@ def logit(formula: str, data: object, *, surrogates: Mapping[str, Any], **option
     return regress("logit", formula, data, surrogates=surrogates, **options)
 
 
+@checked_arguments(regress)
 def probit(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Any) -> Result:
     """Probit regression with surrogate labels; the outcome is 0 or 1.
 
@@ -114,6 +124,7 @@ def probit(formula: str, data: object, *, surrogates: Mapping[str, Any], **optio
     return regress("probit", formula, data, surrogates=surrogates, **options)
 
 
+@checked_arguments(regress)
 def poisson(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Any) -> Result:
     """Poisson regression (log link, robust covariance) with surrogate labels.
 
@@ -148,6 +159,7 @@ def poisson(formula: str, data: object, *, surrogates: Mapping[str, Any], **opti
     return regress("poisson", formula, data, surrogates=surrogates, **options)
 
 
+@checked_arguments(regress)
 def mean(
     variable: str,
     data: object,
@@ -161,11 +173,11 @@ def mean(
     Parameters
     ----------
     variable : str
-        Column, or an expression such as ``"I(topic == 'war')"`` for a proportion.
+        Column, or an expression such as ``"I(topic == 'war')"`` for a proportion. An expression is code.
     data, surrogates
         As in :func:`regress`.
     by : str or list of str, optional
-        Grouping columns; they may themselves be labelled variables.
+        Names of grouping columns; they may themselves be labelled variables.
     **options
         Everything else :func:`regress` takes.
 
@@ -192,10 +204,12 @@ def mean(
     >>> kt.mean("hostile", labelled, surrogates={"hostile": "hostile_llm"}, seed=1).coef().index.tolist()
     ['Mean']
     """
-    if not isinstance(variable, str) or "~" in variable:
+    names = Table.read(data).names
+    if not isinstance(variable, str) or (variable not in names and "~" in variable):
         raise ArgumentError(f"variable={variable!r} must be a column or an expression; give groups with by=.")
-    groups = [] if by is None else ([by] if isinstance(by, str) else list(by))
-    quoted = [g if g.isidentifier() else f"`{g}`" for g in groups]
-    formula = f"{variable} ~ 1" if not groups else f"{variable} ~ 0 + " + ":".join(f"C({g})" for g in quoted)
-    result = regress("ols", formula, data, surrogates=surrogates, **options)
-    return result.as_means()
+    groups = [] if by is None else ([by] if isinstance(by, str) else by)
+    if not isinstance(groups, (list, tuple)) or not all(isinstance(group, str) for group in groups):
+        raise ArgumentError(f"by={by!r} is not allowed; give the name of a column, or a list of names.")
+    outcome = quote(variable) if variable in names else variable
+    right = "0 + " + ":".join(f"C({quote(group)})" for group in groups) if groups else "1"
+    return regress("ols", f"{outcome} ~ {right}", data, surrogates=surrogates, **options).as_means()

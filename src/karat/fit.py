@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import designs, models
+from .arguments import checked_arguments
 from .assemble import Design, Prepared, matrices, prepare
 from .checks.duplicates import prompt_rows
 from .compare import Naive, compare_with, naive_fit
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     pass
 
 
+@checked_arguments()
 @single_threaded
 def regress(
     model: str,
@@ -83,7 +85,8 @@ def regress(
     model : {"ols", "logit", "probit", "poisson"}
         Which regression.
     formula : str
-        ``"outcome ~ covariates"`` (formulaic syntax; ``offset(x)`` adds an offset).
+        ``"outcome ~ covariates"`` (formulaic syntax; ``offset(x)`` adds an offset). A formula is code: do not fit one
+        from somebody you do not trust. Names with spaces, dots or such stand in backticks.
     data : data frame
         pandas, polars or pyarrow table, one row per unit; gold columns are missing where a unit was not labelled.
     surrogates : mapping
@@ -191,7 +194,7 @@ def regress(
     refuse_unused(options, predictions, features)
     regression = models.get(model)
     table = Table.read(data)
-    parsed = parse(formula, table.columns, context)
+    parsed = parse(formula, table.names, context)
     labels = read_labels(parsed, table, surrogates)
     gold_rows = labelled_rows(labels, table, labelled)
     shown = None if prompt is None else prompt_rows(prompt, table)

@@ -10,6 +10,7 @@ import numpy as np
 from .assemble import Design, Prepared, with_columns
 from .augment import Rows
 from .errors import DataError
+from .frames.kinds import is_number, is_text
 from .frames.table import as_float
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def surrogate_rows(prepared: Prepared, design: Design, given: Mapping[str, Any],
     Raises
     ------
     DataError
-        If a value cannot stand for the label.
+        If a value cannot be used as the label.
     """
     plugged: dict[str, Any] = {}
     averaged: dict[str, Floats] = {}
@@ -120,8 +121,8 @@ def _as_label(label: Label, values: Any, imputation: str) -> tuple[Floats | None
         shares = array.astype(np.float64)
         if not np.isfinite(shares).all() or (np.abs(shares.sum(axis=1) - 1.0) > 1e-4).any():
             raise DataError(
-                f"the class probabilities of {label.name!r} must be finite and add up to 1 in every row; mend the rows "
-                "that do not."
+                f"the class probabilities of {label.name!r} must be finite and add up to 1 in every row; correct the "
+                "rows that do not."
             )
         return shares, None
     missing = _missing(values)
@@ -147,13 +148,14 @@ def _as_label(label: Label, values: Any, imputation: str) -> tuple[Floats | None
         return np.column_stack([1.0 - number, number]), None
     import pandas as pd
 
+    if is_number(label.classes[0]) and not is_text(array, label.name, "surrogate of"):
+        values = as_float(values, label.name, "surrogate of")
     codes = pd.Categorical(values, categories=list(label.classes)).codes
     if (codes < 0).any():
         stranger = np.asarray(values)[codes < 0][0]
         raise DataError(
-            f"the surrogate of {label.name!r} holds {stranger!r}, which is no gold class "
-            f"({list(label.classes)}); recode it, "
-            "or choose a learner and pass it as features=."
+            f"the surrogate of {label.name!r} holds {stranger!r}, which is not a gold class "
+            f"({list(label.classes)}); recode it, or choose a learner and pass it as features=."
         )
     return None, codes.astype(np.intp)
 

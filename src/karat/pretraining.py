@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .frames.encode import is_text
+from .frames.kinds import is_text
 from .predict.labels import SurrogateLabels
 
 if TYPE_CHECKING:

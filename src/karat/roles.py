@@ -6,6 +6,7 @@ computed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import ArgumentError, DataError
-from .frames.encode import is_text
+from .frames.kinds import is_number, is_text, plain, refuse_missing_words
 from .frames.table import as_float
 
 if TYPE_CHECKING:
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
     from ._types import Bools, Floats
     from .formula import Parsed
     from .frames import Table
+
+
+_MOST_GOLD = 0.5
+_FEW_SURROGATES = 0.8
+"""A mapping is refused as swapped where more than this share of rows has gold, and fewer than this many per gold a
+surrogate."""
+_SAME_SHARE = 0.05
+_SAME_ERRORS = 3.0
+"""Missing shares of a surrogate that differ by more than this, and by so many standard errors, are pointed out."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,14 @@ class Surrogate:
     values: Any = field(repr=False)
     probabilities: bool = False
 
+    @property
+    def there(self) -> Bools:
+        """Where it is not missing, shape (N,)."""
+        import pandas as pd
+
+        missing = np.asarray(pd.isna(self.values))
+        return np.asarray(~missing if missing.ndim == 1 else ~missing.any(axis=1))
+
 
 @dataclass(frozen=True)
 class Label:
@@ -49,7 +67,7 @@ class Label:
     ----------
     name : str
     gold : pandas.Series, shape (N,)
-        As read, missing where not labelled.
+        Missing where not labelled; floats where the label is a number.
     surrogates : tuple of Surrogate
     classes : tuple
         Gold classes of a categorical label, sorted; empty for a number.
@@ -98,11 +116,8 @@ class Label:
         """Class codes of gold rows, as floats."""
         import pandas as pd
 
-        values = self.gold.iloc[rows]
-        if not isinstance(self.classes[0], str):
-            numbers = as_float(values, self.name, "gold")
-            return np.searchsorted(np.asarray(self.classes, dtype=np.float64), numbers).astype(np.float64)
-        codes: Floats = np.asarray(pd.Categorical(values, categories=list(self.classes)).codes, dtype=np.float64)
+        values = pd.Categorical(self.gold.iloc[rows], categories=list(self.classes))
+        codes: Floats = np.asarray(values.codes, dtype=np.float64)
         return codes
 
 
@@ -126,22 +141,28 @@ def read_labels(parsed: Parsed, table: Table, surrogates: object) -> tuple[Label
     ------
     ArgumentError, DataError
     """
+    import pandas as pd
+
     if not isinstance(surrogates, Mapping) or not surrogates:
         raise ArgumentError(
             "surrogates must map each gold column to its surrogate(s), for example surrogates={'tone': 'tone_llm'}; "
             f"got {type(surrogates).__name__}."
         )
-    table.require([str(k) for k in surrogates], "surrogates")
-    unused = sorted(set(map(str, surrogates)) - parsed.variables)
+    surrogates = {str(name): given for name, given in surrogates.items()}
+    table.require(surrogates, "surrogates")
+    unused = sorted(set(surrogates) - parsed.variables)
     if unused:
         raise ArgumentError(
             f"surrogates names {unused[0]!r}, which the formula {parsed.text!r} does not use; take it out, or pass its "
             "surrogate columns as features=."
         )
     labels = []
-    for name in sorted(surrogates, key=lambda v: (v in parsed.outcome_variables, parsed.text.find(str(v)))):
+    for name in sorted(surrogates, key=lambda v: (v in parsed.outcome_variables, parsed.code.find(parsed.written(v)))):
         gold = table.column(name, "surrogates")
+        refuse_missing_words(gold, name)
         classes, coded = _classes(name, gold, parsed)
+        if not classes or is_number(classes[0]):
+            gold = pd.Series(as_float(gold, name, "gold"), name=name)
         given = _read_surrogates(name, surrogates[name], table, classes)
         labels.append(
             Label(
@@ -157,7 +178,7 @@ def read_labels(parsed: Parsed, table: Table, surrogates: object) -> tuple[Label
     outcome = [label for label in labels if label.in_outcome]
     for label in outcome:
         if label.in_covariates:
-            raise ArgumentError(f"{label.name!r} stands on both sides of {parsed.text!r}; use it on one side.")
+            raise ArgumentError(f"{label.name!r} is on both sides of {parsed.text!r}; use it on one side.")
     if len(outcome) > 1:
         raise ArgumentError(
             f"the outcome of {parsed.text!r} mixes {len(outcome)} labelled variables; compute the outcome as one gold "
@@ -210,11 +231,68 @@ def labelled_rows(labels: tuple[Label, ...], table: Table, labelled: object) -> 
     if not every.any():
         names = ", ".join(repr(label.name) for label in labels)
         raise DataError(
-            f"no row has gold for {names}: the column is empty. Gold labels of a sample of rows are needed; "
-            f"without any, "
-            "no method can tell how wrong the surrogates are."
+            f"no row has gold for {names}: the column is empty. Gold labels of a sample of rows are needed; without "
+            "any, no method can find out how wrong the surrogates are."
         )
+    _refuse_swapped(labels, np.asarray(every))
     return np.asarray(every)
+
+
+def _refuse_swapped(labels: tuple[Label, ...], gold: Bools) -> None:
+    """Raise where most rows have gold and clearly fewer a surrogate: the mapping is the wrong way round."""
+    for label in labels:
+        there = np.zeros(len(gold), dtype=bool)
+        for surrogate in label.surrogates:
+            there |= surrogate.there
+        if label.surrogates and gold.mean() > _MOST_GOLD and there.sum() < _FEW_SURROGATES * gold.sum():
+            name = label.surrogates[0].name
+            raise ArgumentError(
+                f"{label.name!r} is there in {int(gold.sum()):,} rows and its surrogate {name!r} in only "
+                f"{int(there.sum()):,}; surrogates= maps gold to model labels, and this seems to be the other way "
+                f"round. If so, write surrogates={{{name!r}: {label.name!r}}} and use {name!r} in the formula; if not, "
+                "leave that surrogate out."
+            )
+
+
+def compare_presence(labels: tuple[Label, ...], gold: Bools, weight: Floats) -> tuple[str, ...]:
+    """What must be said of surrogates that are missing more often where there is no gold, or less often.
+
+    Parameters
+    ----------
+    labels : tuple of Label
+    gold : ndarray of bool, shape (N,)
+    weight : ndarray, shape (n,)
+        Inverse inclusion probabilities of the gold rows.
+
+    Returns
+    -------
+    tuple of str
+
+    Raises
+    ------
+    DataError
+        If a surrogate is there for gold rows alone.
+    """
+    notes = []
+    for label in labels:
+        for surrogate in label.surrogates:
+            there = surrogate.there
+            if gold.all() or there.all():
+                continue
+            if there[gold].any() and not there[~gold].any():
+                raise DataError(
+                    f"surrogate {surrogate.name!r} of {label.name!r} is there for gold rows only; it must be there for "
+                    "rows without gold too, made in the same way. Run the model on all rows, or use estimator='gold'."
+                )
+            among_gold, overall = float(np.average(~there[gold], weights=weight)), float(np.mean(~there))
+            error = np.sqrt(overall * (1 - overall) * (weight**2).sum()) / weight.sum()
+            if abs(among_gold - overall) > max(_SAME_SHARE, _SAME_ERRORS * error):
+                notes.append(
+                    f"surrogate {surrogate.name!r} is missing in {among_gold:.0%} of the gold rows (weighted) and in "
+                    f"{overall:.0%} of all rows; a sample would have both alike, so that the gold is not the sample it "
+                    "is taken for, or its surrogates were made in another way"
+                )
+    return tuple(notes)
 
 
 def _classes(name: str, gold: pd.Series[Any], parsed: Parsed) -> tuple[tuple[Any, ...], bool]:
@@ -222,29 +300,20 @@ def _classes(name: str, gold: pd.Series[Any], parsed: Parsed) -> tuple[tuple[Any
     import pandas as pd
 
     present = gold.dropna()
-    text = is_text(present) and not all(isinstance(v, (int, float, np.number, np.bool_)) for v in present.head(1000))
-    if text:
-        numbers = present.map(lambda v: isinstance(v, (int, float, np.number, np.bool_)))
-        if numbers.any():
-            example = present[~numbers].iloc[0]
-            raise DataError(
-                f"gold {name!r} mixes numbers and text (for example {example!r}); recode the text, or set it missing."
-            )
+    if is_text(present, name, "gold") and not all(map(is_number, present)):
         held = present.unique().tolist()
         if isinstance(gold.dtype, pd.CategoricalDtype):
-            return tuple(c for c in gold.dtype.categories.tolist() if c in set(held)), True
+            return tuple(gold.dtype.categories.tolist()), True
         return tuple(sorted(held, key=str)), True
     if not len(present):
         return (), False
     values = np.unique(as_float(present, name, "gold"))
     if name in parsed.coded:
-        import re
-
-        bare = re.sub(rf"C\(\s*`?{re.escape(name)}`?", "", parsed.text)
-
-        if re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", bare):
+        written = re.escape(parsed.written(name))
+        bare = re.sub(rf"C\(\s*{written}\b", "", parsed.code)
+        if re.search(rf"(?<![\w.]){written}(?!\w)", bare):
             raise ArgumentError(
-                f"{name!r} stands inside C(...) and outside it in {parsed.text!r}; a labelled variable can be one or "
+                f"{name!r} is inside C(...) and outside it in {parsed.text!r}; a labelled variable can be one or "
                 "the other."
             )
         return tuple(int(v) if (values == np.round(values)).all() else float(v) for v in values), True
@@ -254,6 +323,8 @@ def _classes(name: str, gold: pd.Series[Any], parsed: Parsed) -> tuple[tuple[Any
 
 
 def _read_surrogates(name: str, given: object, table: Table, classes: tuple[Any, ...]) -> tuple[Surrogate, ...]:
+    import pandas as pd
+
     items: Sequence[Any]
     if isinstance(given, (str, Mapping)) or hasattr(given, "shape"):
         items = [given]
@@ -265,15 +336,23 @@ def _read_surrogates(name: str, given: object, table: Table, classes: tuple[Any,
         raise ArgumentError(f"surrogates[{name!r}] is empty; name at least one column.")
     out = []
     for position, item in enumerate(items):
-        if getattr(item, "ndim", 1) == 2 and hasattr(item, "columns"):
-            item = probability_columns(name, item, classes)
+        if getattr(item, "ndim", 1) == 2 and hasattr(item, "columns") and len(item.columns) > 1:
+            item = probability_columns(name, item, classes, table)
         if isinstance(item, Mapping):
             out.append(_probabilities(name, item, table, classes))
             continue
+        if isinstance(item, str) and item == name:
+            raise ArgumentError(
+                f"surrogates names {name!r} as its own surrogate; give the column of model labels, as in "
+                f"surrogates={{{name!r}: '{name}_llm'}}. Where no model labels exist, use estimator='gold' with any "
+                "column as surrogate."
+            )
         if isinstance(item, str):
             out.append(Surrogate(item, table.column(item, f"surrogates[{name!r}]")))
         else:
             values = table.values(item, f"surrogates[{name!r}]")
+            if values.ndim == 1:
+                values = plain(pd.Series(values)).to_numpy()
             label = getattr(item, "name", None) or (
                 f"{name} surrogate" + (f" {position + 1}" if len(items) > 1 else "")
             )
@@ -286,23 +365,14 @@ def _read_surrogates(name: str, given: object, table: Table, classes: tuple[Any,
 
 
 def _probabilities(name: str, item: Mapping[Any, Any], table: Table, classes: tuple[Any, ...]) -> Surrogate:
-    keys = {str(int(k) if isinstance(k, (bool, np.bool_)) else k): column for k, column in item.items()}
-    wanted = [str(c) for c in classes]
-    if classes == (0.0, 1.0):
-        keys = {str(float(k)): v for k, v in keys.items()} if all(_is_number(k) for k in keys) else keys
-    missing, extra = sorted(set(wanted) - set(keys)), sorted(set(keys) - set(wanted))
-    if missing or extra or not classes:
-        raise DataError(
-            f"surrogates[{name!r}] gives class probabilities for {sorted(keys)}, but gold has the classes {wanted} "
-            f"(no probability for {missing}, no gold for {extra}); give one column per gold class."
-        )
+    keys = _by_class(name, list(item), classes)
     values = np.column_stack(
-        [as_float(table.column(keys[c], f"surrogates[{name!r}]"), keys[c], "surrogate") for c in wanted]
+        [as_float(table.column(item[k], f"surrogates[{name!r}]"), item[k], "surrogate") for k in keys]
     )
     return _matrix_probabilities(f"P({name})", values, name)
 
 
-def probability_columns(name: str, frame: Any, classes: tuple[Any, ...]) -> Any:
+def probability_columns(name: str, frame: Any, classes: tuple[Any, ...], table: Table) -> Any:
     """Class probabilities of a data frame in the order of the gold classes, shape (N, K).
 
     Raises
@@ -310,16 +380,25 @@ def probability_columns(name: str, frame: Any, classes: tuple[Any, ...]) -> Any:
     DataError
         If its columns are not named by the gold classes.
     """
-    found = {str(c): c for c in frame.columns}
-    if classes == (0.0, 1.0) and all(_is_number(c) for c in found):
-        found = {str(float(str(c))): column for c, column in found.items()}
-    wanted = [str(c) for c in classes]
-    if set(found) != set(wanted):
+    columns = list(frame.columns)
+    order = [columns.index(key) for key in _by_class(name, columns, classes)]
+    return table.values(frame, f"the class probabilities of {name!r}")[:, order]
+
+
+def _by_class(name: str, given: list[Any], classes: tuple[Any, ...]) -> list[Any]:
+    """Names of probability columns in the order of the classes; ``"1"``, ``1.0`` and ``True`` all name the class 1."""
+
+    def key(value: Any) -> Any:
+        return float(value) if classes and is_number(classes[0]) and _is_number(value) else str(value)
+
+    found = {key(value): value for value in given}
+    wanted = [key(value) for value in classes]
+    if not classes or set(found) != set(wanted) or len(found) != len(given):
         raise DataError(
-            f"the class probabilities of {name!r} have the columns {sorted(found)}, but gold has the classes {wanted}; "
-            "name one column per gold class."
+            f"{name!r} is given class probabilities for {sorted(map(str, given))}, but gold has the classes "
+            f"{[str(c) for c in classes]}; name one column per gold class."
         )
-    return frame[[found[c] for c in wanted]].to_numpy()
+    return [found[value] for value in wanted]
 
 
 def _matrix_probabilities(label: str, values: Any, name: str) -> Surrogate:
@@ -335,7 +414,9 @@ def _matrix_probabilities(label: str, values: Any, name: str) -> Surrogate:
 
 def _check_coding(name: str, surrogate: Surrogate, classes: tuple[Any, ...]) -> None:
     """Hard text labels must use the classes of the gold."""
-    if surrogate.probabilities or getattr(surrogate.values, "ndim", 1) == 2 or not is_text(surrogate.values):
+    if surrogate.probabilities or getattr(surrogate.values, "ndim", 1) == 2:
+        return
+    if not is_text(surrogate.values, surrogate.name, "surrogate"):
         return
     import pandas as pd
 
@@ -365,11 +446,9 @@ def _check_coding(name: str, surrogate: Surrogate, classes: tuple[Any, ...]) -> 
         )
 
 
-def _is_number(value: object) -> bool:
-    if isinstance(value, (int, float, np.number)):
-        return True
+def _is_number(value: Any) -> bool:
     try:
-        float(str(value))
+        float(value if is_number(value) else str(value))
     except ValueError:
         return False
     return True

@@ -151,7 +151,7 @@ def _from_outside(prepared: Prepared, given: Mapping[str, Any], table: Table) ->
     out = {}
     for name, item in given.items():
         if getattr(item, "ndim", 1) == 2 and hasattr(item, "columns"):
-            item = probability_columns(name, item, next(s.classes for s in prepared.labels if s.name == name))
+            item = probability_columns(name, item, next(s.classes for s in prepared.labels if s.name == name), table)
         values = table.values(item, f"predictions[{name!r}]")
         out[name] = values if prepared.kept is None else values[prepared.kept]
     return out

@@ -124,7 +124,7 @@ def pieces(a: Mapping[str, Any]) -> Pieces:
         raise ArgumentError("estimator='surrogate' uses no gold, so nothing about the gold can change it.")
     regression = models.get(a["model"])
     table = Table.read(a["data"])
-    parsed = parse(a["formula"], table.columns, a["context"])
+    parsed = parse(a["formula"], table.names, a["context"])
     labels = read_labels(parsed, table, a["surrogates"])
     rows = labelled_rows(labels, table, a["labelled"])
     shown = None if a["prompt"] is None else prompt_rows(a["prompt"], table)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arguments import checked_arguments
 from ..censoring.methods import Strata
 from ..errors import ArgumentError, DataError
 from ..frames import Table
+from ..quoting import quote
 from .regression import rmst
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ class RestrictedContrast:
     __repr__ = __str__
 
 
+@checked_arguments(rmst)
 def rmst_contrast(
     data: object,
     group: str,
@@ -118,19 +121,18 @@ def rmst_contrast(
         raise ArgumentError("link= has no place in a comparison of groups: differences and ratios are both given.")
     table = Table.read(data)
     table.require([group, time], "group, time")
-    quoted = [name if name.isidentifier() else f"`{name}`" for name in (time, group)]
     how = Strata(group) if censoring is None else censoring
     result = rmst(
-        f"{quoted[0]} ~ 0 + C({quoted[1]})", data, event=event, tau=tau, censoring=how, outcome_model=outcome_model,
-        **options,
+        f"{quote(time)} ~ 0 + C({quote(group)})", data, event=event, tau=tau, censoring=how,
+        outcome_model=outcome_model, **options,
     )  # fmt: skip
-    levels = [name[name.rindex("[") + 1 : -1].removeprefix("T.") for name in result.names]
+    levels = [name[len(f"C({quote(group)})[") : -1] for name in result.names]
     if len(levels) < 2:
         raise DataError(f"group {group!r} has a single value; there is nothing to compare.")
     at = 0
     if reference is not None:
         if str(reference) not in levels:
-            raise ArgumentError(f"reference={reference!r} is no value of {group!r}; it has {levels}.")
+            raise ArgumentError(f"reference={reference!r} is not a value of {group!r}; it has {levels}.")
         at = levels.index(str(reference))
     others = [j for j in range(len(levels)) if j != at]
     names = [f"{levels[j]} - {levels[at]}" for j in others]

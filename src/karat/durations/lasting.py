@@ -16,7 +16,7 @@ from ..censoring.pseudo import PseudoOutcome, pseudo_outcome
 from ..censoring.weights import CensoringWeights, weights
 from ..errors import ArgumentError, DataError, one_of
 from ..estimate.clusters import connected
-from ..frames.encode import is_text
+from ..frames.kinds import is_text
 from ..frames.table import as_float
 from ..roles import Label, Surrogate, read_labels
 

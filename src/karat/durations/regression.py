@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import designs, models
+from ..arguments import checked_arguments
 from ..assemble import Design, Prepared, features_of, matrices, prepare, targets_of
 from ..augment import Rows
 from ..censoring.pseudo import estimation_influence
@@ -65,6 +66,7 @@ _LINKS = {"identity": "ols", "log": "poisson", "logit": "logit"}
 _TITLES = {"time": "Restricted mean duration", "survival": "Survival", "lost": "Restricted mean time lost"}
 
 
+@checked_arguments()
 @single_threaded
 def rmst(
     formula: str,
@@ -191,7 +193,7 @@ def rmst(
     refuse_unused(options, None, features)
     regression = _model(outcome, link, cause, estimator, surrogates)
     table = Table.read(data)
-    parsed = parse(formula, table.columns, context)
+    parsed = parse(formula, table.names, context)
     method = read_method(censoring, table.columns)
     labels, timed = duration_labels(parsed, table, surrogates)
     check_censoring(method, parsed, labels, event, surrogate_blind_to_censoring)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError
+from .kinds import is_text, plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Array, Floats
+    from .._types import Floats
 
 _LEAST_PROBABILITY = 1e-3
 _MOST_LEVELS = 50
@@ -99,24 +100,18 @@ def _with_log_odds(block: Floats, labels: list[str]) -> tuple[Floats, list[str]]
     return np.column_stack([columns, *extra]), labels + names
 
 
-def is_text(values: Array | pd.Series[Any]) -> bool:
-    """Whether values are text or categories rather than numbers or booleans."""
-    import pandas as pd
-
-    dtype = values.dtype
-    return not (pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype))
-
-
 def _encode_one(name: str, values: Any) -> tuple[Floats, list[str]]:
     import pandas as pd
 
     if getattr(values, "ndim", 1) == 2:
+        if is_text(np.ravel(values), name, "feature"):
+            raise DataError(f"features {name!r} are several columns of text; name the columns of the data one by one.")
         matrix = np.asarray(values, dtype=np.float64)
         if not np.isfinite(matrix).all():
             raise DataError(f"features {name!r} hold missing or infinite values; fill them before fitting.")
         return matrix, [f"{name}[{j}]" for j in range(matrix.shape[1])]
-    series = values if isinstance(values, pd.Series) else pd.Series(np.asarray(values))
-    if is_text(series):
+    series = plain(values if isinstance(values, pd.Series) else pd.Series(np.asarray(values)))
+    if is_text(series, name, "feature"):
         return _indicators(name, series)
     column = series.to_numpy(dtype=np.float64, na_value=np.nan)
     if np.isinf(column).any():

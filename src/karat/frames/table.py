@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, DataError
+from .kinds import is_number, is_text, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,14 +25,19 @@ class Table:
     Parameters
     ----------
     native : narwhals.DataFrame
-        The user's frame, wrapped and never changed.
+        The user's frame, wrapped and never changed. Column names are text; a name that is a number or a tuple is
+        written as text.
+    repeated : frozenset of str
+        Names that several columns share; those columns cannot be read.
 
     Notes
     -----
-    Rows are known by position alone, so an index with duplicates or gaps does no harm.
+    Rows are known by position, so an index with duplicates or gaps does no harm. What comes with an index of its own
+    (a pandas Series or DataFrame given for an argument) is aligned with the index of the data, or refused.
     """
 
     native: Any
+    repeated: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, data: object) -> Table:
@@ -51,7 +57,7 @@ class Table:
         ArgumentError
             If ``data`` is not a table.
         DataError
-            If it has no rows, or two columns of the same name.
+            If it has no rows.
 
         Examples
         --------
@@ -66,8 +72,7 @@ class Table:
             import pandas as pd
 
             data = pd.DataFrame(dict(data))
-        if not hasattr(data, "collect"):
-            _refuse_repeated_names(data)
+        data, repeated = _by_text_names(data)
         try:
             native: Any = data
             frame = nw.from_native(native, eager_only=True)
@@ -80,7 +85,7 @@ class Table:
             raise ArgumentError(f"data is a {type(data).__name__}; give a table with columns, not a single column.")
         if len(frame) == 0:
             raise DataError("data has no rows; give at least one unit.")
-        return cls(frame)
+        return cls(frame, repeated)
 
     @property
     def n_rows(self) -> int:
@@ -89,8 +94,13 @@ class Table:
 
     @property
     def columns(self) -> list[str]:
-        """Column names."""
+        """Names of the columns that can be read."""
         return list(self.native.columns)
+
+    @property
+    def names(self) -> list[str]:
+        """All column names, repeated ones too."""
+        return self.columns + sorted(self.repeated)
 
     def filter(self, rows: Array) -> Table:
         """Some of the rows, in the same order.
@@ -99,7 +109,7 @@ class Table:
         ----------
         rows : ndarray of bool, shape (N,)
         """
-        return Table(self.native.filter(rows.tolist()))
+        return Table(self.native.filter(rows.tolist()), self.repeated)
 
     def require(self, names: Iterable[str], role: str) -> None:
         """Raise unless every name is a column.
@@ -118,6 +128,8 @@ class Table:
         """
         known = self.columns
         for name in names:
+            if name in self.repeated:
+                raise DataError(f"{role} names {name!r}, and the data has two columns named {name!r}; rename one.")
             if name not in known:
                 near = difflib.get_close_matches(str(name), known, n=3)
                 hint = f" Did you mean {', '.join(map(repr, near))}?" if near else f" Columns: {_listing(known)}."
@@ -131,8 +143,8 @@ class Table:
         column = self.native.get_column(name)
         native = column.to_native()
         if isinstance(native, pd.Series):
-            return _plain_text(native.reset_index(drop=True))
-        return pd.Series(_to_pandas_values(column), name=name)
+            return plain(native.reset_index(drop=True))
+        return plain(pd.Series(_to_pandas_values(column), name=name))
 
     def pandas(self, names: Sequence[str], role: str) -> pd.DataFrame:
         """Several columns as a pandas DataFrame with positions as index."""
@@ -144,8 +156,8 @@ class Table:
             frame: pd.DataFrame = native[list(names)]
             if not isinstance(frame.index, pd.RangeIndex) or frame.index.start != 0 or frame.index.step != 1:
                 frame = frame.reset_index(drop=True)
-            text = {name: _plain_text(frame[name]) for name in names if _is_nullable_text(frame[name])}
-            return frame.assign(**text) if text else frame
+            changed = {name: new for name in names if (new := plain(frame[name])) is not frame[name]}
+            return frame.assign(**changed) if changed else frame
         return pd.DataFrame({name: self.column(name, role) for name in names})
 
     def values(self, given: object, argument: str) -> Array:
@@ -154,7 +166,8 @@ class Table:
         Parameters
         ----------
         given : str or array_like
-            Column name, or values of shape (N,) or (N, k) in row order.
+            Column name, or values of shape (N,) or (N, k) in row order; a pandas Series or DataFrame is aligned with
+            the data by its index.
         argument : str
             Name of the argument, for messages.
 
@@ -167,7 +180,7 @@ class Table:
         DataError
             If the column does not exist.
         ArgumentError
-            If the array has another number of rows than the data.
+            If the array has another number of rows than the data, or an index that is not the data's.
         """
         if isinstance(given, str):
             return np.asarray(self.column(given, argument))
@@ -176,13 +189,34 @@ class Table:
                 f"{argument} is a sparse matrix; reduce it to a dense array of few columns first, for example with "
                 "karat.predict.TextEncoder(n_components=100)."
             )
-        array = np.asarray(given)
+        array = np.asarray(self._aligned(given, argument))
         if array.ndim == 0 or array.shape[0] != self.n_rows:
             came = "a single value" if array.ndim == 0 else f"{array.shape[0]} rows"
             raise ArgumentError(
                 f"{argument} has {came}, the data have {self.n_rows}; give a column name or one value per row."
             )
-        return array
+        return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+
+    def _aligned(self, given: object, argument: str) -> object:
+        """A pandas Series or DataFrame in the row order of the data, by index; anything else as it is."""
+        import pandas as pd
+
+        if not isinstance(given, (pd.Series, pd.DataFrame)) or len(given) != self.n_rows:
+            return given
+        native = self.native.to_native()
+        indexed = isinstance(native, pd.DataFrame)
+        own = native.index if indexed else pd.RangeIndex(self.n_rows)
+        if given.index.equals(own):
+            return given
+        if indexed and own.is_unique and given.index.is_unique:
+            order = given.index.get_indexer(own)
+            if (order >= 0).all():
+                return given.iloc[order]
+        why = "is not that of the data" if given.index.is_unique else "repeats values"
+        raise ArgumentError(
+            f"{argument} is a pandas {type(given).__name__} whose index {why}, so that its rows cannot be matched with "
+            "those of the data; make it a column of the data, or give .to_numpy() if it is in the order of the rows."
+        )
 
 
 def as_float(values: object, name: str, role: str) -> Array:
@@ -213,18 +247,19 @@ def as_float(values: object, name: str, role: str) -> Array:
     """
     import pandas as pd
 
-    series = values if isinstance(values, pd.Series) else pd.Series(np.asarray(values))
-    if isinstance(series.dtype, pd.CategoricalDtype) or (
-        not pd.api.types.is_numeric_dtype(series.dtype) and not pd.api.types.is_bool_dtype(series.dtype)
-    ):
-        present = series.dropna()
-        if not all(isinstance(v, (int, float, np.number, np.bool_)) for v in present.head(1000)):
-            example = present.iloc[0] if len(present) else None
+    array: Any = values if isinstance(values, pd.Series) else np.asarray(values)
+    if array.ndim != 1:
+        raise DataError(f"{role} {name!r} has {array.ndim} dimensions; give one value per row.")
+    series = plain(pd.Series(array))
+    text = is_text(series, name, role)
+    if text:
+        example = next((v for v in series.dropna() if not is_number(v)), None)
+        if example is not None:
             raise DataError(
                 f"{role} {name!r} holds text or categories (for example {example!r}) where numbers belong; "
                 "recode it to numbers first."
             )
-        series = present.reindex(series.index)
+        series = series.astype(object)
     out = series.to_numpy(dtype=np.float64, na_value=np.nan)
     if np.isinf(out).any():
         raise DataError(
@@ -233,40 +268,39 @@ def as_float(values: object, name: str, role: str) -> Array:
     return out
 
 
-def _is_nullable_text(column: pd.Series[Any]) -> bool:
-    """Whether a pandas column holds text in a nullable or Arrow type, which formulaic does not read as categories."""
-    import pandas as pd
-
-    return isinstance(column.dtype, pd.api.extensions.ExtensionDtype) and pd.api.types.is_string_dtype(column.dtype)
-
-
-def _plain_text(column: pd.Series[Any]) -> pd.Series[Any]:
-    return column.astype(object) if _is_nullable_text(column) else column
-
-
 def _to_pandas_values(column: Any) -> Any:
     """Values of a narwhals column of a non-pandas frame, as pandas would hold them."""
     import narwhals as nw
+    import pandas as pd
 
     if column.dtype.is_numeric():
-        return column.cast(nw.Float64).to_numpy() if column.null_count() else column.to_numpy()
+        changes = column.null_count() or column.dtype == nw.Decimal
+        return column.cast(nw.Float64).to_numpy() if changes else column.to_numpy()
+    if column.dtype == nw.Enum:
+        return pd.Categorical(column.to_list(), categories=list(column.dtype.categories))
+    if column.dtype == nw.Categorical and column.implementation.is_pyarrow():
+        return column.to_native().to_pandas().array
     values = column.to_list()
     if column.dtype == nw.Boolean and not column.null_count():
         return np.asarray(values, dtype=bool)
-    return np.asarray(values, dtype=object)
+    return np.fromiter(values, dtype=object, count=len(values))
 
 
-def _refuse_repeated_names(data: object) -> None:
-    columns = getattr(data, "columns", None)
-    names = getattr(data, "column_names", columns)
-    if names is None or callable(names):
-        return
-    seen: set[object] = set()
-    for name in names:
-        if isinstance(name, str) and name in seen:
-            raise DataError(f"data has two columns named {name!r}; rename one.")
-        if isinstance(name, str):
-            seen.add(name)
+def _by_text_names(data: object) -> tuple[object, frozenset[str]]:
+    """The frame with text for names and without columns that share a name, and the names that are shared."""
+    import pandas as pd
+
+    arrow = isinstance(getattr(data, "column_names", None), list)
+    if not arrow and not isinstance(data, pd.DataFrame):
+        return data, frozenset()
+    given: Any = data
+    names = list(given.column_names if arrow else given.columns)
+    text = [str(name) for name in names]
+    if len(set(text)) == len(text) and all(isinstance(name, str) for name in names):
+        return data, frozenset()
+    keep = [k for k, name in enumerate(text) if text.count(name) == 1]
+    kept = given.select(keep) if arrow else given.iloc[:, keep].set_axis([text[k] for k in keep], axis=1)
+    return kept, frozenset(text) - {text[k] for k in keep}
 
 
 def _listing(names: Sequence[str], most: int = 12) -> str:

@@ -70,7 +70,7 @@ def describe(
         skill=() if predicted is None else predicted.skill,
         norm=estimate.norm,
         iterations=estimate.iterations,
-        notes=estimate.notes,
+        notes=(*prepared.notes, *estimate.notes),
         df_method=options.df,
         effective_clusters=parts.effective_clusters(),
         checks=collect(prepared, features, parts, matrix.spec.names, covariance.total),

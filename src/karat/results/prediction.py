@@ -45,7 +45,7 @@ def predict(result: Result, new: object, alpha: float, context: Any) -> pd.DataF
 
     if result.spec is None:
         raise KaratError("a Result read from JSON does not hold its formula's machinery; pickle the Result to predict.")
-    if AGGREGATE.search(result.spec.parsed.text):
+    if AGGREGATE.search(result.spec.parsed.code):
         raise KaratError(
             f"{result.spec.parsed.text!r} looks at a whole column, which means something else on new rows; fit with "
             "center(x), scale(x) or fixed numbers to predict."

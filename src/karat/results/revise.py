@@ -153,4 +153,8 @@ def influence(result: Result, kind: str = "HC0") -> tuple[Floats, Floats]:
 
 
 def _group_name(name: str) -> str:
-    return re.sub(r"C\(([^)]*)\)\[(?:T\.)?([^\]]*)\]", r"\1=\2", name)
+    """``C(party)[left]`` as ``party=left``; a quoted name without its quotes."""
+    groups = re.split(r":(?=C\()", name)
+    found = [re.fullmatch(r"C\((`(?:[^`]|``)+`|[^)]*)\)\[(?:T\.)?(.*)\]", group, re.DOTALL) for group in groups]
+    parts = [(m.group(1).strip("`").replace("``", "`"), m.group(2)) for m in found if m]
+    return ":".join(f"{column}={level}" for column, level in parts) if len(parts) == len(groups) else name

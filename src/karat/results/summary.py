@@ -50,7 +50,7 @@ class Summary:
         self.result = result
 
     def facts(self) -> list[tuple[str, str]]:
-        """What stands above the coefficients: pairs of name and value."""
+        """What is shown above the coefficients: pairs of name and value."""
         r = self.result
         s = r.sampling
         clusters = ""
@@ -151,7 +151,7 @@ class Summary:
         body: str = table.to_html(float_format=lambda value: f"{value:.4g}")
         side = ""
         if r.comparison is not None and len(r.comparison.columns) > 1:
-            side = "<p>Side by side</p>" + r.comparison.table().to_html(float_format=lambda value: f"{value:.4g}")
+            side = "<p>Side by side</p>" + r.comparison._repr_html_()
         remarks = "".join(f"<p>{escape(line)}</p>" for line in self.remarks())
         return f"<div><b>{escape(r.title)}: {escape(r.formula)}</b><table>{facts}</table>{body}{side}{remarks}</div>"
 
