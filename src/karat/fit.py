@@ -15,6 +15,7 @@ from . import designs, models
 from .assemble import Design, Prepared, matrices, prepare
 from .checks.duplicates import prompt_rows
 from .compare import Naive, compare_with, naive_fit
+from .errors import generator
 from .estimate.infer import infer, influences
 from .formula import parse
 from .frames import Table
@@ -25,6 +26,7 @@ from .results import Result
 from .results.call import Call
 from .results.describe import describe
 from .roles import labelled_rows, read_labels
+from .seeds import seed_of_fit
 from .steps import (
     augmented,
     estimated,
@@ -146,7 +148,8 @@ def regress(
     progress : bool
         Show a progress bar.
     seed : int or numpy.random.Generator, optional
-        Seed of folds and learners.
+        Seed of folds and learners. Without one a number made from the gold rows and the formula, which the summary
+        shows: the same call gives the same numbers, whatever the order of the rows.
     context : mapping, optional
         Functions and constants the formula may use.
 
@@ -205,7 +208,8 @@ def regress(
     if matrix.observed_y is not None:
         regression.check_outcome(matrix.observed_y, parsed.outcome)
 
-    rng = np.random.default_rng(seed)
+    seed = seed_of_fit(seed, prepared, model, formula)
+    rng = generator(seed)
     own = frame_features(prepared, options, predictions)
     predicted, blocks = predicted_blocks(prepared, matrix, options, predictions, own, features, table, rng)
     sample = augmented(prepared, matrix, blocks)
@@ -227,7 +231,7 @@ def regress(
     if compare:
         result = result.replace(comparison=compare_with(result, regression, sample, parts, naive, meat, options))
     tell_user(result, estimate, options)
-    return result.replace(call=call)
+    return result.replace(call=call.seeded(seed))
 
 
 def _split_share(

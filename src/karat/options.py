@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from .errors import ArgumentError, one_of
+from .errors import ArgumentError, number, one_of, whole
 from .estimate.covariance import KINDS
 
 ESTIMATORS = ("dsl", "ppi", "gold", "surrogate")
@@ -45,17 +44,10 @@ class Options:
         one_of("vcov", self.vcov, KINDS)
         one_of("missing", self.missing, ("drop", "raise"))
         check_alpha(self.alpha)
-        for name, value, low in (("repeats", self.repeats, 1), ("folds", self.folds, 2)):
-            if isinstance(value, (int, float, np.number)) and (
-                isinstance(value, bool) or value != int(value) or value < low
-            ):
-                raise ArgumentError(f"{name}={value!r} is not allowed; give a whole number of at least {low}.")
-        if self.n_jobs is not None and (
-            isinstance(self.n_jobs, bool) or self.n_jobs != int(self.n_jobs) or self.n_jobs == 0
-        ):
-            raise ArgumentError(
-                f"n_jobs={self.n_jobs!r} is not allowed; give a number of processes, -1 for all, or None."
-            )
+        whole("repeats", self.repeats, least=1)
+        if self.folds is None or isinstance(self.folds, numbers.Real):
+            whole("folds", self.folds, least=2, instead="or fold numbers of all rows")
+        processes(self.n_jobs)
         if isinstance(self.df, str):
             one_of("df", self.df, ("auto", "satterthwaite", "kurtosis", "normal"))
         elif isinstance(self.df, bool) or not (isinstance(self.df, (int, float)) and self.df > 0):
@@ -64,6 +56,25 @@ class Options:
             )
         if self.target == "finite" and self.estimator == "surrogate":
             raise ArgumentError("target='finite' needs gold labels; the surrogate estimator has no labelling variance.")
+
+
+def processes(n_jobs: object) -> int | None:
+    """How many processes to use, checked: joblib's number, or None for one.
+
+    Raises
+    ------
+    ArgumentError
+
+    Examples
+    --------
+    >>> processes(-1)
+    -1
+    """
+    if n_jobs is None:
+        return None
+    if n_jobs == 0:
+        raise ArgumentError("n_jobs=0 is not allowed; give a number of processes, -1 for all, or None.")
+    return whole("n_jobs", n_jobs, instead="-1 for all, or None")
 
 
 def check_alpha(alpha: object) -> float:
@@ -87,9 +98,7 @@ def check_alpha(alpha: object) -> float:
     >>> check_alpha(0.1)
     0.1
     """
-    if isinstance(alpha, bool) or not isinstance(alpha, (int, float, np.floating)) or not 0 < alpha < 1:
-        raise ArgumentError(f"alpha={alpha!r} is not allowed; give a number between 0 and 1, such as 0.05.")
-    return float(alpha)
+    return number("alpha", alpha, above=0, below=1, instead="such as 0.05")
 
 
 def read_vcov(vcov: object, cluster: object) -> tuple[str, Any]:

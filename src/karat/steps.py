@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from .estimate.rectify import Estimate, cluster_curvatures, gold_estimate, recti
 from .frames import Table
 from .impute import predicted_rows, surrogate_rows
 from .options import Options
-from .predict import Predictions, capped_weights, check_folds, crossfit, learners, make_folds
+from .predict import Predictions, Target, capped_weights, check_folds, crossfit, learners, make_folds, row_order
 from .pretraining import with_surrogates
 from .results import Result
 from .results.describe import warn_small_samples
@@ -92,36 +93,50 @@ def predicted_blocks(
     targets = targets_of(prepared, matrix.gold)
     if learners.learns_from_surrogates(options.learner):
         targets = with_surrogates(prepared.labels, targets)
+    seen = features_of(prepared, own, features, table)
+    order = order_of(prepared, seen, targets)
     found = crossfit(
         targets,
-        features_of(prepared, own, features, table),
+        seen,
         labelling.gold,
-        folds_of(prepared, options, targets, table, rng),
+        folds_of(prepared, options, targets, table, rng, order),
         options.learner,
         capped_weights(labelling.spread),
         seed=int(rng.integers(2**31)),
         report_weight=labelling.weight,
         keep_splits=options.combine == "median"
-        or prepared.n_rows * (options.repeats if isinstance(options.folds, (int, np.integer)) else 1)
+        or prepared.n_rows * (options.repeats if isinstance(options.folds, numbers.Real) else 1)
         <= _KEEP_SPLITS_UP_TO,
         linear=options.imputation == "moment" and all(t.joint or t.given_joint for t in targets),
         n_jobs=options.n_jobs,
         progress=options.progress,
+        order=order,
     )
     return found, predicted_rows(prepared, matrix, found, options.imputation)
 
 
-def folds_of(prepared: Prepared, options: Options, targets: Any, table: Table, rng: np.random.Generator) -> Ints:
+def order_of(prepared: Prepared, seen: Features, targets: tuple[Target, ...]) -> Ints:
+    """An order of the rows by what the fit uses of them, so that folds and learners do not see the table's order."""
+    labelling = prepared.labelling
+    gold = np.full((prepared.n_rows, len(targets) + 1), np.nan)
+    gold[labelling.gold] = np.column_stack([*(t.values for t in targets), labelling.weight])
+    known = [] if prepared.weights is None else [prepared.weights]
+    return row_order([seen.matrix, gold, *known], (prepared.cluster, labelling.unit, labelling.stratum))
+
+
+def folds_of(
+    prepared: Prepared, options: Options, targets: Any, table: Table, rng: np.random.Generator, order: Ints
+) -> Ints:
     """Folds that keep clusters whole and balance gold classes."""
     labelling = prepared.labelling
     group = prepared.cluster if prepared.cluster is not None else labelling.unit
-    if not isinstance(options.folds, (int, np.integer)):
+    if not isinstance(options.folds, numbers.Real):
         given = table.values(options.folds, "folds")
         if prepared.kept is not None and len(given) == len(prepared.kept):
             given = given[prepared.kept]
         return check_folds(given, prepared.n_rows, labelling.labelled, group)
     classes = next((t.values.astype(np.intp) for t in targets if t.n_classes), None)
-    return make_folds(labelling.labelled, int(options.folds), options.repeats, rng, classes, group)
+    return make_folds(labelling.labelled, int(options.folds), options.repeats, rng, classes, group, order)
 
 
 def _from_outside(prepared: Prepared, given: Mapping[str, Any], table: Table) -> dict[str, Any]:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DataError
+from ..errors import ArgumentError, DataError, number
+from ..frames.order import canonical_order
 
 if TYPE_CHECKING:
-    from .._types import Bools, Floats, Ints
+    from .._types import Array, Bools, Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,24 @@ class Durations:
         Durations
         """
         return Durations(self.time[rows], self.cause[rows], None if self.weight is None else self.weight[rows])
+
+    def order(self, covariates: Array | None) -> Ints:
+        """An order of the rows by what they hold, so that folds and learners do not see that of the table.
+
+        Parameters
+        ----------
+        covariates : ndarray, shape (n,) or (n, q), optional
+
+        Returns
+        -------
+        ndarray of int, shape (n,)
+        """
+        columns: dict[str, Any] = {"time": self.time, "cause": self.cause}
+        if self.weight is not None:
+            columns["weight"] = self.weight
+        if covariates is not None:
+            columns |= {f"v{j}": v for j, v in enumerate(np.reshape(covariates, (self.n_rows, -1)).T)}
+        return canonical_order(columns)
 
 
 def read_durations(time: object, event: object, weights: object = None, *, competing: bool = False) -> Durations:

@@ -400,7 +400,7 @@ def fit_method(
         return method.fit(durations, covariates, tau, rng)
     from ..predict import make_folds
 
-    fold = make_folds(~durations.event, folds, 1, rng, None, group)[:, 0]
+    fold = make_folds(~durations.event, folds, 1, rng, None, group, durations.order(covariates))[:, 0]
     fits = []
     for k in range(folds):
         rest = np.flatnonzero(fold != k)

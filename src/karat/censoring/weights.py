@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DataError, PositivityWarning, one_of, tell
+from ..errors import ArgumentError, DataError, PositivityWarning, generator, number, one_of, tell
+from ..seeds import settled
 from .durations import Durations, check_tau, choose_tau, read_durations
 from .fitted import Censoring, Grouped, Uncensored
 from .methods import Method, check_folds, fit_method, resolve_method
@@ -286,8 +287,7 @@ def weights(
         )
     how = resolve_method(method)
     v = None if covariates is None else np.asarray(covariates)
-    if not isinstance(floor, (int, float, np.number)) or isinstance(floor, bool) or not 0 <= floor < 1:
-        raise ArgumentError(f"floor={floor!r} is not allowed; give a probability of at least 0 and less than 1.")
+    floor = number("floor", floor, least=0, below=1)
     one_of("leave_one_out", leave_one_out, (False, "self", "floor"))
     n_folds = how.folds if folds is None else check_folds(folds)
     if leave_one_out and n_folds:
@@ -295,7 +295,7 @@ def weights(
     chosen = isinstance(tau, str)
     horizon = _horizon(tau, durations, how, v)
     group = None if cluster is None else np.unique(np.asarray(cluster), return_inverse=True)[1]
-    rng = np.random.default_rng(seed)
+    rng = generator(settled(seed, {"time": durations.time, "cause": durations.cause}))
     complete = durations.event | (durations.time >= horizon)
     fitted: Censoring
     if complete.all():

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, KaratWarning
+from ..errors import ArgumentError, KaratWarning, generator
+from ..frames import Table
 from ..options import check_alpha
+from ..seeds import seed_of_table
 from ..threads import single_threaded
 from .bounds import Bound, is_sharp, limits_of, worst_cases
 from .pieces import arguments_of, drawn_of, pieces
@@ -255,8 +257,8 @@ def sensitivity(
     convenience = isinstance(given.get("design"), Propensity)
     if not convenience:
         given.setdefault("nonresponse", "ignorable")
-    seed = given.get("seed")
-    given["seed"] = int(np.random.default_rng(seed).integers(2**31))
+    seed = seed_of_table(given.get("seed"), Table.read(data), given.get("surrogates"), model, formula)
+    given["seed"] = int(generator(seed).integers(2**31))
     arguments = arguments_of(model, formula, data, given)
     with warnings.catch_warnings():  # the fit itself says it
         warnings.simplefilter("ignore", KaratWarning)

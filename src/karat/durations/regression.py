@@ -19,7 +19,7 @@ from ..censoring.pseudo import estimation_influence
 from ..censoring.weights import DEFAULT_FLOOR
 from ..checks.duplicates import prompt_rows
 from ..compare import Naive, compare_with
-from ..errors import ArgumentError, one_of
+from ..errors import ArgumentError, generator, one_of
 from ..estimate.infer import infer, influences
 from ..estimate.start import check_rank
 from ..formula import parse
@@ -31,10 +31,12 @@ from ..pretraining import with_surrogates
 from ..results import Result
 from ..results.describe import describe
 from ..roles import labelled_rows
+from ..seeds import seed_of_fit
 from ..steps import (
     augmented,
     estimated,
     folds_of,
+    order_of,
     frame_features,
     keeps_scores,
     one_surrogate,
@@ -207,10 +209,11 @@ def rmst(
         shown=shown,
     )  # fmt: skip
     matrix = matrices(prepared)
-    rng = np.random.default_rng(seed)
+    seed = seed_of_fit(seed, prepared, outcome, formula)
+    rng = generator(seed)
     lasts = lasting(
         table, prepared, matrix, codes, everywhere=not timed, method=method, tau=tau, kind=outcome, cause=cause,
-        floor=floor, rng=np.random.default_rng(0) if seed is None else rng.spawn(1)[0],
+        floor=floor, rng=rng.spawn(1)[0],
     )  # fmt: skip
     prepared = replace(prepared, labels=outcome_surrogates(prepared.labels, lasts.outcome))
     _check_lasting(lasts, prepared, matrix, target)
@@ -318,7 +321,8 @@ def _predict(
         seen = features_of(prepared, own, features, table)
     if learners.learns_from_surrogates(options.learner):
         targets = with_surrogates(prepared.labels, targets)
-    split = folds_of(prepared, options, targets, table, rng)
+    order = order_of(prepared, seen, targets)
+    split = folds_of(prepared, options, targets, table, rng, order)
     loss = capped_weights(labelling.spread)
     loss = None if loss is None else loss[some]
     if weight is not None:
@@ -335,6 +339,7 @@ def _predict(
         linear=options.imputation == "moment" and all(t.joint or t.given_joint for t in targets),
         n_jobs=options.n_jobs,
         progress=options.progress,
+        order=order,
     )
     return found, predicted_rows(prepared, matrix, found, options.imputation)
 

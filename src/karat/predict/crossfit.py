@@ -8,7 +8,7 @@ given all of them, so that the predicted rows carry the joint distribution of th
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -103,6 +103,7 @@ def crossfit(
     linear: bool = False,
     n_jobs: int | None = None,
     progress: bool = False,
+    order: Ints | None = None,
 ) -> Predictions:
     """Predict every label of every unit from models that have not seen the unit's gold label.
 
@@ -131,11 +132,22 @@ def crossfit(
         Processes for joblib; None means one.
     progress : bool
         Show a tqdm bar.
+    order : ndarray of int, shape (N,), optional
+        Order in which the learners see the rows, see :func:`row_order`; by default as they come.
 
     Returns
     -------
     Predictions
     """
+    if order is not None:
+        place = np.empty(len(order), dtype=np.intp)
+        place[order] = np.arange(len(order))
+        by = np.argsort(place[gold])
+        return crossfit(
+            tuple(target.ordered(order, by) for target in targets), replace(features, matrix=features.matrix[order]),
+            place[gold][by], folds[order], learner, None if loss_weight is None else loss_weight[by], seed=seed,
+            report_weight=report_weight[by], keep_splits=keep_splits, linear=linear, n_jobs=n_jobs, progress=progress,
+        ).taken(place)  # fmt: skip
     if not features.names:
         raise DataError("the predictor has no features: give surrogates, covariates or features=.")
     n_rows, n_splits = folds.shape

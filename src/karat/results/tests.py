@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, KaratError
+from ..errors import ArgumentError, KaratError, generator, whole
+from ..seeds import seed_of_result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,18 +125,17 @@ def simultaneous(result: Result, alpha: float, terms: Sequence[str] | None, draw
     if not family:
         raise ArgumentError("simultaneous intervals need at least one coefficient; name them in terms=.")
     index = np.array([result.position(name) for name in family])
-    if isinstance(draws, bool) or int(draws) != draws or draws < 100:
-        raise ArgumentError(f"draws={draws!r} is too few; give a whole number of at least 100.")
-    rng = np.random.default_rng(seed)
+    draws = whole("draws", draws, least=100)
+    rng = generator(seed_of_result(seed, result, draws))
     covariance = result.covariance[np.ix_(index, index)]
     se = np.sqrt(np.diag(covariance))
     if result.parts is not None and result.target == "superpopulation":
-        largest = _multiplier_maxima(result, index, rng, int(draws))
+        largest = _multiplier_maxima(result, index, rng, draws)
     else:
         correlation = covariance / np.outer(se, se)
         values, vectors = np.linalg.eigh(correlation)
         root = vectors * np.sqrt(np.maximum(values, 0.0))
-        largest = np.abs(rng.standard_normal((int(draws), len(index))) @ root.T).max(axis=1)
+        largest = np.abs(rng.standard_normal((draws, len(index))) @ root.T).max(axis=1)
     critical = float(np.quantile(largest, 1.0 - alpha))
     tail = norm.sf(critical)
     quantile = t.isf(tail, result.df[index])

@@ -1,0 +1,182 @@
+"""An order of rows that follows from what they hold, not from where they stand.
+
+Draws and folds made in this order are the same for the same data in any row order, column order and data-frame
+library: numbers count by their first twelve digits whatever their width, booleans as 0 and 1, dates as instants,
+missing values as missing.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .._types import Array, Bools, Ints
+
+_DIGITS = 12
+
+
+def canonical_order(columns: Mapping[str, Any]) -> Ints:
+    """Positions of the rows in an order that depends on their content alone.
+
+    Parameters
+    ----------
+    columns : mapping of str to array_like of shape (N,)
+        Columns that make up the content of a row: an id that is unique, or all there are. Their order does not
+        matter; their names do.
+
+    Returns
+    -------
+    ndarray of int, shape (N,)
+        ``values[canonical_order(columns)]`` is the same however the rows were ordered. Rows that are alike in all
+        columns keep the order they came in, and may change places without a difference.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> names = np.array(["ann", "ben", "cleo", "dan"])
+    >>> turned = names[[2, 0, 3, 1]]
+    >>> a, b = (values[canonical_order({"name": values})].tolist() for values in (names, turned))
+    >>> a == b
+    True
+    """
+    return np.argsort(row_hashes(columns), kind="stable")
+
+
+def row_hashes(columns: Mapping[str, Any]) -> Array:
+    """A number of 64 bits for each row that depends on its content alone.
+
+    Parameters
+    ----------
+    columns : mapping of str to array_like of shape (N,)
+
+    Returns
+    -------
+    ndarray of uint64, shape (N,)
+
+    Examples
+    --------
+    >>> bool((row_hashes({"a": [1, 2]}) == row_hashes({"a": [1.0, 2.0]})).all())
+    True
+    """
+    import pandas as pd
+
+    total: Any = np.uint64(0)
+    with np.errstate(over="ignore"):
+        for name, values in columns.items():
+            series = values if isinstance(values, pd.Series) else pd.Series(values)
+            total = total + _mixed(_values(series) ^ _text_hash(f"column {name}"))
+        return np.asarray(_mixed(total))
+
+
+def number_parts(column: pd.Series[Any], missing: Bools) -> tuple[Array, ...] | None:
+    """Numbers, booleans and dates as whole-number arrays; None for anything else.
+
+    Parameters
+    ----------
+    column : pandas.Series, shape (N,)
+    missing : ndarray of bool, shape (N,)
+    """
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.cat.categories.dtype)
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return (_instants(column),)
+    if column.dtype == object:
+        present = column[~missing]
+        kinds = set(map(type, present))
+        if kinds and all(issubclass(kind, datetime.date) for kind in kinds):
+            return (_instants(column),)
+        if not all(issubclass(kind, (bool, int, float, np.number, np.bool_)) for kind in kinds):
+            return None
+    elif not (pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype)):
+        return None
+    if pd.api.types.is_complex_dtype(column.dtype):
+        return None
+    present = column[~missing]
+    whole = column.dtype == object or pd.api.types.is_integer_dtype(column.dtype)
+    if whole and any(isinstance(v, (int, np.integer)) and abs(int(v)) > 2**53 for v in present.tolist()):
+        return None
+    values = np.zeros(len(column))
+    values[~missing] = present.to_numpy(dtype=np.float64)
+    return _rounded(_shortest(values))
+
+
+def _values(series: pd.Series[Any]) -> Array:
+    """Hash of each value of a column, shape (N,)."""
+    import pandas as pd
+
+    missing = series.isna().to_numpy()
+    parts = number_parts(series, missing)
+    if parts is None:
+        texts = np.array(["" if gone else str(v) for v, gone in zip(series.tolist(), missing)], dtype=object)
+        codes, found = pd.factorize(texts)
+        hashes = np.array([_text_hash(text) for text in found], dtype=np.uint64)[codes]
+    else:
+        hashes = np.zeros(len(series), dtype=np.uint64)
+        for part in parts:
+            hashes = _mixed(hashes + part.astype(np.int64).view(np.uint64))
+    hashes[missing] = _text_hash("missing")
+    return hashes
+
+
+def _text_hash(text: str) -> np.uint64:
+    found = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return np.uint64(int.from_bytes(found, "little"))
+
+
+def _mixed(values: Array) -> Array:
+    """Spread over all 64 bits, one to one.
+
+    References
+    ----------
+    Steele, Lea, Flood (2014), *Fast splittable pseudorandom number generators* (the finalizer of SplitMix64).
+    """
+    values = values + np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+def _shortest(values: Array) -> Array:
+    """Single-precision numbers as they are printed: 0.1 rather than 0.10000000149."""
+    with np.errstate(over="ignore"):
+        single = values.astype(np.float32)
+    uneven = np.isfinite(values) & (values != np.rint(values))
+    if not uneven.any() or (single[uneven] != values[uneven]).any():
+        return values
+    out = values.copy()
+    out[uneven] = single[uneven].astype(str).astype(np.float64)
+    return out
+
+
+def _rounded(values: Array) -> tuple[Array, Array]:
+    """Mantissa of twelve digits and power of ten of each number; large whole numbers exactly."""
+    finite = np.isfinite(values)
+    size = np.abs(np.where(finite, values, 1.0))
+    power = np.floor(np.log10(np.where(size > 0, size, 1.0)))
+    shift = _DIGITS - 1 - power
+    half = np.trunc(shift / 2)  # in two steps: a single power of ten may overflow
+    mantissa = np.rint(np.where(finite, values, 0.0) * 10.0**half * 10.0 ** (shift - half))
+    large = np.abs(mantissa) >= 10**_DIGITS
+    mantissa, power = np.where(large, np.rint(mantissa / 10), mantissa), np.where(large, power + 1, power)
+    exact = finite & (values == np.rint(values)) & (size >= 10**_DIGITS) & (size <= 2**53)
+    mantissa = np.where(exact, values, mantissa)
+    power = np.where(exact | (mantissa == 0), 0, power)
+    power = np.where(finite, power, np.where(values > 0, 9999, np.where(values < 0, -9999, 9998)))
+    return mantissa.astype("<i8"), power.astype("<i8")
+
+
+def _instants(column: pd.Series[Any]) -> Array:
+    """Nanoseconds since 1970."""
+    import pandas as pd
+
+    moments = pd.to_datetime(column, utc=True)
+    return np.asarray(moments.astype("datetime64[ns, UTC]").astype("int64").to_numpy().astype("<i8"))
