@@ -202,7 +202,9 @@ def bootstrap(
     first = estimators(np.ones(table.n_rows))
     names, p = estimators.names, len(first) // 3
     units, cells, strata = _resampling_units(table, labelling, cluster)
-    units, cells, strata = _in_order(units, cells, strata, canonical_order(table.pandas(table.columns, "data")))
+    units, cells, strata = _in_order(
+        units, cells, strata, canonical_order({name: table.column(name, "data") for name in table.columns})
+    )
     rng = generator(seed_of_table(seed, table, surrogates, draws))
     counts = (_multiplicities(units, cells, strata, rng) for _ in range(draws))
     results = _run(estimators, counts, draws, n_jobs, progress)

@@ -1,4 +1,4 @@
-"""The front door: from a formula and a table to a Result.
+"""The entry point: from a formula and a table to a Result.
 
 ``regress`` reads as the method does: roles, design, matrices, predictions, augmented sample,
 root, tuning, covariance. Numbers happen elsewhere, in functions on arrays.
@@ -129,7 +129,7 @@ def regress(
     weights : str or array_like, optional
         Analysis weights, 0 or more.
     target : {"superpopulation", "finite"}
-        The population the corpus stands for, or this corpus itself.
+        The population the corpus represents, or this corpus itself.
     df : {"auto", "satterthwaite", "kurtosis", "normal"} or float
         Degrees of freedom of the t intervals.
     alpha : float
@@ -160,7 +160,7 @@ def regress(
     Raises
     ------
     KaratError
-        One of its children, naming the argument or column at fault and how to mend it.
+        One of its children, naming the argument or column at fault and how to correct it.
 
     References
     ----------

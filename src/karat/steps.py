@@ -1,4 +1,4 @@
-"""The steps of a fit that front doors share."""
+"""The steps of a fit that entry points share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from . import models
 from .assemble import Design, Prepared, features_of, own_features, targets_of
 from .augment import AugmentedSample, Rows
-from .errors import ArgumentError, DataError, NotValidWarning, SolverWarning, tell
+from .errors import ArgumentError, DataError, NotValidWarning, SolverWarning, tell, whole
 from .estimate.infer import Parts
 from .estimate.rectify import Estimate, cluster_curvatures, gold_estimate, rectify, surrogate_estimate
 from .frames import Table
@@ -105,8 +105,7 @@ def predicted_blocks(
         seed=int(rng.integers(2**31)),
         report_weight=labelling.weight,
         keep_splits=options.combine == "median"
-        or prepared.n_rows * (options.repeats if isinstance(options.folds, numbers.Real) else 1)
-        <= _KEEP_SPLITS_UP_TO,
+        or prepared.n_rows * (options.repeats if isinstance(options.folds, numbers.Real) else 1) <= _KEEP_SPLITS_UP_TO,
         linear=options.imputation == "moment" and all(t.joint or t.given_joint for t in targets),
         n_jobs=options.n_jobs,
         progress=options.progress,
@@ -136,7 +135,9 @@ def folds_of(
             given = given[prepared.kept]
         return check_folds(given, prepared.n_rows, labelling.labelled, group)
     classes = next((t.values.astype(np.intp) for t in targets if t.n_classes), None)
-    return make_folds(labelling.labelled, int(options.folds), options.repeats, rng, classes, group, order)
+    return make_folds(
+        labelling.labelled, whole("folds", options.folds, least=2), options.repeats, rng, classes, group, order
+    )
 
 
 def _from_outside(prepared: Prepared, given: Mapping[str, Any], table: Table) -> dict[str, Any]:

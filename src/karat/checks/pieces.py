@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from .. import designs, models
 from ..augment import AugmentedSample
 from ..errors import ArgumentError, generator
@@ -90,7 +88,9 @@ def arguments_of(model: str, formula: str, data: object, given: Mapping[str, Any
 
     signature = inspect.signature(regress)
     if unknown := sorted(set(given) - set(signature.parameters)):
-        raise ArgumentError(f"{unknown[0]!r} is no argument of karat.regress; it takes {list(signature.parameters)}.")
+        raise ArgumentError(
+            f"{unknown[0]!r} is not an argument of karat.regress; it takes {list(signature.parameters)}."
+        )
     if "surrogates" not in given:
         raise ArgumentError("surrogates= is missing; map each gold column to its surrogate(s).")
     bound = signature.bind(model, formula, data, **given)

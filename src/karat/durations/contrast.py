@@ -130,7 +130,7 @@ def rmst_contrast(
     at = 0
     if reference is not None:
         if str(reference) not in levels:
-            raise ArgumentError(f"reference={reference!r} is no value of {group!r}; it has {levels}.")
+            raise ArgumentError(f"reference={reference!r} is not a value of {group!r}; it has {levels}.")
         at = levels.index(str(reference))
     others = [j for j in range(len(levels)) if j != at]
     names = [f"{levels[j]} - {levels[at]}" for j in others]

@@ -36,10 +36,10 @@ from ..steps import (
     augmented,
     estimated,
     folds_of,
-    order_of,
     frame_features,
     keeps_scores,
     one_surrogate,
+    order_of,
     parts_of,
     refuse_unused,
     tell_user,
@@ -166,7 +166,7 @@ def rmst(
     Raises
     ------
     KaratError
-        One of its children, naming the argument or column at fault and how to mend it.
+        One of its children, naming the argument or column at fault and how to correct it.
 
     References
     ----------
@@ -223,7 +223,7 @@ def rmst(
     whole = complete_outcome(lasts, form, outcome_model, method, _at_gold(blocks, form, labelling=prepared), rng)
     fit = DurationFit(regression, prepared, matrix, options, lasts, whole, known_censoring, form)
     return _finish(
-        fit, predicted, blocks, own, assumed=design is None and not labelling.labelled.all(), compare=compare
+        fit, predicted, blocks, own, seed, assumed=design is None and not labelling.labelled.all(), compare=compare
     )
 
 
@@ -262,6 +262,7 @@ def _finish(
     predicted: Predictions | None,
     blocks: tuple[Rows, ...],
     own: Features | None,
+    seed: Any,
     *,
     assumed: bool,
     compare: bool,
@@ -286,7 +287,10 @@ def _finish(
         fit.regression, prepared, matrix, options, estimate, parts, covariance, dof, predicted, own,
         assumed=assumed, keep_parts=keeps_scores(options, sample),
     )  # fmt: skip
-    result = result.replace(title=_title(data), notes=(*result.notes, *_notes(fit)))
+    if result.checks is not None:
+        result = result.replace(checks=replace(result.checks, censoring=" ".join(data.weights.concerns)))
+    seeds = [f"seed {seed}"] if result.skill and not isinstance(seed, np.random.Generator) else []
+    result = result.replace(title=_title(data), notes=(*result.notes, *_notes(fit), *seeds))
     if compare:
         found = compare_with(result, fit.regression, sample, parts, naive, meat, options)
         result = result.replace(comparison=more_columns(fit, sample, found))
@@ -345,7 +349,7 @@ def _predict(
 
 
 def _at_gold(blocks: tuple[Rows, ...], form: str, labelling: Prepared) -> Floats | None:
-    """Predicted outcomes of the gold rows, for product weights; 0 where gold alone stands for them."""
+    """Predicted outcomes of the gold rows, for product weights; 0 where gold alone is used."""
     if form != "product":
         return None
     gold = labelling.labelling.gold

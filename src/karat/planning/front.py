@@ -225,7 +225,7 @@ def _from_assumptions(
     contrasts: object,
     rng: np.random.Generator,
 ) -> tuple[tuple[tuple[Profile, ...], ...], Table, Learning, list[str]]:
-    """Profiles of made-up pilots, and the assumptions in words."""
+    """Profiles of simulated pilots, and the assumptions in words."""
     from ..frames import Table
 
     if data is None:
@@ -234,7 +234,7 @@ def _from_assumptions(
     found, learning = worlds(model, formula, data, qualities, {**options, "surrogates": surrogates}, contrasts, rng)
     words = [f"the first surrogate of {name} {quality.words()}" for name, quality in qualities.items()]
     remarks = [
-        "no gold yet: gold was made up from the surrogates, assuming that " + "; ".join(words),
+        "no gold yet: gold was simulated from the surrogates, assuming that " + "; ".join(words),
         "it is assumed that mistakes depend on nothing but the surrogate's own value; where they also depend on "
         "covariates or "
         "on the outcome, or come in clusters, more gold is needed. Treat this as a first guess and plan again from a "

@@ -341,14 +341,21 @@ def _predict(fitted: Any, target: Target, x: Floats) -> Floats:
         out = np.zeros((len(x), target.n_classes))
         out[:, fitted] = 1.0
         return out
-    found: Floats
-    if target.n_classes:
-        found = learners.predict_classes(fitted, x, target.n_classes)
-    else:
-        found = np.asarray(fitted.predict(x), dtype=np.float64).reshape(len(x))
+    try:
+        if target.n_classes:
+            found = learners.predict_classes(fitted, x, target.n_classes)
+        else:
+            found = np.asarray(fitted.predict(x), dtype=np.float64).reshape(len(x))
+    except LearnerError:
+        raise
+    except Exception as error:  # a user's learner may fail in any way
+        raise LearnerError(
+            f"the learner {type(fitted).__name__} could not predict {target.name!r} for {len(x)} rows: {error}"
+        ) from error
     if not np.isfinite(found).all():
         raise LearnerError(
-            f"the learner {type(fitted).__name__} predicts missing or infinite values of {target.name!r}; use another."
+            f"the learner {type(fitted).__name__} predicts missing or infinite values of {target.name!r}; use another, "
+            "or scale its features."
         )
     return found
 

@@ -69,4 +69,3 @@ def _bits(column: Floats) -> Array:
     values = np.ascontiguousarray(column, dtype=np.float64) + 0.0  # no negative zero
     values[np.isnan(values)] = np.nan  # one pattern of bits
     return values.view(np.uint64)
-

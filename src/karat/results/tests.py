@@ -166,6 +166,7 @@ def _multiplier_maxima(result: Result, index: Any, rng: np.random.Generator, dra
     psi = psi @ _transport(plain, wanted)
     psi = psi[np.abs(psi).max(axis=1) > 0]
     sd = np.sqrt(np.diag(wanted))
+    psi = psi[np.argsort(psi / sd @ np.sqrt(np.arange(2, len(sd) + 2)))]  # not in the order of the table
     out = np.empty(draws)
     block = max(1, 4_000_000 // max(len(psi), 1))
     for start in range(0, draws, block):
