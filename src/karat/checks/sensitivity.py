@@ -141,13 +141,13 @@ class Sensitivity:
             limits = "".join(f"; {n} between {low:g} and {high:g}" for n, (low, high) in self.limits.items())
             kind = "sharp" if self.sharp else "the largest found by a search, not proven sharp"
             lines.append(
-                f"Lowest and highest: estimates over every label the rows without an answer could have ({kind}{limits}); "
+                f"Lowest and highest: estimates over all labels rows without answers could have ({kind}{limits}); "
                 f"the {100 * (1 - self.alpha):g}% interval around them holds whatever these labels are."
             )
         largest = float(np.abs(self.curve.gamma).max())
         lines.append(
             f"gamma: odds of non-response times exp(gamma) per unit of {self.curve.f}; shown is the value nearest to 0 "
-            f"which the estimate changes sign, or significance at {self.alpha:g}; none up to {largest:g}."
+            f"at which the estimate changes sign, or significance at {self.alpha:g}; none up to {largest:g}."
         )
         for f in self.flips:
             if not np.isnan(f.gamma) and f.name != "Intercept":

@@ -124,8 +124,8 @@ def duration_from_dates(
         stop, bad_stop = _dates(until if column or several else [until], "until", data)
         if bad_stop.any() or (np.isnat(stop).all()):
             raise DataError(
-                f"until has {int(bad_stop.sum())} value(s) that are not dates, or no date at all; give a date, a column "
-                "of dates, or one date per row."
+                f"until has {int(bad_stop.sum())} value(s) that are not dates, or no date at all; give a date, a "
+                "column of dates, or one date per row."
             )
         stop = np.broadcast_to(stop, last.shape) if len(stop) == 1 else stop
         if len(stop) != len(last):
