@@ -306,12 +306,16 @@ def _check_kind(target: Target, option: list[Any]) -> None:
             continue
         from sklearn.base import is_classifier, is_regressor
 
-        if target.n_classes == 0 and is_classifier(candidate):
+        try:
+            classifies, regresses = is_classifier(candidate), is_regressor(candidate)
+        except AttributeError:  # an estimator from elsewhere, without scikit-learn's tags: taken at its methods
+            classifies, regresses = not hasattr(candidate, "predict"), False
+        if target.n_classes == 0 and classifies:
             raise LearnerError(
                 f"learner {type(candidate).__name__} is a classifier, but {target.name!r} is a number; give a "
                 f"regressor."
             )
-        if target.n_classes > 2 and is_regressor(candidate):
+        if target.n_classes > 2 and regresses:
             raise LearnerError(
                 f"learner {type(candidate).__name__} is a regressor, but {target.name!r} has {target.n_classes} "
                 "classes; give a classifier with predict_proba."
