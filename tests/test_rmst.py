@@ -460,8 +460,9 @@ def test_dates_to_durations(corpus):
         kt.duration_from_dates(["x"], ["y"])
     day = pd.Timestamp("2000-01-01") + pd.to_timedelta(np.zeros(1200), unit="D")
     read = kt.duration_from_dates(day, day + pd.to_timedelta(365.2425 * corpus["time_llm"], unit="D"))
-    fit = dsl(corpus.assign(read=np.array(read)), surrogates={"time": "read"})
-    np.testing.assert_allclose(fit.theta, dsl(corpus).theta, atol=1e-4)
+    folds = np.arange(len(corpus)) % 5  # those made from the data would differ with the last digits of the surrogate
+    fit = dsl(corpus.assign(read=np.array(read)), surrogates={"time": "read"}, folds=folds)
+    np.testing.assert_allclose(fit.theta, dsl(corpus, folds=folds).theta, atol=1e-4)
 
 
 BAD = [

@@ -65,11 +65,11 @@ def test_a_derived_seed_follows_the_data_and_repeats_the_fit(data):
 
 def test_what_follows_a_fit_is_repeated_too(data):
     fits = [kt.ols("tone ~ x", t, surrogates=SURROGATES, compare=False, seed=1) for t in (data, turned(data))]
-    tables = [fit.simultaneous(["Intercept", "x"], draws=200) for fit in (fits[0], *fits)]
+    tables = [fit.simultaneous(terms=["Intercept", "x"], draws=200) for fit in (fits[0], *fits)]
     pd.testing.assert_frame_equal(tables[0], tables[1])
     pd.testing.assert_frame_equal(tables[0], tables[2], rtol=1e-8)
-    plans = [kt.plan(fits[0], data, n=60, groups=10).table() for _ in range(2)]
-    pd.testing.assert_frame_equal(*plans)
+    plans = [str(kt.plan(fits[0], data, n=60, groups=10)) for _ in range(2)]
+    assert plans[0] == plans[1]
 
 
 def test_bootstrap_is_repeated_in_another_order(data):
@@ -145,7 +145,7 @@ def test_learners_that_cannot_predict(data, value, message):
 def test_a_constant_predictor_gives_gold_alone(data):
     fit = kt.ols("tone ~ x", data, surrogates=SURROGATES, learner=Odd(1.0), repeats=1)
     gold = kt.ols("tone ~ x", data, surrogates=SURROGATES, estimator="gold")
-    assert (fit.se / gold.se < 1.1).all()
+    assert (np.sqrt(np.diag(fit.covariance) / np.diag(gold.covariance)) < 1.1).all()
 
 
 def test_arguments_of_learners(data):
