@@ -536,3 +536,16 @@ def test_naive_answers_that_do_not_exist_are_left_out_with_the_reason(corpus, mo
     found = dsl(corpus, censoring="strata(x2)").compare()
     assert [c.title for c in found.columns] == ["Surrogate only", "Censored as complete", "Gold only", "DSL"]
     assert "Censored dropped is not shown: separated" in str(found)
+
+
+def test_positivity_is_among_the_checks_and_plans_say_what_helps():
+    r = np.random.default_rng(2)
+    time, censored = r.exponential(3, 300), r.exponential(1.2, 300)
+    data = pd.DataFrame(
+        {"time": np.minimum(time, censored), "event": (time <= censored).astype(int), "x": r.normal(size=300)}
+    )
+    with pytest.warns(PositivityWarning):
+        fit = kt.rmst("time ~ x", data, event="event", tau=float(data.time.max()) * 0.9)
+    assert "look at: censoring" in str(fit.summary())
+    with pytest.raises(ArgumentError, match="plan without data"):
+        kt.plan(fit, data)

@@ -19,7 +19,8 @@ def data():
     x = r.normal(size=240)
     truth = x + r.normal(size=240)
     table = pd.DataFrame({"x": x, "llm": truth + r.normal(size=240), "unit": r.integers(0, 40, 240), "name": "a"})
-    return table.assign(tone=np.where(r.random(240) < 0.5, truth, np.nan), hole=np.where(r.random(240) < 0.9, x, np.nan))
+    table["tone"] = np.where(r.random(240) < 0.5, truth, np.nan)
+    return table.assign(hole=np.where(r.random(240) < 0.9, x, np.nan))
 
 
 def turned(data):

@@ -385,7 +385,7 @@ def test_refusals_of_sources_and_data(frame, pilot):
         kt.plan(FORMULA, frame, surrogates=SURROGATES)
     with pytest.raises(ArgumentError, match="2 to 20"):
         kt.plan("y ~ z", frame, surrogates={"y": "y_llm"}, accuracy=0.8)
-    with pytest.raises(ArgumentError, match="accuracy=1.2 .* at most 1"):
+    with pytest.raises(ArgumentError, match=r"accuracy=1.2 .* at most 1"):
         kt.plan(FORMULA, frame, surrogates=SURROGATES, accuracy=1.2)
     arrays = kt.ols(FORMULA, masked, surrogates={"vote": masked["vote_prob"].to_numpy()}, seed=1)
     with pytest.raises(ArgumentError, match="surrogates"):
