@@ -475,7 +475,7 @@ simple("data is no table", e.ArgumentError, "data", "list", "table", data=[1, 2]
 simple("data is a lazy frame", e.ArgumentError, "LazyFrame", "collected", data=pl.from_pandas(FRAME).lazy())
 simple("data is a single column", e.ArgumentError, "Series", "table", data=FRAME["z"])
 simple("unknown learner", e.ArgumentError, "learner='gpt'", "'linear'", "scikit-learn", learner="gpt")
-simple("learner is a class", e.ArgumentError, "learner", "instance", learner=dict)
+simple("learner is a class", e.ArgumentError, "learner", "dict()", learner=dict)
 simple("folds of another length", e.ArgumentError, "folds", "one value per row", learner="linear", folds=np.zeros(5))
 simple("features without a learner", e.ArgumentError, "features=", "learner", features="size")
 simple("one fold", e.ArgumentError, "folds=1", "at least 2", learner="linear", folds=1)

@@ -121,7 +121,7 @@ def test_decision(fits):
     assert "not be reached" in str(never)
     with pytest.raises(ArgumentError, match=r"\['w'\]"):
         sequence.decide({"w": 1.0})
-    with pytest.raises(ArgumentError, match="positive"):
+    with pytest.raises(ArgumentError, match="above 0"):
         sequence.decide(0.0)
 
 

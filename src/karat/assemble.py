@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from .estimate.clusters import cluster_codes, count, named
 from .formula import MatrixSpec, Parsed, least_columns, refuse_stateful, row_by_row
 from .frames.encode import Features, encode
 from .frames.table import as_float
+from .memory import needs
 from .predict import Target
 from .roles import compare_presence
 
@@ -194,7 +194,7 @@ def matrices(prepared: Prepared) -> Design:
             f"there are {len(gold_rows)} gold rows for at least {least} coefficients; label more units or drop "
             "covariates (a column with a category for nearly every row is an identifier, not a covariate)."
         )
-    _refuse_beyond_memory(n_rows, least)
+    needs(16.0 * n_rows * least, f"{n_rows:,} rows with {least:,} or more coefficients", "merge or drop covariates")
     spec, x = MatrixSpec.learn(prepared.parsed, learned, context)
     gold_x, gold_y = _gold_matrices(prepared, spec, filler, None if covariates else x)
     offset = spec.offset(learned, context)
@@ -212,18 +212,6 @@ def matrices(prepared: Prepared) -> Design:
         spec.y(learned, context) if outcome_observed else None,
         offset,
     )
-
-
-def _refuse_beyond_memory(n_rows: int, n_columns: int) -> None:
-    """Raise where the design matrix would not fit into the memory of this machine, before it is made."""
-    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
-        return
-    needed, there = 16 * n_rows * n_columns, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if needed > there:
-        raise DataError(
-            f"{n_rows:,} rows with {n_columns:,} or more coefficients need about {needed / 2**30:,.0f} GiB of memory, "
-            f"and this machine has {there / 2**30:,.0f}; merge categories or drop covariates."
-        )
 
 
 def own_features(prepared: Prepared) -> Features:

@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import designs
-from .errors import ArgumentError, DataError, KaratError, one_of
+from .errors import ArgumentError, DataError, KaratError, generator, one_of, whole
 from .frames import Table
+from .frames.order import canonical_order
 from .frames.table import as_float
-from .options import check_alpha
+from .options import check_alpha, processes
+from .predict.order import renumbered
+from .seeds import seed_of_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -189,8 +192,7 @@ def bootstrap(
     """
     one_of("tuning", tuning, TUNINGS)
     check_alpha(alpha)
-    if isinstance(draws, bool) or int(draws) != draws or draws < 50:
-        raise ArgumentError(f"draws={draws!r} is too few; give a whole number of at least 50.")
+    draws, n_jobs = whole("draws", draws, least=50), processes(n_jobs)
     table = Table.read(data)
     gold_frame, all_frame, drawn = _frames(table, surrogates, labelled)
     labelling = designs.resolve(design).realised(table, drawn)
@@ -200,11 +202,14 @@ def bootstrap(
     first = estimators(np.ones(table.n_rows))
     names, p = estimators.names, len(first) // 3
     units, cells, strata = _resampling_units(table, labelling, cluster)
-    rng = np.random.default_rng(seed)
-    counts = (_multiplicities(units, cells, strata, rng) for _ in range(int(draws)))
-    results = _run(estimators, counts, int(draws), n_jobs, progress)
+    units, cells, strata = _in_order(
+        units, cells, strata, canonical_order({name: table.column(name, "data") for name in table.columns})
+    )
+    rng = generator(seed_of_table(seed, table, surrogates, draws))
+    counts = (_multiplicities(units, cells, strata, rng) for _ in range(draws))
+    results = _run(estimators, counts, draws, n_jobs, progress)
     done = np.array([r for r in results if r is not None])
-    failures = int(draws) - len(done)
+    failures = draws - len(done)
     if failures > draws / 10:
         raise KaratError(
             f"the estimator failed on {failures} of {draws} bootstrap samples (last reason: "
@@ -363,6 +368,14 @@ def _resampling_units(table: Table, labelling: Labelling, cluster: object) -> tu
     first = np.unique(units, return_index=True)[1]
     stratum = nothing if labelling.stratum is None else labelling.stratum[first].astype(np.intp)
     return units, (2 * stratum + labelling.labelled[first]).astype(np.intp), stratum
+
+
+def _in_order(units: Ints, cells: Ints, strata: Ints, order: Ints) -> tuple[Ints, Ints, Ints]:
+    """Units numbered in an order of the rows that does not depend on where they stand."""
+    renamed = renumbered(units, order)
+    cells_in, strata_in = np.empty_like(cells), np.empty_like(strata)
+    cells_in[renamed], strata_in[renamed] = cells[units], strata[units]
+    return renamed, cells_in, strata_in
 
 
 def _codes(unit: Ints) -> Ints:

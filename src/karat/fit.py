@@ -1,4 +1,4 @@
-"""The front door: from a formula and a table to a Result.
+"""The entry point: from a formula and a table to a Result.
 
 ``regress`` reads as the method does: roles, design, matrices, predictions, augmented sample,
 root, tuning, covariance. Numbers happen elsewhere, in functions on arrays.
@@ -16,6 +16,7 @@ from .arguments import checked_arguments
 from .assemble import Design, Prepared, matrices, prepare
 from .checks.duplicates import prompt_rows
 from .compare import Naive, compare_with, naive_fit
+from .errors import generator
 from .estimate.infer import infer, influences
 from .formula import parse
 from .frames import Table
@@ -26,6 +27,7 @@ from .results import Result
 from .results.call import Call
 from .results.describe import describe
 from .roles import labelled_rows, read_labels
+from .seeds import seed_of_fit
 from .steps import (
     augmented,
     estimated,
@@ -131,7 +133,7 @@ def regress(
     weights : str or array_like, optional
         Analysis weights, 0 or more.
     target : {"superpopulation", "finite"}
-        The population the corpus stands for, or this corpus itself.
+        The population the corpus represents, or this corpus itself.
     df : {"auto", "satterthwaite", "kurtosis", "normal"} or float
         Degrees of freedom of the t intervals.
     alpha : float
@@ -150,7 +152,8 @@ def regress(
     progress : bool
         Show a progress bar.
     seed : int or numpy.random.Generator, optional
-        Seed of folds and learners.
+        Seed of folds and learners. Without one a number made from the gold rows and the formula, which the summary
+        shows: the same call gives the same numbers, whatever the order of the rows.
     context : mapping, optional
         Functions and constants the formula may use.
 
@@ -161,7 +164,7 @@ def regress(
     Raises
     ------
     KaratError
-        One of its children, naming the argument or column at fault and how to mend it.
+        One of its children, naming the argument or column at fault and how to correct it.
 
     References
     ----------
@@ -209,7 +212,8 @@ def regress(
     if matrix.observed_y is not None:
         regression.check_outcome(matrix.observed_y, parsed.outcome)
 
-    rng = np.random.default_rng(seed)
+    seed = seed_of_fit(seed, prepared, model, formula)
+    rng = generator(seed)
     own = frame_features(prepared, options, predictions)
     predicted, blocks = predicted_blocks(prepared, matrix, options, predictions, own, features, table, rng)
     sample = augmented(prepared, matrix, blocks)
@@ -231,7 +235,7 @@ def regress(
     if compare:
         result = result.replace(comparison=compare_with(result, regression, sample, parts, naive, meat, options))
     tell_user(result, estimate, options)
-    return result.replace(call=call)
+    return result.replace(call=call.seeded(seed))
 
 
 def _split_share(

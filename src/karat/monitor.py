@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .designs import SequentialLabelling
-from .errors import ArgumentError, DesignWarning, tell
+from .errors import ArgumentError, DesignWarning, number, tell, whole
 from .estimate.anytime import anytime_p, best_ratio, multiplier, planned_variance
 from .options import check_alpha
 from .results import Result
@@ -76,7 +76,7 @@ class ConfidenceSequence:
         Estimates, their standard errors, degrees of freedom.
     labelling_variance : ndarray, shape (K, p)
     clock : ndarray, shape (p,)
-        Variance that one unit of the mixture's information stands for; set at the first look and kept.
+        Variance that one unit of the mixture's information represents; set at the first look and kept.
 
     Examples
     --------
@@ -193,10 +193,8 @@ class ConfidenceSequence:
         unknown = [name for name in target if name not in self.names]
         if unknown or not target:
             raise ArgumentError(f"half_width names {unknown}; the coefficients are {list(self.names)}.")
-        if not all(np.isfinite(t) and t > 0 for t in target.values()):
-            raise ArgumentError(f"half_width={half_width!r} must be positive.")
         index = [self.names.index(name) for name in target]
-        wanted = np.array(list(target.values()), dtype=np.float64)
+        wanted = np.array([number("half_width", t, above=0) for t in target.values()])
         now = self.half_width[-1, index]
         expected = int(self.n_gold[-1]) if (now <= wanted).all() else self._expected(index, wanted)
         found = dict(zip(target, now.tolist()))
@@ -320,8 +318,7 @@ def confidence_sequence(
     first = looks[0]
     _check(first, 0, ())
     level = first.alpha if alpha is None else check_alpha(alpha)
-    if isinstance(planned, bool) or int(planned) != planned or not 1 <= planned < first.n_units:
-        raise ArgumentError(f"planned={planned!r} must be a whole number of gold labels from 1 to {first.n_units - 1}.")
+    planned = whole("planned", planned, least=1, most=first.n_units - 1, instead="the number of gold labels")
     if first.n_gold >= first.n_units:
         raise ArgumentError("all rows are gold at the first look; there is nothing left to label.")
     total, part = np.diag(first.covariance), np.diag(first.labelling_covariance)

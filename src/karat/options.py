@@ -46,16 +46,34 @@ class Options:
         one_of("missing", self.missing, ("drop", "raise"))
         check_alpha(self.alpha)
         whole("repeats", self.repeats, least=1)
-        if isinstance(self.folds, (numbers.Number, str)):
+        if self.folds is None or isinstance(self.folds, (numbers.Number, str)):
             whole("folds", self.folds, least=2, instead="or fold numbers of all rows")
-        if self.n_jobs is not None and whole("n_jobs", self.n_jobs, least=-1, instead="or None") == 0:
-            raise ArgumentError("n_jobs=0 is not allowed; give a number of processes, -1 for all, or None.")
+        processes(self.n_jobs)
         if isinstance(self.df, str):
             one_of("df", self.df, ("auto", "satterthwaite", "kurtosis", "normal"))
         else:
             number("df", self.df, above=0, instead="'auto', 'satterthwaite', 'kurtosis' or 'normal'")
         if self.target == "finite" and self.estimator == "surrogate":
             raise ArgumentError("target='finite' needs gold labels; the surrogate estimator has no labelling variance.")
+
+
+def processes(n_jobs: object) -> int | None:
+    """How many processes to use, checked: joblib's number, or None for one.
+
+    Raises
+    ------
+    ArgumentError
+
+    Examples
+    --------
+    >>> processes(-1)
+    -1
+    """
+    if n_jobs is None:
+        return None
+    if n_jobs == 0:
+        raise ArgumentError("n_jobs=0 is not allowed; give a number of processes, -1 for all, or None.")
+    return whole("n_jobs", n_jobs, instead="-1 for all, or None")
 
 
 def check_alpha(alpha: object) -> float:

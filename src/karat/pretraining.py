@@ -44,7 +44,7 @@ def surrogate_labels(label: Label, classify: bool) -> SurrogateLabels | None:
     Returns
     -------
     SurrogateLabels or None
-        None where no surrogate can stand for the label (a table of features, say).
+        None where no surrogate can take the place of the label (a table of features, say).
     """
     if classify and label.classes:
         found = [p for p in (_distribution(label, s) for s in label.surrogates) if p is not None]

@@ -1,7 +1,8 @@
-"""The steps of a fit that front doors share."""
+"""The steps of a fit that entry points share."""
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +11,14 @@ import numpy as np
 from . import models
 from .assemble import Design, Prepared, features_of, own_features, targets_of
 from .augment import AugmentedSample, Rows
-from .errors import ArgumentError, DataError, NotValidWarning, SolverWarning, tell
+from .errors import ArgumentError, DataError, NotValidWarning, SolverWarning, tell, whole
 from .estimate.clusters import connected, curvatures
 from .estimate.infer import Parts
 from .estimate.rectify import Estimate, gold_estimate, rectify, surrogate_estimate
 from .frames import Table
 from .impute import predicted_rows, surrogate_rows
 from .options import Options
-from .predict import Predictions, capped_weights, check_folds, crossfit, learners, make_folds
+from .predict import Predictions, Target, capped_weights, check_folds, crossfit, learners, make_folds, row_order
 from .pretraining import with_surrogates
 from .results import Result
 from .results.describe import warn_small_samples
@@ -93,36 +94,52 @@ def predicted_blocks(
     targets = targets_of(prepared, matrix.gold)
     if learners.learns_from_surrogates(options.learner):
         targets = with_surrogates(prepared.labels, targets)
+    seen = features_of(prepared, own, features, table)
+    order = order_of(prepared, seen, targets)
     found = crossfit(
         targets,
-        features_of(prepared, own, features, table),
+        seen,
         labelling.gold,
-        folds_of(prepared, options, targets, table, rng),
+        folds_of(prepared, options, targets, table, rng, order),
         options.learner,
         capped_weights(labelling.spread),
         seed=int(rng.integers(2**31)),
         report_weight=labelling.weight,
         keep_splits=options.combine == "median"
-        or prepared.n_rows * (options.repeats if isinstance(options.folds, (int, np.integer)) else 1)
-        <= _KEEP_SPLITS_UP_TO,
+        or prepared.n_rows * (options.repeats if isinstance(options.folds, numbers.Real) else 1) <= _KEEP_SPLITS_UP_TO,
         linear=options.imputation == "moment" and all(t.joint or t.given_joint for t in targets),
         n_jobs=options.n_jobs,
         progress=options.progress,
+        order=order,
     )
     return found, predicted_rows(prepared, matrix, found, options.imputation)
 
 
-def folds_of(prepared: Prepared, options: Options, targets: Any, table: Table, rng: np.random.Generator) -> Ints:
+def order_of(prepared: Prepared, seen: Features, targets: tuple[Target, ...]) -> Ints:
+    """An order of the rows by what the fit uses of them, so that folds and learners do not see the table's order."""
+    labelling, cluster = prepared.labelling, prepared.cluster
+    gold = np.full((prepared.n_rows, len(targets) + 1), np.nan)
+    gold[labelling.gold] = np.column_stack([*(t.values for t in targets), labelling.weight])
+    known = [] if prepared.weights is None else [prepared.weights]
+    clusters = () if cluster is None else tuple(np.atleast_2d(cluster.T))
+    return row_order([seen.matrix, gold, *known], (*clusters, labelling.unit, labelling.stratum))
+
+
+def folds_of(
+    prepared: Prepared, options: Options, targets: Any, table: Table, rng: np.random.Generator, order: Ints
+) -> Ints:
     """Folds that keep labelling units and clusters whole and balance gold classes."""
     labelling = prepared.labelling
     group = _kept_whole(prepared, options.folds)
-    if not isinstance(options.folds, (int, np.integer)):
+    if not isinstance(options.folds, numbers.Real):
         given = table.values(options.folds, "folds")
         if prepared.kept is not None and len(given) == len(prepared.kept):
             given = given[prepared.kept]
         return check_folds(given, prepared.n_rows, labelling.labelled, group)
     classes = next((t.values.astype(np.intp) for t in targets if t.n_classes), None)
-    return make_folds(labelling.labelled, int(options.folds), options.repeats, rng, classes, group)
+    return make_folds(
+        labelling.labelled, whole("folds", options.folds, least=2), options.repeats, rng, classes, group, order
+    )
 
 
 def _kept_whole(prepared: Prepared, folds: Any) -> Ints | None:

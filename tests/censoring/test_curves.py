@@ -223,5 +223,5 @@ def test_calibration_plot_draws_bins():
     assert ax.get_ylabel() == "observed years, weighted for censoring"
     assert len(ax.containers[0].lines[0].get_xdata()) == 5
     assert ax.get_title(loc="left") == "held out"
-    with pytest.raises(ArgumentError, match="no calibration"):
+    with pytest.raises(ArgumentError, match="not a calibration"):
         plot_calibration(pd.DataFrame({"predicted": [1]}))

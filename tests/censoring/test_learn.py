@@ -401,7 +401,7 @@ Y = np.column_stack((TIME, EVENT))
     ("make", "y", "error", "says"),
     [
         (lambda: CensoredRegressor(KNeighborsRegressor(), TAU), Y, LearnerError, "takes no sample_weight"),
-        (lambda: CensoredRegressor(LogisticRegression(), TAU), Y, LearnerError, "no regressor"),
+        (lambda: CensoredRegressor(LogisticRegression(), TAU), Y, LearnerError, "not a regressor"),
         (lambda: CensoredClassifier(Ridge(), TAU), Y, LearnerError, "predict_proba"),
         (lambda: CensoredRegressor(GridSearchCV(Ridge(), {"alpha": [1]}), TAU), Y, LearnerError, "put it outside"),
         (lambda: CensoredRegressor(Ridge, TAU), Y, LearnerError, "an instance of one"),
@@ -413,7 +413,7 @@ Y = np.column_stack((TIME, EVENT))
         (lambda: CensoredRegressor(Ridge(), TAU, censoring="kernel"), Y, ArgumentError, "X has 2 columns"),
         (lambda: CensoredRegressor(Ridge(), TAU, censoring=Kernel("age")), Y, ArgumentError, "no column names"),
         (lambda: CensoredRegressor(Ridge(), TAU, censoring=Kernel("a"), covariates=[0]), Y, ArgumentError, "one of"),
-        (lambda: CensoredRegressor(Ridge(), TAU, censoring="cox", covariates=[7]), Y, ArgumentError, "no columns of X"),
+        (lambda: CensoredRegressor(Ridge(), TAU, censoring="cox", covariates=[7]), Y, ArgumentError, "not columns"),
         (lambda: CensoredRegressor(Ridge(), TAU), TIME, ArgumentError, "which durations are censored"),
         (lambda: CensoredRegressor(Ridge(), TAU), Y[:, ::-1], ArgumentError, "the order of columns is"),
         (lambda: CensoredRegressor(Ridge(), TAU), Y[:50], ArgumentError, "X has 60 rows but y has 50"),

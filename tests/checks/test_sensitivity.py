@@ -119,7 +119,7 @@ def test_flips_are_where_the_conclusion_changes(corpus):
             assert abs(row["Estimate"]) < 1e-3
         else:
             assert min(abs(row["2.5%"]), abs(row["97.5%"])) < 2e-3
-        assert row["mean among silent"] == pytest.approx(flip.silent_mean)
+        assert row["mean among unanswered"] == pytest.approx(flip.silent_mean)
 
 
 def test_the_right_tilt_repairs():
@@ -181,7 +181,7 @@ def test_classes(corpus):
     assert default.terms == ("z",)
     with pytest.raises(ArgumentError, match="say which"):
         kt.sensitivity("ols", "y ~ C(topic) + z", data, tilt="topic", **options)
-    with pytest.raises(ArgumentError, match="'mars' is no class"):
+    with pytest.raises(ArgumentError, match="'mars' is not a class"):
         kt.sensitivity("ols", "y ~ C(topic) + z", data, tilt={"topic": "mars"}, **options)
 
 
@@ -190,14 +190,14 @@ def test_classes(corpus):
     [
         ({"gamma": -1.0}, "must be positive"),
         ({"gamma": "big"}, "gamma='big'"),
-        ({"tilt": "size"}, "no labelled variable"),
+        ({"tilt": "size"}, "not a labelled variable"),
         ({"tilt": np.ones(3)}, "shape"),
-        ({"limits": {"z": (0, 1)}}, "no numeric label"),
+        ({"limits": {"z": (0, 1)}}, "not a numeric label"),
         ({"limits": {"y": (0, 0.1)}}, "widen the limits"),
         ({"limits": {"y": 3}}, r"smallest, largest"),
         ({"terms": ["war"]}, "no coefficient 'war'"),
         ({"terms": []}, "terms is empty"),
-        ({"colour": 1}, "'colour' is no argument"),
+        ({"colour": 1}, "'colour' is not an argument"),
         ({"combine": "median"}, "combine='median'"),
         ({"estimator": "surrogate"}, "uses no gold"),
     ],

@@ -206,12 +206,12 @@ REFUSED = {
     "both": ({"n": 10, "budget": 3}, "either n"),
     "budget without cost": ({"budget": 100}, "needs cost"),
     "small budget": ({"budget": 1, "cost": 3}, "raise it"),
-    "too many": ({"n": 1001}, "whole number from"),
-    "negative cost": ({"n": 100, "cost": -1}, "positive"),
+    "too many": ({"n": 1001}, "n=1001 .* at most 1000"),
+    "negative cost": ({"n": 100, "cost": -1}, "cost=-1 .* above 0"),
     "cost by stratum": ({"n": 100, "cost": {"east": 1}}, "no strata"),
     "cost of strata": ({"n": 100, "strata": "region", "cost": {"east": 1}}, "every stratum"),
     "term": ({"n": 100, "terms": "war"}, "name one or more"),
-    "floor": ({"n": 100, "floor": 2}, "between 0 and 1"),
+    "floor": ({"n": 100, "floor": 2}, "floor=2 .* below 1"),
     "accuracy": ({"n": 100, "accuracy": 0.8}, "without a pilot"),
 }
 

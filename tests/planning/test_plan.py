@@ -347,21 +347,23 @@ def test_a_fit_remembers_its_arguments_but_not_the_data(pilot):
 # ---- refusals -----------------------------------------------------------------------------------------------
 
 REFUSED = {
-    "unknown term": ({"target": {"war": {"se": 1}}}, "no coefficient"),
+    "unknown term": ({"target": {"war": {"se": 1}}}, "not a coefficient"),
     "unknown measure": ({"target": {"z": {"width": 1}}}, "must name one or more"),
-    "negative target": ({"target": {"z": {"se": -1}}}, "positive number"),
+    "negative target": ({"target": {"z": {"se": -1}}}, "=-1 .* above 0"),
     "target is a number": ({"target": 3}, "cannot be read"),
-    "too many": ({"n": 801}, "whole numbers from"),
+    "too many": ({"n": 801}, "n=801 .* at most 800"),
     "band": ({"band": "wide"}, "choose one of"),
-    "power": ({"power": 1.0}, "between 0 and 1"),
-    "level": ({"level": 90}, "between 0 and 1"),
+    "power": ({"power": 1.0}, "power=1.0 .* below 1"),
+    "level": ({"level": 90}, "level=90 .* below 1"),
     "groups": ({"groups": 3}, "at least 10"),
     "accuracy": ({"accuracy": 0.8}, "without a pilot"),
     "options": ({"learner": None}, "needs data="),
     "allocation": ({"allocation": "neyman"}, "Stratified"),
     "column": ({"design": kt.Stratified("region")}, "give the pilot's table"),
     "design": ({"design": "simple"}, "give kt.SimpleRandom"),
-    "population": ({"population": 20}, "number of rows"),
+    "population": ({"population": 20}, "population=20 .* at least"),
+    "n is a word": ({"n": "x"}, "n='x' .* whole number"),
+    "seed": ({"seed": -1}, "seed=-1"),
 }
 
 
@@ -384,7 +386,7 @@ def test_refusals_of_sources_and_data(frame, pilot):
         kt.plan(FORMULA, frame, surrogates=SURROGATES)
     with pytest.raises(ArgumentError, match="2 to 20"):
         kt.plan("y ~ z", frame, surrogates={"y": "y_llm"}, accuracy=0.8)
-    with pytest.raises(ArgumentError, match="between 0 and 1"):
+    with pytest.raises(ArgumentError, match=r"accuracy=1.2 .* at most 1"):
         kt.plan(FORMULA, frame, surrogates=SURROGATES, accuracy=1.2)
     arrays = kt.ols(FORMULA, masked, surrogates={"vote": masked["vote_prob"].to_numpy()}, seed=1)
     with pytest.raises(ArgumentError, match="surrogates"):

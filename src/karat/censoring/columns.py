@@ -140,7 +140,7 @@ def _take(X: Any, names: list[Any]) -> Any:
     try:
         return _safe_indexing(values, names, axis=1)
     except (IndexError, ValueError) as error:
-        raise ArgumentError(f"covariates={names} are no columns of X: {error}.") from error
+        raise ArgumentError(f"covariates={names} are not columns of X: {error}.") from error
 
 
 def _names(X: Any) -> list[str] | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DataError, one_of
+from ..errors import ArgumentError, DataError, number, one_of
 from ..options import check_alpha
 from .durations import Durations, read_durations
 from .steps import time_order
@@ -121,8 +121,7 @@ class SurvivalCurve:
         >>> survival_curve([1.0, 2.0, 2.0, 3.0], [1, 1, 0, 1]).restricted_mean(3.0)[0]
         2.25
         """
-        if isinstance(tau, bool) or not isinstance(tau, (int, float, np.number)) or not 0 < float(tau) < np.inf:
-            raise ArgumentError(f"tau={tau!r} is not allowed; give a positive number in the units of time.")
+        tau = number("tau", tau, above=0, instead="in the units of time")
         if tau > self.last and (not self.survival.size or self.survival[-1] > 0):
             raise ArgumentError(f"tau={tau!r} lies beyond the last time seen, {self.last:g}; choose a smaller tau.")
         inside = self.time < tau

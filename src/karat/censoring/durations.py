@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DataError
+from ..errors import ArgumentError, DataError, number
+from ..frames.order import canonical_order
 
 if TYPE_CHECKING:
-    from .._types import Bools, Floats, Ints
+    from .._types import Array, Bools, Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,24 @@ class Durations:
         """
         return Durations(self.time[rows], self.cause[rows], None if self.weight is None else self.weight[rows])
 
+    def order(self, covariates: Array | None) -> Ints:
+        """An order of the rows by what they hold, so that folds and learners do not see that of the table.
+
+        Parameters
+        ----------
+        covariates : ndarray, shape (n,) or (n, q), optional
+
+        Returns
+        -------
+        ndarray of int, shape (n,)
+        """
+        columns: dict[str, Any] = {"time": self.time, "cause": self.cause}
+        if self.weight is not None:
+            columns["weight"] = self.weight
+        if covariates is not None:
+            columns |= {f"v{j}": v for j, v in enumerate(np.reshape(covariates, (self.n_rows, -1)).T)}
+        return canonical_order(columns)
+
 
 def read_durations(time: object, event: object, weights: object = None, *, competing: bool = False) -> Durations:
     """Durations from a user's arrays.
@@ -107,7 +126,7 @@ def read_durations(time: object, event: object, weights: object = None, *, compe
         first = int(np.flatnonzero(bad)[0])
         raise DataError(
             f"time must be 0 or more and finite in every row; {int(bad.sum())} row(s) are not, first at position "
-            f"{first} ({times[first]!r}). Drop them, or mend the dates they come from."
+            f"{first} ({times[first]!r}). Drop them, or correct the dates they come from."
         )
     allowed = (codes >= 0) & (codes == np.floor(codes)) if competing else (codes == 0) | (codes == 1)
     if not allowed.all():
@@ -186,15 +205,11 @@ def check_tau(tau: object, durations: Durations) -> float:
     ArgumentError
         If tau is not a positive number, or lies beyond the last observed time although some rows are censored.
     """
-    if isinstance(tau, bool) or not isinstance(tau, (int, float, np.number)) or not 0 < float(tau) < np.inf:
-        raise ArgumentError(
-            f"tau={tau!r} is not allowed; give the horizon as a positive number in the units of time, or 'auto' for "
-            "the largest time at which enough rows are still under observation."
-        )
+    tau = number("tau", tau, above=0, instead="in the units of time, or 'auto' for the last time with enough rows")
     last = durations.time.max()
     if tau > last and not durations.event.all():
         raise ArgumentError(
             f"tau={tau!r} lies beyond the last observed time {last:g}, and some rows are censored: what happens "
             f"between {last:g} and tau was seen by nobody. Choose tau of at most {last:g}, or tau='auto'."
         )
-    return float(tau)
+    return tau

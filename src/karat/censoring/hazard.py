@@ -147,7 +147,8 @@ def fit_hazard(
     if x.dtype.kind in "fiub" and not np.isfinite(x.astype(np.float64)).all():
         raise DataError("the censoring covariates must be finite in every row; drop the rows, or fill them.")
     clock = make_clock(durations, intervals, tau)
-    features, target, weight = person_periods(durations, x, clock, tau)
+    order = durations.order(x)
+    features, target, weight = person_periods(durations.take(order), x[order], clock, tau)
     if not hasattr(learner, "predict_proba"):
         raise LearnerError(
             f"the censoring learner {learner!r} gives no probabilities (predict_proba); use a classifier."

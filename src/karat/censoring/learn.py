@@ -144,7 +144,7 @@ class CensoredRegressor(RegressorMixin, CensoredRisk):
     def _check_learner(self) -> None:
         if not _is_estimator(self.estimator, "predict") or _classifies(self.estimator):
             raise LearnerError(
-                f"estimator={self.estimator!r} is no regressor; give an instance of one whose fit takes "
+                f"estimator={self.estimator!r} is not a regressor; give an instance of one whose fit takes "
                 "sample_weight, or use CensoredClassifier for survival past tau."
             )
 
@@ -177,7 +177,7 @@ class CensoredClassifier(CensoredRisk):
     Notes
     -----
     ``score`` is minus the censored Brier score, the squared-error risk of the probability. scikit-learn does not take
-    it for a classifier of its own, since durations are no classes that folds could be stratified by.
+    it for a classifier of its own, since durations are not classes that folds could be stratified by.
 
     References
     ----------

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DataError, LearnerError
+from ..errors import ArgumentError, DataError, LearnerError, number, whole
+from ..predict.learners import refuse_class
 from .cox import fit_cox
 from .fitted import Censoring, CrossFitted, GivenCensoring
 from .groups import fit_marginal, fit_strata, stratum_codes, within_strata
@@ -153,14 +154,11 @@ class Kernel(Method):
         if strata and column is None:
             raise ArgumentError("Kernel(within=...) needs the name of the number too: Kernel('age', within='party').")
         self.with_columns(() if column is None else (column, *strata))
-        if bandwidth is not None and not (not isinstance(bandwidth, bool) and 0 < bandwidth < np.inf):
-            raise ArgumentError(
-                f"bandwidth={bandwidth!r} is not allowed; give a positive number, or None for the rule."
-            )
-        if isinstance(anchors, bool) or int(anchors) != anchors or anchors < 2:
-            raise ArgumentError(f"anchors={anchors!r} is not allowed; give a whole number of at least 2.")
+        if bandwidth is not None:
+            number("bandwidth", bandwidth, above=0, instead="or None for the rule")
+        anchors = whole("anchors", anchors, least=2)
         object.__setattr__(self, "bandwidth", bandwidth)
-        object.__setattr__(self, "anchors", int(anchors))
+        object.__setattr__(self, "anchors", anchors)
         object.__setattr__(self, "exact", bool(exact))
 
     @property
@@ -250,10 +248,8 @@ class Learned(Method):
                 f"the censoring learner {learner!r} is not known; choose one of {list(_LEARNERS)}, or give a "
                 "scikit-learn classifier."
             )
-        if isinstance(intervals, bool) or int(intervals) != intervals or intervals < 1:
-            raise ArgumentError(f"intervals={intervals!r} is not allowed; give a whole number of at least 1.")
-        check_folds(folds)
-        for name, value in (("learner", learner), ("intervals", int(intervals)), ("folds", int(folds))):
+        intervals, folds = whole("intervals", intervals, least=1), check_folds(folds)
+        for name, value in (("learner", learner), ("intervals", intervals), ("folds", folds)):
             object.__setattr__(self, name, value)
 
     def fit(self, durations: Durations, covariates: Array | None, tau: float, rng: np.random.Generator) -> Censoring:
@@ -261,8 +257,9 @@ class Learned(Method):
         x = _floats(_two(_some(covariates, "Learned")), "Learned")
         seed = int(rng.integers(2**31))
         learner = _named_learner(self.learner, seed) if isinstance(self.learner, str) else self.learner
+        refuse_class(learner, "the censoring learner")
         if not hasattr(learner, "fit"):
-            raise LearnerError(f"the censoring learner {learner!r} is no scikit-learn classifier.")
+            raise LearnerError(f"the censoring learner {learner!r} is not a scikit-learn classifier.")
         name = self.learner if isinstance(self.learner, str) else type(learner).__name__
         return fit_hazard(durations, x, learner, name=name, intervals=self.intervals, tau=tau)
 
@@ -358,9 +355,7 @@ def check_folds(folds: object) -> int:
     ------
     ArgumentError
     """
-    if isinstance(folds, bool) or not isinstance(folds, (int, np.integer)) or folds < 0 or folds == 1:
-        raise ArgumentError(f"folds={folds!r} is not allowed; give a whole number of at least 2, or 0 for none.")
-    return int(folds)
+    return 0 if folds == 0 and folds is not False else whole("folds", folds, least=2, instead="or 0 for none")
 
 
 def fit_method(
@@ -400,7 +395,7 @@ def fit_method(
         return method.fit(durations, covariates, tau, rng)
     from ..predict import make_folds
 
-    fold = make_folds(~durations.event, folds, 1, rng, None, group)[:, 0]
+    fold = make_folds(~durations.event, folds, 1, rng, None, group, durations.order(covariates))[:, 0]
     fits = []
     for k in range(folds):
         rest = np.flatnonzero(fold != k)

@@ -278,7 +278,7 @@ def _weight_keyword(estimator: Any) -> str:
     parameters = inspect.signature(learner.fit).parameters
     if "sample_weight" not in parameters and all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
         raise LearnerError(
-            f"{type(learner).__name__} takes no sample_weight in fit, so that complete rows cannot stand for censored "
+            f"{type(learner).__name__} takes no sample_weight in fit, so that complete rows cannot represent censored "
             "ones; use a learner that does, such as Ridge, RandomForestRegressor, HistGradientBoostingRegressor or SVR."
         )
     return f"{prefix}sample_weight"

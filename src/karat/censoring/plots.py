@@ -85,7 +85,7 @@ def plot_survival(
     plt = _pyplot()
     curves = curves_by_group(time, event, group, weights, interval=interval or "log-log", alpha=alpha)
     if len(curves) > 12:
-        raise ArgumentError(f"group has {len(curves)} values; at most 12 curves can be told apart. Merge some.")
+        raise ArgumentError(f"group has {len(curves)} values; at most 12 curves can be distinguished. Merge some.")
     last = max(curve.last for curve in curves.values()) if tau is None else float(tau)
     own_figure = ax is None
     if own_figure:
@@ -254,7 +254,7 @@ def plot_calibration(
     Raises
     ------
     ArgumentError
-        If ``table`` is no calibration.
+        If ``table`` is not a calibration.
     KaratError
         If matplotlib is not installed.
 
@@ -270,7 +270,7 @@ def plot_calibration(
     """
     wanted = {"predicted", "observed", "low", "high", "rows"}
     if not wanted <= set(getattr(table, "columns", ())):
-        raise ArgumentError("table is no calibration; give what calibration(...) returned.")
+        raise ArgumentError("table is not a calibration; give what calibration(...) returned.")
     plt = _pyplot()
     if ax is None:
         _, ax = plt.subplots(figsize=(5.2, 5.0), layout="constrained")

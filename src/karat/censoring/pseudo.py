@@ -1,4 +1,4 @@
-"""Complete outcomes that stand for censored ones, and what estimating G adds to their variance.
+"""Complete outcomes in place of censored ones, and what estimating G adds to their variance.
 
 With m(u) = E[Y | T > u, V] on a grid 0 = t_0 < t_1 < ... < t_K = tau, held constant between grid points, the censoring
 martingale integrates in closed form, whatever G is fitted with::
@@ -117,7 +117,7 @@ def estimation_influence(weights: CensoringWeights, outcome: PseudoOutcome, x: F
     Returns
     -------
     ndarray, shape (n, p), or None
-        None where G is no product-limit estimate of these rows (Cox, learners, functions).
+        None where G is not a product-limit estimate of these rows (Cox, learners, functions).
     """
     fitted = weights.censoring
     if not isinstance(fitted, Grouped):

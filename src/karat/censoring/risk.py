@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DataError
+from ..errors import ArgumentError, DataError, whole
 from .weights import CensoringWeights
 
 if TYPE_CHECKING:
@@ -146,8 +146,7 @@ def calibration(
             f"prediction, target and weights have shapes {predicted.shape}, {known.shape} and {w.shape}; give one "
             "number per row."
         )
-    if isinstance(bins, bool) or not isinstance(bins, (int, np.integer)) or bins < 1:
-        raise ArgumentError(f"bins={bins!r} is not allowed; give a whole number of at least 1.")
+    bins = whole("bins", bins, least=1)
     check_alpha(alpha)
     if not (w > 0).any():
         raise DataError("no row is complete: every duration is censored before tau, so that none can be compared.")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DataError, PositivityWarning, one_of, tell
+from ..errors import ArgumentError, DataError, PositivityWarning, generator, number, one_of, tell
+from ..seeds import settled
 from .durations import Durations, check_tau, choose_tau, read_durations
 from .fitted import Censoring, Grouped, Uncensored
 from .methods import Method, check_folds, fit_method, resolve_method
@@ -29,7 +30,7 @@ _LOW = 0.05
 
 @dataclass(frozen=True)
 class CensoringWeights:
-    """Weights that make complete durations stand for censored ones.
+    """Weights that make complete durations represent censored ones.
 
     Parameters
     ----------
@@ -76,6 +77,7 @@ class CensoringWeights:
     floored: Bools = field(repr=False)
     left_out: str | bool = False
     replaced: int = 0
+    concerns: tuple[str, ...] = ()
 
     @property
     def n_rows(self) -> int:
@@ -141,7 +143,7 @@ class CensoringWeights:
         pandas.DataFrame
             Rows, shares censored before tau and at risk at tau, smallest G at complete rows, largest and mean weight,
             share of the total weight on the heaviest hundredth of rows, effective number of complete rows, floored
-            rows. A mean weight well below 1 says that some censored rows have nobody to stand for them.
+            rows. A mean weight well below 1 says that some censored rows have no complete row like them.
         """
         import pandas as pd
 
@@ -221,7 +223,7 @@ def weights(
 
     With T the duration, C the censoring time, U = min(T, C): a row is complete if its event was seen or it was
     under observation at the horizon tau. Complete rows are weighted by 1 / P(C >= min(U, tau) | V), so that they
-    stand for the rows censored before. Events precede censorings at a tied time.
+    represent the rows censored before. Events precede censorings at a tied time.
 
     Parameters
     ----------
@@ -286,8 +288,7 @@ def weights(
         )
     how = resolve_method(method)
     v = None if covariates is None else np.asarray(covariates)
-    if not isinstance(floor, (int, float, np.number)) or isinstance(floor, bool) or not 0 <= floor < 1:
-        raise ArgumentError(f"floor={floor!r} is not allowed; give a probability of at least 0 and less than 1.")
+    floor = number("floor", floor, least=0, below=1)
     one_of("leave_one_out", leave_one_out, (False, "self", "floor"))
     n_folds = how.folds if folds is None else check_folds(folds)
     if leave_one_out and n_folds:
@@ -295,7 +296,7 @@ def weights(
     chosen = isinstance(tau, str)
     horizon = _horizon(tau, durations, how, v)
     group = None if cluster is None else np.unique(np.asarray(cluster), return_inverse=True)[1]
-    rng = np.random.default_rng(seed)
+    rng = generator(settled(seed, {"time": durations.time, "cause": durations.cause}))
     complete = durations.event | (durations.time >= horizon)
     fitted: Censoring
     if complete.all():
@@ -303,21 +304,41 @@ def weights(
     else:
         fitted = fit_method(how, durations, v, horizon, n_folds, group, rng)
     survival, replaced = _own(fitted, durations, horizon, leave_one_out)
-    _check_horizon(fitted, horizon)
-    return _assemble(durations, horizon, chosen, fitted, complete, survival, float(floor), leave_one_out, replaced)
+    found = _assemble(durations, horizon, chosen, fitted, complete, survival, floor, leave_one_out, replaced)
+    found = replace(found, concerns=(*_lost_kinds(fitted, horizon), *_rare_kinds(found)))
+    for concern in found.concerns:
+        tell(concern, PositivityWarning)
+    return found
 
 
-def _check_horizon(fitted: Censoring, tau: float) -> None:
-    """Warn where nobody can stand for rows of a kind: no weight shows it."""
+def _lost_kinds(fitted: Censoring, tau: float) -> list[str]:
+    """Rows of a kind that is censored throughout, which no weight shows."""
     if not isinstance(fitted, Grouped) or len(fitted.steps) == 1:
-        return
-    if (lost := fitted.ends_before(tau)).mean() > _FEW:
-        tell(
-            f"{int(lost.sum())} row(s), {lost.mean():.1%}, are of a kind that is censored throughout before "
-            f"tau={tau:g} (G(tau- | V) = 0): nobody stands for them, and the mean weight is less than 1 there. Take "
-            "the covariate that decides it out of the censoring model, drop such rows, or choose a smaller tau.",
-            PositivityWarning,
-        )
+        return []
+    if (lost := fitted.ends_before(tau)).mean() <= _FEW:
+        return []
+    return [
+        f"{int(lost.sum())} row(s), {lost.mean():.1%}, are of a kind that is censored throughout before tau={tau:g} "
+        "(G(tau- | V) = 0): no complete row represents them, and the mean weight is less than 1 there. Take the "
+        "covariate that decides it out of the censoring model, drop such rows, or choose a smaller tau."
+    ]
+
+
+def _rare_kinds(found: CensoringWeights) -> list[str]:
+    """Complete rows of a kind that is almost never seen that long."""
+    if found.n_floored:
+        return [
+            f"G(u- | V) is below {found.floor:g} in {found.n_floored} complete row(s) before tau={found.tau:g} and was "
+            "raised to it: some kinds of rows are almost never seen that long. Choose a smaller tau, or a coarser "
+            "censoring model."
+        ]
+    smallest = float(found.survival[found.complete].min())
+    if smallest >= _LOW:
+        return []
+    return [
+        f"the smallest probability of being uncensored before tau={found.tau:g} is {smallest:.3g}: few rows carry much "
+        "of the weight. Look at diagnostics(), and consider a smaller tau."
+    ]
 
 
 def _horizon(tau: float | str, durations: Durations, how: Method, covariates: Array | None) -> float:
@@ -354,19 +375,6 @@ def _assemble(
     if low.any():
         survival = np.maximum(survival, floor)
     values = _ratio(complete, survival, floor)
-    if floored.any():
-        tell(
-            f"G(u- | V) is below {floor:g} in {int(floored.sum())} complete row(s) before tau={tau:g} and was raised "
-            "to it: some kinds of rows are almost never seen that long. Choose a smaller tau, or a coarser censoring "
-            "model.",
-            PositivityWarning,
-        )
-    elif float(survival.min()) < _LOW and (smallest := float(survival[complete].min())) < _LOW:
-        tell(
-            f"the smallest probability of being uncensored before tau={tau:g} is {smallest:.3g}: few rows carry much "
-            "of the weight. Look at diagnostics(), and consider a smaller tau.",
-            PositivityWarning,
-        )
     restricted = np.minimum(durations.time, tau)
     return CensoringWeights(
         durations, tau, chosen, fitted, complete, restricted, survival, values, floor, floored, left_out, replaced

@@ -5,7 +5,7 @@ known, not estimated, where the design's joint probabilities are (for fixed size
 approximation): it is a sum over the whole frame (Saerndal, Swensson, Wretman 1992, results 2.8.1, 3.3.1, 3.7.2). So
 ``g' V^- g`` is chi-squared, also where a rare class has no gold at all. Other designs have V from the gold rows
 (``Labelling.cross``), and an F test in the manner of Hotelling. Directions in which V is 0 are fixed by the design and
-drop out of the test; gold that moves in them is no draw from it.
+drop out of the test; gold that moves in them is not a draw from it.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class _Completions:
     Parameters
     ----------
     rows : tuple of Rows
-        One per combination of label values; each holds the M silent units.
+        One per combination of label values; each holds the M units without an answer.
     silent : ndarray of int, shape (M,)
         Their positions among the drawn rows.
     answered : ndarray of int
@@ -99,7 +99,7 @@ class _Completions:
 
 
 def worst_cases(pieces: Pieces, terms: tuple[str, ...], limits: Mapping[str, Any], alpha: float) -> tuple[Bound, ...]:
-    """Bounds of coefficients over all labels the silent rows could have.
+    """Bounds of coefficients over all labels the rows without an answer could have.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def imbens_manski(
 
 
 def completions(pieces: Pieces, limits: Mapping[str, Any]) -> _Completions:
-    """Design rows of the silent units at every combination of label values that could be worst."""
+    """Design rows of the units without an answer at every combination of label values that could be worst."""
     prepared, matrix = pieces.prepared, pieces.matrix
     first = drawn_of(prepared.labelling)
     answered = prepared.labelling.labelled[first.gold]

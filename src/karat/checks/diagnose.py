@@ -1,4 +1,4 @@
-"""Read the checks of a fit out: what was looked at, the verdict, and how to mend what is amiss."""
+"""Read the checks of a fit out: what was looked at, the verdict, and how to correct it."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ class Diagnosis:
         return not self.problems
 
     def tidy(self) -> pd.DataFrame:
-        """One row per check: verdict, what was found, how to mend it."""
+        """One row per check: verdict, what was found, how to correct it."""
         import pandas as pd
 
         columns = {
             "Verdict": [f.verdict for f in self.findings],
             "Found": [f.found for f in self.findings],
-            "To mend": [f.mend for f in self.findings],
+            "To correct": [f.advice for f in self.findings],
         }
         return pd.DataFrame(columns, index=pd.Index([f.check for f in self.findings], name="Check"))
 
@@ -102,8 +102,8 @@ class Diagnosis:
         lines = [f"Checks of {self.title}"]
         for f in self.findings:
             lines.append(f"  {_MARKS[f.verdict]:<9}{f.check:<{width}}{f.found}")
-            if f.mend and f.verdict != "ok":
-                lines.append(" " * (width + 11) + f"-> {f.mend}")
+            if f.advice and f.verdict != "ok":
+                lines.append(" " * (width + 11) + f"-> {f.advice}")
         if self.balance is not None:
             lines += ["", "Balance of weighted gold against the frame", *balance_lines(self.balance)]
         return "\n".join(lines)
@@ -114,7 +114,7 @@ class Diagnosis:
         rows = "".join(
             f"<tr><td style='color:{_COLOURS[f.verdict]}'><b>{f.verdict}</b></td>"
             f"<td style='text-align:left'>{escape(f.check)}</td><td style='text-align:left'>{escape(f.found)}"
-            + (f"<br><i>{escape(f.mend)}</i>" if f.mend and f.verdict != "ok" else "")
+            + (f"<br><i>{escape(f.advice)}</i>" if f.advice and f.verdict != "ok" else "")
             + "</td></tr>"
             for f in self.findings
         )
@@ -149,7 +149,7 @@ def diagnose(
     Raises
     ------
     ArgumentError
-        If ``fit`` is no Result, or an argument needs ``data``.
+        If ``fit`` is not a Result, or an argument needs ``data``.
     KaratError
         If the Result has no checks (it was read from an older file).
 

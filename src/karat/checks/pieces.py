@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from .. import designs, models
 from ..augment import AugmentedSample
-from ..errors import ArgumentError
+from ..errors import ArgumentError, generator
 from ..formula import parse
 from ..frames import Table
 from ..options import Options, read_vcov
 from ..roles import labelled_rows, read_labels
+from ..seeds import seed_of_fit
 from .duplicates import prompt_rows
 
 if TYPE_CHECKING:
@@ -89,7 +88,9 @@ def arguments_of(model: str, formula: str, data: object, given: Mapping[str, Any
 
     signature = inspect.signature(regress)
     if unknown := sorted(set(given) - set(signature.parameters)):
-        raise ArgumentError(f"{unknown[0]!r} is no argument of karat.regress; it takes {list(signature.parameters)}.")
+        raise ArgumentError(
+            f"{unknown[0]!r} is not an argument of karat.regress; it takes {list(signature.parameters)}."
+        )
     if "surrogates" not in given:
         raise ArgumentError("surrogates= is missing; map each gold column to its surrogate(s).")
     bound = signature.bind(model, formula, data, **given)
@@ -135,7 +136,7 @@ def pieces(a: Mapping[str, Any]) -> Pieces:
     )  # fmt: skip
     matrix = matrices(prepared)
     own = frame_features(prepared, options, a["predictions"])
-    rng = np.random.default_rng(a["seed"])
+    rng = generator(seed_of_fit(a["seed"], prepared, a["model"], a["formula"]))
     predicted, blocks = predicted_blocks(prepared, matrix, options, a["predictions"], own, a["features"], table, rng)
     sample = augmented(prepared, matrix, blocks)
     estimate = estimated(regression, sample, options, predicted is not None)

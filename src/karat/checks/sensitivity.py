@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, KaratWarning
+from ..errors import ArgumentError, KaratWarning, generator
+from ..frames import Table
 from ..options import check_alpha
+from ..seeds import seed_of_table
 from ..threads import single_threaded
 from .bounds import Bound, is_sharp, limits_of, worst_cases
 from .pieces import arguments_of, drawn_of, pieces
@@ -36,7 +38,7 @@ class Sensitivity:
         The regression under the assumption that answers are ignorable (or the propensity model right).
     n_drawn, n_answered : int
     convenience : bool
-        Whether nobody drew the gold, so that all other rows count as silent.
+        Whether nobody drew the gold, so that all other rows count as unanswered.
     terms : tuple of str
         Coefficients looked at.
     bounds : tuple of Bound
@@ -98,7 +100,7 @@ class Sensitivity:
                         "Std. Error": c.se[:, j],
                         f"{100 * self.alpha / 2:.6g}%": c.theta[:, j] - half,
                         f"{100 * (1 - self.alpha / 2):.6g}%": c.theta[:, j] + half,
-                        "mean among silent": c.silent_mean,
+                        "mean among unanswered": c.silent_mean,
                     }
                 )
             )
@@ -110,7 +112,7 @@ class Sensitivity:
         Parameters
         ----------
         term : str, optional
-            By default the first coefficient that is no intercept.
+            By default the first coefficient that is not an intercept.
         ax : matplotlib Axes, optional
         title : str, optional
 
@@ -139,19 +141,19 @@ class Sensitivity:
             limits = "".join(f"; {n} between {low:g} and {high:g}" for n, (low, high) in self.limits.items())
             kind = "sharp" if self.sharp else "the largest found by a search, not proven sharp"
             lines.append(
-                f"Lowest and highest: estimates over every label the silent rows could have ({kind}{limits}); the "
-                f"{100 * (1 - self.alpha):g}% interval around them holds whatever these labels are."
+                f"Lowest and highest: estimates over all labels rows without answers could have ({kind}{limits}); "
+                f"the {100 * (1 - self.alpha):g}% interval around them holds whatever these labels are."
             )
         largest = float(np.abs(self.curve.gamma).max())
         lines.append(
-            f"gamma: odds of silence times exp(gamma) per unit of {self.curve.f}; shown is the value nearest to 0 at "
-            f"which the estimate changes sign, or significance at {self.alpha:g}; none up to {largest:g}."
+            f"gamma: odds of non-response times exp(gamma) per unit of {self.curve.f}; shown is the value nearest to 0 "
+            f"at which the estimate changes sign, or significance at {self.alpha:g}; none up to {largest:g}."
         )
         for f in self.flips:
             if not np.isnan(f.gamma) and f.name != "Intercept":
                 lines.append(
                     f"  {f.name}, {f.what}: gamma {f.gamma:+.2f}, where {self.curve.f} averages {f.silent_mean:.2f} "
-                    f"among silent rows ({f.answered_mean:.2f} among labelled ones)."
+                    f"among rows without an answer ({f.answered_mean:.2f} among labelled ones)."
                 )
         return lines
 
@@ -225,10 +227,10 @@ def sensitivity(
 
     Notes
     -----
-    Rows drawn but not labelled are the silent ones; with ``design=karat.Propensity(...)`` all rows without gold are.
-    Worst cases take design weights for all rows drawn and need no model of answering; they are sharp where only the
-    outcome of a linear regression is labelled, as it is. Tilts multiply the odds of silence by ``exp(gamma f)`` and
-    calibrate them anew. Predictions, and the weight given to them, stay those of the fit.
+    Rows drawn but not labelled are those without an answer; with ``design=karat.Propensity(...)`` all rows without
+    gold are. Worst cases take design weights for all rows drawn and need no model of answering; they are sharp where
+    only the outcome of a linear regression is labelled, as it is. Tilts multiply the odds of non-response by
+    ``exp(gamma f)`` and calibrate them anew. Predictions, and the weight given to them, stay those of the fit.
 
     References
     ----------
@@ -255,8 +257,8 @@ def sensitivity(
     convenience = isinstance(given.get("design"), Propensity)
     if not convenience:
         given.setdefault("nonresponse", "ignorable")
-    seed = given.get("seed")
-    given["seed"] = int(np.random.default_rng(seed).integers(2**31))
+    seed = seed_of_table(given.get("seed"), Table.read(data), given.get("surrogates"), model, formula)
+    given["seed"] = int(generator(seed).integers(2**31))
     arguments = arguments_of(model, formula, data, given)
     with warnings.catch_warnings():  # the fit itself says it
         warnings.simplefilter("ignore", KaratWarning)
@@ -272,7 +274,7 @@ def sensitivity(
     name, f = tilt_variable(taken, tilt)
     allowed = {label.name for label in taken.prepared.labels if not label.classes}
     if unknown := sorted(set(limits or {}) - allowed):
-        raise ArgumentError(f"limits names {unknown[0]!r}, which is no numeric label; there are {sorted(allowed)}.")
+        raise ArgumentError(f"limits names {unknown[0]!r}, which is not a numeric label; there are {sorted(allowed)}.")
     spans = {x.name: limits_of(x, limits or {}) for x in taken.prepared.labels if not x.classes} if bounds else {}
     tilting = Tilting(taken, f)
     curve = tilting.curve(name, grid)

@@ -1,6 +1,6 @@
-"""Tilted answers: silent rows that differ from like rows that answered.
+"""Tilted answers: rows without an answer that differ from like rows that answered.
 
-For each gamma the odds of silence are multiplied by ``exp(gamma f)``, f a function of the label, and
+For each gamma the odds of non-response are multiplied by ``exp(gamma f)``, f a function of the label, and
 calibrated anew (see :func:`karat.designs.response.tilted`). The coefficient is followed over gamma, with its interval;
 where it changes sign or significance is found by bisection.
 """
@@ -32,12 +32,12 @@ class Curve:
     Parameters
     ----------
     f : str
-        What is tilted by, in words; ``exp(gamma)`` multiplies the odds of silence for each unit of it.
+        What is tilted by, in words; ``exp(gamma)`` multiplies the odds of non-response for each unit of it.
     gamma : ndarray, shape (G,)
     theta, se, df : ndarray, shape (G, p)
         NaN where the equation has no root.
     silent_mean : ndarray, shape (G,)
-        Mean of f that gamma implies among the silent rows.
+        Mean of f that gamma implies among the rows without an answer.
     answered_mean : float
         Weighted mean of f among the rows that answered.
     """
@@ -62,7 +62,7 @@ class Flip:
     gamma : float
         NaN if none within the range looked at.
     silent_mean, answered_mean : float
-        Mean of f among silent rows there, and among the rows that answered.
+        Mean of f among rows without an answer there, and among the rows that answered.
     """
 
     name: str
@@ -96,7 +96,7 @@ def tilt_variable(pieces: Pieces, given: object) -> tuple[str, Floats]:
         given = first.name if not first.coded else {first.name: first.classes[-1]}
     if isinstance(given, str):
         if given not in labels:
-            raise ArgumentError(f"tilt={given!r} is no labelled variable; there are {list(labels)}.")
+            raise ArgumentError(f"tilt={given!r} is not a labelled variable; there are {list(labels)}.")
         return _of_label(labels[given], None, gold)
     if isinstance(given, Mapping):
         if len(given) != 1 or next(iter(given)) not in labels:
@@ -127,7 +127,7 @@ def _of_label(label: Label, value: Any, gold: Any) -> tuple[str, Floats]:
             raise ArgumentError(f"{label.name!r} does not vary in the gold, so there is nothing to tilt by.")
         return f"{label.name} (in standard deviations)", (numbers - numbers.mean()) / sd
     if value not in label.classes:
-        raise ArgumentError(f"tilt: {value!r} is no class of {label.name!r}; there are {list(label.classes)}.")
+        raise ArgumentError(f"tilt: {value!r} is not a class of {label.name!r}; there are {list(label.classes)}.")
     codes = label.gold_codes(gold)
     return f"{label.name} = {value}", (codes == label.classes.index(value)).astype(np.float64)
 
@@ -148,7 +148,7 @@ class Tilting:
         self._known: dict[float, tuple[Floats, Floats, Floats, float]] = {}
 
     def at(self, gamma: float) -> tuple[Floats, Floats, Floats, float]:
-        """Coefficients, standard errors, degrees of freedom, and the mean of f among silent rows."""
+        """Coefficients, standard errors, degrees of freedom, and the mean of f among rows without an answer."""
         if gamma not in self._known:
             self._known[gamma] = self._evaluate(gamma)
         return self._known[gamma]

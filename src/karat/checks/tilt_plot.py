@@ -55,7 +55,7 @@ def tilt_plot(found: Sensitivity, term: str, *, ax: Any = None, title: str | Non
         if flip.name == term and not np.isnan(flip.gamma):
             colour = "#b2182b" if flip.what == "sign" else "#a86b00"
             ax.axvline(flip.gamma, color=colour, linewidth=1.2, linestyle=":", label=f"{flip.what} changes")
-    ax.set_xlabel(f"gamma: log odds of silence per unit of {curve.f}")
+    ax.set_xlabel(f"gamma: log odds of non-response per unit of {curve.f}")
     ax.set_ylabel(f"coefficient of {term}")
     kind = "unlabelled rows" if found.convenience else "rows drawn but not labelled"
     ax.set_title(title if title is not None else f"If {kind} differ: {term}", loc="left", fontsize=11)

@@ -33,14 +33,14 @@ class Finding:
     verdict : {"ok", "look", "problem", "unknown"}
     found : str
         Figures, in words.
-    mend : str
-        How to mend it; empty where nothing is amiss.
+    advice : str
+        How to correct it; empty where nothing is amiss.
     """
 
     check: str
     verdict: str
     found: str
-    mend: str = ""
+    advice: str = ""
 
 
 def findings(fit: Result, copies: Duplicates | None = None, seen: tuple[int, int] | None = None) -> tuple[Finding, ...]:
@@ -62,6 +62,7 @@ def findings(fit: Result, copies: Duplicates | None = None, seen: tuple[int, int
     assert checks is not None
     out = [_design(fit, checks), _weights(checks), *_balance(checks.balance), _sizes(fit)]
     out += [_influence(checks), *_answers(fit, checks), *_strata(checks), *_gold(fit), *_predictor(fit)]
+    out += _censoring(checks)
     if copies is not None:
         out.append(_copies(copies))
     if seen is not None or "prompt=" in fit.sampling.dropped:
@@ -81,7 +82,7 @@ def short_form(fit: Result) -> str:
     balance = fit.checks.balance
     if balance is not None and not np.isnan(balance.p_value):
         parts.append(f"balance p {_p(balance.p_value)} ({balance.df} df)")
-    return "; ".join(parts or ["nothing amiss"]) + " (karat.diagnose tells more)"
+    return "; ".join(parts or ["nothing to correct"]) + " (details: karat.diagnose)"
 
 
 def _design(fit: Result, checks: Checks) -> Finding:
@@ -101,11 +102,11 @@ def _weights(checks: Checks) -> Finding:
         found = f"{w.total:,.1f} for N = {w.expected:,} (design standard error {w.se:,.1f}, p {_p(w.p_value)})"
     else:
         found = f"{w.total:,.1f} for N = {w.expected:,} (fixed by the design)"
-    mend = (
+    advice = (
         "the probabilities are not those of this draw, or gold rows were lost or added; give the probabilities of "
         "the draw, over the whole frame."
     )
-    return Finding("Sum of weights", _verdict(w.p_value), found, mend)
+    return Finding("Sum of weights", _verdict(w.p_value), found, advice)
 
 
 def _balance(balance: Balance | None) -> list[Finding]:
@@ -113,12 +114,12 @@ def _balance(balance: Balance | None) -> list[Finding]:
         return []
     worst = max(balance.rows, key=lambda r: abs(r.standardised))
     biggest = f"largest standardised difference {worst.standardised:+.2f} ({worst.name})"
-    mend = (
+    advice = (
         "gold is not a draw from the stated design on these variables: check how rows were chosen and whether labels "
         "went missing; if they did, see nonresponse= and karat.sensitivity."
     )
     if balance.impossible:
-        return [Finding("Balance", "problem", f"gold differs where the design lets nothing differ; {biggest}", mend)]
+        return [Finding("Balance", "problem", f"gold differs where the design lets nothing differ; {biggest}", advice)]
     if np.isnan(balance.p_value):
         return [Finding("Balance", "ok" if balance.df == 0 else "unknown", f"{balance.remark}; {biggest}")]
     kind = (
@@ -126,7 +127,7 @@ def _balance(balance: Balance | None) -> list[Finding]:
     )
     note = f"; {balance.remark}" if balance.remark else ""
     found = f"joint test {kind}, p {_p(balance.p_value)}; {biggest}{note}"
-    return [Finding("Balance", _verdict(balance.p_value), found, mend)]
+    return [Finding("Balance", _verdict(balance.p_value), found, advice)]
 
 
 def _sizes(fit: Result) -> Finding:
@@ -197,6 +198,12 @@ def _strata(checks: Checks) -> list[Finding]:
     return [Finding("Strata", verdict, found, "label more in the small strata, or merge them.")]
 
 
+def _censoring(checks: Checks) -> list[Finding]:
+    if not checks.censoring:
+        return []
+    return [Finding("Censoring", "look", checks.censoring, "choose a smaller tau, or a coarser censoring model.")]
+
+
 def _gold(fit: Result) -> list[Finding]:
     from ..results.describe import small_sample_notes
 
@@ -217,12 +224,15 @@ def _predictor(fit: Result) -> list[Finding]:
         slope = skill.calibration
         found += "" if slope is None else f", calibration slope {slope:.2f}"
         odd = slope is not None and not _FLAT_SLOPE < slope < _STEEP_SLOPE
-        verdict, mend = "ok", ""
+        verdict, advice = "ok", ""
         if skill.r_squared <= 0:
-            verdict, mend = "look", "the surrogates tell nothing; intervals are those of gold alone."
+            verdict, advice = "look", "the surrogates say nothing; intervals are those of gold alone."
         elif odd:
-            verdict, mend = "look", "predictions are too steep or too flat; try another learner. Intervals stay valid."
-        out.append(Finding(f"Predictor of {skill.name}", verdict, found, mend))
+            verdict, advice = (
+                "look",
+                "predictions are too steep or flat; try another learner. Intervals stay valid.",
+            )
+        out.append(Finding(f"Predictor of {skill.name}", verdict, found, advice))
     if fit.split_share is not None:
         out.append(
             Finding(

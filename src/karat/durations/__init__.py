@@ -1,1 +1,1 @@
-"""Regressions of right-censored durations: the front doors, on top of ``karat.censoring``."""
+"""Regressions of right-censored durations: the entry points, on top of ``karat.censoring``."""

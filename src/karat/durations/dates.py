@@ -28,7 +28,7 @@ class DateDurations:
         1 where an end was given, 0 where it was not but the start was (with ``until``, still lasting then); missing
         where the start is missing.
     missing, unreadable, negative : int
-        Rows without one of the dates; with a text that is no date; whose end precedes its start.
+        Rows without one of the dates; with a text that is not a date; whose end precedes its start.
     unit : str
     reversed : ndarray of bool, shape (N,)
         Where the end precedes the start.
@@ -80,7 +80,7 @@ def duration_from_dates(
     ----------
     start, end : str or array_like of shape (N,)
         Columns of ``data``, or dates: texts such as ``"1998-05-17"``, ``"1998-05"``, ``"1998"`` (read as the first
-        day), or datetimes. Text that is no date counts as unreadable.
+        day), or datetimes. Text that is not a date counts as unreadable.
     data : data frame, optional
     unit : {"days", "weeks", "months", "years"}
         A year is 365.2425 days.
@@ -124,8 +124,8 @@ def duration_from_dates(
         stop, bad_stop = _dates(until if column or several else [until], "until", data)
         if bad_stop.any() or (np.isnat(stop).all()):
             raise DataError(
-                f"until has {int(bad_stop.sum())} value(s) that are no date, or none that is; give a date, a column of "
-                "dates, or one date per row."
+                f"until has {int(bad_stop.sum())} value(s) that are not dates, or no date at all; give a date, a "
+                "column of dates, or one date per row."
             )
         stop = np.broadcast_to(stop, last.shape) if len(stop) == 1 else stop
         if len(stop) != len(last):
@@ -139,8 +139,8 @@ def duration_from_dates(
     if turned.any() and negative == "raise":
         at = int(np.flatnonzero(turned)[0])
         raise DataError(
-            f"the end precedes the start in {int(turned.sum())} row(s), first at position {at}; mend the dates, or use "
-            "negative='missing'."
+            f"the end precedes the start in {int(turned.sum())} row(s), first at position {at}; correct the dates, or "
+            "use negative='missing'."
         )
     values = np.where(turned, np.nan, days) / _DAYS[unit]
     if not np.isfinite(values).any():
@@ -151,7 +151,7 @@ def duration_from_dates(
 
 
 def _dates(given: object, name: str, data: object) -> tuple[Floats, Bools]:
-    """Dates in days, and where a value is there but is no date."""
+    """Dates in days, and where a value is there but is not a date."""
     import pandas as pd
 
     values = pd.Series(Table.read(data).column(given, name) if isinstance(given, str) and data is not None else given)

@@ -1,4 +1,4 @@
-"""Durations in a table: which rows have them, what they are censored by, and the outcomes they stand for."""
+"""Durations in a table: which rows have them, what they are censored by, and their outcomes."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def duration_labels(
 
 
 def outcome_surrogates(labels: tuple[Label, ...], outcome: Outcome) -> tuple[Label, ...]:
-    """Surrogate durations taken to the outcome they stand for, where they can be.
+    """Surrogate durations taken to their outcome, where they can be.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def read_method(given: object, columns: list[str]) -> Method:
     """
     method = resolve_method(given)
     if unknown := [n for n in method.columns if n not in columns]:
-        raise ArgumentError(f"censoring= names {unknown[0]!r}, which is no column of the data.")
+        raise ArgumentError(f"censoring= names {unknown[0]!r}, which is not a column of the data.")
     return method
 
 
@@ -287,7 +287,7 @@ def _numbers(covariates: Array, method: Method) -> Floats:
 def complete_outcome(
     data: Lasting, form: str, outcome_model: object, method: Method, predicted: Floats | None, rng: np.random.Generator
 ) -> PseudoOutcome:
-    """What stands for the outcome of each row, censored or not.
+    """What takes the place of the outcome of each row, censored or not.
 
     Parameters
     ----------
@@ -355,7 +355,7 @@ def check_censoring(method: Method, parsed: Parsed, labels: tuple[Label, ...], e
         )
     if isinstance(event, str) and event in parsed.covariate_variables:
         raise ArgumentError(
-            f"{event!r} stands in the formula {parsed.text!r} and in event=; how a duration ended is no covariate."
+            f"{event!r} is in the formula {parsed.text!r} and in event=; how a duration ended is not a covariate."
         )
     names = {surrogate.name for label in labels if label.in_outcome for surrogate in label.surrogates}
     for where, columns in (("censoring=", set(method.columns)), ("the formula", set(parsed.covariate_variables))):

@@ -20,7 +20,7 @@ from ..censoring.pseudo import estimation_influence
 from ..censoring.weights import DEFAULT_FLOOR
 from ..checks.duplicates import prompt_rows
 from ..compare import Naive, compare_with
-from ..errors import ArgumentError, one_of
+from ..errors import ArgumentError, generator, one_of
 from ..estimate.basis import check_rank
 from ..estimate.infer import infer, influences
 from ..formula import parse
@@ -32,6 +32,7 @@ from ..pretraining import with_surrogates
 from ..results import Result
 from ..results.describe import describe
 from ..roles import labelled_rows
+from ..seeds import seed_of_fit
 from ..steps import (
     augmented,
     estimated,
@@ -39,6 +40,7 @@ from ..steps import (
     frame_features,
     keeps_scores,
     one_surrogate,
+    order_of,
     parts_of,
     refuse_unused,
     tell_user,
@@ -166,7 +168,7 @@ def rmst(
     Raises
     ------
     KaratError
-        One of its children, naming the argument or column at fault and how to mend it.
+        One of its children, naming the argument or column at fault and how to correct it.
 
     References
     ----------
@@ -209,10 +211,11 @@ def rmst(
         shown=shown,
     )  # fmt: skip
     matrix = matrices(prepared)
-    rng = np.random.default_rng(seed)
+    seed = seed_of_fit(seed, prepared, outcome, formula)
+    rng = generator(seed)
     lasts = lasting(
         table, prepared, matrix, codes, everywhere=not timed, method=method, tau=tau, kind=outcome, cause=cause,
-        floor=floor, rng=np.random.default_rng(0) if seed is None else rng.spawn(1)[0],
+        floor=floor, rng=rng.spawn(1)[0],
     )  # fmt: skip
     prepared = replace(prepared, labels=outcome_surrogates(prepared.labels, lasts.outcome))
     _check_lasting(lasts, prepared, matrix, target)
@@ -222,7 +225,7 @@ def rmst(
     whole = complete_outcome(lasts, form, outcome_model, method, _at_gold(blocks, form, labelling=prepared), rng)
     fit = DurationFit(regression, prepared, matrix, options, lasts, whole, known_censoring, form)
     return _finish(
-        fit, predicted, blocks, own, assumed=design is None and not labelling.labelled.all(), compare=compare
+        fit, predicted, blocks, own, seed, assumed=design is None and not labelling.labelled.all(), compare=compare
     )
 
 
@@ -261,6 +264,7 @@ def _finish(
     predicted: Predictions | None,
     blocks: tuple[Rows, ...],
     own: Features | None,
+    seed: Any,
     *,
     assumed: bool,
     compare: bool,
@@ -285,7 +289,10 @@ def _finish(
         fit.regression, prepared, matrix, options, estimate, parts, covariance, dof, predicted, own,
         assumed=assumed, keep_parts=keeps_scores(options, sample),
     )  # fmt: skip
-    result = result.replace(title=_title(data), notes=(*result.notes, *_notes(fit)))
+    if result.checks is not None:
+        result = result.replace(checks=replace(result.checks, censoring=" ".join(data.weights.concerns)))
+    seeds = [f"seed {seed}"] if result.skill and not isinstance(seed, np.random.Generator) else []
+    result = result.replace(title=_title(data), notes=(*result.notes, *_notes(fit), *seeds))
     if compare:
         found = compare_with(result, fit.regression, sample, parts, naive, meat, options)
         result = result.replace(comparison=more_columns(fit, sample, found))
@@ -320,7 +327,8 @@ def _predict(
         seen = features_of(prepared, own, features, table)
     if learners.learns_from_surrogates(options.learner):
         targets = with_surrogates(prepared.labels, targets)
-    split = folds_of(prepared, options, targets, table, rng)
+    order = order_of(prepared, seen, targets)
+    split = folds_of(prepared, options, targets, table, rng, order)
     loss = capped_weights(labelling.spread)
     loss = None if loss is None else loss[some]
     if weight is not None:
@@ -337,12 +345,13 @@ def _predict(
         linear=options.imputation == "moment" and all(t.joint or t.given_joint for t in targets),
         n_jobs=options.n_jobs,
         progress=options.progress,
+        order=order,
     )
     return found, predicted_rows(prepared, matrix, found, options.imputation)
 
 
 def _at_gold(blocks: tuple[Rows, ...], form: str, labelling: Prepared) -> Floats | None:
-    """Predicted outcomes of the gold rows, for product weights; 0 where gold alone stands for them."""
+    """Predicted outcomes of the gold rows, for product weights; 0 where gold alone is used."""
     if form != "product":
         return None
     gold = labelling.labelling.gold

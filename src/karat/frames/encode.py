@@ -120,7 +120,7 @@ def _encode_one(name: str, values: Any) -> tuple[Floats, list[str]]:
     if missing.all():
         raise DataError(f"feature {name!r} is missing in every row; leave it out.")
     if missing.any():
-        filled = np.where(missing, np.nanmean(column), column)
+        filled = np.where(missing, np.sort(column[~missing]).mean(), column)  # the same in any order of rows
         return np.column_stack([filled, missing]), [name, f"{name} is missing"]
     return column, [name]
 

@@ -148,7 +148,7 @@ def _probability(given: Any, table: Table) -> Floats:
     name = given if isinstance(given, str) else "probability"
     p = as_float(table.values(given, "probability"), name, "probability")
     if np.isnan(p).any() or (p < 0).any() or (p > 1).any():
-        raise DataError(f"probability {name!r} must lie between 0 and 1 in every row; mend it.")
+        raise DataError(f"probability {name!r} must lie between 0 and 1 in every row; correct it.")
     return np.clip(p, 0.005, 0.995)
 
 

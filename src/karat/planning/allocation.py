@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..designs.base import codes_of
-from ..errors import ArgumentError, DataError
+from ..errors import ArgumentError, DataError, generator, number, whole
 from ..frames import Table
 from ..frames.table import as_float
 from ..results import Result
@@ -83,7 +83,7 @@ def allocate(
     context : mapping, optional
         Functions the formula uses.
     seed : int
-        Of the cross-validation folds, and of made-up gold.
+        Of the cross-validation folds, and of simulated gold.
     **options
         With a formula: further arguments of :func:`regress`.
 
@@ -123,6 +123,7 @@ def allocate(
     """
     check = 0.5 if floor in (0, 1) else floor
     check_share("floor", check)
+    generator(seed)
     table = Table.read(data)
     result, remarks = _pilot(source, table, model, surrogates, (accuracy, r_squared, confusion), options, seed)
     profile = Profile.of(result, contrasts)
@@ -178,7 +179,7 @@ def _pilot(
     options: dict[str, Any],
     seed: int,
 ) -> tuple[Result, list[str]]:
-    """The pilot's fit, or one on made-up gold."""
+    """The pilot's fit, or one on simulated gold."""
     if isinstance(source, Result):
         if surrogates is not None or options or any(value is not None for value in given):
             raise ArgumentError(
@@ -226,9 +227,9 @@ def _prices(cost: Any, table: Table, codes: Any) -> Floats | None:
         asked = {str(key): value for key, value in cost.items()}
         if set(asked) != set(names):
             raise ArgumentError(f"cost must name every stratum: {names}; it names {sorted(asked)}.")
-        values = np.array([float(asked[name]) for name in names])[code]
-    elif isinstance(cost, (int, float, np.number)) and not isinstance(cost, bool):
-        values = np.full(table.n_rows, float(cost))
+        values = np.array([number(f"cost[{name!r}]", asked[name], above=0) for name in names])[code]
+    elif np.ndim(cost) == 0 and not isinstance(cost, str):
+        values = np.full(table.n_rows, number("cost", cost, above=0, instead="a column, or a mapping by stratum"))
     else:
         values = as_float(table.values(cost, "cost"), cost if isinstance(cost, str) else "cost", "cost")
     if not np.isfinite(values).all() or (values <= 0).any():
@@ -242,11 +243,10 @@ def _size(n: Any, budget: Any, prices: Floats | None, scheme: Scheme) -> int:
         raise ArgumentError("give either n, the number of gold labels, or budget with cost.")
     most = scheme.n_frame
     if n is not None:
-        if isinstance(n, bool) or int(n) != n or not scheme.least <= n <= most:
-            raise ArgumentError(f"n={n!r} is not possible; give a whole number from {scheme.least} to {most}.")
-        return int(n)
+        return whole("n", n, least=scheme.least, most=most)
     if prices is None:
         raise ArgumentError("a budget needs cost=, what a gold label costs.")
+    budget = number("budget", budget, above=0)
     low, high = scheme.least, most
     if scheme.probability(low) @ prices > budget:
         raise ArgumentError(f"budget={budget!r} does not pay for {low} gold labels; raise it.")

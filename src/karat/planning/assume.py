@@ -1,4 +1,4 @@
-"""Gold made up from surrogates under an assumed quality, so that a plan can be made before any label is bought."""
+"""Gold simulated from surrogates under an assumed quality, so that a plan can be made before any label is bought."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..designs import SimpleRandom
-from ..errors import ArgumentError, DataError, KaratWarning
+from ..errors import ArgumentError, DataError, KaratWarning, number
 from ..frames import Table
 from ..frames.table import as_float
 from .figures import Learning
@@ -95,7 +95,7 @@ def worlds(
     contrasts: object,
     rng: np.random.Generator,
 ) -> tuple[tuple[tuple[Profile, ...], ...], Learning]:
-    """Profiles of fits on made-up gold, several for the quality planned for and some for the ends of its range.
+    """Profiles of fits on simulated gold, several for the quality planned for and some for the ends of its range.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ def fit_made_up(
     n: int | None = None,
     seed: int = 0,
 ) -> Result:
-    """A fit on made-up gold for a simple random sample of n rows.
+    """A fit on simulated gold for a simple random sample of n rows.
 
     Parameters
     ----------
@@ -278,11 +278,10 @@ def _posterior(matrix: Any, classes: list[Any], share: Any, name: str) -> Any:
 
 def _range(kind: str, value: Any) -> tuple[float, ...]:
     """A number, or the ends of a range with its middle first."""
-    ends = list(value) if isinstance(value, (list, tuple)) else [value]
-    bad = len(ends) not in (1, 2) or any(
-        isinstance(v, bool) or not isinstance(v, (int, float, np.number)) or not 0 <= v <= 1 for v in ends
-    )
-    if bad or (kind == "r_squared" and max(ends) >= 1):
+    pair = "or a pair (lowest, highest) of such numbers"
+    given = list(value) if isinstance(value, (list, tuple)) else [value]
+    ends = [number(kind, end, least=0, most=1, instead=pair) for end in given]
+    if len(ends) not in (1, 2) or (kind == "r_squared" and max(ends) >= 1):
         raise ArgumentError(
             f"{kind}={value!r} must be a number between 0 and 1, or a pair (lowest, highest) of such numbers."
         )

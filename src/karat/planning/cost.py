@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, one_of
+from ..errors import ArgumentError, number, one_of, whole
 from ..results import Result
 from .profile import Profile
 from .refit import mean_square
@@ -229,14 +229,12 @@ def budget(
         raise ArgumentError("target='finite' is about the corpus that is there; use corpus='fixed'.")
     if not isinstance(surrogates, Mapping) or not surrogates or GOLD in surrogates:
         raise ArgumentError(f"surrogates must map names (other than {GOLD!r}) to pilot fits or R squared.")
-    for name, value in (("spend", spend), ("gold_cost", gold_cost)):
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 < value < np.inf:
-            raise ArgumentError(f"{name}={value!r} must be a positive number.")
+    spend, gold_cost = number("spend", spend, above=0), number("gold_cost", gold_cost, above=0)
     costs = _costs(surrogate_cost, list(surrogates))
     known = _read(surrogates, terms)
     size = population if population is not None else known.n_units
-    if size is not None and (isinstance(size, bool) or int(size) != size or size < 2):
-        raise ArgumentError(f"population={size!r} is not possible; give the number of documents.")
+    if size is not None:
+        size = whole("population", size, least=2, instead="the number of documents")
     if size is None and corpus == "fixed":
         raise ArgumentError("a fixed corpus needs population=, the number of documents.")
     most = np.inf if size is None or (corpus == "free" and population is None) else float(size)
@@ -364,9 +362,7 @@ def _read(surrogates: Mapping[str, Any], terms: Any) -> _Known:
 
 
 def _share(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not -np.inf < value < 1:
-        raise ArgumentError(f"surrogates[{name!r}]={value!r} must be a pilot fit, or an R squared below 1.")
-    return float(value)
+    return number(f"surrogates[{name!r}]", value, below=1, instead="an R squared, or a pilot fit")
 
 
 def _costs(given: Any, names: list[str]) -> dict[str, float]:
@@ -375,7 +371,4 @@ def _costs(given: Any, names: list[str]) -> dict[str, float]:
         raise ArgumentError(
             f"surrogate_cost names {sorted(map(str, by_name))}, surrogates are {names}; name each once."
         )
-    for name, value in by_name.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value < np.inf:
-            raise ArgumentError(f"surrogate_cost of {name!r} is {value!r}; give a number, 0 or more.")
-    return {str(name): float(value) for name, value in by_name.items()}
+    return {str(name): number(f"surrogate_cost[{name!r}]", value, least=0) for name, value in by_name.items()}

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, one_of
+from ..errors import ArgumentError, generator, number, one_of, whole
 from ..options import check_alpha
 from ..results import Result
+from ..seeds import seed_of_result, settled
 from ..threads import single_threaded
 from .active import squared_reach
 from .assume import read_qualities, worlds
@@ -132,11 +133,13 @@ def plan(
     """
     one_of("band", band, ("expected", "reported"))
     power, level = check_share("power", power), 1.0 - check_alpha(1.0 - check_share("level", level))
-    if not isinstance(groups, (int, np.integer)) or isinstance(groups, bool) or (groups != 0 and groups < 10):
-        raise ArgumentError(
-            f"groups={groups!r} is not allowed; give a whole number of at least 10, or 0 for no refitting."
-        )
-    rng = np.random.default_rng(seed)
+    if groups != 0:
+        groups = whole("groups", groups, least=10, instead="or 0 for no refitting")
+    if isinstance(source, Result):
+        seed = seed_of_result(seed, source, groups)
+    elif isinstance(source, str):
+        seed = settled(seed, {}, source, model, sorted(surrogates or {}), repr((accuracy, r_squared, confusion)))
+    rng = generator(seed)
     remarks: list[str] = []
     if isinstance(source, Result):
         for name, value in (("accuracy", accuracy), ("r_squared", r_squared), ("confusion", confusion)):
@@ -148,7 +151,7 @@ def plan(
             raise ArgumentError(
                 f"{next(iter(options))}= is for fitting the pilot again, which needs data=; take it out."
             )
-        known, table, learning, replicates = _from_fit(source, data, contrasts, int(groups), options, rng)
+        known, table, learning, replicates = _from_fit(source, data, contrasts, groups, options, rng)
         remarks += _pilot_remarks(source, data is not None and groups > 0, bool(replicates), learning)
     elif isinstance(source, str):
         known, table, learning, remarks = _from_assumptions(
@@ -188,9 +191,7 @@ def check_share(name: str, value: object) -> float:
     >>> check_share("power", 0.8)
     0.8
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.floating)) or not 0 < value < 1:
-        raise ArgumentError(f"{name}={value!r} is not allowed; give a number between 0 and 1, such as 0.8.")
-    return float(value)
+    return number(name, value, above=0, below=1)
 
 
 def _from_fit(
@@ -224,7 +225,7 @@ def _from_assumptions(
     contrasts: object,
     rng: np.random.Generator,
 ) -> tuple[tuple[tuple[Profile, ...], ...], Table, Learning, list[str]]:
-    """Profiles of made-up pilots, and the assumptions in words."""
+    """Profiles of simulated pilots, and the assumptions in words."""
     from ..frames import Table
 
     if data is None:
@@ -233,7 +234,7 @@ def _from_assumptions(
     found, learning = worlds(model, formula, data, qualities, {**options, "surrogates": surrogates}, contrasts, rng)
     words = [f"the first surrogate of {name} {quality.words()}" for name, quality in qualities.items()]
     remarks = [
-        "no gold yet: gold was made up from the surrogates, assuming that " + "; ".join(words),
+        "no gold yet: gold was simulated from the surrogates, assuming that " + "; ".join(words),
         "it is assumed that mistakes depend on nothing but the surrogate's own value; where they also depend on "
         "covariates or "
         "on the outcome, or come in clusters, more gold is needed. Treat this as a first guess and plan again from a "
@@ -251,24 +252,16 @@ def _from_assumptions(
 def _ratio(population: int | None, profile: Profile, scheme: Scheme) -> float:
     if population is None:
         return 1.0
-    if isinstance(population, bool) or int(population) != population or population < max(profile.n_gold, scheme.least):
-        raise ArgumentError(
-            f"population={population!r} is not possible; give the number of rows of the corpus planned for."
-        )
-    return float(population) / profile.n_units
+    rows = whole("population", population, least=max(profile.n_gold, scheme.least))
+    return rows / profile.n_units
 
 
 def _sizes(n: Any, basis: Basis, has_target: bool) -> tuple[int, ...]:
     """Gold sizes to tabulate: those asked for, or a geometric grid."""
     least = max(basis.scheme.least, basis.profile.reporting.width + 5)
     if n is not None:
-        asked = [n] if isinstance(n, (int, np.integer)) else list(n)
-        for value in asked:
-            if isinstance(value, bool) or int(value) != value or not basis.scheme.least <= value <= basis.most:
-                raise ArgumentError(
-                    f"n={value!r} is not possible; give whole numbers from {basis.scheme.least} to {basis.most}."
-                )
-        return tuple(sorted({int(value) for value in asked}))
+        asked = n if isinstance(n, (list, tuple, set, range, np.ndarray)) else [n]
+        return tuple(sorted({whole("n", value, least=basis.scheme.least, most=basis.most) for value in asked}))
     start = min(max(least, basis.profile.n_gold // 2 if not basis.assumed else 50), basis.most)
     grid = np.unique(np.round(np.geomspace(start, basis.most, _POINTS)).astype(int))
     return tuple(int(value) for value in grid)

@@ -67,7 +67,10 @@ class Again:
         call, parts = result.call, result.parts
         assert parts is not None
         if call is None:
-            raise ArgumentError("this fit does not say how it was made; fit again, or plan without data=.")
+            raise ArgumentError(
+                "fits of durations (kt.rmst) and sums of fits cannot be fitted again from a table; plan without data, "
+                "kt.plan(fit), which takes the predictor and the squared errors of the pilot as they are."
+            )
         arguments = {**call.arguments, **overrides}
         lacking = [name for name in call.left_out if name not in overrides]
         if lacking:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DesignError, KaratError, one_of
+from ..errors import ArgumentError, DesignError, KaratError, one_of, whole
 from .basis import MEASURES, Basis
 
 if TYPE_CHECKING:
@@ -245,11 +245,7 @@ class Plan:
 
     def _size(self, n: int) -> int:
         scheme = self.basis.scheme
-        if isinstance(n, bool) or int(n) != n or not scheme.least <= n <= self.basis.most:
-            raise ArgumentError(
-                f"n={n!r} is not possible; give a whole number from {scheme.least} to {self.basis.most}."
-            )
-        return int(n)
+        return whole("n", n, least=scheme.least, most=self.basis.most)
 
     def _rows(self, sizes: Sequence[int]) -> pd.DataFrame:
         import pandas as pd

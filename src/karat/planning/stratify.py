@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DataError
+from ..errors import ArgumentError, DataError, whole
 from ..frames import Table
 
 if TYPE_CHECKING:
@@ -64,8 +64,7 @@ def strata(
     ['hostile_llm=0 x length<=-0.0328', 'hostile_llm=0 x length>-0.0328', ...]
     """
     wanted = _wanted(by, cells)
-    if isinstance(smallest, bool) or int(smallest) != smallest or smallest < 2:
-        raise ArgumentError(f"smallest={smallest!r} is not allowed; give a whole number of at least 2.")
+    smallest = whole("smallest", smallest, least=2)
     table = Table.read(data)
     codes, labels = [], []
     for name, count in wanted.items():
@@ -134,10 +133,8 @@ def _wanted(by: Any, cells: int) -> dict[str, int | None]:
     if not given:
         raise ArgumentError("by is empty; name at least one column.")
     for name, count in given.items():
-        if count is not None and (isinstance(count, bool) or int(count) != count or count < 2):
-            raise ArgumentError(
-                f"cells={count!r} for {name!r} is not allowed; give a whole number of at least 2, or None."
-            )
+        if count is not None:
+            whole(f"cells of {name!r}", count, least=2, instead="or None for one cell per value")
     return given
 
 

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ..errors import ArgumentError
+from ..errors import ArgumentError, number
 from .basis import MEASURES
 
 if TYPE_CHECKING:
@@ -98,8 +96,8 @@ def read_targets(given: object, names: tuple[str, ...]) -> tuple[Target, ...]:
     for term, wanted in given.items():
         if term not in names:
             raise ArgumentError(
-                f"target names {term!r}, which is no coefficient or contrast of this plan; there are {list(names)}. A "
-                "contrast such as 'war - economy' goes into contrasts= as well."
+                f"target names {term!r}, which is not a coefficient or contrast of this plan; there are {list(names)}. "
+                "A contrast such as 'war - economy' goes into contrasts= as well."
             )
         if not isinstance(wanted, Mapping) or not wanted or not set(wanted) <= set(MEASURES):
             raise ArgumentError(
@@ -107,9 +105,7 @@ def read_targets(given: object, names: tuple[str, ...]) -> tuple[Target, ...]:
                 f"{{'half_width': 0.05}}."
             )
         for measure, value in wanted.items():
-            if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 < value < np.inf:
-                raise ArgumentError(f"target[{term!r}][{measure!r}]={value!r} must be a positive number.")
-            found.append(Target(str(term), measure, float(value)))
+            found.append(Target(str(term), measure, number(f"target[{term!r}][{measure!r}]", value, above=0)))
     return tuple(found)
 
 

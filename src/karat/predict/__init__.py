@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .crossfit import capped_weights, crossfit, loss_weights
 from .folds import check_folds, make_folds
 from .labels import Predictions, Skill, Target
+from .order import row_order
 
 if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .networks.classifier import TorchClassifier
@@ -40,6 +41,7 @@ __all__ = [
     "crossfit",
     "loss_weights",
     "make_folds",
+    "row_order",
 ]
 
 

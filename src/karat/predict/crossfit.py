@@ -8,7 +8,7 @@ given all of them, so that the predicted rows carry the joint distribution of th
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -103,6 +103,7 @@ def crossfit(
     linear: bool = False,
     n_jobs: int | None = None,
     progress: bool = False,
+    order: Ints | None = None,
 ) -> Predictions:
     """Predict every label of every unit from models that have not seen the unit's gold label.
 
@@ -131,11 +132,22 @@ def crossfit(
         Processes for joblib; None means one.
     progress : bool
         Show a tqdm bar.
+    order : ndarray of int, shape (N,), optional
+        Order in which the learners see the rows, see :func:`row_order`; by default as they come.
 
     Returns
     -------
     Predictions
     """
+    if order is not None:
+        place = np.empty(len(order), dtype=np.intp)
+        place[order] = np.arange(len(order))
+        by = np.argsort(place[gold])
+        return crossfit(
+            tuple(target.ordered(order, by) for target in targets), replace(features, matrix=features.matrix[order]),
+            place[gold][by], folds[order], learner, None if loss_weight is None else loss_weight[by], seed=seed,
+            report_weight=report_weight[by], keep_splits=keep_splits, linear=linear, n_jobs=n_jobs, progress=progress,
+        ).taken(place)  # fmt: skip
     if not features.names:
         raise DataError("the predictor has no features: give surrogates, covariates or features=.")
     n_rows, n_splits = folds.shape
@@ -294,12 +306,16 @@ def _check_kind(target: Target, option: list[Any]) -> None:
             continue
         from sklearn.base import is_classifier, is_regressor
 
-        if target.n_classes == 0 and is_classifier(candidate):
+        try:
+            classifies, regresses = is_classifier(candidate), is_regressor(candidate)
+        except AttributeError:  # an estimator from elsewhere, without scikit-learn's tags: taken at its methods
+            classifies, regresses = not hasattr(candidate, "predict"), False
+        if target.n_classes == 0 and classifies:
             raise LearnerError(
                 f"learner {type(candidate).__name__} is a classifier, but {target.name!r} is a number; give a "
                 f"regressor."
             )
-        if target.n_classes > 2 and is_regressor(candidate):
+        if target.n_classes > 2 and regresses:
             raise LearnerError(
                 f"learner {type(candidate).__name__} is a regressor, but {target.name!r} has {target.n_classes} "
                 "classes; give a classifier with predict_proba."
@@ -329,14 +345,21 @@ def _predict(fitted: Any, target: Target, x: Floats) -> Floats:
         out = np.zeros((len(x), target.n_classes))
         out[:, fitted] = 1.0
         return out
-    found: Floats
-    if target.n_classes:
-        found = learners.predict_classes(fitted, x, target.n_classes)
-    else:
-        found = np.asarray(fitted.predict(x), dtype=np.float64).reshape(len(x))
+    try:
+        if target.n_classes:
+            found = learners.predict_classes(fitted, x, target.n_classes)
+        else:
+            found = np.asarray(fitted.predict(x), dtype=np.float64).reshape(len(x))
+    except LearnerError:
+        raise
+    except Exception as error:  # a user's learner may fail in any way
+        raise LearnerError(
+            f"the learner {type(fitted).__name__} could not predict {target.name!r} for {len(x)} rows: {error}"
+        ) from error
     if not np.isfinite(found).all():
         raise LearnerError(
-            f"the learner {type(fitted).__name__} predicts missing or infinite values of {target.name!r}; use another."
+            f"the learner {type(fitted).__name__} predicts missing or infinite values of {target.name!r}; use another, "
+            "or scale its features."
         )
     return found
 

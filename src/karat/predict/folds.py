@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import ArgumentError, LearnerError
+from ..errors import ArgumentError, LearnerError, whole
+from .order import renumbered
 
 if TYPE_CHECKING:
     from .._types import Bools, Ints
@@ -19,6 +20,7 @@ def make_folds(
     rng: np.random.Generator,
     classes: Ints | None = None,
     group: Ints | None = None,
+    order: Ints | None = None,
 ) -> Ints:
     """Random folds: balanced on gold and on gold class, whole groups in one fold.
 
@@ -35,6 +37,8 @@ def make_folds(
         Class of the gold rows, to balance on.
     group : ndarray of int, shape (N,), optional
         Cluster codes that must not be split.
+    order : ndarray of int, shape (N,), optional
+        Order in which rows are dealt out, see :func:`row_order`; by default as they come.
 
     Returns
     -------
@@ -53,16 +57,16 @@ def make_folds(
     >>> make_folds(np.ones(6, bool), 3, 1, np.random.default_rng(0))[:, 0].tolist().count(0)
     2
     """
-    for name, value, low in (("folds", folds, 2), ("repeats", repeats, 1)):
-        if isinstance(value, bool) or int(value) != value or value < low:
-            raise ArgumentError(f"{name}={value!r} is not allowed; give a whole number of at least {low}.")
+    folds, repeats = whole("folds", folds, least=2), whole("repeats", repeats, least=1)
     n_gold = int(labelled.sum())
     available = n_gold if group is None else int(np.unique(group[labelled]).size)
     if available < folds:
         what = "gold rows" if group is None else "clusters with gold"
         raise LearnerError(
-            f"there are {available} {what} for folds={folds}; lower folds to at most {available}, or label more."
+            f"there are {available} {what} for folds={folds}; " + _fewer_folds(available, group is not None)
         )
+    if order is not None:
+        return _in_order(labelled, folds, repeats, rng, classes, group, order)
     out = np.empty((len(labelled), repeats), dtype=np.int8 if folds < 128 else np.intp)
     for s in range(repeats):
         if group is None:
@@ -70,6 +74,23 @@ def make_folds(
         else:
             out[:, s] = _split_groups(labelled, folds, rng, group)
     return out.astype(np.intp) if repeats * len(labelled) < 10_000_000 else out
+
+
+def _in_order(
+    labelled: Bools, folds: int, repeats: int, rng: np.random.Generator, classes: Ints | None, group: Ints | None,
+    order: Ints,
+) -> Ints:  # fmt: skip
+    """Folds dealt out in an order of the rows, put back at the rows."""
+    if classes is not None:
+        everywhere = np.zeros(len(labelled), dtype=np.intp)
+        everywhere[labelled] = classes
+        classes = everywhere[order][labelled[order]]
+    if group is not None:
+        group = renumbered(group, order)[order]
+    found = make_folds(labelled[order], folds, repeats, rng, classes, group)
+    out = np.empty_like(found)
+    out[order] = found
+    return out
 
 
 def check_folds(given: object, n_rows: int, labelled: Bools, group: Ints | None = None) -> Ints:
@@ -112,6 +133,14 @@ def check_folds(given: object, n_rows: int, labelled: Bools, group: Ints | None 
         if group is not None and (out[:, s] != out[np.unique(group, return_index=True)[1], s][group]).any():
             raise ArgumentError(f"folds splits a cluster over several folds in split {s}; keep clusters whole.")
     return out
+
+
+def _fewer_folds(available: int, clustered: bool) -> str:
+    """What to do where gold does not reach for the folds: fewer of them, or none if there is a single unit."""
+    if available >= 2:
+        return f"lower folds to at most {available}, or label more."
+    more = "label rows of further clusters" if clustered else "label more rows"
+    return f"a learner needs at least 2 of them. Fit without one (estimator='gold' or learner=None), or {more}."
 
 
 def _split_units(labelled: Bools, folds: int, rng: np.random.Generator, classes: Ints | None) -> Ints:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,6 +55,13 @@ class Target:
     given_joint: bool = False
     surrogate: SurrogateLabels | None = None
 
+    def ordered(self, order: Ints, gold: Ints) -> Target:
+        """The same label with all rows, and gold among themselves, in another order."""
+        surrogate = self.surrogate
+        if surrogate is not None:
+            surrogate = replace(surrogate, values=surrogate.values[order])
+        return replace(self, values=self.values[gold], surrogate=surrogate)
+
 
 @dataclass(frozen=True)
 class Skill:
@@ -104,6 +111,15 @@ class Predictions:
     values: dict[str, Floats]
     splits: tuple[Predictions, ...] = field(default=(), repr=False)
     skill: tuple[Skill, ...] = ()
+
+    def taken(self, rows: Ints) -> Predictions:
+        """Predictions of some units, or of all in another order."""
+        return replace(
+            self,
+            share=None if self.share is None else self.share[rows],
+            values={name: values[rows] for name, values in self.values.items()},
+            splits=tuple(split.taken(rows) for split in self.splits),
+        )
 
 
 class Sums:

@@ -42,7 +42,7 @@ def candidates(learner: object, n_gold: int, n_features: int = 1) -> list[Any]:
     Raises
     ------
     ArgumentError
-        If the name is unknown or the object is no estimator.
+        If the name is unknown or the object is not an estimator.
 
     Examples
     --------
@@ -62,11 +62,34 @@ def candidates(learner: object, n_gold: int, n_features: int = 1) -> list[Any]:
                 "estimator, or None to use the surrogate itself."
             )
         return [learner]
+    refuse_class(learner, "learner")
     if hasattr(learner, "fit") and hasattr(learner, "get_params"):
+        if not (hasattr(learner, "predict") or hasattr(learner, "predict_proba")):
+            raise LearnerError(
+                f"learner {type(learner).__name__} has no predict, so it is not a classifier or a regressor; end it "
+                "with one, for example make_pipeline(StandardScaler(), Ridge())."
+            )
         return [learner]
     raise ArgumentError(
         f"learner is a {type(learner).__name__}; give 'auto', a name, a scikit-learn estimator (an instance), or None."
     )
+
+
+def refuse_class(learner: object, name: str) -> None:
+    """Raise where a class was given in place of an object of it.
+
+    Raises
+    ------
+    ArgumentError
+
+    Examples
+    --------
+    >>> refuse_class("linear", "learner")
+    """
+    if isinstance(learner, type):
+        raise ArgumentError(
+            f"{name} is the class {learner.__name__}, not an estimator; write {learner.__name__}() with parentheses."
+        )
 
 
 def ridge(n_features: int) -> float:

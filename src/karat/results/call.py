@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,16 @@ class Call:
         """
         kept = {name: value for name, value in arguments.items() if _is_setting(name, value)}
         return cls(model, formula, kept, tuple(name for name in arguments if name not in kept), _written(design))
+
+    def seeded(self, seed: Any) -> Call:
+        """The same call with the seed that was used, where it is a number.
+
+        Examples
+        --------
+        >>> Call.of("ols", "y ~ x", {"seed": None}).seeded(7).arguments["seed"]
+        7
+        """
+        return replace(self, arguments={**self.arguments, "seed": seed}) if _is_setting("seed", seed) else self
 
 
 def _is_setting(name: str, value: Any) -> bool:

@@ -168,7 +168,9 @@ class Checks:
     recorded : bool
         Whether the draw was recorded, so that non-response can be seen.
     caution : str
-        What the labelling itself must be confessed to; empty for a probability sample.
+        What readers must know of the labelling itself; empty for a probability sample.
+    censoring : str
+        Why few rows carry the censoring weights; empty where many do.
     """
 
     balance: Balance | None
@@ -179,6 +181,7 @@ class Checks:
     n_drawn: int
     recorded: bool
     caution: str = ""
+    censoring: str = ""
 
     @classmethod
     def read(cls, content: dict[str, object] | None) -> Checks | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, whole
 
 if TYPE_CHECKING:
     from .result import Result
@@ -33,8 +33,7 @@ def to_latex(result: Result, caption: str | None, label: str | None, digits: int
     -------
     str
     """
-    if isinstance(digits, bool) or int(digits) != digits or digits < 0:
-        raise ArgumentError(f"digits={digits!r} is not allowed; give a whole number, 0 or more.")
+    digits = whole("digits", digits, least=0)
     table = result.tidy()
     low, high = table.columns[4], table.columns[5]
     lines = [r"\begin{table}", r"\centering"]
@@ -93,7 +92,7 @@ def from_json(text: str) -> Result:
     Raises
     ------
     ArgumentError
-        If the text is no such JSON.
+        If the text is not such JSON.
     """
     from ..predict import Skill
     from .checks import Checks

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, KaratError, generator, whole
+from ..seeds import seed_of_result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -218,7 +219,7 @@ def simultaneous(result: Result, alpha: float, terms: Sequence[str] | None, draw
         )
     index = np.array([result.position(name) for name in family])
     draws = whole("draws", draws, least=100)
-    rng = generator(seed)
+    rng = generator(seed_of_result(seed, result, draws))
     covariance = result.covariance[np.ix_(index, index)]
     se = np.sqrt(np.diag(covariance))
     if result.parts is not None and result.target == "superpopulation":
@@ -258,6 +259,7 @@ def _multiplier_maxima(result: Result, index: Any, rng: np.random.Generator, dra
     psi = psi @ _transport(plain, wanted)
     psi = psi[np.abs(psi).max(axis=1) > 0]
     sd = np.sqrt(np.diag(wanted))
+    psi = psi[np.argsort(psi / sd @ np.sqrt(np.arange(2, len(sd) + 2)))]  # not in the order of the table
     out = np.empty(draws)
     block = max(1, 4_000_000 // max(len(psi), 1))
     for start in range(0, draws, block):

@@ -84,7 +84,7 @@ def equality(theta: Floats, covariance: Floats, df: float, rng: np.random.Genera
     """Test that U estimates estimate the same: largest distance from their mean, in its standard error.
 
     The distances are jointly normal with a known covariance; the p-value is that of their largest absolute value, on
-    the t scale. Estimates that hardly differ in what they are made of may not be told apart, and are left out.
+    the t scale. Estimates that hardly differ in what they are made of may not be distinguishable, and are left out.
 
     Parameters
     ----------

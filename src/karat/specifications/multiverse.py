@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, KaratError, KaratWarning, SolverWarning, one_of, tell
+from ..errors import ArgumentError, KaratError, KaratWarning, SolverWarning, generator, one_of, tell
 from ..frames import Table
-from ..options import check_alpha
+from ..options import check_alpha, processes
+from ..seeds import seed_of_table
 from .joint import equality, joint_covariance, max_t_critical
 from .result import Answers, Multiverse
 
@@ -130,11 +131,13 @@ def multiverse(
     """
     one_of("pair", pair, ("product", "matched"))
     check_alpha(alpha)
+    n_jobs = processes(n_jobs)
     _refuse(options, learners)
     table = Table.read(data)
     _refuse_probabilities(surrogates, table)
     universes = _universes(surrogates, learners, pair)
-    number = int(np.random.default_rng(seed).integers(2**31))
+    seed = seed_of_table(seed, table, surrogates, model, formula)
+    number = int(generator(seed).integers(2**31))
     common = dict(options) | {"alpha": alpha, "seed": number, "scores": True}
     learning = together and options.get("estimator", "dsl") == "dsl"
     everything = _all_at_once(surrogates, learners) if learning else None

@@ -76,7 +76,13 @@ class Network(BaseEstimator):
 
         if isinstance(self.random_state, (int, np.integer)) and not isinstance(self.random_state, bool):
             return int(self.random_state)
-        return int(check_random_state(self.random_state).randint(2**31 - 1))
+        try:
+            return int(check_random_state(self.random_state).randint(2**31 - 1))
+        except ValueError as error:
+            raise ArgumentError(
+                f"random_state={self.random_state!r} is not allowed; give a whole number of at least 0, a numpy "
+                "RandomState, or None."
+            ) from error
 
     def _stage_options(self) -> tuple[str, dict[str, Any]] | None:
         """Loss and options of the pre-training, or None; checked."""

@@ -428,8 +428,8 @@ def number_head(distribution: str, target: Floats) -> Head:
 def _check_counts(distribution: str, values: Floats) -> None:
     if distribution != "bitwise" and (values < 0).any():
         raise DataError(
-            f"y holds {values.min():g}, which is no count; distribution={distribution!r} needs numbers of 0 or more. "
-            "Use distribution='squared'."
+            f"y holds {values.min():g}, which is not a count; distribution={distribution!r} needs numbers of 0 or "
+            "more. Use distribution='squared'."
         )
     if distribution != "poisson" and (values != np.round(values)).any():
         example = values[values != np.round(values)][0]

@@ -45,7 +45,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import ArgumentError
+from ...errors import ArgumentError, number
 from .draws import PEER, stream
 from .train import Objective, Step
 
@@ -111,11 +111,7 @@ def read_loss(loss: object, options: object) -> tuple[str, dict[str, float]]:
     out = {}
     for name, (default, low, high) in known.items():
         value = given.get(name, default)
-        if name in given and (
-            isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not low <= value <= high
-        ):
-            raise ArgumentError(f"loss_options[{name!r}]={value!r} is not allowed; give {low:g} to {high:g}.")
-        out[name] = float(value)
+        out[name] = number(f"loss_options[{name!r}]", value, least=low, most=high) if name in given else float(value)
     return loss, out
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import ArgumentError, one_of
+from ...errors import ArgumentError, number, one_of, whole
 
 if TYPE_CHECKING:
     import torch
@@ -70,10 +70,7 @@ class Settings:
         if not isinstance(self.hidden, tuple) or any(not _whole(h, 1) for h in self.hidden):
             raise ArgumentError(f"hidden={self.hidden!r} is not allowed; give units per layer, such as (32,), or ().")
         for name, low in (("max_epochs", 0), ("batch_size", 1), ("patience", 1)):
-            if not _whole(getattr(self, name), low):
-                raise ArgumentError(
-                    f"{name}={getattr(self, name)!r} is not allowed; give a whole number of at least {low}."
-                )
+            whole(name, getattr(self, name), least=low)
         for name, lowest, highest in (
             ("dropout", 0.0, 0.95),
             ("validation_fraction", 0.05, 0.5),
@@ -84,12 +81,7 @@ class Settings:
             value = getattr(self, name)
             if name == "penalty" and value is None:
                 continue
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, (int, float, np.number))
-                or not lowest <= value <= highest
-            ):
-                raise ArgumentError(f"{name}={value!r} is not allowed; give a number from {lowest:g} to {highest:g}.")
+            number(name, value, least=lowest, most=highest)
 
     def ridge(self, n_features: int) -> float:
         """Penalty of the linear start for a number of features."""
@@ -101,7 +93,7 @@ def _whole(value: object, low: int) -> bool:
 
 
 def find_device(name: str) -> torch.device:
-    """The device a name stands for.
+    """The device a name means.
 
     Parameters
     ----------

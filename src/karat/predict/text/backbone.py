@@ -76,7 +76,7 @@ def locate(model: str, revision: str | None) -> tuple[Path, str]:
         found = Path(snapshot_download(model, revision=revision, allow_patterns=list(_WANTED)))
     except Exception as error:
         raise ArgumentError(
-            f"model={model!r} is no local folder, and could not be had from the hub ({type(error).__name__}: "
+            f"model={model!r} is not a local folder, and could not be had from the hub ({type(error).__name__}: "
             f"{str(error).splitlines()[0]}). Check the name, give a folder, or use model='hashing', which needs none."
         ) from error
     return found, f"{model}@{found.name}"
@@ -232,7 +232,7 @@ def load(folder: Path, device: str, max_length: int | None) -> Any:
     Raises
     ------
     ArgumentError
-        If the files are no model that can be loaded.
+        If the files are not a model that can be loaded.
     """
     need_transformers()
     with hushed():

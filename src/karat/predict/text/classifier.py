@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ...errors import ArgumentError, DataError, one_of
+from ...errors import ArgumentError, DataError, number, one_of, whole
 from . import backbone
 from .encoder import TextEncoder
 from .targets import read_targets, split_rows
@@ -292,21 +292,15 @@ class TransformerClassifier(ClassifierMixin, BaseEstimator):
         one_of("train", self.train, ("head", "full"))
         one_of("precision", self.precision, ("auto", "float32", "bfloat16"))
         if not isinstance(self.model, str) or not self.model or self.model == "hashing":
-            raise ArgumentError(f"model={self.model!r} is no transformer; give a folder or hub name.")
+            raise ArgumentError(f"model={self.model!r} is not a transformer; give a folder or hub name.")
         for name in ("epochs", "patience", "batch_size"):
             value = getattr(self, name)
-            if (name, value) != ("epochs", "auto") and not (
-                isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
-            ):
-                raise ArgumentError(f"{name}={value!r} is not allowed; give a whole number of at least 1.")
-        if self.learning_rate != "auto" and not (
-            isinstance(self.learning_rate, (int, float)) and self.learning_rate > 0
-        ):
-            raise ArgumentError(
-                f"learning_rate={self.learning_rate!r} is not allowed; give a number above 0 or 'auto'."
-            )
-        if self.validation is not None and not 0 < self.validation < 0.9:
-            raise ArgumentError(f"validation={self.validation!r} is not allowed; give a share below 0.9, or None.")
+            if (name, value) != ("epochs", "auto"):
+                whole(name, value, least=1)
+        if self.learning_rate != "auto":
+            number("learning_rate", self.learning_rate, above=0, instead="or 'auto'")
+        if self.validation is not None:
+            number("validation", self.validation, above=0, below=0.9, instead="or None")
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
-from ...errors import ArgumentError, DataError, one_of
+from ...errors import ArgumentError, DataError, one_of, whole
 from ...store import cache_folder
 from . import backbone
 from .hashing import HashingEncoder
@@ -202,15 +202,12 @@ class TextEncoder(TransformerMixin, BaseEstimator):
             raise ArgumentError(
                 f"model is a {type(self.model).__name__}; give 'hashing', a HashingEncoder, a folder or a hub name."
             )
-        whole = isinstance(self.n_components, (int, np.integer)) and not isinstance(self.n_components, bool)
-        if not (self.n_components in ("auto", None) or (whole and int(self.n_components) >= 1)):
-            raise ArgumentError(f"n_components={self.n_components!r} is not allowed; give a number, None or 'auto'.")
+        if self.n_components is not None and self.n_components != "auto":
+            whole("n_components", self.n_components, least=1, instead="None, or 'auto'")
         for name in ("batch_size", "max_length"):
             value = getattr(self, name)
-            if (value is not None or name == "batch_size") and not (
-                isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
-            ):
-                raise ArgumentError(f"{name}={value!r} is not allowed; give a whole number of at least 1.")
+            if value is not None or name == "batch_size":
+                whole(name, value, least=1)
         backbone.check_device(self.device)
         one_of("precision", self.precision, backbone.PRECISIONS)
         if self._hashes:

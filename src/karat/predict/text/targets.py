@@ -31,7 +31,7 @@ def read_targets(y: object, n: int) -> tuple[np.ndarray, Floats]:
     Raises
     ------
     DataError
-        If labels are missing, are no distributions, or there is one class only.
+        If labels are missing, are not distributions, or there is one class only.
 
     Examples
     --------

@@ -29,7 +29,7 @@ def read_texts(texts: object, name: str = "X") -> list[str]:
     ArgumentError
         If it is a single text, or no sequence.
     DataError
-        If there is no text, or one is missing or no text.
+        If there is no text, or one is missing or not text.
 
     Examples
     --------

@@ -141,7 +141,9 @@ def _held_out(loss: Callable[[Ints], tuple[Any, Any]], batches: Iterator[Ints]) 
         sums = [[float(v) for v in loss(rows)] for rows in batches]
     now = sum(s[0] for s in sums) / max(sum(s[1] for s in sums), 1e-12)
     if not np.isfinite(now):
-        raise LearnerError("training diverged: the loss is no number; lower learning_rate= or use precision='float32'.")
+        raise LearnerError(
+            "training diverged (the loss is not finite); lower learning_rate= or use precision='float32'."
+        )
     return now
 
 

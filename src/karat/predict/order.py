@@ -1,0 +1,71 @@
+"""Rows in an order that follows from what the fit uses of them, so that folds and learners do not see the table's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..frames.order import _mixed as _spread
+
+if TYPE_CHECKING:
+    from .._types import Array, Floats, Ints
+
+
+def row_order(parts: Iterable[Array], groups: Iterable[Ints | None] = ()) -> Ints:
+    """An order of rows that is the same for the same rows in any order.
+
+    Parameters
+    ----------
+    parts : iterable of ndarray, shape (N,) or (N, k)
+        Numbers of each row; they count to the last bit.
+    groups : iterable of ndarray of int, shape (N,), or None
+        Codes of clusters or strata. Codes themselves do not matter: a group is known by its rows.
+
+    Returns
+    -------
+    ndarray of int, shape (N,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.array([3.0, 1.0, 2.0])
+    >>> turn = np.array([2, 0, 1])
+    >>> bool((x[row_order([x])] == x[turn][row_order([x[turn]])]).all())
+    True
+    """
+    columns = [column for part in parts for column in np.reshape(part, (len(part), -1)).T]
+    with np.errstate(over="ignore"):
+        content = np.zeros(len(columns[0]), dtype=np.uint64)
+        for column in columns:
+            content = _spread(content + _bits(column))
+        for group in groups:
+            if group is None:
+                continue
+            codes = np.unique(group, return_inverse=True)[1]
+            total = np.zeros(int(codes.max()) + 1, dtype=np.uint64)
+            np.add.at(total, codes, content)
+            content = _spread(content + _spread(total)[codes])
+    return np.argsort(content, kind="stable")
+
+
+def renumbered(codes: Ints, order: Ints) -> Ints:
+    """Codes of groups numbered by where they first come up in an order, shape (N,).
+
+    Examples
+    --------
+    >>> renumbered(np.array([5, 2, 5]), np.array([1, 0, 2])).tolist()
+    [1, 0, 1]
+    """
+    _, first, back = np.unique(codes[order], return_index=True, return_inverse=True)
+    rank = np.argsort(np.argsort(first))
+    out = np.empty(len(codes), dtype=np.intp)
+    out[order] = rank[back]
+    return out
+
+
+def _bits(column: Floats) -> Array:
+    values = np.ascontiguousarray(column, dtype=np.float64) + 0.0  # no negative zero
+    values[np.isnan(values)] = np.nan  # one pattern of bits
+    return values.view(np.uint64)
