@@ -275,7 +275,7 @@ def capped_weights(spread: Floats) -> Floats | None:
 def _run(job: _Job, tasks: list[Any], n_jobs: int | None, progress: bool) -> list[Any]:
     bar: Any = tasks
     if progress:
-        from tqdm.auto import tqdm
+        from tqdm import tqdm
 
         bar = tqdm(tasks, desc="cross-fitting", unit="fit")
     if n_jobs is None or n_jobs == 1:
