@@ -59,6 +59,7 @@ def test_at_the_size_of_a_bernoulli_pilot(frame, vcov, target, weights):
 
 @pytest.mark.parametrize("design", [kt.SimpleRandom(150), kt.Stratified("region", 150), kt.Clustered("author", 8)])
 @pytest.mark.parametrize("cluster", [None, "author"])
+@pytest.mark.filterwarnings("ignore::karat.errors.SmallSampleWarning")
 def test_at_the_size_of_a_fixed_size_pilot(frame, design, cluster):
     fit, _ = fit_of(frame, design.draw(frame, seed=5), cluster=cluster, learner=None, tuning=None)
     found = kt.plan(fit).basis
@@ -393,5 +394,7 @@ def test_refusals_of_sources_and_data(frame, pilot):
     clustered, _ = fit_of(frame, kt.Clustered("author", 8).draw(frame, seed=5))
     with pytest.raises(DesignError, match="whole clusters"):
         kt.plan(clustered, frame, design=kt.Clustered("region"), groups=0)
+    with pytest.warns(kt.errors.NotValidWarning):
+        alone = kt.ols(FORMULA, masked, surrogates=SURROGATES, estimator="surrogate", scores=True)
     with pytest.raises(ArgumentError, match="surrogates alone"):
-        kt.plan(kt.ols(FORMULA, masked, surrogates=SURROGATES, estimator="surrogate", scores=True))
+        kt.plan(alone)
