@@ -27,8 +27,8 @@ demo: install
 	$(BIN)/python vignettes/demo.py
 
 lint: install
-	$(BIN)/ruff check src tests benchmarks data vignettes
-	$(BIN)/ruff format --check src tests benchmarks data vignettes
+	$(BIN)/ruff check src tests benchmarks data vignettes .ci
+	$(BIN)/ruff format --check src tests benchmarks data vignettes .ci
 
 types: install
 	$(BIN)/mypy

@@ -90,7 +90,7 @@ assert naive.params["car"] > 0 and naive.pvalues["car"] < 1e-6 and truth["car"] 
 assert labels.shown[[0, 2]].all() and labels.shown.sum() == 2 and len(corpus) == len(letters) - 2
 assert everything["support"][0] != everything["support"][2]
 assert right["model"] > right["word list"] + 0.1, "reads better"
-assert all(row["low"] < truth["car"] < row["high"] for row in rows.values()), "all four intervals are honest"
+assert all(row["low"] < truth["car"] < row["high"] for row in rows.values()), "all four intervals are valid"
 assert not model_alone["2.5%"] < truth["car"] < model_alone["97.5%"], "precise and wrong"
 size = [row["effective gold"] for row in rows.values()]
 assert size[0] < 1.3 * 300 and size[3] > 2 * 300 and size[3] == max(size)
@@ -230,6 +230,15 @@ def test_demo(tmp_path):
     assert picture.parent == tmp_path / "plots"
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert not done.stderr.strip()
+
+
+def test_help_texts_name_sections_of_the_methods_that_exist():
+    sections = set(re.findall(r"^##+ ([\d.]*\d)", (CHECKOUT / "docs" / "methods.md").read_text(), flags=re.MULTILINE))
+    named = set()
+    for path in (CHECKOUT / "src" / "karat").rglob("*.py"):
+        for where in re.findall(r"methods(?:\.md)?,? sections? ([\d., and]*\d)", path.read_text()):
+            named |= set(re.findall(r"[\d.]*\d", where))
+    assert {"1.2", "2", "3", "9"} <= named <= sections
 
 
 def test_output_of_the_demo_is_ignored_by_git():

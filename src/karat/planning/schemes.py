@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .profile import Profile
 
 NO_REACH = 1e-12
-"""Reach of a stratum, as a share of the mean, below which its units say nothing about a coefficient and lend nothing."""
+"""Reach of a stratum, as a share of the mean, below which its units say nothing about a coefficient."""
 
 
 class Scheme(ABC):

@@ -2,7 +2,7 @@
 
 Labels are predicted in a chain: each labelled covariate given the ones before it, the outcome
 given all of them, so that the predicted rows carry the joint distribution of the labels
-(methods, sections 1.2 and 2; cross-fitting as in Egami, Hinck, Stewart, Wei 2023).
+(docs/methods.md, sections 1.2 and 2; cross-fitting as in Egami, Hinck, Stewart, Wei 2023).
 """
 
 from __future__ import annotations
