@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: help install demo test test-oldest test-wheel lint types coverage bench data vignettes clean
+.PHONY: help install demo test pytest test-oldest test-wheel lint types coverage bench data vignettes clean
 
 help:
 	@echo "make demo         the main job on bundled real data"
@@ -33,7 +33,11 @@ lint: install
 types: install
 	$(BIN)/mypy
 
-test: lint types
+# Types are checked while the tests run: either leaves a core idle at times.
+test: lint
+	$(MAKE) --no-print-directory -j 2 types pytest
+
+pytest: install
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q
 
 # Vignettes and studies are about what karat says, not about what it runs on: `make test` has them.
