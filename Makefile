@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: help install demo test test-oldest lint types coverage bench data vignettes clean
+.PHONY: help install demo test pytest test-oldest test-wheel lint types coverage bench data vignettes clean
 
 help:
 	@echo "make demo         the main job on bundled real data"
 	@echo "make test         lint, types, tests, vignettes"
 	@echo "make test-oldest  the tests with the oldest versions pyproject allows"
+	@echo "make test-wheel   the wheel in an environment that has nothing else"
 	@echo "make coverage     the coverage study at full size (several hours on 2 cores)"
 	@echo "make bench        side by side with peers"
 	@echo "make data         rebuild the bundled tables from their sources"
@@ -17,8 +18,7 @@ help:
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=24" -c constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt torch -e ".[dev]"
 	@touch $@
 
 install: $(VENV)/.installed
@@ -27,20 +27,32 @@ demo: install
 	$(BIN)/python vignettes/demo.py
 
 lint: install
-	$(BIN)/ruff check src tests benchmarks data vignettes
-	$(BIN)/ruff format --check src tests benchmarks data vignettes
+	$(BIN)/ruff check src tests benchmarks data vignettes .ci
+	$(BIN)/ruff format --check src tests benchmarks data vignettes .ci
 
 types: install
 	$(BIN)/mypy
 
-test: lint types
+# Types are checked while the tests run: either leaves a core idle at times.
+test: lint
+	$(MAKE) --no-print-directory -j 2 types pytest
+
+pytest: install
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q
 
+# Vignettes and studies are about what karat says, not about what it runs on: `make test` has them.
 test-oldest: pyproject.toml constraints-oldest.txt
 	$(PYTHON) -m venv .venv-oldest
-	.venv-oldest/bin/python -m pip install --quiet -c constraints-oldest.txt torch
-	.venv-oldest/bin/python -m pip install --quiet -c constraints-oldest.txt -e ".[dev]"
-	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -n $(JOBS) --dist worksteal -q
+	.venv-oldest/bin/python -m pip install --quiet --no-compile -c constraints-oldest.txt -e ".[test]"
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -n $(JOBS) --dist worksteal -q \
+		-W default -m "not statistical" --ignore tests/test_vignettes.py
+
+test-wheel:
+	rm -rf .venv-wheel
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip wheel --quiet --no-deps --wheel-dir .venv-wheel/dist .
+	.venv-wheel/bin/python -m pip install --quiet --no-compile -c constraints.txt .venv-wheel/dist/*.whl
+	.venv-wheel/bin/python .ci/wheel.py
 
 coverage: install
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.statistical.full --jobs $(JOBS)
@@ -65,4 +77,4 @@ data: install
 	$(BIN)/python data/build.py --work .make
 
 clean:
-	rm -rf $(VENV) .venv-oldest .venv-crowdkit .venv-sksurv demo-output .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-oldest .venv-wheel .venv-crowdkit .venv-sksurv demo-output .mypy_cache .ruff_cache

@@ -79,12 +79,12 @@ def test_greenwood_on_tied_durations():
 
 
 def test_pseudo_observations_are_jackknife_values():
-    data = full(n=120)
+    data = full(n=60)
     time, event = data["time"].to_numpy(), data["event"].to_numpy()
-    whole = plain.restricted_mean(time, event, np.ones(120), 3.0)
-    left = [plain.restricted_mean(time, event, np.arange(120) != i, 3.0) for i in range(120)]
-    values = 120 * whole - 119 * np.array(left)
-    x = np.column_stack((np.ones(120), data["x1"]))
+    whole = plain.restricted_mean(time, event, np.ones(60), 3.0)
+    left = [plain.restricted_mean(time, event, np.arange(60) != i, 3.0) for i in range(60)]
+    values = 60 * whole - 59 * np.array(left)
+    x = np.column_stack((np.ones(60), data["x1"]))
     want = np.linalg.lstsq(x, values, rcond=None)[0]
     fit = kt.rmst("time ~ x1", data, event="event", tau=3.0, form="pseudo")
     np.testing.assert_allclose(fit.theta, want, atol=0.03)
@@ -217,7 +217,8 @@ def test_unequal_sizes_nonresponse_and_prompts(corpus):
     data["size"] = np.exp(0.5 * data["x1"])
     drawn = kt.Unequal("size", n=300).draw(data, seed=2)
     masked = kt.datasets.mask_gold(data, drawn, ["time", "event"])
-    fit = dsl(masked, design=drawn.design, censoring="strata(x2)")
+    with pytest.warns(PositivityWarning, match="censored throughout"):
+        fit = dsl(masked, design=drawn.design, censoring="strata(x2)")
     whole = kt.rmst("time ~ x1 + x2", data, censoring="strata(x2)", **COMMON)
     assert np.abs((fit.theta - whole.theta) / fit.se()).max() < 3
     drawn = kt.SimpleRandom(n=300).draw(data, seed=2)
@@ -515,7 +516,7 @@ def test_bad_data(corpus, change, match):
 def test_positivity_is_told():
     time = np.linspace(0.1, 5, 300)
     data = pd.DataFrame({"time": time, "event": (np.arange(300) % 6 == 0).astype(int), "x": np.tile([0.0, 1, 2], 100)})
-    with pytest.warns(PositivityWarning):
+    with pytest.warns(PositivityWarning), pytest.warns(SolverWarning, match="Cox model"):
         kt.rmst("time ~ x", data, event="event", tau=4.9)
     with warnings.catch_warnings():
         warnings.simplefilter("error", PositivityWarning)

@@ -1,4 +1,4 @@
-"""The vignettes run without error and without our warnings, what their prose claims holds, and the demo delivers."""
+"""The vignettes run without error and without warnings, what their prose claims holds, and the demo delivers."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ assert naive.params["car"] > 0 and naive.pvalues["car"] < 1e-6 and truth["car"] 
 assert labels.shown[[0, 2]].all() and labels.shown.sum() == 2 and len(corpus) == len(letters) - 2
 assert everything["support"][0] != everything["support"][2]
 assert right["model"] > right["word list"] + 0.1, "reads better"
-assert all(row["low"] < truth["car"] < row["high"] for row in rows.values()), "all four intervals are honest"
+assert all(row["low"] < truth["car"] < row["high"] for row in rows.values()), "all four intervals are valid"
 assert not model_alone["2.5%"] < truth["car"] < model_alone["97.5%"], "precise and wrong"
 size = [row["effective gold"] for row in rows.values()]
 assert size[0] < 1.3 * 300 and size[3] > 2 * 300 and size[3] == max(size)
@@ -169,6 +169,18 @@ def running_interpreter(tmp_path, monkeypatch):
     return home.name
 
 
+def warned(written):
+    """Category and text of each warning, whatever the folders in the paths are called."""
+    return re.findall(r":\d+: (\w*Warning): (.*)", written)
+
+
+def test_warnings_are_found_by_their_category():
+    quiet = "/home/KaratWarning/karat/checkout: 12 texts read\n"
+    loud = f"{quiet}/home/karat/fit.py:7: SmallSampleWarning: Only 12 gold rows.\n  fit = kt.ols()\n"
+    assert warned(quiet) == []
+    assert warned(loud) == [("SmallSampleWarning", "Only 12 gold rows.")]
+
+
 def test_every_document_is_found():
     names = {path.stem for path in DOCUMENTS}
     assert set(CLAIMS) <= names
@@ -189,13 +201,13 @@ def test_document_runs(path, running_interpreter):
         resources={"metadata": {"path": str(path.parent)}},
     )
     client.execute()
-    complaints = [
+    written = [
         output["text"]
         for cell in notebook.cells
         for output in cell.get("outputs", [])
-        if output.get("name") == "stderr" and re.search(r"karat|KaratWarning", output["text"])
+        if output.get("name") == "stderr"
     ]
-    assert not complaints
+    assert warned("".join(written)) == []
 
 
 def test_demo(tmp_path):
@@ -218,6 +230,15 @@ def test_demo(tmp_path):
     assert picture.parent == tmp_path / "plots"
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert not done.stderr.strip()
+
+
+def test_help_texts_name_sections_of_the_methods_that_exist():
+    sections = set(re.findall(r"^##+ ([\d.]*\d)", (CHECKOUT / "docs" / "methods.md").read_text(), flags=re.MULTILINE))
+    named = set()
+    for path in (CHECKOUT / "src" / "karat").rglob("*.py"):
+        for where in re.findall(r"methods(?:\.md)?,? sections? ([\d., and]*\d)", path.read_text()):
+            named |= set(re.findall(r"[\d.]*\d", where))
+    assert {"1.2", "2", "3", "9"} <= named <= sections
 
 
 def test_output_of_the_demo_is_ignored_by_git():

@@ -1,7 +1,7 @@
 """An endpoint on this machine that speaks the OpenAI protocol, for a vignette that must run without a model.
 
-It stands for vLLM, Ollama, llama.cpp or a vendor. What answers is no language model but a list of phrases, read as
-a hasty reader would: it knows some arguments, and takes good and bad words at their face value.
+It takes the place of vLLM, Ollama, llama.cpp or a vendor. What answers is not a language model but a list of phrases,
+read as a hasty reader would: it knows some arguments, and takes good and bad words at their face value.
 """
 
 from __future__ import annotations

@@ -397,7 +397,7 @@ def _multiplicities(units: Ints, cells: Ints, strata: Ints, rng: np.random.Gener
 
 def _run(estimators: _Estimators, counts: Any, draws: int, n_jobs: int | None, progress: bool) -> list[Floats | None]:
     if progress:
-        from tqdm.auto import tqdm
+        from tqdm import tqdm
 
         counts = tqdm(counts, total=draws, desc="bootstrap")
     if n_jobs is None or n_jobs == 1:

@@ -284,8 +284,8 @@ def generator(seed: object, name: str = "seed") -> np.random.Generator:
 
     Examples
     --------
-    >>> generator(7).integers(10)
-    np.int64(9)
+    >>> int(generator(7).integers(10))
+    9
     """
     if isinstance(seed, numbers.Real):
         seed = whole(name, seed, least=0, instead="a numpy random generator, or None")

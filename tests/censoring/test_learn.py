@@ -214,6 +214,7 @@ def test_grid_search_chooses_by_censored_risk():
     assert -model.score(x[test], y[test]) == pytest.approx(oracle, rel=0.15)
 
 
+@pytest.mark.filterwarnings("ignore::karat.errors.PositivityWarning")
 def test_pipelines_frames_and_names():
     x, time, event, _ = simulate(400, 13)
     frame = pd.DataFrame({"age": x[:, 0], "income": x[:, 1], "region": np.where(x[:, 1] > 0, "north", "south")})

@@ -100,6 +100,7 @@ def test_marginal_and_strata_are_product_limits(make, weighted):
     )
 
 
+@pytest.mark.filterwarnings("ignore::karat.errors.PositivityWarning")
 @pytest.mark.parametrize("make", [tied, smooth])
 def test_beran_is_a_kernel_product_limit(make):
     time, event, v = make(120, 5)
@@ -182,6 +183,7 @@ def test_cox_agrees_with_statsmodels():
     np.testing.assert_allclose(w.censoring.coefficients, reference.params, rtol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore::karat.errors.PositivityWarning")
 @pytest.mark.parametrize("learner", ["forest", "boosting", "logit"])
 def test_learners_find_who_is_censored(learner):
     time, event, x = smooth(3000, 21)
@@ -213,6 +215,7 @@ def test_a_users_function():
 
 
 @pytest.mark.parametrize("method", ["marginal", "strata", "kernel"])
+@pytest.mark.filterwarnings("ignore::karat.errors.PositivityWarning")
 @pytest.mark.parametrize("weighted", [False, True])
 def test_leave_one_out_is_an_estimate_without_the_row(method, weighted):
     time, event, x = tied(60, 14)

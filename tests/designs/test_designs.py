@@ -54,9 +54,9 @@ def test_draw_is_reproducible_and_consistent(design, frame):
 @each_design
 def test_frequencies_are_the_stated_probabilities(design, frame):
     frame = frame.assign(doc=range(300))
-    draws = np.mean([design.draw(frame, seed=s, id="doc").labelled for s in range(150)], axis=0)
+    draws = np.mean([design.draw(frame, seed=s, id="doc").labelled for s in range(80)], axis=0)
     pi = design.draw(frame, seed=0, id="doc").probability
-    gap = (draws - pi) / np.sqrt(pi * (1 - pi) / 150)
+    gap = (draws - pi) / np.sqrt(pi * (1 - pi) / 80)
     assert np.abs(gap).max() < 4.5
     assert abs(gap.mean()) < 0.35
 

@@ -309,3 +309,5 @@ def test_sizes_leave_out_what_the_pilot_has_used():
     assert any(size == left[name] for name, size in found["neyman"].sizes.items())
     main = sample.next_wave(found["neyman"].design, corpus, seed=2)
     assert main.labelled.sum() == 650
+    table = found.table()
+    assert table.loc["Intercept"].max() < 3 * table.loc["Intercept", "simple random"], "war = 1 says nothing about it"

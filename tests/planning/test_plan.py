@@ -19,6 +19,7 @@ from .. import corpora
 SURROGATES = {"vote": ["vote_prob"]}
 FORMULA = "vote ~ z + size"
 SAME = Learning(0.0, 1)
+QUICK = {"learner": "linear", "repeats": 1}
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,7 @@ def test_at_the_size_of_a_bernoulli_pilot(frame, vcov, target, weights):
 
 @pytest.mark.parametrize("design", [kt.SimpleRandom(150), kt.Stratified("region", 150), kt.Clustered("author", 8)])
 @pytest.mark.parametrize("cluster", [None, "author"])
+@pytest.mark.filterwarnings("ignore::karat.errors.SmallSampleWarning")
 def test_at_the_size_of_a_fixed_size_pilot(frame, design, cluster):
     vcov = {"CRV1": cluster} if cluster else None
     fit, _ = fit_of(frame, design.draw(frame, seed=5), vcov=vcov, learner=None, tuning=None)
@@ -221,7 +223,7 @@ def test_assumptions_that_hold_foretell_the_fit(frame):
     rng = np.random.default_rng(8)
     frame = frame.assign(vote=np.where(rng.random(800) < 0.8, frame["vote_llm"], 1 - frame["vote_llm"]))
     surrogates = {"vote": ["vote_llm"]}
-    plan = kt.plan(FORMULA, frame.drop(columns="vote"), surrogates=surrogates, accuracy=0.8, n=200, seed=1)
+    plan = kt.plan(FORMULA, frame.drop(columns="vote"), surrogates=surrogates, accuracy=0.8, n=200, seed=1, **QUICK)
     errors = [
         fit_of(frame, kt.SimpleRandom(200).draw(frame, seed=k), surrogates=surrogates, vcov="HC3")[0].se()
         for k in range(8)
@@ -234,11 +236,15 @@ def test_assumptions_that_hold_foretell_the_fit(frame):
 def test_worse_surrogates_need_more_gold(frame):
     bare = frame.drop(columns="vote")
     se = [
-        kt.plan(FORMULA, bare, surrogates={"vote": "vote_llm"}, accuracy=a, n=200, seed=1).at(200).loc["z", "se"]
+        kt.plan(FORMULA, bare, surrogates={"vote": "vote_llm"}, accuracy=a, n=200, seed=1, **QUICK)
+        .at(200)
+        .loc["z", "se"]
         for a in (0.95, 0.75)
     ]
     assert se[0] < 0.85 * se[1]
-    both = kt.plan(FORMULA, bare, surrogates={"vote": "vote_llm"}, accuracy=(0.75, 0.95), n=200, seed=1).at(200)
+    both = kt.plan(FORMULA, bare, surrogates={"vote": "vote_llm"}, accuracy=(0.75, 0.95), n=200, seed=1, **QUICK).at(
+        200
+    )
     assert both.loc["z", "se_low"] <= se[0] * 1.03
     assert both.loc["z", "se_high"] >= se[1] * 0.97
 
@@ -246,10 +252,12 @@ def test_worse_surrogates_need_more_gold(frame):
 def test_confusion_matrix_and_r_squared(frame):
     bare = frame.drop(columns=["vote", "y"])
     matrix = [[0.9, 0.1], [0.3, 0.7]]
-    text = str(kt.plan(FORMULA, bare, surrogates={"vote": "vote_llm"}, confusion={"vote": matrix}, n=200, seed=1))
+    text = str(
+        kt.plan(FORMULA, bare, surrogates={"vote": "vote_llm"}, confusion={"vote": matrix}, n=200, seed=1, **QUICK)
+    )
     assert "confusion matrix" in text
     low, high = (
-        kt.plan("y ~ z", bare, surrogates={"y": "y_llm"}, r_squared=r, n=200, seed=1).at(200).loc["z", "se"]
+        kt.plan("y ~ z", bare, surrogates={"y": "y_llm"}, r_squared=r, n=200, seed=1, **QUICK).at(200).loc["z", "se"]
         for r in (0.9, 0.2)
     )
     assert low < 0.8 * high
@@ -396,5 +404,7 @@ def test_refusals_of_sources_and_data(frame, pilot):
     clustered, _ = fit_of(frame, kt.Clustered("author", 8).draw(frame, seed=5))
     with pytest.raises(DesignError, match="whole clusters"):
         kt.plan(clustered, frame, design=kt.Clustered("region"), groups=0)
+    with pytest.warns(kt.errors.NotValidWarning):
+        alone = kt.ols(FORMULA, masked, surrogates=SURROGATES, estimator="surrogate", scores=True)
     with pytest.raises(ArgumentError, match="surrogates alone"):
-        kt.plan(kt.ols(FORMULA, masked, surrogates=SURROGATES, estimator="surrogate", scores=True))
+        kt.plan(alone)

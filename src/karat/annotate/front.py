@@ -210,7 +210,7 @@ def _ask_all(asker: RowAsker, texts: list[str], progress: bool) -> dict[str, Row
     The first goes alone, to see what the endpoint can do. The first error that concerns all stops the others,
     whose requests under way are still waited for and kept.
     """
-    from tqdm.auto import tqdm
+    from tqdm import tqdm
 
     rows: dict[str, Row] = {}
     with tqdm(total=len(texts), disable=not progress, unit="text") as bar:

@@ -136,7 +136,7 @@ class LocalModel:
         -------
         dict of str to Row
         """
-        from tqdm.auto import tqdm
+        from tqdm import tqdm
 
         about = self.describe()
         about.pop("model")
@@ -173,13 +173,13 @@ class _Labeller:
 
     def __init__(self, local: LocalModel, question: Question) -> None:
         backbone.need_transformers()
-        from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
-
         self.local, self.question = local, question
         folder, _ = backbone.locate(local.model, local.revision)
         self.device = backbone.choose_device(local.device)
         self.precision = backbone.choose_precision(local.precision, self.device)
         with backbone.hushed():
+            from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+
             try:
                 config = AutoConfig.from_pretrained(folder)
                 self.kind = local.built()

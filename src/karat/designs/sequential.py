@@ -1,6 +1,6 @@
 """Several draws in a row, combined: the labelling of a pilot and a main wave.
 
-Source of the estimator: methods, section 5; its errors are martingale differences, wave by wave.
+Source of the estimator: docs/methods.md, section 5; its errors are martingale differences, wave by wave.
 """
 
 from __future__ import annotations

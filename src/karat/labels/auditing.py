@@ -232,8 +232,8 @@ def audit(
     >>> corpus, _ = kt.datasets.simulate(1000, seed=1)
     >>> sample = kt.SimpleRandom(n=200).draw(corpus, seed=1)
     >>> labelled = kt.datasets.mask_gold(corpus, sample, "hostile")
-    >>> kt.labels.audit(labelled, "hostile", "hostile_llm", sample.design).confusion.counts.sum()
-    np.int64(200)
+    >>> int(kt.labels.audit(labelled, "hostile", "hostile_llm", sample.design).confusion.counts.sum())
+    200
     """
     from .. import designs
     from ..frames import Table

@@ -72,8 +72,8 @@ class Variance:
 def variance(profile: Profile, scheme: Scheme, n: float, ratio: float, learning: Learning) -> Variance:
     """Variance a fit on n gold rows drawn by a scheme will report, on average.
 
-    Methods, section 5: the population part of the pilot plus the labelling part of the new design, made from the
-    pilot's labelling errors.
+    The population part of the pilot plus the labelling part of the new design, made from the pilot's labelling errors
+    (docs/methods.md, section 5).
 
     Parameters
     ----------

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from .._types import Floats, Ints
     from .profile import Profile
 
+NO_REACH = 1e-12
+"""Reach of a stratum, as a share of the mean, below which its units say nothing about a coefficient."""
+
 
 class Scheme(ABC):
     """A design of which the sample size is still open."""
@@ -151,7 +154,8 @@ class StratifiedScheme(Scheme):
         reach = np.ones((len(scale), 1)) if self.reach is None else self.reach
         own = (scale * freedom / (freedom + BORROWED))[:, None]
         asked = (scale * BORROWED / (freedom + BORROWED)) @ reach
-        lent = asked * freedom[:, None] / np.maximum(freedom.sum() * reach, 1e-300)
+        lends = np.where(reach > NO_REACH * reach.mean(axis=0), freedom[:, None], 0.0)
+        lent = asked * lends / np.maximum(lends.sum(axis=0) * np.where(lends > 0, reach, 1.0), 1e-300)
         contribution: Floats = ((own + lent) * norm[:, None])[code] * centred**2 * factor[:, None]
         return contribution
 

@@ -2,7 +2,7 @@
 
 Labels are predicted in a chain: each labelled covariate given the ones before it, the outcome
 given all of them, so that the predicted rows carry the joint distribution of the labels
-(methods, sections 1.2 and 2; cross-fitting as in Egami, Hinck, Stewart, Wei 2023).
+(docs/methods.md, sections 1.2 and 2; cross-fitting as in Egami, Hinck, Stewart, Wei 2023).
 """
 
 from __future__ import annotations
@@ -287,7 +287,7 @@ def capped_weights(spread: Floats) -> Floats | None:
 def _run(job: _Job, tasks: list[Any], n_jobs: int | None, progress: bool) -> list[Any]:
     bar: Any = tasks
     if progress:
-        from tqdm.auto import tqdm
+        from tqdm import tqdm
 
         bar = tqdm(tasks, desc="cross-fitting", unit="fit")
     if n_jobs is None or n_jobs == 1:

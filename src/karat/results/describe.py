@@ -28,7 +28,7 @@ FEW_GOLD = 30
 FEW_IN_CLASS = 10
 FEW_CLUSTERS = 20
 A_HANDFUL = 4.0
-"""Below these a warning is given (methods, section 9)."""
+"""Below these a warning is given (docs/methods.md, section 9)."""
 
 
 def describe(
@@ -152,6 +152,6 @@ def _handful(result: Result) -> list[str]:
 
 
 def warn_small_samples(result: Result) -> None:
-    """Give the warnings of methods section 9."""
+    """Give the warnings of docs/methods.md, section 9."""
     for note in small_sample_notes(result):
         tell(note, SmallSampleWarning)

@@ -168,7 +168,7 @@ class Result(StatsmodelsNames, MaketablesProtocol):
     def effective_gold(self) -> Floats:
         """Gold rows that gold alone would need for the same labelling variance, shape (p,).
 
-        ``n / (1 - R^2 (1 - n / N))`` (methods, section 3).
+        ``n / (1 - R^2 (1 - n / N))`` (docs/methods.md, section 3).
         """
         n, big_n = self.n_gold, self.n_units
         return n / np.maximum(1.0 - self.r_squared * (1.0 - n / big_n), 1e-12)

@@ -94,7 +94,6 @@ def test_sparse_weights_are_for_linear_learners_and_not_for_features(texts):
         (TextEncoder(batch_size=0), "batch_size=0"),
         (TextEncoder(max_length=9), "max_length= belongs to transformer"),
         (TextEncoder(3), "model is a int"),
-        (TextEncoder("no-such-model-anywhere/x"), "no local folder"),
         (TextEncoder(HashingEncoder(), n_components=4), "leave it at 'auto'"),
         (HashingEncoder(words=None, characters=None), "both None"),
         (HashingEncoder(words=(2, 1)), r"words=\(2, 1\)"),
@@ -103,6 +102,12 @@ def test_sparse_weights_are_for_linear_learners_and_not_for_features(texts):
 def test_settings_that_are_refused(encoder, match):
     with pytest.raises(ArgumentError, match=match):
         encoder.fit(["a b", "b c"])
+
+
+def test_a_model_that_is_not_there():
+    pytest.importorskip("sentence_transformers")
+    with pytest.raises(ArgumentError, match="no local folder"):
+        TextEncoder("no-such-model-anywhere/x").fit(["a b", "b c"])
 
 
 @pytest.mark.parametrize(

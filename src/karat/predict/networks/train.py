@@ -317,6 +317,6 @@ def _groups(layout: Layout, rows: Rows, settings: Settings, peers: int) -> list[
 def _bar(epochs: Any, label: str, progress: bool) -> Any:
     if not progress:
         return epochs
-    from tqdm.auto import tqdm
+    from tqdm import tqdm
 
     return tqdm(epochs, desc=label, unit="epoch")

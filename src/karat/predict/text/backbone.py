@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -250,6 +251,8 @@ def load(folder: Path, device: str, max_length: int | None) -> Any:
 @contextmanager
 def hushed() -> Iterator[None]:
     """Keep the progress bars and remarks of model libraries off the screen."""
+    from tqdm import TqdmWarning
+
     names = ("sentence_transformers", "transformers")
     levels = [(logging.getLogger(name), logging.getLogger(name).level) for name in names]
     for logger, _ in levels:
@@ -257,11 +260,13 @@ def hushed() -> Iterator[None]:
     before = os.environ.get("HF_HUB_DISABLE_PROGRESS_BARS")
     bars = None
     try:
-        from transformers.utils import logging as remarks
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TqdmWarning)
+            from transformers.utils import logging as remarks
 
-        bars = remarks.is_progress_bar_enabled()
-        remarks.disable_progress_bar()
-        yield
+            bars = remarks.is_progress_bar_enabled()
+            remarks.disable_progress_bar()
+            yield
     finally:
         for logger, level in levels:
             logger.setLevel(level)

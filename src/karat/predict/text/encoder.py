@@ -242,7 +242,7 @@ class TextEncoder(TransformerMixin, BaseEstimator):
 
     def _vectors(self, texts: list[str]) -> Floats:
         """Vectors of texts, from the cache where they are there."""
-        from tqdm.auto import tqdm
+        from tqdm import tqdm
 
         self._check()  # settings may have changed since fitting
         device = backbone.choose_device(self.device)

@@ -126,7 +126,8 @@ class HashingEncoder(TransformerMixin, BaseEstimator):
             return weighted
         self.n_components_ = min(self.n_components, counts.shape[0], counts.shape[1])
         self.svd_ = TruncatedSVD(self.n_components_, random_state=self.random_state)
-        return self.svd_.fit_transform(weighted)
+        with np.errstate(invalid="ignore"):  # its share of the variance, of texts that are all alike
+            return self.svd_.fit_transform(weighted)
 
     def transform(self, X: object) -> Any:
         """Encode texts.

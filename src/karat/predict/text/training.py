@@ -74,7 +74,7 @@ def train_network(
     LearnerError
         If training diverges.
     """
-    from tqdm.auto import tqdm
+    from tqdm import tqdm
 
     loss = _loss(forward, lesson)
     best, kept, done, waited = np.inf, None, 0, 0
