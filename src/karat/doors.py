@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import ArgumentError
 from .fit import regress
+from .frames import Table
+from .group_means import without_gold
 
 if TYPE_CHECKING:
     from .results import Result
@@ -172,8 +174,9 @@ def mean(
     Returns
     -------
     Result
-        One coefficient per group. Intervals of proportions are made on the logit scale, so that they
-        stay within 0 and 1.
+        One coefficient per group that holds gold; the others are named in a warning and in the result's notes.
+        Intervals of shares are Clopper and Pearson's at the effective number of gold rows (Korn and Graubard 1998), and
+        stay within 0 and 1. A standard error is never below that of one positive (or negative) gold row in the group.
 
     Raises
     ------
@@ -182,7 +185,7 @@ def mean(
 
     References
     ----------
-    Angelopoulos et al. (2023) for the mean; Egami et al. (2023).
+    Angelopoulos et al. (2023) for the mean; Egami et al. (2023); Korn and Graubard (1998) for intervals of shares.
 
     Examples
     --------
@@ -197,5 +200,9 @@ def mean(
     groups = [] if by is None else ([by] if isinstance(by, str) else list(by))
     quoted = [g if g.isidentifier() else f"`{g}`" for g in groups]
     formula = f"{variable} ~ 1" if not groups else f"{variable} ~ 0 + " + ":".join(f"C({g})" for g in quoted)
-    result = regress("ols", formula, data, surrogates=surrogates, **options)
-    return result.as_means()
+    table = Table.read(data)
+    empty = without_gold(table, groups, surrogates, options)
+    if empty is not None:
+        options["weights"] = empty.weights
+    result = regress("mean", formula, table, surrogates=surrogates, **options).as_means()
+    return result if empty is None else empty.note(result)

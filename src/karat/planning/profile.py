@@ -32,7 +32,7 @@ class Reporting:
     alpha : float
     width : int
         Coefficients of the regression.
-    interval : {"wald", "logit"}
+    interval : {"wald", "beta"}
     estimator : str
     clustered : bool
         Whether the covariance sums within analysis clusters.

@@ -107,6 +107,7 @@ def from_json(text: str) -> Result:
             raise KeyError("format")
         content["sampling"] = Sampling(**content["sampling"])
         content["checks"] = Checks.read(content.get("checks"))
+        content["shares"] = _shares(content.get("shares"))
         content["skill"] = tuple(Skill(**s) for s in content["skill"])
         for name in ("theta", "covariance", "labelling_covariance", "df", "weight", "r_squared"):
             content[name] = _array(content[name])
@@ -116,7 +117,10 @@ def from_json(text: str) -> Result:
         if (c := content["comparison"]) is not None:
             c["names"] = tuple(c["names"])
             c["columns"] = tuple(
-                Column(col["title"], *(_array(col[k]) for k in ("theta", "se", "df"))) for col in c["columns"]
+                Column(
+                    col["title"], *(_array(col[k]) for k in ("theta", "se", "df")), shares=_shares(col.get("shares"))
+                )
+                for col in c["columns"]
             )
             if (d := c["difference"]) is not None:
                 c["difference"] = Difference(**d | {k: _array(d[k]) for k in ("gap", "se", "p_values")})
@@ -124,6 +128,14 @@ def from_json(text: str) -> Result:
         return Result(**content)
     except (KeyError, TypeError, ValueError) as error:
         raise ArgumentError(f"this is not the JSON of a karat Result ({error}); give what to_json() wrote.") from None
+
+
+def _shares(content: Any) -> Any:
+    from ..estimate.shares import Shares
+
+    if content is None:
+        return None
+    return Shares(**{k: _array(v) if isinstance(v, list) else v for k, v in content.items()})
 
 
 def _plain(value: Any) -> Any:

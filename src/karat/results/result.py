@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from .._types import Floats
     from ..estimate.infer import Parts
+    from ..estimate.shares import Shares
     from ..formula import MatrixSpec
     from ..predict import Skill
     from .call import Call
@@ -67,8 +68,10 @@ class Result(StatsmodelsNames, MaketablesProtocol):
     notes : tuple of str
     split_share : float or None
         Largest share of a coefficient's variance due to random splits.
-    interval : {"wald", "logit"}
-        Scale of the intervals.
+    interval : {"wald", "beta"}
+        Form of the intervals; "beta" is Clopper and Pearson's at the effective size.
+    shares : Shares or None
+        What the gold of each group can carry, for means and shares.
     comparison : Comparison or None
     checks : Checks or None
         What was found out about the gold sample; :func:`karat.diagnose` reads it out.
@@ -114,6 +117,7 @@ class Result(StatsmodelsNames, MaketablesProtocol):
     df_method: Any = "auto"
     split_share: float | None = None
     interval: str = "wald"
+    shares: Shares | None = None
     comparison: Comparison | None = None
     checks: Checks | None = field(default=None, repr=False)
     spec: MatrixSpec | None = field(default=None, repr=False)
@@ -207,7 +211,8 @@ class Result(StatsmodelsNames, MaketablesProtocol):
         Returns
         -------
         pandas.DataFrame, shape (p, 2)
-            Columns named by their percentages. Proportions get intervals on the logit scale.
+            Columns named by their percentages. Those of shares are Clopper and Pearson's at the effective
+            size, and stay within 0 and 1.
 
         Raises
         ------
@@ -449,7 +454,7 @@ class Result(StatsmodelsNames, MaketablesProtocol):
         return from_json(text)
 
     def as_means(self) -> Result:
-        """Read the coefficients as group means: plain names, and logit-scale intervals of proportions."""
+        """Read the coefficients as group means: plain names, and intervals of shares within 0 and 1."""
         from .revise import as_means
 
         return as_means(self)
@@ -472,15 +477,9 @@ class Result(StatsmodelsNames, MaketablesProtocol):
         return pd.Series(np.array(values), index=list(self.names), name=name)
 
     def _interval(self, level: float) -> tuple[Floats, Floats]:
-        from scipy.stats import t
+        from .tests import interval
 
-        quantile = np.asarray(t.ppf(1.0 - level / 2.0, self.df))
-        se = np.sqrt(np.diag(self.covariance))
-        if self.interval == "wald":
-            return self.theta - quantile * se, self.theta + quantile * se
-        from .tests import logit_interval
-
-        return logit_interval(self.theta, se, quantile)
+        return interval(self.theta, np.diag(self.covariance), self.df, level, self.interval, self.shares)
 
     def position(self, name: str) -> int:
         """Where a coefficient stands.

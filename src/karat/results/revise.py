@@ -56,8 +56,12 @@ def with_vcov(result: Result, kind: str, cluster: Any) -> Result:
     if kind == "CRV3" and parts.cluster_curvature is None:
         raise ArgumentError("CRV3 needs the rows of the regression; fit again with vcov={'CRV3': column}.")
     covariance, df = infer(parts, kind, result.target, result.df_method)
+    total, shares = covariance.total, result.shares
+    if shares is not None:
+        total, df, shares = shares.settle(result.theta, total, df, result.df_method)
     return result.replace(
-        covariance=covariance.total,
+        covariance=total,
+        shares=shares,
         labelling_covariance=covariance.labelling,
         df=df,
         vcov_kind=kind,
@@ -80,7 +84,7 @@ def _resampled(result: Result, parts: Parts, kind: str) -> Sampling:
 def as_means(result: Result) -> Result:
     """Coefficients read as group means."""
     names = tuple("Mean" if n == "Intercept" else _group_name(n) for n in result.names)
-    interval = "logit" if result.sampling.binary_outcome else "wald"
+    interval = "beta" if result.sampling.binary_outcome else "wald"
     comparison = result.comparison
     if comparison is not None:
         comparison = dataclasses.replace(comparison, names=names, interval=interval)
@@ -94,7 +98,7 @@ def as_means(result: Result) -> Result:
         checks=checks,
         interval=interval,
         model="mean",
-        title="Proportions" if interval == "logit" else "Means",
+        title="Proportions" if interval == "beta" else "Means",
         comparison=comparison,
     )
 

@@ -112,8 +112,8 @@ class Summary:
                 + "; ".join(f"{_CHOICES[k]}: {', '.join(names)}" for k, names in which.items())
                 + "."
             )
-        if r.interval == "logit":
-            out.append("Intervals of proportions are made on the logit scale.")
+        if r.interval == "beta":
+            out.append("Intervals of proportions are Clopper and Pearson's at the effective number of gold rows.")
         if r.estimator == "surrogate":
             out.append("Warning: labels are taken for the truth; do not report these intervals.")
         if r.checks is not None and r.checks.caution:
@@ -155,10 +155,11 @@ class Summary:
         sampling = self.result.sampling
         if not sampling.dropped:
             return ""
-        missing = {name: count for name, count in sampling.dropped.items() if name != "prompt="}
+        named = {"prompt=": "the prompt", "groups without gold": "groups without gold"}
+        missing = {name: count for name, count in sampling.dropped.items() if name not in named}
         listing = ", ".join(f"{name}: {count:,}" for name, count in missing.items())
         reasons = [f"missing values ({listing})"] if missing else []
-        reasons += [f"the prompt ({sampling.dropped['prompt=']:,})"] if "prompt=" in sampling.dropped else []
+        reasons += [f"{text} ({sampling.dropped[name]:,})" for name, text in named.items() if name in sampling.dropped]
         return f"; {sampling.n_dropped:,} rows left out for {' and '.join(reasons)}"
 
 
