@@ -203,6 +203,10 @@ def mean(
     table = Table.read(data)
     empty = without_gold(table, groups, surrogates, options)
     if empty is not None:
-        options["weights"] = empty.weights
+        if empty.names:
+            options["weights"] = empty.weights
+        if empty.crossed is not None:
+            formula = f"{variable} ~ 0 + C(karat_groups({', '.join(quoted)}))"
+            options["context"] = {**(options.get("context") or {}), "karat_groups": empty.crossed}
     result = regress("mean", formula, table, surrogates=surrogates, **options).as_means()
     return result if empty is None else empty.note(result)

@@ -225,7 +225,7 @@ def regress(
         result = _median_over_splits(result, regression, prepared, matrix, options, predicted)
     elif predicted is not None and predicted.splits:
         result = result.replace(split_share=_split_share(result, regression, prepared, matrix, options, predicted))
-    if regression.name == "mean" and group_means(sample.gold.x):
+    if regression.name == "mean" and options.estimator != "surrogate" and group_means(sample.gold.x):
         shares = shares_of(estimate.theta, covariance, sample, parts, options.vcov, options.target)
         settled, dof, shares = shares.settle(result.theta, result.covariance, result.df, options.df)
         result = result.replace(covariance=settled, df=dof, shares=shares)

@@ -94,9 +94,7 @@ class Shares:
         quantiles = t.ppf(1.0 - level / 2.0, plain) / t.ppf(1.0 - level / 2.0, self.df)
         return beta_interval(theta, self.size(theta, variance) * np.minimum(quantiles, 1.0) ** 2, level)
 
-    def settle(
-        self, theta: Floats, covariance: Floats, df: Floats, method: object
-    ) -> tuple[Floats, Floats, Shares]:
+    def settle(self, theta: Floats, covariance: Floats, df: Floats, method: object) -> tuple[Floats, Floats, Shares]:
         """Give every group a variance and degrees of freedom its gold can carry.
 
         The variance of a share is at least that of one positive (or negative) among the gold, ``q (1 - q)`` over the

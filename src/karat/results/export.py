@@ -112,8 +112,8 @@ def from_json(text: str) -> Result:
         for name in ("theta", "covariance", "labelling_covariance", "df", "weight", "r_squared"):
             content[name] = _array(content[name])
         content["mixing"] = None if content["mixing"] is None else _array(content["mixing"])
-        for name in ("names", "choice", "notes"):
-            content[name] = tuple(content[name])
+        for name in ("names", "choice", "notes", "rows"):
+            content[name] = tuple(content.get(name, ()))
         if (c := content["comparison"]) is not None:
             c["names"] = tuple(c["names"])
             c["columns"] = tuple(

@@ -72,6 +72,8 @@ class Result(StatsmodelsNames, MaketablesProtocol):
         Form of the intervals; "beta" is Clopper and Pearson's at the effective size.
     shares : Shares or None
         What the gold of each group can carry, for means and shares.
+    rows : tuple of str
+        Rows of the tables, where there are more than coefficients: a group without gold has a row of missing values.
     comparison : Comparison or None
     checks : Checks or None
         What was found out about the gold sample; :func:`karat.diagnose` reads it out.
@@ -118,6 +120,7 @@ class Result(StatsmodelsNames, MaketablesProtocol):
     split_share: float | None = None
     interval: str = "wald"
     shares: Shares | None = None
+    rows: tuple[str, ...] = ()
     comparison: Comparison | None = None
     checks: Checks | None = field(default=None, repr=False)
     spec: MatrixSpec | None = field(default=None, repr=False)
@@ -198,7 +201,8 @@ class Result(StatsmodelsNames, MaketablesProtocol):
         """Two-sided p-values of the hypothesis that a coefficient is 0, by name."""
         from scipy.stats import t
 
-        return self._series(2.0 * t.sf(np.abs(self.tstat().to_numpy()), self.df), "Pr(>|t|)")
+        statistic = self.tstat()[list(self.names)].to_numpy()
+        return self._series(2.0 * t.sf(np.abs(statistic), self.df), "Pr(>|t|)")
 
     def confint(self, alpha: float | None = None) -> pd.DataFrame:
         """Confidence intervals.
@@ -223,7 +227,8 @@ class Result(StatsmodelsNames, MaketablesProtocol):
 
         level = self.alpha if alpha is None else check_alpha(alpha)
         low, high = self._interval(level)
-        return pd.DataFrame({_percent(level / 2): low, _percent(1 - level / 2): high}, index=list(self.names))
+        names = (_percent(level / 2), _percent(1 - level / 2))
+        return pd.concat([self._series(low, names[0]), self._series(high, names[1])], axis=1)
 
     def tidy(self, style: str = "pyfixest", alpha: float | None = None) -> pd.DataFrame:
         """Coefficient table.
@@ -250,7 +255,7 @@ class Result(StatsmodelsNames, MaketablesProtocol):
             return table
         table = table.reset_index(names="term")
         table.columns = pd.Index(["term", "estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high"])
-        table["df"] = self.df
+        table["df"] = self._series(self.df, "df").to_numpy()
         return table
 
     def glance(self) -> pd.DataFrame:
@@ -474,7 +479,8 @@ class Result(StatsmodelsNames, MaketablesProtocol):
     def _series(self, values: Any, name: str) -> pd.Series[Any]:
         import pandas as pd
 
-        return pd.Series(np.array(values), index=list(self.names), name=name)
+        told = pd.Series(np.array(values), index=list(self.names), name=name)
+        return told.reindex(list(self.rows)) if self.rows else told
 
     def _interval(self, level: float) -> tuple[Floats, Floats]:
         from .tests import interval

@@ -145,4 +145,7 @@ def influence(result: Result, kind: str = "HC0") -> tuple[Floats, Floats]:
 
 
 def _group_name(name: str) -> str:
+    crossed = re.fullmatch(r"C\(karat_groups\(.*\)\)\[(?:T\.)?(.*)\]", name)
+    if crossed:
+        return crossed.group(1)
     return re.sub(r"C\(([^)]*)\)\[(?:T\.)?([^\]]*)\]", r"\1=\2", name)

@@ -86,7 +86,7 @@ class Summary:
     def coefficient_lines(self) -> list[str]:
         """The coefficient table as text lines."""
         r = self.result
-        table = r.tidy()
+        table = r.tidy().loc[list(r.names)]
         show_gain = r.estimator in ("dsl", "ppi")
         width = max(12, *(len(n) for n in r.names)) + 2
         head = ["Estimate", "Std. Error", "t", "p", *table.columns[4:]] + (["R2", "eff. gold"] if show_gain else [])
@@ -140,7 +140,7 @@ class Summary:
         facts = "".join(
             f"<tr><th style='text-align:left'>{escape(n)}</th><td>{escape(v)}</td></tr>" for n, v in self.facts()
         )
-        table = r.tidy()
+        table = r.tidy().loc[list(r.names)]
         if r.estimator in ("dsl", "ppi"):
             table["R2"] = r.r_squared
             table["eff. gold"] = np.round(r.effective_gold)
