@@ -94,7 +94,7 @@ def test_groups_without_gold_are_named_and_the_others_reported(masked, sample):
     np.testing.assert_allclose(fit.se().dropna(), alone.se())
     again = type(fit).from_json(fit.to_json())
     pd.testing.assert_frame_equal(again.tidy(), fit.tidy())
-    with pytest.raises(DataError, match="g=b.*missing='drop'"):
+    with pytest.raises(DataError, match=r"g=b.*missing='drop'"):
         kt.mean("z", data, by="g", design=kt.SimpleRandom(), missing="raise", **SURROGATES)
 
 

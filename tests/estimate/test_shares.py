@@ -13,7 +13,8 @@ def shares(count, *, ratio=1.0, df=None, spread=1.0, binary=True, unit_variance=
     count = np.atleast_1d(np.asarray(count, dtype=float))
     return Shares(
         count, count, 1 / count if unit_variance is None else np.full(len(count), unit_variance),
-        np.maximum(count - 1, 1.0) if df is None else np.full(len(count), df), np.full(len(count), ratio), spread, binary,
+        np.maximum(count - 1, 1.0) if df is None else np.full(len(count), df), np.full(len(count), ratio),
+        spread, binary,
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Coverage of shares by group: ``python -m tests.statistical.shares --repetitions 300``.
 
-Every cell draws a corpus of three groups whose shares differ, labels some of it, and looks at intervals of all groups:
-coverage of the shares in the superpopulation, mean width over that of Clopper and Pearson's interval on the group's gold
+Every cell draws a corpus of three groups whose shares differ, labels some of it, and looks at intervals of all
+groups: coverage of the true shares, mean width over that of Clopper and Pearson's interval on the group's gold
 (taken as a simple random sample), standard errors of 0, mean standard error over the standard deviation of the
 estimates, and the root mean squared error over that of gold alone.
 """
@@ -71,7 +71,7 @@ def corpus(cell: Cell, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def _clustered(p: np.ndarray, cluster: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Shares that vary between clusters around p, each cluster's all up or all down by half of what keeps them inside."""
+    """Shares that vary between clusters around p, a cluster's all up or all down by half of what is possible."""
     sign = rng.choice([-1.0, 1.0], cluster.max() + 1)[cluster]
     return np.asarray(p + 0.5 * sign * np.minimum(p, 1 - p))
 
@@ -160,8 +160,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--only", default="", help="cells whose description holds this text")
     options = parser.parse_args()
-    print("| shares | gold per group | design | surrogate | learner | target | coverage | width / gold-only CP | SE = 0 |"
-          " SE / sd | RMSE / gold-only | refused | s |")  # fmt: skip
+    print("| shares | gold per group | design | surrogate | learner | target | coverage | width / gold-only CP |"
+          " SE = 0 | SE / sd | RMSE / gold-only | refused | s |")  # fmt: skip
     print("|---" * 13 + "|")
     for k, cell in enumerate(CELLS):
         if options.only not in str(cell):
