@@ -99,7 +99,7 @@ class Shares:
 
         The variance of a share is at least that of one positive (or negative) among the gold, ``q (1 - q)`` over the
         effective size with q at least ``1 / (n + 1)`` from 0 and 1. The variance of a number is that of the group and
-        that of all groups, weighted by ``n - 1`` and 2, where n is below ten (Smyth 2004).
+        that of all groups, weighted by ``n - 1`` and 2, where n is below ten and there are other groups (Smyth 2004).
 
         Parameters
         ----------
@@ -121,7 +121,7 @@ class Shares:
             q = np.clip(theta, edge, 1.0 - edge)
             wanted = np.maximum(before, q * (1.0 - q) / self.size(theta, before))
         else:
-            own, few = self.count - 1.0, self.count < FEW
+            own, few = self.count - 1.0, (self.count < FEW) & (len(self.count) > 1)
             pooled = (own * before + PRIOR * self.unit_variance * self.spread) / (own + PRIOR)
             wanted = np.where(few, pooled, before)
             most = most + PRIOR * few
