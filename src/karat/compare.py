@@ -156,7 +156,7 @@ def compare_with(
         total, shares = covariance.total, None
         if result.shares is not None:
             shares = shares_of(gold.theta, covariance, sample, gold_parts, options.vcov, options.target)
-            total, df, shares = shares.settle(gold.theta, total, df, options.df)
+            total, df, shares = shares.settle(total, df, options.df)
         columns.append(Column("Gold only", gold.theta, np.sqrt(np.diag(total)), df, shares))
     if options.estimator != "surrogate":
         se = np.sqrt(np.diag(result.covariance))

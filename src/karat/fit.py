@@ -227,7 +227,7 @@ def regress(
         result = result.replace(split_share=_split_share(result, regression, prepared, matrix, options, predicted))
     if regression.name == "mean" and options.estimator != "surrogate" and group_means(sample.gold.x):
         shares = shares_of(estimate.theta, covariance, sample, parts, options.vcov, options.target)
-        settled, dof, shares = shares.settle(result.theta, result.covariance, result.df, options.df)
+        settled, dof, shares = shares.settle(result.covariance, result.df, options.df)
         result = result.replace(covariance=settled, df=dof, shares=shares)
     if compare:
         result = result.replace(comparison=compare_with(result, regression, sample, parts, naive, meat, options))

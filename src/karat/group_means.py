@@ -41,7 +41,7 @@ class Crossed:
         import pandas as pd
 
         found = self.levels.get_indexer(pd.MultiIndex.from_arrays([np.asarray(c) for c in columns]))
-        return pd.Categorical.from_codes(found, categories=list(self.names))
+        return pd.Categorical.from_codes(found, categories=pd.Index(self.names))
 
 
 @dataclass(frozen=True)

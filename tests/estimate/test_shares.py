@@ -52,7 +52,7 @@ def test_few_degrees_of_freedom_widen_the_interval_as_t_quantiles_do():
 def test_variance_of_a_share_is_never_below_that_of_one_positive():
     theta = np.array([0.0, 0.3])
     covariance = np.array([[0.0, 0.0], [0.0, 0.01]])
-    settled, df, after = shares([20, 30]).settle(theta, covariance, np.array([50.0, 5.0]), "auto")
+    settled, df, after = shares([20, 30]).settle(covariance, np.array([50.0, 5.0]), "auto")
     q = 1 / 21
     assert settled[0, 0] == pytest.approx(q * (1 - q) / 20)
     assert settled[1, 1] == 0.01
@@ -60,19 +60,19 @@ def test_variance_of_a_share_is_never_below_that_of_one_positive():
     # the interval goes by what was estimated, not by the floor
     assert after.size(theta, np.diag(settled))[0] == pytest.approx(20)
     assert not covariance[0, 0]
-    assert shares([20, 30]).settle(theta, covariance, np.array([50.0, 5.0]), "normal")[1][0] == 50.0
+    assert shares([20, 30]).settle(covariance, np.array([50.0, 5.0]), "normal")[1][0] == 50.0
 
 
 def test_settled_covariance_keeps_correlations():
     covariance = np.array([[1e-6, 5e-5], [5e-5, 0.01]])
-    settled, _, _ = shares([20, 30]).settle(np.array([0.02, 0.3]), covariance, np.ones(2), "auto")
+    settled, _, _ = shares([20, 30]).settle(covariance, np.ones(2), "auto")
     assert settled[0, 0] > 1e-4
     assert settled[0, 1] / np.sqrt(settled[0, 0] * settled[1, 1]) == pytest.approx(0.5)
 
 
 def test_variance_of_a_number_is_pooled_where_the_group_is_small():
     before = np.diag([0.0, 0.3, 0.02])
-    settled, df, _ = shares([1, 4, 50], spread=2.0, binary=False).settle(np.zeros(3), before, np.full(3, 60.0), "auto")
+    settled, df, _ = shares([1, 4, 50], spread=2.0, binary=False).settle(before, np.full(3, 60.0), "auto")
     assert settled[0, 0] == pytest.approx(2.0)
     assert settled[1, 1] == pytest.approx((3 * 0.3 + 2 * 2.0 / 4) / 5)
     assert settled[2, 2] == 0.02

@@ -94,17 +94,27 @@ class Shares:
         quantiles = t.ppf(1.0 - level / 2.0, plain) / t.ppf(1.0 - level / 2.0, self.df)
         return beta_interval(theta, self.size(theta, variance) * np.minimum(quantiles, 1.0) ** 2, level)
 
-    def settle(self, theta: Floats, covariance: Floats, df: Floats, method: object) -> tuple[Floats, Floats, Shares]:
+    def at(self, factor: float) -> Shares:
+        """The same with so many times the gold."""
+        return replace(
+            self,
+            count=self.count * factor,
+            kish=self.kish * factor,
+            unit_variance=self.unit_variance / factor,
+            df=np.maximum(self.df * factor, 1.0),
+        )
+
+    def settle(self, covariance: Floats, df: Floats, method: object) -> tuple[Floats, Floats, Shares]:
         """Give every group a variance and degrees of freedom its gold can carry.
 
-        The variance of a share is at least that of one positive (or negative) among the gold, ``q (1 - q)`` over the
-        effective size with q at least ``1 / (n + 1)`` from 0 and 1. The variance of a number is that of the group and
+        The variance of a share is at least that of one positive (or negative) among the gold: ``q (1 - q) k`` with
+        ``q = 1 / (m + 1)``. The variance of a number is that of the group and
         that of all groups, weighted by ``n - 1`` and 2, where n is below ten and there are other groups (Smyth 2004).
 
         Parameters
         ----------
-        theta, df : ndarray, shape (p,)
         covariance : ndarray, shape (p, p)
+        df : ndarray, shape (p,)
         method : str or float
             How degrees of freedom were asked for; those asked for by name or number stay.
 
@@ -117,9 +127,7 @@ class Shares:
         """
         before, most = np.diag(covariance).copy(), self.df
         if self.binary:
-            edge = 1.0 / (self.count + 1.0)
-            q = np.clip(theta, edge, 1.0 - edge)
-            wanted = np.maximum(before, q * (1.0 - q) / self.size(theta, before))
+            wanted = np.maximum(before, self.unit_variance * self.kish / (self.kish + 1.0) ** 2)
         else:
             own, few = self.count - 1.0, (self.count < FEW) & (len(self.count) > 1)
             pooled = (own * before + PRIOR * self.unit_variance * self.spread) / (own + PRIOR)

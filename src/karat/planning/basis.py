@@ -167,9 +167,11 @@ class Figures:
 
     def _half_width(self, se: Floats) -> Floats:
         """Half the length of the interval the fit will print."""
-        low, high = interval(
-            self.profile.theta, se**2, self.df, self.profile.reporting.alpha, self.profile.reporting.interval
-        )
+        theta, r = self.profile.theta, self.profile.reporting
+        low, high = interval(theta, se**2, self.df, r.alpha, "wald")
+        if r.shares is not None and r.interval == "beta":
+            shares, p = r.shares.at(self.n / self.profile.n_gold), r.width
+            low[:p], high[:p] = interval(theta[:p], se[:p] ** 2, self.df[:p], r.alpha, "beta", shares)
         return 0.5 * (high - low)
 
     def _mde(self, se: Floats) -> Floats:

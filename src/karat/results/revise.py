@@ -58,7 +58,7 @@ def with_vcov(result: Result, kind: str, cluster: Any) -> Result:
     covariance, df = infer(parts, kind, result.target, result.df_method)
     total, shares = covariance.total, result.shares
     if shares is not None:
-        total, df, shares = shares.settle(result.theta, total, df, result.df_method)
+        total, df, shares = shares.settle(total, df, result.df_method)
     return result.replace(
         covariance=total,
         shares=shares,
