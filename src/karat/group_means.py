@@ -36,7 +36,7 @@ class Crossed:
     levels: pd.MultiIndex
     names: tuple[str, ...]
 
-    def __call__(self, *columns: Any) -> pd.Categorical:
+    def __call__(self, *columns: Any) -> Any:
         """The group of each row."""
         import pandas as pd
 

@@ -117,7 +117,9 @@ def from_json(text: str) -> Result:
         if (c := content["comparison"]) is not None:
             c["names"] = tuple(c["names"])
             c["columns"] = tuple(
-                Column(col["title"], *map(_array, (col["theta"], col["se"], col["df"])), _shares(col.get("shares")))
+                Column(
+                    col["title"], _array(col["theta"]), _array(col["se"]), _array(col["df"]), _shares(col.get("shares"))
+                )
                 for col in c["columns"]
             )
             if (d := c["difference"]) is not None:
