@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from .covariance import Covariance
     from .infer import Parts
 
-PRIOR = 2.0
-"""Errors of size 1 that are added to each group's gold; about z^2 / 2, as in Agresti and Coull (1998)."""
+PRIOR = 4.0
+"""Errors of size 1 that are added to each group's gold; about z^2, as many as Agresti and Coull (1998) add rows."""
+
+BORROWED = 2.0
+"""Degrees of freedom that the variance of all groups brings to that of a small one."""
 
 FEW = 10
 """Gold rows of a group below which the variance of a number is drawn towards that of all groups."""
@@ -130,9 +133,9 @@ class Shares:
             wanted = np.maximum(before, self.unit_variance * self.kish / (self.kish + 1.0) ** 2)
         else:
             own, few = self.count - 1.0, (self.count < FEW) & (len(self.count) > 1)
-            pooled = (own * before + PRIOR * self.unit_variance * self.spread) / (own + PRIOR)
+            pooled = (own * before + BORROWED * self.unit_variance * self.spread) / (own + BORROWED)
             wanted = np.where(few, pooled, before)
-            most = most + PRIOR * few
+            most = most + BORROWED * few
         scale = np.sqrt(np.divide(wanted, before, out=np.ones_like(before), where=before > 0))
         settled = covariance * np.outer(scale, scale)
         np.fill_diagonal(settled, wanted)
