@@ -56,11 +56,15 @@ def test_rare_class():
 
 
 def test_class_without_gold():
-    """A 0/1 label that is 0 in all of the gold has no spread to learn from: an error, not an interval of width 0."""
+    """A 0/1 label that is 0 in all of the gold has no spread to learn from: an error, or the interval of 0 in n."""
     frame = FULL.assign(mark=(np.arange(400) >= 395).astype(float), llm=FULL["vote_llm"])
     gold = np.arange(400) < 100
     with pytest.raises(kt.KaratError, match="'mark' is 0 in every row"):
-        kt.mean("mark", corpora.masked(frame, gold, "mark"), surrogates={"mark": "llm"}, **OPTIONS)
+        kt.ols("mark ~ vote_llm", corpora.masked(frame, gold, "mark"), surrogates={"mark": "llm"}, **OPTIONS)
+    masked = corpora.masked(frame, gold, "mark")
+    fit, found = caught(lambda: kt.mean("mark", masked, surrogates={"mark": "llm"}, **OPTIONS))
+    assert "rarest gold class has 0 rows" in found[0][1]
+    np.testing.assert_allclose(fit.confint().iloc[0], [0.0, 1 - 0.025 ** (1 / 100)], atol=0.005)
 
 
 def test_few_clusters_with_gold():

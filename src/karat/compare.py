@@ -15,6 +15,7 @@ from .estimate.covariance import Meat
 from .estimate.infer import Parts, combination, infer, influences
 from .estimate.moments import row_totals
 from .estimate.rectify import gold_estimate, surrogate_estimate
+from .estimate.shares import shares_of
 from .estimate.solve import newton
 from .frames.table import as_float
 from .impute import surrogate_rows
@@ -149,10 +150,14 @@ def compare_with(
         curvature = curvatures(model, sample, gold, options.vcov, "gold")
         gold_parts = Parts.of(gold, sample.labelling, sample.cluster, curvature)
         covariance, df = infer(gold_parts, options.vcov, options.target, options.df)
-        columns.append(Column("Gold only", gold.theta, np.sqrt(np.diag(covariance.total)), df))
+        total, shares = covariance.total, None
+        if result.shares is not None:
+            shares = shares_of(gold.theta, covariance, sample, gold_parts, options.vcov, options.target)
+            total, df, shares = shares.settle(total, df, options.df)
+        columns.append(Column("Gold only", gold.theta, np.sqrt(np.diag(total)), df, shares))
     if options.estimator != "surrogate":
         se = np.sqrt(np.diag(result.covariance))
-        columns.append(Column(TITLES[options.estimator], result.theta, se, result.df))
+        columns.append(Column(TITLES[options.estimator], result.theta, se, result.df, result.shares))
     cautions = {"Surrogate only": naive.caution} if isinstance(naive, Naive) else {}
     return Comparison(
         result.names, tuple(columns), difference, result.effective_gold, result.r_squared, result.alpha,

@@ -13,6 +13,7 @@ from .arguments import checked_arguments
 from .errors import ArgumentError
 from .fit import regress
 from .frames import Table
+from .group_means import without_gold
 from .quoting import quote
 
 if TYPE_CHECKING:
@@ -184,8 +185,9 @@ def mean(
     Returns
     -------
     Result
-        One coefficient per group. Intervals of proportions are made on the logit scale, so that they
-        stay within 0 and 1.
+        One coefficient per group that holds gold; the others are named in a warning and in the result's notes.
+        Intervals of shares are Clopper and Pearson's at the effective number of gold rows (Korn and Graubard 1998), and
+        stay within 0 and 1. A standard error is never below that of one positive (or negative) gold row in the group.
 
     Raises
     ------
@@ -194,7 +196,7 @@ def mean(
 
     References
     ----------
-    Angelopoulos et al. (2023) for the mean; Egami et al. (2023).
+    Angelopoulos et al. (2023) for the mean; Egami et al. (2023); Korn and Graubard (1998) for intervals of shares.
 
     Examples
     --------
@@ -210,6 +212,15 @@ def mean(
     groups = [] if by is None else ([by] if isinstance(by, str) else by)
     if not isinstance(groups, (list, tuple)) or not all(isinstance(group, str) for group in groups):
         raise ArgumentError(f"by={by!r} is not allowed; give the name of a column, or a list of names.")
-    outcome = quote(variable) if variable in names else variable
-    right = "0 + " + ":".join(f"C({quote(group)})" for group in groups) if groups else "1"
-    return regress("ols", f"{outcome} ~ {right}", data, surrogates=surrogates, **options).as_means()
+    table = Table.read(data)
+    outcome = quote(variable) if variable in table.names else variable
+    quoted = [quote(group) for group in groups]
+    right = "0 + " + ":".join(f"C({group})" for group in quoted) if groups else "1"
+    empty = without_gold(table, groups, surrogates, options)
+    if empty is not None and empty.names:
+        options["weights"] = empty.weights
+    if empty is not None and empty.crossed is not None:
+        right = f"0 + C(karat_groups({', '.join(quoted)}))"
+        options["context"] = {**(options.get("context") or {}), "karat_groups": empty.crossed}
+    result = regress("mean", f"{outcome} ~ {right}", table, surrogates=surrogates, **options).as_means()
+    return result if empty is None else empty.note(result)

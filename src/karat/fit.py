@@ -18,6 +18,7 @@ from .checks.duplicates import prompt_rows
 from .compare import Naive, compare_with, naive_fit
 from .errors import generator
 from .estimate.infer import infer, influences
+from .estimate.shares import group_means, shares_of
 from .formula import parse
 from .frames import Table
 from .impute import predicted_rows
@@ -232,6 +233,10 @@ def regress(
         result = _median_over_splits(result, regression, prepared, matrix, options, predicted)
     elif predicted is not None and predicted.splits:
         result = result.replace(split_share=_split_share(result, regression, prepared, matrix, options, predicted))
+    if regression.name == "mean" and options.estimator != "surrogate" and group_means(sample.gold.x):
+        shares = shares_of(estimate.theta, covariance, sample, parts, options.vcov, options.target)
+        settled, dof, shares = shares.settle(result.covariance, result.df, options.df)
+        result = result.replace(covariance=settled, df=dof, shares=shares)
     if compare:
         result = result.replace(comparison=compare_with(result, regression, sample, parts, naive, meat, options))
     tell_user(result, estimate, options)

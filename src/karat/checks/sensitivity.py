@@ -70,7 +70,7 @@ class Sensitivity:
 
         index = [self.fit.position(term) for term in self.terms]
         table = pd.DataFrame(
-            {"Estimate": self.fit.theta[index], "Std. Error": self.fit.se().to_numpy()[index]},
+            {"Estimate": self.fit.theta[index], "Std. Error": self.fit.se()[list(self.terms)].to_numpy()},
             index=pd.Index(self.terms, name="Coefficient"),
         )
         if self.bounds:

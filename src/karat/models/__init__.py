@@ -5,13 +5,14 @@ from __future__ import annotations
 from ..errors import one_of
 from .base import Model
 from .logit import Logit
+from .mean import Mean
 from .ols import OLS
 from .poisson import Poisson
 from .probit import Probit
 
 __all__ = ["Model", "get"]
 
-_MODELS: dict[str, type[Model]] = {m.name: m for m in (OLS, Logit, Probit, Poisson)}
+_MODELS: dict[str, type[Model]] = {m.name: m for m in (OLS, Logit, Probit, Poisson, Mean)}
 
 
 def get(name: str) -> Model:
@@ -19,7 +20,7 @@ def get(name: str) -> Model:
 
     Parameters
     ----------
-    name : {"ols", "logit", "probit", "poisson"}
+    name : {"ols", "logit", "probit", "poisson", "mean"}
         Which regression.
 
     Returns

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..results.tests import logit_interval
+from ..results.tests import interval
 from .figures import Learning, Variance, jackknife_log_variance, mean_root, pilot_df, variance
 from .profile import Profile
 
@@ -167,13 +167,12 @@ class Figures:
 
     def _half_width(self, se: Floats) -> Floats:
         """Half the length of the interval the fit will print."""
-        from scipy.stats import t
-
-        quantile = np.asarray(t.ppf(1.0 - self.profile.reporting.alpha / 2.0, self.df))
-        if self.profile.reporting.interval == "logit":
-            low, high = logit_interval(self.profile.theta, se, quantile)
-            return 0.5 * (high - low)
-        return quantile * se
+        theta, r = self.profile.theta, self.profile.reporting
+        low, high = interval(theta, se**2, self.df, r.alpha, "wald")
+        if r.shares is not None and r.interval == "beta":
+            shares, p = r.shares.at(self.n / self.profile.n_gold), r.width
+            low[:p], high[:p] = interval(theta[:p], se[:p] ** 2, self.df[:p], r.alpha, "beta", shares)
+        return 0.5 * (high - low)
 
     def _mde(self, se: Floats) -> Floats:
         """Effect that a two-sided test at level alpha finds with the power asked for."""

@@ -16,6 +16,7 @@ from .population import Population
 if TYPE_CHECKING:
     from .._types import Bools, Floats, Ints
     from ..designs import Labelling
+    from ..estimate.shares import Shares
     from ..results import Result
 
 
@@ -32,10 +33,12 @@ class Reporting:
     alpha : float
     width : int
         Coefficients of the regression.
-    interval : {"wald", "logit"}
+    interval : {"wald", "beta"}
     estimator : str
     clustered : bool
         Whether the covariance sums within analysis clusters.
+    shares : Shares or None
+        What the pilot's gold can carry, for means and shares.
     """
 
     kind: str
@@ -46,6 +49,7 @@ class Reporting:
     interval: str
     estimator: str
     clustered: bool
+    shares: Shares | None = None
 
 
 @dataclass(frozen=True)
@@ -193,7 +197,7 @@ class Profile:
             tuned=np.array([parts.tuned[row].max() for row in np.abs(matrix) > 0]),
             reporting=Reporting(
                 result.vcov_kind, result.target, result.df_method, result.alpha, len(result.theta), result.interval,
-                result.estimator, clustered,
+                result.estimator, clustered, result.shares,
             ),
         )  # fmt: skip
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..options import check_alpha
+from .tests import interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from .._types import Floats
+    from ..estimate.shares import Shares
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,12 +26,15 @@ class Column:
     ----------
     title : str
     theta, se, df : ndarray, shape (p,)
+    shares : Shares or None
+        As in a Result.
     """
 
     title: str
     theta: Floats
     se: Floats
     df: Floats
+    shares: Shares | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +88,8 @@ class Comparison:
         Why surrogates alone are not shown, if so.
     cautions : dict of str to str
         What must be said next to an estimator, by title.
-    interval : {"wald", "logit"}
-        Scale of the intervals.
+    interval : {"wald", "beta"}
+        Form of the intervals.
 
     Examples
     --------
@@ -109,15 +114,8 @@ class Comparison:
 
     def bounds(self, column: Column, alpha: float | None = None) -> tuple[Floats, Floats]:
         """Interval of one of the estimators, on the scale of the fit's own."""
-        from scipy.stats import t
-
-        from .tests import logit_interval
-
         level = self.alpha if alpha is None else check_alpha(alpha)
-        quantile = np.asarray(t.ppf(1 - level / 2, column.df))
-        if self.interval == "logit":
-            return logit_interval(column.theta, column.se, quantile)
-        return column.theta - quantile * column.se, column.theta + quantile * column.se
+        return interval(column.theta, column.se**2, column.df, level, self.interval, column.shares)
 
     def table(self, alpha: float | None = None) -> pd.DataFrame:
         """Estimates, standard errors and intervals with two column levels.

@@ -106,18 +106,22 @@ def from_json(text: str) -> Result:
             raise KeyError("format")
         content["sampling"] = Sampling(**content["sampling"])
         content["checks"] = Checks.read(content.get("checks"))
+        content["shares"] = _shares(content.get("shares"))
         content["skill"] = tuple(Skill(**s) for s in content["skill"])
         for name in ("theta", "covariance", "labelling_covariance", "df", "weight", "r_squared"):
             content[name] = _array(content[name])
         if content.get("effective_clusters") is not None:
             content["effective_clusters"] = _array(content["effective_clusters"])
         content["mixing"] = None if content["mixing"] is None else _array(content["mixing"])
-        for name in ("names", "choice", "notes"):
-            content[name] = tuple(content[name])
+        for name in ("names", "choice", "notes", "rows"):
+            content[name] = tuple(content.get(name, ()))
         if (c := content["comparison"]) is not None:
             c["names"] = tuple(c["names"])
             c["columns"] = tuple(
-                Column(col["title"], *(_array(col[k]) for k in ("theta", "se", "df"))) for col in c["columns"]
+                Column(
+                    col["title"], _array(col["theta"]), _array(col["se"]), _array(col["df"]), _shares(col.get("shares"))
+                )
+                for col in c["columns"]
             )
             if (d := c["difference"]) is not None:
                 numbers = {k: float(d[k]) for k in ("statistic", "p_value", "df") if k in d}
@@ -126,6 +130,14 @@ def from_json(text: str) -> Result:
         return Result(**content)
     except (KeyError, TypeError, ValueError) as error:
         raise ArgumentError(f"this is not the JSON of a karat Result ({error}); give what to_json() wrote.") from None
+
+
+def _shares(content: Any) -> Any:
+    from ..estimate.shares import Shares
+
+    if content is None:
+        return None
+    return Shares(**{k: _array(v) if isinstance(v, list) else v for k, v in content.items()})
 
 
 def _plain(value: Any) -> Any:

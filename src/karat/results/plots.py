@@ -117,7 +117,7 @@ def coefplot(
 
 
 def _series(result: Result, compare: bool) -> list[tuple[str, Any, Any, Any]]:
-    bounds = result.confint().to_numpy()
+    bounds = result.confint().loc[list(result.names)].to_numpy()
     own = (
         {"dsl": "DSL", "ppi": "PPI", "gold": "Gold only", "surrogate": "Surrogate only"}[result.estimator],
         result.theta, bounds[:, 0], bounds[:, 1],

@@ -70,7 +70,7 @@ def predict(result: Result, new: object, alpha: float, context: Any) -> pd.DataF
     se[np.abs(x[:, unknown]).sum(axis=1) > 0] = np.nan
     df = np.where(x != 0, result.df, np.inf).min(axis=1)
     half = t.ppf(1 - alpha / 2, df) * se
-    regression = models.get("ols" if result.model == "mean" else result.model)
+    regression = models.get(result.model)
     fit, slope = regression.mean(eta)
     low, _ = regression.mean(eta - half)
     high, _ = regression.mean(eta + half)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from .._types import Floats
     from ..estimate.infer import Parts
+    from ..estimate.shares import Shares
     from ..formula import MatrixSpec
     from ..predict import Skill
     from .call import Call
@@ -67,11 +68,15 @@ class Result(StatsmodelsNames, MaketablesProtocol):
     notes : tuple of str
     split_share : float or None
         Largest share of a coefficient's variance due to random splits.
-    interval : {"wald", "logit"}
-        Scale of the intervals.
+    interval : {"wald", "beta"}
+        Form of the intervals; "beta" is Clopper and Pearson's at the effective size.
     effective_clusters : ndarray, shape (p,), or None
         Analysis clusters of equal weight that would carry each coefficient as those in the data do (Carter, Schnepel
         and Steigerwald 2017); None without clusters.
+    shares : Shares or None
+        What the gold of each group can carry, for means and shares.
+    rows : tuple of str
+        Rows of the tables, where there are more than coefficients: a group without gold has a row of missing values.
     comparison : Comparison or None
     checks : Checks or None
         What was found out about the gold sample; :func:`karat.diagnose` reads it out.
@@ -118,6 +123,8 @@ class Result(StatsmodelsNames, MaketablesProtocol):
     split_share: float | None = None
     interval: str = "wald"
     effective_clusters: Floats | None = None
+    shares: Shares | None = None
+    rows: tuple[str, ...] = ()
     comparison: Comparison | None = None
     checks: Checks | None = field(default=None, repr=False)
     spec: MatrixSpec | None = field(default=None, repr=False)
@@ -198,7 +205,8 @@ class Result(StatsmodelsNames, MaketablesProtocol):
         """Two-sided p-values of the hypothesis that a coefficient is 0, by name."""
         from scipy.stats import t
 
-        return self._series(2.0 * t.sf(np.abs(self.tstat().to_numpy()), self.df), "Pr(>|t|)")
+        statistic = self.tstat()[list(self.names)].to_numpy()
+        return self._series(2.0 * t.sf(np.abs(statistic), self.df), "Pr(>|t|)")
 
     def confint(self, alpha: float | None = None) -> pd.DataFrame:
         """Confidence intervals.
@@ -211,7 +219,8 @@ class Result(StatsmodelsNames, MaketablesProtocol):
         Returns
         -------
         pandas.DataFrame, shape (p, 2)
-            Columns named by their percentages. Proportions get intervals on the logit scale.
+            Columns named by their percentages. Those of shares are Clopper and Pearson's at the effective
+            size, and stay within 0 and 1.
 
         Raises
         ------
@@ -222,7 +231,8 @@ class Result(StatsmodelsNames, MaketablesProtocol):
 
         level = self.alpha if alpha is None else check_alpha(alpha)
         low, high = self._interval(level)
-        return pd.DataFrame({_percent(level / 2): low, _percent(1 - level / 2): high}, index=list(self.names))
+        names = (_percent(level / 2), _percent(1 - level / 2))
+        return pd.concat([self._series(low, names[0]), self._series(high, names[1])], axis=1)
 
     def tidy(self, style: str = "pyfixest", alpha: float | None = None) -> pd.DataFrame:
         """Coefficient table.
@@ -249,7 +259,7 @@ class Result(StatsmodelsNames, MaketablesProtocol):
             return table
         table = table.reset_index(names="term")
         table.columns = pd.Index(["term", "estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high"])
-        table["df"] = self.df
+        table["df"] = self._series(self.df, "df").to_numpy()
         return table
 
     def glance(self) -> pd.DataFrame:
@@ -453,7 +463,7 @@ class Result(StatsmodelsNames, MaketablesProtocol):
         return from_json(text)
 
     def as_means(self) -> Result:
-        """Read the coefficients as group means: plain names, and logit-scale intervals of proportions."""
+        """Read the coefficients as group means: plain names, and intervals of shares within 0 and 1."""
         from .revise import as_means
 
         return as_means(self)
@@ -473,18 +483,13 @@ class Result(StatsmodelsNames, MaketablesProtocol):
     def _series(self, values: Any, name: str) -> pd.Series[Any]:
         import pandas as pd
 
-        return pd.Series(np.array(values), index=list(self.names), name=name)
+        told = pd.Series(np.array(values), index=list(self.names), name=name)
+        return told.reindex(list(self.rows)) if self.rows else told
 
     def _interval(self, level: float) -> tuple[Floats, Floats]:
-        from scipy.stats import t
+        from .tests import interval
 
-        quantile = np.asarray(t.ppf(1.0 - level / 2.0, self.df))
-        se = np.sqrt(np.diag(self.covariance))
-        if self.interval == "wald":
-            return self.theta - quantile * se, self.theta + quantile * se
-        from .tests import logit_interval
-
-        return logit_interval(self.theta, se, quantile)
+        return interval(self.theta, np.diag(self.covariance), self.df, level, self.interval, self.shares)
 
     def position(self, name: str) -> int:
         """Where a coefficient stands.

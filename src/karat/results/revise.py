@@ -29,8 +29,12 @@ def with_vcov(result: Result, kind: str, cluster: Any) -> Result:
         if codes is not parts.cluster:
             parts = dataclasses.replace(parts, cluster=codes, cluster_curvature=Curvatures(), cluster_name=name)
     covariance, df = infer(parts, kind, result.target, result.df_method)
+    total, shares = covariance.total, result.shares
+    if shares is not None:
+        total, df, shares = shares.settle(total, df, result.df_method)
     return result.replace(
-        covariance=covariance.total,
+        covariance=total,
+        shares=shares,
         labelling_covariance=covariance.labelling,
         df=df,
         vcov_kind=kind,
@@ -94,7 +98,7 @@ def _resampled(result: Result, parts: Parts, kind: str) -> Sampling:
 def as_means(result: Result) -> Result:
     """Coefficients read as group means."""
     names = tuple("Mean" if n == "Intercept" else _group_name(n) for n in result.names)
-    interval = "logit" if result.sampling.binary_outcome else "wald"
+    interval = "beta" if result.sampling.binary_outcome else "wald"
     comparison = result.comparison
     if comparison is not None:
         comparison = dataclasses.replace(comparison, names=names, interval=interval)
@@ -108,7 +112,7 @@ def as_means(result: Result) -> Result:
         checks=checks,
         interval=interval,
         model="mean",
-        title="Proportions" if interval == "logit" else "Means",
+        title="Proportions" if interval == "beta" else "Means",
         comparison=comparison,
     )
 
@@ -154,6 +158,9 @@ def influence(result: Result, kind: str = "HC0") -> tuple[Floats, Floats]:
 
 def _group_name(name: str) -> str:
     """``C(party)[left]`` as ``party=left``; a quoted name without its quotes."""
+    crossed = re.fullmatch(r"C\(karat_groups\(.*\)\)\[(?:T\.)?(.*)\]", name, re.DOTALL)
+    if crossed:
+        return crossed.group(1)
     groups = re.split(r":(?=C\()", name)
     found = [re.fullmatch(r"C\((`(?:[^`]|``)+`|[^)]*)\)\[(?:T\.)?(.*)\]", group, re.DOTALL) for group in groups]
     parts = [(m.group(1).strip("`").replace("``", "`"), m.group(2)) for m in found if m]

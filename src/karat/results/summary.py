@@ -92,7 +92,7 @@ class Summary:
     def coefficient_lines(self) -> list[str]:
         """The coefficient table as text lines."""
         r = self.result
-        table = r.tidy()
+        table = r.tidy().loc[list(r.names)]
         show_gain = r.estimator in ("dsl", "ppi")
         width = max(12, *(len(n) for n in r.names)) + 2
         head = ["Estimate", "Std. Error", "t", "p", *table.columns[4:]] + (["R2", "eff. gold"] if show_gain else [])
@@ -118,8 +118,8 @@ class Summary:
                 + "; ".join(f"{_CHOICES[k]}: {', '.join(names)}" for k, names in which.items())
                 + "."
             )
-        if r.interval == "logit":
-            out.append("Intervals of proportions are made on the logit scale.")
+        if r.interval == "beta":
+            out.append("Intervals of proportions are Clopper and Pearson's at the effective number of gold rows.")
         if r.estimator == "surrogate":
             out.append("Warning: labels are taken for the truth; do not report these intervals.")
         if r.checks is not None and r.checks.caution:
@@ -146,7 +146,7 @@ class Summary:
         facts = "".join(
             f"<tr><th style='text-align:left'>{escape(n)}</th><td>{escape(v)}</td></tr>" for n, v in self.facts()
         )
-        table = r.tidy()
+        table = r.tidy().loc[list(r.names)]
         if r.estimator in ("dsl", "ppi"):
             table["R2"] = r.r_squared
             table["eff. gold"] = np.round(r.effective_gold)
@@ -161,10 +161,11 @@ class Summary:
         sampling = self.result.sampling
         if not sampling.dropped:
             return ""
-        missing = {name: count for name, count in sampling.dropped.items() if name != "prompt="}
+        named = {"prompt=": "the prompt", "groups without gold": "groups without gold"}
+        missing = {name: count for name, count in sampling.dropped.items() if name not in named}
         listing = ", ".join(f"{name}: {count:,}" for name, count in missing.items())
         reasons = [f"missing values ({listing})"] if missing else []
-        reasons += [f"the prompt ({sampling.dropped['prompt=']:,})"] if "prompt=" in sampling.dropped else []
+        reasons += [f"{text} ({sampling.dropped[name]:,})" for name, text in named.items() if name in sampling.dropped]
         return f"; {sampling.n_dropped:,} rows left out for {' and '.join(reasons)}"
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from .._types import Floats
     from ..estimate.infer import Parts
+    from ..estimate.shares import Shares
     from .result import Result
 
 _NUMBER = re.compile(r"[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?")
@@ -222,7 +223,7 @@ def simultaneous(result: Result, alpha: float, terms: Sequence[str] | None, draw
     rng = generator(seed_of_result(seed, result, draws))
     covariance = result.covariance[np.ix_(index, index)]
     se = np.sqrt(np.diag(covariance))
-    if result.parts is not None and result.target == "superpopulation":
+    if result.parts is not None and result.target == "superpopulation" and result.shares is None:
         largest = _multiplier_maxima(result, index, rng, draws)
     else:
         correlation = covariance / np.outer(se, se)
@@ -232,14 +233,16 @@ def simultaneous(result: Result, alpha: float, terms: Sequence[str] | None, draw
     critical = float(np.quantile(largest, 1.0 - alpha))
     tail = norm.sf(critical)
     quantile = t.isf(tail, result.df[index])
-    value = result.theta[index]
+    low, high = interval(
+        result.theta, np.diag(result.covariance), result.df, 2.0 * tail, result.interval, result.shares
+    )
     return pd.DataFrame(
         {
-            "Estimate": value,
+            "Estimate": result.theta[index],
             "Std. Error": se,
             "critical value": quantile,
-            f"{100 * alpha / 2:.6g}%": value - quantile * se,
-            f"{100 * (1 - alpha / 2):.6g}%": value + quantile * se,
+            f"{100 * alpha / 2:.6g}%": low[index],
+            f"{100 * (1 - alpha / 2):.6g}%": high[index],
         },
         index=family,
     )
@@ -283,25 +286,44 @@ def _transport(plain: Floats, wanted: Floats) -> Floats:
     return inverse @ root(half @ wanted @ half, 0.5) @ inverse
 
 
-def logit_interval(theta: Floats, se: Floats, quantile: Floats) -> tuple[Floats, Floats]:
-    """Interval of a proportion made on the logit scale, so that it stays within 0 and 1.
+def interval(
+    theta: Floats, variance: Floats, df: Floats, level: float, form: str, shares: Shares | None = None
+) -> tuple[Floats, Floats]:
+    """Confidence intervals from estimates and their variances.
 
-    An estimate at or beyond the edge has no logit; its interval is the plain one, cut to [0, 1].
+    Parameters
+    ----------
+    theta, variance, df : ndarray, shape (p,)
+    level : float
+        One minus the confidence level.
+    form : {"wald", "beta"}
+        "beta" is for shares: Clopper and Pearson's interval at the effective size.
+    shares : Shares, optional
+        Gives the effective size; without it the size is that which gives this variance.
+
+    Returns
+    -------
+    low, high : ndarray, shape (p,)
 
     Examples
     --------
-    >>> low, high = logit_interval(np.array([0.02]), np.array([0.015]), np.array([1.96]))
+    >>> low, high = interval(np.array([0.02]), np.array([0.015**2]), np.array([np.inf]), 0.05, "beta")
     >>> bool(low[0] > 0)
     True
     """
-    from scipy.special import expit, logit
+    from scipy.stats import norm, t
 
-    inside = (theta > 0) & (theta < 1)
-    safe = np.where(inside, theta, 0.5)
-    half = quantile * se / (safe * (1 - safe))
-    low = np.where(inside, expit(logit(safe) - half), np.clip(theta - quantile * se, 0, 1))
-    high = np.where(inside, expit(logit(safe) + half), np.clip(theta + quantile * se, 0, 1))
-    return low, high
+    from ..estimate.shares import beta_interval
+
+    if form == "beta" and shares is not None:
+        return shares.interval(theta, variance, level)
+    quantile = np.asarray(t.isf(level / 2.0, df))
+    if form == "beta":
+        p = np.clip(theta, 0.0, 1.0)
+        size = p * (1.0 - p) / np.maximum(variance, 1e-12) * (norm.isf(level / 2.0) / quantile) ** 2
+        return beta_interval(theta, size, level)
+    half = quantile * np.sqrt(variance)
+    return theta - half, theta + half
 
 
 def table_of(names: Sequence[str], value: Floats, se: Floats, df: Floats, alpha: float) -> pd.DataFrame:
