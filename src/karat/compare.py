@@ -9,7 +9,7 @@ import numpy as np
 
 from .assemble import Design, Prepared
 from .augment import AugmentedSample
-from .errors import DataError, KaratError
+from .errors import DataError, KaratError, SmallSampleWarning, tell
 from .estimate.clusters import curvatures
 from .estimate.covariance import Meat
 from .estimate.infer import Parts, combination, infer, influences
@@ -24,12 +24,15 @@ from .results.tests import joint_freedom, joint_test
 
 if TYPE_CHECKING:
     from ._types import Floats
+    from .estimate.rectify import Estimate
     from .models import Model
     from .options import Options
     from .results import Result
     from .roles import Label
 
 TITLES = {"dsl": "DSL", "ppi": "PPI", "gold": "Gold only", "surrogate": "Surrogate only"}
+_MUCH_WIDER = 1.25
+"""Standard error over that of gold alone from which on the user is told."""
 _LARGE = 100_000
 """Units from which on the solver gets a start from a part of them."""
 _CAUTION = "takes labels for truth; its intervals are not valid"
@@ -107,10 +110,45 @@ def _unit_remarks(prepared: Prepared) -> list[str]:
     return out
 
 
+def gold_column(
+    result: Result, model: Model, sample: AugmentedSample, estimate: Estimate, options: Options
+) -> Column | None:
+    """Gold alone beside a fit; None where the fit is that itself."""
+    if options.estimator == "gold":
+        return None
+    gold = estimate.gold or gold_estimate(model, sample)
+    curvature = curvatures(model, sample, gold, options.vcov, "gold")
+    parts = Parts.of(gold, sample.labelling, sample.cluster, curvature)
+    covariance, df = infer(parts, options.vcov, options.target, options.df)
+    total, shares = covariance.total, None
+    if result.shares is not None:
+        shares = shares_of(gold.theta, covariance, sample, parts, options.vcov, options.target)
+        total, df, shares = shares.settle(total, df, options.df)
+    return Column("Gold only", gold.theta, np.sqrt(np.diag(total)), df, shares)
+
+
+def wider_than_gold(result: Result, gold: Column | None) -> tuple[str, ...]:
+    """A warning, and a note for the summary, where surrogates cost precision instead of adding it."""
+    if gold is None or result.estimator == "surrogate":
+        return ()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.sqrt(np.diag(result.covariance)) / gold.se
+    worse = [f"{name} ({value:.2f})" for name, value in zip(result.names, ratio) if value > _MUCH_WIDER]
+    if not worse:
+        return ()
+    weighted = any(choice != "one" for choice in result.choice)
+    cure = "estimator='gold' does without them" if weighted else "tuning='auto' chooses how much they count"
+    note = (
+        "the surrogates make standard errors larger than those of gold alone, by the factor in brackets: "
+        f"{', '.join(worse)}; {cure}"
+    )
+    tell(f"{note}.", SmallSampleWarning)
+    return (note,)
+
+
 def compare_with(
     result: Result,
-    model: Model,
-    sample: AugmentedSample,
+    gold: Column | None,
     parts: Parts,
     naive: Naive | str,
     meat: Meat,
@@ -122,8 +160,10 @@ def compare_with(
     ----------
     result : Result
         The fit.
-    model, sample, parts, options
-        What it was made from.
+    gold : Column or None
+        Gold alone.
+    parts, options
+        What the fit was made from.
     naive : Naive or str
         From :func:`naive_fit`.
     meat : Meat
@@ -139,22 +179,15 @@ def compare_with(
     p = len(result.theta)
     stacked = len(meat.population) == 2 * p
     if isinstance(naive, Naive):
-        own = meat.part(p, 2 * p) if stacked else None
+        # without clusters the stacked figures rest on gold rows; surrogates alone are known for all
+        own = meat.part(p, 2 * p) if stacked and options.vcov.startswith("CRV") else None
         covariance, df = infer(naive.parts, options.vcov, "superpopulation", options.df, own)
         columns.append(Column("Surrogate only", naive.theta, np.sqrt(np.diag(covariance.total)), df))
         if options.estimator != "surrogate" and options.combine == "mean":
             both = meat if stacked else influences([parts, naive.parts], options.vcov)
             difference = _difference(result, naive, parts, both, options)
-    if options.estimator != "gold":
-        gold = gold_estimate(model, sample)
-        curvature = curvatures(model, sample, gold, options.vcov, "gold")
-        gold_parts = Parts.of(gold, sample.labelling, sample.cluster, curvature)
-        covariance, df = infer(gold_parts, options.vcov, options.target, options.df)
-        total, shares = covariance.total, None
-        if result.shares is not None:
-            shares = shares_of(gold.theta, covariance, sample, gold_parts, options.vcov, options.target)
-            total, df, shares = shares.settle(total, df, options.df)
-        columns.append(Column("Gold only", gold.theta, np.sqrt(np.diag(total)), df, shares))
+    if gold is not None:
+        columns.append(gold)
     if options.estimator != "surrogate":
         se = np.sqrt(np.diag(result.covariance))
         columns.append(Column(TITLES[options.estimator], result.theta, se, result.df, result.shares))

@@ -15,7 +15,7 @@ from . import designs, models
 from .arguments import checked_arguments
 from .assemble import Design, Prepared, matrices, prepare
 from .checks.duplicates import prompt_rows
-from .compare import Naive, compare_with, naive_fit
+from .compare import Naive, compare_with, gold_column, naive_fit, wider_than_gold
 from .errors import generator
 from .estimate.infer import infer, influences
 from .estimate.shares import group_means, shares_of
@@ -237,8 +237,10 @@ def regress(
         shares = shares_of(estimate.theta, covariance, sample, parts, options.vcov, options.target)
         settled, dof, shares = shares.settle(result.covariance, result.df, options.df)
         result = result.replace(covariance=settled, df=dof, shares=shares)
+    gold = gold_column(result, regression, sample, estimate, options)
+    result = result.replace(notes=(*result.notes, *wider_than_gold(result, gold)))
     if compare:
-        result = result.replace(comparison=compare_with(result, regression, sample, parts, naive, meat, options))
+        result = result.replace(comparison=compare_with(result, gold, parts, naive, meat, options))
     tell_user(result, estimate, options)
     return result.replace(call=call.seeded(seed))
 

@@ -19,7 +19,7 @@ from ..augment import Rows
 from ..censoring.pseudo import estimation_influence
 from ..censoring.weights import DEFAULT_FLOOR
 from ..checks.duplicates import prompt_rows
-from ..compare import Naive, compare_with
+from ..compare import Naive, compare_with, gold_column, wider_than_gold
 from ..errors import ArgumentError, generator, one_of
 from ..estimate.basis import check_rank
 from ..estimate.infer import infer, influences
@@ -294,8 +294,11 @@ def _finish(
     seeds = [f"seed {seed}"] if result.skill and not isinstance(seed, np.random.Generator) else []
     result = result.replace(title=_title(data), notes=(*result.notes, *_notes(fit), *seeds))
     if compare:
-        found = compare_with(result, fit.regression, sample, parts, naive, meat, options)
-        result = result.replace(comparison=more_columns(fit, sample, found))
+        gold = gold_column(result, fit.regression, sample, estimate, options)
+        found = compare_with(result, gold, parts, naive, meat, options)
+        found = more_columns(fit, sample, found)
+        alone = next((column for column in found.columns if column.title == "Gold only"), None)
+        result = result.replace(comparison=found, notes=(*result.notes, *wider_than_gold(result, alone)))
     tell_user(result, estimate, options)
     return result
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..designs import Labelling
 
 _CLEARLY_BETTER = 0.9
-"""``lambda = 1`` gives way only to a labelling variance below this share of its own."""
+"""Gold alone and weight 1 give way to an estimated weight only for a labelling variance below this share of theirs."""
 
 _MOST_LEARNT = 2.0
 """Largest weight for predictions learnt from the same gold: a larger one multiplies what they took from it."""
@@ -215,9 +215,9 @@ def _select(variance: dict[str, Floats], size: Floats, candidates: list[str], po
         allowed = [c for c in candidates if c != "full" or size[j] >= _UNITS_PER_FULL_WEIGHT * p]
         if positive is not None and not 0 < positive[j] <= _MOST_LEARNT:
             allowed.remove("coefficient")
-        found = {name: variance[name][j] for name in ["gold", *allowed]}
-        best = min(found, key=found.__getitem__)
-        if "one" in allowed and _CLEARLY_BETTER * found["one"] <= found[best] and found["one"] < found["gold"]:
-            best = "one"
-        chosen[j] = best
+        simple = ["gold", "one"] if "one" in allowed else ["gold"]
+        chosen[j] = min(simple, key=lambda name: variance[name][j])
+        best = min(allowed, key=lambda name: variance[name][j], default="gold")
+        if variance[best][j] < _CLEARLY_BETTER * variance[chosen[j]][j]:
+            chosen[j] = best
     return chosen

@@ -19,7 +19,8 @@ def row_order(parts: Iterable[Array], groups: Iterable[Ints | None] = ()) -> Int
     Parameters
     ----------
     parts : iterable of ndarray, shape (N,) or (N, k)
-        Numbers of each row; they count to the last bit.
+        Numbers of each row. Only their ranks count, so that other units of measurement and
+        constants change nothing.
     groups : iterable of ndarray of int, shape (N,), or None
         Codes of clusters or strata. Codes themselves do not matter: a group is known by its rows.
 
@@ -39,7 +40,8 @@ def row_order(parts: Iterable[Array], groups: Iterable[Ints | None] = ()) -> Int
     with np.errstate(over="ignore"):
         content = np.zeros(len(columns[0]), dtype=np.uint64)
         for column in columns:
-            content = _spread(content + _bits(column))
+            ranks = _ranks(column)
+            content = _spread(content + ranks) if ranks.any() else content
         for group in groups:
             if group is None:
                 continue
@@ -65,7 +67,6 @@ def renumbered(codes: Ints, order: Ints) -> Ints:
     return out
 
 
-def _bits(column: Floats) -> Array:
-    values = np.ascontiguousarray(column, dtype=np.float64) + 0.0  # no negative zero
-    values[np.isnan(values)] = np.nan  # one pattern of bits
-    return values.view(np.uint64)
+def _ranks(column: Floats) -> Array:
+    """Number of smaller distinct values; missing values come last."""
+    return np.unique(np.asarray(column, dtype=np.float64), return_inverse=True)[1].astype(np.uint64)

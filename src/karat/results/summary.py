@@ -21,12 +21,12 @@ _ESTIMATORS = {
     "surrogate": "surrogate labels only (intervals are NOT valid)",
 }
 _CHOICES = {
-    "one": "full weight on the prediction",
-    "gold": "gold alone",
-    "coefficient": "own weight",
-    "scalar": "common weight",
-    "full": "weights on all moments",
+    "gold": "For {} the surrogates added nothing: the gold-only estimate is reported.",
+    "coefficient": "For {} the predictions count with a weight chosen for each coefficient.",
+    "scalar": "For {} the predictions count with one common weight.",
+    "full": "For {} the predictions count with weights on the moments of all coefficients.",
 }
+"""What a choice of weights means; full weight on the predictions needs no words."""
 
 
 class Summary:
@@ -95,11 +95,14 @@ class Summary:
         table = r.tidy().loc[list(r.names)]
         show_gain = r.estimator in ("dsl", "ppi")
         width = max(12, *(len(n) for n in r.names)) + 2
-        head = ["Estimate", "Std. Error", "t", "p", *table.columns[4:]] + (["R2", "eff. gold"] if show_gain else [])
+        head = ["Estimate", "Std. Error", "df", "t", "p", *table.columns[4:]] + (
+            ["R2", "eff. gold"] if show_gain else []
+        )
         lines = ["".ljust(width) + "".join(h.rjust(11) for h in head)]
         for j, name in enumerate(r.names):
             row = table.iloc[j]
-            cells = [_number(row.iloc[0]), _number(row.iloc[1]), f"{row.iloc[2]:.2f}", _p(row.iloc[3])]
+            df = f"{r.df[j]:,.0f}" if np.isfinite(r.df[j]) else "inf"
+            cells = [_number(row.iloc[0]), _number(row.iloc[1]), df, f"{row.iloc[2]:.2f}", _p(row.iloc[3])]
             cells += [_number(row.iloc[4]), _number(row.iloc[5])]
             if show_gain:
                 cells += [f"{r.r_squared[j]:.2f}", f"{r.effective_gold[j]:,.0f}"]
@@ -110,14 +113,10 @@ class Summary:
         """What the reader must know."""
         r = self.result
         out = []
-        kinds = [c for c in dict.fromkeys(r.choice) if c != "one"]
-        if r.estimator in ("dsl", "ppi") and kinds:
-            which = {k: [n for n, c in zip(r.names, r.choice) if c == k] for k in kinds}
-            out.append(
-                "Surrogates enter with "
-                + "; ".join(f"{_CHOICES[k]}: {', '.join(names)}" for k, names in which.items())
-                + "."
-            )
+        if r.estimator in ("dsl", "ppi"):
+            for kind in dict.fromkeys(r.choice):
+                if kind in _CHOICES:
+                    out.append(_CHOICES[kind].format(", ".join(n for n, c in zip(r.names, r.choice) if c == kind)))
         if r.interval == "beta":
             out.append("Intervals of proportions are Clopper and Pearson's at the effective number of gold rows.")
         if r.estimator == "surrogate":
