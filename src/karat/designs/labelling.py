@@ -307,14 +307,15 @@ class Labelling:
             codes = np.zeros(n_rows, dtype=np.intp) if self.stratum is None else self.stratum
             share = self.probability / rows
             moved = share[self.labelled, None] * level[codes[self.labelled]]
-            return error - moved, Known(share * (1.0 - self.labelled / self.probability), codes, level)
+            return error - moved, Known(share, share * (1.0 - self.labelled / self.probability), codes, level)
         weight = self.weight
         if self.independent or abs(weight.sum() - n_rows) > 1e-9 * n_rows or not len(error):
             return error, None
         level = np.average(error, axis=0, weights=np.maximum(self.spread, 1e-300))[None, :]
-        rest = np.ones(n_rows)
+        every = np.ones(n_rows)
+        rest = every.copy()
         rest[self.gold] -= weight
-        return error - level, Known(rest, np.zeros(n_rows, dtype=np.intp), level)
+        return error - level, Known(every, rest, np.zeros(n_rows, dtype=np.intp), level)
 
     @cached_property
     def first_rows(self) -> Ints:
@@ -340,16 +341,19 @@ class Labelling:
 
 @dataclass(frozen=True)
 class Known:
-    """What rows gain when the known part of the errors counts as predicted: ``share * level[stratum]``.
+    """What rows gain when the known part of the errors counts as predicted.
 
     Parameters
     ----------
+    moved : ndarray, shape (N,)
+        Predictions gain ``moved * level[stratum]``.
     share : ndarray, shape (N,)
-        Adds up to 0 in each stratum.
+        The same less what weighted errors lose: influences gain ``share * level[stratum]``, 0 in total per stratum.
     stratum : ndarray of int, shape (N,)
     level : ndarray, shape (S, p)
     """
 
+    moved: Floats
     share: Floats
     stratum: Ints
     level: Floats

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from ..models import Model
     from .solve import Root
 
-_MOST_CALIBRATED = 4.0
-"""Factor beyond which a variance is not corrected for the covariates that happened to be drawn."""
+_MOST_CALIBRATED = 25.0
+"""Factor beyond which a variance is not corrected for the units that happened to be drawn."""
+
+_LEAST_PLAIN = 0.1
+"""Share of the squares of gold units that is expected in proportion to ``c x x'`` alone, at least."""
 
 
 @dataclass(frozen=True)
@@ -112,64 +115,90 @@ def _left_out_shift(inverse: Floats, designs: list[Floats], weights: list[Floats
     return out
 
 
-def calibration(moments: Moments, theta: Floats, inverse: Floats, labelling_part: bool) -> Floats | None:
-    """Matrix that frees squares of gold units from which covariates happened to be drawn.
+def calibrations(moments: Moments, theta: Floats, at: Linear) -> tuple[Floats | None, Floats | None]:
+    """Matrices that free squares of gold units from which units happened to be drawn: of moments, and of errors.
 
-    Squares of errors go with ``x x'`` of the unit, which is known for all units. With B its total over all units,
-    weighted as in the variance, and b its estimate from the gold units, errors ``e`` become ``(B b^-1)^(1/2) e``: a
-    ratio estimator of a variance (Isaki 1983), for all coefficients at once and whatever the units of covariates.
+    What squares to expect of a unit follows from its predicted rows, which are there for all units. With B the total of
+    expected squares over all units, weighted as in the variance, and b its estimate from the gold units, vectors ``a``
+    become ``(B b^-1)^(1/2) a``: a ratio estimator of a variance (Isaki 1983), for all coefficients at once and
+    whatever the units of covariates. Expected are ``sum_k P_k m_k m_k'`` for moments and
+    ``sum_k P_k (m_k - h)(m_k - h)'`` for errors, each plus a multiple of ``c x x'`` that makes up for what gold units
+    show beyond it, and at least a tenth.
 
     Parameters
     ----------
     moments : Moments
     theta : ndarray, shape (p,)
-    inverse : ndarray, shape (p, p)
-        ``A^-1``.
-    labelling_part : bool
-        Weights ``(1 - pi) / pi`` of the labelling part; else 1, those of the population part.
+    at : Linear
+        Scores of the gold units there.
 
     Returns
     -------
-    ndarray, shape (p, p), or None
+    tuple of two ndarrays of shape (p, p)
         None where nothing can be told.
 
     References
     ----------
     Isaki (1983), *Variance estimation using auxiliary information*, JASA 78.
     """
+    sample, labelling = moments.sample, moments.sample.labelling
+    metric = np.linalg.inv(at.inverse)
+    v = np.ones(sample.n_units) if sample.weights is None else sample.weights
+    known = labelling.known_part(at.m - at.h)[1]
+    shift = None if known is None else (known.moved / v)[:, None] * (known.level @ metric.T)[known.stratum]
+    gold_shift = None if shift is None else shift[labelling.gold]
+    out = []
+    for own, weight, everywhere, errors in (
+        (at.m, labelling.weight, np.ones(sample.n_units), False),
+        (at.m - at.h, labelling.spread, labelling.spread_everywhere, True),
+    ):
+        drawn = weight * sample.gold_analysis_weight**2
+        whole = _expected_squares(moments.model, theta, sample.predicted, everywhere * v**2, shift, errors)
+        found = _expected_squares(moments.model, theta, moments.predicted_gold, drawn, gold_shift, errors)
+        seen = float(weight @ np.einsum("ij,jk,ik->i", own, metric, own))
+        told, plain = (float(np.trace(at.inverse @ part)) for part in found)
+        rest = max(seen - told, _LEAST_PLAIN * seen) / plain if plain > 0 else 0.0
+        root = _root_ratio(whole[0] + rest * whole[1], found[0] + rest * found[1])
+        out.append(None if root is None else np.asarray(at.inverse @ root @ metric))
+    return out[0], out[1]
+
+
+def _root_ratio(whole: Floats, found: Floats) -> Floats | None:
+    """``(whole found^-1)^(1/2)`` with its eigenvalues kept within bounds; None where there is nothing to compare."""
     from scipy.linalg import eigh
 
-    sample, labelling = moments.sample, moments.sample.labelling
-    everywhere = labelling.spread_everywhere if labelling_part else np.ones(sample.n_units)
-    drawn = labelling.spread if labelling_part else labelling.weight
-    if sample.weights is not None:
-        everywhere = everywhere * sample.weights**2
-        drawn = drawn * sample.gold_analysis_weight**2
-    whole = _weighted_curvature(moments.model, theta, sample.predicted, everywhere)
-    found = _weighted_curvature(moments.model, theta, moments.predicted_gold, drawn)
     size = np.sqrt(np.abs(np.diag(found)))
-    if not (size > 0).all() or not whole.any():
-        return None
-    scale = np.outer(size, size)
-    if np.linalg.eigvalsh(found / scale)[0] < 1e-8:
+    if not (size > 0).all() or not whole.any() or np.linalg.eigvalsh(found / np.outer(size, size))[0] < 1e-8:
         return None
     values, vectors = eigh(whole, found)
-    root = found @ (vectors * np.sqrt(np.clip(values, 1.0 / _MOST_CALIBRATED, _MOST_CALIBRATED))) @ vectors.T
-    return np.asarray(inverse @ root @ np.linalg.inv(inverse))
+    values = np.clip(values, 1.0 / _MOST_CALIBRATED, _MOST_CALIBRATED)
+    return np.asarray(found @ (vectors * np.sqrt(values)) @ vectors.T)
 
 
-def _weighted_curvature(model: Model, theta: Floats, blocks: tuple[Rows, ...], weight: Floats) -> Floats:
-    """``sum weight share c x x'`` over predicted rows, shape (p, p)."""
-    out = np.zeros((len(theta), len(theta)))
-    for rows in blocks:
-        for block in slices(len(rows.y)):
-            part = weight[block] if rows.share is None else weight[block] * rows.share[block]
+def _expected_squares(
+    model: Model, theta: Floats, blocks: tuple[Rows, ...], weight: Floats, shift: Floats | None, errors: bool
+) -> tuple[Floats, Floats]:
+    """``sum weight P m m'`` over predicted rows (of errors: less ``h h'``), and ``sum weight P c x x'``."""
+    p = len(theta)
+    squares, plain = np.zeros((p, p)), np.zeros((p, p))
+    for block in slices(len(weight)):
+        mean = np.zeros((block.stop - block.start, p))
+        for rows in blocks:
             x = rows.x[block]
-            if not model.linear:
-                eta = x @ theta if rows.offset is None else x @ theta + rows.offset[block]
-                part = part * model.evaluate(eta, rows.y[block])[1]
-            out += x.T @ (x * part[:, None])
-    return out
+            eta = x @ theta if rows.offset is None else x @ theta + rows.offset[block]
+            score, curvature = model.evaluate(eta, rows.y[block])
+            m = x * score[:, None]
+            if shift is not None and not errors:
+                m = m + shift[block]
+            own = weight[block] if rows.share is None else weight[block] * rows.share[block]
+            plain += x.T @ (x * (own * curvature)[:, None])
+            if len(blocks) > 1 or not errors:
+                squares += m.T @ (m * own[:, None])
+            if errors and len(blocks) > 1:
+                mean += m if rows.share is None else m * rows.share[block, None]
+        if errors and len(blocks) > 1:
+            squares -= mean.T @ (mean * weight[block, None])
+    return squares, plain
 
 
 def leverage_of(hat: Floats, x: Floats, curvature: Floats) -> Floats:

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import ConvergenceError
 from .basis import check_rank, curvature_of_columns, in_basis, on_gold_basis, to_coefficients
 from .covariance import Scores, StoredBlocks
-from .influence import Linear, UnitBlocks, calibration, leverage_of, linear_at_gold, linear_at_root
+from .influence import Linear, UnitBlocks, calibrations, leverage_of, linear_at_gold, linear_at_root
 from .moments import Moments, row_scores
 from .solve import newton
 from .start import definite, gold_root, noise_of, positive
@@ -94,7 +94,7 @@ def rectify(model: Model, sample: AugmentedSample, tuning: str | Tuning | None, 
     sound = solved and _is_sound(moments, root, start)
     at = linear_at_root(moments, root) if solved and (sound or tuning is None) else linear_at_gold(moments, start)
     chosen = tuning if isinstance(tuning, Tuning) else _choose(tuning, at, sample, crossfitted, sound)
-    if at.at_root and tuning == "auto" and _is_far(at, sample):
+    if at.at_root and tuning == "auto" and _is_far(at, alone, sample):
         at = linear_at_gold(moments, start)
         chosen = _choose(tuning, at, sample, crossfitted, sound)
     if all(choice == "gold" for choice in chosen.choice):
@@ -215,10 +215,9 @@ def _is_sound(moments: Moments, root: Root, start: Root) -> bool:
     return bool(values[0] > _CLEAR_OF_NOISE * noise)
 
 
-def _is_far(at: Linear, sample: AugmentedSample) -> bool:
+def _is_far(at: Linear, alone: Estimate, sample: AugmentedSample) -> bool:
     """Whether the estimate of weight 1 is far noisier than gold alone, so that nothing is to be read off there."""
-    gold = to_coefficients(sample, at.left_out_m)
-    error = gold - to_coefficients(sample, at.left_out_h)
+    error, gold = to_coefficients(sample, at.left_out_m - at.left_out_h), alone.scores.left_out[1]
     labelling = sample.labelling
     one, own = np.diag(labelling.cross(error, error)), np.diag(labelling.cross(gold, gold))
     return bool((one > _FAR * own).any())
@@ -236,10 +235,9 @@ def _choose(method: str | None, at: Linear, sample: AugmentedSample, crossfitted
 
 
 def _calibrated(moments: Moments, root: Root, at: Linear, moment: Floats, error: Floats) -> tuple[Floats, Floats]:
-    """Left-out moments and errors, freed from which covariates happened to be drawn."""
+    """Left-out moments and errors, freed from which units happened to be drawn."""
     out, basis = [], moments.sample.basis
-    for part, labelling_part in ((moment, False), (error, True)):
-        factor = calibration(moments, root.theta, at.inverse, labelling_part)
+    for part, factor in zip((moment, error), calibrations(moments, root.theta, at)):
         if factor is not None and basis is not None:
             factor = np.linalg.solve(basis.T, (basis @ factor).T).T
         out.append(part if factor is None else part @ factor.T)
