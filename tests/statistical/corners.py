@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 import functools
+import json
+import subprocess
 import time
 import warnings
 import zlib
