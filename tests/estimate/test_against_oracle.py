@@ -293,7 +293,7 @@ def test_small_sample_forms_of_a_rectified_fit(kind, quiet):
 
 
 def left_out(units, plain, gold):
-    """Moments and errors at the root without the unit, calibrated to the ``x x'`` of all units."""
+    """Moments and errors at the root without the unit, calibrated to the squares expected of all units."""
     inverse, eye = np.linalg.inv(plain.curvature), np.eye(3)
     moment, error = [], []
     for i in gold:
@@ -302,12 +302,20 @@ def left_out(units, plain, gold):
         h = oracle.predicted_moment("ols", theta, units[i])[0] * units[i].weight
         moment.append(inverse @ m)
         error.append(inverse @ (m - h))
+    # one predicted row a unit: of an error nothing is expected but x x', of a moment h h' and a multiple of x x'
+    h = [u.weight * inverse @ oracle.predicted_moment("ols", plain.theta, u)[0] for u in units]
+    x = [u.weight**2 * inverse @ np.outer(u.predicted[0][1], u.predicted[0][1]) @ inverse for u in units]
+    m = [inverse @ oracle.gold_moment("ols", plain.theta, units[i])[0] * units[i].weight for i in gold]
+    seen = sum(units[i].w * a @ plain.curvature @ a for i, a in zip(gold, m))
+    told = sum(units[i].w * h[i] @ plain.curvature @ h[i] for i in gold)
+    rest = max(seen - told, 0.1 * seen) / sum(units[i].w * np.trace(plain.curvature @ x[i]) for i in gold)
     out = []
-    for part, weight in ((moment, lambda u: 1.0), (error, lambda u: 1 / u.probability - 1)):
-        squares = [
-            weight(u) * u.weight**2 * inverse @ np.outer(u.predicted[0][1], u.predicted[0][1]) @ inverse for u in units
-        ]
-        everyone, drawn = sum(squares), sum(units[i].w * squares[i] for i in gold)
+    for part, squares, weight in (
+        (moment, [np.outer(a, a) + rest * b for a, b in zip(h, x)], lambda u: 1.0),
+        (error, x, lambda u: 1 / u.probability - 1),
+    ):
+        everyone = sum(weight(u) * s for u, s in zip(units, squares))
+        drawn = sum(units[i].w * weight(units[i]) * squares[i] for i in gold)
         out.append(np.array(part) @ np.real(sqrtm(everyone @ np.linalg.inv(drawn))).T)
     return out
 
