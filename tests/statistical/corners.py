@@ -276,8 +276,8 @@ def line(found: dict[str, Any]) -> str:
 
 COLUMNS = (
     "labelled", "design", "analysis clusters", "gold n", "surrogate", "covariate", "estimator", "repetitions",
-    "coverage", "lowest coefficient", "se / sd", "width / gold-only", "widest coefficient", "99 % quantile of the ratio",
-    "rmse / gold-only", "gold-only coverage",
+    "coverage", "lowest coefficient", "se / sd", "width / gold-only", "widest coefficient",
+    "99 % quantile of the ratio", "rmse / gold-only", "gold-only coverage",
 )  # fmt: skip
 
 
@@ -293,8 +293,8 @@ settings throughout (`learner="auto"`, five splits, HC3, with clusters CRV3); "p
 tuning. A corpus of {N_UNITS:,} units is drawn anew in every repetition. Coverage, se / sd and width are means over the
 coefficients; the Monte Carlo standard error of the coverage of one coefficient at {reps} repetitions is
 {np.sqrt(0.95 * 0.05 / reps):.3f}, that of se / sd about {1 / np.sqrt(2 * reps):.3f}. "skewed" has a log-normal
-covariate of skewness 2.9 and noise that grows with it. Useless surrogates are shuffled labels, constant ones are always 1,
-shifted ones are off by ten standard deviations.
+covariate of skewness 2.9 and noise that grows with it. Useless surrogates are shuffled labels, constant ones are
+always 1, shifted ones are off by ten standard deviations.
 
 - coverage: {min(cover):.3f} to {max(cover):.3f}, mean {np.mean(cover):.3f}, over {len(rows)} cells; below .92 (n up to
   100) or .93: {len(low)} cells; above .97: {sum(c > 0.97 for c in cover)}
