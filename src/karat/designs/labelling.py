@@ -358,6 +358,10 @@ class Known:
     stratum: Ints
     level: Floats
 
+    def take(self, rows: Ints) -> Known:
+        """The same for some rows."""
+        return Known(self.moved[rows], self.share[rows], self.stratum[rows], self.level)
+
     def totals(self, group: Ints, groups: int) -> Floats:
         """Totals within groups of rows, shape (groups, p)."""
         strata = len(self.level)

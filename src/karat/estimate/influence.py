@@ -14,6 +14,7 @@ from .moments import Moments, row_scores, slices
 if TYPE_CHECKING:
     from .._types import Floats
     from ..augment import AugmentedSample, Rows
+    from ..designs.labelling import Known
     from ..models import Model
     from .solve import Root
 
@@ -142,25 +143,38 @@ def calibrations(moments: Moments, theta: Floats, at: Linear) -> tuple[Floats | 
     Isaki (1983), *Variance estimation using auxiliary information*, JASA 78.
     """
     sample, labelling = moments.sample, moments.sample.labelling
-    metric = np.linalg.inv(at.inverse)
+    metric, model, predicted = np.linalg.inv(at.inverse), moments.model, (sample.predicted, moments.predicted_gold)
     v = np.ones(sample.n_units) if sample.weights is None else sample.weights
     known = labelling.known_part(at.m - at.h)[1]
-    shift = None if known is None else (known.moved / v)[:, None] * (known.level @ metric.T)[known.stratum]
-    gold_shift = None if shift is None else shift[labelling.gold]
-    out = []
-    for own, weight, everywhere, errors in (
-        (at.m, labelling.weight, np.ones(sample.n_units), False),
-        (at.m - at.h, labelling.spread, labelling.spread_everywhere, True),
-    ):
-        drawn = weight * sample.gold_analysis_weight**2
-        whole = _expected_squares(moments.model, theta, sample.predicted, everywhere * v**2, shift, errors)
-        found = _expected_squares(moments.model, theta, moments.predicted_gold, drawn, gold_shift, errors)
-        seen = float(weight @ np.einsum("ij,jk,ik->i", own, metric, own))
-        told, plain = (float(np.trace(at.inverse @ part)) for part in found)
-        rest = max(seen - told, _LEAST_PLAIN * seen) / plain if plain > 0 else 0.0
-        root = _root_ratio(whole[0] + rest * whole[1], found[0] + rest * found[1])
-        out.append(None if root is None else np.asarray(at.inverse @ root @ metric))
-    return out[0], out[1]
+    every = _Expected.of(model, theta, predicted[0], v**2, known, v, metric)
+    drawn = sample.gold_analysis_weight**2
+    gold = None if known is None else known.take(labelling.gold)
+    some = _Expected.of(model, theta, predicted[1], drawn * labelling.weight, gold, sample.gold_analysis_weight, metric)
+    of_moments = _factor(at.m, labelling.weight, (every.squares, every.plain), (some.squares, some.plain), at, metric)
+    spread = labelling.spread_everywhere
+    if len(sample.predicted) == 1 and np.ptp(spread) == 0:
+        every_error, some_error = (
+            (0.0 * every.plain, spread[0] * every.plain),
+            (0.0 * some.plain, spread[0] * some.plain),
+        )
+    else:
+        every, some = (
+            _Expected.of(model, theta, rows, weight, None, None, metric)
+            for rows, weight in zip(predicted, (v**2 * spread, drawn * labelling.spread))
+        )
+        every_error, some_error = (every.errors, every.plain), (some.errors, some.plain)
+    return of_moments, _factor(at.m - at.h, labelling.spread, every_error, some_error, at, metric)
+
+
+def _factor(
+    own: Floats, weight: Floats, whole: tuple[Floats, Floats], found: tuple[Floats, Floats], at: Linear, metric: Floats
+) -> Floats | None:
+    """The matrix that goes with what is expected of all units and of the gold ones, and what these show."""
+    seen = float(weight @ np.einsum("ij,jk,ik->i", own, metric, own))
+    told, plain = (float(np.trace(at.inverse @ part)) for part in found)
+    rest = max(seen - told, _LEAST_PLAIN * seen) / plain if plain > 0 else 0.0
+    root = _root_ratio(whole[0] + rest * whole[1], found[0] + rest * found[1])
+    return None if root is None else np.asarray(at.inverse @ root @ metric)
 
 
 def _root_ratio(whole: Floats, found: Floats) -> Floats | None:
@@ -175,30 +189,45 @@ def _root_ratio(whole: Floats, found: Floats) -> Floats | None:
     return np.asarray(found @ (vectors * np.sqrt(values)) @ vectors.T)
 
 
-def _expected_squares(
-    model: Model, theta: Floats, blocks: tuple[Rows, ...], weight: Floats, shift: Floats | None, errors: bool
-) -> tuple[Floats, Floats]:
-    """``sum weight P m m'`` over predicted rows (of errors: less ``h h'``), and ``sum weight P c x x'``."""
-    p = len(theta)
-    squares, plain = np.zeros((p, p)), np.zeros((p, p))
-    for block in slices(len(weight)):
-        mean = np.zeros((block.stop - block.start, p))
-        for rows in blocks:
-            x = rows.x[block]
-            eta = x @ theta if rows.offset is None else x @ theta + rows.offset[block]
-            score, curvature = model.evaluate(eta, rows.y[block])
-            m = x * score[:, None]
-            if shift is not None and not errors:
-                m = m + shift[block]
-            own = weight[block] if rows.share is None else weight[block] * rows.share[block]
-            plain += x.T @ (x * (own * curvature)[:, None])
-            if len(blocks) > 1 or not errors:
+@dataclass(frozen=True)
+class _Expected:
+    """``sum weight P m m'`` over predicted rows, the same less ``h h'``, and ``sum weight P c x x'``."""
+
+    squares: Floats
+    errors: Floats
+    plain: Floats
+
+    @classmethod
+    def of(
+        cls,
+        model: Model,
+        theta: Floats,
+        blocks: tuple[Rows, ...],
+        weight: Floats,
+        known: Known | None,
+        v: Floats | None,
+        metric: Floats,
+    ) -> _Expected:
+        """In one pass; ``known`` is what the predicted moment of each unit gains, ``v`` its analysis weight."""
+        p = len(theta)
+        squares, means, plain = np.zeros((p, p)), np.zeros((p, p)), np.zeros((p, p))
+        for block in slices(len(weight)):
+            mean = np.zeros((block.stop - block.start, p))
+            for rows in blocks:
+                x = rows.x[block]
+                eta = x @ theta if rows.offset is None else x @ theta + rows.offset[block]
+                score, curvature = model.evaluate(eta, rows.y[block])
+                m = x * score[:, None]
+                if known is not None and v is not None:
+                    m += (known.moved[block] / v[block])[:, None] * (known.level @ metric.T)[known.stratum[block]]
+                own = weight[block] if rows.share is None else weight[block] * rows.share[block]
+                plain += x.T @ (x * (own * curvature)[:, None])
                 squares += m.T @ (m * own[:, None])
-            if errors and len(blocks) > 1:
-                mean += m if rows.share is None else m * rows.share[block, None]
-        if errors and len(blocks) > 1:
-            squares -= mean.T @ (mean * weight[block, None])
-    return squares, plain
+                if len(blocks) > 1:
+                    mean += m if rows.share is None else m * rows.share[block, None]
+            if len(blocks) > 1:
+                means += mean.T @ (mean * weight[block, None])
+        return cls(squares, squares - means if len(blocks) > 1 else means, plain)
 
 
 def leverage_of(hat: Floats, x: Floats, curvature: Floats) -> Floats:
