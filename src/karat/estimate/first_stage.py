@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .._types import Floats
     from ..designs import Labelling
-    from .covariance import Scores
+    from .scores import Scores
 
 
 def add_gold_stage(scores: Scores, extra: Floats, labelling: Labelling) -> Scores:

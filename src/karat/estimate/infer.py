@@ -10,8 +10,9 @@ import numpy as np
 
 from ..errors import ArgumentError
 from .clusters import LEVERAGED, Curvatures, Leverage, add_ways, ways
-from .covariance import Covariance, Meat, Scores, sandwich, stack, stack_clusters
+from .covariance import Covariance, Meat, sandwich, stack, stack_clusters
 from .df import kurtosis_df, satterthwaite_df
+from .scores import Scores
 from .tune import effective_size
 
 if TYPE_CHECKING:

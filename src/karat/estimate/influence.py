@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .covariance import LARGEST_LEVERAGE, Block, correction
 from .moments import Moments, row_scores, slices
+from .scores import LARGEST_LEVERAGE, Block, correction
 
 if TYPE_CHECKING:
     from .._types import Floats

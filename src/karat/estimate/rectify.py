@@ -9,9 +9,9 @@ import numpy as np
 
 from ..errors import ConvergenceError
 from .basis import check_rank, curvature_of_columns, in_basis, on_gold_basis, to_coefficients
-from .covariance import Scores, StoredBlocks
 from .influence import Linear, UnitBlocks, calibrations, leverage_of, linear_at_gold, linear_at_root
 from .moments import Moments, row_scores
+from .scores import Scores, StoredBlocks
 from .solve import newton
 from .start import definite, gold_root, noise_of, positive
 from .tune import Tuning, gold_only, tune, untuned

@@ -15,8 +15,8 @@ import numpy as np
 
 from ..designs.labelling import group_totals
 from ..errors import DesignError
-from .covariance import LARGEST_LEVERAGE
 from .df import kurtosis_df
+from .scores import LARGEST_LEVERAGE
 
 if TYPE_CHECKING:
     from .._types import Array, Floats

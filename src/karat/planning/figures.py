@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..designs.labelling import group_totals
-from ..estimate.covariance import LARGEST_LEVERAGE
 from ..estimate.df import kurtosis_df, satterthwaite_df
+from ..estimate.scores import LARGEST_LEVERAGE
 from .reach import lean_on_reach
 
 if TYPE_CHECKING:

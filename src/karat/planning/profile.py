@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, KaratError
-from ..estimate.covariance import correction
+from ..estimate.scores import correction
 from ..results.tests import read_hypotheses
 from .population import Population
 

@@ -1,0 +1,190 @@
+"""Influence of units on the coefficients, and what small samples make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .moments import slices
+
+if TYPE_CHECKING:
+    from .._types import Floats, Ints
+
+LARGEST_LEVERAGE = 0.95
+"""Leverage is cut here; a gold unit beyond it decides a coefficient on its own."""
+
+
+Block = tuple[slice, "Floats"]
+"""Rows, and their influence on the coefficients, shape (rows, p)."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Influence of units on the coefficients, all times the analysis weight.
+
+    The influence of a gold unit is ``moment + (w - 1) error``.
+
+    Parameters
+    ----------
+    source : callable
+        Given the kind of small-sample correction, hands out influences ``A^-1 phi`` block by block;
+        each block may be used up by the caller. Those of gold units are taken from the parts below.
+    moment : ndarray, shape (n, p)
+        ``A^-1 m`` of the gold units: what they tell of the population.
+    error : ndarray, shape (n, p)
+        ``A^-1 (m - Lambda h)`` of the gold units; its inverse-probability total is what labelling adds.
+    left_out : tuple of two ndarrays of shape (n, p)
+        Moment and error of each gold unit at the estimate without it.
+    weight : ndarray, shape (n,)
+        Weight w of the gold units, 1 over their probability.
+    gold : ndarray of int, shape (n,)
+        Where the gold units stand among the rows of the blocks.
+    gold_leverage : ndarray, shape (n,)
+        Share of a gold unit in its own fit: 1 less its error over its left-out error.
+    n_rows : int
+        Rows in all blocks: N, or n for the gold-only estimator.
+    rows : ndarray of int or None
+        Position in the data of each row; None when all N are there.
+    """
+
+    source: Callable[[str], Iterator[Block]]
+    moment: Floats
+    error: Floats
+    left_out: tuple[Floats, Floats]
+    weight: Floats
+    gold: Ints
+    gold_leverage: Floats
+    n_rows: int
+    rows: Ints | None = None
+
+    @classmethod
+    def of(
+        cls,
+        source: Callable[[str], Iterator[Block]],
+        moment: Floats,
+        error: Floats,
+        left_out: tuple[Floats, Floats],
+        weight: Floats,
+        gold: Ints,
+        n_rows: int,
+    ) -> Scores:
+        """Scores whose leverage is read off what leaving a unit out does to its error."""
+        leverage = np.clip(1.0 - 1.0 / _growth(error, left_out[1]) ** 2, 0.0, LARGEST_LEVERAGE)
+        return cls(source, moment, error, left_out, weight, gold, leverage, n_rows)
+
+    @property
+    def labels_known(self) -> bool:
+        """Whether labelling adds nothing: the labels are taken as they are, or are right in every gold unit."""
+        return bool((np.abs(self.error).max(axis=0) <= 1e-10 * np.abs(self.moment).max(axis=0)).all())
+
+    def gold_parts(self, kind: str) -> tuple[Floats, Floats]:
+        """Moment and error of the gold units with a small-sample correction, each of shape (n, p).
+
+        HC3 takes them at the estimate without the unit, HC2 goes half of the way there (the root of the factor).
+        """
+        if kind == "HC3":
+            return self.left_out
+        if kind != "HC2":
+            return self.moment, self.error
+        moment, error = self.moment, self.error
+        return (
+            moment * _growth(moment, self.left_out[0])[:, None],
+            error * _growth(error, self.left_out[1])[:, None],
+        )
+
+    def blocks(self, kind: str) -> Iterator[Block]:
+        """Influences of all rows, block by block; each block may be used up."""
+        moment, error = self.gold_parts(kind)
+        own = moment + (self.weight - 1.0)[:, None] * error
+        for block, psi in self.source(kind):
+            first, last = np.searchsorted(self.gold, (block.start, block.stop))
+            psi[self.gold[first:last] - block.start] = own[first:last]
+            yield block, psi
+
+    def stored(self) -> Scores:
+        """The same held in memory, so that it can be pickled and read again without the data."""
+        if isinstance(self.source, StoredBlocks):
+            return self
+        psi = np.empty((self.n_rows, self.error.shape[1]))
+        factor = np.empty(self.n_rows)
+        for block, plain in self.source("HC0"):
+            psi[block] = plain
+        for block, corrected in self.source("HC3"):
+            one = np.abs(psi[block]).argmax(axis=1)[:, None]
+            before = np.take_along_axis(psi[block], one, 1)[:, 0]
+            after = np.take_along_axis(corrected, one, 1)[:, 0]
+            factor[block] = np.divide(after, before, out=np.ones_like(after), where=before != 0)
+        for block, plain in self.blocks("HC0"):
+            psi[block] = plain
+        return replace(self, source=StoredBlocks(psi, 1.0 - 1.0 / factor))
+
+    def influence(self) -> Floats:
+        """Influence of all rows without small-sample correction, shape (n_rows, p)."""
+        kept = self.stored().source
+        assert isinstance(kept, StoredBlocks)
+        return kept.psi
+
+    def everywhere(self, n_units: int) -> Scores:
+        """The same in memory with a row for every unit; the influence of units without a row is 0."""
+        kept = self.stored()
+        if kept.rows is None:
+            return kept
+        assert isinstance(kept.source, StoredBlocks)
+        psi, leverage = np.zeros((n_units, self.error.shape[1])), np.zeros(n_units)
+        psi[kept.rows], leverage[kept.rows] = kept.source.psi, kept.source.leverage
+        source = StoredBlocks(psi, leverage)
+        return replace(kept, source=source, gold=kept.rows[kept.gold], rows=None, n_rows=n_units)
+
+    def plus(self, psi: Floats | None, gold: Floats) -> Scores:
+        """The same with more added to the influence of all rows in memory, and to moment and error of the gold ones.
+
+        Parameters
+        ----------
+        psi : ndarray, shape (n_rows, p), or None
+            What is added to every row; None where only gold rows change.
+        gold : ndarray, shape (n, p)
+            What is added to the moment; with ``psi`` None to the error too.
+        """
+        error = self.error if psi is not None else self.error + gold
+        left = (self.left_out[0] + gold, self.left_out[1] if psi is not None else self.left_out[1] + gold)
+        out = replace(self.stored(), moment=self.moment + gold, error=error, left_out=left)
+        assert isinstance(out.source, StoredBlocks)
+        whole = out.source.psi.copy() if psi is None else out.source.psi + psi
+        whole[out.gold] = out.moment + (out.weight - 1.0)[:, None] * out.error
+        return replace(out, source=StoredBlocks(whole, out.source.leverage))
+
+
+def _growth(plain: Floats, left_out: Floats) -> Floats:
+    """Root of the factor by which leaving a unit out lengthens its vector, shape (n,).
+
+    Lengths are taken in the metric of all plain vectors, so that they do not depend on the units of covariates.
+    """
+    metric = np.linalg.pinv(plain.T @ plain, hermitian=True)
+    before, after = (np.einsum("ij,ij->i", part @ metric, part) for part in (plain, left_out))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where((before > 0) & (after > 0), (after / before) ** 0.25, 1.0)
+
+
+@dataclass(frozen=True)
+class StoredBlocks:
+    """Influences in memory, handed out block by block."""
+
+    psi: Floats
+    leverage: Floats
+
+    def __call__(self, kind: str) -> Iterator[Block]:
+        """Copies of the blocks, corrected."""
+        for block in slices(len(self.psi)):
+            factor = correction(self.leverage[block], kind)
+            yield block, self.psi[block].copy() if factor is None else self.psi[block] * factor[:, None]
+
+
+def correction(leverage: Floats, kind: str) -> Floats | None:
+    """Factor on a unit's influence: ``(1 - leverage)`` to the power -1/2 (HC2) or -1 (HC3)."""
+    if kind not in ("HC2", "HC3"):
+        return None
+    rest = 1.0 - np.minimum(leverage, LARGEST_LEVERAGE)
+    return 1.0 / np.sqrt(rest) if kind == "HC2" else 1.0 / rest
