@@ -50,7 +50,7 @@ assert (rotten.groupby("romance")["fresh_vader"].mean().diff()[1] > 0.1)
 assert abs(naive.params["plot"]) < abs(truth.params["plot"]), "others too small"
 assert "comedy" in misses("Surrogate only") and "comedy" not in misses("DSL")
 assert test.p_value < 0.001
-assert 0.9 < covered.mean() and 1 <= (~covered[:, comedy]).sum() <= 5, "a few intervals miss"
+assert covered[:, comedy].all() and 0.9 < covered.mean() < 1, "none misses for comedy, a few for others"
 assert size["crowd"].median() > size["one reader"].median() > size["word lists"].median() > 0.98 * fit.n_gold
 assert fits["word lists"].compare().difference.p_value < 0.001, "the word lists fail"
 assert all(fits[name].compare().difference.p_value > 0.05 for name in ["one reader", "crowd"]), "no bias shows"
