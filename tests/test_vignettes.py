@@ -27,7 +27,7 @@ for term in many.terms:
     low, high = many.corrected[term].bounds(0.05)
     inside += list((low < truth[term]) & (truth[term] < high))
     assert many.equality[term][1] > 0.05
-assert len(inside) - sum(inside) == 1, "one of fifteen misses"
+assert len(inside) == 15 and all(inside), "all fifteen intervals hold the truth"
 gold_se = many.gold["romance"][1]
 assert (many.corrected["romance"].se[:3] > 0.8 * gold_se).all() and many.corrected["romance"].se[4] < 0.7 * gold_se
 assert (corrected["high (all)"] > corrected["high"]).all()
@@ -40,7 +40,7 @@ for term in missing.terms:
 whole = reviews["fresh"].mean()
 assert share.fit.theta[0] - whole > 0.03 and abs(at_right - whole) < abs(share.fit.theta[0] - whole)
 assert abs(with_crowd.theta[0] - whole) < 0.015
-assert modelled.fit.checks.caution and modelled.tidy().loc["romance", "gamma, significance"] > 0
+assert modelled.fit.checks.caution and 0 < abs(modelled.tidy().loc["romance", "gamma, significance"]) < 3
 """,
     "getting-started": """
 assert naive.pvalues["comedy"] < 1e-6 and truth.pvalues["comedy"] > 0.5
@@ -50,9 +50,11 @@ assert (rotten.groupby("romance")["fresh_vader"].mean().diff()[1] > 0.1)
 assert abs(naive.params["plot"]) < abs(truth.params["plot"]), "others too small"
 assert "comedy" in misses("Surrogate only") and "comedy" not in misses("DSL")
 assert test.p_value < 0.001
-assert 0.9 < covered.mean() and 1 <= (~covered[:, comedy]).sum() <= 5, "a few intervals miss"
+assert covered[:, comedy].all() and 0.9 < covered.mean() < 1, "none misses for comedy, a few for others"
 assert size["crowd"].median() > size["one reader"].median() > size["word lists"].median() > 0.98 * fit.n_gold
-assert 0.9 < accuracy["one reader"] and fits["one reader"].compare().difference.p_value < 0.05
+assert fits["word lists"].compare().difference.p_value < 0.001, "the word lists fail"
+assert all(fits[name].compare().difference.p_value > 0.05 for name in ["one reader", "crowd"]), "no bias shows"
+assert 0.9 < accuracy["one reader"] and 1 < (fit.se() / comparison.table()["Gold only"]["Std. Error"])["comedy"] < 1.25
 assert everything.pvalues["war"] > 0.05 and columns["surrogate only"][0]["war"] > 0.8
 assert war_fits["stratified by war"].se()["war"] < 0.6 * war_fits["simple random"].se()["war"]
 assert war_fits["stratified by war"].se()["war"] < 1.3 * everything.bse["war"]
@@ -78,7 +80,7 @@ for name in ["mood[T.negative]", "mood[T.positive]"]:
     low, high = mood_fit.confint().loc[name]
     assert low < mood_truth[name] < high < mood_fit.compare().table()["Surrogate only"]["Estimate"][name]
 plain, steered = rows.values()
-assert steered["glowing among them"] > 1.7 * plain["glowing among them"]
+assert steered["glowing among them"] > 1.9 * plain["glowing among them"]
 assert 0.85 < steered["std. error of glowing"] / plain["std. error of glowing"] < 1.2
 assert crossed.se()["negation:fresh"] > 2 * fit.se()["fresh"], "interactions need more gold"
 claimed = two_labels.compare().table()["Surrogate only"].loc["negative"]

@@ -127,7 +127,7 @@ def gold_column(
     return Column("Gold only", gold.theta, np.sqrt(np.diag(total)), df, shares)
 
 
-def wider_than_gold(result: Result, gold: Column | None) -> tuple[str, ...]:
+def wider_than_gold(result: Result, gold: Column | None, options: Options) -> tuple[str, ...]:
     """A warning, and a note for the summary, where surrogates cost precision instead of adding it."""
     if gold is None or result.estimator == "surrogate":
         return ()
@@ -136,8 +136,7 @@ def wider_than_gold(result: Result, gold: Column | None) -> tuple[str, ...]:
     worse = [f"{name} ({value:.2f})" for name, value in zip(result.names, ratio) if value > _MUCH_WIDER]
     if not worse:
         return ()
-    weighted = any(choice != "one" for choice in result.choice)
-    cure = "estimator='gold' does without them" if weighted else "tuning='auto' chooses how much they count"
+    cure = "estimator='gold' does without them" if options.tuning else "tuning='auto' chooses how much they count"
     note = (
         "the surrogates make standard errors larger than those of gold alone, by the factor in brackets: "
         f"{', '.join(worse)}; {cure}"

@@ -238,7 +238,7 @@ def regress(
         settled, dof, shares = shares.settle(result.covariance, result.df, options.df)
         result = result.replace(covariance=settled, df=dof, shares=shares)
     gold = gold_column(result, regression, sample, estimate, options)
-    result = result.replace(notes=(*result.notes, *wider_than_gold(result, gold)))
+    result = result.replace(notes=(*result.notes, *wider_than_gold(result, gold, options)))
     if compare:
         result = result.replace(comparison=compare_with(result, gold, parts, naive, meat, options))
     tell_user(result, estimate, options)

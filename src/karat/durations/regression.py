@@ -298,7 +298,7 @@ def _finish(
         found = compare_with(result, gold, parts, naive, meat, options)
         found = more_columns(fit, sample, found)
         alone = next((column for column in found.columns if column.title == "Gold only"), None)
-        result = result.replace(comparison=found, notes=(*result.notes, *wider_than_gold(result, alone)))
+        result = result.replace(comparison=found, notes=(*result.notes, *wider_than_gold(result, alone, options)))
     tell_user(result, estimate, options)
     return result
 
