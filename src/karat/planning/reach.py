@@ -45,7 +45,7 @@ def with_reach(profile: Profile, reach: Floats | None) -> Profile:
     profile = replace(profile, reach=reach)
     population = profile.population
     ones = np.ones(profile.n_gold)
-    found = _lean(profile, profile.score, reach, np.ones(profile.n_units), ones, ones)
+    found = _lean(profile, profile.moment, reach, np.ones(profile.n_units), ones, ones)
     if found is None:
         return profile
     lean, whole, square, mean, _ = found
