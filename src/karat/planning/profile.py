@@ -193,7 +193,12 @@ class Profile:
         predicted, beyond = np.zeros((1, len(matrix))), moment
         if scores.rows is None and (clustered or by_row(kind, labelling.independent and labelling.unit is None)):
             predicted, beyond = scores.influence() @ matrix.T, plain
-            predicted[labelling.gold] -= labelling.weight[:, None] * plain
+            if clustered:
+                beyond, known = labelling.known_part(plain)
+                predicted = (
+                    predicted if known is None else predicted + known.share[:, None] * known.level[known.stratum]
+                )
+            predicted[labelling.gold] -= labelling.weight[:, None] * beyond
         inflation, most_df = _few_clusters(parts, matrix, kind, result.target)
         return cls(
             names=names,
