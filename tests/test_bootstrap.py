@@ -10,7 +10,7 @@ from karat.errors import ArgumentError, DataError
 from . import corpora
 
 FULL = corpora.corpus(500, seed=101)
-SAMPLE = kt.SimpleRandom(150).draw(FULL, seed=3)
+SAMPLE = kt.SimpleRandom(150).draw(FULL, seed=6)
 FRAME = corpora.masked(FULL, SAMPLE.labelled, "y", "stance")
 BOTH = {"y": "y_llm", "stance": "stance_llm"}
 

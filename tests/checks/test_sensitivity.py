@@ -35,13 +35,14 @@ def enumerate_fits(model, formula, data, sample, label, values, surrogates):
 
 
 CASES = [
-    ("ols", "y ~ z + size", "y", "y_llm", (-3.0, 4.0), True),
+    ("ols", "y ~ z + size", "y", "y_llm", (-3.0, 5.0), True),
     ("logit", "vote ~ z + size", "vote", "vote_llm", (0.0, 1.0), False),
     ("ols", "y ~ stance + z", "stance", "stance_llm", (0.0, 1.0), False),
     ("poisson", "count ~ stance * z", "stance", "stance_llm", (0.0, 1.0), False),
 ]
 
 
+@pytest.mark.usefixtures("quiet")
 @pytest.mark.parametrize(("model", "formula", "label", "surrogate", "values", "sharp"), CASES)
 def test_worst_cases_are_those_of_all_completions(corpus, model, formula, label, surrogate, values, sharp):
     sample, data = make(corpus, label, lost=6)
@@ -55,6 +56,7 @@ def test_worst_cases_are_those_of_all_completions(corpus, model, formula, label,
     assert found.sharp is sharp
 
 
+@pytest.mark.usefixtures("quiet")
 def test_numeric_covariate_and_transforms(corpus):
     sample, data = make(corpus, "y_llm", lost=8)
     found = kt.sensitivity("ols", "y ~ I(y_llm ** 2) + z", data, surrogates={"y_llm": "y"}, design=sample.design,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .. import designs, models
@@ -140,7 +140,8 @@ def pieces(a: Mapping[str, Any]) -> Pieces:
     predicted, blocks = predicted_blocks(prepared, matrix, options, a["predictions"], own, a["features"], table, rng)
     sample = augmented(prepared, matrix, blocks)
     estimate = estimated(regression, sample, options, predicted is not None)
-    return Pieces(regression, prepared, matrix, sample, options, estimate.tuning, predicted is not None)
+    tuning = replace(estimate.tuning, left_out=None)  # other samples have other units
+    return Pieces(regression, prepared, matrix, sample, options, tuning, predicted is not None)
 
 
 def drawn_of(labelling: Labelling) -> Labelling:

@@ -265,15 +265,17 @@ def _combined(
     error = (moment - at.h @ weights.T) * chosen.inflation
     left_error = left_moment - at.left_out_h @ weights.T
     left_error = left_error * (chosen.inflation if chosen.left_out is None else chosen.left_out)
+    uncalibrated = left_error.copy()
     left_moment, left_error = _calibrated(moments, root, at, left_moment, left_error)
     to_theta = weights @ at.inverse
     for j in np.flatnonzero([choice == "gold" for choice in chosen.choice]):
         theta[j], to_theta[j] = alone.theta[j], 0.0
         moment[:, j], error[:, j] = alone.scores.moment[:, j], alone.scores.error[:, j]
         left_moment[:, j], left_error[:, j] = (part[:, j] for part in alone.scores.left_out)
+        uncalibrated[:, j] = left_error[:, j]
     source = UnitBlocks(model, sample, root.theta, at.inverse, to_theta)
     scores = Scores.of(
-        source, moment, error, (left_moment, left_error), sample.labelling.weight, sample.labelling.gold,
+        source, moment, error, (left_moment, left_error), uncalibrated, sample.labelling.weight, sample.labelling.gold,
         sample.n_units,
     )  # fmt: skip
     curvature = curvature_of_columns(sample, root.curvature)

@@ -67,12 +67,13 @@ class Scores:
         moment: Floats,
         error: Floats,
         left_out: tuple[Floats, Floats],
+        uncalibrated: Floats,
         weight: Floats,
         gold: Ints,
         n_rows: int,
     ) -> Scores:
-        """Scores whose leverage is read off what leaving a unit out does to its error."""
-        leverage = np.clip(1.0 - 1.0 / _growth(error, left_out[1]) ** 2, 0.0, LARGEST_LEVERAGE)
+        """Scores whose leverage is read off what leaving a unit out does to its error before calibration."""
+        leverage = np.clip(1.0 - 1.0 / _growth(error, uncalibrated) ** 2, 0.0, LARGEST_LEVERAGE)
         return cls(source, moment, error, left_out, weight, gold, leverage, n_rows)
 
     @property

@@ -13,6 +13,7 @@ from ..errors import ArgumentError, DataError
 from ..frames.encode import encode
 from ..frames.table import as_float
 from ..predict.crossfit import scale
+from .reach import unit_by_unit
 
 if TYPE_CHECKING:
     from .._types import Floats
@@ -91,7 +92,7 @@ def sizes(
         size = np.sqrt(leverage * p * (1.0 - p))
         size = np.clip(size, *_limits(size))
         return Sizing(size, size, p * (1.0 - p))
-    square = profile.error**2 @ aims
+    square = unit_by_unit(profile, profile.plain, profile.leverage) ** 2 @ aims
     known = np.ones(table.n_rows) if leverage is None else np.maximum(leverage, 1e-6 * leverage.mean())
     matrix = _features(result, profile, table, aims, features, p, leverage)
     ratio = square / known[profile.position]

@@ -11,6 +11,7 @@ import numpy as np
 from ..designs.labelling import group_totals
 from ..estimate.df import kurtosis_df, satterthwaite_df
 from ..estimate.scores import LARGEST_LEVERAGE
+from .profile import by_row
 from .reach import lean_on_reach
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ def variance(profile: Profile, scheme: Scheme, n: float, ratio: float, learning:
     frame = scheme.probability(n, ratio)
     pi = frame[profile.position]
     clusters = gold_clusters(profile, frame)
-    population_factor, labelling_factor = _small_sample(profile, pi, n, ratio, clusters)
+    n_rows = _rows(profile, scheme, n, ratio)
+    population_factor, labelling_factor = _small_sample(profile, pi, n, ratio, n_rows, clusters)
     shrink = learning.factor(n) / ratio**2
     own = scheme.spread(profile, n, ratio, labelling_factor)
     rows, doubt, noise = lean_on_reach(profile, own, frame, ratio, labelling_factor, scheme.expected)
@@ -114,6 +116,7 @@ def variance(profile: Profile, scheme: Scheme, n: float, ratio: float, learning:
         relative = np.where(total > 0, drawn / total**2, 0.0)
         own_relative = np.where(np.isnan(noise), _mended(alone / total**2), noise * (labelling / total) ** 2)
     own_relative = np.where(total > 0, own_relative, 0.0)
+    total = total * reporting.inflation
     freedom = degrees_of_freedom(profile, scheme, n, ratio, pi, clusters, (total, labelling))
     return Variance(total, labelling, _log_variance(_mended(relative)), own_relative, freedom)
 
@@ -127,19 +130,25 @@ def gold_clusters(profile: Profile, probability: Floats) -> float | None:
     return max(2.0, float((1.0 - np.exp(none_drawn)).sum()))
 
 
-def _small_sample(profile: Profile, pi: Floats, n: float, ratio: float, clusters: float | None) -> tuple[float, Floats]:
-    """What the covariance of the fit makes of the population part and of squared labelling errors, on average.
+def _rows(profile: Profile, scheme: Scheme, n: float, ratio: float) -> float:
+    """Rows over which the population part of the fit is summed."""
+    reporting = profile.reporting
+    all_rows = reporting.clustered or by_row(reporting.kind, scheme.n_strata == 0)
+    return profile.n_units * ratio if all_rows and reporting.estimator != "gold" else n
 
-    Squared residuals are too small by their leverage; HC3 divides by its square, HC2 takes it out, the others leave it.
+
+def _small_sample(
+    profile: Profile, pi: Floats, n: float, ratio: float, n_rows: float, clusters: float | None
+) -> tuple[float, Floats]:
+    """What the covariance of the next fit makes of the population part and of squared errors of the pilot's fit.
+
+    Squares are too small by their leverage: HC0 leaves it, HC2 takes it out, HC3 divides by its square. Leverage falls
+    as the gold grows.
     """
     kind, p = profile.reporting.kind, profile.reporting.width
-    leverage = np.minimum(profile.leverage / (profile.weight * pi * ratio), LARGEST_LEVERAGE)
-    n_rows = n if profile.reporting.estimator == "gold" else profile.n_units * ratio
-    if kind == "HC3":
-        return 1.0, 1.0 / (1.0 - leverage)
-    if kind == "HC2":
-        return 1.0, np.ones(len(leverage))
-    labelling, population = 1.0 - leverage, 1.0
+    later = np.minimum(profile.leverage / (profile.weight * pi * ratio), LARGEST_LEVERAGE)
+    labelling = ((1.0 - later) / (1.0 - profile.leverage)) ** {"HC3": -1, "HC2": 0}.get(kind, 1)
+    population = 1.0
     if kind == "HC1":
         labelling = labelling * n / max(n - p, 1.0)
         population = n_rows / max(n_rows - p, 1.0)
@@ -172,7 +181,7 @@ def degrees_of_freedom(
         return np.full(q, float(reporting.df))
     used = 1.0 if clusters is not None else float(reporting.width)
     gold_rows = reporting.estimator == "gold"
-    groups = n if gold_rows else profile.n_units * ratio
+    groups = _rows(profile, scheme, n, ratio)
     gold_size = scheme.units(n)
     if clusters is not None:
         gold_size = min(gold_size, clusters)
@@ -180,9 +189,24 @@ def degrees_of_freedom(
         groups = clusters if gold_rows else (int(profile.cluster.max()) + 1) * ratio
     gold_df = gold_size - used - profile.tuned - max(scheme.n_strata - 1, 0)
     by_parts = satterthwaite_df(parts[0], parts[1], gold_df, groups - used)
-    by_kurtosis = kurtosis_df(*_moments(profile, pi, ratio, clusters))
+    gold_shares = clusters is None and not by_row(reporting.kind, scheme.n_strata == 0)
+    by_kurtosis = kurtosis_df(
+        *(_gold_shares(profile, pi, ratio) if gold_shares else _moments(profile, pi, ratio, clusters))
+    )
     chosen = {"satterthwaite": by_parts, "kurtosis": by_kurtosis}.get(reporting.df, np.minimum(by_parts, by_kurtosis))
-    return np.array([chosen[: reporting.width][row].min() for row in profile.involved])
+    found = np.array([chosen[: reporting.width][row].min() for row in profile.involved])
+    return np.minimum(found, reporting.most_df) if reporting.df == "auto" else found
+
+
+def _gold_shares(profile: Profile, pi: Floats, ratio: float) -> tuple[Floats, Floats]:
+    """Expected sum of what gold units contribute to a variance, ``w m^2 + w (w - 1) e^2``, and of its square."""
+    weight, pi = ratio * profile.weight[:, None], pi[:, None]
+    share = profile.moment**2 + (1.0 / pi - 1.0) * profile.error**2
+    unit = profile.labelling.unit
+    if unit is not None:
+        _, first, code = np.unique(unit[profile.position], return_index=True, return_inverse=True)
+        share, weight, pi = group_totals(share, code), weight[first], pi[first]
+    return (weight * share).sum(axis=0), (weight / pi * share**2).sum(axis=0)
 
 
 def _moments(profile: Profile, pi: Floats, ratio: float, clusters: float | None) -> tuple[Floats, Floats]:

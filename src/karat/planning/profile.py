@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, KaratError
-from ..estimate.scores import correction
+from ..estimate.clusters import LEVERAGED
+from ..estimate.infer import combination, influences
+from ..estimate.scores import LARGEST_LEVERAGE
 from ..results.tests import read_hypotheses
 from .population import Population
 
 if TYPE_CHECKING:
     from .._types import Bools, Floats, Ints
     from ..designs import Labelling
+    from ..estimate.covariance import Scores
+    from ..estimate.infer import Parts
     from ..estimate.shares import Shares
     from ..results import Result
 
@@ -37,6 +41,8 @@ class Reporting:
     estimator : str
     clustered : bool
         Whether the covariance sums within analysis clusters.
+    inflation, most_df : ndarray, shape (q,)
+        What CRV2 and CRV3 make of a variance, and the degrees of freedom that their clusters allow.
     shares : Shares or None
         What the pilot's gold can carry, for means and shares.
     """
@@ -49,6 +55,8 @@ class Reporting:
     interval: str
     estimator: str
     clustered: bool
+    inflation: Floats = field(repr=False)
+    most_df: Floats = field(repr=False)
     shares: Shares | None = None
 
 
@@ -64,12 +72,15 @@ class Profile:
         Turns coefficients into figures.
     theta : ndarray, shape (q,)
     error : ndarray, shape (n, q)
-        ``Psi (m - Lambda h)`` of gold units, corrected for leverage so that squares are unbiased (HC2).
+        ``Psi (m - Lambda h)`` of gold units, with the small-sample correction of the fit.
     plain : ndarray, shape (n, q)
         The same without correction.
+    moment : ndarray, shape (n, q)
+        ``Psi m`` with the small-sample correction of the fit; the error of gold alone.
     score : ndarray, shape (n, q)
-        ``Psi m``, which stands in the place of the error for gold alone.
-    leverage : ndarray, shape (n,)
+        The same without correction.
+    leverage, moment_leverage : ndarray, shape (n,)
+        What leaving a unit out does to its error and to its moment: 1 less the square they had over that of HC2.
     population : Population
         Variance that is left when every unit is labelled.
     labelling : Labelling
@@ -87,8 +98,10 @@ class Profile:
     theta: Floats
     error: Floats = field(repr=False)
     plain: Floats = field(repr=False)
+    moment: Floats = field(repr=False)
     score: Floats = field(repr=False)
     leverage: Floats = field(repr=False)
+    moment_leverage: Floats = field(repr=False)
     population: Population = field(repr=False)
     labelling: Labelling = field(repr=False)
     cluster: Ints | None = field(repr=False)
@@ -123,14 +136,13 @@ class Profile:
 
     def gold_alone(self) -> Profile:
         """The same pilot read by the gold-only estimator."""
-        factor = correction(self.leverage, "HC2")
-        assert factor is not None
         return replace(
             self,
-            error=self.score * factor[:, None],
+            error=self.moment,
             plain=self.score,
+            leverage=self.moment_leverage,
             population=Population.of(
-                np.zeros((1, len(self.theta))), self.score, self.score, self.labelling, self.cluster
+                np.zeros((1, len(self.theta))), self.moment, self.moment, self.labelling, self.cluster
             ),
             tuned=np.zeros_like(self.tuned),
             reporting=replace(self.reporting, estimator="gold"),
@@ -175,29 +187,36 @@ class Profile:
                 f"planning does not support clusters of two ways ({parts.cluster_name}); plan from a fit with "
                 "one of them in cluster=."
             )
-        plain = scores.error @ matrix.T
-        weight = labelling.weight[:, None]
-        if scores.rows is not None:
-            score, predicted = scores.influence() @ matrix.T / weight, np.zeros((1, len(matrix)))
-        else:
-            predicted = scores.influence() @ matrix.T
-            predicted[labelling.gold] -= weight * plain
-            score = predicted[labelling.gold] + plain
+        kind = result.vcov_kind
+        plain, score = scores.error @ matrix.T, scores.moment @ matrix.T
+        moment, error = (part @ matrix.T for part in scores.gold_parts(kind))
+        predicted, beyond = np.zeros((1, len(matrix))), moment
+        if scores.rows is None and (clustered or by_row(kind, labelling.independent and labelling.unit is None)):
+            predicted, beyond = scores.influence() @ matrix.T, plain
+            if clustered:
+                beyond, known = labelling.known_part(plain)
+                predicted = (
+                    predicted if known is None else predicted + known.share[:, None] * known.level[known.stratum]
+                )
+            predicted[labelling.gold] -= labelling.weight[:, None] * beyond
+        inflation, most_df = _few_clusters(parts, matrix, kind, result.target)
         return cls(
             names=names,
             matrix=matrix,
             theta=matrix @ result.theta,
-            error=scores.gold_parts("HC2")[1] @ matrix.T,
+            error=error,
             plain=plain,
+            moment=moment,
             score=score,
             leverage=scores.gold_leverage,
-            population=Population.of(predicted, score, plain, labelling, cluster),
+            moment_leverage=_moment_leverage(scores),
+            population=Population.of(predicted, moment, beyond, labelling, cluster),
             labelling=labelling,
             cluster=cluster,
             tuned=np.array([parts.tuned[row].max() for row in np.abs(matrix) > 0]),
             reporting=Reporting(
-                result.vcov_kind, result.target, result.df_method, result.alpha, len(result.theta), result.interval,
-                result.estimator, clustered, result.shares,
+                kind, result.target, result.df_method, result.alpha, len(result.theta), result.interval,
+                result.estimator, clustered, inflation, most_df, result.shares,
             ),
         )  # fmt: skip
 
@@ -209,3 +228,27 @@ def _figures(result: Result, contrasts: object) -> tuple[Floats, tuple[str, ...]
         return np.eye(width), result.names
     matrix, _, texts = read_hypotheses(result, contrasts)
     return np.vstack([np.eye(width), matrix]), (*result.names, *texts)
+
+
+def by_row(kind: str, independent: bool) -> bool:
+    """Whether a fit without clusters takes the population part from the influences of all rows, not from gold alone."""
+    return independent and kind in ("HC0", "HC1")
+
+
+def _moment_leverage(scores: Scores) -> Floats:
+    """What leaving a unit out does to its moment, shape (n,)."""
+    plain, corrected = ((part**2).sum(axis=1) for part in (scores.moment, scores.gold_parts("HC2")[0]))
+    ratio = np.divide(plain, corrected, out=np.ones_like(plain), where=corrected > 0)
+    return np.asarray(np.clip(1.0 - ratio, 0.0, LARGEST_LEVERAGE))
+
+
+def _few_clusters(parts: Parts, matrix: Floats, kind: str, target: str) -> tuple[Floats, Floats]:
+    """What CRV2 and CRV3 make of the variance of each figure, and the degrees of freedom left, each of shape (q,)."""
+    leverage = parts.leverages(kind)[0] if kind in LEVERAGED else None
+    if leverage is None:
+        return np.ones(len(matrix)), np.full(len(matrix), np.inf)
+    found, plain = (
+        np.diag(combination([parts], [matrix], one, target, influences([parts], one))) for one in (kind, "CRV0")
+    )
+    inflation = np.divide(found, plain, out=np.ones_like(plain), where=plain > 0)
+    return inflation, np.array([leverage.freedom(row[None, :]) for row in matrix])

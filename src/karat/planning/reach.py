@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..estimate.scores import correction
+
 if TYPE_CHECKING:
     from .._types import Floats
     from .profile import Profile
@@ -45,7 +47,8 @@ def with_reach(profile: Profile, reach: Floats | None) -> Profile:
     profile = replace(profile, reach=reach)
     population = profile.population
     ones = np.ones(profile.n_gold)
-    found = _lean(profile, profile.score, reach, np.ones(profile.n_units), ones, ones)
+    values = unit_by_unit(profile, profile.score, profile.moment_leverage)
+    found = _lean(profile, values, reach, np.ones(profile.n_units), ones, ones)
     if found is None:
         return profile
     lean, whole, square, mean, _ = found
@@ -103,7 +106,8 @@ def lean_on_reach(
         return nothing
     everywhere = profile.reach if expected is None else profile.reach * expected[:, None]
     multiple = 1.0 / probability - 1.0
-    found = _lean(profile, profile.error, everywhere, multiple, multiple[profile.position], factor)
+    values = unit_by_unit(profile, profile.plain, profile.leverage)
+    found = _lean(profile, values, everywhere, multiple, multiple[profile.position], factor)
     if found is None:
         return nothing
     lean, whole, square, mean, noise = found
@@ -112,6 +116,12 @@ def lean_on_reach(
         (lean * UNEVEN * ratio * whole * mean) ** 2,
         np.where(lean > 0, noise, np.nan),
     )
+
+
+def unit_by_unit(profile: Profile, plain: Floats, leverage: Floats) -> Floats:
+    """Scores with a correction that keeps them in proportion to the unit's own reach, unlike a calibration."""
+    factor = correction(leverage, profile.reporting.kind)
+    return plain if factor is None else plain * factor[:, None]
 
 
 def _lean(
