@@ -380,7 +380,8 @@ def test_events_as_booleans_with_holes(corpus):
 
 
 @pytest.mark.parametrize("censoring", ["cox", "cox(x1 + x2)", Cox("x1"), "kernel(x1)",
-                                       Kernel("x1", within="x2", bandwidth=1.0), Strata("x2"), "logit(x1)", lambda t, v: np.exp(-t / 9)])  # fmt: skip
+                                       Kernel("x1", within="x2", bandwidth=1.0),
+                                       Strata("x2"), "logit(x1)", lambda t, v: np.exp(-t / 9)])  # fmt: skip
 def test_censoring_models(corpus, censoring):
     fit = dsl(corpus, censoring=censoring)
     assert np.isfinite(fit.se()).all()
