@@ -215,7 +215,7 @@ def test_designs_clusters_and_targets(corpus):
 def test_unequal_sizes_nonresponse_and_prompts(corpus):
     data = full(n=900)
     data["size"] = np.exp(0.5 * data["x1"])
-    drawn = kt.Unequal("size", n=300).draw(data, seed=2)
+    drawn = kt.Unequal("size", n=300).draw(data, seed=3)
     masked = kt.datasets.mask_gold(data, drawn, ["time", "event"])
     with pytest.warns(PositivityWarning, match="censored throughout"):
         fit = dsl(masked, design=drawn.design, censoring="strata(x2)")
@@ -379,7 +379,8 @@ def test_events_as_booleans_with_holes(corpus):
     np.testing.assert_array_equal(dsl(corpus, event=corpus["event"].to_numpy()).theta, dsl(corpus).theta)
 
 
-@pytest.mark.parametrize("censoring", ["cox", "cox(x1 + x2)", Cox("x1"), "kernel(x1)", Kernel("x1", within="x2"),
+@pytest.mark.parametrize("censoring", ["cox", "cox(x1 + x2)", Cox("x1"), "kernel(x1)",
+                                       Kernel("x1", within="x2", bandwidth=1.0),
                                        Strata("x2"), "logit(x1)", lambda t, v: np.exp(-t / 9)])  # fmt: skip
 def test_censoring_models(corpus, censoring):
     fit = dsl(corpus, censoring=censoring)

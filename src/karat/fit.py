@@ -242,7 +242,7 @@ def regress(
     if compare:
         result = result.replace(comparison=compare_with(result, gold, parts, naive, meat, options))
     tell_user(result, estimate, options)
-    return result.replace(call=call.seeded(seed))
+    return result.replace(call=call.seeded(seed), seed=None if isinstance(seed, np.random.Generator) else int(seed))
 
 
 def _split_share(

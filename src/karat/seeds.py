@@ -112,5 +112,4 @@ def seed_of_result(seed: Any, result: Result, *words: object) -> Any:
     """
     if seed is not None:
         return settled(seed, {})
-    known = {} if result.call is None else result.call.arguments
-    return settled(None, {}, known.get("seed"), result.formula, result.names, *words)
+    return settled(None, {}, result.seed, result.formula, result.names, *words)

@@ -212,7 +212,7 @@ def test_certain_rows_need_gold(frame):
         fit_with(kt.Bernoulli(pi), frame, gold)
 
 
-def test_probabilities_that_do_not_add_up_are_remarked(frame):
+def test_probabilities_that_do_not_add_up_are_remarked(frame, quiet):
     gold = np.arange(300) < 100
     with pytest.warns(DesignWarning, match=r"add up to 30\.0, but 100 rows are gold"):
         fit_with(kt.Bernoulli(0.1), frame, gold)

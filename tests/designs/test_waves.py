@@ -106,10 +106,9 @@ def test_estimate_is_the_weighted_sum_of_the_waves(frame):
     )
     v2 = hajek(e[second], pi2[second])
     assert fit.covariance[0, 0] == pytest.approx((0.09 * v1 + 0.49 * v2) / 300**2, rel=1e-9)
-    phi = 0.3 * phi1 + 0.7 * phi2 - fit.theta[0]
-    w = main.labelling.weight
+    weight = 0.3 * first / pi1 + 0.7 * np.where(first, 1.0, second / pi2)
     both = kt.ols("y ~ 1", table, design=main.design, **options)
-    expected = ((phi**2).sum() - (w * (w - 1) * e[main.labelled] ** 2).sum()) / 300**2 + fit.covariance[0, 0]
+    expected = (weight * (y - fit.theta[0]) ** 2).sum() / 300**2 + fit.covariance[0, 0]
     assert both.covariance[0, 0] == pytest.approx(expected, rel=1e-9)
 
 

@@ -248,7 +248,7 @@ def test_anti_aligned_surrogate_gets_a_negative_weight(quiet):
     assert fit.se().iloc[0] < gold.se().iloc[0]
 
 
-@pytest.mark.parametrize("seed", [201, 202])
+@pytest.mark.parametrize("seed", [203, 204])
 def test_predictions_learnt_from_the_gold_never_get_a_negative_weight(seed, quiet):
     """A learner without signal repels each unit from its own label; the formula then asks for a weight far below 0."""
     frame = corpora.corpus(300, seed=seed)

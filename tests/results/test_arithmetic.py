@@ -8,6 +8,8 @@ from karat.errors import ArgumentError
 
 from .. import corpora, oracle
 
+pytestmark = pytest.mark.usefixtures("quiet")  # weight 1 for a labelled covariate costs precision here
+
 OPTIONS = {
     "surrogates": {"y": "y_llm", "stance": "stance_llm"},
     "learner": None,

@@ -194,18 +194,28 @@ def test_difference_test_is_that_of_the_stacked_influences(corpus):
 
 
 def test_difference_test_follows_the_design(corpus):
-    """Fixed size: the independent labelling part of the gap is replaced by that of the draw."""
+    """Fixed size: squares of what gold units say of the gap, and the variance of the draw."""
     sample = kt.SimpleRandom(160).draw(corpus, seed=8)
     table = corpora.masked(corpus, sample.labelled, "stance")
     options = {"surrogates": {"stance": "stance_llm"}, "design": sample.design, "learner": None, "vcov": "HC0"}
     fit = kt.ols("y ~ stance + z", table, tuning=None, **options)
-    with pytest.warns(kt.errors.NotValidWarning):
-        naive = kt.ols("y ~ stance + z", table, estimator="surrogate", **options)
-    psi = fit.parts.scores.influence() - naive.parts.scores.influence()
-    e, n, big_n = fit.parts.scores.error, 160, 400
-    pi = n / big_n
-    drawn = big_n**2 * (1 / n - 1 / big_n) * np.cov(e.T)
-    covariance = psi.T @ psi - (1 - pi) / pi**2 * e.T @ e + drawn
+    gold, n, big_n = sample.labelled, 160, 400
+    x_llm, y = (
+        corpus[["stance_llm", "z"]].assign(one=1.0)[["one", "stance_llm", "z"]].to_numpy(),
+        corpus["y"].to_numpy(),
+    )
+    x = x_llm.copy()
+    x[:, 1] = corpus["stance"]
+    w = gold * big_n / n
+    curvature = (x.T * w) @ x + (x_llm.T * (1 - w)) @ x_llm
+    theta = np.linalg.solve(curvature, (x.T * w) @ y + (x_llm.T * (1 - w)) @ y)
+    alone = np.linalg.lstsq(x_llm, y, rcond=None)[0]
+    m, h, naive = (
+        np.linalg.solve(a, (d * (y - d @ b)[:, None]).T).T
+        for a, d, b in ((curvature, x, theta), (curvature, x_llm, theta), (x_llm.T @ x_llm, x_llm, alone))
+    )
+    gap = (m - naive)[gold]
+    covariance = big_n / n * gap.T @ gap + big_n**2 * (1 / n - 1 / big_n) * np.cov((m - h)[gold].T)
     np.testing.assert_allclose(fit.compare().difference.se, np.sqrt(np.diag(covariance)), rtol=1e-8)
 
 

@@ -291,8 +291,8 @@ def _finish(
     )  # fmt: skip
     if result.checks is not None:
         result = result.replace(checks=replace(result.checks, censoring=" ".join(data.weights.concerns)))
-    seeds = [f"seed {seed}"] if result.skill and not isinstance(seed, np.random.Generator) else []
-    result = result.replace(title=_title(data), notes=(*result.notes, *_notes(fit), *seeds))
+    known = None if isinstance(seed, np.random.Generator) else int(seed)
+    result = result.replace(title=_title(data), notes=(*result.notes, *_notes(fit)), seed=known)
     if compare:
         gold = gold_column(result, fit.regression, sample, estimate, options)
         found = compare_with(result, gold, parts, naive, meat, options)

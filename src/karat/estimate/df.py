@@ -53,5 +53,6 @@ def satterthwaite_df(total: Floats, labelling: Floats, gold_df: Floats, populati
     part = np.minimum(np.maximum(labelling, 0.0), total)
     rest = total - part
     with np.errstate(divide="ignore", invalid="ignore"):
-        df = total**2 / (part**2 / np.maximum(gold_df, 1.0) + rest**2 / np.maximum(population_df, 1.0))
+        share = part / total
+        df = 1.0 / (share**2 / np.maximum(gold_df, 1.0) + (rest / total) ** 2 / np.maximum(population_df, 1.0))
     return np.where(np.isfinite(df), np.maximum(df, 1.0), np.maximum(population_df, 1.0))

@@ -186,7 +186,8 @@ def effective_size(error: Floats, labelling: Labelling) -> Floats:
     scaled = error * np.sqrt(labelling.spread)[:, None]
     if labelling.unit is not None:
         scaled = group_totals(scaled, np.unique(labelling.unit[labelling.labelled], return_inverse=True)[1])
-    square = scaled**2
+    largest = np.abs(scaled).max(axis=0)
+    square = (scaled / np.where(largest > 0, largest, 1.0)) ** 2
     return np.clip(kurtosis_df(square.sum(axis=0), (square**2).sum(axis=0)), 2.0, float(labelling.n_units))
 
 

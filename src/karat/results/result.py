@@ -86,6 +86,8 @@ class Result(StatsmodelsNames, MaketablesProtocol):
         Influence scores, when kept.
     call : Call or None
         Arguments of the fit, without the data.
+    seed : int or None
+        Seed that was used; None where it was a generator.
 
     Examples
     --------
@@ -130,6 +132,7 @@ class Result(StatsmodelsNames, MaketablesProtocol):
     spec: MatrixSpec | None = field(default=None, repr=False)
     parts: Parts | None = field(default=None, repr=False)
     call: Call | None = field(default=None, repr=False)
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         for array in (

@@ -81,8 +81,8 @@ class Summary:
                     f"{skill.learner}, out-of-fold R2 {skill.r_squared:.2f}{accuracy}",
                 )
             )
-        if r.skill and r.call is not None and "seed" in r.call.arguments:
-            out.append(("Seed", str(r.call.arguments["seed"])))
+        if r.skill and r.seed is not None:
+            out.append(("Seed", str(r.seed)))
         if r.split_share is not None:
             out.append(("Random splits", f"at most {100 * r.split_share:.1f}% of a variance"))
         if r.estimator != "surrogate" and (checks := short_form(r)):

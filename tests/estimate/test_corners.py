@@ -1,0 +1,91 @@
+"""Surrogates that are far off, useless or not used, and what leaving a unit out does."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.linalg import sqrtm
+
+import karat as kt
+from karat.errors import SmallSampleWarning
+
+from .. import corpora
+
+
+def drawn(design, seed=4):
+    frame = corpora.corpus(300, seed=31)
+    frame["group"] = (frame["z"] > frame["z"].median()).astype(int)
+    sample = design.draw(frame, seed=seed)
+    return frame, sample, corpora.masked(frame, sample.labelled, "y")
+
+
+@pytest.mark.parametrize("kind", [{"vcov": "HC0"}, {"cluster": "author"}], ids=["rows", "clusters"])
+@pytest.mark.parametrize(
+    ("formula", "design"), [("y ~ 1", kt.SimpleRandom(90)), ("y ~ group", kt.Stratified("group", 90))]
+)
+def test_a_constant_added_to_the_surrogate_changes_no_standard_error(formula, design, kind, quiet):
+    """The weighted total of a constant is known wherever covariates do not vary within strata."""
+    frame, sample, table = drawn(design)
+    errors = []
+    for shift in (0.0, 2.0, 10.0):
+        table["guess"] = frame["y_llm"] + shift * frame["y"].std()
+        fit = kt.ols(formula, table, surrogates={"y": "guess"}, design=sample.design, estimator="ppi", tuning=None,
+                     **kind, compare=False)  # fmt: skip
+        errors.append(fit.se().to_numpy())
+    assert (errors[0] > 0).all()
+    np.testing.assert_allclose(errors[1], errors[0], rtol=1e-8)
+    np.testing.assert_allclose(errors[2], errors[0], rtol=1e-8)
+
+
+@pytest.mark.parametrize("vcov", ["HC0", "HC3"])
+def test_gold_for_all_coefficients_is_the_gold_estimator(vcov, quiet):
+    _, sample, table = drawn(kt.SimpleRandom(90))
+    table["noise"] = 40.0 * np.random.default_rng(5).standard_normal(300)
+    options = {"surrogates": {"y": "noise"}, "design": sample.design, "vcov": vcov, "compare": False}
+    fit = kt.ols("y ~ z", table, learner=None, **options)
+    gold = kt.ols("y ~ z", table, estimator="gold", **options)
+    assert set(fit.choice) == {"gold"}
+    np.testing.assert_array_equal(fit.theta, gold.theta)
+    np.testing.assert_array_equal(fit.covariance, gold.covariance)
+    np.testing.assert_array_equal(fit.df, gold.df)
+
+
+def test_a_surrogate_that_costs_precision_is_told():
+    _, sample, table = drawn(kt.SimpleRandom(90))
+    table["noise"] = np.random.default_rng(1).standard_t(2, 300) * 20.0
+    with pytest.warns(SmallSampleWarning, match="larger than those of gold alone"):
+        fit = kt.ols("y ~ z", table, surrogates={"y": "noise"}, design=sample.design, learner=None, tuning=None)
+    for text in (str(fit.summary()), fit._repr_html_()):
+        assert "larger than those of gold alone" in text
+
+
+def test_left_out_influence_is_that_of_a_fit_without_the_unit(quiet):
+    """Weight 1, a labelled covariate of two classes: gold row and predicted row of a unit leave together."""
+    rng = np.random.default_rng(2)
+    n = 120
+    z, x = (rng.random(n) < 0.5).astype(float), rng.standard_normal(n)
+    guess = np.where(rng.random(n) < 0.85, z, 1 - z)
+    y = z + 0.5 * x + rng.standard_normal(n)
+    gold = rng.permutation(n) < 60
+    table = pd.DataFrame({"y": y, "x": x, "z": np.where(gold, z, np.nan), "guess": guess})
+    fit = kt.ols("y ~ z + x", table, surrogates={"z": "guess"}, design=np.full(n, 0.5), learner=None, tuning=None,
+                 vcov="HC3", compare=False, scores=True)  # fmt: skip
+    true, seen, w = np.column_stack([np.ones(n), z, x]), np.column_stack([np.ones(n), guess, x]), gold / 0.5
+
+    def solved(keep):
+        a = (true.T * (w * keep)) @ true + (seen.T * ((1 - w) * keep)) @ seen
+        return np.linalg.solve(a, (true.T * (w * keep)) @ y + (seen.T * ((1 - w) * keep)) @ y), a
+
+    theta, a = solved(np.ones(n))
+    np.testing.assert_allclose(fit.theta, theta, rtol=1e-9)
+    moment, error = [], []
+    for i in np.flatnonzero(gold):
+        without, _ = solved(np.arange(n) != i)
+        m, h = (d[i] * (y[i] - d[i] @ without) for d in (true, seen))
+        moment.append(np.linalg.solve(a, m))
+        error.append(np.linalg.solve(a, m - h))
+    inverse = np.linalg.inv(a)
+    for found, want, share in zip(fit.parts.scores.left_out, (moment, error), (1.0, 0.5)):
+        known = share / 0.5 * inverse @ seen.T @ seen @ inverse
+        drawn_part = share / 0.5**2 * inverse @ seen[gold].T @ seen[gold] @ inverse
+        calibrated = np.array(want) @ np.real(sqrtm(known @ np.linalg.inv(drawn_part))).T
+        np.testing.assert_allclose(found, calibrated, rtol=1e-8, atol=1e-12)
