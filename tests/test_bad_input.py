@@ -561,7 +561,7 @@ def _():
     kt.mean("y ~ z", FRAME, surrogates={"y": "y_llm"})
 
 
-@case("mean by an unknown column", e.FormulaError, "'regoin'", "'region'")
+@case("mean by an unknown column", e.DataError, "by", "'regoin'", "'region'")
 def _():
     kt.mean("y", FRAME, surrogates={"y": "y_llm"}, by="regoin")
 

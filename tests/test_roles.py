@@ -87,8 +87,9 @@ def test_an_identifier_as_covariate_is_refused_before_it_is_expanded():
 
 
 def test_a_matrix_beyond_memory_is_refused(monkeypatch):
-    monkeypatch.setattr("os.sysconf", lambda name: 100)
-    with pytest.raises(DataError, match="GiB of memory"):
+    monkeypatch.setattr("karat.memory.available", lambda: 100.0)
+    monkeypatch.setattr("karat.memory._SMALL", 100)
+    with pytest.raises(DataError, match="GB of memory"):
         fit("y ~ region")
 
 

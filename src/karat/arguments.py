@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeVar
 
 from .errors import ArgumentError
@@ -45,11 +45,7 @@ def checked_arguments(*hands_on: Callable[..., Any]) -> Callable[[Callable[P, R]
 
         @functools.wraps(function)
         def call(*args: P.args, **options: P.kwargs) -> R:
-            for name in options:
-                if name not in names:
-                    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-                    hint = f"Did you mean {near[0]}=?" if near else f"It takes {', '.join(dict.fromkeys(names))}."
-                    raise ArgumentError(f"{function.__name__}() has no argument {name!r}. {hint}")
+            known_arguments(options, function.__name__, names)
             try:
                 signature.bind(*args, **options)
             except TypeError as error:
@@ -59,3 +55,27 @@ def checked_arguments(*hands_on: Callable[..., Any]) -> Callable[[Callable[P, R]
         return call
 
     return decorate
+
+
+def known_arguments(given: Iterable[str], caller: str, known: Iterable[str]) -> None:
+    """Raise where a function is given an argument that it does not have.
+
+    Parameters
+    ----------
+    given : iterable of str
+    caller : str
+        Name of the function.
+    known : iterable of str
+        Arguments it has.
+
+    Raises
+    ------
+    ArgumentError
+        With the nearest name.
+    """
+    names = list(dict.fromkeys(known))
+    for name in given:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+            hint = f"Did you mean {near[0]}=?" if near else f"It takes {', '.join(names)}."
+            raise ArgumentError(f"{caller}() has no argument {name!r}. {hint}")

@@ -30,7 +30,7 @@ class Rows:
     offset : ndarray, shape (m,), optional
         Added to the linear predictor.
     share : ndarray, shape (m,), optional
-        Probability of the class combination this row stands for; None means 1.
+        Probability of the class combination this row represents; None means 1.
     """
 
     x: Floats

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import designs
+from .arguments import checked_arguments
 from .errors import ArgumentError, DataError, KaratError, generator, one_of, whole
 from .frames import Table
 from .frames.order import canonical_order
@@ -120,6 +121,7 @@ class BootstrapResult:
         return str(self.tidy())
 
 
+@checked_arguments()
 def bootstrap(
     fit: Callable[[Any, Any], Any],
     data: object,

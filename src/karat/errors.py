@@ -1,7 +1,7 @@
 """Every error and warning karat raises.
 
 All errors derive from :class:`KaratError`, which is a ``ValueError``. A message names
-the argument or column, what came, what is allowed, and how to mend it.
+the argument or column, what came, what is allowed, and how to correct it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class KaratError(ValueError):
     Parameters
     ----------
     message : str
-        What went wrong, what is allowed and how to mend it.
+        What went wrong, what is allowed and how to correct it.
 
     Examples
     --------
@@ -252,7 +252,7 @@ def _within(
 def _bounds(least: float | None, most: float | None, above: float | None = None, below: float | None = None) -> str:
     parts = [
         f"{words} {bound:g}"
-        for words, bound in (("at least", least), ("above", above), ("at most", most), ("below", below))
+        for words, bound in (("of at least", least), ("above", above), ("at most", most), ("below", below))
         if bound is not None
     ]
     return f" {' and '.join(parts)}" if parts else ""

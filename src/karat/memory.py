@@ -6,6 +6,9 @@ from pathlib import Path
 
 from .errors import DataError
 
+_SMALL = 2**28
+"""Bytes that are taken without asking."""
+
 
 def available() -> float:
     """Bytes that can still be taken on this machine, the limits of a container included; infinite where not known.
@@ -45,7 +48,7 @@ def needs(n_bytes: float, what: str, instead: str) -> None:
     --------
     >>> needs(8 * 1000, "a table of 1,000 numbers", "give fewer rows")
     """
-    if n_bytes < 2**28:
+    if n_bytes < _SMALL:
         return
     free = available()
     if n_bytes > free:

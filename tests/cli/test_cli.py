@@ -113,7 +113,7 @@ def test_designs(options, folder):
         ("draw corpus.csv --n 5 --text body --label a=0,1 --annotators ann,ANN --out g", "same file name"),
         ("draw corpus.csv --n 5 --text body --label a=0,1 --annotators 0 --out g", "annotators=0"),
         ("draw corpus.csv --n 5 --text body --label a=0,1 --annotators -2 --out g", "annotators=-2"),
-        ("draw corpus.csv --n 5 --text body --label a=yes, --out g", "is empty"),
+        ("draw corpus.csv --n 5 --text body --label a=yes, --out g", "blank class"),
         ("draw corpus.csv --n 5 --text body --label a=0,1 --overlap nan --out g", "overlap=nan"),
         ("labels x.csv --sample s.json --corpus corpus.csv --out x.csv", "one of the files"),
         ("plan corpus.csv y~z --surrogate y=y_llm --n \u00b2", "whole number"),

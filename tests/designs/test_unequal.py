@@ -160,8 +160,8 @@ def test_arguments():
         kt.Unequal("size", 3, method="pareto")
     with pytest.raises(ArgumentError, match="floor="):
         kt.Clustered("author", 3, floor=0.1)
-    with pytest.raises(ArgumentError, match=r"array of 4 values.*6 rows"):
-        kt.Unequal(np.ones(4), 2).restricted(np.ones(6, bool))
+    with pytest.raises(ArgumentError, match=r"Unequal\(size\) has 4 rows, the data have 6"):
+        kt.Unequal(np.ones(4), 2).draw({"x": range(6)}, seed=1)
 
 
 def test_tiny_probabilities_are_remarked():

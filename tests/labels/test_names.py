@@ -359,7 +359,7 @@ def test_wrong_arguments_raise_argument_errors(call):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: L.aggregate(VOTES, labl="label"), r"aggregate\(\) has no argument 'labl'; did you mean label"),
+        (lambda: L.aggregate(VOTES, labl="label"), r"aggregate\(\) has no argument 'labl'. Did you mean label="),
         (lambda: L.agreement(VOTES, n_bootstraps=3), r"agreement\(\) has no argument.*n_bootstrap"),
         (lambda: L.experts(VOTES, estimated="x"), r"experts\(\) has no argument.*estimand"),
         (lambda: L.rules(VOTES, ["task", "worker", "label"], strenth=1), r"rules\(\) has no argument.*strength"),

@@ -330,7 +330,8 @@ def test_auto_takes_the_better_of_two():
         assert fit.skill[0].learner == best
 
 
-def test_user_estimators(frame, gold, folds):
+def test_user_estimators(frame, folds):
+    gold = kt.Bernoulli("pi").draw(frame, seed=11).labelled
     options = {"surrogates": {"stance": "stance_llm"}, "folds": folds}
     fits = [
         regress("ols", "y ~ stance + z", frame, gold, "stance", learner=learner, **options)

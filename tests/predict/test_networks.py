@@ -396,7 +396,7 @@ def test_missing_features_and_single_class(data):
         TorchRegressor(distribution="poisson").fit(x, np.ones((len(x), 2)))
     with pytest.raises(ArgumentError, match="distribution over whole numbers"):
         TorchRegressor().fit(x, np.full((len(x), 2), 0.5))
-    with pytest.raises(DataError, match="no count"):
+    with pytest.raises(DataError, match="not a count"):
         TorchRegressor(distribution="poisson").fit(x, score)
     with pytest.raises(DataError, match="not whole"):
         TorchRegressor(distribution="laplace").fit(x, np.abs(score))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arguments import checked_arguments
 from ..errors import ArgumentError, KaratError
 from ..frames import Table
 from .duplicates import Duplicates, document_codes, duplicates, prompt_rows
@@ -124,6 +125,7 @@ class Diagnosis:
         return f"<div><b>Checks of {escape(self.title)}</b><table>{rows}</table>{table}</div>"
 
 
+@checked_arguments()
 def diagnose(
     fit: Result, data: object = None, *, text: str | None = None, prompt: object = None, gold: object = None
 ) -> Diagnosis:

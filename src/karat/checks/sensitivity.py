@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arguments import checked_arguments
 from ..errors import ArgumentError, KaratWarning, generator
+from ..fit import regress
 from ..frames import Table
 from ..options import check_alpha
 from ..seeds import seed_of_table
@@ -178,6 +180,7 @@ class Sensitivity:
 _SHORT = {"Std. Error": "se", "gamma, sign": "gamma:sign", "gamma, significance": "gamma:signif."}
 
 
+@checked_arguments(regress)
 @single_threaded
 def sensitivity(
     model: str,
@@ -250,14 +253,13 @@ def sensitivity(
     True
     """
     from ..designs import Propensity
-    from ..fit import regress
-
     grid = _grid(gamma)
+    table = Table.read(data)
     given = dict(options)
     convenience = isinstance(given.get("design"), Propensity)
     if not convenience:
         given.setdefault("nonresponse", "ignorable")
-    seed = seed_of_table(given.get("seed"), Table.read(data), given.get("surrogates"), model, formula)
+    seed = seed_of_table(given.get("seed"), table, given.get("surrogates"), model, formula)
     given["seed"] = int(generator(seed).integers(2**31))
     arguments = arguments_of(model, formula, data, given)
     with warnings.catch_warnings():  # the fit itself says it
@@ -271,7 +273,7 @@ def sensitivity(
     if not chosen:
         raise ArgumentError("terms is empty; name at least one coefficient.")
     level = check_alpha(arguments["alpha"])
-    name, f = tilt_variable(taken, tilt)
+    name, f = tilt_variable(taken, tilt, table)
     allowed = {label.name for label in taken.prepared.labels if not label.classes}
     if unknown := sorted(set(limits or {}) - allowed):
         raise ArgumentError(f"limits names {unknown[0]!r}, which is not a numeric label; there are {sorted(allowed)}.")

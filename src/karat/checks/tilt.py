@@ -15,6 +15,7 @@ import numpy as np
 
 from ..designs.response import Response, as_response, tilted
 from ..errors import ArgumentError, KaratError
+from ..frames import Table
 from ..frames.table import as_float
 from .pieces import Pieces
 
@@ -72,7 +73,7 @@ class Flip:
     answered_mean: float
 
 
-def tilt_variable(pieces: Pieces, given: object) -> tuple[str, Floats]:
+def tilt_variable(pieces: Pieces, given: object, table: Table) -> tuple[str, Floats]:
     """Name and values of f for the gold rows.
 
     Parameters
@@ -81,6 +82,8 @@ def tilt_variable(pieces: Pieces, given: object) -> tuple[str, Floats]:
     given : str, mapping, array_like or None
         A label; ``{label: class}``; or values for all rows of the data, of which those of gold rows are used. None is
         the labelled outcome if there is one, else the first labelled covariate.
+    table : Table
+        The data.
 
     Returns
     -------
@@ -103,10 +106,7 @@ def tilt_variable(pieces: Pieces, given: object) -> tuple[str, Floats]:
             raise ArgumentError(f"tilt={given!r} must map one labelled variable to one of its classes.")
         name, value = next(iter(given.items()))
         return _of_label(labels[name], value, gold)
-    values = np.asarray(given)
-    whole = len(prepared.labelling.labelled) if prepared.kept is None else len(prepared.kept)
-    if values.shape != (whole,):
-        raise ArgumentError(f"tilt has shape {values.shape}; give a labelled variable, or one value for each row.")
+    values = table.values(given, "tilt")
     values = as_float(values if prepared.kept is None else values[prepared.kept], "tilt", "tilt")[gold]
     if not np.isfinite(values).all():
         raise ArgumentError("tilt is missing in gold rows; give a value for each of them.")

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .._version import __version__
-from ..errors import KaratError
+from ..errors import KaratError, KaratWarning
 
 COMMANDS = ("draw", "labels", "plan")
 
@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = parser().parse_args(arguments)
     with warnings.catch_warnings():
+        warnings.simplefilter("always", KaratWarning)
         warnings.showwarning = _show
         try:
             return int(options.run(options))

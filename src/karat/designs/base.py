@@ -36,8 +36,8 @@ class Design(ABC):
         """Columns of the data that the design reads."""
         return ()
 
-    def restricted(self, rows: Bools | Ints) -> Design:
-        """The design for some of the rows, or all in another order: so go arrays it holds, one value per row."""
+    def restricted(self, rows: Bools | Ints, table: Table) -> Design:
+        """The design for some rows of a table, or all in another order: so go arrays it holds, one value per row."""
         return self
 
     def draw(self, data: object, seed: int | np.random.Generator | None = None, *, id: str | None = None) -> Sample:
@@ -173,7 +173,7 @@ def draw_in_order(design: Design, table: Table, rng: np.random.Generator, id: st
     """Draw from a table in an order that follows from what its rows hold, see :meth:`Design.draw`."""
     order = drawing_order(table, id)
     try:
-        labelling = design.restricted(order).select(replace(table, native=table.native[order]), rng)
+        labelling = design.restricted(order, table).select(replace(table, native=table.native[order]), rng)
     except KaratError:
         design.select(table, rng)  # the same error, with positions as they are in the data
         raise
@@ -185,13 +185,9 @@ def seed_number(seed: object) -> int | None:
     return int(seed) if isinstance(seed, (int, float, np.number)) else None
 
 
-def cut(given: Any, rows: Bools | Ints) -> Any:
-    """An argument that may be an array of one value per row, for some of the rows, or all in another order."""
-    if isinstance(given, str) or np.ndim(given) == 0:
-        return given
-    if len(given) != len(rows):
-        raise ArgumentError(f"the design holds an array of {len(given)} values, the data have {len(rows)} rows.")
-    return given.iloc[rows] if hasattr(given, "iloc") else np.asarray(given)[rows]
+def cut(given: Any, argument: str, rows: Bools | Ints, table: Table) -> Any:
+    """An argument that may be an array of one value per row, for some rows of a table, or all in another order."""
+    return given if isinstance(given, str) or np.ndim(given) == 0 else table.values(given, argument)[rows]
 
 
 def names_of(argument: str, given: object) -> str | tuple[str, ...]:

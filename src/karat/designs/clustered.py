@@ -70,9 +70,9 @@ class Clustered(Design):
         by = () if self.by is None else (self.by,) if isinstance(self.by, str) else self.by
         return (self.cluster, *by, *((self.size,) if isinstance(self.size, str) else ()))
 
-    def restricted(self, rows: Bools | Ints) -> Design:
+    def restricted(self, rows: Bools | Ints, table: Table) -> Design:
         """The design for some of the rows."""
-        return replace(self, size=cut(self.size, rows))
+        return replace(self, size=cut(self.size, "Clustered(size)", rows, table))
 
     def select(self, table: Table, rng: np.random.Generator) -> Labelling:
         """Draw clusters."""

@@ -68,7 +68,7 @@ class Labelling:
 
     @property
     def caution(self) -> str:
-        """What must be said of labels that are no probability sample; empty for one that is."""
+        """What must be said of labels that are not a probability sample; empty for one that is."""
         return ""
 
     @cached_property

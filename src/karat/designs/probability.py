@@ -46,9 +46,9 @@ class Bernoulli(Design):
         """Columns the design reads."""
         return (self.probability,) if isinstance(self.probability, str) else ()
 
-    def restricted(self, rows: Bools | Ints) -> Design:
+    def restricted(self, rows: Bools | Ints, table: Table) -> Design:
         """The design for some of the rows."""
-        return replace(self, probability=cut(self.probability, rows))
+        return replace(self, probability=cut(self.probability, "Bernoulli(probability)", rows, table))
 
     def _values(self, table: Table) -> Floats:
         given = self.probability

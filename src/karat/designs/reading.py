@@ -50,7 +50,7 @@ def read_draw(
         return with_answers(design, table, labelled, sampled, nonresponse).keep(rest)
     marks = sampled if sampled is None or isinstance(sampled, str) else table.values(sampled, "sampled")[rest]
     try:
-        return with_answers(design.restricted(rest), table.filter(rest), labelled[rest], marks, nonresponse)
+        return with_answers(design.restricted(rest, table), table.filter(rest), labelled[rest], marks, nonresponse)
     except DesignError:
         if isinstance(design, Propensity):
             raise

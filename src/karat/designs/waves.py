@@ -82,9 +82,9 @@ class Waves(Design):
         """Columns the designs read."""
         return tuple(dict.fromkeys(column for design in self.designs for column in design.columns))
 
-    def restricted(self, rows: Bools | Ints) -> Design:
+    def restricted(self, rows: Bools | Ints, table: Table) -> Design:
         """The designs for some of the rows."""
-        return replace(self, designs=tuple(design.restricted(rows) for design in self.designs))
+        return replace(self, designs=tuple(design.restricted(rows, table) for design in self.designs))
 
     def select(self, table: Table, rng: np.random.Generator) -> Labelling:
         """Draw wave after wave."""
@@ -122,7 +122,7 @@ class Waves(Design):
             )
         left, parts = np.ones(table.n_rows, dtype=bool), []
         for k, design in enumerate(self.designs):
-            parts.append((left, design.restricted(left).realised(table.filter(left), (number == k + 1)[left])))
+            parts.append((left, design.restricted(left, table).realised(table.filter(left), (number == k + 1)[left])))
             left = left & (number != k + 1)
         return combined(parts, self.shares)
 
@@ -145,7 +145,7 @@ def next_wave(
     _refuse_used_up(design, table, left)
     frame = sample.design.frame
     id, origin = (None, "") if frame is None else (frame.id, frame.origin or frame.hash)
-    part = draw_in_order(design.restricted(left), table.filter(left), rng, id)
+    part = draw_in_order(design.restricted(left, table), table.filter(left), rng, id)
     earlier = before.waves if isinstance(before, SequentialLabelling) else (Wave(left | True, before, 1.0),)
     old = sample.design.base
     shares: tuple[float, ...] | None = None
@@ -186,7 +186,7 @@ def draw_among(design: Design, table: Table, rows: Bools, rng: np.random.Generat
         return design.select(table, rng)
     if not rows.any():
         raise DesignError("earlier waves have drawn every row; there is nothing left for another wave.")
-    return design.restricted(rows).select(table.filter(rows), rng)
+    return design.restricted(rows, table).select(table.filter(rows), rng)
 
 
 def combined(parts: Sequence[tuple[Bools, Labelling]], shares: Sequence[float] | None) -> SequentialLabelling:

@@ -50,7 +50,7 @@ def read_file(path: str | Path, *, sep: str | None = None, decimal: str | None =
     Examples
     --------
     >>> import tempfile, warnings
-    >>> with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(record=True):
+    >>> with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(action="ignore"):
     ...     file = Path(folder) / "corpus.csv"
     ...     _ = file.write_text("doc;score\na;1,5\nb;2,25\n")
     ...     read_file(file)["score"].tolist()

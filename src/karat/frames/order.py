@@ -71,8 +71,8 @@ def row_hashes(columns: Mapping[str, Any]) -> Array:
     with np.errstate(over="ignore"):
         for name, values in columns.items():
             series = values if isinstance(values, pd.Series) else pd.Series(values)
-            total = total + _mixed(_values(series) ^ _text_hash(f"column {name}"))
-        return np.asarray(_mixed(total))
+            total = total + mixed(_values(series) ^ _text_hash(f"column {name}"))
+        return np.asarray(mixed(total))
 
 
 def number_parts(column: pd.Series[Any], missing: Bools) -> tuple[Array, ...] | None:
@@ -122,7 +122,7 @@ def _values(series: pd.Series[Any]) -> Array:
     else:
         hashes = np.zeros(len(series), dtype=np.uint64)
         for part in parts:
-            hashes = _mixed(hashes + part.astype(np.int64).view(np.uint64))
+            hashes = mixed(hashes + part.astype(np.int64).view(np.uint64))
     hashes[missing] = _text_hash("missing")
     return hashes
 
@@ -132,7 +132,7 @@ def _text_hash(text: str) -> np.uint64:
     return np.uint64(int.from_bytes(found, "little"))
 
 
-def _mixed(values: Array) -> Array:
+def mixed(values: Array) -> Array:
     """Spread over all 64 bits, one to one.
 
     References

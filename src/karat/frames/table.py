@@ -127,38 +127,43 @@ class Table:
             Naming the missing column, the role and the nearest existing names.
         """
         known = self.columns
-        for name in names:
+        for name in map(str, names):
             if name in self.repeated:
                 raise DataError(f"{role} names {name!r}, and the data has two columns named {name!r}; rename one.")
             if name not in known:
-                near = difflib.get_close_matches(str(name), known, n=3)
+                near = difflib.get_close_matches(name, known, n=3)
                 hint = f" Did you mean {', '.join(map(repr, near))}?" if near else f" Columns: {_listing(known)}."
                 raise DataError(f"{role} names the column {name!r}, which is not in the data.{hint}")
 
     def column(self, name: str, role: str) -> pd.Series[Any]:
-        """One column as a pandas Series with positions as index."""
+        """One column as a pandas Series with positions as index, its values in their plain type."""
+        return plain(self.as_given(name, role))
+
+    def as_given(self, name: str, role: str) -> pd.Series[Any]:
+        """One column as a pandas Series with positions as index, True and False in a column of objects kept."""
         import pandas as pd
 
         self.require([name], role)
-        column = self.native.get_column(name)
+        column = self.native.get_column(str(name))
         native = column.to_native()
         if isinstance(native, pd.Series):
-            return plain(native.reset_index(drop=True))
-        return plain(pd.Series(_to_pandas_values(column), name=name))
+            return native.reset_index(drop=True)
+        return pd.Series(_to_pandas_values(column), name=str(name))
 
     def pandas(self, names: Sequence[str], role: str) -> pd.DataFrame:
         """Several columns as a pandas DataFrame with positions as index."""
         import pandas as pd
 
         self.require(names, role)
+        names = list(map(str, names))
         native = self.native.to_native()
         if isinstance(native, pd.DataFrame):
-            frame: pd.DataFrame = native[list(names)]
+            frame: pd.DataFrame = native[names]
             if not isinstance(frame.index, pd.RangeIndex) or frame.index.start != 0 or frame.index.step != 1:
                 frame = frame.reset_index(drop=True)
             changed = {name: new for name in names if (new := plain(frame[name])) is not frame[name]}
             return frame.assign(**changed) if changed else frame
-        return pd.DataFrame({name: self.column(name, role) for name in names})
+        return pd.DataFrame({name: self.column(name, role) for name in names}, index=pd.RangeIndex(self.n_rows))
 
     def values(self, given: object, argument: str) -> Array:
         """Resolve an argument that may be a column name or an array to an array.

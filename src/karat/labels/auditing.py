@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, DataError, KaratError, generator
+from ..frames.kinds import is_number
 from .alternative import AlternativeAnnotator, alternative_annotator
 from .answers import Soft
 from .base import one_hot
 from .columns import clusters_of, covariates_of, labels_of
 from .errors_by_design import Confusion, Differential, confusion, differential, numeric_errors
-from .names import classes_in, is_number, positions
+from .names import classes_in, positions
 from .review import Review, ensemble_flags, rank_for_review
 from .scoring import Scores, reliability, score
 from .table import declared_order, distributions

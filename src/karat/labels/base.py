@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arguments import known_arguments
 from ..errors import ArgumentError, generator, one_of
 from ..memory import needs
 from .annotations import Annotations
@@ -167,30 +167,6 @@ def as_annotations(given: object, columns: dict[str, Any], caller: Callable[...,
     known = [*inspect.signature(caller or read_annotations).parameters, *inspect.signature(read_annotations).parameters]
     known_arguments(columns, (caller or read_annotations).__name__, [n for n in known if n not in ("columns", "data")])
     return read_annotations(given, **columns)
-
-
-def known_arguments(given: Iterable[str], caller: str, known: Iterable[str]) -> None:
-    """Raise where a function is given an argument that it does not have.
-
-    Parameters
-    ----------
-    given : iterable of str
-    caller : str
-        Name of the function.
-    known : iterable of str
-        Arguments it has.
-
-    Raises
-    ------
-    ArgumentError
-        With the nearest names.
-    """
-    allowed = list(dict.fromkeys(known))
-    for name in given:
-        if name not in allowed:
-            near = difflib.get_close_matches(name, allowed, n=2)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(allowed)}."
-            raise ArgumentError(f"{caller}() has no argument {name!r}; {hint}")
 
 
 def softmax_rows(scores: Floats, shift: bool = True) -> tuple[Floats, Floats]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, DataError
+from ..frames.kinds import is_number
 from ..frames.table import as_float
-from .names import is_number, listed, objects, sorted_codes
+from .names import listed, objects, sorted_codes
 from .table import declared_order
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def labels_of(table: Table, column: str, role: str) -> pd.Series[Any]:
     """A column of labels as names, None where missing or blank."""
     import pandas as pd
 
-    names, code = sorted_codes(table.column(column, role), f"column {column!r} ({role})")
+    names, code = sorted_codes(table.as_given(column, role), f"column {column!r} ({role})")
     return pd.Series(objects([*listed(names), None])[code]).infer_objects()
 
 
@@ -67,7 +68,7 @@ def clusters_of(table: Table, cluster: str | None, labelled: Bools) -> Ints | No
     """Codes of the clusters of the gold rows."""
     if cluster is None:
         return None
-    codes = sorted_codes(table.column(cluster, "cluster")[labelled], f"column {cluster!r} (cluster)")[1]
+    codes = sorted_codes(table.as_given(cluster, "cluster")[labelled], f"column {cluster!r} (cluster)")[1]
     if (codes < 0).any():
         raise DataError(f"column {cluster!r} (cluster) has {int((codes < 0).sum())} missing value(s) on gold rows.")
     return codes

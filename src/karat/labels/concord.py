@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError, generator, one_of, whole
+from ..frames.kinds import is_number
 from ..memory import needs
 from .annotations import Annotations
 from .base import as_annotations
-from .names import is_number
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, DataError, number, one_of
+from ..frames.kinds import is_number
 from .annotations import Annotations
 from .base import as_annotations
 from .concord import Agreement, agreement
 from .latent import dependent_confusion, unbiased_truth
-from .names import is_number, known_rows, listed, name_of, objects, sorted_codes
+from .names import known_rows, listed, name_of, objects, sorted_codes
 from .render import backend_of, build_frame
 
 if TYPE_CHECKING:

@@ -8,15 +8,14 @@ refused, since nobody can see in a table which of them is meant.
 from __future__ import annotations
 
 import math
-import numbers
 import unicodedata
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import ArgumentError, DataError
+from ..frames.kinds import is_number
 
 if TYPE_CHECKING:
     from .._types import Array, Ints
@@ -56,11 +55,6 @@ def name_of(value: Any) -> Any:
     if is_number(value) and not isinstance(value, bool):
         return int(value) if math.isfinite(value) and value == int(value) else float(value)
     return value
-
-
-def is_number(value: object) -> bool:
-    """Whether a name counts as a number; True and False do."""
-    return isinstance(value, (numbers.Real, Decimal))
 
 
 def listed(names: Array) -> list[Any]:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arguments import known_arguments
 from ..errors import ArgumentError, DataError, number, one_of, whole
 from ..memory import needs
-from .base import known_arguments, one_hot, softmax_rows
+from .base import one_hot, softmax_rows
 from .names import UNKNOWN, class_tuple, classes_in, codes_in, objects, sorted_codes
 from .render import backend_of
 from .soft import SoftLabels
@@ -268,8 +269,8 @@ def rules(
     few = isinstance(columns, str) or not isinstance(columns, Sequence) or len(columns) < (2 if gold is not None else 3)
     if few or len(set(columns)) < len(columns):
         raise ArgumentError(f"columns={columns!r}: give three different rule columns or more (two with gold).")
-    series = [table.column(c, "columns") for c in columns]
-    truth = table.column(gold, "gold") if gold is not None else None
+    series = [table.as_given(c, "columns") for c in columns]
+    truth = table.as_given(gold, "gold") if gold is not None else None
     known_arguments(settings, "rules", ("accuracy", "strength", "n_iter", "tol", *signature(rules).parameters))
     every = series if truth is None else [*series, truth]
     order = class_tuple(classes_in(*every, what="rule columns and gold") if classes is None else classes)
@@ -304,7 +305,7 @@ def rules(
 
 def _task_names(table: Table, column: str) -> Array:
     """Names of the tasks in row order; none missing or repeated."""
-    names, code = sorted_codes(table.column(column, "id"), f"column {column!r} (id)")
+    names, code = sorted_codes(table.as_given(column, "id"), f"column {column!r} (id)")
     if len(names) < len(code) or (code < 0).any():
         raise DataError(f"column {column!r} (id) must name every row differently, none missing.")
     return np.asarray(names[code])

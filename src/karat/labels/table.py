@@ -162,7 +162,7 @@ def read_counts(data: object, columns: Mapping[Any, str], *, task: str | None = 
     counts = np.column_stack([as_float(table.column(c, "columns"), c, "counts") for c in columns.values()])
     if not (counts >= 0).all():
         raise DataError(f"the counts in {list(columns.values())} must be 0 or more, none missing.")
-    names: Array = np.arange(table.n_rows) if task is None else np.asarray(table.column(task, "task"))
+    names: Array = np.arange(table.n_rows) if task is None else np.asarray(table.as_given(task, "task"))
     tasks, code = sorted_codes(names, f"column {task!r}")
     if len(tasks) < len(names) or (code < 0).any():
         raise DataError(f"column {task!r} (task) must name every row differently, none missing.")
@@ -174,7 +174,7 @@ def read_counts(data: object, columns: Mapping[Any, str], *, task: str | None = 
 
 def names_in(table: Table, column: str, role: str) -> tuple[Array, Ints]:
     """Distinct names, sorted, and their codes; none may be missing."""
-    names, codes = sorted_codes(table.column(column, role), f"column {column!r} ({role})")
+    names, codes = sorted_codes(table.as_given(column, role), f"column {column!r} ({role})")
     absent = codes < 0
     if absent.any():
         first = int(np.flatnonzero(absent)[0])
@@ -224,9 +224,9 @@ def label_column(table: Table, label: str) -> pd.Series[Any]:
     import pandas as pd
 
     table.require([label], "label")
-    column = table.native.get_column(label)
+    column = table.native.get_column(str(label))
     if column.dtype not in (nw.List, nw.Array):
-        return table.column(label, "label")
+        return table.as_given(label, "label")
     items = column.to_list()
     values = np.empty(len(items), dtype=object)
     values[:] = [None if item is None else tuple(item) for item in items]
@@ -238,7 +238,7 @@ def declared_order(table: Table, column: str) -> tuple[Any, ...] | None:
     import narwhals as nw
     import pandas as pd
 
-    values = table.native.get_column(column)
+    values = table.native.get_column(str(column))
     native: Any = values.to_native()
     if isinstance(native, pd.Series):
         found: Any = native.cat.categories if getattr(native.dtype, "ordered", False) else None
@@ -322,7 +322,7 @@ def _repeats(
 def _gold_names(gold: object, table: Table) -> list[Any]:
     """Classes that gold names."""
     if isinstance(gold, str):
-        return listed(sorted_codes(table.column(gold, "gold"), f"column {gold!r} (gold)")[0])
+        return listed(sorted_codes(table.as_given(gold, "gold"), f"column {gold!r} (gold)")[0])
     return [v for v in map(name_of, gold.values()) if v is not None] if isinstance(gold, Mapping) else []
 
 
@@ -333,7 +333,7 @@ def _gold(
         return None
     out = np.full(len(tasks), UNKNOWN, dtype=np.intp)
     if isinstance(gold, str):
-        values = table.column(gold, "gold")
+        values = table.as_given(gold, "gold")
         codes = codes_in(values, order, "gold class", gold)
         known = codes >= 0
         codes = codes[known]

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arguments import checked_arguments
 from ..designs.base import codes_of
 from ..errors import ArgumentError, DataError, generator, number, whole
+from ..fit import regress
 from ..frames import Table
 from ..frames.table import as_float
 from ..results import Result
 from ..threads import single_threaded
 from .active import sizes, squared_reach
 from .allocated import Allocation, Allocations
-from .assume import fit_made_up, read_qualities
+from .assume import assumed_fit, read_qualities
 from .basis import Basis
 from .figures import Learning
 from .front import check_share
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from .._types import Floats, Ints
 
 
+@checked_arguments(regress)
 @single_threaded
 def allocate(
     source: Result | str,
@@ -191,7 +194,7 @@ def _pilot(
             f"source is a {type(source).__name__}; give a fit, or a formula with surrogates= and accuracy=."
         )
     qualities = read_qualities(surrogates, *given)
-    fit = fit_made_up(model, source, table, qualities, {**options, "surrogates": surrogates}, seed=seed)
+    fit = assumed_fit(model, source, table, qualities, {**options, "surrogates": surrogates}, seed=seed)
     words = "; ".join(f"the first surrogate of {name} {quality.words()}" for name, quality in qualities.items())
     return fit, [f"no gold yet: the figures assume that {words}, with mistakes that depend on nothing else"]
 

@@ -118,7 +118,7 @@ def worlds(
 
     def profiles(at: int, count: int, n: int) -> tuple[Profile, ...]:
         return tuple(
-            Profile.of(fit_made_up(model, formula, table, qualities, options, at=at, n=n, seed=int(seed)), contrasts)
+            Profile.of(assumed_fit(model, formula, table, qualities, options, at=at, n=n, seed=int(seed)), contrasts)
             for seed in seeds[:count]
         )
 
@@ -177,7 +177,7 @@ def simulate_gold(surrogate: Any, quality: Quality, at: int, name: str, rng: np.
     return np.asarray(classes)[np.minimum(drawn, len(classes) - 1)]
 
 
-def fit_made_up(
+def assumed_fit(
     model: str,
     formula: str,
     table: Table,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arguments import checked_arguments
 from ..errors import ArgumentError, number, one_of, whole
 from ..results import Result
 from .profile import Profile
@@ -161,6 +162,7 @@ class Budget:
         return next(p for p in self.purchases if p.option == option and p.term == term)
 
 
+@checked_arguments()
 def budget(
     surrogates: Mapping[str, Any],
     spend: float,

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arguments import checked_arguments
 from ..errors import ArgumentError, generator, number, one_of, whole
+from ..fit import regress
 from ..options import check_alpha
 from ..results import Result
 from ..seeds import seed_of_result, settled
@@ -31,6 +33,7 @@ _POINTS = 24
 _FEW_CARRIERS = 10.0
 
 
+@checked_arguments(regress)
 @single_threaded
 def plan(
     source: Result | str,

@@ -139,5 +139,5 @@ def _lean(
         return None
     noise = kurtosis * ((weight * own) ** 2).sum(axis=0) / carried**2
     lean = np.where(profile.involved.sum(axis=1) == 1, noise / (noise + UNEVEN**2), 0.0)
-    mended = (weight * own * factor[:, None]).sum(axis=0) / carried
-    return lean, (multiple @ reach) * mended, square, mean, noise
+    corrected = (weight * own * factor[:, None]).sum(axis=0) / carried
+    return lean, (multiple @ reach) * corrected, square, mean, noise

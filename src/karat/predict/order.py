@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..frames.order import _mixed as _spread
+from ..frames.order import mixed
 
 if TYPE_CHECKING:
     from .._types import Array, Floats, Ints
@@ -41,14 +41,14 @@ def row_order(parts: Iterable[Array], groups: Iterable[Ints | None] = ()) -> Int
         content = np.zeros(len(columns[0]), dtype=np.uint64)
         for column in columns:
             ranks = _ranks(column)
-            content = _spread(content + ranks) if ranks.any() else content
+            content = mixed(content + ranks) if ranks.any() else content
         for group in groups:
             if group is None:
                 continue
             codes = np.unique(group, return_inverse=True)[1]
             total = np.zeros(int(codes.max()) + 1, dtype=np.uint64)
             np.add.at(total, codes, content)
-            content = _spread(content + _spread(total)[codes])
+            content = mixed(content + mixed(total)[codes])
     return np.argsort(content, kind="stable")
 
 

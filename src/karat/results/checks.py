@@ -54,7 +54,7 @@ class Balance:
     fixed : tuple of str
         Variables whose weighted mean the design fixes.
     impossible : bool
-        Whether gold differs in a direction that the design fixes: it is no draw from it.
+        Whether gold differs in a direction that the design fixes: it is not a draw from it.
     remark : str
         Why there is no joint test, if there is none.
     """
@@ -85,7 +85,7 @@ class Balance:
 
 @dataclass(frozen=True)
 class WeightTotal:
-    """Inverse probabilities added up, against the number of rows they stand for.
+    """Inverse probabilities added up, against the number of rows they represent.
 
     Parameters
     ----------

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arguments import checked_arguments
 from ..errors import ArgumentError, KaratError, KaratWarning, SolverWarning, generator, one_of, tell
+from ..fit import regress
 from ..frames import Table
 from ..options import check_alpha, processes
 from ..seeds import seed_of_table
@@ -51,6 +53,7 @@ class _Fitted:
     error: Floats
 
 
+@checked_arguments(regress)
 def multiverse(
     formula: str,
     data: object,
@@ -288,7 +291,6 @@ def _fit(
     model: str, formula: str, table: Table, universe: _Universe, common: Mapping[str, Any], terms: Sequence[str] | None
 ) -> tuple[_Fitted, list[tuple[str, type[KaratWarning]]]]:
     """One universe, and what it warns of."""
-    from ..fit import regress
     from ..results.revise import influence
 
     with warnings.catch_warnings(record=True) as caught:

@@ -25,7 +25,7 @@ def multiverse_plot(
     ----------
     many : Multiverse
     terms : sequence of str, optional
-        By default the first three coefficients that are no intercept.
+        By default the first three coefficients that are not an intercept.
     simultaneous : bool
         Draw the intervals of corrected answers that hold in all universes at once.
     axes : sequence of matplotlib Axes, optional

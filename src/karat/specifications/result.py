@@ -174,7 +174,7 @@ class Multiverse:
         Parameters
         ----------
         terms : sequence of str, optional
-            Coefficients, one panel each; by default the first three that are no intercept.
+            Coefficients, one panel each; by default the first three that are not an intercept.
         simultaneous : bool
             Draw the intervals that hold in all universes at once.
         axes : sequence of matplotlib Axes, optional

@@ -101,7 +101,7 @@ def test_cross_fitting_with_scikit_learn(tiny_model, corpus, tmp_path):
         ({}, ["a", "b"], DataError, r"shape \(2,\) for 4 texts"),
         ({}, [[0.5, 0.6]] * 4, DataError, "adding up to 1"),
         ({"train": "some"}, ["a", "b"] * 2, ArgumentError, "train='some'"),
-        ({"model": "hashing"}, ["a", "b"] * 2, ArgumentError, "no transformer"),
+        ({"model": "hashing"}, ["a", "b"] * 2, ArgumentError, "not a transformer"),
         ({"epochs": 0}, ["a", "b"] * 2, ArgumentError, "epochs=0"),
         ({"learning_rate": -1.0}, ["a", "b"] * 2, ArgumentError, "learning_rate"),
         ({"validation": 1.5}, ["a", "b"] * 2, ArgumentError, "validation"),

@@ -106,7 +106,7 @@ def test_settings_that_are_refused(encoder, match):
 
 def test_a_model_that_is_not_there():
     pytest.importorskip("sentence_transformers")
-    with pytest.raises(ArgumentError, match="no local folder"):
+    with pytest.raises(ArgumentError, match="not a local folder"):
         TextEncoder("no-such-model-anywhere/x").fit(["a b", "b c"])
 
 
