@@ -18,7 +18,7 @@ def drawn(design, seed=4):
     return frame, sample, corpora.masked(frame, sample.labelled, "y")
 
 
-@pytest.mark.parametrize("kind", [{"vcov": "HC0"}, {"cluster": "author"}], ids=["rows", "clusters"])
+@pytest.mark.parametrize("kind", [{"vcov": "HC0"}, {}, {"cluster": "author"}], ids=["plain", "rows", "clusters"])
 @pytest.mark.parametrize(
     ("formula", "design"), [("y ~ 1", kt.SimpleRandom(90)), ("y ~ group", kt.Stratified("group", 90))]
 )
@@ -84,8 +84,15 @@ def test_left_out_influence_is_that_of_a_fit_without_the_unit(quiet):
         moment.append(np.linalg.solve(a, m))
         error.append(np.linalg.solve(a, m - h))
     inverse = np.linalg.inv(a)
-    for found, want, share in zip(fit.parts.scores.left_out, (moment, error), (1.0, 0.5)):
-        known = share / 0.5 * inverse @ seen.T @ seen @ inverse
-        drawn_part = share / 0.5**2 * inverse @ seen[gold].T @ seen[gold] @ inverse
-        calibrated = np.array(want) @ np.real(sqrtm(known @ np.linalg.inv(drawn_part))).T
+    # expected squares: of errors c x x'; of moments h h' and the multiple of c x x' that the gold shows beyond it
+    h, m = (d * (y - d @ theta)[:, None] for d in (seen, true))
+    told, there = (np.trace(inverse @ (part[gold].T @ part[gold])) for part in (h, m))
+    rest = max(there - told, 0.1 * there) / np.trace(inverse @ seen[gold].T @ seen[gold])
+    squares = [
+        lambda rows: inverse @ (h[rows].T @ h[rows] + rest * seen[rows].T @ seen[rows]) @ inverse,
+        lambda rows: inverse @ seen[rows].T @ seen[rows] @ inverse,
+    ]
+    for found, want, square in zip(fit.parts.scores.left_out, (moment, error), squares):
+        ratio = square(slice(None)) @ np.linalg.inv(square(gold) / 0.5)
+        calibrated = np.array(want) @ np.real(sqrtm(ratio)).T
         np.testing.assert_allclose(found, calibrated, rtol=1e-8, atol=1e-12)

@@ -253,6 +253,7 @@ def sensitivity(
     True
     """
     from ..designs import Propensity
+
     grid = _grid(gamma)
     table = Table.read(data)
     given = dict(options)

@@ -79,7 +79,9 @@ def _linear(moments: Moments, root: Root, at_root: bool) -> Linear:
     if at_root:
         weights = [curvature * v * w, *(c * v * (1.0 - w) for c in curvatures[1:])]
         designs = [x, *(rows.x for rows in moments.predicted_gold)]
-        shift = _left_out_shift(inverse, designs, weights, h + w[:, None] * (m - h))
+        # what a fixed size makes known leaves with no unit
+        error = sample.labelling.known_part(m - h)[0]
+        shift = _left_out_shift(inverse, designs, weights, m + (w - 1.0)[:, None] * error)
     else:
         shift = (w / (1.0 - leverage))[:, None] * (m @ inverse.T)
     left_m, left_h = m + _times_curvature(x, curvature * v, shift), h
@@ -163,7 +165,8 @@ def calibrations(moments: Moments, theta: Floats, at: Linear) -> tuple[Floats | 
             for rows, weight in zip(predicted, (v**2 * spread, drawn * labelling.spread))
         )
         every_error, some_error = (every.errors, every.plain), (some.errors, some.plain)
-    return of_moments, _factor(at.m - at.h, labelling.spread, every_error, some_error, at, metric)
+    error = labelling.known_part(at.m - at.h)[0]
+    return of_moments, _factor(error, labelling.spread, every_error, some_error, at, metric)
 
 
 def _factor(
