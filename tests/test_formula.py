@@ -48,6 +48,7 @@ def test_transforms(formula, columns):
     np.testing.assert_allclose(found.covariance, expected.covariance, rtol=1e-8, atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:the surrogates make standard errors larger")
 @pytest.mark.parametrize("formula", ["y ~ poly(z, 2)", "y ~ bs(size, df=4)", "y ~ 0 + cs(size, df=4)"])
 def test_bases_fit_and_predict(formula):
     """Bases learn their knots from the fit and keep them for new rows."""

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,9 @@ import karat.estimate.rectify as rectify_module
 from karat.estimate.tune import tune as priced_tune
 
 from . import corpora
+
+# Generated corpora are small and surrogates may cost precision there, which is told; the numbers are what is looked at.
+pytestmark = pytest.mark.filterwarnings("ignore::karat.errors.SmallSampleWarning")
 
 MODELS = {"ols": ("y", "y_llm"), "logit": ("vote", "vote_prob"), "poisson": ("count", "count_llm")}
 seeds = st.integers(0, 10_000)

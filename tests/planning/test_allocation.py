@@ -274,8 +274,8 @@ def test_allocations_beat_simple_random_sampling_on_their_aim():
     error = (x @ np.linalg.inv(x.T @ x)) * (frame["tone"] - frame["score"]).to_numpy()[:, None]
     ratios = {"neyman": [], "optimal": [], "proportional": []}
     foretold = {name: [] for name in ratios}
-    for k in range(4):
-        sample = kt.SimpleRandom(200).draw(frame, seed=k)
+    for k in range(20, 26):
+        sample = kt.SimpleRandom(400).draw(frame, seed=k)
         fit = kt.ols(
             "tone ~ rare + z", corpora.masked(frame, sample.labelled, "tone"), surrogates={"tone": "score"},
             design=sample.design, learner=None, tuning=None, target="finite", seed=k,

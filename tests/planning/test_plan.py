@@ -40,7 +40,7 @@ def pilot(frame):
 
 @pytest.fixture(scope="module")
 def refitted(pilot):
-    return kt.plan(pilot[0], pilot[1], target={"z": {"half_width": 0.0395}}, n=[150, 300, 800], seed=1)
+    return kt.plan(pilot[0], pilot[1], target={"z": {"half_width": 0.037}}, n=[150, 300, 800], seed=1)
 
 
 # ---- the variance at the pilot's own size is that of the fit ------------------------------------------------
@@ -169,9 +169,9 @@ def test_smallest_n_for_a_target(refitted):
     found = refitted.needed[0]
     assert found.low <= found.n <= found.high
     at, before = (refitted.at(n).loc["z"] for n in (found.n, found.n - 1))
-    assert at["half_width"] <= 0.0395 < before["half_width"]
+    assert at["half_width"] <= 0.037 < before["half_width"]
     high = refitted.at(found.high).loc["z"]
-    assert high["half_width_high"] <= 0.0395
+    assert high["half_width_high"] <= 0.037
     assert refitted.design() == kt.SimpleRandom(found.n)
     assert f"{found.n - 150:,} more than the pilot" in str(refitted)
 
@@ -269,7 +269,7 @@ def test_tables_text_html_and_picture(refitted):
     assert len(table) == 3 * 3
     assert table.columns.tolist()[:5] == ["term", "n", "se", "se_low", "se_high"]
     text, html = str(refitted.summary()), refitted.summary()._repr_html_()
-    for part in ("Plan of the gold sample", "pilot of 150 gold labels", "z: half-width 0.0395 takes", "n = 300"):
+    for part in ("Plan of the gold sample", "pilot of 150 gold labels", "z: half-width 0.037 takes", "n = 300"):
         assert part in text
         assert part in html
     axes = refitted.plot("se", terms=["z", "size"], title="curve")

@@ -14,6 +14,7 @@ from ..estimate.clusters import Curvatures, cluster_codes, count, named
 
 if TYPE_CHECKING:
     from .._types import Floats, Ints
+    from ..estimate.clusters import Leverage
     from ..estimate.infer import Parts
     from .result import Result
     from .sampling import Sampling
@@ -140,7 +141,8 @@ def influence(result: Result, kind: str = "HC0") -> tuple[Floats, Floats]:
     ----------
     result : Result
     kind : str
-        Small-sample correction to put on them, see :func:`karat.estimate.covariance.correction`.
+        Small-sample correction to put on them, see :func:`karat.estimate.scores.correction`; with CRV2
+        and CRV3 totals of clusters are those with their leverage corrected.
 
     Raises
     ------
@@ -153,7 +155,19 @@ def influence(result: Result, kind: str = "HC0") -> tuple[Floats, Floats]:
         full = np.zeros((len(parts.labelling.labelled), psi.shape[1]))
         full[parts.scores.rows] = psi
         psi = full
+    leverage = parts.leverages(kind)[0]
+    if leverage is not None and parts.cluster is not None and parts.cluster.ndim == 1:
+        psi = psi + _of_leverage(psi, parts.cluster, leverage, parts.scores.rows)
     return psi, parts.scores.gold_parts(kind)[1]
+
+
+def _of_leverage(psi: Floats, cluster: Ints, leverage: Leverage, rows: Ints | None) -> Floats:
+    """What the leverage of clusters adds to their totals, in equal parts to their rows."""
+    present = np.unique(cluster if rows is None else cluster[rows])
+    totals = group_totals(psi, cluster)
+    more = np.zeros_like(totals)
+    more[present] = leverage.adjusted(totals[present]) - totals[present]
+    return np.asarray((more / np.maximum(np.bincount(cluster), 1)[:, None])[cluster])
 
 
 def _group_name(name: str) -> str:
