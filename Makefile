@@ -40,12 +40,15 @@ test: lint
 pytest: install
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q
 
-# Vignettes and studies are about what karat says, not about what it runs on: `make test` has them.
+# What depends on the versions of others: reading data, formulas, estimates, results, files. The rest is in `make test`.
+OLDEST := tests/estimate tests/golden tests/results tests/designs tests/frames tests/fieldwork tests/cli \
+	tests/test_all_gold.py tests/test_formula.py tests/test_roles.py tests/test_quoting.py tests/test_arguments.py \
+	tests/test_invariance.py tests/test_bad_input.py
 test-oldest: pyproject.toml constraints-oldest.txt
 	$(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/python -m pip install --quiet --no-compile -c constraints-oldest.txt -e ".[test]"
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -n $(JOBS) --dist worksteal -q \
-		-W default -m "not statistical" --ignore tests/test_vignettes.py
+		-W default -m "not statistical" $(OLDEST)
 
 test-wheel:
 	rm -rf .venv-wheel
