@@ -96,3 +96,17 @@ def test_left_out_influence_is_that_of_a_fit_without_the_unit(quiet):
         ratio = square(slice(None)) @ np.linalg.inv(square(gold) / 0.5)
         calibrated = np.array(want) @ np.real(sqrtm(ratio)).T
         np.testing.assert_allclose(found, calibrated, rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_constant_surrogate_of_a_covariate_costs_nothing(seed, quiet):
+    """Predicted rows expect no squares in one direction: their ratio there would be noise (it was 7 gold widths)."""
+    rng = np.random.default_rng([77, seed])
+    x, z = rng.standard_normal(3000), (rng.random(3000) < 0.45).astype(float)
+    table = pd.DataFrame({"y": 0.5 + 0.6 * z - 0.4 * x + rng.standard_normal(3000), "x": x, "z": z, "always": 1.0})
+    sample = kt.SimpleRandom(150).draw(table, seed)
+    table.loc[~sample.labelled, "z"] = np.nan
+    options = {"surrogates": {"z": "always"}, "design": sample.design, "compare": False}
+    fit = kt.ols("y ~ z + x", table, estimator="ppi", **options)
+    gold = kt.ols("y ~ z + x", table, estimator="gold", **options)
+    assert (fit.se() <= 1.1 * gold.se()).all()

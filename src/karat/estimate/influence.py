@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _MOST_CALIBRATED = 25.0
 """Factor beyond which a variance is not corrected for the units that happened to be drawn."""
 
+_LEAST_EXPECTED = 0.05
+"""Smallest share, over directions, of the squares of gold units that is expected, for a variance to be calibrated."""
+
 _LEAST_PLAIN = 0.1
 """Share of the squares of gold units that is expected in proportion to ``c x x'`` alone, at least."""
 
@@ -172,20 +175,31 @@ def calibrations(moments: Moments, theta: Floats, at: Linear) -> tuple[Floats | 
 def _factor(
     own: Floats, weight: Floats, whole: tuple[Floats, Floats], found: tuple[Floats, Floats], at: Linear, metric: Floats
 ) -> Floats | None:
-    """The matrix that goes with what is expected of all units and of the gold ones, and what these show."""
-    seen = float(weight @ np.einsum("ij,jk,ik->i", own, metric, own))
+    """The matrix that goes with what is expected of all units and of the gold ones, and what these show.
+
+    None where predictions expect next to nothing in some direction, as those of a constant covariate do: a ratio of
+    nothing to nothing is noise.
+    """
+    score = own @ metric
+    shown = (score * weight[:, None]).T @ score
+    seen = float(np.trace(at.inverse @ shown))
     told, plain = (float(np.trace(at.inverse @ part)) for part in found)
     rest = max(seen - told, _LEAST_PLAIN * seen) / plain if plain > 0 else 0.0
-    root = _root_ratio(whole[0] + rest * whole[1], found[0] + rest * found[1])
+    root = _root_ratio(whole[0] + rest * whole[1], found[0] + rest * found[1], shown)
     return None if root is None else np.asarray(at.inverse @ root @ metric)
 
 
-def _root_ratio(whole: Floats, found: Floats) -> Floats | None:
+def _root_ratio(whole: Floats, found: Floats, shown: Floats) -> Floats | None:
     """``(whole found^-1)^(1/2)`` with its eigenvalues kept within bounds; None where there is nothing to compare."""
-    from scipy.linalg import eigh
+    from scipy.linalg import LinAlgError, eigh
 
     size = np.sqrt(np.abs(np.diag(found)))
     if not (size > 0).all() or not whole.any() or np.linalg.eigvalsh(found / np.outer(size, size))[0] < 1e-8:
+        return None
+    try:
+        if eigh(found, shown, eigvals_only=True)[0] < _LEAST_EXPECTED:
+            return None
+    except LinAlgError:  # what gold units show has a direction without any spread
         return None
     values, vectors = eigh(whole, found)
     values = np.clip(values, 1.0 / _MOST_CALIBRATED, _MOST_CALIBRATED)
