@@ -1,4 +1,4 @@
-"""Simple checks of files: text in UTF-8 with tidy ends, no leftovers of a merge, nothing huge, JSON, TOML and YAML that parse.
+"""Simple checks of files: UTF-8, tidy ends, no leftovers of a merge, nothing huge; JSON, TOML and YAML that parse.
 
 Give paths, or none to check all files that git tracks. Without git there is nothing to check.
 """

@@ -187,7 +187,7 @@ def test_cox_agrees_with_statsmodels():
 @pytest.mark.filterwarnings("ignore::karat.errors.PositivityWarning")
 @pytest.mark.parametrize("learner", ["forest", "boosting", "logit"])
 def test_learners_find_who_is_censored(learner):
-    time, event, x = smooth(3000, 21)
+    time, event, x = smooth(1500, 21)
     true = np.exp(-np.minimum(time, 1.5) / (2.0 * np.exp(-0.5 * x[:, 0] + 0.3 * x[:, 1])))
     w = weights(time, event, tau=1.5, method=learner, covariates=x, seed=1)
     flat = weights(time, event, tau=1.5)

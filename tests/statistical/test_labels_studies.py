@@ -172,7 +172,7 @@ def quiet(study, *arguments, **options):
 
 @pytest.mark.statistical
 def test_the_mean_beats_every_method_that_serves_all_settings():
-    names, nll = quiet(which_method, 1, n=200)
+    names, nll = quiet(which_method, 1, n=120)
     average = dict(zip(names, nll.mean(axis=(0, 2))))
     best = min(average[m] for m in SINGLE)
     assert average["mean"] < 1.01 * best
