@@ -54,7 +54,7 @@ docs: install
 
 # What depends on the versions of others: reading data, formulas, estimates, results, files. The rest is in `make test`.
 OLDEST := tests/estimate tests/golden tests/results tests/designs tests/frames tests/fieldwork tests/cli \
-	tests/test_all_gold.py tests/test_formula.py tests/test_roles.py tests/test_quoting.py tests/test_arguments.py \
+	tests/test_all_gold.py tests/frames/test_formula.py tests/regression/test_variables.py tests/frames/test_quoting.py tests/_core/test_arguments.py \
 	tests/test_invariance.py tests/test_bad_input.py
 test-oldest: pyproject.toml constraints-oldest.txt
 	$(PYTHON) -m venv .venv-oldest

@@ -13,7 +13,7 @@ import numpy as np
 
 import karat as kt
 from karat.checks import collect as collecting
-from karat.results import describe as describing
+from karat.regression import describe as describing
 
 
 def main() -> None:

@@ -57,7 +57,7 @@ def test_defaults():
 
 
 def test_weights_of_a_unit_add_up():
-    from karat.augment import AugmentedSample, Rows
+    from karat.estimate.augment import AugmentedSample, Rows
 
     frame = corpora.corpus(50, seed=1)
     draw = kt.Bernoulli("pi").draw(frame, seed=1).labelling

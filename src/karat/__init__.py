@@ -16,8 +16,6 @@ from ._version import __version__
 if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from . import annotate, censoring, datasets, designs, errors, labels, predict
     from .checks.diagnose import diagnose
-    from .checks.sensitivity import sensitivity
-    from .debias import bootstrap
     from .designs import (
         Bernoulli,
         Clustered,
@@ -30,16 +28,18 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
         Waves,
         read_sample,
     )
-    from .doors import logit, mean, ols, poisson, probit
-    from .durations.contrast import rmst_contrast
-    from .durations.dates import duration_from_dates
-    from .durations.regression import rmst
     from .errors import KaratError, KaratWarning
-    from .fit import regress
-    from .monitor import ConfidenceSequence, confidence_sequence
     from .planning import Plan, allocate, budget, plan, strata
+    from .regression.durations.contrast import rmst_contrast
+    from .regression.durations.dates import duration_from_dates
+    from .regression.durations.rmst import rmst
+    from .regression.entry_points import logit, mean, ols, poisson, probit
+    from .regression.regress import regress
     from .results import Result
-    from .specifications.multiverse import multiverse
+    from .robustness.bootstrap import bootstrap
+    from .robustness.multiverse import multiverse
+    from .robustness.sensitivity import sensitivity
+    from .sequential.monitor import ConfidenceSequence, confidence_sequence
 
 _HOMES = {
     "Bernoulli": "designs",
@@ -57,23 +57,23 @@ _HOMES = {
     "Plan": "planning",
     "Result": "results",
     "allocate": "planning",
-    "bootstrap": "debias",
+    "bootstrap": "robustness.bootstrap",
     "diagnose": "checks.diagnose",
     "budget": "planning",
-    "regress": "fit",
-    "duration_from_dates": "durations.dates",
-    "rmst": "durations.regression",
-    "rmst_contrast": "durations.contrast",
-    "sensitivity": "checks.sensitivity",
-    "ConfidenceSequence": "monitor",
-    "confidence_sequence": "monitor",
-    "logit": "doors",
-    "mean": "doors",
-    "multiverse": "specifications.multiverse",
-    "ols": "doors",
+    "regress": "regression.regress",
+    "duration_from_dates": "regression.durations.dates",
+    "rmst": "regression.durations.rmst",
+    "rmst_contrast": "regression.durations.contrast",
+    "sensitivity": "robustness.sensitivity",
+    "ConfidenceSequence": "sequential.monitor",
+    "confidence_sequence": "sequential.monitor",
+    "logit": "regression.entry_points",
+    "mean": "regression.entry_points",
+    "multiverse": "robustness.multiverse",
+    "ols": "regression.entry_points",
     "plan": "planning",
-    "poisson": "doors",
-    "probit": "doors",
+    "poisson": "regression.entry_points",
+    "probit": "regression.entry_points",
     "strata": "planning",
 }
 _MODULES = ("annotate", "censoring", "datasets", "designs", "errors", "labels", "predict")

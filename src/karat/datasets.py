@@ -20,7 +20,7 @@ from .letters import simulate_texts
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ._types import Array, Bools, Floats
+    from ._core.types import Array, Bools, Floats
     from .designs import Sample
     from .frames import Table
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 import karat as kt
-from karat.checks.pieces import arguments_of, pieces
 from karat.errors import DataError, DesignError, NotValidWarning
+from karat.regression.pieces import arguments_of, pieces
 
 from .. import corpora
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import karat as kt
-from karat import memory
+from karat._core import memory
 from karat.cli.questions import read_label
 from karat.labels.render import build_frame
 

@@ -17,8 +17,8 @@ from karat.predict.networks.rows import Rows, all_at_once
 from karat.predict.networks.settings import Settings
 from karat.predict.networks.surrogates import class_labels, make_stage
 from karat.predict.networks.train import Objective, Step
-from karat.pretraining import surrogate_labels
-from karat.roles import Label, Surrogate
+from karat.predict.surrogate_targets import surrogate_labels
+from karat.regression.variables import Label, Surrogate
 
 from .. import corpora
 

@@ -111,10 +111,10 @@ def truth(model: str, clustered: bool) -> np.ndarray:
     frame = population(cell, TRUTH_ROWS, np.random.default_rng(20_260_101))
     design = np.column_stack([np.ones(len(frame)), frame["x"], frame["z"]])
     y = frame["y"].to_numpy()
-    from karat import models
-    from karat.augment import Rows
-    from karat.estimate.moments import row_totals
+    from karat import moments as models
+    from karat.estimate.augment import Rows
     from karat.estimate.solve import newton
+    from karat.estimate.totals import row_totals
 
     totals = row_totals(models.get(model), Rows(design, y), None)
     return newton(totals, np.zeros(3), totals(np.zeros(3))[1]).theta

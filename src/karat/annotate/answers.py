@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from .._core.store import Store
 from ..errors import CacheError, KaratWarning, tell
-from ..store import Store
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._core.store import cache_folder
 from .._version import __version__
 from ..errors import ArgumentError, EndpointError, KaratWarning, number, one_of, tell, whole
 from ..predict.text.texts import digest_of, read_texts
-from ..store import cache_folder
 from .answers import AnswerStore
 from .asking import Asker, Stopped
 from .cost import Cost
@@ -29,7 +29,7 @@ from .result import Annotation
 from .rows import METHODS, Row, RowAsker, share_method
 
 if TYPE_CHECKING:
-    from .._types import Array
+    from .._core.types import Array
 
 _FAILURES = ("raise", "keep")
 _VOTES = 5

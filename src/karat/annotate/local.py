@@ -17,7 +17,7 @@ from .question import Question
 from .rows import Row
 
 if TYPE_CHECKING:
-    from .._types import Floats
+    from .._core.types import Floats
 
 KINDS = ("auto", "nli", "causal")
 _WAY = 2

@@ -15,7 +15,7 @@ from .question import normal
 from .saying import Unreadable, class_or_reason, short, spoken
 
 if TYPE_CHECKING:
-    from .._types import Floats
+    from .._core.types import Floats
 
 _OPENING = " \t\r\n\"'`*_#([{<\u201c\u2581\u0120\u010a"
 _MARKS = re.compile("[\u2581\u0120\u010a]")

@@ -17,7 +17,7 @@ from ..predict.text.texts import digest_of, read_texts
 from .cost import Cost
 
 if TYPE_CHECKING:
-    from .._types import Array, Bools, Floats
+    from .._core.types import Array, Bools, Floats
     from ..frames import Table
 
 _FORMAT = 1

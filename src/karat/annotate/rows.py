@@ -16,7 +16,7 @@ from .reading import Reading, from_json, from_tokens, from_votes, hold_against
 from .saying import Refused, Unreadable, Useless, begins, usable
 
 if TYPE_CHECKING:
-    from .._types import Floats
+    from .._core.types import Floats
 
 METHODS = ("auto", "logprobs", "votes", "json")
 LEAST_MASS = 0.5

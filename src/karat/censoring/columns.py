@@ -11,7 +11,7 @@ from ..errors import ArgumentError, DataError
 from .methods import Kernel, Method, Strata
 
 if TYPE_CHECKING:
-    from .._types import Array, Ints
+    from .._core.types import Array, Ints
 
 
 def censoring_covariates(X: Any, method: Method, columns: Any) -> Array | None:

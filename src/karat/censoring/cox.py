@@ -11,7 +11,7 @@ from ..errors import ArgumentError, ConvergenceError, DataError
 from .fitted import Censoring
 
 if TYPE_CHECKING:
-    from .._types import Array, Bools, Floats, Ints
+    from .._core.types import Array, Bools, Floats, Ints
     from .durations import Durations
 
 _MAX_STEPS = 50

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, DataError, number, one_of
-from ..options import check_alpha
+from ..regression.options import check_alpha
 from .durations import Durations, read_durations
 from .steps import time_order
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Bools, Floats, Ints
+    from .._core.types import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)

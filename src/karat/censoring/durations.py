@@ -11,7 +11,7 @@ from ..errors import ArgumentError, DataError, number
 from ..frames.order import canonical_order
 
 if TYPE_CHECKING:
-    from .._types import Array, Bools, Floats, Ints
+    from .._core.types import Array, Bools, Floats, Ints
 
 
 @dataclass(frozen=True)

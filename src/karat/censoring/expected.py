@@ -16,7 +16,7 @@ from .fitted import Censoring
 from .methods import Marginal, Method, fit_method
 
 if TYPE_CHECKING:
-    from .._types import Array, Floats, Ints
+    from .._core.types import Array, Floats, Ints
 
 OUTCOMES = ("time", "survival", "lost")
 

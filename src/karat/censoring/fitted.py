@@ -13,7 +13,7 @@ from ..errors import ArgumentError, DataError
 from .steps import Steps
 
 if TYPE_CHECKING:
-    from .._types import Array, Bools, Floats, Ints
+    from .._core.types import Array, Bools, Floats, Ints
 
 
 _MOST_WEIGHTS = 200

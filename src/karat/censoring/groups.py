@@ -13,7 +13,7 @@ from .fitted import Grouped
 from .steps import Steps, product_limit_at_own, time_order
 
 if TYPE_CHECKING:
-    from .._types import Array, Floats, Ints
+    from .._core.types import Array, Floats, Ints
     from .durations import Durations
 
 

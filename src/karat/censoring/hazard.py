@@ -13,7 +13,7 @@ from .fitted import Censoring
 from .steps import product_limit, time_order
 
 if TYPE_CHECKING:
-    from .._types import Array, Floats
+    from .._core.types import Array, Floats
 
 
 @dataclass(frozen=True)

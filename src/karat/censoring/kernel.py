@@ -12,7 +12,7 @@ from .fitted import Grouped
 from .steps import Steps, product_limit
 
 if TYPE_CHECKING:
-    from .._types import Array, Floats, Ints
+    from .._core.types import Array, Floats, Ints
     from .durations import Durations
 
 

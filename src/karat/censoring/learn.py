@@ -15,7 +15,7 @@ from .minimise import CensoredRisk
 from .weights import DEFAULT_FLOOR
 
 if TYPE_CHECKING:
-    from .._types import Array, Bools, Floats
+    from .._core.types import Array, Bools, Floats
 
 
 class CensoredRegressor(RegressorMixin, CensoredRisk):

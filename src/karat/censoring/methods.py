@@ -18,7 +18,7 @@ from .hazard import fit_hazard
 from .kernel import fit_kernel
 
 if TYPE_CHECKING:
-    from .._types import Array, Floats, Ints
+    from .._core.types import Array, Floats, Ints
     from .durations import Durations
 
 

@@ -20,7 +20,7 @@ from .weights import DEFAULT_FLOOR, CensoringWeights, weights
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Bools, Floats
+    from .._core.types import Bools, Floats
 
 
 class CensoredRisk(MetaEstimatorMixin, BaseEstimator):

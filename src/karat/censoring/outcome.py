@@ -10,7 +10,7 @@ from ..errors import ArgumentError, DataError
 from .durations import read_durations
 
 if TYPE_CHECKING:
-    from .._types import Array, Floats
+    from .._core.types import Array, Floats
 
 _FORMS = (
     "a structured array with fields event (bool) and time, as karat.censoring.outcome(time, event) and scikit-survival "

@@ -23,7 +23,7 @@ import numpy as np
 from .fitted import Grouped
 
 if TYPE_CHECKING:
-    from .._types import Bools, Floats
+    from .._core.types import Bools, Floats
     from .weights import CensoringWeights
 
 _BLOCK = 4_096

@@ -12,7 +12,7 @@ from .weights import CensoringWeights
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Floats
+    from .._core.types import Floats
 
 
 def censored_risk(
@@ -138,7 +138,7 @@ def calibration(
     import pandas as pd
     from scipy.stats import norm
 
-    from ..options import check_alpha
+    from ..regression.options import check_alpha
 
     predicted, known, w = (np.asarray(a, dtype=np.float64) for a in (prediction, target, weights))
     if not predicted.shape == known.shape == w.shape or predicted.ndim != 1:

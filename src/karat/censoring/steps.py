@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from .._types import Bools, Floats, Ints
+    from .._core.types import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)

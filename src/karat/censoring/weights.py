@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, DataError, PositivityWarning, generator, number, one_of, tell
-from ..seeds import settled
+from ..frames.seeds import settled
 from .durations import Durations, check_tau, choose_tau, read_durations
 from .fitted import Censoring, Grouped, Uncensored
 from .methods import Method, check_folds, fit_method, resolve_method
@@ -16,7 +16,7 @@ from .methods import Method, check_folds, fit_method, resolve_method
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Array, Bools, Floats, Ints
+    from .._core.types import Array, Bools, Floats, Ints
 
 DEFAULT_FLOOR = 1e-3
 """G is not let fall below this unless asked for."""

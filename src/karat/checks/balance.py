@@ -17,11 +17,11 @@ import numpy as np
 from ..designs.labelling import Labelling, group_totals
 from ..designs.sequential import SequentialLabelling
 from ..errors import DesignError
-from ..estimate.moments import slices
-from ..results.checks import Balance, BalanceRow, WeightTotal
+from ..estimate.totals import slices
+from .values import Balance, BalanceRow, WeightTotal
 
 if TYPE_CHECKING:
-    from .._types import Bools, Floats, Ints
+    from .._core.types import Bools, Floats, Ints
 
 _NO_VARIANCE = 1e-9
 """Variance, as a share of that under simple random sampling, below which the design fixes a direction."""

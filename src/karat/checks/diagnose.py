@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arguments import checked_arguments
+from .._core.arguments import checked_arguments
 from ..errors import ArgumentError, KaratError
 from ..frames import Table
 from .duplicates import Duplicates, document_codes, duplicates, prompt_rows
@@ -18,9 +18,9 @@ from .verdicts import Finding, findings, short_form
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Bools
+    from .._core.types import Bools
     from ..results import Result
-    from ..results.checks import Balance
+    from .values import Balance
 
 __all__ = ["Diagnosis", "Finding", "diagnose", "short_form"]
 

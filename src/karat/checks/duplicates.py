@@ -13,7 +13,7 @@ from ..errors import ArgumentError
 from ..frames.table import as_float
 
 if TYPE_CHECKING:
-    from .._types import Bools, Ints
+    from .._core.types import Bools, Ints
     from ..frames import Table
 
 

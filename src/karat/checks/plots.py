@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import KaratError
 
 if TYPE_CHECKING:
-    from ..results.checks import Balance
+    from .values import Balance
 
 _COLOURS = {"surrogate": "#b2182b", "covariate": "#1b4f8f", "outcome": "#9a8a4f"}
 _MARKERS = {"surrogate": "X", "covariate": "o", "outcome": "s"}

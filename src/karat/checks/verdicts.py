@@ -9,8 +9,8 @@ import numpy as np
 
 if TYPE_CHECKING:
     from ..results import Result
-    from ..results.checks import Balance, Checks
     from .duplicates import Duplicates
+    from .values import Balance, Checks
 
 DOUBTFUL, WRONG = 0.01, 0.001
 """p-values below which a check is worth a look, or a problem: many checks are made of many fits."""
@@ -205,7 +205,7 @@ def _censoring(checks: Checks) -> list[Finding]:
 
 
 def _gold(fit: Result) -> list[Finding]:
-    from ..results.describe import small_sample_notes
+    from ..regression.describe import small_sample_notes
 
     s = fit.sampling
     found = f"{s.n_gold:,} gold rows"

@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
 def make(options: argparse.Namespace) -> Plan:
     """The plan that the options ask for."""
     from .. import planning
-    from ..fit import regress
+    from ..regression.regress import regress
 
     corpus = read_corpus(options)
     surrogates = dict(_pair(text, "--surrogate", "=") for text in options.surrogate)

@@ -15,7 +15,7 @@ from .labelling import Labelling
 from .sequential import drawn_after
 
 if TYPE_CHECKING:
-    from .._types import Bools, Ints
+    from .._core.types import Bools, Ints
     from ..frames import Table
     from .sample import Sample
 

@@ -14,7 +14,7 @@ from .labelling import Labelling
 from .unequal import probabilities, read_sizes
 
 if TYPE_CHECKING:
-    from .._types import Bools, Floats, Ints
+    from .._core.types import Bools, Floats, Ints
     from ..frames import Table
 
 

@@ -12,7 +12,7 @@ from .base import check_size
 from .frame import as_text
 
 if TYPE_CHECKING:
-    from .._types import Bools, Floats, Ints
+    from .._core.types import Bools, Floats, Ints
 
 METHODS = ("sampford", "systematic")
 

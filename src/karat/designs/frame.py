@@ -20,7 +20,7 @@ from ..frames.order import canonical_order, number_parts
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Array, Bools, Ints
+    from .._core.types import Array, Bools, Ints
     from ..frames import Table
 
 _CHUNK = 100_000

@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import DesignError
 
 if TYPE_CHECKING:
-    from .._types import Bools, Floats, Ints
+    from .._core.types import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from .fixed_size import hold_sizes, stratum_sizes
 from .labelling import Labelling
 
 if TYPE_CHECKING:
-    from .._types import Bools, Floats, Ints
+    from .._core.types import Bools, Floats, Ints
     from ..frames import Table
 
 

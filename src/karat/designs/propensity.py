@@ -14,7 +14,7 @@ from .labelling import Labelling
 from .response import Response, answered, independent_columns, nonresponse_odds
 
 if TYPE_CHECKING:
-    from .._types import Bools, Floats
+    from .._core.types import Bools, Floats
     from ..frames import Table
 
 _FOLDS = 5

@@ -10,7 +10,7 @@ from .labelling import Labelling
 from .propensity import Propensity, with_answers
 
 if TYPE_CHECKING:
-    from .._types import Bools
+    from .._core.types import Bools
     from ..frames import Table
 
 

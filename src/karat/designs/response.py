@@ -26,7 +26,7 @@ from .labelling import Labelling, group_totals, pair_codes
 from .sequential import SequentialLabelling
 
 if TYPE_CHECKING:
-    from .._types import Bools, Floats, Ints
+    from .._core.types import Bools, Floats, Ints
 
 _MOST_STEPS = 100
 

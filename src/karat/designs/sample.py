@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from .._types import Bools, Floats, Ints
+    from .._core.types import Bools, Floats, Ints
 
 
 @dataclass(frozen=True, repr=False)

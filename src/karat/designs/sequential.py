@@ -15,7 +15,7 @@ from ..errors import DesignError
 from .labelling import Labelling, pair_codes
 
 if TYPE_CHECKING:
-    from .._types import Bools, Floats, Ints
+    from .._core.types import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)

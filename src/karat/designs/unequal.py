@@ -14,7 +14,7 @@ from .fixed_size import METHODS, draw_units, hold_sizes, proportional, stratum_s
 from .labelling import Labelling
 
 if TYPE_CHECKING:
-    from .._types import Bools, Floats, Ints
+    from .._core.types import Bools, Floats, Ints
     from ..frames import Table
 
 _SMALL = 0.05

@@ -16,7 +16,7 @@ from .sample import Sample
 from .sequential import SequentialLabelling, Wave
 
 if TYPE_CHECKING:
-    from .._types import Bools, Floats, Ints
+    from .._core.types import Bools, Floats, Ints
     from ..frames import Table
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import DataError
-from .moments import weighted_gram
+from .totals import weighted_gram
 
 if TYPE_CHECKING:
-    from .._types import Floats
-    from ..augment import AugmentedSample, Rows
+    from .._core.types import Floats
+    from .augment import AugmentedSample, Rows
 
 _COLLINEAR = 1e-11
 """Smallest singular value of the scaled design, relative to the largest, that is not taken for 0."""

@@ -23,9 +23,9 @@ from .covariance import nearest_psd
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Bools, Floats, Ints
-    from ..augment import AugmentedSample, Rows
-    from ..models import Model
+    from .._core.types import Bools, Floats, Ints
+    from ..moments import Model
+    from .augment import AugmentedSample, Rows
     from .rectify import Estimate
 
 KINDS = ("CRV0", "CRV1", "CRV2", "CRV3")

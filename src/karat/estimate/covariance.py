@@ -15,11 +15,11 @@ import numpy as np
 
 from ..designs.labelling import group_totals
 from ..errors import ArgumentError, one_of
-from .moments import BLOCK_ROWS
 from .scores import Block, Scores, StoredBlocks
+from .totals import BLOCK_ROWS
 
 if TYPE_CHECKING:
-    from .._types import Floats, Ints
+    from .._core.types import Floats, Ints
     from ..designs import Labelling
     from .clusters import Leverage
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from .._types import Floats
+    from .._core.types import Floats
 
 
 def kurtosis_df(second: Floats, fourth: Floats) -> Floats:

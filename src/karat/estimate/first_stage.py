@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .._types import Floats
+    from .._core.types import Floats
     from ..designs import Labelling
     from .scores import Scores
 

@@ -16,7 +16,7 @@ from .scores import Scores
 from .tune import effective_size
 
 if TYPE_CHECKING:
-    from .._types import Bools, Floats, Ints
+    from .._core.types import Bools, Floats, Ints
     from ..designs import Labelling
     from .rectify import Estimate
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .moments import Moments, row_scores, slices
 from .scores import LARGEST_LEVERAGE, Block, correction
+from .totals import Moments, row_scores, slices
 
 if TYPE_CHECKING:
-    from .._types import Floats
-    from ..augment import AugmentedSample, Rows
+    from .._core.types import Floats
     from ..designs.labelling import Known
-    from ..models import Model
+    from ..moments import Model
+    from .augment import AugmentedSample, Rows
     from .solve import Root
 
 _MOST_CALIBRATED = 25.0

@@ -10,16 +10,16 @@ import numpy as np
 from ..errors import ConvergenceError
 from .basis import check_rank, curvature_of_columns, in_basis, on_gold_basis, to_coefficients
 from .influence import Linear, UnitBlocks, calibrations, leverage_of, linear_at_gold, linear_at_root
-from .moments import Moments, row_scores
 from .scores import Scores, StoredBlocks
 from .solve import newton
 from .start import definite, gold_root, noise_of, positive
+from .totals import Moments, row_scores
 from .tune import Tuning, gold_only, tune, untuned
 
 if TYPE_CHECKING:
-    from .._types import Floats
-    from ..augment import AugmentedSample
-    from ..models import Model
+    from .._core.types import Floats
+    from ..moments import Model
+    from .augment import AugmentedSample
     from .solve import Root
 
 _SOUND = 0.5

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .moments import slices
+from .totals import slices
 
 if TYPE_CHECKING:
-    from .._types import Floats, Ints
+    from .._core.types import Floats, Ints
 
 LARGEST_LEVERAGE = 0.95
 """Leverage is cut here; a gold unit beyond it decides a coefficient on its own."""

@@ -18,8 +18,8 @@ from .df import satterthwaite_df
 from .infer import infer
 
 if TYPE_CHECKING:
-    from .._types import Floats, Ints
-    from ..augment import AugmentedSample
+    from .._core.types import Floats, Ints
+    from .augment import AugmentedSample
     from .covariance import Covariance
     from .infer import Parts
 

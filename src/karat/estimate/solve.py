@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from .._types import Floats
-    from .moments import Totals
+    from .._core.types import Floats
+    from .totals import Totals
 
 _TOLERANCE = 1e-11
 """Newton stops when no coefficient moves by more than this share of its size plus its standard error."""

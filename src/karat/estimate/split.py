@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .moments import Moments
+from .totals import Moments
 
 if TYPE_CHECKING:
-    from .._types import Floats
-    from ..augment import AugmentedSample, Rows
-    from ..models import Model
+    from .._core.types import Floats
+    from ..moments import Model
+    from .augment import AugmentedSample, Rows
 
 
 def split_estimates(

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ConvergenceError, SeparationError
-from .moments import Moments, linear_predictor, weighted_gram
 from .solve import Root, newton
+from .totals import Moments, linear_predictor, weighted_gram
 
 if TYPE_CHECKING:
-    from .._types import Floats
-    from ..augment import AugmentedSample, Rows
-    from ..models import Model
+    from .._core.types import Floats
+    from ..moments import Model
+    from .augment import AugmentedSample, Rows
 
 _SEPARATED_ETA = 12.0
 """Fitted probabilities beyond 1 - 6e-6 are looked at twice: the fit may be running to infinity."""

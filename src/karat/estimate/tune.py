@@ -19,7 +19,7 @@ from .df import kurtosis_df
 from .scores import LARGEST_LEVERAGE
 
 if TYPE_CHECKING:
-    from .._types import Array, Floats
+    from .._core.types import Array, Floats
     from ..designs import Labelling
 
 _CLEARLY_BETTER = 0.9

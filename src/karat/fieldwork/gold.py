@@ -15,7 +15,7 @@ from .questions import Question
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Array
+    from .._core.types import Array
     from ..designs import Sample
 
 ESTIMANDS = ("expert_mean", "latent_truth")

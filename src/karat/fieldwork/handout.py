@@ -22,7 +22,7 @@ from .questions import Question, read_questions
 from .sheet import sheet
 
 if TYPE_CHECKING:
-    from .._types import Ints
+    from .._core.types import Ints
     from ..designs import Sample
 
 MANIFEST = "labelling.json"

@@ -13,7 +13,7 @@ from .kinds import is_text, plain
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Floats
+    from .._core.types import Floats
 
 _LEAST_PROBABILITY = 1e-3
 _MOST_LEVELS = 50

@@ -17,7 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Array, Bools, Ints
+    from .._core.types import Array, Bools, Ints
 
 _DIGITS = 12
 

@@ -15,7 +15,7 @@ from .kinds import is_number, is_text, plain
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Array
+    from .._core.types import Array
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from .names import listed, name_of, objects, one_kind, positions, sorted_codes
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Floats
+    from .._core.types import Floats
 
 _FEWEST_HUMANS, _FEWEST_ITEMS = 3, 30
 

@@ -17,7 +17,7 @@ from ..errors import DataError
 from .names import UNKNOWN, class_tuple, codes_among, listed, objects, sorted_codes
 
 if TYPE_CHECKING:
-    from .._types import Array, Bools, Floats, Ints
+    from .._core.types import Array, Bools, Floats, Ints
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from .names import UNKNOWN, class_tuple, classes_in, codes_among, listed, name_o
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Array, Bools, Floats, Ints
+    from .._core.types import Array, Bools, Floats, Ints
 
 _SETS = (set, frozenset, list, tuple, np.ndarray)
 

@@ -24,7 +24,7 @@ from .table import declared_order, distributions
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Array, Bools, Ints
+    from .._core.types import Array, Bools, Ints
     from ..designs import Labelling
     from ..frames import Table
 
@@ -345,7 +345,7 @@ def _gains(
 ) -> pd.DataFrame:  # fmt: skip
     import pandas as pd
 
-    from ..fit import regress
+    from ..regression.regress import regress
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arguments import known_arguments
+from .._core.arguments import known_arguments
+from .._core.memory import needs
 from ..errors import ArgumentError, generator, one_of
-from ..memory import needs
 from .annotations import Annotations
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from .._types import Array, Floats
+    from .._core.types import Array, Floats
 
 TIES = ("split", "lowest", "random")
 _SAME = 1e-9

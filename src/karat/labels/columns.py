@@ -17,7 +17,7 @@ from .table import declared_order
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Array, Bools, Floats, Ints
+    from .._core.types import Array, Bools, Floats, Ints
     from ..frames import Table
 
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._core.memory import needs
 from ..errors import DataError, generator, one_of, whole
 from ..frames.kinds import is_number
-from ..memory import needs
 from .annotations import Annotations
 from .base import as_annotations
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Floats
+    from .._core.types import Floats
 
 LEVELS = ("nominal", "ordinal", "interval")
 

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._core.memory import needs
 from ..errors import ArgumentError, number, whole
-from ..memory import needs
 from .base import Aggregator, normalised, softmax_rows
 from .votes import agreement
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .._types import Floats
+    from .._core.types import Floats
     from .annotations import Annotations, Candidates
 
 _FLOOR = 1e-10

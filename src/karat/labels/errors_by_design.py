@@ -14,7 +14,7 @@ from .scoring import wilson
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Floats, Ints
+    from .._core.types import Floats, Ints
     from ..designs import Labelling
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._core.memory import needs
 from ..errors import ArgumentError, KaratWarning, number
-from ..memory import needs
 from .annotations import Annotations
 from .base import Aggregator, as_annotations
 from .dawid_skene import DawidSkene, OneCoin
@@ -23,7 +23,7 @@ from .toptwo import TopTwo
 from .votes import MajorityVote, Softmax, VoteShare, Wawa, ZeroBasedSkill
 
 if TYPE_CHECKING:
-    from .._types import Array, Floats
+    from .._core.types import Array, Floats
 
 METHODS: dict[str, type[Aggregator]] = {
     c.name: c for c in (MajorityVote, VoteShare, Softmax, DawidSkene, OneCoin, MACE, GLAD, Wawa, ZeroBasedSkill, TopTwo)

@@ -11,7 +11,7 @@ from ..errors import number, whole
 from .base import Aggregator, softmax_rows
 
 if TYPE_CHECKING:
-    from .._types import Floats, Ints
+    from .._core.types import Floats, Ints
     from .annotations import Annotations
 
 _LONGEST_STEP = 1.0

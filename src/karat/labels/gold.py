@@ -20,7 +20,7 @@ from .render import backend_of, build_frame
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Array, Floats
+    from .._core.types import Array, Floats
 
 ESTIMANDS = ("expert_mean", "latent_truth", "group")
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from .._types import Array, Floats
+    from .._core.types import Array, Floats
     from .annotations import Annotations
 
 

@@ -12,7 +12,7 @@ from .dawid_skene import matrices_fit
 from .names import shown
 
 if TYPE_CHECKING:
-    from .._types import Floats
+    from .._core.types import Floats
     from .annotations import Annotations
 
 _SMOOTHING = 0.01

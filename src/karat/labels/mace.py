@@ -11,7 +11,7 @@ from .base import Aggregator, softmax_rows
 from .keys import content_keys, uniforms
 
 if TYPE_CHECKING:
-    from .._types import Floats
+    from .._core.types import Floats
     from .annotations import Annotations, Candidates
 
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._core.memory import needs
 from ..errors import DataError, one_of
-from ..memory import needs
 from .annotations import Annotations
 from .front import METHODS, make
 from .names import class_tuple, codes_among, listed, name_of, objects, shown, sorted_codes
 from .render import backend_of, build_frame
 
 if TYPE_CHECKING:
-    from .._types import Array, Floats, Ints
+    from .._core.types import Array, Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)

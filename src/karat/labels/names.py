@@ -18,7 +18,7 @@ from ..errors import ArgumentError, DataError
 from ..frames.kinds import is_number
 
 if TYPE_CHECKING:
-    from .._types import Array, Ints
+    from .._core.types import Array, Ints
 
 UNKNOWN = -1
 """Code of a missing name, or of a task whose true class is not known."""

@@ -15,7 +15,7 @@ from .render import backend_of, build_frame
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .._types import Array, Floats, Ints
+    from .._core.types import Array, Floats, Ints
 
 _DENSE_WORKERS = 2000
 _BLOCK = 4096

@@ -12,7 +12,7 @@ from .base import softmax_rows
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .._types import Floats
+    from .._core.types import Floats
 
 _TINY = 1e-12
 

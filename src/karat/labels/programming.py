@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arguments import known_arguments
+from .._core.arguments import known_arguments
+from .._core.memory import needs
 from ..errors import ArgumentError, DataError, number, one_of, whole
-from ..memory import needs
 from .base import one_hot, softmax_rows
 from .names import UNKNOWN, class_tuple, classes_in, codes_in, objects, sorted_codes
 from .render import backend_of
 from .soft import SoftLabels
 
 if TYPE_CHECKING:
-    from .._types import Array, Floats, Ints
+    from .._core.types import Array, Floats, Ints
     from ..frames import Table
 
 _LARGEST_GROUP = 3

@@ -13,7 +13,7 @@ from .pools import mean_pool
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Bools, Floats, Ints
+    from .._core.types import Bools, Floats, Ints
     from ..designs import Bernoulli
 
 

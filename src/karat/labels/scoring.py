@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from .._types import Array, Bools, Floats, Ints
+    from .._core.types import Array, Bools, Floats, Ints
 
 _MIX = 0.99
 """Share of the prediction when it is mixed with the uniform distribution before taking logs."""

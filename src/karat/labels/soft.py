@@ -16,7 +16,7 @@ from .render import build_frame
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Array, Floats
+    from .._core.types import Array, Floats
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,7 +30,7 @@ from .names import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Array, Bools, Floats, Ints
+    from .._core.types import Array, Bools, Floats, Ints
 
 
 def read_annotations(

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._core.memory import needs
 from ..errors import DataError, number, whole
-from ..memory import needs
 from .base import Aggregator
 
 if TYPE_CHECKING:
-    from .._types import Floats, Ints
+    from .._core.types import Floats, Ints
     from .annotations import Annotations
 
 _SMALLEST, _LARGEST = 1e-4, 1 - 1e-4

@@ -10,7 +10,7 @@ from ..errors import generator, number, one_of, whole
 from .base import TIES, Aggregator, normalised, softmax_rows, winners
 
 if TYPE_CHECKING:
-    from .._types import Floats
+    from .._core.types import Floats
     from .annotations import Annotations
 
 

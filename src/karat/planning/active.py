@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..assemble import with_columns
 from ..errors import ArgumentError, DataError
 from ..frames.encode import encode
 from ..frames.table import as_float
 from ..predict.crossfit import scale
+from ..regression.design_matrix import with_columns
 from .reach import unit_by_unit
 
 if TYPE_CHECKING:
-    from .._types import Floats
+    from .._core.types import Floats
     from ..frames import Table
     from ..results import Result
     from .profile import Profile

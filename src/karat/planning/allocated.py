@@ -17,7 +17,7 @@ from .schemes import IndependentScheme, Scheme
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Floats
+    from .._core.types import Floats
 
 _NOTICEABLE = 0.02
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arguments import checked_arguments
+from .._core.arguments import checked_arguments
+from .._core.threads import single_threaded
 from ..designs.base import codes_of
 from ..errors import ArgumentError, DataError, generator, number, whole
-from ..fit import regress
 from ..frames import Table
 from ..frames.table import as_float
+from ..regression.regress import regress
 from ..results import Result
-from ..threads import single_threaded
 from .active import sizes, squared_reach
 from .allocated import Allocation, Allocations
 from .assume import assumed_fit, read_qualities
@@ -28,7 +28,7 @@ from .resolve import aim_weights, simple_random, stratified
 from .schemes import IndependentScheme, Scheme
 
 if TYPE_CHECKING:
-    from .._types import Floats, Ints
+    from .._core.types import Floats, Ints
 
 
 @checked_arguments(regress)

@@ -18,7 +18,7 @@ from .profile import Profile
 from .refit import excess_of, mean_square
 
 if TYPE_CHECKING:
-    from .._types import Array
+    from .._core.types import Array
     from ..results import Result
 
 _WORLDS, _WORLDS_AT_ENDS = 5, 3
@@ -207,7 +207,7 @@ def assumed_fit(
     import narwhals as nw
 
     from ..datasets import mask_gold
-    from ..fit import regress
+    from ..regression.regress import regress
 
     rng = np.random.default_rng(seed)
     frame = table.native

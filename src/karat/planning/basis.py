@@ -12,7 +12,7 @@ from .figures import Learning, Variance, jackknife_log_variance, mean_root, pilo
 from .profile import Profile
 
 if TYPE_CHECKING:
-    from .._types import Floats
+    from .._core.types import Floats
     from .schemes import Scheme
 
 MEASURES = ("se", "half_width", "mde")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arguments import checked_arguments
+from .._core.arguments import checked_arguments
 from ..errors import ArgumentError, number, one_of, whole
 from ..results import Result
 from .profile import Profile

@@ -15,7 +15,7 @@ from .profile import by_row
 from .reach import lean_on_reach
 
 if TYPE_CHECKING:
-    from .._types import Floats
+    from .._core.types import Floats
     from .profile import Profile
     from .schemes import Scheme
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arguments import checked_arguments
+from .._core.arguments import checked_arguments
+from .._core.threads import single_threaded
 from ..errors import ArgumentError, generator, number, one_of, whole
-from ..fit import regress
-from ..options import check_alpha
+from ..frames.seeds import seed_of_result, settled
+from ..regression.options import check_alpha
+from ..regression.regress import regress
 from ..results import Result
-from ..seeds import seed_of_result, settled
-from ..threads import single_threaded
 from .active import squared_reach
 from .assume import read_qualities, worlds
 from .basis import Basis

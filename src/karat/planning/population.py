@@ -10,7 +10,7 @@ import numpy as np
 from ..designs.labelling import group_totals
 
 if TYPE_CHECKING:
-    from .._types import Floats, Ints
+    from .._core.types import Floats, Ints
     from ..designs import Labelling
 
 USUAL_CORRELATION, ITS_SPREAD = 0.02, 0.03

@@ -16,7 +16,7 @@ from ..results.tests import read_hypotheses
 from .population import Population
 
 if TYPE_CHECKING:
-    from .._types import Bools, Floats, Ints
+    from .._core.types import Bools, Floats, Ints
     from ..designs import Labelling
     from ..estimate.covariance import Scores
     from ..estimate.infer import Parts

@@ -18,7 +18,7 @@ import numpy as np
 from ..estimate.scores import correction
 
 if TYPE_CHECKING:
-    from .._types import Floats
+    from .._core.types import Floats
     from .profile import Profile
 
 UNEVEN = 0.25

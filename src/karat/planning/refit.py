@@ -17,7 +17,7 @@ from .profile import Profile
 from .schemes import StratifiedScheme
 
 if TYPE_CHECKING:
-    from .._types import Bools, Ints
+    from .._core.types import Bools, Ints
     from ..results import Result
 
 _FEWEST_GROUPS = 8
@@ -109,7 +109,7 @@ class Again:
         -------
         Profile or None
         """
-        from ..fit import regress
+        from ..regression.regress import regress
 
         arguments = dict(self.arguments)
         if repeats is not None:

@@ -15,7 +15,7 @@ from .schemes import ClusteredScheme, IndependentScheme, Scheme, StratifiedSchem
 from .spread import stratum_spread
 
 if TYPE_CHECKING:
-    from .._types import Floats, Ints
+    from .._core.types import Floats, Ints
     from ..frames import Table
     from ..results import Result
     from .profile import Profile

@@ -20,7 +20,7 @@ from .shares import fill, scale_to, whole
 from .spread import BORROWED, cluster_products, within
 
 if TYPE_CHECKING:
-    from .._types import Floats, Ints
+    from .._core.types import Floats, Ints
     from .profile import Profile
 
 NO_REACH = 1e-12

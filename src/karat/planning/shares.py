@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import DesignError
 
 if TYPE_CHECKING:
-    from .._types import Floats, Ints
+    from .._core.types import Floats, Ints
 
 
 def fill(total: float, share: Floats, low: Floats, high: Floats) -> Floats:

@@ -10,7 +10,7 @@ from ..designs.labelling import group_totals
 from ..errors import DesignError
 
 if TYPE_CHECKING:
-    from .._types import Floats, Ints
+    from .._core.types import Floats, Ints
     from .profile import Profile
 
 BORROWED = 4.0

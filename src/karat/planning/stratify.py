@@ -12,7 +12,7 @@ from ..errors import ArgumentError, DataError, whole
 from ..frames import Table
 
 if TYPE_CHECKING:
-    from .._types import Array, Floats, Ints
+    from .._core.types import Array, Floats, Ints
 
 
 def strata(

@@ -19,7 +19,7 @@ from .labels import Predictions, Sums, Target, loss_of, skills
 from .together import Task, train_together
 
 if TYPE_CHECKING:
-    from .._types import Floats, Ints
+    from .._core.types import Floats, Ints
     from ..frames.encode import Features
 
 _ALL_SPLITS_UP_TO = 1_000_000

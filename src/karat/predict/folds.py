@@ -10,7 +10,7 @@ from ..errors import ArgumentError, LearnerError, whole
 from .order import renumbered
 
 if TYPE_CHECKING:
-    from .._types import Bools, Ints
+    from .._core.types import Bools, Ints
 
 
 def make_folds(

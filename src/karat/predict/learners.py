@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import ArgumentError, LearnerError
 
 if TYPE_CHECKING:
-    from .._types import Floats
+    from .._core.types import Floats
 
 NAMES = ("calibration", "linear", "boosting", "forest", "torch", "pretrained")
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..frames.order import mixed
 
 if TYPE_CHECKING:
-    from .._types import Array, Floats, Ints
+    from .._core.types import Array, Floats, Ints
 
 
 def row_order(parts: Iterable[Array], groups: Iterable[Ints | None] = ()) -> Ints:

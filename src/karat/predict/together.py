@@ -14,7 +14,7 @@ import numpy as np
 from . import learners
 
 if TYPE_CHECKING:
-    from .._types import Floats, Ints
+    from .._core.types import Floats, Ints
     from .labels import Target
 
 

@@ -14,7 +14,7 @@ from .revise import kept_parts
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Array, Floats
+    from .._core.types import Array, Floats
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..options import check_alpha
+from ..regression.options import check_alpha
 from .tests import interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Floats
+    from .._core.types import Floats
     from ..estimate.shares import Shares
 
 

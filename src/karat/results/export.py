@@ -94,8 +94,8 @@ def from_json(text: str) -> Result:
     ArgumentError
         If the text is not such JSON.
     """
+    from ..checks.values import Checks
     from ..predict import Skill
-    from .checks import Checks
     from .comparison import Column, Comparison, Difference
     from .result import Result
     from .sampling import Sampling

@@ -12,7 +12,7 @@ from ..errors import DataError, KaratError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Floats
+    from .._core.types import Floats
     from .result import Result
 
 
@@ -39,9 +39,9 @@ def predict(result: Result, new: object, alpha: float, context: Any) -> pd.DataF
     import pandas as pd
     from scipy.stats import t
 
-    from .. import models
-    from ..formula import AGGREGATE
+    from .. import moments as models
     from ..frames import Table
+    from ..frames.formula import AGGREGATE
 
     if result.spec is None:
         raise KaratError("a Result read from JSON does not hold its formula's machinery; pickle the Result to predict.")

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, KaratError, one_of
-from ..options import check_alpha, read_vcov
+from ..regression.options import check_alpha, read_vcov
 from .protocols import MaketablesProtocol, StatsmodelsNames, register_maketables
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Floats
+    from .._core.types import Floats
+    from ..checks.values import Checks
     from ..estimate.infer import Parts
     from ..estimate.shares import Shares
-    from ..formula import MatrixSpec
+    from ..frames.formula import MatrixSpec
     from ..predict import Skill
     from .call import Call
-    from .checks import Checks
     from .comparison import Comparison
     from .sampling import Sampling
     from .summary import Summary

@@ -13,7 +13,7 @@ from ..errors import ArgumentError, KaratError
 from ..estimate.clusters import Curvatures, cluster_codes, count, named
 
 if TYPE_CHECKING:
-    from .._types import Floats, Ints
+    from .._core.types import Floats, Ints
     from ..estimate.clusters import Leverage
     from ..estimate.infer import Parts
     from .result import Result

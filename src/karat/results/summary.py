@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..checks.verdicts import short_form
-from .describe import small_sample_notes
+from ..regression.describe import small_sample_notes
 
 if TYPE_CHECKING:
-    from .._types import Floats
+    from .._core.types import Floats
     from .result import Result
 
 _ESTIMATORS = {

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, KaratError, generator, whole
-from ..seeds import seed_of_result
+from ..frames.seeds import seed_of_result
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._types import Floats
+    from .._core.types import Floats
     from ..estimate.infer import Parts
     from ..estimate.shares import Shares
     from .result import Result

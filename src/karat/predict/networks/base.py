@@ -15,7 +15,7 @@ from .heads import Head, class_head, number_head
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from ..._types import Floats, Ints
+    from ..._core.types import Floats, Ints
     from .surrogates import Surrogates
 
 

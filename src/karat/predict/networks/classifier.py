@@ -14,7 +14,7 @@ from .base import Network, read_weights, several_columns
 from .heads import Head, class_head
 
 if TYPE_CHECKING:
-    from ..._types import Array, Floats
+    from ..._core.types import Array, Floats
 
 
 class TorchClassifier(ClassifierMixin, Network):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from ..._types import Bools, Floats, Ints
+    from ..._core.types import Bools, Floats, Ints
 
 _EM_STEPS = 20
 """Few on purpose: the share among a handful of neighbours stays near the overall one where surrogates are noisy."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from ..._types import Floats, Ints
+    from ..._core.types import Floats, Ints
 
 START, SPLIT, ORDER, DROP, PEER, ROWS = range(6)
 """What a stream of random numbers is for."""

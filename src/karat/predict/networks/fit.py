@@ -18,7 +18,7 @@ from .train import Objective, Trained, train
 if TYPE_CHECKING:
     import torch
 
-    from ..._types import Floats, Ints
+    from ..._core.types import Floats, Ints
     from .surrogates import Hint, Stage
 
 _FEWEST_TO_HOLD_OUT = 40

@@ -16,7 +16,7 @@ from ...errors import ArgumentError, DataError
 if TYPE_CHECKING:
     import torch
 
-    from ..._types import Floats
+    from ..._core.types import Floats
 
     Scales = dict[str, torch.Tensor]
 

@@ -19,7 +19,7 @@ from .draws import START, stream
 if TYPE_CHECKING:
     import torch
 
-    from ..._types import Floats
+    from ..._core.types import Floats
 
     Parameters = dict[str, torch.Tensor]
 

@@ -21,7 +21,7 @@ from .train import Objective, train
 if TYPE_CHECKING:
     import torch
 
-    from ..._types import Floats, Ints
+    from ..._core.types import Floats, Ints
     from .fit import Problem
 
 _MOST_ROWS = 20_000

@@ -14,7 +14,7 @@ from .base import Network, read_weights, several_columns
 from .heads import number_head
 
 if TYPE_CHECKING:
-    from ..._types import Floats
+    from ..._core.types import Floats
 
 _MOST_VALUES = 65_536
 

@@ -52,7 +52,7 @@ from .train import Objective, Step
 if TYPE_CHECKING:
     import torch
 
-    from ..._types import Floats
+    from ..._core.types import Floats
     from .heads import Classes
     from .rows import Rows
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from ..._types import Floats, Ints
+    from ..._core.types import Floats, Ints
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from .robust import NEEDS_GOLD
 if TYPE_CHECKING:
     import torch
 
-    from ..._types import Bools, Floats, Ints
+    from ..._core.types import Bools, Floats, Ints
     from .heads import Head
     from .layout import Layout
 

@@ -20,7 +20,7 @@ from .settings import Settings, mixed
 if TYPE_CHECKING:
     import torch
 
-    from ..._types import Floats
+    from ..._core.types import Floats
     from .heads import Head
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8

@@ -16,7 +16,7 @@ import numpy as np
 from ...errors import ArgumentError, one_of
 
 if TYPE_CHECKING:
-    from ..._types import Floats
+    from ..._core.types import Floats
 
 _WHOLE_FILE = 2**29
 _SAMPLES, _SAMPLE = 256, 2**16

@@ -16,7 +16,7 @@ from .texts import read_texts
 from .training import Lesson, train_network
 
 if TYPE_CHECKING:
-    from ..._types import Floats, Ints
+    from ..._core.types import Floats, Ints
 
 _EPOCHS = {"head": 200, "full": 5}
 _RATES = {"head": 1e-2, "full": 5e-5}

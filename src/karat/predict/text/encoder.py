@@ -8,15 +8,15 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
+from ..._core.store import cache_folder
 from ...errors import ArgumentError, DataError, one_of, whole
-from ...store import cache_folder
 from . import backbone
 from .hashing import HashingEncoder
 from .texts import distinct, read_texts
 from .vectors import VectorCache
 
 if TYPE_CHECKING:
-    from ..._types import Floats
+    from ..._core.types import Floats
 
 _ONLY_TRANSFORMERS = ("revision", "max_length", "prompt")
 

@@ -9,7 +9,7 @@ import numpy as np
 from ...errors import DataError
 
 if TYPE_CHECKING:
-    from ..._types import Floats, Ints
+    from ..._core.types import Floats, Ints
 
 
 def read_targets(y: object, n: int) -> tuple[np.ndarray, Floats]:

@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import LearnerError
 
 if TYPE_CHECKING:
-    from ..._types import Floats, Ints
+    from ..._core.types import Floats, Ints
 
 
 @dataclass(frozen=True)

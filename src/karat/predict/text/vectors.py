@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..._core.store import Store
 from ...errors import CacheError
-from ...store import Store
 
 if TYPE_CHECKING:
-    from ..._types import Floats
+    from ..._core.types import Floats
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT);

@@ -1,0 +1,36 @@
+"""Logistic regression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from .base import check_binary
+
+if TYPE_CHECKING:
+    from .._core.types import Floats
+
+
+@dataclass(frozen=True)
+class Logit:
+    """Logistic regression: ``m = x (y - mu)``, ``mu = 1 / (1 + exp(-x'b))``."""
+
+    name: ClassVar[str] = "logit"
+    title: ClassVar[str] = "Logistic regression"
+    linear: ClassVar[bool] = False
+
+    def evaluate(self, eta: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Residual and ``mu (1 - mu)``."""
+        mu, slope = self.mean(eta)
+        return y - mu, slope
+
+    def mean(self, eta: Floats) -> tuple[Floats, Floats]:
+        """Probability and its slope."""
+        from scipy.special import expit
+
+        mu = expit(eta)
+        return mu, mu * (1.0 - mu)
+
+    def check_outcome(self, y: Floats, name: str) -> None:
+        """Gold must be 0 and 1."""
+        check_binary(y, name, "logit")

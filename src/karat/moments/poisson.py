@@ -1,0 +1,45 @@
+"""Poisson regression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from ..errors import DataError
+
+if TYPE_CHECKING:
+    from .._core.types import Floats
+
+_LARGEST_ETA = 300.0
+"""Beyond this exp overflows when squared; Newton steps that go there are halved, not followed."""
+
+
+@dataclass(frozen=True)
+class Poisson:
+    """Poisson (pseudo-)likelihood with log link: ``m = x (y - exp(x'b))``; outcome any number >= 0."""
+
+    name: ClassVar[str] = "poisson"
+    title: ClassVar[str] = "Poisson regression"
+    linear: ClassVar[bool] = False
+
+    def evaluate(self, eta: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Residual and mean."""
+        mu = np.exp(np.minimum(eta, _LARGEST_ETA))
+        return y - mu, mu
+
+    def mean(self, eta: Floats) -> tuple[Floats, Floats]:
+        """Expected count and its slope."""
+        mu = np.exp(np.minimum(eta, _LARGEST_ETA))
+        return mu, mu
+
+    def check_outcome(self, y: Floats, name: str) -> None:
+        """Gold must not be negative, nor all zero."""
+        if (y < 0).any():
+            raise DataError(
+                f"the outcome {name!r} of a Poisson regression is negative in {int((y < 0).sum())} row(s); "
+                "counts must be 0 or more."
+            )
+        if not (y > 0).any():
+            raise DataError(f"the outcome {name!r} is always 0; a Poisson regression needs some counts above 0.")

@@ -1,0 +1,392 @@
+"""From columns and predictions to the rows of the augmented sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._core.memory import needs
+from ..errors import ArgumentError, DataError, DesignWarning, one_of, tell
+from ..estimate.augment import Rows
+from ..estimate.clusters import cluster_codes, count, named
+from ..frames.encode import Features, encode
+from ..frames.formula import MatrixSpec, Parsed, least_columns, refuse_stateful, row_by_row
+from ..frames.table import as_float
+from ..predict import Target
+from .variables import compare_presence
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .._core.types import Bools, Floats, Ints
+    from ..designs import Labelling
+    from ..frames import Table
+    from .variables import Label
+
+_MOST_COMBINATIONS = 64
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything read from the data, on the rows that are used.
+
+    Parameters
+    ----------
+    parsed : Parsed
+    labels : tuple of Label
+    frame : pandas.DataFrame
+        Observed columns of the formula, N rows.
+    labelling : Labelling
+    weights : ndarray, shape (N,), or None
+    cluster : ndarray of int, shape (N,) or (N, 2), or None
+    cluster_name : str
+    kept : ndarray of bool or None
+        Rows of the data that are used; None when all are.
+    dropped : dict of str to int
+        Rows left out, by the column that was missing.
+    context : mapping or None
+    notes : tuple of str
+        What must be said of the data.
+    """
+
+    parsed: Parsed
+    labels: tuple[Label, ...]
+    frame: pd.DataFrame = field(repr=False)
+    labelling: Labelling = field(repr=False)
+    weights: Floats | None = field(repr=False)
+    cluster: Ints | None = field(repr=False)
+    cluster_name: str
+    kept: Bools | None = field(repr=False)
+    dropped: dict[str, int]
+    context: Mapping[str, Any] | None = field(repr=False)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n_dropped(self) -> int:
+        """Rows of the data that are left out."""
+        return 0 if self.kept is None else int((~self.kept).sum())
+
+    @property
+    def n_rows(self) -> int:
+        """N."""
+        return len(self.frame) if len(self.frame.columns) else len(self.labelling.labelled)
+
+    @property
+    def outcome_label(self) -> Label | None:
+        """The labelled outcome, if the outcome is labelled."""
+        return next((label for label in self.labels if label.in_outcome), None)
+
+
+def prepare(
+    table: Table,
+    parsed: Parsed,
+    labels: tuple[Label, ...],
+    labelling: Labelling,
+    *,
+    weights: object,
+    cluster: object,
+    missing: str,
+    context: Mapping[str, Any] | None,
+    shown: Bools | None = None,
+) -> Prepared:
+    """Read the observed columns, and leave out (or refuse) rows where one is missing.
+
+    ``shown`` marks rows the labeller has seen, which leave too; ``labelling`` is that of the others.
+
+    Raises
+    ------
+    DataError
+        With ``missing="raise"``, or when no gold row is left, or for negative weights.
+    """
+    one_of("missing", missing, ("drop", "raise"))
+    refuse_stateful(parsed, [label.name for label in labels])
+    observed = sorted(parsed.variables - {label.name for label in labels})
+    frame = table.pandas(observed, "formula")
+    v = _analysis_weights(table, weights)
+    clusters = None if cluster is None else _clusters(table, cluster)
+    absent = {name: frame[name].isna().to_numpy() for name in observed}
+    if v is not None:
+        absent["weights="] = np.isnan(v)
+    if clusters is not None:
+        absent["cluster="] = clusters.isna().any(axis=1).to_numpy()
+    dropped = {name: int(mask.sum()) for name, mask in absent.items() if mask.any()}
+    kept: Bools | None = None
+    if shown is not None and shown.any():
+        absent["prompt="] = shown
+    if dropped or "prompt=" in absent:
+        listing = ", ".join(f"{name!r} ({count})" for name, count in dropped.items())
+        if missing == "raise" and dropped:
+            raise DataError(
+                f"values are missing in {listing}; fill them, or use missing='drop' to leave those rows out."
+            )
+        if "prompt=" in absent:
+            dropped["prompt="] = int(absent["prompt="].sum())
+        kept = ~np.logical_or.reduce(list(absent.values()))
+        inside = kept if shown is None else kept[~shown]
+        if not (inside & labelling.labelled).any():
+            raise DataError(
+                f"no gold row is left after dropping rows with missing values in {listing or 'no column'} and rows of "
+                "prompt=; fill the values, or label others."
+            )
+        frame = frame[kept].reset_index(drop=True)
+        labelling = labelling.keep(inside)
+        labels = tuple(_restrict(label, kept) for label in labels)
+        v = None if v is None else v[kept]
+        clusters = None if clusters is None else clusters[kept]
+    codes = None
+    if clusters is not None:
+        codes = cluster_codes(clusters)
+        if min(count(codes)) == 1:
+            raise DataError("cluster holds a single cluster; a cluster covariance needs at least two.")
+    notes = compare_presence(labels, labelling.labelled, labelling.weight)
+    for note in notes:
+        tell(note, DesignWarning)
+    return Prepared(
+        parsed,
+        labels,
+        frame,
+        labelling,
+        v,
+        codes,
+        "" if clusters is None else named(list(clusters.columns)),
+        kept,
+        dropped,
+        context,
+        notes,
+    )
+
+
+@dataclass(frozen=True)
+class Design:
+    """Design matrices of the gold rows and the recipe for predicted rows.
+
+    Parameters
+    ----------
+    spec : MatrixSpec
+    gold : Rows
+    observed : ndarray or None
+        Design matrix of all units when no covariate is labelled, shape (N, p).
+    observed_y : ndarray or None
+        Outcome of all units when it is not labelled, shape (N,).
+    offset : ndarray or None
+    """
+
+    spec: MatrixSpec
+    gold: Rows
+    observed: Floats | None = field(repr=False)
+    observed_y: Floats | None = field(repr=False)
+    offset: Floats | None = field(repr=False)
+
+
+def matrices(prepared: Prepared) -> Design:
+    """Evaluate the formula: levels from all rows, gold rows at their gold labels."""
+    labels, frame, context = prepared.labels, prepared.frame, prepared.context
+    gold_rows = prepared.labelling.gold
+    n_rows = prepared.n_rows
+    covariates = [label for label in labels if label.in_covariates]
+    filler = {label.name: _filler(label, n_rows) for label in labels}
+    learned = with_columns(frame, filler, n_rows)
+    if (least := least_columns(prepared.parsed, learned)) > len(gold_rows):
+        raise DataError(
+            f"there are {len(gold_rows)} gold rows for at least {least} coefficients; label more units or drop "
+            "covariates (a column with a category for nearly every row is an identifier, not a covariate)."
+        )
+    needs(16.0 * n_rows * least, f"{n_rows:,} rows with {least:,} or more coefficients", "merge or drop covariates")
+    spec, x = MatrixSpec.learn(prepared.parsed, learned, context)
+    gold_x, gold_y = _gold_matrices(prepared, spec, filler, None if covariates else x)
+    offset = spec.offset(learned, context)
+    offset_labels = [label.name for label in covariates if label.name in prepared.parsed.offset_variables]
+    if offset_labels:
+        raise ArgumentError(
+            f"the offset uses the labelled variable {offset_labels[0]!r}; an offset must be observed for all."
+        )
+    gold = Rows(gold_x, gold_y, None if offset is None else offset[gold_rows])
+    outcome_observed = prepared.outcome_label is None
+    return Design(
+        spec,
+        gold,
+        None if covariates else x,
+        spec.y(learned, context) if outcome_observed else None,
+        offset,
+    )
+
+
+def own_features(prepared: Prepared) -> Features:
+    """Features every fit has: all surrogates and all observed columns of the formula."""
+    return encode(_once(_own_columns(prepared)), prepared.n_rows)
+
+
+def features_of(prepared: Prepared, own: Features, extra: object, table: Table) -> Features:
+    """Features of the predictor: its own, and extra ones the user names."""
+    if extra is None:
+        return own
+    columns = _own_columns(prepared) + _extra_features(extra, table, prepared.kept)
+    return encode(_once(columns), prepared.n_rows)
+
+
+def _own_columns(prepared: Prepared) -> list[tuple[str, Any, bool]]:
+    columns: list[tuple[str, Any, bool]] = []
+    for label in prepared.labels:
+        for surrogate in label.surrogates:
+            values = np.asarray(surrogate.values)[:, 1:] if surrogate.probabilities else surrogate.values
+            columns.append((surrogate.name, values, True))
+    return columns + [(str(name), prepared.frame[name], False) for name in prepared.frame.columns]
+
+
+def _once(columns: list[tuple[str, Any, bool]]) -> list[tuple[str, Any, bool]]:
+    """Leave out a column that is there already, values and all; arrays that share a name get numbers."""
+    out: list[tuple[str, Any, bool]] = []
+    names: dict[str, list[Any]] = {}
+    for name, values, is_surrogate in columns:
+        before = names.setdefault(name, [])
+        if any(_same_values(values, other) for other in before):
+            continue
+        before.append(values)
+        out.append((name if len(before) == 1 else f"{name} ({len(before)})", values, is_surrogate))
+    return out
+
+
+def _same_values(left: Any, right: Any) -> bool:
+    if left is right:
+        return True
+    if np.shape(left) != np.shape(right):
+        return False
+    a, b = np.asarray(left), np.asarray(right)
+    same = (a == b) | ((a != a) & (b != b))
+    return bool(np.all(same))
+
+
+def targets_of(prepared: Prepared, gold: Rows) -> tuple[Target, ...]:
+    """What the predictor must learn: classes or numbers of labelled covariates, then the outcome."""
+    rows = prepared.labelling.gold
+    out = []
+    combinations = 1
+    for label in prepared.labels:
+        if label.in_outcome:
+            binary = bool(np.isin(gold.y, (0.0, 1.0)).all())
+            out.append(Target(label.name, gold.y, 2 if binary else 0, given_joint=True))
+        elif label.joint:
+            combinations *= len(label.classes)
+            out.append(Target(label.name, label.gold_codes(rows), len(label.classes), joint=True))
+        else:
+            out.append(Target(label.name, as_float(label.gold.iloc[rows], label.name, "gold")))
+    if combinations > _MOST_COMBINATIONS:
+        raise ArgumentError(
+            f"the labelled covariates have {combinations} class combinations, more than {_MOST_COMBINATIONS}; "
+            f"merge classes "
+            "or use fewer labelled covariates in one regression."
+        )
+    return tuple(sorted(out, key=lambda t: (not t.joint, t.given_joint)))
+
+
+def with_columns(frame: pd.DataFrame, columns: Mapping[str, Any], n_rows: int) -> pd.DataFrame:
+    """A frame with columns put in; a frame without columns takes its length from ``n_rows``."""
+    import pandas as pd
+
+    if not len(frame.columns):
+        return pd.DataFrame(dict(columns), index=pd.RangeIndex(n_rows))
+    return frame.assign(**columns)
+
+
+def _gold_matrices(
+    prepared: Prepared, spec: MatrixSpec, filler: dict[str, Any], observed: Floats | None
+) -> tuple[Floats, Floats]:
+    """Design matrix and outcome of the gold rows at their gold labels.
+
+    Where the formula calls functions, gold is put into the whole frame and its rows taken afterwards: a transform such
+    as ``x - x.mean()`` of an observed variable must mean the same on gold and on predicted rows.
+    """
+    labels, frame, context = prepared.labels, prepared.frame, prepared.context
+    rows = prepared.labelling.gold
+    if row_by_row(prepared.parsed):
+        columns = {label.name: label.gold_column(rows) for label in labels}
+        gold = with_columns(frame.iloc[rows].reset_index(drop=True), columns, len(rows))
+        return (spec.x(gold, context) if observed is None else observed[rows]), spec.y(gold, context)
+    columns = {label.name: _gold_among(label, filler[label.name], rows) for label in labels}
+    whole = with_columns(frame, columns, prepared.n_rows)
+    x = spec.x(whole, context) if observed is None else observed
+    return x[rows], spec.y(whole, context)[rows]
+
+
+def _gold_among(label: Label, filler: Any, gold_rows: Ints) -> Any:
+    """A column with gold at the gold rows and the filler elsewhere."""
+    import pandas as pd
+
+    gold = label.gold_column(gold_rows)
+    if label.coded:
+        codes = np.array(filler.codes)
+        codes[gold_rows] = gold.codes
+        return pd.Categorical.from_codes(codes, dtype=filler.dtype)
+    out = np.array(filler, dtype=np.float64)
+    out[gold_rows] = gold
+    return out
+
+
+def _filler(label: Label, n_rows: int) -> Any:
+    """Values from which levels can be learnt: every class turns up."""
+    import pandas as pd
+
+    if label.coded:
+        return pd.Categorical.from_codes(np.arange(n_rows) % len(label.classes), categories=pd.Index(label.classes))
+    if label.classes:
+        return (np.arange(n_rows) % 2).astype(np.float64)
+    present = as_float(label.gold.dropna(), label.name, "gold")
+    return np.resize(present, n_rows)
+
+
+def _analysis_weights(table: Table, weights: object) -> Floats | None:
+    if weights is None:
+        return None
+    v = as_float(table.values(weights, "weights"), weights if isinstance(weights, str) else "weights", "weights")
+    if (v < 0).any():
+        raise DataError(
+            f"weights are negative in {int((v < 0).sum())} row(s), first at position {int(np.flatnonzero(v < 0)[0])}; "
+            "analysis weights must be 0 or more."
+        )
+    if not (v > 0).any():
+        raise DataError("weights are zero in every row; at least one must be positive.")
+    return v
+
+
+def _clusters(table: Table, cluster: object) -> pd.DataFrame:
+    """Analysis clusters, one column for each way of clustering."""
+    import pandas as pd
+
+    if isinstance(cluster, (list, tuple)) and all(isinstance(c, str) for c in cluster) and len(cluster) != table.n_rows:
+        if len(set(cluster)) != len(cluster) or len(cluster) not in (1, 2):
+            raise ArgumentError(
+                f"cluster={list(cluster)!r} must name one column, or two different ones for clusters of two ways."
+            )
+        return pd.DataFrame({name: table.values(name, "cluster") for name in cluster})
+    values = table.values(cluster, "cluster")
+    if values.ndim > 2 or (values.ndim == 2 and values.shape[1] not in (1, 2)):
+        raise ArgumentError(f"cluster has shape {values.shape}; give one column, or two for clusters of two ways.")
+    if values.ndim == 2:
+        names = [str(c) for c in getattr(cluster, "columns", range(1, values.shape[1] + 1))]
+        return pd.DataFrame(values).set_axis(names, axis=1)
+    return pd.DataFrame({cluster if isinstance(cluster, str) else "cluster": values})
+
+
+def _extra_features(extra: object, table: Table, kept: Bools | None) -> list[tuple[str, Any, bool]]:
+    if extra is None:
+        return []
+    items = [extra] if isinstance(extra, str) or hasattr(extra, "shape") else extra
+    if not isinstance(items, (list, tuple)):
+        raise ArgumentError(f"features is a {type(extra).__name__}; give column names or an array of shape (N, k).")
+    out: list[tuple[str, Any, bool]] = []
+    for position, item in enumerate(items):
+        if isinstance(item, str):
+            out.append((item, table.column(item, "features"), False))
+        elif hasattr(item, "columns"):
+            out += [(str(name), table.values(item[name], "features"), False) for name in item.columns]
+        else:
+            out.append((f"feature {position + 1}", table.values(item, "features"), False))
+    return out if kept is None else [(name, values[kept], flag) for name, values, flag in out]
+
+
+def _restrict(label: Label, kept: Bools) -> Label:
+    surrogates = tuple(replace(s, values=s.values[kept]) for s in label.surrogates)
+    return replace(label, gold=label.gold[kept].reset_index(drop=True), surrogates=surrogates)

@@ -1,0 +1,226 @@
+"""One function per model; each hands on to :func:`karat.regress`.
+
+A formula is code: functions in it are called, so a formula from somebody you do not trust must not be fitted. Column
+names given by themselves (``by=``, ``surrogates=``, ...) are names and never run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from .._core.arguments import checked_arguments
+from ..errors import ArgumentError
+from ..frames import Table
+from ..frames.quoting import quote
+from .group_means import without_gold
+from .regress import regress
+
+if TYPE_CHECKING:
+    from ..results import Result
+
+
+@checked_arguments(regress)
+def ols(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Any) -> Result:
+    """Linear regression with surrogate labels.
+
+    Parameters
+    ----------
+    formula, data, surrogates
+        As in :func:`regress`.
+    **options
+        Everything else :func:`regress` takes: design, learner, vcov, cluster, weights, ...
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    KaratError
+        As :func:`regress`.
+
+    References
+    ----------
+    Egami, Hinck, Stewart, Wei (2023).
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(1000, seed=1)
+    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=200).draw(corpus, seed=1), "hostile")
+    >>> kt.ols("outcome ~ hostile", labelled, surrogates={"hostile": "hostile_llm"}, seed=1).n_gold
+    200
+    """
+    return regress("ols", formula, data, surrogates=surrogates, **options)
+
+
+@checked_arguments(regress)
+def logit(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Any) -> Result:
+    """Logistic regression with surrogate labels; the outcome is 0 or 1.
+
+    Parameters
+    ----------
+    formula, data, surrogates
+        As in :func:`regress`.
+    **options
+        Everything else :func:`regress` takes.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    KaratError
+        As :func:`regress`; :class:`~karat.errors.SeparationError` when no finite estimate exists.
+
+    References
+    ----------
+    Egami, Hinck, Stewart, Wei (2023).
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(1500, kind="logit", seed=1)
+    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
+    >>> kt.logit("outcome ~ hostile + length", labelled, surrogates={"hostile": "hostile_llm"}, seed=1).model
+    'logit'
+    """
+    return regress("logit", formula, data, surrogates=surrogates, **options)
+
+
+@checked_arguments(regress)
+def probit(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Any) -> Result:
+    """Probit regression with surrogate labels; the outcome is 0 or 1.
+
+    Parameters
+    ----------
+    formula, data, surrogates
+        As in :func:`regress`.
+    **options
+        Everything else :func:`regress` takes.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    KaratError
+        As :func:`regress`.
+
+    References
+    ----------
+    Egami, Hinck, Stewart, Wei (2023).
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(1500, kind="logit", seed=1)
+    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
+    >>> kt.probit("outcome ~ hostile + length", labelled, surrogates={"hostile": "hostile_llm"}, seed=1).model
+    'probit'
+    """
+    return regress("probit", formula, data, surrogates=surrogates, **options)
+
+
+@checked_arguments(regress)
+def poisson(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Any) -> Result:
+    """Poisson regression (log link, robust covariance) with surrogate labels.
+
+    Parameters
+    ----------
+    formula, data, surrogates
+        As in :func:`regress`.
+    **options
+        Everything else :func:`regress` takes.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    KaratError
+        As :func:`regress`.
+
+    References
+    ----------
+    Egami, Hinck, Stewart, Wei (2023).
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(1500, kind="poisson", seed=1)
+    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
+    >>> kt.poisson("outcome ~ hostile + length", labelled, surrogates={"hostile": "hostile_llm"}, seed=1).model
+    'poisson'
+    """
+    return regress("poisson", formula, data, surrogates=surrogates, **options)
+
+
+@checked_arguments(regress)
+def mean(
+    variable: str,
+    data: object,
+    *,
+    surrogates: Mapping[str, Any],
+    by: str | list[str] | None = None,
+    **options: Any,
+) -> Result:
+    """Means and proportions, overall or by group, from surrogate labels.
+
+    Parameters
+    ----------
+    variable : str
+        Column, or an expression such as ``"I(topic == 'war')"`` for a proportion. An expression is code.
+    data, surrogates
+        As in :func:`regress`.
+    by : str or list of str, optional
+        Names of grouping columns; they may themselves be labelled variables.
+    **options
+        Everything else :func:`regress` takes.
+
+    Returns
+    -------
+    Result
+        One coefficient per group that holds gold; the others are named in a warning and in the result's notes.
+        Intervals of shares are Clopper and Pearson's at the effective number of gold rows (Korn and Graubard 1998), and
+        stay within 0 and 1. A standard error is never below that of one positive (or negative) gold row in the group.
+
+    Raises
+    ------
+    KaratError
+        As :func:`regress`.
+
+    References
+    ----------
+    Angelopoulos et al. (2023) for the mean; Egami et al. (2023); Korn and Graubard (1998) for intervals of shares.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(1500, kind="logit", seed=1)
+    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
+    >>> kt.mean("hostile", labelled, surrogates={"hostile": "hostile_llm"}, seed=1).coef().index.tolist()
+    ['Mean']
+    """
+    names = Table.read(data).names
+    if not isinstance(variable, str) or (variable not in names and "~" in variable):
+        raise ArgumentError(f"variable={variable!r} must be a column or an expression; give groups with by=.")
+    groups = [] if by is None else ([by] if isinstance(by, str) else by)
+    if not isinstance(groups, (list, tuple)) or not all(isinstance(group, str) for group in groups):
+        raise ArgumentError(f"by={by!r} is not allowed; give the name of a column, or a list of names.")
+    table = Table.read(data)
+    outcome = quote(variable) if variable in table.names else variable
+    quoted = [quote(group) for group in groups]
+    right = "0 + " + ":".join(f"C({group})" for group in quoted) if groups else "1"
+    empty = without_gold(table, groups, surrogates, options)
+    if empty is not None and empty.names:
+        options["weights"] = empty.weights
+    if empty is not None and empty.crossed is not None:
+        right = f"0 + C(karat_groups({', '.join(quoted)}))"
+        options["context"] = {**(options.get("context") or {}), "karat_groups": empty.crossed}
+    result = regress("mean", f"{outcome} ~ {right}", table, surrogates=surrogates, **options).as_means()
+    return result if empty is None else empty.note(result)

@@ -1,0 +1,172 @@
+"""Predicted rows of the augmented sample: labels put into the formula, from predictions or from surrogates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import DataError
+from ..estimate.augment import Rows
+from ..frames.kinds import is_number, is_text
+from ..frames.table import as_float
+from .design_matrix import Design, Prepared, with_columns
+
+if TYPE_CHECKING:
+    from .._core.types import Floats
+    from ..predict import Predictions
+    from .variables import Label
+
+
+def predicted_rows(prepared: Prepared, design: Design, predictions: Predictions, imputation: str) -> tuple[Rows, ...]:
+    """Predicted rows from cross-fitted predictions: one block per class combination, or their mean."""
+    joint = [label for label in prepared.labels if label.joint]
+    outcome = prepared.outcome_label
+    blocks = []
+    for c, combo in enumerate(predictions.combinations):
+        columns: dict[str, Any] = {}
+        for label in prepared.labels:
+            if label.in_covariates:
+                if label.joint:
+                    columns[label.name] = label.column(label.classes[combo[joint.index(label)]], prepared.n_rows)
+                else:
+                    columns[label.name] = predictions.values[label.name][:, 0]
+        x = _covariates(prepared, design, columns)
+        if outcome is None:
+            y = design.observed_y
+        else:
+            values = predictions.values[outcome.name]
+            y = values[:, c if values.shape[1] > 1 else 0]
+        assert y is not None
+        share = None if predictions.share is None else predictions.share[:, c]
+        blocks.append(Rows(x, y, design.offset, share))
+    return average_rows(tuple(blocks)) if imputation == "value" else tuple(blocks)
+
+
+def surrogate_rows(prepared: Prepared, design: Design, given: Mapping[str, Any], imputation: str) -> tuple[Rows, ...]:
+    """Rows with given labels put in: the surrogates themselves, or predictions from outside.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    design : Design
+    given : mapping of str to array
+        For each label class probabilities of shape (N, K), or hard labels, numbers or scores of shape (N,).
+    imputation : {"moment", "value"}
+        Whether probabilities are averaged over in the moment, or plugged in.
+
+    Returns
+    -------
+    tuple of Rows
+
+    Raises
+    ------
+    DataError
+        If a value cannot be used as the label.
+    """
+    plugged: dict[str, Any] = {}
+    averaged: dict[str, Floats] = {}
+    for label in prepared.labels:
+        shares, values = _as_label(label, given[label.name], imputation)
+        if shares is not None:
+            averaged[label.name] = shares
+        else:
+            plugged[label.name] = label.column(values, prepared.n_rows)
+    blocks: list[tuple[dict[str, Any], Floats | None]] = [(dict(plugged), None)]
+    for name, shares in averaged.items():
+        label = next(label for label in prepared.labels if label.name == name)
+        blocks = [
+            (
+                {**columns, name: label.column(value, prepared.n_rows)},
+                shares[:, k] if share is None else share * shares[:, k],
+            )
+            for columns, share in blocks
+            for k, value in enumerate(label.classes)
+        ]
+    rows = []
+    for columns, share in blocks:
+        x = _covariates(prepared, design, columns)
+        y = design.observed_y
+        if y is None:
+            y = design.spec.y(with_columns(prepared.frame, columns, prepared.n_rows), prepared.context)
+        rows.append(Rows(x, y, design.offset, share))
+    outcome = prepared.outcome_label
+    linear_only = set(averaged) <= ({outcome.name} if outcome else set())
+    return average_rows(tuple(rows)) if imputation == "value" or linear_only else tuple(rows)
+
+
+def average_rows(blocks: tuple[Rows, ...]) -> tuple[Rows, ...]:
+    """One row per unit: design row and outcome averaged over class combinations."""
+    if len(blocks) == 1 and blocks[0].share is None:
+        return blocks
+    x = np.zeros_like(blocks[0].x)
+    y = np.zeros_like(blocks[0].y)
+    for rows in blocks:
+        share = np.ones(len(y)) if rows.share is None else rows.share
+        x += share[:, None] * rows.x
+        y += share * rows.y
+    return (Rows(x, y, blocks[0].offset),)
+
+
+def _as_label(label: Label, values: Any, imputation: str) -> tuple[Floats | None, Any]:
+    """Class shares (N, K), or values to plug in (N,)."""
+    array = np.asarray(values)
+    if array.ndim == 2:
+        if array.shape[1] != len(label.classes):
+            raise DataError(
+                f"{label.name!r} was given {array.shape[1]} columns for {len(label.classes)} classes "
+                f"({list(label.classes)}); give one probability per gold class."
+            )
+        shares = array.astype(np.float64)
+        if not np.isfinite(shares).all() or (np.abs(shares.sum(axis=1) - 1.0) > 1e-4).any():
+            raise DataError(
+                f"the class probabilities of {label.name!r} must be finite and add up to 1 in every row; correct the "
+                "rows that do not."
+            )
+        return shares, None
+    missing = _missing(values)
+    if missing:
+        raise DataError(
+            f"the surrogate of {label.name!r} is missing in {missing} row(s), and without a learner it must be "
+            f"there for "
+            "every unit; fill it, or choose a learner (which copes with missing surrogates)."
+        )
+    if not label.classes:
+        return None, as_float(values, label.name, "surrogate of")
+    if not label.coded:
+        number = as_float(values, label.name, "surrogate of")
+        hard = bool(np.isin(number, (0.0, 1.0)).all())
+        if hard or imputation == "value":
+            return None, number
+        if number.min() < 0 or number.max() > 1:
+            raise DataError(
+                f"the surrogate of the 0/1 label {label.name!r} runs from {number.min():.3g} to "
+                f"{number.max():.3g}; as a "
+                "label or a probability it must lie in [0, 1]. Recode it, use imputation='value', or choose a learner."
+            )
+        return np.column_stack([1.0 - number, number]), None
+    import pandas as pd
+
+    if is_number(label.classes[0]) and not is_text(array, label.name, "surrogate of"):
+        values = as_float(values, label.name, "surrogate of")
+    codes = pd.Categorical(values, categories=list(label.classes)).codes
+    if (codes < 0).any():
+        stranger = np.asarray(values)[codes < 0][0]
+        raise DataError(
+            f"the surrogate of {label.name!r} holds {stranger!r}, which is not a gold class "
+            f"({list(label.classes)}); recode it, or choose a learner and pass it as features=."
+        )
+    return None, codes.astype(np.intp)
+
+
+def _covariates(prepared: Prepared, design: Design, columns: dict[str, Any]) -> Floats:
+    if design.observed is not None:
+        return design.observed
+    return design.spec.x(with_columns(prepared.frame, columns, prepared.n_rows), prepared.context)
+
+
+def _missing(values: Any) -> int:
+    import pandas as pd
+
+    return int(pd.isna(values).sum())

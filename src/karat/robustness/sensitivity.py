@@ -1,0 +1,312 @@
+"""What labels that are missing could do to the result."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._core.arguments import checked_arguments
+from .._core.threads import single_threaded
+from ..errors import ArgumentError, KaratWarning, generator
+from ..frames import Table
+from ..frames.seeds import seed_of_table
+from ..regression.options import check_alpha
+from ..regression.pieces import arguments_of, drawn_of, pieces
+from ..regression.regress import regress
+from .bounds import Bound, is_sharp, limits_of, worst_cases
+from .tilting import Curve, Flip, Tilting, tilt_variable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .._core.types import Floats
+    from ..results import Result
+
+_POINTS = 25
+
+
+@dataclass(frozen=True, eq=False)
+class Sensitivity:
+    """How far a result depends on labels that are missing.
+
+    Parameters
+    ----------
+    fit : Result
+        The regression under the assumption that answers are ignorable (or the propensity model right).
+    n_drawn, n_answered : int
+    convenience : bool
+        Whether nobody drew the gold, so that all other rows count as unanswered.
+    terms : tuple of str
+        Coefficients looked at.
+    bounds : tuple of Bound
+        Worst cases; empty when not asked for.
+    sharp : bool
+        Whether the bounds are exact, rather than a local optimum.
+    limits : dict of str to (float, float)
+        Numeric labels: smallest and largest value thought possible.
+    curve : Curve
+    flips : tuple of Flip
+    alpha : float
+    """
+
+    fit: Result = field(repr=False)
+    n_drawn: int
+    n_answered: int
+    convenience: bool
+    terms: tuple[str, ...]
+    bounds: tuple[Bound, ...]
+    sharp: bool
+    limits: Mapping[str, tuple[float, float]]
+    curve: Curve = field(repr=False)
+    flips: tuple[Flip, ...]
+    alpha: float
+
+    def tidy(self) -> pd.DataFrame:
+        """One row per coefficient: estimate, worst cases with their interval, and the gammas that flip it."""
+        import pandas as pd
+
+        index = [self.fit.position(term) for term in self.terms]
+        table = pd.DataFrame(
+            {"Estimate": self.fit.theta[index], "Std. Error": self.fit.se()[list(self.terms)].to_numpy()},
+            index=pd.Index(self.terms, name="Coefficient"),
+        )
+        if self.bounds:
+            table["Lowest"] = [b.low for b in self.bounds]
+            table["Highest"] = [b.high for b in self.bounds]
+            table[f"{100 * self.alpha / 2:.6g}%"] = [b.interval[0] for b in self.bounds]
+            table[f"{100 * (1 - self.alpha / 2):.6g}%"] = [b.interval[1] for b in self.bounds]
+        for what in ("sign", "significance"):
+            table[f"gamma, {what}"] = [f.gamma for f in self.flips if f.what == what]
+        return table
+
+    def tilted(self) -> pd.DataFrame:
+        """Coefficients over gamma, in long form, with intervals and the label mean that gamma implies."""
+        import pandas as pd
+        from scipy.stats import t
+
+        c, frames = self.curve, []
+        for term in self.terms:
+            j = self.fit.position(term)
+            half = t.isf(self.alpha / 2, c.df[:, j]) * c.se[:, j]
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "Coefficient": term,
+                        "gamma": c.gamma,
+                        "Estimate": c.theta[:, j],
+                        "Std. Error": c.se[:, j],
+                        f"{100 * self.alpha / 2:.6g}%": c.theta[:, j] - half,
+                        f"{100 * (1 - self.alpha / 2):.6g}%": c.theta[:, j] + half,
+                        "mean among unanswered": c.silent_mean,
+                    }
+                )
+            )
+        return pd.concat(frames, ignore_index=True)
+
+    def plot(self, term: str | None = None, ax: Any = None, title: str | None = None) -> Any:
+        """A coefficient over gamma with its interval, and its worst cases.
+
+        Parameters
+        ----------
+        term : str, optional
+            By default the first coefficient that is not an intercept.
+        ax : matplotlib Axes, optional
+        title : str, optional
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        from .tilting_plot import tilt_plot
+
+        chosen = term if term is not None else next((t for t in self.terms if t != "Intercept"), self.terms[0])
+        if chosen not in self.terms:
+            raise ArgumentError(f"there is no coefficient {chosen!r}; there are {list(self.terms)}.")
+        return tilt_plot(self, chosen, ax=ax, title=title)
+
+    def lines(self) -> list[str]:
+        """The report as text lines."""
+        lost = self.n_drawn - self.n_answered
+        if self.convenience:
+            head = f"Nobody drew the gold: {self.n_answered:,} of {self.n_drawn:,} rows are labelled."
+        else:
+            head = f"{lost:,} of the {self.n_drawn:,} rows drawn have no label ({lost / self.n_drawn:.1%})."
+        lines = [f"Sensitivity of {self.fit.formula} to missing labels", head, ""]
+        table = self.tidy().rename(columns=_SHORT)
+        lines += table.to_string(float_format=lambda v: f"{v:.4g}", na_rep="none").splitlines() + [""]
+        if self.bounds:
+            limits = "".join(f"; {n} between {low:g} and {high:g}" for n, (low, high) in self.limits.items())
+            kind = "sharp" if self.sharp else "the largest found by a search, not proven sharp"
+            lines.append(
+                f"Lowest and highest: estimates over all labels rows without answers could have ({kind}{limits}); "
+                f"the {100 * (1 - self.alpha):g}% interval around them holds whatever these labels are."
+            )
+        largest = float(np.abs(self.curve.gamma).max())
+        lines.append(
+            f"gamma: odds of non-response times exp(gamma) per unit of {self.curve.f}; shown is the value nearest to 0 "
+            f"at which the estimate changes sign, or significance at {self.alpha:g}; none up to {largest:g}."
+        )
+        for f in self.flips:
+            if not np.isnan(f.gamma) and f.name != "Intercept":
+                lines.append(
+                    f"  {f.name}, {f.what}: gamma {f.gamma:+.2f}, where {self.curve.f} averages {f.silent_mean:.2f} "
+                    f"among rows without an answer ({f.answered_mean:.2f} among labelled ones)."
+                )
+        return lines
+
+    def summary(self) -> str:
+        """The report as text."""
+        return str(self)
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        table: str = self.tidy().to_html(float_format=lambda v: f"{v:.4g}", na_rep="none")
+        notes = [line for line in self.lines() if line.startswith(("Lowest", "gamma", "  "))]
+        shown = [line for line in notes if not line.startswith("  ") or "averages" in line]
+        return f"<div><b>{escape(self.lines()[0])}</b><p>{escape(self.lines()[1])}</p>{table}" + "".join(
+            f"<p>{escape(line)}</p>" for line in shown if not line.startswith("gamma, ")
+        )
+
+
+_SHORT = {"Std. Error": "se", "gamma, sign": "gamma:sign", "gamma, significance": "gamma:signif."}
+
+
+@checked_arguments(regress)
+@single_threaded
+def sensitivity(
+    model: str,
+    formula: str,
+    data: object,
+    *,
+    tilt: object = None,
+    gamma: float | Sequence[float] = 3.0,
+    limits: Mapping[str, Any] | None = None,
+    bounds: bool = True,
+    terms: Sequence[str] | None = None,
+    **options: Any,
+) -> Sensitivity:
+    """What labels that are missing could do to a regression: worst cases, and tilted answers.
+
+    Parameters
+    ----------
+    model : {"ols", "logit", "probit", "poisson"}
+    formula, data
+        As in :func:`karat.regress`.
+    tilt : str, mapping or array_like, optional
+        What answering depends on beyond the observed variables: a labelled variable, ``{variable: class}``, or values
+        for each row. By default the labelled outcome, else the first labelled covariate. Numbers are taken in standard
+        deviations.
+    gamma : float or sequence of float
+        Largest gamma looked at on either side of 0, or the values themselves.
+    limits : mapping, optional
+        Numeric label -> (smallest, largest possible value), for the worst cases; by default those seen in gold.
+    bounds : bool
+        Work out worst cases.
+    terms : sequence of str, optional
+        Coefficients to look at; all by default.
+    **options
+        Everything else :func:`karat.regress` takes: surrogates, design, sampled, nonresponse ("ignorable" by
+        default here), learner, vcov, ...
+
+    Returns
+    -------
+    Sensitivity
+
+    Raises
+    ------
+    ArgumentError
+        If no label is missing, or an argument is not allowed.
+    KaratError
+        As :func:`karat.regress`.
+
+    Notes
+    -----
+    Rows drawn but not labelled are those without an answer; with ``design=karat.Propensity(...)`` all rows without
+    gold are. Worst cases take design weights for all rows drawn and need no model of answering; they are sharp where
+    only the outcome of a linear regression is labelled, as it is. Tilts multiply the odds of non-response by
+    ``exp(gamma f)`` and calibrate them anew. Predictions, and the weight given to them, stay those of the fit.
+
+    References
+    ----------
+    Manski (2003), *Partial Identification of Probability Distributions*; Imbens and Manski (2004), equation 7;
+    Scharfstein, Rotnitzky and Robins (1999) for the tilt.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(2000, seed=1)
+    >>> sample = kt.SimpleRandom(n=300).draw(corpus, seed=1)
+    >>> answered = sample.labelled & (np.arange(2000) % 8 > 0)
+    >>> gold = kt.datasets.mask_gold(corpus, answered, "hostile")
+    >>> found = kt.sensitivity("ols", "outcome ~ hostile + length", gold, surrogates={"hostile": "hostile_llm"},
+    ...                        design=sample.design, seed=1)
+    >>> bool(found.tidy().loc["hostile", "Lowest"] > 0)
+    True
+    """
+    from ..designs import Propensity
+
+    grid = _grid(gamma)
+    table = Table.read(data)
+    given = dict(options)
+    convenience = isinstance(given.get("design"), Propensity)
+    if not convenience:
+        given.setdefault("nonresponse", "ignorable")
+    seed = seed_of_table(given.get("seed"), table, given.get("surrogates"), model, formula)
+    given["seed"] = int(generator(seed).integers(2**31))
+    arguments = arguments_of(model, formula, data, given)
+    with warnings.catch_warnings():  # the fit itself says it
+        warnings.simplefilter("ignore", KaratWarning)
+        taken = pieces(arguments)
+    first = drawn_of(taken.prepared.labelling)
+    fit = regress(**arguments)
+    chosen = tuple(terms) if terms is not None else fit.names
+    for term in chosen:
+        fit.position(term)
+    if not chosen:
+        raise ArgumentError("terms is empty; name at least one coefficient.")
+    level = check_alpha(arguments["alpha"])
+    name, f = tilt_variable(taken, tilt, table)
+    allowed = {label.name for label in taken.prepared.labels if not label.classes}
+    if unknown := sorted(set(limits or {}) - allowed):
+        raise ArgumentError(f"limits names {unknown[0]!r}, which is not a numeric label; there are {sorted(allowed)}.")
+    spans = {x.name: limits_of(x, limits or {}) for x in taken.prepared.labels if not x.classes} if bounds else {}
+    tilting = Tilting(taken, f)
+    curve = tilting.curve(name, grid)
+    everything = tilting.flips(curve, fit.names, level)
+    return Sensitivity(
+        fit=fit,
+        n_drawn=first.n_gold,
+        n_answered=fit.n_gold,
+        convenience=convenience,
+        terms=chosen,
+        bounds=worst_cases(taken, chosen, limits or {}, level) if bounds else (),
+        sharp=is_sharp(taken),
+        limits=spans,
+        curve=curve,
+        flips=tuple(f for term in chosen for f in everything if f.name == term),
+        alpha=level,
+    )
+
+
+def _grid(gamma: object) -> Floats:
+    """Values of gamma, 0 among them."""
+    try:
+        values = np.atleast_1d(np.asarray(gamma, dtype=np.float64))
+    except (TypeError, ValueError):
+        values = np.array([np.nan])
+    if values.ndim != 1 or not np.isfinite(values).all() or not len(values) or (np.abs(values) > 50).any():
+        raise ArgumentError(f"gamma={gamma!r} is not allowed; give a positive number (up to 50) or a list of numbers.")
+    if len(values) == 1 and np.ndim(gamma) == 0:  # type: ignore[arg-type]
+        if values[0] <= 0:
+            raise ArgumentError(f"gamma={gamma!r} is not allowed; the largest gamma must be positive.")
+        return np.linspace(-values[0], values[0], _POINTS)
+    return np.unique(np.concatenate([values, [0.0]]))

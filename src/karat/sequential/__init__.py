@@ -1,0 +1,1 @@
+"""Looking at results while labels come in."""

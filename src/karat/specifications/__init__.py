@@ -1,1 +1,0 @@
-"""One regression over many surrogates with one gold set."""

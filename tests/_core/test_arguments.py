@@ -1,0 +1,30 @@
+"""Wrong keyword arguments."""
+
+import numpy as np
+import pytest
+
+import karat as kt
+from karat.errors import ArgumentError
+
+from .. import corpora
+
+FRAME = corpora.masked(corpora.corpus(60, seed=5), np.arange(60) % 2 == 0, "y")
+GIVEN = {"surrogates": {"y": "y_llm"}}
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: kt.ols("y ~ z", FRAME, learnr="auto", **GIVEN), r"ols\(\) has no argument 'learnr'. Did.* learner="),
+        (lambda: kt.logit("y ~ z", FRAME, clusters="author", **GIVEN), r"logit\(\).*Did you mean cluster="),
+        (lambda: kt.mean("y", FRAME, surrogate={"y": "y_llm"}), r"mean\(\).*Did you mean surrogates="),
+        (lambda: kt.regress("ols", "y ~ z", FRAME, vcv="HC0", **GIVEN), r"regress\(\).*Did you mean vcov="),
+        (lambda: kt.probit("y ~ z", FRAME, model="ols", **GIVEN), r"probit\(\) has no argument 'model'. It takes"),
+        (lambda: kt.rmst("y ~ z", FRAME, evnt="vote", tau=1.0), r"rmst\(\).*Did you mean event="),
+        (lambda: kt.rmst_contrast(FRAME, "region", time="y", event="vote", tao=1.0), r"Did you mean tau="),
+        (lambda: kt.poisson("y ~ z", FRAME), r"poisson\(\).*surrogates"),
+    ],
+)  # fmt: skip
+def test_the_function_that_was_called_answers(call, words):
+    with pytest.raises(ArgumentError, match=words):
+        call()
