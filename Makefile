@@ -4,11 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: help install demo test pytest test-oldest test-wheel lint types coverage bench data vignettes clean
+.PHONY: help install demo test pytest nightly docs test-oldest test-wheel lint types coverage bench data clean
 
 help:
 	@echo "make demo         the main job on bundled real data"
 	@echo "make test         lint, types, tests, vignettes"
+	@echo "make nightly      a hundred times as many examples of the tests that make them up"
+	@echo "make docs         links, doctests, vignettes"
 	@echo "make test-oldest  the tests with the oldest versions pyproject allows"
 	@echo "make test-wheel   the wheel in an environment that has nothing else"
 	@echo "make coverage     the coverage study at full size (several hours on 2 cores)"
@@ -29,6 +31,7 @@ demo: install
 lint: install
 	$(BIN)/ruff check src tests benchmarks data vignettes .ci
 	$(BIN)/ruff format --check src tests benchmarks data vignettes .ci
+	$(BIN)/python .ci/files.py
 
 types: install
 	$(BIN)/mypy
@@ -39,6 +42,15 @@ test: lint
 
 pytest: install
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q
+
+# Fresh examples each time; one that fails is printed with the line that brings it back.
+nightly: install
+	KARAT_HYPOTHESIS=nightly OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
+		$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q -m hypothesis tests
+
+docs: install
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q \
+		tests/test_docs.py tests/test_vignettes.py tests/test_public_names.py src/karat
 
 # What depends on the versions of others: reading data, formulas, estimates, results, files. The rest is in `make test`.
 OLDEST := tests/estimate tests/golden tests/results tests/designs tests/frames tests/fieldwork tests/cli \

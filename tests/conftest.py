@@ -2,23 +2,13 @@ import warnings
 
 import matplotlib as mpl
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 
 import karat as kt
 
-from . import corpora
+from . import corpora, profiles
 
 mpl.use("Agg")
-settings.register_profile(
-    "karat",
-    max_examples=10,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
-settings.load_profile("karat")
+profiles.load()
 
 
 @pytest.fixture

@@ -14,9 +14,20 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:  # what __getattr__ below loads on demand
-    from . import annotate, censoring, datasets, errors, labels, predict
+    from . import annotate, censoring, datasets, designs, errors, labels, predict
     from .checks.diagnose import diagnose
-    from .designs import Bernoulli, Clustered, Propensity, SimpleRandom, Stratified, Unequal, Waves, read_sample
+    from .designs import (
+        Bernoulli,
+        Clustered,
+        Design,
+        Propensity,
+        Sample,
+        SimpleRandom,
+        Stratified,
+        Unequal,
+        Waves,
+        read_sample,
+    )
     from .errors import KaratError, KaratWarning
     from .planning import Plan, allocate, budget, plan, strata
     from .regression.durations.contrast import rmst_contrast
@@ -33,7 +44,9 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
 _HOMES = {
     "Bernoulli": "designs",
     "Clustered": "designs",
+    "Design": "designs",
     "Propensity": "designs",
+    "Sample": "designs",
     "SimpleRandom": "designs",
     "Stratified": "designs",
     "Unequal": "designs",
@@ -63,9 +76,52 @@ _HOMES = {
     "probit": "regression.entry_points",
     "strata": "planning",
 }
-_MODULES = ("annotate", "censoring", "datasets", "errors", "labels", "predict")
+_MODULES = ("annotate", "censoring", "datasets", "designs", "errors", "labels", "predict")
 
-__all__ = ["__version__", *_HOMES, *_MODULES]
+# Spelt out, because type checkers and editors read it; a test holds it against the two above.
+__all__ = [
+    "__version__",
+    "Bernoulli",
+    "Clustered",
+    "ConfidenceSequence",
+    "Design",
+    "KaratError",
+    "KaratWarning",
+    "Plan",
+    "Propensity",
+    "Result",
+    "Sample",
+    "SimpleRandom",
+    "Stratified",
+    "Unequal",
+    "Waves",
+    "allocate",
+    "annotate",
+    "bootstrap",
+    "budget",
+    "censoring",
+    "confidence_sequence",
+    "datasets",
+    "designs",
+    "diagnose",
+    "duration_from_dates",
+    "errors",
+    "labels",
+    "logit",
+    "mean",
+    "multiverse",
+    "ols",
+    "plan",
+    "poisson",
+    "predict",
+    "probit",
+    "read_sample",
+    "regress",
+    "rmst",
+    "rmst_contrast",
+    "sensitivity",
+    "strata",
+]
 
 
 def __getattr__(name: str) -> Any:

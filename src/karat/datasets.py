@@ -43,6 +43,13 @@ class DatasetInfo:
         Who collected the data; licences of the packages the table was computed from.
     columns : mapping of str to str
         Column -> meaning and unit, in the order of the table.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> info = kt.datasets.describe("editorials")
+    >>> info.cluster, list(info.surrogates)
+    ('editorial', ['tone', 'negative'])
     """
 
     name: str

@@ -1,7 +1,20 @@
 """Every error and warning karat raises.
 
 All errors derive from :class:`KaratError`, which is a ``ValueError``. A message names
-the argument or column, what came, what is allowed, and how to correct it.
+the argument or column, what came, what is allowed, and how to correct it. Warnings derive from
+:class:`KaratWarning`, a ``UserWarning``.
+
+Examples
+--------
+>>> import warnings
+>>> import karat as kt
+>>> try:
+...     kt.SimpleRandom(n=9).draw({"document": [1, 2, 3]})
+... except kt.errors.DesignError as error:
+...     print(error)
+n=9 is not possible: there are only 3 units. Give at most 3.
+>>> with warnings.catch_warnings():
+...     warnings.simplefilter("ignore", kt.errors.SmallSampleWarning)  # this one is expected
 """
 
 from __future__ import annotations

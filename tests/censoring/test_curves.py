@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.duration.survfunc import SurvfuncRight
 
@@ -16,6 +16,8 @@ import karat as kt
 from karat.censoring import calibration, plot_calibration, plot_survival, plot_weights, survival_curve
 from karat.censoring.curves import curves_by_group
 from karat.errors import ArgumentError, DataError
+
+from ..profiles import examples
 
 matplotlib.use("Agg")
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "leaders_lifelines.json").read_text())
@@ -59,7 +61,7 @@ def test_leaders_have_the_restricted_mean_of_lifelines(case):
     assert float(curve.at(case["tau"])) == pytest.approx(case["survival"], rel=1e-12)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.integers(0, 10**6), st.integers(5, 40), st.sampled_from([4, 12, 10**6]))
 def test_equal_weights_give_greenwood_and_scale_does_not_matter(seed, n, levels):
     time, event, w = simulate(n, seed, levels)

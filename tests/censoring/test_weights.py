@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
@@ -14,6 +14,7 @@ import karat as kt
 from karat.censoring import Cox, Function, Kernel, Learned, Marginal, Strata
 from karat.errors import ArgumentError, ConvergenceError, DataError, PositivityWarning
 
+from ..profiles import examples
 from . import plain
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "leaders_lifelines.json").read_text())
@@ -58,7 +59,7 @@ def test_weighted_mean_of_leaders_is_the_kaplan_meier_restricted_mean(case):
     assert np.mean(w.values * seen) == pytest.approx(1 - case["survival"], rel=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.integers(0, 10**6), st.integers(4, 40), st.integers(1, 12), st.booleans())
 def test_identities_hold_on_any_tied_data(seed, n, levels, weighted):
     rng = np.random.default_rng(seed)
@@ -186,7 +187,7 @@ def test_cox_agrees_with_statsmodels():
 @pytest.mark.filterwarnings("ignore::karat.errors.PositivityWarning")
 @pytest.mark.parametrize("learner", ["forest", "boosting", "logit"])
 def test_learners_find_who_is_censored(learner):
-    time, event, x = smooth(3000, 21)
+    time, event, x = smooth(1500, 21)
     true = np.exp(-np.minimum(time, 1.5) / (2.0 * np.exp(-0.5 * x[:, 0] + 0.3 * x[:, 1])))
     w = weights(time, event, tau=1.5, method=learner, covariates=x, seed=1)
     flat = weights(time, event, tau=1.5)
@@ -263,7 +264,7 @@ def test_cross_fitting_uses_the_other_folds_only():
 
 
 @pytest.mark.filterwarnings("ignore::karat.errors.PositivityWarning")  # 40 rows: nobody complete near some of them
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.integers(0, 10**6), st.sampled_from(["marginal", "strata", "kernel", "cox"]))
 def test_order_of_rows_scale_of_time_and_duplicates(seed, method):
     time, event, v = tied(40, seed)

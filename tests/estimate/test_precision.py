@@ -1,5 +1,7 @@
 """Scales and conditions that cost digits: certified regressions, units of measurement, covariates far from 0."""
 
+from fractions import Fraction
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,13 +10,96 @@ import karat as kt
 
 X = np.arange(21.0)
 ALONE = {"estimator": "gold", "compare": False, "df": "normal", "vcov": "HC0"}
+QUINTIC = "y ~ x + I(x**2) + I(x**3) + I(x**4) + I(x**5)"
 # NIST StRD, Wampler 1 and 2: y = 1 + x + ... + x^5, and the same of x / 10; certified coefficients 1 and 10^-k.
+# Wampler 3, 4 and 5 add these errors to the first, times 1, 100 and 10,000. The certified coefficients stay 1.
+ERRORS = [759, -2048, 2048, -2048, 2523, -2048, 2048, -2048, 1838, -2048, 2048, -2048, 1838, -2048, 2048, -2048,
+          2523, -2048, 2048, -2048, 759]  # fmt: skip
+WAMPLER_SD = [2152.32624678170, 2363.55173469681, 779.343524331583, 101.475507550350, 5.64566512170752,
+              0.112324854679312]  # fmt: skip
+# NIST StRD, Norris (calibration of ozone monitors).
+NORRIS_Y = [0.1, 338.8, 118.1, 888.0, 9.2, 228.1, 668.5, 998.5, 449.1, 778.9, 559.2, 0.3, 0.1, 778.1, 668.8, 339.3,
+            448.9, 10.8, 557.7, 228.3, 998.0, 888.8, 119.6, 0.3, 0.6, 557.6, 339.3, 888.0, 998.5, 778.9, 10.2, 117.6,
+            228.9, 668.4, 449.2, 0.2]  # fmt: skip
+NORRIS_X = [0.2, 337.4, 118.2, 884.6, 10.1, 226.5, 666.3, 996.3, 448.6, 777.0, 558.2, 0.4, 0.6, 775.5, 666.9, 338.0,
+            447.5, 11.6, 556.0, 228.1, 995.8, 887.6, 120.2, 0.3, 0.3, 556.8, 339.1, 887.2, 999.0, 779.0, 11.1, 118.3,
+            229.2, 669.1, 448.9, 0.5]  # fmt: skip
+NORRIS = ([-0.262323073774029, 1.00211681802045], [0.232818234301152, 0.429796848199937e-3], 0.884796396144373)
+
+
+def inverse(matrix):
+    """Exact inverse of a matrix of fractions."""
+    size = len(matrix)
+    rows = [list(row) + [Fraction(i == j) for j in range(size)] for i, row in enumerate(matrix)]
+    for i in range(size):
+        rows[i] = [value / rows[i][i] for value in rows[i]]
+        for k in range(size):
+            if k != i:
+                rows[k] = [a - rows[k][i] * b for a, b in zip(rows[k], rows[i])]
+    return [row[size:] for row in rows]
+
+
+def exactly(design, y):
+    """Least squares in fractions: coefficients, residual standard deviation, standard errors classical and by HC form.
+
+    The formulas are the textbook's: MacKinnon and White (1985) for HC1 to HC3.
+    """
+    n, p = len(design), len(design[0])
+    gram = inverse([[sum(row[i] * row[j] for row in design) for j in range(p)] for i in range(p)])
+    solved = [[sum(gram[i][j] * row[j] for j in range(p)) for i in range(p)] for row in design]
+    beta = [sum(s[i] * value for s, value in zip(solved, y)) for i in range(p)]
+    residual = [value - sum(b * v for b, v in zip(beta, row)) for row, value in zip(design, y)]
+    leverage = [sum(a * b for a, b in zip(s, row)) for s, row in zip(solved, design)]
+    variance = sum(e * e for e in residual) / (n - p)
+
+    def robust(factors):
+        return np.sqrt(
+            [float(sum((s[i] * e) ** 2 * f for s, e, f in zip(solved, residual, factors))) for i in range(p)]
+        )
+
+    errors = {
+        "classical": np.sqrt([float(variance * gram[i][i]) for i in range(p)]),
+        "HC0": robust([1] * n),
+        "HC1": robust([Fraction(n, n - p)] * n),
+        "HC2": robust([1 / (1 - h) for h in leverage]),
+        "HC3": robust([1 / (1 - h) ** 2 for h in leverage]),
+    }
+    return np.array([float(b) for b in beta]), float(variance) ** 0.5, errors
+
+
+def certified(name):
+    """Formula, x, y and certified coefficients, standard errors and residual standard deviation."""
+    if name == "Norris":
+        return "y ~ x", NORRIS_X, NORRIS_Y, *(np.asarray(part) for part in NORRIS)
+    scale = {"Wampler3": 1, "Wampler4": 100, "Wampler5": 10_000}[name]
+    y = [sum(x**k for k in range(6)) + scale * error for x, error in zip(range(21), ERRORS)]
+    return QUINTIC, X, np.array(y, float), np.ones(6), scale * np.array(WAMPLER_SD), scale * 2360.14502379268
+
+
+@pytest.mark.parametrize("name", ["Norris", "Wampler3", "Wampler4", "Wampler5"])
+def test_certified_regressions(name, quiet):
+    """Coefficients as NIST certifies them; robust standard errors, which it does not, as exact arithmetic gives them.
+
+    That the exact arithmetic, and the data, are right is shown by the classical standard errors that NIST certifies.
+    """
+    formula, x, y, coefficients, classical, residual = certified(name)
+    powers = formula.count("x") + 1
+    design = [[Fraction(str(value)) ** k for k in range(powers)] for value in x]
+    theta, sd, errors = exactly(design, [Fraction(str(value)) for value in y])
+    np.testing.assert_allclose(theta, coefficients, rtol=1e-14)
+    np.testing.assert_allclose(sd, residual, rtol=1e-14)
+    np.testing.assert_allclose(errors["classical"], classical, rtol=1e-14)
+    table = pd.DataFrame({"x": x, "y": y, "s": x})
+    for form in ("HC0", "HC1", "HC2", "HC3"):
+        fit = kt.ols(formula, table, surrogates={"y": "s"}, **(ALONE | {"vcov": form}))
+        np.testing.assert_allclose(fit.theta, theta, rtol=1e-6)
+        np.testing.assert_allclose(fit.se(), errors[form], rtol=1e-9, err_msg=form)
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.1])
 def test_wampler(scale, quiet):
     table = pd.DataFrame({"x": X, "y": sum((scale * X) ** k for k in range(6)), "s": X})
-    fit = kt.ols("y ~ x + I(x**2) + I(x**3) + I(x**4) + I(x**5)", table, surrogates={"y": "s"}, **ALONE)
+    fit = kt.ols(QUINTIC, table, surrogates={"y": "s"}, **ALONE)
     np.testing.assert_allclose(fit.theta, scale ** np.arange(6), rtol=1e-6)
 
 

@@ -16,6 +16,7 @@ def corpus():
     frame["stratum"] = np.where(frame["hostile_llm"] == 1, "yes", "no")
     frame["p1"] = frame["hostile_score"].clip(0.01, 0.99)
     frame["p0"] = 1 - frame["p1"]
+    frame["doc"] = np.arange(len(frame))
     rng = np.random.default_rng(3)
     for name in ("other_llm", "third_llm"):
         frame[name] = np.where(rng.random(len(frame)) < 0.9, frame["hostile"], 1 - frame["hostile"])
@@ -32,7 +33,7 @@ def test_confusion_is_design_weighted_and_covers(corpus):
     inside, estimates = [], []
     probability = np.where(corpus["hostile_llm"] == 1, 0.25, 0.08)
     for seed in range(150):
-        sample = kt.Bernoulli(probability).draw(corpus, seed=seed)
+        sample = kt.Bernoulli(probability).draw(corpus, seed=seed, id="doc")
         gold, label = (corpus[c].to_numpy()[sample.positions] for c in ("hostile", "hostile_llm"))
         found = confusion(gold, label, (0, 1), sample.labelling)
         estimates.append(found.recall)
@@ -107,11 +108,10 @@ def test_review_design_keeps_known_probabilities(corpus):
     rest = corpus[~done]
     wrong = (rest["hostile"] != rest["hostile_llm"]).to_numpy()
     assert design.probability[wrong].mean() > 1.1 * design.probability[~wrong].mean()
-    second = design.draw(rest, seed=1)
     # Inverse probabilities give back the error rate, although suspicious labels are over-sampled.
     estimates = []
     for seed in range(200):
-        second = design.draw(rest, seed=seed)
+        second = design.draw(rest, seed=seed, id="doc")
         estimates.append((wrong[second.positions] / second.probability[second.positions]).sum() / len(rest))
     assert np.mean(estimates) == pytest.approx(wrong.mean(), abs=0.01)
     with pytest.raises(ArgumentError, match="not possible"):

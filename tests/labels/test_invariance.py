@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import karat as kt
 from karat.labels.render import build_frame
 
+from ..profiles import examples
 from . import plain
 
 L = kt.labels
@@ -36,7 +37,7 @@ def fitted(rows, method):
     return table, skills
 
 
-@settings(max_examples=6, deadline=None)
+@examples(6)
 @given(seed=st.integers(0, 10_000), n_classes=st.integers(3, 5))
 @pytest.mark.parametrize("method", [*METHODS, "mean", "log_pool", "jensen_shannon"])
 def test_names_and_order_do_not_matter(method, seed, n_classes):
@@ -57,7 +58,7 @@ def test_names_and_order_do_not_matter(method, seed, n_classes):
             assert skill_after[worker_name[w]][m] == pytest.approx(value, abs=1e-6)
 
 
-@settings(max_examples=10, deadline=None)
+@examples(10)
 @given(seed=st.integers(0, 10_000))
 @pytest.mark.parametrize("ties", ["split", "lowest", "random"])
 def test_shuffling_rows_keeps_majority_under_every_rule(ties, seed):

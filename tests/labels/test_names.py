@@ -7,7 +7,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import karat as kt
@@ -15,6 +15,7 @@ from karat._core import memory
 from karat.cli.questions import read_label
 from karat.labels.render import build_frame
 
+from ..profiles import examples
 from . import plain
 
 L = kt.labels
@@ -203,7 +204,7 @@ TYPES = {
 }
 
 
-@settings(max_examples=3, deadline=None)
+@examples(3)
 @given(seed=st.integers(0, 1000))
 @pytest.mark.parametrize("kind", TYPES)
 def test_the_type_of_the_column_does_not_matter(kind, seed):

@@ -292,8 +292,8 @@ def test_wide_features(frame, gold, folds, label):
     from karat.predict.crossfit import scale
 
     rng = np.random.default_rng(0)
-    embedded = np.tanh(frame[["z", "y_llm", "stance_prob"]].to_numpy() @ rng.standard_normal((3, 300)))
-    embedded += 0.5 * rng.standard_normal((240, 300))
+    embedded = np.tanh(frame[["z", "y_llm", "stance_prob"]].to_numpy() @ rng.standard_normal((3, 160)))
+    embedded += 0.5 * rng.standard_normal((240, 160))
     formula = "y ~ z" if label == "y" else f"y ~ {label} + z"
     surrogate = {"y": "y_llm", "stance": "stance_llm", "topic": "topic_llm"}[label]
     options = {"surrogates": {label: surrogate}, "features": embedded, "folds": folds, "design": 0.5}

@@ -10,7 +10,7 @@ from .coverage import Cell
 
 pytestmark = pytest.mark.statistical
 
-REPETITIONS = 120
+REPETITIONS = 80
 CELLS = [
     Cell("ols", "outcome", "simple random", 300),
     Cell("logit", "covariate", "bernoulli", 300),
@@ -37,7 +37,7 @@ def small_truth():
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda c: f"{c.model}-{c.labelled}-{c.design}")
 def test_intervals_hold_the_truth(cell):
-    """Monte Carlo error of a share of .95 in 120 repetitions is .02; of se / sd about .065 (three coefficients)."""
+    """Monte Carlo error of a share of .95 in 80 repetitions is .024; of se / sd about .08 (three coefficients)."""
     found = outcome(cell)
     error = np.sqrt(0.95 * 0.05 / REPETITIONS)
     assert found.failures == 0

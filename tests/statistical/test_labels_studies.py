@@ -172,7 +172,9 @@ def quiet(study, *arguments, **options):
 
 @pytest.mark.statistical
 def test_the_mean_beats_every_method_that_serves_all_settings():
-    names, nll = quiet(which_method, 1, n=200)
+    # Half of the settings, balanced: each pair of levels of two factors stands as often as in all.
+    half = [setting for setting in GRID if sum((setting[0] == 4, *map(bool, setting[2:]))) % 2 == 0]
+    names, nll = quiet(which_method, 1, n=200, grid=half)
     average = dict(zip(names, nll.mean(axis=(0, 2))))
     best = min(average[m] for m in SINGLE)
     assert average["mean"] < 1.01 * best

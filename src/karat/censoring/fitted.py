@@ -25,6 +25,13 @@ class Censoring(ABC):
 
     ``rows`` below are positions among the rows it was fitted on; None means all of them. ``times`` has one
     entry per row, or one line per row, shape (m, K).
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> fitted = kt.censoring.weights([1.0, 2.0, 3.0, 4.0], [1, 0, 1, 1], tau=4.0).censoring
+    >>> fitted.before([1.0, 2.0, 3.0, 4.0]).round(3).tolist()
+    [1.0, 1.0, 0.667, 0.667]
     """
 
     method: str
@@ -152,6 +159,14 @@ class Grouped(Censoring):
         Kernel weight of a row in its own group.
     at_own : ndarray, shape (n,), optional
         G(U- | V) at the rows' own times, where it was found on the way.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> time, event, party = [1.0, 2.0, 3.0, 4.0], [0, 1, 1, 1], ["a", "a", "b", "b"]
+    >>> fitted = kt.censoring.weights(time, event, tau=2.0, method="strata", covariates=party).censoring
+    >>> len(fitted.steps), fitted.lower.tolist()
+    (2, [0, 0, 1, 1])
     """
 
     method: str

@@ -27,6 +27,12 @@ class Method:
 
     ``columns`` names the columns of V, in the order in which :meth:`fit` expects them. Where arrays are given
     instead of a table, leave the names out.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> isinstance(kt.censoring.Cox("age"), kt.censoring.Method), kt.censoring.Cox("age").columns
+    (True, ('age',))
     """
 
     columns: tuple[str, ...] = ()

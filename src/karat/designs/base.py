@@ -21,7 +21,18 @@ if TYPE_CHECKING:
 
 
 class Design(ABC):
-    """A sampling design: how units are chosen for expert labels."""
+    """A sampling design: how units are chosen for expert labels.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> isinstance(kt.SimpleRandom(n=2), kt.Design)
+    True
+    >>> def n_sent(design: kt.Design, corpus: object) -> int:
+    ...     return len(design.draw(corpus, seed=1).positions)
+    >>> n_sent(kt.Stratified("party", n=4), {"party": ["left", "right"] * 10})
+    4
+    """
 
     @abstractmethod
     def select(self, table: Table, rng: np.random.Generator) -> Labelling:
@@ -100,6 +111,12 @@ class Drawn(Design):
         Who was drawn, and how.
     frame : FrameRecord, optional
         What the frame was when it was drawn.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> kt.SimpleRandom(n=2).draw({"document": [1, 2, 3, 4, 5]}, seed=1).design
+    Drawn(SimpleRandom(n=2), n=2, N=5)
     """
 
     base: Design

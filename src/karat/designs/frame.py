@@ -49,6 +49,13 @@ class FrameRecord:
     Gold is filled in after drawing. A column that differs from the draw is taken for gold, and not held against it,
     where it is missing in every row that was not drawn (nor carries gold); columns that are new or gone do not
     matter. With an id, rows may also come in another order.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> record = kt.SimpleRandom(n=2).draw({"document": [1, 2, 3, 4, 5]}, seed=1, id="document").design.frame
+    >>> record.n_rows, record.id
+    (5, 'document')
     """
 
     n_rows: int

@@ -44,6 +44,13 @@ class Labelling:
         Whether the draw itself is known, and not only the rows that came back with gold.
     first : Labelling, optional
         All rows drawn, where some of them came back without a label.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> labelling = kt.SimpleRandom(n=2).draw({"document": [1, 2, 3, 4, 5]}, seed=1).labelling
+    >>> labelling.probability.tolist(), int(labelling.labelled.sum())
+    ([0.4, 0.4, 0.4, 0.4, 0.4], 2)
     """
 
     probability: Floats

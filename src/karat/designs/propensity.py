@@ -153,6 +153,16 @@ def with_answers(design: Design, table: Table, labelled: Bools, sampled: object,
     Raises
     ------
     ArgumentError, DesignError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import karat as kt
+    >>> from karat.frames import Table
+    >>> rows = np.arange(20)
+    >>> drawn = with_answers(kt.SimpleRandom(10), Table.read({"row": rows}), rows < 5, rows < 10, "ignorable")
+    >>> drawn.description
+    'simple random sample, 10 of 20; 5 of the 10 drawn have labels, taken as random'
     """
     if isinstance(nonresponse, str) and nonresponse == "raise" and sampled is None:
         return design.realised(table, labelled)

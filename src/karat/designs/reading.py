@@ -40,6 +40,16 @@ def read_draw(
     Raises
     ------
     ArgumentError, DataError, DesignError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import karat as kt
+    >>> from karat.frames import Table
+    >>> rows = np.arange(20)
+    >>> drawn = read_draw(kt.SimpleRandom(), Table.read({"row": rows}), rows < 5, None, "raise", shown=rows < 2)
+    >>> drawn.n_gold, len(drawn.probability)
+    (3, 18)
     """
     if shown is None or not shown.any():
         return with_answers(design, table, labelled, sampled, nonresponse)

@@ -49,6 +49,18 @@ class Response(Labelling):
         ``sum_r w (1/rho - 1) z z'`` and ``sum_r w^2 (1 - rho) / rho^2 z z'`` of answers left out later on.
     note : str
         What must be said where nobody drew the gold.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import karat as kt
+    >>> from karat.frames import Table
+    >>> rows = np.arange(40)
+    >>> corpus = Table.read({"row": rows, "long": rows % 2})
+    >>> answered = (rows < 20) & (rows % 4 != 1)
+    >>> drawn = kt.designs.with_answers(kt.SimpleRandom(n=20), corpus, answered, rows < 20, "long")
+    >>> drawn.response[:2].round(3).tolist(), drawn.probability[:2].round(3).tolist()
+    ([1.0, 0.5], [0.5, 0.25])
     """
 
     response: Floats = field(default_factory=lambda: np.ones(0))

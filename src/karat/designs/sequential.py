@@ -30,6 +30,14 @@ class Wave:
         The draw among these rows.
     share : float
         Share of the wave in the combined estimate.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> waves = kt.Waves([kt.SimpleRandom(4), kt.SimpleRandom(4)])
+    >>> second = waves.draw({"document": list(range(20))}, seed=1).labelling.waves[1]
+    >>> int(second.rows.sum()), second.labelling.n_gold
+    (16, 4)
     """
 
     rows: Bools
@@ -52,6 +60,14 @@ class SequentialLabelling(Labelling):
     ----------
     waves : tuple of Wave
         In time order; the other arguments are worked out from them by :meth:`of`.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> waves = kt.Waves([kt.SimpleRandom(4), kt.SimpleRandom(2)])
+    >>> labelling = waves.draw({"document": list(range(20))}, seed=1).labelling
+    >>> type(labelling).__name__, int(labelling.labelled.sum())
+    ('SequentialLabelling', 6)
     """
 
     waves: tuple[Wave, ...] = ()

@@ -373,7 +373,7 @@ def _matched(freedom: float, ratio: float, q: int) -> float:
 
 def critical(q: int, freedom: float) -> float:
     """Critical value of Hotelling's T squared at 5 % for q hypotheses."""
-    from scipy.stats import f
+    from scipy.special import fdtri
 
     rest = freedom - q + 1
-    return float(q * freedom / rest * f.isf(_LEVEL, q, rest))
+    return float(q * freedom / rest * fdtri(q, rest, 1.0 - _LEVEL))

@@ -36,6 +36,15 @@ class Aggregator(ABC):
         Workers, sorted.
     probabilities_ : ndarray, shape (n, K)
         Class probabilities of the tasks it was fitted on.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> votes = {"task": [1, 1, 2], "worker": ["a", "b", "a"], "label": ["x", "y", "y"]}
+    >>> for method in (kt.labels.MajorityVote(), kt.labels.OneCoin()):
+    ...     print(isinstance(method, kt.labels.Aggregator), method.fit(votes).classes_)
+    True ('x', 'y')
+    True ('x', 'y')
     """
 
     classes_: tuple[Any, ...]

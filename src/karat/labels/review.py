@@ -36,6 +36,15 @@ class Review:
     joint : ndarray, shape (K, K)
         Confident joint as shares: label given (rows) by suggested class.
     classes : tuple
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import karat as kt
+    >>> p = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8], [0.05, 0.95]])
+    >>> review = kt.labels.rank_for_review(p, np.array([0, 0, 1, 1, 0]), ("x", "y"))
+    >>> int(review.order[0]), review.suspect.tolist()
+    (4, [False, False, False, False, True])
     """
 
     order: Ints = field(repr=False)

@@ -231,6 +231,15 @@ class Temperature:
         Temperature fitted on each half.
     before, after : Scores
         On gold, without it and with the temperature of the other half.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import karat as kt
+    >>> p = np.tile([0.99, 0.01], (40, 1))
+    >>> fit = kt.labels.fit_temperature(p, [0, 0, 0, 1] * 10, classes=[0, 1])
+    >>> fit.value > 1, len(fit.halves)
+    (True, 2)
     """
 
     value: float

@@ -138,6 +138,18 @@ def crossfit(
     Returns
     -------
     Predictions
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from karat.frames.encode import Features
+    >>> from karat.predict import Target, crossfit
+    >>> model = np.arange(12.0)
+    >>> tone, features = Target("tone", 2 * model[:8], 0), Features(model[:, None], ("model",), (0,))
+    >>> gold, folds, ones = np.arange(8), (np.arange(12) % 2)[:, None], np.ones(8)
+    >>> found = crossfit((tone,), features, gold, folds, "linear", None, seed=1, report_weight=ones)
+    >>> found.values["tone"].shape
+    (12, 1)
     """
     if order is not None:
         place = np.empty(len(order), dtype=np.intp)

@@ -114,6 +114,12 @@ def check_folds(given: object, n_rows: int, labelled: Bools, group: Ints | None 
     ------
     ArgumentError
         If the shape is wrong or some fold leaves no gold to learn from.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> check_folds([3, 3, 5, 5], 4, np.ones(4, bool)).ravel().tolist()
+    [0, 0, 1, 1]
     """
     folds = np.asarray(given)
     if folds.ndim == 1:

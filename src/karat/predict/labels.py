@@ -46,6 +46,13 @@ class Target:
         Whether it is predicted given the joint labels before it (the outcome).
     surrogate : SurrogateLabels, optional
         Its surrogates in all units, where the learner is pre-trained on them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from karat.predict import Target
+    >>> Target("tone", np.array([0.5, 1.0]), n_classes=0).name
+    'tone'
     """
 
     name: str
@@ -80,6 +87,16 @@ class Skill:
     calibration : float or None
         Weighted slope of gold on its out-of-fold prediction (for classes: of the indicators of all classes, each
         centred); 1 when predictions are calibrated, None when they do not vary.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import karat as kt
+    >>> tone = np.where(np.arange(80) < 40, np.arange(80) % 7, np.nan)
+    >>> table = {"tone": tone, "model": np.arange(80) % 7}
+    >>> fit = kt.ols("tone ~ 1", table, surrogates={"tone": "model"}, seed=1)
+    >>> fit.skill[0].name, round(fit.skill[0].r_squared, 2)
+    ('tone', 1.0)
     """
 
     name: str
@@ -104,6 +121,13 @@ class Predictions:
     splits : tuple of Predictions
         The same split by split, when kept.
     skill : tuple of Skill
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from karat.predict import Predictions
+    >>> Predictions(((),), None, {"tone": np.array([[0.2], [0.7]])}).values["tone"].ravel().tolist()
+    [0.2, 0.7]
     """
 
     combinations: tuple[tuple[int, ...], ...]

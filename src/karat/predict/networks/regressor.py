@@ -29,6 +29,15 @@ class Distribution:
     support : ndarray, shape (J,), or None
         Whole numbers; None for a normal distribution.
     probability : ndarray, shape (m, J), or None
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from karat.predict import TorchRegressor
+    >>> x = np.arange(40.0)[:, None]
+    >>> model = TorchRegressor(distribution="poisson", max_epochs=1, random_state=0).fit(x, np.arange(40) % 3)
+    >>> model.predict_distribution(x).mean.shape
+    (40,)
     """
 
     mean: Floats
