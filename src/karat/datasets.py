@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .errors import ArgumentError, DataError, generator, number, one_of, whole
-from .letters import simulate_texts
+from .errors import ArgumentError, DataError, one_of
+from .letters import simulate, simulate_texts
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from ._core.types import Array, Bools, Floats
+    from ._core.types import Bools
     from .designs import Sample
     from .frames import Table
 
@@ -214,95 +212,6 @@ def mask_gold(data: Any, sample: Sample | Bools, columns: str | Sequence[str]) -
     for name in names:
         out.isetitem(texts.index(name), masked[name])
     return out
-
-
-def simulate(
-    n: int = 2000,
-    kind: str = "ols",
-    *,
-    differential: float = 1.0,
-    seed: int | np.random.Generator | None = None,
-) -> tuple[pd.DataFrame, dict[str, float]]:
-    r"""Simulate a corpus whose machine labels err more in some documents than in others.
-
-    Parameters
-    ----------
-    n : int, default 2000
-        Number of documents.
-    kind : {"ols", "logit", "poisson"}, default "ols"
-        Model of ``outcome``: normal with variance 1, binary, or a count.
-    differential : float, default 1.0
-        How strongly label errors depend on the outcome and ``length``; at 0, on the gold label alone.
-    seed : int or numpy.random.Generator, optional
-        Same seed, same corpus.
-
-    Returns
-    -------
-    frame : pandas.DataFrame, n rows
-        ``document`` (0 to n - 1), ``outcome``, ``hostile`` (gold, 0 or 1), ``length`` (standardised),
-        ``hostile_score`` (a model's score, 0 to 1) and ``hostile_llm`` (1 if the score is above one half).
-    truth : dict of str to float
-        Coefficients of ``outcome ~ hostile + length`` in the model named by ``kind``.
-
-    Raises
-    ------
-    ArgumentError
-        If ``n`` is below 1 or ``kind`` is not known.
-
-    Notes
-    -----
-    The length is :math:`x \sim N(0, 1)`, the gold label :math:`d` is 1 with probability
-    :math:`\Lambda(-0.6 + 0.5 x)`, :math:`\Lambda` the logistic function, and the outcome :math:`y` has
-    the linear predictor :math:`\beta_0 + \beta_1 d + \beta_2 x`. The score is
-    :math:`\Lambda\{2.4 d - 1.2 + \delta (0.8 t(y) - 0.4 x) + u\}` with :math:`\delta` = ``differential``,
-    :math:`u \sim N(0, 1)` and :math:`t(y)` the outcome, centred, scaled and cut at -2 and 2. The model of
-    the outcome is correct, so its coefficients are the truth; a regression on ``hostile_llm`` is biased.
-
-    Examples
-    --------
-    >>> from karat import datasets
-    >>> frame, truth = datasets.simulate(500, "logit", seed=1)
-    >>> truth
-    {'Intercept': -0.5, 'hostile': 0.8, 'length': -0.3}
-    >>> frame.columns.tolist()
-    ['document', 'outcome', 'hostile', 'length', 'hostile_score', 'hostile_llm']
-    """
-    one_of("kind", kind, tuple(_TRUTH))
-    import pandas as pd
-
-    n, differential = whole("n", n, least=1), number("differential", differential)
-    rng, truth = generator(seed), dict(_TRUTH[kind])
-    length = rng.normal(size=n)
-    hostile = (rng.random(n) < _logistic(-0.6 + 0.5 * length)).astype(int)
-    outcome = _outcome(kind, truth["Intercept"] + truth["hostile"] * hostile + truth["length"] * length, rng)
-    centre, scale = _CENTRE[kind]
-    tilt = 0.8 * np.clip((outcome - centre) / scale, -2, 2) - 0.4 * length
-    score = _logistic(2.4 * hostile - 1.2 + differential * tilt + rng.normal(size=n))
-    columns = {"document": np.arange(n), "outcome": outcome, "hostile": hostile, "length": length}
-    columns |= {"hostile_score": score, "hostile_llm": (score > 0.5).astype(int)}
-    return pd.DataFrame(columns), truth
-
-
-_TRUTH = {
-    "ols": {"Intercept": 0.5, "hostile": 0.8, "length": -0.3},
-    "logit": {"Intercept": -0.5, "hostile": 0.8, "length": -0.3},
-    "poisson": {"Intercept": 0.2, "hostile": 0.5, "length": -0.2},
-}
-# Rough mean and standard deviation of the outcome of each kind.
-_CENTRE = {"ols": (0.8, 1.1), "logit": (0.5, 0.5), "poisson": (1.5, 1.4)}
-
-
-def _logistic(value: Floats) -> Floats:
-    return 1 / (1 + np.exp(-value))
-
-
-def _outcome(kind: str, predictor: Floats, rng: np.random.Generator) -> Array:
-    """Draw the outcome given its linear predictor."""
-    if kind == "ols":
-        return predictor + rng.normal(size=len(predictor))
-    if kind == "logit":
-        return (rng.random(len(predictor)) < _logistic(predictor)).astype(int)
-    return rng.poisson(np.exp(predictor))
 
 
 def _membership(sample: object, table: Table) -> Bools:

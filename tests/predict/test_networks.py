@@ -12,13 +12,13 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import karat as kt
 from karat.errors import ArgumentError, DataError, LearnerError
-from karat.predict import TorchClassifier, TorchRegressor
-from karat.predict.networks import draws
+from karat.predict import TorchClassifier, TorchRegressor, experimental
 from karat.predict.networks.fit import Problem, fit_networks
-from karat.predict.networks.heads import class_head, number_head
+from karat.predict.networks.heads import class_head
 from karat.predict.networks.layout import Layout
 from karat.predict.networks.linear import linear_start
-from karat.predict.networks.rows import Rows
+from karat.predict.networks.number_heads import number_head
+from karat.predict.networks.rows import DROP, Rows, hold_out, keep_units, stream
 from karat.predict.networks.settings import Settings, find_device
 from karat.predict.networks.train import Objective, train
 
@@ -357,10 +357,10 @@ def test_progress_bar_only_when_asked(data, capfd):
 
 
 def test_draws():
-    train_rows, held = draws.hold_out(1, 0.25, np.repeat([0, 1, 2], [100, 60, 40]), 200)
+    train_rows, held = hold_out(1, 0.25, np.repeat([0, 1, 2], [100, 60, 40]), 200)
     assert sorted([*train_rows, *held]) == list(range(200))
     np.testing.assert_allclose(np.bincount(np.repeat([0, 1, 2], [100, 60, 40])[held]), [25, 15, 10], atol=1)
-    keep = draws.keep_units(draws.stream(1, draws.DROP), (400, 500), 0.25)
+    keep = keep_units(stream(1, DROP), (400, 500), 0.25)
     assert (keep == 0).mean() == pytest.approx(0.25, abs=0.005)
     assert keep.mean() == pytest.approx(1.0, abs=0.01)
 
@@ -413,7 +413,7 @@ def test_missing_features_and_single_class(data):
         ({"dropout": 1.0}, "dropout=1.0"), ({"patience": 0}, "patience=0"), ({"penalty": -1}, "penalty=-1"),
         ({"learning_rate": "fast"}, "learning_rate='fast'"), ({"class_weight": "even"}, "class_weight='even'"),
         ({"class_weight": 3}, "class_weight"), ({"pretrain": "all"}, "pretrain='all'"),
-        ({"loss": "forward"}, "pretrain is None"),
+        ({"loss": experimental.Forward()}, "pretrain is None"), ({"loss": "forward"}, "has moved"),
         ({"loss": "trust"}, "loss='trust'"),
     ],
 )  # fmt: skip

@@ -6,9 +6,8 @@ import torch
 
 import karat as kt
 from karat.errors import ArgumentError, DataError, LearnerError
-from karat.predict import Target, TorchClassifier, TorchRegressor, crossfit
-from karat.predict.labels import SurrogateLabels
-from karat.predict.networks import cleaning, robust
+from karat.predict import Target, TorchClassifier, TorchRegressor, crossfit, experimental
+from karat.predict.experimental import EMObjective, ForwardObjective, confusion
 from karat.predict.networks.fit import Problem, fit_networks
 from karat.predict.networks.heads import class_head
 from karat.predict.networks.layout import Layout
@@ -16,13 +15,16 @@ from karat.predict.networks.pretrain import pretrain
 from karat.predict.networks.rows import Rows, all_at_once
 from karat.predict.networks.settings import Settings
 from karat.predict.networks.surrogates import class_labels, make_stage
-from karat.predict.networks.train import Objective, Step
+from karat.predict.networks.train import Step
 from karat.predict.surrogate_targets import surrogate_labels
+from karat.predict.values import SurrogateLabels
 from karat.regression.variables import Label, Surrogate
 
 from .. import corpora
 
 EYE = np.eye(2)
+ROBUST = (experimental.Forward(), experimental.ImpreciseEM())
+LOSSES = ("soft_cross_entropy", *ROBUST)
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +40,10 @@ def noisy():
     return x, y, s, share
 
 
-def stage_of(x, y, s, loss, n=200, **options):
+def stage_of(x, y, s, loss, n=200):
     """The pre-training alone, on its own: class probabilities of all rows by the pre-trained network."""
     head = class_head(3, False)
-    chosen = robust.read_loss(loss, options)
-    stage = make_stage(head, x, class_labels(s, [0, 1, 2]), True, np.arange(n), (), (1,), chosen)
+    stage = make_stage(head, x, class_labels(s, [0, 1, 2]), True, np.arange(n), (), (1,), loss)
     target = np.eye(3)[y[:n]]
     problem = Problem(head, x[:n], target, np.ones(n), (np.arange(n),), (1,), stage=stage)
     layout = Layout(8, (32,), 3)
@@ -56,19 +57,13 @@ def stage_of(x, y, s, loss, n=200, **options):
 @pytest.fixture(scope="module")
 def plain(noisy):
     x, y, s, _ = noisy
-    log_p = stage_of(x, y, s, "soft_cross_entropy")
+    log_p = stage_of(x, y, s, None)
     return -log_p[np.arange(200, 3000), y[200:]].mean()
 
 
-PRUNED = "confident_learning"
-
-
-@pytest.mark.parametrize("loss", [loss for loss in robust.LOSSES if loss not in ("soft_cross_entropy", PRUNED)])
+@pytest.mark.parametrize("loss", ROBUST)
 def test_robust_losses_come_nearer_to_the_truth_than_plain_cross_entropy(noisy, plain, loss):
-    """Under 40 % noise the pre-trained network alone predicts the true class better (log loss of unseen rows).
-
-    Not after pruning: what is left agrees with the network, which is then too sure of itself until gold mends it.
-    """
+    """Under 40 % noise the pre-trained network alone predicts the true class better (log loss of unseen rows)."""
     x, y, s, _ = noisy
     log_p = stage_of(x, y, s, loss)
     found = -log_p[np.arange(200, 3000), y[200:]].mean()
@@ -104,19 +99,18 @@ def test_pre_training_on_numbers():
 
 def step_of(target, out, networks=1):
     """One step of M networks with given outputs, one linear parameter each."""
-    layout = Layout(1, (), out.shape[-1])
     n = out.shape[1]
     rows = Rows.gather(torch.ones(n, 1).double(), target, np.ones(n), [np.arange(n)] * networks)
     parameters = {"bias": torch.zeros(networks, 1, out.shape[-1]).double().requires_grad_()}
     batch = all_at_once(rows, n)
-    return Step(layout, parameters, out + parameters["bias"], batch, torch.arange(networks), None, 1)
+    return Step(parameters, out + parameters["bias"], batch, torch.arange(networks))
 
 
 def test_confusion_matrix_is_counted_on_gold():
     gold, surrogate = EYE[[0, 0, 0, 1]], EYE[[0, 0, 1, 1]]
-    np.testing.assert_allclose(robust.confusion(gold, surrogate, np.ones(4), 0.0), [[2 / 3, 1 / 3], [0, 1]], atol=1e-9)
-    np.testing.assert_allclose(robust.confusion(gold, surrogate, np.ones(4), 1.0)[1], [0.25, 0.75], atol=1e-3)
-    np.testing.assert_allclose(robust.confusion(gold, surrogate, np.array([1, 1, 2, 1.0]), 0.0)[0], [0.5, 0.5])
+    np.testing.assert_allclose(confusion(gold, surrogate, np.ones(4), 0.0), [[2 / 3, 1 / 3], [0, 1]], atol=1e-9)
+    np.testing.assert_allclose(confusion(gold, surrogate, np.ones(4), 1.0)[1], [0.25, 0.75], atol=1e-3)
+    np.testing.assert_allclose(confusion(gold, surrogate, np.array([1, 1, 2, 1.0]), 0.0)[0], [0.5, 0.5])
 
 
 def test_forward_correction_is_its_closed_form():
@@ -124,10 +118,10 @@ def test_forward_correction_is_its_closed_form():
     out = torch.from_numpy(rng.standard_normal((1, 5, 3)))
     matrix, target = rng.dirichlet(np.ones(4), 3), rng.dirichlet(np.ones(4), 5)
     head = class_head(3, False)
-    loss = robust.Forward(head, {}, torch.from_numpy(matrix)[None]).loss(step_of(target, out))[0]
+    loss = ForwardObjective(head, {}, torch.from_numpy(matrix)[None]).loss(step_of(target, out))[0]
     p = out[0].softmax(dim=-1).numpy()
     np.testing.assert_allclose(loss.detach(), -(target * np.log(p @ matrix)).sum(axis=1), rtol=1e-10)
-    perfect = robust.Forward(head, {}, torch.eye(3)[None].double()).loss(step_of(np.eye(3)[[0, 1, 2, 0, 1]], out))
+    perfect = ForwardObjective(head, {}, torch.eye(3)[None].double()).loss(step_of(np.eye(3)[[0, 1, 2, 0, 1]], out))
     np.testing.assert_allclose(perfect[0].detach(), -np.log(p[np.arange(5), [0, 1, 2, 0, 1]]), rtol=1e-6)
 
 
@@ -138,9 +132,9 @@ def test_em_has_the_gradient_of_the_forward_loss_and_learns_the_matrix():
     out = torch.from_numpy(rng.standard_normal((1, 50, 3)))
     matrix, target = torch.from_numpy(rng.dirichlet(np.ones(3), 3))[None], np.eye(3)[rng.integers(0, 3, 50)]
     gradients = []
-    em = robust.ImpreciseEM(head, {}, matrix, 5 * matrix)
+    em = EMObjective(head, {}, matrix, 5 * matrix)
     em.epoch(1)
-    for objective in (robust.Forward(head, {}, matrix), em):
+    for objective in (ForwardObjective(head, {}, matrix), em):
         step = step_of(target, out)
         gradients.append(torch.autograd.grad(objective.loss(step).sum(), step.parameters["bias"])[0])
     np.testing.assert_allclose(gradients[0], gradients[1], rtol=1e-8)
@@ -152,114 +146,10 @@ def test_em_has_the_gradient_of_the_forward_loss_and_learns_the_matrix():
     np.testing.assert_allclose(em.matrix[0], counts / counts.sum(axis=1, keepdims=True), rtol=1e-8)
 
 
-def test_early_learning_regularisation_is_its_formula():
-    rng = np.random.default_rng(5)
-    out = torch.from_numpy(rng.standard_normal((2, 6, 3)))
-    target, head = rng.dirichlet(np.ones(3), 6), class_head(3, False)
-    objective = robust.EarlyLearning(head, {}, (2, 6, 3), out, 0.7, 3.0)
-    p = out.softmax(dim=-1).numpy()
-    memory = np.zeros_like(p)
-    for _ in range(3):
-        memory = 0.7 * memory + 0.3 * p
-        expected = -(target * np.log(p)).sum(axis=-1) + 3.0 * np.log(1 - (memory * p).sum(axis=-1))
-        np.testing.assert_allclose(objective.loss(step_of(target, out, 2)).detach(), expected, rtol=1e-9)
-
-
-def test_co_teaching_trains_each_network_on_its_peers_easy_rows():
-    head, target = class_head(2, False), EYE[[1] * 10]
-    out = torch.stack([torch.arange(10.0), -torch.arange(10.0)]).double()[..., None]
-    objective = robust.CoTeaching(head, {}, torch.tensor([0.4, 0.4]).double(), 10.0)
-    step = step_of(target, out, 2)
-    step.epoch = 100
-    loss = objective.loss(step).detach()
-    plain = Objective(head, {}).loss(step).detach()
-    np.testing.assert_allclose(loss[0], torch.where(torch.arange(10) < 6, plain[0], 0.0) * 10 / 6)
-    np.testing.assert_allclose(loss[1], torch.where(torch.arange(10) >= 4, plain[1], 0.0) * 10 / 6)
-    step.epoch = 1
-    assert (objective.loss(step) > 0).sum() > 18
-    widths = np.array([objective.width([1, 2], e, 0, 8) for e in range(50)])
-    assert (np.diff(widths, axis=-1) <= 0).all()
-    assert len(set(widths.sum(axis=-1).ravel().tolist())) == 8
-
-
-def test_meta_weights_are_inner_products_of_gradients():
-    rng = np.random.default_rng(6)
-    head, n = class_head(2, False), 7
-    x, gold_x = torch.from_numpy(rng.standard_normal((n, 3))), torch.from_numpy(rng.standard_normal((9, 3)))
-    target, gold_target = EYE[rng.integers(0, 2, n)], EYE[rng.integers(0, 2, 9)]
-    layout = Layout(3, (4,), 1)
-    flat = torch.from_numpy(layout.start([1])).double()
-    flat += torch.from_numpy(rng.standard_normal(flat.shape)) * 0.3
-    rows = Rows.gather(x, target, np.ones(n), [np.arange(n)])
-    gold = Rows.gather(gold_x, gold_target, np.ones(9), [np.arange(9)])
-    parameters = {k: v.clone().requires_grad_() for k, v in layout.views(flat).items()}
-    batch = all_at_once(rows, n)
-    step = Step(layout, parameters, layout.forward(parameters, batch.x), batch, torch.arange(1), None, 1)
-    weighted = robust.MetaWeights(head, {}, gold).loss(step)[0].detach()
-    values = list(parameters.values())
-
-    def gradient(loss):
-        return torch.cat([g.flatten() for g in torch.autograd.grad(loss, values, retain_graph=True)])
-
-    plain = head.loss(step.out, None, batch.target, {})[0]
-    towards = gradient(head.loss(layout.forward(parameters, gold.features()), None, gold.target, {}).mean())
-    inner = torch.stack([gradient(loss) @ towards for loss in plain]).clamp_min(0)
-    np.testing.assert_allclose(weighted, plain.detach() * inner / inner.sum() * n, rtol=1e-8)
-    assert 0 < (inner == 0).sum() < n
-
-
-def test_confident_learning_prunes_what_it_should():
-    """Labels flipped at known rates, probabilities known: the joint and the pruned rows are right."""
-    rng = np.random.default_rng(7)
-    n = 4000
-    true = rng.integers(0, 2, n)
-    probability = np.where((true == 1)[:, None], [0.1, 0.9], [0.9, 0.1])
-    flip = rng.random(n) < np.where(true == 1, 0.3, 0.1)
-    label = np.where(flip, 1 - true, true)
-    joint = cleaning.confident_joint(label, probability)
-    np.testing.assert_allclose(joint, [[0.45, 0.15], [0.05, 0.35]], atol=0.02)
-    keep = cleaning.prune(label, probability, joint)
-    np.testing.assert_array_equal(keep, ~flip)
-    weight = cleaning.pruned_weights(label, keep, joint)
-    np.testing.assert_allclose(weight[keep & (label == 1)], 1 / 0.7, rtol=0.05)
-    assert (weight[flip] == 0).all()
-
-
-def test_prototypes_weigh_down_labels_far_from_their_class():
-    rng = np.random.default_rng(8)
-    true = rng.integers(0, 2, 400)
-    inner = np.array([[-2.0, 0.0], [2.0, 0.0]])[true] + 0.5 * rng.standard_normal((400, 2))
-    label = np.where(np.arange(400) < 100, 1 - true, true)
-    weight = cleaning.prototype_weights(inner, EYE[label], inner[300:], EYE[true[300:]], np.ones(100))
-    assert weight[:100].mean() < 0.2 < 0.8 < weight[100:].mean()
-
-
-def test_neighbour_posterior():
-    """With neighbours in plenty the prior is the true local share, and the posterior is Bayes' rule."""
-    rng = np.random.default_rng(9)
-    matrix = np.array([[0.9, 0.1], [0.1, 0.9]])
-    share = np.repeat([0.9, 0.2], 2000)
-    true = (rng.random(4000) > share).astype(int)
-    label = (rng.random(4000) > matrix[true, 0]).astype(int)
-    # each row's neighbours: 500 of the same half
-    near = np.concatenate([rng.integers(0, 2000, (2000, 500)), rng.integers(2000, 4000, (2000, 500))])
-    posterior = cleaning.neighbour_posterior(near, EYE[label], matrix)
-    for first, here in ((0, 0.9), (2000, 0.2)):
-        for k in (0, 1):
-            exact = here * matrix[0, k] / (here * matrix[0, k] + (1 - here) * matrix[1, k])
-            rows = first + np.flatnonzero(label[first : first + 2000] == k)
-            assert posterior[rows, 0].mean() == pytest.approx(exact, abs=0.06)
-    x = rng.standard_normal((300, 3))
-    distance = ((x[:, None] - x) ** 2).sum(axis=2) + np.diag(np.full(300, np.inf))
-    np.testing.assert_array_equal(
-        np.sort(cleaning.neighbours(x, 5, block=64), axis=1), np.sort(distance.argsort(axis=1)[:, :5], axis=1)
-    )
-
-
 # ---- cross-fitting -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("loss", robust.LOSSES)
+@pytest.mark.parametrize("loss", LOSSES)
 def test_a_changed_gold_label_leaves_its_own_prediction_alone(loss):
     rng = np.random.default_rng(10)
     x = rng.standard_normal((300, 3))
@@ -304,7 +194,7 @@ def test_regression_with_pre_training():
     fit = kt.ols("y ~ z", data, surrogates={"y": ["y_llm", "count_llm"]}, learner=learner, **options)
     assert fit.skill[0].r_squared > 0.4
     data = corpora.masked(frame, gold, "topic", "stance")
-    learner = TorchClassifier(pretrain="surrogates", loss="forward", max_epochs=5)
+    learner = TorchClassifier(pretrain="surrogates", loss=experimental.Forward(), max_epochs=5)
     both = {"topic": "topic_llm", "stance": "stance_prob"}
     fit = kt.ols("y ~ topic + stance", data, surrogates=both, learner=learner, **options)
     assert all(skill.r_squared > 0.1 for skill in fit.skill)
@@ -335,7 +225,7 @@ def test_more_classes_in_surrogates_than_in_gold(noisy):
     x, y, s, _ = noisy
     x, y, s = x[:400], y[:400], s[:400]
     stranger = np.where(np.arange(400) % 9 == 0, 7, s)
-    for loss in robust.LOSSES:
+    for loss in LOSSES:
         model = TorchClassifier(hidden=(4,), max_epochs=2, pretrain="surrogates", loss=loss, random_state=0)
         model.fit(x[:90], y[:90], surrogate=stranger, X_all=x, gold=np.arange(90))
         assert model.predict_proba(x).shape == (400, 3), loss
@@ -346,8 +236,8 @@ def test_arguments_that_do_not_fit(noisy):
     x, y, s, _ = noisy
     x, y, s = x[:300], y[:300], s[:300]
 
-    def fit(loss="soft_cross_entropy", pretrain="surrogates", options=None, rows=slice(0, 90), **given):
-        model = TorchClassifier(pretrain=pretrain, loss=loss, loss_options=options, max_epochs=1)
+    def fit(loss="soft_cross_entropy", pretrain="surrogates", rows=slice(0, 90), **given):
+        model = TorchClassifier(pretrain=pretrain, loss=loss, max_epochs=1)
         return model.fit(x[rows], y[rows], **given)
 
     with pytest.raises(ArgumentError, match="needs surrogate labels"):
@@ -359,7 +249,7 @@ def test_arguments_that_do_not_fit(noisy):
     with pytest.raises(ArgumentError, match="X_all has 7 columns"):
         fit(surrogate=s, X_all=x[:, :7])
     with pytest.raises(ArgumentError, match="gold="):
-        fit(loss="forward", surrogate=s, X_all=x)
+        fit(loss=experimental.Forward(), surrogate=s, X_all=x)
     with pytest.raises(ArgumentError, match="gold must name"):
         fit(surrogate=s, X_all=x, gold=np.arange(89))
     with pytest.raises(ArgumentError, match="hide"):
@@ -374,28 +264,28 @@ def test_arguments_that_do_not_fit(noisy):
         fit(surrogate=np.ones((300, 3)), X_all=x)
     with pytest.raises(ValueError, match="NaN"):
         fit(surrogate=s, X_all=np.where(x > 2, np.nan, x))
-    with pytest.raises(ArgumentError, match="'smoothing'"):
-        fit(loss="forward", options={"smoothing": -1}, surrogate=s, X_all=x, gold=np.arange(90))
-    with pytest.raises(ArgumentError, match="'force'"):
-        fit(options={"force": 1}, surrogate=s, X_all=x)
+    with pytest.raises(ArgumentError, match="smoothing"):
+        experimental.Forward(smoothing=-1)
+    with pytest.raises(ArgumentError, match=r"experimental\.ImpreciseEM\(\)"):
+        fit(loss="em", surrogate=s, X_all=x, gold=np.arange(90))
+    with pytest.raises(ArgumentError, match="'prototypes' is gone"):
+        fit(loss="prototypes", surrogate=s, X_all=x, gold=np.arange(90))
     with pytest.raises(LearnerError, match="one class"):
         fit(rows=y == 0, surrogate=s, X_all=x)
     frame = corpora.corpus(200, seed=3).assign(score=lambda d: 5 * d["stance"])
     data = corpora.masked(frame, np.arange(200) % 2 == 0, "stance")
-    learner = TorchClassifier(pretrain="surrogates", loss="forward")
+    learner = TorchClassifier(pretrain="surrogates", loss=experimental.Forward())
     with pytest.raises(ArgumentError, match="surrogate classes"):
         kt.ols("y ~ stance", data, surrogates={"stance": "score"}, design=0.5, learner=learner)
 
 
-@pytest.mark.parametrize("loss", robust.LOSSES)
+@pytest.mark.parametrize("loss", [None, *ROBUST])
 def test_pre_trained_networks_together_as_alone(noisy, loss):
     """Also where training sets differ in length, so that some are padded."""
     x, y, s, _ = noisy
     x, y, s = x[:150], y[:150], s[:150]
     head = class_head(3, False)
-    stage = make_stage(
-        head, x, class_labels(s, [0, 1, 2]), True, np.arange(150), (), (1, 1, 2), robust.read_loss(loss, None)
-    )
+    stage = make_stage(head, x, class_labels(s, [0, 1, 2]), True, np.arange(150), (), (1, 1, 2), loss)
     rows = tuple(np.arange(150)[k * 7 :] for k in range(3))
     whole = Problem(head, x, np.eye(3)[y], np.ones(150), rows, (11, 12, 13), stage=stage)
     how = Settings(max_epochs=6, hidden=(8,), device="cpu", precision="float64")

@@ -7,7 +7,7 @@ import pytest
 import karat as kt
 from karat.frames.seeds import settled
 from karat.predict import make_folds, row_order
-from karat.predict.order import renumbered
+from karat.predict.folds import renumbered
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 SURROGATES = {"tone": "llm"}

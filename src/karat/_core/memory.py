@@ -40,10 +40,6 @@ def needs(n_bytes: float, what: str, instead: str) -> None:
     instead : str
         What to do about it.
 
-    Raises
-    ------
-    DataError
-
     Examples
     --------
     >>> needs(8 * 1000, "a table of 1,000 numbers", "give fewer rows")

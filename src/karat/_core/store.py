@@ -28,18 +28,8 @@ def cache_folder(given: object, name: str) -> Path:
 
     Parameters
     ----------
-    given : str, Path or "auto"
     name : str
         What is cached; the folder's name in the default place.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    ArgumentError
-        If ``given`` is neither.
 
     Examples
     --------
@@ -67,11 +57,6 @@ class Store:
     durable : bool
         Every write outlives a kill of the process at once. Durable files also go to the disk itself once a second, so
         that a power cut costs a second of work (answers that were paid for).
-
-    Raises
-    ------
-    CacheError
-        If the file cannot be opened or is not a cache.
     """
 
     def __init__(self, path: Path | None, schema: str, *, durable: bool = False) -> None:
@@ -93,17 +78,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Everything done inside is kept, or nothing is; other processes wait.
-
-        Yields
-        ------
-        sqlite3.Connection
-
-        Raises
-        ------
-        CacheError
-            If it cannot be written; what was there before is intact.
-        """
+        """Everything done inside is kept, or nothing is; other processes wait."""
         with self._lock:
             try:
                 self._link.execute("BEGIN IMMEDIATE")
@@ -118,38 +93,12 @@ class Store:
                 raise
 
     def write(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Run a statement for every row in one transaction.
-
-        Parameters
-        ----------
-        statement : str
-        rows : iterable of sequence
-
-        Raises
-        ------
-        CacheError
-            If it cannot be written; what was there before is intact.
-        """
+        """Run a statement for every row in one transaction."""
         with self.transaction() as link:
             link.executemany(statement, rows)
 
     def read(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Rows of a query.
-
-        Parameters
-        ----------
-        statement : str
-        values : sequence
-
-        Returns
-        -------
-        list of tuple
-
-        Raises
-        ------
-        CacheError
-            If the file is damaged.
-        """
+        """Rows of a query."""
         with self._lock:
             try:
                 return self._link.execute(statement, values).fetchall()

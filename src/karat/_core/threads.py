@@ -38,14 +38,6 @@ def single_threaded(function: Callable[P, T]) -> Callable[P, T]:
     spin. Processes (``n_jobs``) are the way to use more cores. Whatever limit
     was set before is back afterwards, also where several threads run such functions at once.
 
-    Parameters
-    ----------
-    function : callable
-
-    Returns
-    -------
-    callable
-
     Examples
     --------
     >>> single_threaded(lambda x: x + 1)(1)

@@ -36,13 +36,12 @@ the plots ``plot_survival``, ``plot_weights``, ``plot_calibration``.
 from typing import TYPE_CHECKING, Any
 
 from .curves import SurvivalCurve, survival_curve
-from .durations import Durations, choose_tau, read_durations
+from .durations import Durations, choose_tau, outcome, read_durations
 from .fitted import Censoring, Grouped
 from .methods import Cox, Function, Kernel, Learned, Marginal, Method, Strata, resolve_method
-from .outcome import outcome
 from .plots import plot_calibration, plot_survival, plot_weights
+from .product_limit import Steps, product_limit
 from .risk import calibration, censored_risk
-from .steps import Steps, product_limit
 from .weights import CensoringWeights, weights
 
 if TYPE_CHECKING:  # what __getattr__ below loads on demand, because it needs scikit-learn

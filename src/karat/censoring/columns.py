@@ -25,14 +25,7 @@ def censoring_covariates(X: Any, method: Method, columns: Any) -> Array | None:
     columns : sequence of str or int, str, int, callable or None
         Columns of X, or a function of X; None means those the method names, else all of X.
 
-    Returns
-    -------
-    ndarray, shape (n, q), or None where the method needs none
-
-    Raises
-    ------
-    ArgumentError
-        If columns are named twice or not there, or one column is needed and X has several.
+    Gives (n, q), or None where the method needs none.
 
     Examples
     --------
@@ -62,33 +55,14 @@ def censoring_covariates(X: Any, method: Method, columns: Any) -> Array | None:
 
 
 def rows_of(X: Any, rows: Ints) -> Any:
-    """Some rows of an array, a list, a sparse matrix or a data frame.
-
-    Parameters
-    ----------
-    X : array_like or data frame, n rows
-    rows : ndarray of int
-
-    Returns
-    -------
-    same type as X
-    """
+    """Some rows of an array, a list, a sparse matrix or a data frame."""
     from sklearn.utils import _safe_indexing
 
     return _safe_indexing(X.tocsr() if hasattr(X, "tocsr") else X if hasattr(X, "__len__") else np.asarray(X), rows)
 
 
 def count_rows(X: Any) -> int:
-    """Number of rows.
-
-    Parameters
-    ----------
-    X : array_like or data frame
-
-    Returns
-    -------
-    int
-    """
+    """Number of rows."""
     if hasattr(X, "shape"):
         return int(X.shape[0])
     return len(X) if hasattr(X, "__len__") else len(np.asarray(X))
@@ -99,18 +73,11 @@ def note_features(estimator: Any, X: Any, *, reset: bool) -> None:
 
     Parameters
     ----------
-    estimator : BaseEstimator
-    X : array_like or data frame
     reset : bool
         Set (in fit) rather than check.
     """
-    try:
-        from sklearn.utils.validation import validate_data
-    except ImportError:  # scikit-learn 1.5
-        estimator._check_feature_names(X, reset=reset)
-        if _has_features(X):
-            estimator._check_n_features(X, reset=reset)
-        return
+    from sklearn.utils.validation import validate_data
+
     if _has_features(X):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
 

@@ -26,8 +26,6 @@ class CoxCensoring(Censoring):
 
     Parameters
     ----------
-    method : str
-    n_rows : int
     coefficients : ndarray, shape (q,)
         Log hazard ratios of being censored.
     centre : ndarray, shape (q,)
@@ -76,21 +74,7 @@ class _Sorted:
 def fit_cox(durations: Durations, covariates: Floats) -> CoxCensoring:
     """Partial likelihood by Newton's method, tied censorings as Breslow has them.
 
-    Parameters
-    ----------
-    durations : Durations
-    covariates : ndarray, shape (n, q)
-
-    Returns
-    -------
-    CoxCensoring
-
-    Raises
-    ------
-    DataError
-        If covariates are not finite, constant or collinear.
-    ConvergenceError
-        If a covariate separates censored from other rows.
+    Shapes: covariates (n, q).
 
     References
     ----------

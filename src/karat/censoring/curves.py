@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import ArgumentError, DataError, number, one_of
 from ..regression.options import check_alpha
 from .durations import Durations, read_durations
-from .steps import time_order
+from .product_limit import time_order
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -287,17 +287,6 @@ def curves_by_group(
     weights : array_like, shape (n,), optional
     **options
         Of :func:`survival_curve`.
-
-    Returns
-    -------
-    dict from value to SurvivalCurve
-
-    Raises
-    ------
-    ArgumentError
-        If group has another length.
-    DataError
-        If a value of group is missing.
 
     Examples
     --------

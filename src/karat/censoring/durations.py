@@ -1,4 +1,4 @@
-"""Right-censored durations, checked."""
+"""Right-censored durations, checked: as arrays, and as the one object that scikit-learn hands around as y."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from ..frames.order import canonical_order
 
 if TYPE_CHECKING:
     from .._core.types import Array, Bools, Floats, Ints
+
+_FORMS = (
+    "a structured array with fields event (bool) and time, as karat.censoring.outcome(time, event) and scikit-survival "
+    "make it, an array of two columns (time, event), or a data frame with columns time and event"
+)
 
 
 @dataclass(frozen=True)
@@ -145,11 +150,15 @@ def read_durations(time: object, event: object, weights: object = None, *, compe
     return Durations(times, codes.astype(np.intp), weight)
 
 
-def _numbers(values: object, name: str) -> Floats:
+def _floats(values: object, name: str) -> Floats:
     try:
-        array = np.asarray(values, dtype=np.float64)
+        return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise DataError(f"{name} must hold numbers: {error}.") from error
+
+
+def _numbers(values: object, name: str) -> Floats:
+    array = _floats(values, name)
     if array.ndim != 1:
         raise ArgumentError(f"{name} has shape {array.shape}; give one number per row.")
     return array
@@ -189,22 +198,7 @@ def choose_tau(durations: Durations, group: Ints | None = None, least: int = 30,
 
 
 def check_tau(tau: object, durations: Durations) -> float:
-    """The horizon, checked against the times seen.
-
-    Parameters
-    ----------
-    tau : float
-    durations : Durations
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    ArgumentError
-        If tau is not a positive number, or lies beyond the last observed time although some rows are censored.
-    """
+    """The horizon, checked against the times seen."""
     tau = number("tau", tau, above=0, instead="in the units of time, or 'auto' for the last time with enough rows")
     last = durations.time.max()
     if tau > last and not durations.event.all():
@@ -213,3 +207,110 @@ def check_tau(tau: object, durations: Durations) -> float:
             f"between {last:g} and tau was seen by nobody. Choose tau of at most {last:g}, or tau='auto'."
         )
     return tau
+
+
+def outcome(time: object, event: object) -> Array:
+    """Durations as a structured array, one record per row.
+
+    Parameters
+    ----------
+    time : array_like, shape (n,)
+        Time under observation, 0 or more.
+    event : array_like, shape (n,)
+        1 (or True) where the event was seen, 0 where the row was censored.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        Fields ``event`` (bool) and ``time`` (float), in the order scikit-survival has them.
+
+    Raises
+    ------
+    DataError
+        If times are negative, missing or infinite, or event codes are not 0 and 1.
+    ArgumentError
+        If lengths differ.
+
+    Examples
+    --------
+    >>> outcome([3.0, 1.5], [True, False])["event"].tolist()
+    [True, False]
+    """
+    durations = read_durations(time, event)
+    out = np.empty(durations.n_rows, dtype=[("event", np.bool_), ("time", np.float64)])
+    out["event"], out["time"] = durations.event, durations.time
+    return out
+
+
+def read_outcome(y: Any) -> tuple[Floats, Floats]:
+    """Times and event codes out of a y that a user gave, not yet checked for their values.
+
+    Parameters
+    ----------
+    y : array_like
+        A structured array with a boolean field for the event and a field for the time; two columns (time, event);
+        or a data frame of any library with columns ``time`` and ``event``, or with two columns of which the boolean
+        one, or else the second, is the event.
+
+    Gives time, event (n,).
+
+    Examples
+    --------
+    >>> read_outcome([(3.0, 1), (1.5, 0)])[0].tolist()
+    [3.0, 1.5]
+    """
+    if y is None:
+        raise ArgumentError(
+            f"durations are needed: this estimator requires y to be passed, but the target y is None. Give {_FORMS}."
+        )
+    if isinstance(y, np.ndarray) and y.dtype.names is not None:
+        fields = {str(name): y[name] for name in y.dtype.names}
+    elif hasattr(y, "columns") or hasattr(y, "column_names"):
+        import narwhals as nw
+
+        frame = nw.from_native(y, eager_only=True)
+        fields = {str(name): frame[name].to_numpy() for name in frame.columns}
+    else:
+        return _two_columns(y)
+    time, event = _named(fields)
+    return _floats(time, "time in y"), _floats(event, "event in y")
+
+
+def _named(fields: dict[str, Array]) -> tuple[Array, Array]:
+    if "time" in fields and "event" in fields:
+        return fields["time"], fields["event"]
+    if len(fields) != 2:
+        raise ArgumentError(f"y has the columns {list(fields)}; give {_FORMS}.")
+    (first, a), (second, b) = fields.items()
+    boolean = [values.dtype.kind == "b" for values in (a, b)]
+    if sum(boolean) == 1:
+        return (b, a) if boolean[0] else (a, b)
+    if "event" in fields or "time" in fields:
+        return (b, a) if first == "event" or second == "time" else (a, b)
+    return _ordered(_floats(a, f"{first} in y"), _floats(b, f"{second} in y"))
+
+
+def _two_columns(y: Any) -> tuple[Floats, Floats]:
+    try:
+        values = np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"y must hold times and event codes: {error}. Give {_FORMS}.") from error
+    if values.ndim != 2 or values.shape[1] != 2:
+        raise ArgumentError(
+            f"y has shape {values.shape}, which does not say which durations are censored; give {_FORMS}. "
+            "Where nothing is censored, event is 1 throughout."
+        )
+    return _ordered(values[:, 0], values[:, 1])
+
+
+def _ordered(time: Floats, event: Floats) -> tuple[Floats, Floats]:
+    """Columns in the order (time, event), unless they are plainly the other way round."""
+    if not _codes(event) and _codes(time):
+        raise ArgumentError(
+            "the first column of y holds 0 and 1 and the second does not; the order of columns is (time, event)."
+        )
+    return time, event
+
+
+def _codes(values: Floats) -> bool:
+    return bool(((values == 0) | (values == 1) | np.isnan(values)).all())

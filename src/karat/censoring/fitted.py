@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, DataError
-from .steps import Steps
+from .product_limit import Steps
 
 if TYPE_CHECKING:
     from .._core.types import Array, Bools, Floats, Ints
@@ -273,7 +273,6 @@ class GivenCensoring(Censoring):
     ----------
     function : callable
         ``function(times, covariates) -> P(C >= time | V)``, times of shape (m,) and covariates as given.
-    covariates : ndarray, optional
     """
 
     function: Callable[[Floats, Any], Any] = field(repr=False)
@@ -304,11 +303,7 @@ class GivenCensoring(Censoring):
 class CrossFitted(Censoring):
     """Each row's G comes from a fit without the rows of its fold; new rows read the mean of all fits.
 
-    Parameters
-    ----------
-    fits : tuple of Censoring, length K
-    fold : ndarray of int, shape (n,)
-    covariates : ndarray, optional
+    Shapes: fold (n,).
     """
 
     method: str

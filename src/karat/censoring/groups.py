@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import ArgumentError, DataError
 from .fitted import Grouped
-from .steps import Steps, product_limit_at_own, time_order
+from .product_limit import Steps, product_limit_at_own, time_order
 
 if TYPE_CHECKING:
     from .._core.types import Array, Floats, Ints
@@ -28,12 +28,7 @@ class Everyone:
 
 @dataclass(frozen=True)
 class ByStratum:
-    """Places new rows in the stratum of the same values.
-
-    Parameters
-    ----------
-    levels : mapping from tuple of values to code
-    """
+    """Places new rows in the stratum of the same values."""
 
     levels: dict[tuple[Any, ...], int] = field(repr=False)
 
@@ -54,13 +49,7 @@ class ByStratum:
 def stratum_keys(covariates: Array) -> list[tuple[Any, ...]]:
     """The values of each row as a tuple.
 
-    Parameters
-    ----------
-    covariates : ndarray, shape (n,) or (n, q)
-
-    Returns
-    -------
-    list of tuple, length n
+    Shapes: covariates (n,) or (n, q).
 
     Examples
     --------
@@ -74,19 +63,9 @@ def stratum_keys(covariates: Array) -> list[tuple[Any, ...]]:
 def stratum_codes(covariates: Array) -> tuple[Ints, dict[tuple[Any, ...], int]]:
     """Codes of the strata made by the values of one or several columns.
 
-    Parameters
-    ----------
-    covariates : ndarray, shape (n,) or (n, q)
+    Shapes: covariates (n,) or (n, q).
 
-    Returns
-    -------
-    codes : ndarray of int, shape (n,)
-    levels : dict from tuple of values to code
-
-    Raises
-    ------
-    DataError
-        If a value is missing.
+    Gives codes (n,).
 
     Examples
     --------
@@ -108,16 +87,7 @@ def stratum_codes(covariates: Array) -> tuple[Ints, dict[tuple[Any, ...], int]]:
 
 
 def fit_marginal(durations: Durations) -> Grouped:
-    """One Kaplan-Meier estimate of G for all rows.
-
-    Parameters
-    ----------
-    durations : Durations
-
-    Returns
-    -------
-    Grouped
-    """
+    """One Kaplan-Meier estimate of G for all rows."""
     return _fit(durations, None, Everyone(), "marginal (Kaplan-Meier)")
 
 
@@ -126,13 +96,8 @@ def fit_strata(durations: Durations, covariates: Array) -> Grouped:
 
     Parameters
     ----------
-    durations : Durations
     covariates : ndarray, shape (n,) or (n, q)
         Rows with the same values form a stratum.
-
-    Returns
-    -------
-    Grouped
     """
     codes, levels = stratum_codes(covariates)
     return _fit(durations, codes, ByStratum(levels), f"Kaplan-Meier in {len(levels)} strata")
@@ -161,12 +126,6 @@ def within_strata(parts: list[tuple[Ints, Grouped]], levels: dict[tuple[Any, ...
     ----------
     parts : list of (ndarray of int, Grouped)
         Rows of each stratum, and the estimate made from them.
-    levels : dict from tuple of values to stratum
-    n_rows : int
-
-    Returns
-    -------
-    Grouped
     """
     lower, share = np.empty(n_rows, dtype=np.intp), np.zeros(n_rows)
     steps: list[Steps] = []
@@ -188,14 +147,7 @@ def within_strata(parts: list[tuple[Ints, Grouped]], levels: dict[tuple[Any, ...
 
 @dataclass(frozen=True)
 class WithinStratum:
-    """Places new rows among the anchors of their stratum; the first column is the covariate, the rest the strata.
-
-    Parameters
-    ----------
-    stratum : ByStratum
-    places : tuple of callable
-    offsets : tuple of int
-    """
+    """Places new rows among the anchors of their stratum; the first column is the covariate, the rest the strata."""
 
     stratum: ByStratum
     places: tuple[Any, ...] = field(repr=False)

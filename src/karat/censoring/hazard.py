@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import ArgumentError, DataError, LearnerError
 from .durations import Durations
 from .fitted import Censoring
-from .steps import product_limit, time_order
+from .product_limit import product_limit, time_order
 
 if TYPE_CHECKING:
     from .._core.types import Array, Floats
@@ -23,13 +23,7 @@ class HazardCensoring(Censoring):
     Within an interval the hazard of every row is spread as the marginal one is, so that jumps at tied times stay
     jumps.
 
-    Parameters
-    ----------
-    method : str
-    n_rows : int
-    learner : fitted classifier
-    clock : Clock
-    covariates : ndarray, shape (n, q)
+    Shapes: covariates (n, q).
     """
 
     method: str
@@ -66,7 +60,6 @@ class Clock:
         Censoring times.
     reached : ndarray, shape (J,)
         Intervals elapsed after each, up to ``n_intervals``.
-    n_intervals : int
     """
 
     jump: Floats = field(repr=False)
@@ -84,15 +77,10 @@ def make_clock(durations: Durations, intervals: int, tau: float) -> Clock:
 
     Parameters
     ----------
-    durations : Durations
     intervals : int
         At most this many; fewer where there are fewer censoring times.
     tau : float
         The clock stops there.
-
-    Returns
-    -------
-    Clock
     """
     order, _ = time_order(durations.time)
     sorted_ = durations.take(order)
@@ -122,24 +110,9 @@ def fit_hazard(
 
     Parameters
     ----------
-    durations : Durations
     covariates : ndarray, shape (n, q)
     learner : scikit-learn classifier
         Cloned; must take ``sample_weight`` and give ``predict_proba``.
-    name : str
-    intervals : int
-    tau : float
-
-    Returns
-    -------
-    HazardCensoring
-
-    Raises
-    ------
-    LearnerError
-        If the learner cannot be fitted that way.
-    DataError
-        If covariates are not finite or nothing is censored before tau.
     """
     from sklearn.base import clone
 
@@ -164,12 +137,7 @@ def fit_hazard(
 def person_periods(durations: Durations, x: Floats, clock: Clock, tau: float) -> tuple[Floats, Floats, Floats]:
     """One row for every interval a unit reaches.
 
-    Parameters
-    ----------
-    durations : Durations
-    x : ndarray, shape (n, q)
-    clock : Clock
-    tau : float
+    Shapes: x (n, q).
 
     Returns
     -------
@@ -191,6 +159,23 @@ def person_periods(durations: Durations, x: Floats, clock: Clock, tau: float) ->
     if durations.weight is not None:
         weight = weight * durations.weight[unit]
     return np.column_stack((x[unit], interval)), target, weight
+
+
+def named_learner(name: str, seed: int) -> Any:
+    """The classifiers of the censoring hazard that have a name."""
+    if name == "forest":
+        from sklearn.ensemble import RandomForestClassifier
+
+        return RandomForestClassifier(100, min_samples_leaf=50, max_features=None, max_samples=0.5, random_state=seed)
+    if name == "boosting":
+        from sklearn.ensemble import HistGradientBoostingClassifier
+
+        return HistGradientBoostingClassifier(
+            max_iter=60, learning_rate=0.07, max_leaf_nodes=8, min_samples_leaf=100, random_state=seed
+        )
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(solver="newton-cholesky", max_iter=500)
 
 
 def _hazards(learner: Any, x: Array, n_intervals: int) -> Floats:

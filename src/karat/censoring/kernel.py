@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import ArgumentError, DataError, PositivityWarning, tell
 from .fitted import Grouped
-from .steps import Steps, product_limit
+from .product_limit import Steps, product_limit
 
 if TYPE_CHECKING:
     from .._core.types import Array, Floats, Ints
@@ -55,10 +55,7 @@ class Between:
 def stand(values: Floats, anchors: Floats) -> tuple[Ints, Floats | None]:
     """First anchor and share of the second.
 
-    Parameters
-    ----------
-    values : ndarray, shape (m,)
-    anchors : ndarray, shape (A,)
+    Shapes: values (m,), anchors (A,).
 
     Returns
     -------
@@ -86,10 +83,6 @@ def bandwidth_rule(values: Floats, weight: Floats | None = None) -> float:
     values : ndarray, shape (n,)
     weight : ndarray, shape (n,), optional
         n is then the effective number of rows.
-
-    Returns
-    -------
-    float
 
     References
     ----------
@@ -139,7 +132,6 @@ def fit_kernel(durations: Durations, values: Floats, *, bandwidth: float | None,
 
     Parameters
     ----------
-    durations : Durations
     values : ndarray, shape (n,)
         The covariate V.
     bandwidth : float, optional
@@ -148,15 +140,6 @@ def fit_kernel(durations: Durations, values: Floats, *, bandwidth: float | None,
         Values of V at which the estimate is made; rows between two read both, log-linearly.
     exact : bool
         Make it at every value of V instead.
-
-    Returns
-    -------
-    Grouped
-
-    Raises
-    ------
-    DataError
-        If the covariate is not finite or constant.
 
     References
     ----------

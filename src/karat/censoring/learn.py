@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,12 +13,12 @@ from sklearn.utils.validation import check_is_fitted
 from ..errors import DataError, LearnerError
 from .columns import note_features
 from .minimise import CensoredRisk
-from .weights import DEFAULT_FLOOR
 
 if TYPE_CHECKING:
     from .._core.types import Array, Bools, Floats
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class CensoredRegressor(RegressorMixin, CensoredRisk):
     """Predict durations up to a horizon from right-censored ones, with any learner.
 
@@ -95,24 +96,7 @@ class CensoredRegressor(RegressorMixin, CensoredRisk):
     [1.1, 2.3]
     """
 
-    def __init__(
-        self,
-        estimator: Any,
-        tau: float | str,
-        *,
-        censoring: Any = "marginal",
-        covariates: Any = None,
-        folds: int | None = None,
-        leave_one_out: str | bool = False,
-        floor: float = DEFAULT_FLOOR,
-        clip: bool = True,
-        random_state: Any = None,
-    ) -> None:
-        super().__init__(
-            estimator, tau, censoring=censoring, covariates=covariates, folds=folds, leave_one_out=leave_one_out,
-            floor=floor, random_state=random_state,
-        )  # fmt: skip
-        self.clip = clip
+    clip: bool = True
 
     score = CensoredRisk.score  # not the mixin's, which knows nothing of censoring
 

@@ -14,7 +14,7 @@ from ..predict.learners import refuse_class
 from .cox import fit_cox
 from .fitted import Censoring, CrossFitted, GivenCensoring
 from .groups import fit_marginal, fit_strata, stratum_codes, within_strata
-from .hazard import fit_hazard
+from .hazard import fit_hazard, named_learner
 from .kernel import fit_kernel
 
 if TYPE_CHECKING:
@@ -108,11 +108,11 @@ class Strata(Method):
 
     def fit(self, durations: Durations, covariates: Array | None, tau: float, rng: np.random.Generator) -> Censoring:
         """Estimate G; see :class:`Method`."""
-        return fit_strata(durations, _some(covariates, "Strata"))
+        return fit_strata(durations, _table(covariates, "Strata"))
 
     def strata_of(self, covariates: Array | None, n_rows: int) -> Ints | None:
         """Codes of the strata."""
-        return stratum_codes(_some(covariates, "Strata"))[0]
+        return stratum_codes(_table(covariates, "Strata"))[0]
 
 
 @dataclass(frozen=True, init=False)
@@ -174,7 +174,7 @@ class Kernel(Method):
 
     def fit(self, durations: Durations, covariates: Array | None, tau: float, rng: np.random.Generator) -> Censoring:
         """Estimate G; see :class:`Method`."""
-        x = _two(_some(covariates, "Kernel"))
+        x = _table(covariates, "Kernel")
         values = _floats(x[:, 0], "Kernel")
         options: dict[str, Any] = {"bandwidth": self.bandwidth, "anchors": self.anchors, "exact": self.exact}
         if x.shape[1] == 1:
@@ -188,7 +188,7 @@ class Kernel(Method):
 
     def strata_of(self, covariates: Array | None, n_rows: int) -> Ints | None:
         """Codes of the strata."""
-        x = _two(_some(covariates, "Kernel"))
+        x = _table(covariates, "Kernel")
         return stratum_codes(x[:, 1:])[0] if x.shape[1] > 1 else None
 
 
@@ -213,7 +213,7 @@ class Cox(Method):
 
     def fit(self, durations: Durations, covariates: Array | None, tau: float, rng: np.random.Generator) -> Censoring:
         """Estimate G; see :class:`Method`."""
-        return fit_cox(durations, _floats(_two(_some(covariates, "Cox")), "Cox"))
+        return fit_cox(durations, _floats(_table(covariates, "Cox"), "Cox"))
 
 
 _CALL = re.compile(r"^\s*(\w+)\s*\((.*)\)\s*$")
@@ -260,9 +260,9 @@ class Learned(Method):
 
     def fit(self, durations: Durations, covariates: Array | None, tau: float, rng: np.random.Generator) -> Censoring:
         """Estimate G; see :class:`Method`."""
-        x = _floats(_two(_some(covariates, "Learned")), "Learned")
+        x = _floats(_table(covariates, "Learned"), "Learned")
         seed = int(rng.integers(2**31))
-        learner = _named_learner(self.learner, seed) if isinstance(self.learner, str) else self.learner
+        learner = named_learner(self.learner, seed) if isinstance(self.learner, str) else self.learner
         refuse_class(learner, "the censoring learner")
         if not hasattr(learner, "fit"):
             raise LearnerError(f"the censoring learner {learner!r} is not a scikit-learn classifier.")
@@ -355,42 +355,15 @@ def _with_columns(how: str, names: list[str]) -> Method:
 
 
 def check_folds(folds: object) -> int:
-    """A number of folds, 0 for none.
-
-    Raises
-    ------
-    ArgumentError
-    """
+    """A number of folds, 0 for none."""
     return 0 if folds == 0 and folds is not False else whole("folds", folds, least=2, instead="or 0 for none")
 
 
 def fit_method(
-    method: Method,
-    durations: Durations,
-    covariates: Array | None,
-    tau: float,
-    folds: int,
-    group: Ints | None,
+    method: Method, durations: Durations, covariates: Array | None, tau: float, folds: int, group: Ints | None,
     rng: np.random.Generator,
-) -> Censoring:
-    """Estimate G, cross-fitted where folds are asked for.
-
-    Parameters
-    ----------
-    method : Method
-    durations : Durations
-    covariates : ndarray, shape (n,) or (n, q), optional
-    tau : float
-    folds : int
-        0 fits once on all rows.
-    group : ndarray of int, shape (n,), optional
-        Clusters that no fold may split.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    Censoring
-    """
+) -> Censoring:  # fmt: skip
+    """Estimate G, cross-fitted in ``folds`` (0 for none) that split no ``group``."""
     if method.needs_covariates and covariates is None:
         raise ArgumentError(f"{type(method).__name__} needs covariates; give covariates=, one row per duration.")
     if covariates is not None and len(covariates) != durations.n_rows:
@@ -411,30 +384,10 @@ def fit_method(
     )
 
 
-def _named_learner(name: str, seed: int) -> Any:
-    if name == "forest":
-        from sklearn.ensemble import RandomForestClassifier
-
-        return RandomForestClassifier(100, min_samples_leaf=50, max_features=None, max_samples=0.5, random_state=seed)
-    if name == "boosting":
-        from sklearn.ensemble import HistGradientBoostingClassifier
-
-        return HistGradientBoostingClassifier(
-            max_iter=60, learning_rate=0.07, max_leaf_nodes=8, min_samples_leaf=100, random_state=seed
-        )
-    from sklearn.linear_model import LogisticRegression
-
-    return LogisticRegression(solver="newton-cholesky", max_iter=500)
-
-
-def _some(covariates: Array | None, name: str) -> Array:
+def _table(covariates: Array | None, name: str) -> Array:
     if covariates is None:
         raise ArgumentError(f"{name} needs covariates; give covariates=, one row per duration.")
-    return covariates
-
-
-def _two(x: Array) -> Array:
-    return x[:, None] if x.ndim == 1 else x
+    return covariates[:, None] if covariates.ndim == 1 else covariates
 
 
 def _floats(x: Array, name: str) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..errors import ArgumentError, DataError, LearnerError
 from .columns import censoring_covariates, count_rows, note_features, rows_of
+from .durations import read_outcome
 from .methods import resolve_method
-from .outcome import read_outcome
 from .risk import weighted_mean
 from .weights import DEFAULT_FLOOR, CensoringWeights, weights
 
@@ -23,29 +24,19 @@ if TYPE_CHECKING:
     from .._core.types import Bools, Floats
 
 
+@dataclass(eq=False, repr=False)
 class CensoredRisk(MetaEstimatorMixin, BaseEstimator):
-    """What the regressor and the classifier share: weights, fitting, scoring."""
+    """What the regressor and the classifier share: settings (the fields), weights, fitting, scoring."""
 
-    def __init__(
-        self,
-        estimator: Any,
-        tau: float | str,
-        *,
-        censoring: Any = "marginal",
-        covariates: Any = None,
-        folds: int | None = None,
-        leave_one_out: str | bool = False,
-        floor: float = DEFAULT_FLOOR,
-        random_state: Any = None,
-    ) -> None:
-        self.estimator = estimator
-        self.tau = tau
-        self.censoring = censoring
-        self.covariates = covariates
-        self.folds = folds
-        self.leave_one_out = leave_one_out
-        self.floor = floor
-        self.random_state = random_state
+    estimator: Any
+    tau: float | str
+    _: KW_ONLY
+    censoring: Any = "marginal"
+    covariates: Any = None
+    folds: int | None = None
+    leave_one_out: str | bool = False
+    floor: float = DEFAULT_FLOOR
+    random_state: Any = None
 
     def _known(self, restricted: Floats, past: Bools) -> Floats:
         """The target of complete rows, given min(U, tau) and whether the duration is known to exceed tau."""

@@ -68,10 +68,6 @@ def pseudo_outcome(
     expected : ndarray, shape (n, K + 1) or (n,), optional
         m between the grid points (first column from 0 to t_1); one column is a constant m; None is m = 0.
 
-    Returns
-    -------
-    PseudoOutcome
-
     Examples
     --------
     >>> from karat.censoring import weights
@@ -110,7 +106,6 @@ def estimation_influence(weights: CensoringWeights, outcome: PseudoOutcome, x: F
     ----------
     weights : CensoringWeights
         Fitted with the rows' sampling weights.
-    outcome : PseudoOutcome
     x : ndarray, shape (n, p)
         Multipliers, sampling weights included.
 

@@ -75,18 +75,7 @@ def censored_risk(
 def weighted_mean(values: Floats, weight: Floats) -> float:
     """Mean of values by weight; rows of weight 0 may hold anything.
 
-    Parameters
-    ----------
-    values, weight : ndarray, shape (m,)
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    DataError
-        If all weights are 0.
+    Shapes: values, weight (m,).
 
     Examples
     --------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -396,25 +396,3 @@ def _ratio(complete: Bools, survival: Floats, floor: float) -> Floats:
 def _kish(total: Floats) -> float:
     squares = float((total**2).sum())
     return float(total.sum() ** 2 / squares) if squares > 0 else 0.0
-
-
-def describe_method(weights: CensoringWeights) -> dict[str, Any]:
-    """What a Result's notes say about the censoring weights.
-
-    Parameters
-    ----------
-    weights : CensoringWeights
-
-    Returns
-    -------
-    dict
-    """
-    return {
-        "tau": weights.tau,
-        "tau_chosen": weights.tau_chosen,
-        "method": weights.censoring.method,
-        "censored_before_tau": float(np.mean(~weights.complete)),
-        "smallest_G": float(weights.survival[weights.complete].min()),
-        "floor": weights.floor,
-        "floored": weights.n_floored,
-    }

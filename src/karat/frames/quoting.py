@@ -19,10 +19,6 @@ _TOKENS = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|`((?:[^`]|``)+)`|(
 def quote(name: str) -> str:
     """A column name as it is written in a formula.
 
-    Parameters
-    ----------
-    name : str
-
     Returns
     -------
     str
@@ -43,18 +39,11 @@ def unquoted(text: str, columns: Sequence[str]) -> tuple[str, dict[str, str]]:
     ----------
     text : str
         What the user typed.
-    columns : sequence of str
 
     Returns
     -------
-    code : str
     aliases : dict of str to str
         Column -> the identifier that takes its place.
-
-    Raises
-    ------
-    FormulaError
-        If a quoted name is not a column, or a backtick is left open.
 
     Examples
     --------
@@ -86,7 +75,6 @@ def restored(code: str, aliases: Mapping[str, str]) -> str:
 
     Parameters
     ----------
-    code : str
     aliases : mapping of str to str
         As :func:`unquoted` gives them.
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from .crossfit import capped_weights, crossfit, loss_weights
-from .folds import check_folds, make_folds
-from .labels import Predictions, Skill, Target
-from .order import row_order
+from .crossfit import crossfit
+from .folds import check_folds, make_folds, row_order
+from .values import Predictions, Skill, Target, capped_weights, loss_weights
 
 if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .networks.classifier import TorchClassifier

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError, LearnerError
+from ..errors import DataError
 from . import learners
-from .labels import Predictions, Sums, Target, loss_of, skills
-from .together import Task, train_together
+from .batched import Task, train_together
+from .values import Predictions, Sums, Target, skills
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
@@ -66,17 +66,17 @@ class _Job:
             if together is not None:
                 fitted = together[number]
             else:
-                fitted = _fit(
+                fitted = learners.fit_label(
                     target, chosen, x_train, target.values[train], weight, self.seed, self.width(x_train.shape[1])
                 )
             if chained:
                 shape = (len(x_new), before_gold.shape[1])
                 predicted = [
-                    _predict(fitted, target, np.hstack([x_new, np.broadcast_to(setting, shape)]))
+                    learners.predict_label(fitted, target, np.hstack([x_new, np.broadcast_to(setting, shape)]))
                     for setting in settings
                 ]
             else:
-                predicted = [_predict(fitted, target, x_new)]
+                predicted = [learners.predict_label(fitted, target, x_new)]
             if target.joint:
                 share = np.hstack([share[:, [c]] * predicted[c if chained else 0] for c in range(len(settings))])
                 eye = np.eye(target.n_classes)[:, 1:]
@@ -164,44 +164,12 @@ def crossfit(
         raise DataError("the predictor has no features: give surrogates, covariates or features=.")
     n_rows, n_splits = folds.shape
     matrix = scale(features.matrix)
-    options = [learners.candidates(learner, len(gold), features.matrix.shape[1]) for _ in targets]
-    if not features.surrogate:
-        options = [["linear" if c == "calibration" else c for c in option] for option in options]
-    for target, option in zip(targets, options):
-        _check_kind(target, option)
-    chosen = tuple(
-        option[0]
-        if len(option) == 1
-        else _select(target, option, matrix[gold], features.surrogate, folds[gold, 0], loss_weight, seed)
-        for target, option in zip(targets, options)
-    )
+    chosen = _chosen(targets, features, matrix[gold], folds[gold, 0], learner, loss_weight, seed)
     everywhere = n_rows * n_splits <= _ALL_SPLITS_UP_TO or keep_splits or not linear
-    unlabelled = np.ones(n_rows, dtype=bool)
-    unlabelled[gold] = False
-    turn = np.arange(n_rows) % n_splits
-
-    tasks: list[Task] = []
-    for s in range(n_splits):
-        for k in range(int(folds[:, s].max()) + 1):
-            inside = folds[:, s] == k
-            if not everywhere:
-                inside &= ~unlabelled | (turn == s)
-            rows = np.flatnonzero(inside)
-            if len(rows):
-                tasks.append(Task(len(tasks), s, k, np.flatnonzero(folds[gold, s] != k), rows))
+    tasks = _tasks(folds, gold, everywhere)
     matrix = _rotated(matrix, gold, chosen)
-    named = isinstance(chosen[0], str)
-    trained = train_together(
-        targets,
-        chosen,
-        matrix if named else features.matrix,
-        features.surrogate,
-        gold,
-        loss_weight,
-        tasks,
-        seed,
-        progress,
-    )
+    seen = matrix if isinstance(chosen[0], str) else features.matrix
+    trained = train_together(targets, chosen, seen, features.surrogate, gold, loss_weight, tasks, seed, progress)
     job = _Job(targets, chosen, features.matrix, matrix, features.surrogate, gold, loss_weight, seed, trained)
     results = _run(job, tasks, n_jobs, progress)
 
@@ -215,6 +183,40 @@ def crossfit(
     mean = sums.mean(combos)
     skill = skills(targets, chosen, mean, gold, report_weight)
     return Predictions(combos, mean.share, mean.values, tuple(part.mean(combos) for part in by_split), skill)
+
+
+def _chosen(
+    targets: tuple[Target, ...], features: Features, x: Floats, fold: Ints, learner: object, weight: Floats | None,
+    seed: int,
+) -> tuple[Any, ...]:  # fmt: skip
+    """The learner of each label, from the gold rows ``x`` where several are to be compared."""
+    out = []
+    for target in targets:
+        option = learners.candidates(learner, len(x), features.matrix.shape[1])
+        if not features.surrogate:
+            option = ["linear" if c == "calibration" else c for c in option]
+        learners.check_kind(target, option)
+        single = len(option) == 1
+        out.append(option[0] if single else learners.select(target, option, x, features.surrogate, fold, weight, seed))
+    return tuple(out)
+
+
+def _tasks(folds: Ints, gold: Ints, everywhere: bool) -> list[Task]:
+    """Every split and fold with the rows to learn from and to predict; unlabelled ones in one split or everywhere."""
+    n_rows, n_splits = folds.shape
+    unlabelled = np.ones(n_rows, dtype=bool)
+    unlabelled[gold] = False
+    turn = np.arange(n_rows) % n_splits
+    tasks: list[Task] = []
+    for s in range(n_splits):
+        for k in range(int(folds[:, s].max()) + 1):
+            inside = folds[:, s] == k
+            if not everywhere:
+                inside &= ~unlabelled | (turn == s)
+            rows = np.flatnonzero(inside)
+            if len(rows):
+                tasks.append(Task(len(tasks), s, k, np.flatnonzero(folds[gold, s] != k), rows))
+    return tasks
 
 
 def scale(matrix: Floats) -> Floats:
@@ -248,54 +250,6 @@ def _rotated(matrix: Floats, gold: Ints, chosen: tuple[Any, ...]) -> Floats:
     return matrix @ basis.T
 
 
-def loss_weights(probability: Floats) -> Floats | None:
-    """Weights of gold rows in the learner's loss: ``(1 - pi) / pi^2``, cut at its .9 quantile.
-
-    Parameters
-    ----------
-    probability : ndarray, shape (n,)
-        Inclusion probabilities of the gold rows.
-
-    Returns
-    -------
-    ndarray, shape (n,), or None
-        None when all are equal. Rows drawn with certainty keep a twentieth of the mean weight.
-
-    Examples
-    --------
-    >>> loss_weights(np.array([0.5, 0.5])) is None
-    True
-    """
-    return capped_weights((1.0 - probability) / probability**2)
-
-
-def capped_weights(spread: Floats) -> Floats | None:
-    """Weights of gold rows in the learner's loss: what each adds to the labelling variance, cut at the .9 quantile.
-
-    Parameters
-    ----------
-    spread : ndarray, shape (n,)
-        Labelling variance per squared error, see :attr:`karat.designs.Labelling.spread`.
-
-    Returns
-    -------
-    ndarray, shape (n,), or None
-        None when all are equal. Rows drawn with certainty keep a twentieth of the mean weight.
-
-    Examples
-    --------
-    >>> capped_weights(np.array([2.0, 6.0, 6.0])).round(2).tolist()
-    [0.43, 1.29, 1.29]
-    """
-    if np.ptp(spread) == 0:
-        return None
-    weight = np.minimum(spread, np.quantile(spread, 0.9))
-    if weight.max() <= 0:
-        return None
-    weight = np.maximum(weight, 0.05 * weight.mean())
-    return weight / weight.mean()
-
-
 def _run(job: _Job, tasks: list[Any], n_jobs: int | None, progress: bool) -> list[Any]:
     bar: Any = tasks
     if progress:
@@ -310,102 +264,6 @@ def _run(job: _Job, tasks: list[Any], n_jobs: int | None, progress: bool) -> lis
     from joblib import Parallel, delayed
 
     return list(Parallel(n_jobs=n_jobs)(delayed(job.run)(task.number, task.train, task.rows) for task in bar))
-
-
-def _check_kind(target: Target, option: list[Any]) -> None:
-    for candidate in option:
-        if isinstance(candidate, str):
-            continue
-        from sklearn.base import is_classifier, is_regressor
-
-        try:
-            classifies, regresses = is_classifier(candidate), is_regressor(candidate)
-        except AttributeError:  # an estimator from elsewhere, without scikit-learn's tags: taken at its methods
-            classifies, regresses = not hasattr(candidate, "predict"), False
-        if target.n_classes == 0 and classifies:
-            raise LearnerError(
-                f"learner {type(candidate).__name__} is a classifier, but {target.name!r} is a number; give a "
-                f"regressor."
-            )
-        if target.n_classes > 2 and regresses:
-            raise LearnerError(
-                f"learner {type(candidate).__name__} is a regressor, but {target.name!r} has {target.n_classes} "
-                "classes; give a classifier with predict_proba."
-            )
-
-
-def _fit(
-    target: Target,
-    chosen: Any,
-    x: Floats,
-    values: Floats,
-    weight: Floats | None,
-    seed: int,
-    n_features: int | None = None,
-) -> Any:
-    n_features = x.shape[1] if n_features is None else n_features
-    if target.n_classes:
-        present = np.unique(values)
-        if len(present) == 1:
-            return int(present[0])
-        values = values.astype(np.intp)
-    return learners.fit(learners.build(chosen, target.n_classes, seed, n_features), x, values, weight, target.name)
-
-
-def _predict(fitted: Any, target: Target, x: Floats) -> Floats:
-    if isinstance(fitted, int):
-        out = np.zeros((len(x), target.n_classes))
-        out[:, fitted] = 1.0
-        return out
-    try:
-        if target.n_classes:
-            found = learners.predict_classes(fitted, x, target.n_classes)
-        else:
-            found = np.asarray(fitted.predict(x), dtype=np.float64).reshape(len(x))
-    except LearnerError:
-        raise
-    except Exception as error:  # a user's learner may fail in any way
-        raise LearnerError(
-            f"the learner {type(fitted).__name__} could not predict {target.name!r} for {len(x)} rows: {error}"
-        ) from error
-    if not np.isfinite(found).all():
-        raise LearnerError(
-            f"the learner {type(fitted).__name__} predicts missing or infinite values of {target.name!r}; use another, "
-            "or scale its features."
-        )
-    return found
-
-
-def _select(
-    target: Target,
-    option: list[Any],
-    x: Floats,
-    surrogate: tuple[int, ...],
-    fold: Ints,
-    weight: Floats | None,
-    seed: int,
-) -> Any:
-    """The candidate with the smallest out-of-fold loss in the first split, on the gold rows ``x``."""
-    best, least = option[0], np.inf
-    for candidate in option:
-        columns = list(surrogate) if candidate == "calibration" else slice(None)
-        loss = np.zeros(len(x))
-        for k in np.unique(fold):
-            out, into = fold == k, fold != k
-            fitted = _fit(
-                target,
-                candidate,
-                x[into][:, columns],
-                target.values[into],
-                None if weight is None else weight[into],
-                seed,
-            )
-            predicted = _predict(fitted, target, x[out][:, columns])
-            loss[out] = loss_of(target, predicted, target.values[out])
-        total = float(np.average(loss, weights=weight))
-        if total < least:
-            best, least = candidate, total
-    return best
 
 
 def _distinct(x: Floats) -> tuple[Floats, Ints | None]:

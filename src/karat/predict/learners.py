@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, LearnerError
+from .values import Target, loss_of
 
 if TYPE_CHECKING:
-    from .._core.types import Floats
+    from .._core.types import Floats, Ints
 
 NAMES = ("calibration", "linear", "boosting", "forest", "torch", "pretrained")
 
@@ -32,17 +33,11 @@ def candidates(learner: object, n_gold: int, n_features: int = 1) -> list[Any]:
         64 features (embeddings) the torch network is compared with them.
     n_gold : int
         Gold rows.
-    n_features : int
 
     Returns
     -------
     list
         One or more candidates; several are compared by out-of-fold loss.
-
-    Raises
-    ------
-    ArgumentError
-        If the name is unknown or the object is not an estimator.
 
     Examples
     --------
@@ -77,10 +72,6 @@ def candidates(learner: object, n_gold: int, n_features: int = 1) -> list[Any]:
 
 def refuse_class(learner: object, name: str) -> None:
     """Raise where a class was given in place of an object of it.
-
-    Raises
-    ------
-    ArgumentError
 
     Examples
     --------
@@ -119,10 +110,6 @@ def build(candidate: Any, n_classes: int, seed: int, n_features: int = 1) -> Any
         For learners that draw; a user's own ``random_state`` stays as it is.
     n_features : int
         Features before any rotation, on which the penalty of linear models depends.
-
-    Returns
-    -------
-    estimator
     """
     classify = n_classes > 0
     if not isinstance(candidate, str):
@@ -174,11 +161,6 @@ def learns_from_surrogates(candidate: Any) -> bool:
     return candidate == "pretrained" if isinstance(candidate, str) else getattr(candidate, "pretrain", None) is not None
 
 
-def name_of(candidate: Any) -> str:
-    """Printable name of a candidate."""
-    return candidate if isinstance(candidate, str) else type(candidate).__name__
-
-
 def fit(estimator: Any, x: Floats, target: Floats, weight: Floats | None, name: str) -> Any:
     """Fit with loss weights where the estimator takes them.
 
@@ -191,15 +173,6 @@ def fit(estimator: Any, x: Floats, target: Floats, weight: Floats | None, name: 
     weight : ndarray, shape (m,), or None
     name : str
         Label being learnt, for messages.
-
-    Returns
-    -------
-    estimator
-
-    Raises
-    ------
-    LearnerError
-        If the estimator fails.
     """
     arguments: dict[str, Any] = {}
     if weight is not None:
@@ -236,3 +209,98 @@ def predict_classes(estimator: Any, x: Floats, n_classes: int) -> Floats:
     out = np.zeros((len(x), n_classes))
     out[:, np.asarray(estimator.classes_).astype(np.intp)] = found
     return out
+
+
+def check_kind(target: Target, option: list[Any]) -> None:
+    """Raise where a user's estimator cannot learn a label of this kind."""
+    for candidate in option:
+        if isinstance(candidate, str):
+            continue
+        from sklearn.base import is_classifier, is_regressor
+
+        try:
+            classifies, regresses = is_classifier(candidate), is_regressor(candidate)
+        except AttributeError:  # an estimator from elsewhere, without scikit-learn's tags: taken at its methods
+            classifies, regresses = not hasattr(candidate, "predict"), False
+        if target.n_classes == 0 and classifies:
+            raise LearnerError(
+                f"learner {type(candidate).__name__} is a classifier, but {target.name!r} is a number; give a "
+                f"regressor."
+            )
+        if target.n_classes > 2 and regresses:
+            raise LearnerError(
+                f"learner {type(candidate).__name__} is a regressor, but {target.name!r} has {target.n_classes} "
+                "classes; give a classifier with predict_proba."
+            )
+
+
+def fit_label(
+    target: Target,
+    chosen: Any,
+    x: Floats,
+    values: Floats,
+    weight: Floats | None,
+    seed: int,
+    n_features: int | None = None,
+) -> Any:
+    """A fitted learner of a label, or the only class that the rows hold."""
+    n_features = x.shape[1] if n_features is None else n_features
+    if target.n_classes:
+        present = np.unique(values)
+        if len(present) == 1:
+            return int(present[0])
+        values = values.astype(np.intp)
+    return fit(build(chosen, target.n_classes, seed, n_features), x, values, weight, target.name)
+
+
+def predict_label(fitted: Any, target: Target, x: Floats) -> Floats:
+    """Class probabilities (m, K), or numbers (m,), checked."""
+    if isinstance(fitted, int):
+        out = np.zeros((len(x), target.n_classes))
+        out[:, fitted] = 1.0
+        return out
+    try:
+        if target.n_classes:
+            found = predict_classes(fitted, x, target.n_classes)
+        else:
+            found = np.asarray(fitted.predict(x), dtype=np.float64).reshape(len(x))
+    except LearnerError:
+        raise
+    except Exception as error:  # a user's learner may fail in any way
+        raise LearnerError(
+            f"the learner {type(fitted).__name__} could not predict {target.name!r} for {len(x)} rows: {error}"
+        ) from error
+    if not np.isfinite(found).all():
+        raise LearnerError(
+            f"the learner {type(fitted).__name__} predicts missing or infinite values of {target.name!r}; use another, "
+            "or scale its features."
+        )
+    return found
+
+
+def select(
+    target: Target,
+    option: list[Any],
+    x: Floats,
+    surrogate: tuple[int, ...],
+    fold: Ints,
+    weight: Floats | None,
+    seed: int,
+) -> Any:
+    """The candidate with the smallest out-of-fold loss in the first split, on the gold rows ``x``."""
+    best, least = option[0], np.inf
+    for candidate in option:
+        columns = list(surrogate) if candidate == "calibration" else slice(None)
+        loss = np.zeros(len(x))
+        for k in np.unique(fold):
+            out, into = fold == k, fold != k
+            fitted = fit_label(
+                target, candidate, x[into][:, columns], target.values[into],
+                None if weight is None else weight[into], seed,
+            )  # fmt: skip
+            predicted = predict_label(fitted, target, x[out][:, columns])
+            loss[out] = loss_of(target, predicted, target.values[out])
+        total = float(np.average(loss, weights=weight))
+        if total < least:
+            best, least = candidate, total
+    return best

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..frames.kinds import is_text
-from .labels import SurrogateLabels
+from .values import SurrogateLabels
 
 if TYPE_CHECKING:
     from .._core.types import Floats
@@ -17,17 +17,7 @@ if TYPE_CHECKING:
 
 
 def with_surrogates(labels: tuple[Label, ...], targets: tuple[Target, ...]) -> tuple[Target, ...]:
-    """Targets with the surrogate labels of all units beside them.
-
-    Parameters
-    ----------
-    labels : tuple of Label
-    targets : tuple of Target
-
-    Returns
-    -------
-    tuple of Target
-    """
+    """Targets with the surrogate labels of all units beside them."""
     by_name = {label.name: label for label in labels}
     return tuple(replace(t, surrogate=surrogate_labels(by_name[t.name], t.n_classes > 0)) for t in targets)
 
@@ -37,7 +27,6 @@ def surrogate_labels(label: Label, classify: bool) -> SurrogateLabels | None:
 
     Parameters
     ----------
-    label : Label
     classify : bool
         Whether classes are learnt.
 

@@ -21,7 +21,7 @@ from ..frames import Table
 from ..frames.order import canonical_order
 from ..frames.seeds import seed_of_table
 from ..frames.table import as_float
-from ..predict.order import renumbered
+from ..predict.folds import renumbered
 from ..regression.options import check_alpha, processes
 
 if TYPE_CHECKING:

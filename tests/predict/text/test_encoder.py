@@ -16,7 +16,7 @@ import karat as kt
 from karat.errors import ArgumentError, CacheError, DataError
 from karat.predict import HashingEncoder, TextEncoder
 from karat.predict.text import backbone
-from karat.predict.text.vectors import VectorCache
+from karat.predict.text.encoder import VectorCache
 
 
 @parametrize_with_checks([HashingEncoder(n_components=2), TextEncoder(n_components=2)])

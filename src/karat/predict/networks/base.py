@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,11 +11,13 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from ...errors import ArgumentError, DataError, LearnerError, one_of
 from .fit import Networks, Problem, fit_networks
-from .heads import Head, class_head, number_head
+from .heads import Head, class_head
+from .number_heads import number_head
 from .settings import Settings
 
 if TYPE_CHECKING:
     from ..._core.types import Floats, Ints
+    from ..experimental import Forward
     from .surrogates import Surrogates
 
 
@@ -46,30 +48,35 @@ class Fitted:
         return self.predict(x)
 
 
+@dataclass(eq=False, repr=False)
 class Network(BaseEstimator):
-    """What the classifier and the regressor share."""
+    """What the classifier and the regressor share; their settings are the fields."""
 
-    _own: tuple[str, ...] = ()
+    hidden: Any = (32,)
+    _: KW_ONLY
+    dropout: float = 0.0
+    penalty: float | None = None
+    weight_decay: float = 0.05
+    learning_rate: float = 0.005
+    max_epochs: int = 60
+    batch_size: int = 64
+    early_stopping: bool = True
+    validation_fraction: float = 0.25
+    patience: int = 8
+    refit: bool = True
+    pretrain: str | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    progress: bool = False
+    random_state: Any = None
 
     def _settings(self) -> Settings:
-        hidden = (self.hidden,) if isinstance(self.hidden, (int, np.integer)) else tuple(self.hidden)
-        return Settings(
-            hidden=hidden,
-            dropout=self.dropout,
-            penalty=self.penalty,
-            weight_decay=self.weight_decay,
-            learning_rate=self.learning_rate,
-            max_epochs=self.max_epochs,
-            batch_size=self.batch_size,
-            early_stopping=self.early_stopping,
-            validation_fraction=self.validation_fraction,
-            patience=self.patience,
-            refit=self.refit,
-            calibrate=getattr(self, "calibrate", False),
-            device=self.device,
-            precision=self.precision,
-            progress=self.progress,
-        )
+        given = {f.name: getattr(self, f.name) for f in fields(Settings) if hasattr(self, f.name)}
+        if isinstance(self.hidden, (int, np.integer)):
+            given["hidden"] = (self.hidden,)
+        else:
+            given["hidden"] = tuple(self.hidden)
+        return Settings(**{"calibrate": False} | given)
 
     def _seed(self) -> int:
         from sklearn.utils import check_random_state
@@ -84,19 +91,20 @@ class Network(BaseEstimator):
                 "RandomState, or None."
             ) from error
 
-    def _stage_options(self) -> tuple[str, dict[str, Any]] | None:
-        """Loss and options of the pre-training, or None; checked."""
-        from .robust import read_loss
-
+    def _loss(self) -> Forward | None:
+        """Loss of the pre-training, None for the plain one; checked."""
         one_of("pretrain", self.pretrain, (None, "surrogates"))
-        loss, options = read_loss(self.loss, self.loss_options)
-        if self.pretrain is None:
-            if loss != "soft_cross_entropy":
-                raise ArgumentError(
-                    f"loss={loss!r} is about surrogate labels, and pretrain is None; use pretrain='surrogates'."
-                )
+        given = getattr(self, "loss", "soft_cross_entropy")
+        if isinstance(given, str) and given == "soft_cross_entropy":
             return None
-        return loss, options
+        from ..experimental import read_loss
+
+        loss = read_loss(given)
+        if self.pretrain is None:
+            raise ArgumentError(
+                f"loss={loss!r} is about surrogate labels, and pretrain is None; use pretrain='surrogates'."
+            )
+        return loss
 
     def _networks(
         self, head: Head, x: Floats, target: Floats, weight: Floats, rows: tuple[Ints, ...], seeds: tuple[int, ...],
@@ -132,17 +140,12 @@ class Network(BaseEstimator):
         weight : ndarray, shape (n,), or None
         rows : list of ndarray of int
             Training rows of each network, positions in ``x``.
-        seeds : list of int
         n_classes : int
             0 for numbers.
         every : ndarray, shape (N, p)
             Features of all rows, by which features are standardised (chained ones as the surrogates have them).
         surrogate : Surrogates, optional
             Surrogate labels of all rows, for pre-training.
-
-        Returns
-        -------
-        list of Fitted
         """
         if n_classes:
             self.classes_ = np.arange(n_classes)
@@ -155,11 +158,11 @@ class Network(BaseEstimator):
         self._standard(x, weight, every)
         if n_chained:
             self.centre_[-n_chained:], self.spread_[-n_chained:] = 0.0, 1.0
-        chosen, stage = self._stage_options(), None
-        if chosen is not None:
+        loss, stage = self._loss(), None
+        if self.pretrain is not None:
             if surrogate is None:
                 raise LearnerError("pretrain='surrogates' needs surrogate labels, and this label has none; use None.")
-            stage = surrogate.stage(head, every, chosen).standardise(self.centre_, self.spread_)
+            stage = surrogate.stage(head, every, loss).standardise(self.centre_, self.spread_)
         z = (x - self.centre_) / self.spread_
         networks = self._networks(head, z, target, weight, tuple(rows), tuple(seeds), stage)
         return [Fitted(networks.take(m), self.centre_, self.spread_, np.arange(n_classes)) for m in range(len(rows))]
@@ -188,12 +191,10 @@ class Network(BaseEstimator):
         """Fit the one network of the estimator."""
         from .surrogates import read_stage
 
-        seed = self._seed()
-        chosen = self._stage_options()
-        stage = None
-        every = None
-        if chosen is not None or any(v is not None for v in given.values()):
-            stage, every = read_stage(self, head, x, chosen, seed, **given)
+        seed, loss = self._seed(), self._loss()
+        stage = every = None
+        if self.pretrain is not None or any(v is not None for v in given.values()):
+            stage, every = read_stage(self, head, x, loss, seed, **given)
         there = weight > 0
         z = self._standard(x[there], weight[there], every)
         if stage is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ..._core.types import Array, Floats
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class TorchClassifier(ClassifierMixin, Network):
     """Class probabilities by a small network with a linear skip connection, fitted with torch.
 
@@ -56,12 +58,8 @@ class TorchClassifier(ClassifierMixin, Network):
         Adds this times the log class shares to the logits in training (balanced error at 1).
     pretrain : {None, "surrogates"}
         Learn from surrogate labels of all rows first (see ``fit``).
-    loss : str
-        Loss of the pre-training: ``"soft_cross_entropy"``, ``"forward"``, ``"em"``, ``"early_learning"``,
-        ``"co_teaching"``, ``"confident_learning"``, ``"prototypes"``, ``"meta_weights"``, ``"neighbours"``;
-        see :mod:`karat.predict.networks.robust`.
-    loss_options : dict, optional
-        Options of the loss.
+    loss : "soft_cross_entropy" or a loss of :mod:`karat.predict.experimental`
+        Loss of the pre-training.
     device : {"auto", "cpu", "cuda", "mps"}
     precision : {"auto", "float32", "bfloat16", "float64"}
         ``"auto"`` multiplies in bfloat16 on a CUDA GPU and in float32 elsewhere; parameters are float32.
@@ -95,54 +93,11 @@ class TorchClassifier(ClassifierMixin, Network):
     (200, 2)
     """
 
-    def __init__(
-        self,
-        hidden: Any = (32,),
-        *,
-        ordinal: bool = False,
-        dropout: float = 0.0,
-        penalty: float | None = None,
-        weight_decay: float = 0.05,
-        learning_rate: float = 0.005,
-        max_epochs: int = 60,
-        batch_size: int = 64,
-        early_stopping: bool = True,
-        validation_fraction: float = 0.25,
-        patience: int = 8,
-        refit: bool = True,
-        calibrate: bool = True,
-        class_weight: Any = None,
-        logit_adjustment: float = 0.0,
-        pretrain: str | None = None,
-        loss: str = "soft_cross_entropy",
-        loss_options: dict[str, Any] | None = None,
-        device: str = "auto",
-        precision: str = "auto",
-        progress: bool = False,
-        random_state: Any = None,
-    ) -> None:
-        self.hidden = hidden
-        self.ordinal = ordinal
-        self.dropout = dropout
-        self.penalty = penalty
-        self.weight_decay = weight_decay
-        self.learning_rate = learning_rate
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.refit = refit
-        self.calibrate = calibrate
-        self.class_weight = class_weight
-        self.logit_adjustment = logit_adjustment
-        self.pretrain = pretrain
-        self.loss = loss
-        self.loss_options = loss_options
-        self.device = device
-        self.precision = precision
-        self.progress = progress
-        self.random_state = random_state
+    ordinal: bool = False
+    calibrate: bool = True
+    class_weight: Any = None
+    logit_adjustment: float = 0.0
+    loss: Any = "soft_cross_entropy"
 
     def fit(
         self,

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .draws import hold_out
 from .heads import Classes, Head
 from .layout import Layout
 from .linear import linear_start
-from .rows import Rows
+from .rows import Rows, hold_out
 from .settings import Settings, find_device, number_type, one_thread
 from .train import Objective, Trained, train
 
@@ -34,7 +33,6 @@ class Problem:
 
     Parameters
     ----------
-    head : Head
     x : ndarray, shape (n, p)
         Features of the gold rows, standardised.
     target : ndarray, shape (n, q)
@@ -74,14 +72,11 @@ class Networks:
 
     Parameters
     ----------
-    head : Head
-    layout : Layout
     flat : ndarray, shape (M, P)
         Parameters.
     scales : dict of ndarray, each of shape (M, 1, .)
     epochs : ndarray of int, shape (M,)
         Epochs trained on gold; 0 stays at the linear start.
-    device : str
     """
 
     head: Head
@@ -145,26 +140,11 @@ class _Fit:
 
     def rows(self, rows: list[Ints], networks: Any) -> Rows:
         """Training rows of some networks."""
-        return Rows.gather(self.x, self.problem.target, self.weight[networks], rows, row_weights=True)
+        return Rows.gather(self.x, self.problem.target, self.weight[networks], rows)
 
 
 def fit_networks(problem: Problem, settings: Settings) -> Networks:
-    """Fit M networks at once.
-
-    Parameters
-    ----------
-    problem : Problem
-    settings : Settings
-
-    Returns
-    -------
-    Networks
-
-    Raises
-    ------
-    ArgumentError
-        If the device is not there.
-    """
+    """Fit M networks at once."""
     import torch
 
     device = find_device(settings.device)

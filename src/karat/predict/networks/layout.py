@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .draws import START, stream
+from .rows import START, stream
 
 if TYPE_CHECKING:
     import torch
@@ -30,9 +30,6 @@ class Layout:
 
     Parameters
     ----------
-    n_features : int
-    hidden : tuple of int
-    n_outputs : int
     n_extra : int
         Free parameters of the head, such as cut-points.
     """
@@ -99,19 +96,11 @@ class Layout:
         import torch
 
         out = torch.baddbmm(parameters["bias"], x, parameters["skip"])
-        if self.hidden:
-            out = out + torch.bmm(self.representation(parameters, x, keep), parameters["last"])
-        return out
-
-    def representation(
-        self, parameters: Parameters, x: torch.Tensor, keep: list[torch.Tensor] | None = None
-    ) -> torch.Tensor:
-        """Activations of the last hidden layer, shape (M, B, units)."""
-        import torch
-
+        if not self.hidden:
+            return out
         inner = x
         for layer in range(len(self.hidden)):
             inner = torch.relu(torch.baddbmm(parameters[f"bias{layer}"], inner, parameters[f"weight{layer}"]))
             if keep is not None:
                 inner = inner * keep[layer]
-        return inner
+        return out + torch.bmm(inner, parameters["last"])

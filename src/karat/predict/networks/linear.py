@@ -32,7 +32,6 @@ def linear_start(
 
     Parameters
     ----------
-    head : Head
     x : Tensor, shape (M, n, p)
     target : Tensor, shape (M, n, q)
     weight : Tensor, shape (M, n)
@@ -42,12 +41,8 @@ def linear_start(
     extra : Tensor, shape (M, 1, n_extra), or None
         Held where they are.
     penalty : Tensor, shape (p,) or (M, p)
-    scales : dict of Tensor
 
-    Returns
-    -------
-    slope : Tensor, shape (M, p, n_outputs)
-    intercept : Tensor, shape (M, 1, n_outputs)
+    Gives slope (M, p, n_outputs), intercept (M, 1, n_outputs).
     """
     import torch
 

@@ -11,7 +11,7 @@ from sklearn.utils.validation import column_or_1d, validate_data
 
 from ...errors import ArgumentError, DataError
 from .base import Network, read_weights, several_columns
-from .heads import number_head
+from .number_heads import number_head
 
 if TYPE_CHECKING:
     from ..._core.types import Floats
@@ -46,6 +46,7 @@ class Distribution:
     probability: Floats | None = None
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class TorchRegressor(RegressorMixin, Network):
     """Expectations and distributions of numbers by a small network with a linear skip connection, fitted with torch.
 
@@ -83,48 +84,7 @@ patience, refit, pretrain, device, precision, progress, random_state
     (200,)
     """
 
-    # there is one loss for surrogate numbers: least squares
-    loss = "soft_cross_entropy"
-    loss_options = None
-
-    def __init__(
-        self,
-        hidden: Any = (32,),
-        *,
-        distribution: str = "squared",
-        dropout: float = 0.0,
-        penalty: float | None = None,
-        weight_decay: float = 0.05,
-        learning_rate: float = 0.005,
-        max_epochs: int = 60,
-        batch_size: int = 64,
-        early_stopping: bool = True,
-        validation_fraction: float = 0.25,
-        patience: int = 8,
-        refit: bool = True,
-        pretrain: str | None = None,
-        device: str = "auto",
-        precision: str = "auto",
-        progress: bool = False,
-        random_state: Any = None,
-    ) -> None:
-        self.hidden = hidden
-        self.distribution = distribution
-        self.dropout = dropout
-        self.penalty = penalty
-        self.weight_decay = weight_decay
-        self.learning_rate = learning_rate
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.refit = refit
-        self.pretrain = pretrain
-        self.device = device
-        self.precision = precision
-        self.progress = progress
-        self.random_state = random_state
+    distribution: str = "squared"
 
     def fit(
         self,

@@ -1,4 +1,4 @@
-"""Training rows of many networks, padded to one shape, and the order in which each network sees its own."""
+"""Training rows of many networks, padded to one shape, and what each network draws from its own seed."""
 
 from __future__ import annotations
 
@@ -7,14 +7,56 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .draws import ORDER, stream
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import torch
 
     from ..._core.types import Floats, Ints
+
+START, SPLIT, ORDER, DROP, ROWS = 0, 1, 2, 3, 5
+"""What a stream of random numbers is for."""
+
+
+def stream(seed: int, purpose: int, *more: int) -> np.random.Generator:
+    """Random numbers of one network for one purpose."""
+    return np.random.default_rng([int(seed), purpose, *more])
+
+
+def hold_out(seed: int, fraction: float, classes: Ints | None, n_rows: int) -> tuple[Ints, Ints]:
+    """Rows to train on and rows held out, balanced on classes.
+
+    Shapes: classes (n_rows,), or None.
+
+    Returns
+    -------
+    train, held : ndarray of int
+        Sorted.
+
+    Examples
+    --------
+    >>> train, held = hold_out(1, 0.25, np.repeat([0, 1], 10), 20)
+    >>> len(train), len(held)
+    (15, 5)
+    """
+    rng = stream(seed, SPLIT)
+    order = rng.permutation(n_rows)
+    if classes is not None:
+        order = order[np.argsort(classes[order], kind="stable")]
+    n_held = max(1, round(fraction * n_rows))
+    # evenly spaced positions of the order hold each class in proportion
+    at = ((np.arange(n_held) + rng.random()) * n_rows / n_held).astype(np.intp)
+    held = np.zeros(n_rows, dtype=bool)
+    held[order[at]] = True
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def keep_units(rng: np.random.Generator, shape: tuple[int, ...], drop: float) -> Floats:
+    """Dropout mask with mean 1; probabilities are rounded to 1/256."""
+    threshold = min(255, round(drop * 256))
+    draw = rng.integers(0, 256, size=shape, dtype=np.uint8)
+    scale = np.float32(256.0 / (256.0 - threshold))
+    return np.where(draw >= threshold, scale, np.float32(0.0))
 
 
 @dataclass(frozen=True)
@@ -41,27 +83,16 @@ class Rows:
     count: torch.Tensor
 
     @classmethod
-    def gather(
-        cls,
-        x: torch.Tensor,
-        target: Floats,
-        weight: Floats,
-        rows: list[Ints],
-        *,
-        row_weights: bool = False,
-        row_targets: bool = False,
-    ) -> Rows:
+    def gather(cls, x: torch.Tensor, target: Floats, weight: Floats, rows: list[Ints]) -> Rows:
         """Rows from positions.
 
         Parameters
         ----------
         x : Tensor, shape (n, p)
-        target : ndarray, shape (n, q), or (M, n, q) with ``row_targets``
-        weight : ndarray, shape (n,), or (M, n) with ``row_weights``
+        target : ndarray, shape (n, q)
+        weight : ndarray, shape (n,), or (M, n) where each network has its own
         rows : list of ndarray of int
             One per network; rows of weight 0 have no place here.
-        row_weights, row_targets : bool
-            Whether each network has its own.
         """
         import torch
 
@@ -71,9 +102,9 @@ class Rows:
         own_target = np.zeros((n_networks, longest, q))
         own_weight = np.zeros((n_networks, longest))
         for m, at in enumerate(rows):
-            w = weight[m, at] if row_weights else weight[at]
+            w = weight[at] if weight.ndim == 1 else weight[m, at]
             index[m, : len(at)] = at
-            own_target[m, : len(at)] = target[m, at] if row_targets else target[at]
+            own_target[m, : len(at)] = target[at]
             own_weight[m, : len(at)] = w / w.mean()
         return cls(
             x,
@@ -110,8 +141,6 @@ class Batch:
     target : Tensor, shape (M, B, q)
     weight : Tensor, shape (M, B)
         0 on padding; divided by the number of real rows, so that a weighted sum is the mean.
-    place : Tensor of int, shape (M, B)
-        Place of each row among the network's own.
     there : Tensor of bool, shape (M, 1), or None
         Which networks have rows in this batch; None if all do.
     """
@@ -119,7 +148,6 @@ class Batch:
     x: torch.Tensor
     target: torch.Tensor
     weight: torch.Tensor
-    place: torch.Tensor
     there: torch.Tensor | None
 
 
@@ -150,16 +178,12 @@ def batches(rows: Rows, seeds: list[int], epoch: int, size: int, whole: Batch | 
             rows.x[rows.index.gather(1, at)],
             rows.target.gather(1, at[..., None].expand(-1, -1, rows.target.shape[-1])),
             rows.weight.gather(1, at) * real / n_real.clamp_min(1),
-            at,
             None if step < everywhere else n_real > 0,
         )
 
 
 def all_at_once(rows: Rows, size: int) -> Batch | None:
     """All rows as one batch if every network has at most ``size``, else None."""
-    import torch
-
     if int(rows.count.max()) > size:
         return None
-    place = torch.arange(rows.index.shape[1], device=rows.x.device).expand(rows.index.shape)
-    return Batch(rows.features(), rows.target, rows.weight / rows.count[:, None], place, None)
+    return Batch(rows.features(), rows.target, rows.weight / rows.count[:, None], None)

@@ -33,19 +33,12 @@ class Settings:
         ``max(1, p / 4)``, which gives the linear predictor a prior standard deviation of about 2 however many features.
     weight_decay : float
         Pull (per unit of learning rate, decoupled) of hidden weights to 0, of the linear part to its start.
-    learning_rate : float
-    max_epochs : int
-    batch_size : int
     early_stopping : bool
         Hold out ``validation_fraction`` of the rows, and stop after ``patience`` epochs without gain.
-    validation_fraction : float
-    patience : int
     refit : bool
         Train once more on all rows for as many epochs as were best.
     calibrate : bool
         Temperature scaling of class probabilities on the held-out rows.
-    device, precision : str
-    progress : bool
     """
 
     hidden: tuple[int, ...] = (32,)
@@ -99,11 +92,6 @@ def find_device(name: str) -> torch.device:
     ----------
     name : {"auto", "cpu", "cuda", "mps"}
         ``"auto"`` takes a CUDA GPU where there is one, else the CPU.
-
-    Raises
-    ------
-    ArgumentError
-        If the device is not there.
     """
     import torch
 
@@ -117,13 +105,7 @@ def find_device(name: str) -> torch.device:
 
 
 def number_type(precision: str, device: torch.device) -> torch.dtype:
-    """Type of the parameters (bfloat16 is for products only, so parameters are float32 then).
-
-    Raises
-    ------
-    ArgumentError
-        If the device has no float64.
-    """
+    """Type of the parameters (bfloat16 is for products only, so parameters are float32 then)."""
     import torch
 
     if precision == "float64":

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import ArgumentError, DataError
-from .robust import NEEDS_GOLD
 
 if TYPE_CHECKING:
     import torch
 
     from ..._core.types import Bools, Floats, Ints
+    from ..experimental import Forward
     from .heads import Head
     from .layout import Layout
 
@@ -31,7 +31,6 @@ class Surrogates:
     ----------
     values : ndarray, shape (N, S)
         Class distributions (gold's classes first, then others), or numbers; missing is not a number.
-    classes : bool
     gold : ndarray of int, shape (n,)
         Positions of the gold rows.
     hide : tuple of int
@@ -46,9 +45,9 @@ class Surrogates:
     hide: tuple[int, ...]
     seeds: tuple[int, ...]
 
-    def stage(self, head: Head, every: Floats, chosen: tuple[str, dict[str, float]]) -> Stage:
+    def stage(self, head: Head, every: Floats, loss: Forward | None) -> Stage:
         """The first stage."""
-        return make_stage(head, every, self.values, self.classes, self.gold, self.hide, self.seeds, chosen)
+        return make_stage(head, every, self.values, self.classes, self.gold, self.hide, self.seeds, loss)
 
 
 @dataclass(frozen=True)
@@ -62,12 +61,9 @@ class Stage:
         Class distributions, or numbers with 0 for missing.
     there : ndarray of bool, shape (N,)
         Rows that have a surrogate.
-    classes : bool
     gold : ndarray of int, shape (n,), or None
-    hide : ndarray of int
-    seeds : tuple of int
-    loss : str
-    options : dict of float
+    loss : karat.predict.experimental.Forward, or None
+        None for plain cross-entropy, or least squares.
     """
 
     x: Floats = field(repr=False)
@@ -77,8 +73,7 @@ class Stage:
     gold: Ints | None = field(repr=False)
     hide: Ints
     seeds: tuple[int, ...]
-    loss: str
-    options: dict[str, float]
+    loss: Forward | None
 
     def one(self, m: int) -> Stage:
         """The stage of one network."""
@@ -94,10 +89,7 @@ class Stage:
 class Hint:
     """What pre-training made of the outputs.
 
-    Parameters
-    ----------
-    layout : Layout
-    flat : Tensor, shape (M, P)
+    Shapes: flat (M, P).
     """
 
     layout: Layout
@@ -135,50 +127,35 @@ class Hint:
 
 def make_stage(
     head: Head, x: Floats, labels: Floats, classes: bool, gold: Ints | None, hide: Any, seeds: tuple[int, ...],
-    chosen: tuple[str, dict[str, float]],
+    loss: Forward | None,
 ) -> Stage:  # fmt: skip
-    """Check surrogate labels against the head and the loss.
-
-    Raises
-    ------
-    ArgumentError, DataError
-        If a loss needs class surrogates or the place of the gold rows and has not got them, or nothing is left.
-    """
-    loss, options = chosen
+    """Check surrogate labels against the head and the loss."""
     there: Bools = np.asarray(np.isfinite(labels).all(axis=1))
     if not there.any():
         raise DataError("surrogate is missing in every row; give surrogate labels, or use pretrain=None.")
-    if loss != "soft_cross_entropy" and not (classes and head.classifies):
+    if loss is not None and not (classes and head.classifies):
         raise ArgumentError(
             f"loss={loss!r} is about surrogate classes, and the surrogates here are numbers; use "
             "loss='soft_cross_entropy' (least squares for numbers)."
         )
-    if loss in NEEDS_GOLD and gold is None:
+    if loss is not None and gold is None:
         raise ArgumentError(
             f"loss={loss!r} learns from gold how surrogates err; say in gold= which rows of X_all the rows of X are."
         )
     if classes and (labels[there].sum(axis=0) > 0).sum() < 2:
         raise DataError("surrogate holds one class only; nothing can be learnt from it. Use pretrain=None.")
-    return Stage(
-        x, np.where(there[:, None], labels, 0.0), there, classes, gold, np.asarray(hide, dtype=np.intp), seeds, loss,
-        options,
-    )  # fmt: skip
+    filled = np.where(there[:, None], labels, 0.0)
+    return Stage(x, filled, there, classes, gold, np.asarray(hide, dtype=np.intp), seeds, loss)
 
 
 def read_stage(
-    estimator: Any, head: Head, x: Floats, chosen: tuple[str, dict[str, float]] | None, seed: int, *, surrogate: Any,
-    X_all: Any, gold: Any, hide: Any,
+    estimator: Any, head: Head, x: Floats, loss: Forward | None, seed: int, *, surrogate: Any, X_all: Any, gold: Any,
+    hide: Any,
 ) -> tuple[Stage, Floats]:  # fmt: skip
-    """The first stage from the arguments of ``fit``, and the features of all rows.
-
-    Raises
-    ------
-    ArgumentError, DataError
-        Naming the argument that does not fit.
-    """
+    """The first stage from the arguments of ``fit``, and the features of all rows."""
     from sklearn.utils.validation import check_array
 
-    if chosen is None:
+    if estimator.pretrain is None:
         raise ArgumentError(
             "surrogate, X_all, gold and hide are for pre-training, and pretrain is None; use pretrain='surrogates'."
         )
@@ -205,7 +182,7 @@ def read_stage(
         labels = class_labels(surrogate, estimator.classes_)
     else:
         labels = np.asarray(surrogate, dtype=np.float64).reshape(len(every), -1)
-    return make_stage(head, every, labels, head.classifies, gold, hidden, (seed,), chosen), every
+    return make_stage(head, every, labels, head.classifies, gold, hidden, (seed,), loss), every
 
 
 def class_labels(surrogate: Any, classes: Any) -> Floats:
@@ -217,14 +194,7 @@ def class_labels(surrogate: Any, classes: Any) -> Floats:
     classes : sequence
         Gold's K classes.
 
-    Returns
-    -------
-    ndarray, shape (N, S), S at least K
-
-    Raises
-    ------
-    DataError
-        If distributions have fewer columns than gold has classes, or do not add up to 1.
+    Gives (N, S), S at least K.
 
     Examples
     --------

@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .draws import DROP, keep_units, stream
 from .layout import Layout
-from .rows import Batch, Rows, all_at_once, batches
+from .rows import DROP, Batch, Rows, all_at_once, batches, keep_units, stream
 from .settings import Settings, mixed
 
 if TYPE_CHECKING:
     import torch
 
-    from ..._core.types import Floats
     from .heads import Head
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
@@ -29,13 +27,10 @@ _WORKING_SET = 3_000_000
 
 
 class Objective:
-    """The loss of training rows: the head's own. Robust losses derive from it.
+    """The loss of training rows: the head's own. Other losses derive from it.
 
     ``networks`` numbers the networks that are still training, for objectives that hold state for each.
     """
-
-    peers = 1
-    """How many consecutive networks stop together (2 for co-teaching)."""
 
     def __init__(self, head: Head, scales: dict[str, Any]) -> None:
         self.head = head
@@ -48,10 +43,6 @@ class Objective:
     def epoch(self, number: int) -> None:
         """Told the number of each epoch before it starts, from 1."""
 
-    def width(self, seeds: list[int], epoch: int, step: int, units: int) -> list[Floats] | None:
-        """Masks of the last hidden layer, one per network, or None."""
-        return None
-
     def loss(self, step: Step) -> torch.Tensor:
         """Loss of each row, shape (M, B); rows of padding are weighted 0 afterwards."""
         return self.head.loss(step.out, step.parameters.get("extra"), step.batch.target, self.of(step.networks))
@@ -61,17 +52,14 @@ class Objective:
         return self.head.loss(out, extra, rows.target, self.of(networks))
 
 
-@dataclass
+@dataclass(frozen=True)
 class Step:
     """What an objective may look at."""
 
-    layout: Layout
     parameters: dict[str, torch.Tensor]
     out: torch.Tensor
     batch: Batch
     networks: torch.Tensor
-    keep: list[torch.Tensor] | None
-    epoch: int
 
 
 @dataclass(frozen=True)
@@ -106,13 +94,8 @@ def train(
 
     Parameters
     ----------
-    layout : Layout
     start : Tensor, shape (M, P)
         Where training starts.
-    rows : Rows
-    objective : Objective
-    seeds : list of int
-    settings : Settings
     held : Rows, optional
         Held-out rows; each network keeps the parameters with the smallest loss there, the start included.
     epochs : array of int, shape (M,), optional
@@ -126,7 +109,7 @@ def train(
 
     limit = np.full(len(seeds), settings.max_epochs) if epochs is None else np.asarray(epochs)
     best, at = start.clone(), np.zeros(len(seeds), dtype=np.intp)
-    for group in _groups(layout, rows, settings, objective.peers):
+    for group in _groups(layout, rows, settings):
         run = _Run(layout, start, rows, objective, seeds, settings, held, limit, group, anchored)
         for epoch in _bar(range(1, int(limit[group].max()) + 1), label, settings.progress):
             if not run.one_epoch(epoch):
@@ -199,7 +182,7 @@ class _Run:
         keep = self._masks(batch, epoch, number)
         with mixed(self.settings.precision, self.flat.device):
             out = self.layout.forward(self.parameters, batch.x, keep)
-        step = Step(self.layout, self.parameters, out.to(self.flat.dtype), batch, self.networks, keep, epoch)
+        step = Step(self.parameters, out.to(self.flat.dtype), batch, self.networks)
         total = (self.objective.loss(step) * batch.weight).sum()
         parts = torch.autograd.grad(total, list(self.parameters.values()), allow_unused=True, materialize_grads=True)
         with torch.no_grad():
@@ -227,30 +210,20 @@ class _Run:
     def _masks(self, batch: Batch, epoch: int, number: int) -> list[torch.Tensor] | None:
         import torch
 
-        hidden, settings = self.layout.hidden, self.settings
-        if not hidden:
+        settings = self.settings
+        if not self.layout.hidden or settings.dropout == 0.0:
             return None
-        nested = self.objective.width(self.seeds, epoch, number, hidden[-1])
-        if settings.dropout == 0.0 and nested is None:
-            return None
-        size = batch.x.shape[1]
         out = []
-        for layer, units in enumerate(hidden):
-            if settings.dropout > 0.0:
-                draws = [
-                    keep_units(stream(s, DROP, epoch, number, layer), (settings.batch_size, units), settings.dropout)
-                    for s in self.seeds
-                ]
-                mask = torch.from_numpy(np.stack(draws)[:, :size]).to(self.flat)
-            else:
-                mask = torch.ones((1, 1, 1), dtype=self.flat.dtype, device=self.flat.device)
-            if nested is not None and layer == len(hidden) - 1:
-                mask = mask * torch.from_numpy(np.stack(nested)).to(self.flat)[:, None]
-            out.append(mask)
+        for layer, units in enumerate(self.layout.hidden):
+            draws = [
+                keep_units(stream(s, DROP, epoch, number, layer), (settings.batch_size, units), settings.dropout)
+                for s in self.seeds
+            ]
+            out.append(torch.from_numpy(np.stack(draws)[:, : batch.x.shape[1]]).to(self.flat))
         return out
 
     def _score(self) -> torch.Tensor:
-        """Held-out loss of each network alive, shape (M,); tied over peers."""
+        """Held-out loss of each network alive, shape (M,)."""
         import torch
 
         assert self.held is not None
@@ -258,11 +231,7 @@ class _Run:
         with torch.no_grad():
             out = self.layout.forward(self.parameters, self.held_x)
             loss = self.objective.held_out(out, self.parameters.get("extra"), self.held, self.networks)
-            score = (loss * self.held.weight).sum(dim=1) / self.held.weight.sum(dim=1)
-        if self.objective.peers > 1:
-            score = score.unflatten(0, (-1, self.objective.peers)).mean(dim=1)
-            score = score.repeat_interleave(self.objective.peers)
-        return score
+            return (loss * self.held.weight).sum(dim=1) / self.held.weight.sum(dim=1)
 
     def _judge(self, epoch: int) -> Any:
         """Keep parameters that are better than any before; which networks have waited too long."""
@@ -301,16 +270,16 @@ class _Run:
         self._enter(self.flat[stay])
 
 
-def _groups(layout: Layout, rows: Rows, settings: Settings, peers: int) -> list[Any]:
+def _groups(layout: Layout, rows: Rows, settings: Settings) -> list[Any]:
     """Networks in groups whose activations fit the cache of a CPU; on a GPU all at once."""
     n_networks = len(rows.count)
     if rows.x.device.type != "cpu":
         return [np.arange(n_networks)]
     batch = min(settings.batch_size, rows.index.shape[1])
     each = batch * (layout.n_features + 4 * sum(layout.hidden)) + 6 * layout.size
-    size = max(1, _WORKING_SET // each // peers) * peers
+    size = max(1, _WORKING_SET // each)
     n_groups = -(-n_networks // size)
-    size = -(-n_networks // n_groups // peers) * peers
+    size = -(-n_networks // n_groups)
     return [np.arange(a, min(a + size, n_networks)) for a in range(0, n_networks, size)]
 
 

@@ -25,12 +25,7 @@ PRECISIONS = ("auto", "float32", "float16", "bfloat16")
 
 
 def need_transformers() -> None:
-    """Raise unless the text extra is installed.
-
-    Raises
-    ------
-    ArgumentError
-    """
+    """Raise unless the text extra is installed."""
     import importlib.util
 
     for package in ("transformers", "sentence_transformers"):
@@ -54,14 +49,8 @@ def locate(model: str, revision: str | None) -> tuple[Path, str]:
 
     Returns
     -------
-    folder : Path
     identity : str
         ``name@commit`` for a hub model, a fingerprint of its files for a folder.
-
-    Raises
-    ------
-    ArgumentError
-        If there is no such model.
     """
     folder = Path(model).expanduser()
     if folder.is_dir():
@@ -84,16 +73,7 @@ def locate(model: str, revision: str | None) -> tuple[Path, str]:
 
 
 def fingerprint(folder: Path) -> str:
-    """Hash of the files of a model folder; very large files count by their size and a sample of their bytes.
-
-    Parameters
-    ----------
-    folder : Path
-
-    Returns
-    -------
-    str
-    """
+    """Hash of the files of a model folder; very large files count by their size and a sample of their bytes."""
     digest = hashlib.blake2b(digest_size=16)
     kinds = {pattern[1:] for pattern in _WANTED}
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix in kinds):
@@ -115,18 +95,8 @@ def unchanged(folder: Path, identity: str) -> Path:
 
     Parameters
     ----------
-    folder : Path
     identity : str
         As :func:`locate` gave it.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    ArgumentError
-        If the model is gone, or another one.
     """
     if not identity.startswith("files:"):
         name, _, commit = identity.rpartition("@")
@@ -139,12 +109,7 @@ def unchanged(folder: Path, identity: str) -> Path:
 
 
 def check_device(device: object) -> None:
-    """Raise unless this names a device, there or not.
-
-    Raises
-    ------
-    ArgumentError
-    """
+    """Raise unless this names a device, there or not."""
     kind, colon, number = str(device).partition(":")
     one_of("device", kind, ("auto", "cpu", "cuda", "mps"))
     if colon and (kind == "auto" or not number.isdecimal()):
@@ -158,15 +123,6 @@ def choose_device(device: object) -> str:
     ----------
     device : str
         ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    ArgumentError
-        If it is not there.
     """
     check_device(device)
     import torch
@@ -182,21 +138,7 @@ def choose_device(device: object) -> str:
 
 
 def choose_precision(precision: object, device: str) -> str:
-    """Number format of the forward pass; "auto" is bfloat16 (else float16) on a CUDA device and float32 elsewhere.
-
-    Parameters
-    ----------
-    precision : str
-    device : str
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    ArgumentError
-    """
+    """Number format of the forward pass; "auto" is bfloat16 (else float16) on a CUDA device and float32 elsewhere."""
     one_of("precision", precision, PRECISIONS)
     if precision != "auto":
         return str(precision)
@@ -283,17 +225,10 @@ def embed(
 
     Parameters
     ----------
-    model : SentenceTransformer
-    texts : list of str
-    batch_size : int
-    device, precision : str
     prompt : str or None
         Put before every text.
-    normalize : bool
 
-    Returns
-    -------
-    ndarray of float32, shape (len(texts), d)
+    Gives (len(texts), d).
     """
     import torch
 
@@ -321,16 +256,7 @@ def in_portions(
 ) -> Iterator[tuple[list[int], Floats]]:
     """Encode long texts first, in portions of about two seconds, so that little is lost when the work is cut short.
 
-    Parameters
-    ----------
-    texts : list of str
-    batch_size : int
-    encode : callable
-
-    Yields
-    ------
-    positions : list of int
-    vectors : ndarray of float32, shape (len(positions), d)
+    Yields vectors (len(positions), d).
     """
     import time
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 from ...errors import ArgumentError, DataError, number, one_of, whole
 from . import backbone
 from .encoder import TextEncoder
-from .targets import read_targets, split_rows
-from .texts import read_texts
-from .training import Lesson, train_network
+from .texts import OfTexts, read_texts
+from .training import Lesson, read_targets, split_rows, train_network
 
 if TYPE_CHECKING:
     from ..._core.types import Floats, Ints
@@ -24,7 +24,8 @@ _HEAD_RATE = 1e-3
 _WARM = 0.1
 
 
-class TransformerClassifier(ClassifierMixin, BaseEstimator):
+@dataclass(eq=False, repr=False)
+class TransformerClassifier(OfTexts, ClassifierMixin, BaseEstimator):
     """Fine-tune a transformer to classify texts, from hard or soft labels.
 
     Parameters
@@ -82,40 +83,22 @@ class TransformerClassifier(ClassifierMixin, BaseEstimator):
     'head'
     """
 
-    def __init__(
-        self,
-        model: str,
-        *,
-        train: str = "head",
-        epochs: int | str = "auto",
-        learning_rate: float | str = "auto",
-        weight_decay: float = 0.01,
-        validation: float | None = 0.15,
-        patience: int = 5,
-        batch_size: int = 32,
-        max_length: int | None = None,
-        device: str = "auto",
-        precision: str = "auto",
-        revision: str | None = None,
-        cache: Any = "auto",
-        progress: bool = False,
-        random_state: int | None = 0,
-    ) -> None:
-        self.model = model
-        self.train = train
-        self.epochs = epochs
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.validation = validation
-        self.patience = patience
-        self.batch_size = batch_size
-        self.max_length = max_length
-        self.device = device
-        self.precision = precision
-        self.revision = revision
-        self.cache = cache
-        self.progress = progress
-        self.random_state = random_state
+    model: str
+    _: KW_ONLY
+    train: str = "head"
+    epochs: int | str = "auto"
+    learning_rate: float | str = "auto"
+    weight_decay: float = 0.01
+    validation: float | None = 0.15
+    patience: int = 5
+    batch_size: int = 32
+    max_length: int | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    revision: str | None = None
+    cache: Any = "auto"
+    progress: bool = False
+    random_state: int | None = 0
 
     def fit(self, X: object, y: object, sample_weight: object = None) -> TransformerClassifier:
         """Train.
@@ -163,12 +146,13 @@ class TransformerClassifier(ClassifierMixin, BaseEstimator):
         ndarray, shape (N, K)
         """
         import torch
+        from scipy.special import softmax
 
         check_is_fitted(self, "classes_")
         texts = read_texts(X)
         if self.train == "head":
             x = (np.asarray(self.encoder_.transform(texts), dtype=np.float64) - self.centre_) / self.scale_
-            return _softmax(x @ self.weights_.T + self.bias_)
+            return np.asarray(softmax(x @ self.weights_.T + self.bias_, axis=1))
         device = backbone.choose_device(self.device)
         body, head = self._network(device)
         logits = np.empty((len(texts), len(self.classes_)))
@@ -177,7 +161,7 @@ class TransformerClassifier(ClassifierMixin, BaseEstimator):
             for start in range(0, len(order), self.batch_size):
                 rows = order[start : start + self.batch_size]
                 logits[rows] = head(_pooled(body, [texts[i] for i in rows], device)).float().cpu().numpy()
-        return _softmax(logits)
+        return np.asarray(softmax(logits, axis=1))
 
     def predict(self, X: object) -> np.ndarray:
         """Most probable classes.
@@ -302,31 +286,12 @@ class TransformerClassifier(ClassifierMixin, BaseEstimator):
         if self.validation is not None:
             number("validation", self.validation, above=0, below=0.9, instead="or None")
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())
-        state.pop("_loaded", None)
-        return state
-
-    def _more_tags(self) -> dict[str, Any]:  # scikit-learn before 1.6
-        return {"X_types": ["string"]}
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.two_d_array = False
-        return tags
-
 
 def _pooled(body: Any, texts: list[str], device: str) -> Any:
     """Vectors of texts with gradients."""
     prepare = getattr(body, "preprocess", None) or body.tokenize
     inputs = {k: v.to(device) if hasattr(v, "to") else v for k, v in prepare(texts).items()}
     return body(inputs)["sentence_embedding"]
-
-
-def _softmax(logits: Floats) -> Floats:
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
 
 
 def _weights(given: object, n: int) -> Floats:

@@ -1,27 +1,38 @@
-"""The text encoder: texts in, a matrix of features out."""
+"""The text encoder: texts in, a matrix of features out; vectors are kept on disk by content."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
-from ..._core.store import cache_folder
-from ...errors import ArgumentError, DataError, one_of, whole
+from ..._core.store import Store, cache_folder
+from ...errors import ArgumentError, CacheError, DataError, one_of, whole
 from . import backbone
 from .hashing import HashingEncoder
-from .texts import distinct, read_texts
-from .vectors import VectorCache
+from .texts import OfTexts, distinct, read_texts
 
 if TYPE_CHECKING:
     from ..._core.types import Floats
 
 _ONLY_TRANSFORMERS = ("revision", "max_length", "prompt")
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT);
+CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL);
+"""
+_AT_ONCE = 500
 
 
-class TextEncoder(TransformerMixin, BaseEstimator):
+@dataclass(eq=False, repr=False)
+class TextEncoder(OfTexts, TransformerMixin, BaseEstimator):
     """Texts to a matrix of features, for ``features=`` or any learner.
 
     Parameters
@@ -82,34 +93,19 @@ class TextEncoder(TransformerMixin, BaseEstimator):
     (4, 3)
     """
 
-    def __init__(
-        self,
-        model: str | HashingEncoder = "hashing",
-        *,
-        n_components: int | str | None = "auto",
-        batch_size: int = 64,
-        max_length: int | None = None,
-        prompt: str | None = None,
-        normalize: bool = False,
-        device: str = "auto",
-        precision: str = "auto",
-        revision: str | None = None,
-        cache: Any = "auto",
-        progress: bool = False,
-        random_state: int | None = 0,
-    ) -> None:
-        self.model = model
-        self.n_components = n_components
-        self.batch_size = batch_size
-        self.max_length = max_length
-        self.prompt = prompt
-        self.normalize = normalize
-        self.device = device
-        self.precision = precision
-        self.revision = revision
-        self.cache = cache
-        self.progress = progress
-        self.random_state = random_state
+    model: str | HashingEncoder = "hashing"
+    _: KW_ONLY
+    n_components: int | str | None = "auto"
+    batch_size: int = 64
+    max_length: int | None = None
+    prompt: str | None = None
+    normalize: bool = False
+    device: str = "auto"
+    precision: str = "auto"
+    revision: str | None = None
+    cache: Any = "auto"
+    progress: bool = False
+    random_state: int | None = 0
 
     def fit(self, X: object, y: object = None) -> TextEncoder:
         """Learn what has to be learnt: weights of n-grams, or directions where vectors are reduced.
@@ -311,17 +307,54 @@ class TextEncoder(TransformerMixin, BaseEstimator):
 
         return normalize(out)
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())
-        state.pop("_loaded", None)  # loaded again when needed, if it is still the same model
-        state.pop("_located", None)
-        return state
 
-    def _more_tags(self) -> dict[str, Any]:  # scikit-learn before 1.6
-        return {"X_types": ["string"]}
+class VectorCache:
+    """Vectors made by one model with one set of settings; each set has a file of its own.
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.two_d_array = False
-        return tags
+    Parameters
+    ----------
+    settings : mapping
+        All that the vectors depend on besides the text.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        described = json.dumps(settings, sort_keys=True)
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(str(settings["model"])).name)[:40]
+        digest = hashlib.blake2b(described.encode(), digest_size=12).hexdigest()
+        self.store = Store(folder / f"{name}-{digest}.sqlite", _SCHEMA)
+        self.store.write("INSERT OR IGNORE INTO about VALUES ('settings', ?)", [(described,)])
+
+    def get(self, texts: Sequence[str]) -> dict[int, Floats]:
+        """Vectors that are there.
+
+        Returns
+        -------
+        dict of int to ndarray
+            Position -> vector.
+        """
+        found: dict[int, Floats] = {}
+        for start in range(0, len(texts), _AT_ONCE):
+            keys = {key_of(text): start + i for i, text in enumerate(texts[start : start + _AT_ONCE])}
+            marks = ",".join("?" * len(keys))
+            for key, blob in self.store.read(f"SELECT key, vector FROM vectors WHERE key IN ({marks})", list(keys)):
+                found[keys[key]] = np.frombuffer(blob, dtype="<f4")
+        if len({len(vector) for vector in found.values()}) > 1:
+            raise CacheError(f"cache {self.store.path}: vectors differ in length; move the file away and call again.")
+        return found
+
+    def put(self, texts: Sequence[str], vectors: Floats) -> None:
+        """Keep vectors; all of them or, when the disk is full, none.
+
+        Shapes: vectors (len(texts), d).
+        """
+        rows = ((key_of(text), vector.astype("<f4").tobytes()) for text, vector in zip(texts, vectors))
+        self.store.write("INSERT OR IGNORE INTO vectors VALUES (?, ?)", rows)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.store.close()
+
+
+def key_of(text: str) -> bytes:
+    """Content hash of a text."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=20).digest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,11 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ...errors import ArgumentError, DataError
-from .texts import read_texts
+from .texts import OfTexts, read_texts
 
 
-class HashingEncoder(TransformerMixin, BaseEstimator):
+@dataclass(eq=False, repr=False)
+class HashingEncoder(OfTexts, TransformerMixin, BaseEstimator):
     """Latent semantic analysis of hashed n-grams of words and characters.
 
     Parameters
@@ -60,24 +62,14 @@ class HashingEncoder(TransformerMixin, BaseEstimator):
     (3, 2)
     """
 
-    def __init__(
-        self,
-        n_components: int | None = 100,
-        *,
-        words: tuple[int, int] | None = (1, 2),
-        characters: tuple[int, int] | None = (3, 5),
-        n_hashes: int = 2**18,
-        max_features: int = 30_000,
-        lowercase: bool = True,
-        random_state: int | None = 0,
-    ) -> None:
-        self.n_components = n_components
-        self.words = words
-        self.characters = characters
-        self.n_hashes = n_hashes
-        self.max_features = max_features
-        self.lowercase = lowercase
-        self.random_state = random_state
+    n_components: int | None = 100
+    _: KW_ONLY
+    words: tuple[int, int] | None = (1, 2)
+    characters: tuple[int, int] | None = (3, 5)
+    n_hashes: int = 2**18
+    max_features: int = 30_000
+    lowercase: bool = True
+    random_state: int | None = 0
 
     def fit(self, X: object, y: object = None) -> HashingEncoder:
         """Learn n-gram weights and directions.
@@ -193,15 +185,6 @@ class HashingEncoder(TransformerMixin, BaseEstimator):
             if (value is None and name == "n_components") or (_is_count(value) and value >= 1):  # type: ignore[operator]
                 continue
             raise ArgumentError(f"{name}={value!r} is not allowed; give a whole number of at least 1.")
-
-    def _more_tags(self) -> dict[str, Any]:  # scikit-learn before 1.6
-        return {"X_types": ["string"]}
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.two_d_array = False
-        return tags
 
 
 def _frequent(counts: Any, most: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -19,17 +20,6 @@ def read_texts(texts: object, name: str = "X") -> list[str]:
         A list, numpy array, or column of a pandas, polars or pyarrow table. Empty texts are allowed.
     name : str
         Name of the argument, for messages.
-
-    Returns
-    -------
-    list of str
-
-    Raises
-    ------
-    ArgumentError
-        If it is a single text, or no sequence.
-    DataError
-        If there is no text, or one is missing or not text.
 
     Examples
     --------
@@ -59,14 +49,7 @@ def read_texts(texts: object, name: str = "X") -> list[str]:
 def distinct(texts: list[str]) -> tuple[list[str], np.ndarray]:
     """Distinct texts in order of appearance, and where each text is among them.
 
-    Parameters
-    ----------
-    texts : list of str
-
-    Returns
-    -------
-    list of str
-    ndarray of int, shape (len(texts),)
+    Gives (len(texts),).
 
     Examples
     --------
@@ -85,3 +68,20 @@ def digest_of(texts: Sequence[str]) -> str:
         part = text.encode("utf-8", "surrogatepass")
         whole.update(len(part).to_bytes(8, "big") + part)
     return whole.hexdigest()
+
+
+class OfTexts:
+    """What the scikit-learn estimators of texts share: they take texts, and models are loaded again when unpickled."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        above: Any = super()
+        state = dict(above.__getstate__())
+        state.pop("_loaded", None)  # loaded again when needed, if it is still the same model
+        state.pop("_located", None)
+        return state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()  # type: ignore[misc]
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        return tags

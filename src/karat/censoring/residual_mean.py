@@ -29,7 +29,6 @@ class Outcome:
     ----------
     kind : {"time", "survival", "lost"}
         ``min(T, tau)``, ``1{T > tau}``, or the time lost before tau to one cause, ``(tau - T)+ 1{cause}``.
-    tau : float
     cause : int, optional
         For time lost; None counts every cause.
 
@@ -68,15 +67,7 @@ class Outcome:
 def time_grid(durations: Durations, tau: float, most: int = 100) -> Floats:
     """Times in (0, tau) at which events were seen: all when they are few, else quantiles.
 
-    Parameters
-    ----------
-    durations : Durations
-    tau : float
-    most : int
-
-    Returns
-    -------
-    ndarray, shape (K,), K <= most
+    Gives (K,), K <= most.
     """
     seen = durations.time[durations.event & (durations.time < tau) & (durations.time > 0)]
     grid = np.unique(seen)
@@ -97,17 +88,12 @@ def expected_outcome(
 
     Parameters
     ----------
-    durations : Durations
-    outcome : Outcome
     method : Method
         How the hazard of the event (of each cause) is estimated.
     covariates : ndarray, shape (n, q), optional
     grid : ndarray, shape (K,)
-    rng : numpy.random.Generator
 
-    Returns
-    -------
-    ndarray, shape (n, K + 1)
+    Gives (n, K + 1).
     """
     edges = np.concatenate(([0.0], grid, [outcome.tau]))
     causes = durations.causes
@@ -143,18 +129,7 @@ def fit_event(
 
     Censorings follow events at a tied time, so their times are moved up by the smallest step there is.
 
-    Parameters
-    ----------
-    durations : Durations
-    cause : int
-    method : Method
-    covariates : ndarray, shape (n, q), optional
-    tau : float
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    Censoring
+    Shapes: covariates (n, q), optional.
     """
     own = durations.cause == cause
     time = np.where(own, durations.time, np.nextafter(durations.time, np.inf))
@@ -175,13 +150,9 @@ def fit_event(
 def independent_columns(x: Floats) -> Floats:
     """Columns that vary and are not combinations of those before them.
 
-    Parameters
-    ----------
-    x : ndarray, shape (n, q)
+    Shapes: x (n, q).
 
-    Returns
-    -------
-    ndarray, shape (n, r)
+    Gives (n, r).
 
     Examples
     --------

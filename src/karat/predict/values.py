@@ -1,4 +1,4 @@
-"""Labels to learn, predictions of them, and how good they are."""
+"""Labels to learn, how much each gold row counts, predictions of them, and how good they are."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from . import learners
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
@@ -146,6 +144,54 @@ class Predictions:
         )
 
 
+def loss_weights(probability: Floats) -> Floats | None:
+    """Weights of gold rows in the learner's loss: ``(1 - pi) / pi^2``, cut at its .9 quantile.
+
+    Parameters
+    ----------
+    probability : ndarray, shape (n,)
+        Inclusion probabilities of the gold rows.
+
+    Returns
+    -------
+    ndarray, shape (n,), or None
+        None when all are equal. Rows drawn with certainty keep a twentieth of the mean weight.
+
+    Examples
+    --------
+    >>> loss_weights(np.array([0.5, 0.5])) is None
+    True
+    """
+    return capped_weights((1.0 - probability) / probability**2)
+
+
+def capped_weights(spread: Floats) -> Floats | None:
+    """Weights of gold rows in the learner's loss: what each adds to the labelling variance, cut at the .9 quantile.
+
+    Parameters
+    ----------
+    spread : ndarray, shape (n,)
+        Labelling variance per squared error, see :attr:`karat.designs.Labelling.spread`.
+
+    Returns
+    -------
+    ndarray, shape (n,), or None
+        None when all are equal. Rows drawn with certainty keep a twentieth of the mean weight.
+
+    Examples
+    --------
+    >>> capped_weights(np.array([2.0, 6.0, 6.0])).round(2).tolist()
+    [0.43, 1.29, 1.29]
+    """
+    if np.ptp(spread) == 0:
+        return None
+    weight = np.minimum(spread, np.quantile(spread, 0.9))
+    if weight.max() <= 0:
+        return None
+    weight = np.maximum(weight, 0.05 * weight.mean())
+    return weight / weight.mean()
+
+
 class Sums:
     """Running sums over splits."""
 
@@ -185,6 +231,11 @@ def loss_of(target: Target, predicted: Floats, values: Floats) -> Floats:
     return (predicted - values) ** 2
 
 
+def name_of(candidate: Any) -> str:
+    """Printable name of a candidate."""
+    return candidate if isinstance(candidate, str) else type(candidate).__name__
+
+
 def skills(
     targets: tuple[Target, ...], chosen: tuple[Any, ...], mean: Predictions, gold: Ints, weight: Floats
 ) -> tuple[Skill, ...]:
@@ -221,7 +272,7 @@ def skills(
             accuracy = None
         r_squared = float(1.0 - loss / base) if base > 0 else 0.0
         slope = _calibration(target, predicted, weight)
-        out.append(Skill(target.name, learners.name_of(candidate), r_squared, accuracy, slope))
+        out.append(Skill(target.name, name_of(candidate), r_squared, accuracy, slope))
     return tuple(out)
 
 

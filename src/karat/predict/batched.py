@@ -15,7 +15,7 @@ from . import learners
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
-    from .labels import Target
+    from .values import Target
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,6 @@ class Task:
 
     Parameters
     ----------
-    number, split, fold : int
     train : ndarray of int
         Gold rows to learn from, positions among gold.
     rows : ndarray of int
@@ -53,7 +52,6 @@ def train_together(
 
     Parameters
     ----------
-    targets : tuple of Target
     chosen : tuple
         Learner of each label.
     matrix : ndarray, shape (N, f)
@@ -62,9 +60,6 @@ def train_together(
         Columns that come from surrogates.
     gold : ndarray of int, shape (n,)
     weight : ndarray, shape (n,), or None
-    tasks : list of Task
-    seed : int
-    progress : bool
 
     Returns
     -------

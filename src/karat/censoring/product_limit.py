@@ -104,7 +104,6 @@ def product_limit_at_own(time: Floats, event: Bools, weight: Floats | None = Non
 
     Returns
     -------
-    steps : Steps
     own : ndarray, shape (n,)
         G(U-) of each row.
 
@@ -156,10 +155,7 @@ def time_order(time: Floats, group: Ints | None = None) -> tuple[Ints, Ints]:
     group : ndarray of int, shape (n,), optional
         Codes 0 to G - 1, each of which occurs.
 
-    Returns
-    -------
-    order : ndarray of int, shape (n,)
-    start : ndarray of int, shape (G + 1,)
+    Gives order (n,), start (G + 1,).
 
     Examples
     --------
