@@ -200,7 +200,7 @@ def test_backend_that_is_not_installed(monkeypatch):
 
 def test_missing_table(monkeypatch, tmp_path):
     monkeypatch.setattr(datasets.resources, "files", lambda package: tmp_path)
-    monkeypatch.setattr(datasets, "__file__", str(tmp_path / "a" / "b" / "datasets.py"))
+    monkeypatch.setattr(datasets, "__file__", str(tmp_path / "a" / "b" / "datasets" / "__init__.py"))
     with pytest.raises(DataError, match="'reviews' is missing"):
         datasets.load("reviews")
 

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .errors import ArgumentError, DataError, one_of
-from .letters import simulate, simulate_texts
+from ..errors import ArgumentError, DataError, one_of
+from .simulated import simulate, simulate_texts
 
 if TYPE_CHECKING:
-    from ._core.types import Bools
-    from .designs import Sample
-    from .frames import Table
+    from .._core.types import Bools
+    from ..designs import Sample
+    from ..frames import Table
 
 __all__ = ["DatasetInfo", "describe", "load", "mask_gold", "simulate", "simulate_texts"]
 
@@ -192,7 +192,7 @@ def mask_gold(data: Any, sample: Sample | Bools, columns: str | Sequence[str]) -
     import narwhals as nw
     import pandas as pd
 
-    from .frames import Table
+    from ..frames import Table
 
     table = Table.read(data)
     names = [columns] if isinstance(columns, str) else list(columns)
@@ -228,8 +228,8 @@ def _membership(sample: object, table: Table) -> Bools:
 
 def _packed(name: str) -> bytes:
     """Read a gzipped table from the installed package, or from the checkout it is run from."""
-    packaged = resources.files(__package__) / "_data" / f"{name}.csv.gz"
-    checkout = Path(__file__).resolve().parents[2] / "data" / f"{name}.csv.gz"
+    packaged = resources.files("karat") / "_data" / f"{name}.csv.gz"
+    checkout = Path(__file__).resolve().parents[3] / "data" / f"{name}.csv.gz"
     for place in (packaged, checkout):
         if place.is_file():
             return place.read_bytes()

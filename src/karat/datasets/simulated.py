@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .errors import generator, number, one_of, whole
+from ..errors import generator, number, one_of, whole
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ._core.types import Array, Floats
+    from .._core.types import Array, Floats
 
 _LETTERS = {"Intercept": 0.6, "car": -1.0, "distance": -0.4}
 _DISTRICTS = 60
