@@ -29,7 +29,11 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
         read_sample,
     )
     from .errors import KaratError, KaratWarning
-    from .planning import Plan, allocate, budget, plan, strata
+    from .planning.allocate import allocate
+    from .planning.budget import budget
+    from .planning.plan import plan
+    from .planning.report import Plan
+    from .planning.strata import strata
     from .regression.durations.contrast import rmst_contrast
     from .regression.durations.dates import duration_from_dates
     from .regression.durations.rmst import rmst

@@ -6,13 +6,12 @@ import pytest
 from scipy.optimize import minimize
 
 import karat as kt
+from karat.designs.sizes import proportional, scaling
 from karat.errors import ArgumentError, DataError, DesignError
-from karat.planning.profile import Profile
+from karat.planning.pilot import Profile
 from karat.planning.resolve import aim_weights, neyman_shares
-from karat.planning.schemes import IndependentScheme
-from karat.planning.shares import fill, scale_to
-from karat.planning.spread import stratum_spread
-from karat.planning.stratify import merged
+from karat.planning.schemes import IndependentScheme, stratum_spread
+from karat.planning.strata import merged
 
 from .. import corpora
 
@@ -83,13 +82,13 @@ def test_floor_mixes():
 
 
 def test_filling_and_scaling():
-    size = fill(20.0, np.array([1.0, 1.0, 98.0]), np.array([2.0, 2.0, 2.0]), np.array([50.0, 50.0, 12.0]))
+    size = proportional(np.array([1.0, 1.0, 98.0]), 20.0, np.array([2.0, 2.0, 2.0]), np.array([50.0, 50.0, 12.0]))
     np.testing.assert_allclose(size, [4.0, 4.0, 12.0])
     with pytest.raises(DesignError, match="does not fit"):
-        fill(5.0, np.ones(3), np.full(3, 2.0), np.full(3, 9.0))
-    assert scale_to(np.array([1.0, 3.0]), 2.0) >= 1.0
-    with pytest.raises(DesignError, match="not possible"):
-        scale_to(np.ones(3), 4.0)
+        proportional(np.ones(3), 5.0, np.full(3, 2.0), np.full(3, 9.0))
+    assert scaling(np.array([1.0, 3.0]), 2.0) >= 1.0
+    with pytest.raises(DesignError, match="does not fit"):
+        scaling(np.ones(3), 4.0)
 
 
 def test_whole_sizes_add_up(found):
@@ -294,6 +293,36 @@ def test_allocations_beat_simple_random_sampling_on_their_aim():
     plain = kt.allocate(fit, frame, 400, strata="stratum", terms="rare", features=["z"])["optimal"]
     costs = np.sqrt(exact_variance(plain, error) / base)
     assert (costs[[0, 2]] > 1.05).all(), "steering by leverage alone, what serves one coefficient costs the others"
+
+
+def test_strata_in_which_errors_are_small_are_foretold_as_such():
+    """Strata that no feature stands for: what the pilot shows within them decides, not its average error."""
+    rng = np.random.default_rng(12)
+    n = 3000
+    frame = pd.DataFrame({"rare": (rng.random(n) < 0.05) * 1.0, "z": rng.standard_normal(n), "sure": rng.random(n)})
+    frame["score"] = 0.5 * frame["z"] + rng.standard_normal(n)
+    frame["tone"] = frame["score"] + (0.2 + 1.5 * (frame["sure"] < 0.3)) * rng.standard_normal(n)
+    frame["stratum"] = kt.strata(frame, {"rare": None, "sure": 3})
+    x = np.column_stack([np.ones(n), frame["rare"], frame["z"]])
+    error = (x @ np.linalg.inv(x.T @ x)) * (frame["tone"] - frame["score"]).to_numpy()[:, None]
+    ratios = {"simple random": [], "neyman": [], "optimal": []}
+    planned = []
+    for k in range(10):
+        sample = kt.SimpleRandom(250).draw(frame, seed=k)
+        masked = corpora.masked(frame, sample.labelled, "tone")
+        fit = kt.ols(
+            "tone ~ rare + z", masked, surrogates={"tone": "score"}, design=sample.design, learner=None, tuning=None,
+            target="finite", seed=k,
+        )  # fmt: skip
+        found = kt.allocate(fit, frame, 400, strata="stratum", terms="rare")
+        for name, values in ratios.items():
+            values.append(found[name].se / np.sqrt(exact_variance(found[name], error)))
+        design = kt.Stratified("stratum", found["neyman"].sizes)
+        plan = kt.plan(fit, masked, design=design, n=400, groups=0)
+        planned.append(plan.at(400)["se"] / np.sqrt(exact_variance(found["neyman"], error)))
+    for name, values in ratios.items():
+        np.testing.assert_allclose(np.mean(values, axis=0), 1.0, atol=0.15, err_msg=name)
+    np.testing.assert_allclose(np.mean(planned, axis=0), 1.0, atol=0.15)
 
 
 def test_sizes_leave_out_what_the_pilot_has_used():

@@ -3,14 +3,15 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 from scipy.stats import t
 
 import karat as kt
 from karat.errors import ArgumentError, DataError, DesignError, KaratError
-from karat.planning.figures import Learning, variance
-from karat.planning.profile import Profile
+from karat.planning.forecast import Learning, variance
+from karat.planning.pilot import Profile
 from karat.planning.resolve import simple_random
 from karat.planning.schemes import IndependentScheme
 
@@ -192,7 +193,7 @@ def test_out_of_reach_is_said_plainly(pilot):
 
 def test_targets_for_all(pilot):
     plan = kt.plan(pilot[0], target={"mde": 0.3})
-    assert [n.target.term for n in plan.needed] == ["z", "size"]
+    assert [n.term for n in plan.needed] == ["z", "size"]
 
 
 # ---- the interval -------------------------------------------------------------------------------------------
@@ -212,6 +213,34 @@ def test_more_confident_intervals_are_wider(pilot):
     a, b = (kt.plan(pilot[0], n=300, level=level).at(300) for level in (0.8, 0.95))
     assert (a["se_low"] > b["se_low"]).all()
     assert (a["se_high"] < b["se_high"]).all()
+
+
+def test_units_that_hardly_reach_a_figure_do_not_decide_its_interval(pilot):
+    """A gold unit near the mean of a covariate: the fit without others sees its error through another curvature."""
+    fit = kt.logit(FORMULA, pilot[1], surrogates=SURROGATES, seed=2, compare=False)
+    figures = kt.plan(fit, pilot[1], n=300, groups=10, seed=1).at(300)
+    assert (figures["se_high"] / figures["se_low"] < 2).all()  # above 8 for size otherwise
+
+
+def test_tiny_pilot_with_a_rare_covariate():
+    """One rare gold unit: what every unit carries stays sharp, and the plan says what it cannot tell."""
+    rng = np.random.default_rng(5)
+    rare = (rng.random(2000) < 0.04) * 1.0
+    frame = pd.DataFrame({"rare": rare, "z": rng.standard_normal(2000), "score": rng.random(2000)})
+    frame["tone"] = (rng.random(2000) < 0.2 + 0.6 * frame["score"]) * 1.0
+    for seed in (0, 1):
+        sample = kt.SimpleRandom(30).draw(frame, seed=seed)
+        masked = corpora.masked(frame, sample.labelled, "tone")
+        fit = kt.ols(
+            "tone ~ rare + z", masked, surrogates={"tone": "score"}, design=sample.design, seed=seed, **QUICK
+        )  # fmt: skip
+        assert frame["rare"][sample.labelled].sum() == 1
+        plan = kt.plan(fit, masked, n=600, seed=1, **QUICK)
+        width = plan.at(600)["se_high"] / plan.at(600)["se_low"]
+        assert width["Intercept"] < 12  # above 40 when a single contradiction between two fits decided
+        assert (width < 32).all()
+        assert plan.at(600).loc["Intercept", "se"] == pytest.approx(0.0202, rel=0.25)  # what fits on 600 report
+        assert any("too small to plan" in remark and "rare" in remark for remark in plan.remarks)
 
 
 # ---- from assumptions ---------------------------------------------------------------------------------------
@@ -261,6 +290,21 @@ def test_confusion_matrix_and_r_squared(frame):
     assert low < 0.8 * high
 
 
+def test_numeric_gold_on_another_scale_than_its_surrogate(frame):
+    """Gold in the data tells the scale; a few values outside the surrogate's are refused; else it is said plainly."""
+    options = {"surrogates": {"y": "y_llm"}, "r_squared": 0.6, "n": 200, "seed": 1} | QUICK
+    hundredfold = frame.assign(y=50 + 100 * frame["y"])
+    known = corpora.masked(hundredfold, np.arange(800) % 4 == 0, "y")
+    plan, bare = (kt.plan("y ~ z", data, **options) for data in (known, frame.drop(columns="y")))
+    factor = 100 * frame["y"][::4].std() / frame["y_llm"].std(ddof=0)
+    np.testing.assert_allclose(plan.at(200)["se"], factor * bare.at(200)["se"], rtol=0.1)
+    assert "the gold values there are" in str(plan)
+    assert "measured on another scale" in str(bare)
+    few = corpora.masked(hundredfold, np.arange(800) < 4, "y")
+    with pytest.raises(ArgumentError, match="another scale, and 10 values are needed"):
+        kt.plan("y ~ z", few, **options)
+
+
 # ---- what it gives ------------------------------------------------------------------------------------------
 
 
@@ -305,6 +349,54 @@ def test_means_plan_on_the_scale_of_their_intervals(frame):
     row = kt.plan(fit, n=150).at(150).iloc[0]
     low, high = fit.confint().iloc[0]
     np.testing.assert_allclose(row["half_width"], (high - low) / 2, rtol=0.03)
+
+
+# ---- clusters -----------------------------------------------------------------------------------------------
+
+
+def clustered_corpus(seed):
+    rng = np.random.default_rng(seed)
+    g = np.repeat(np.arange(100), 20)
+    z = rng.standard_normal(2000) + 0.5 * rng.standard_normal(100)[g]
+    y = 0.3 * z + 0.3 * rng.standard_normal(100)[g] + 0.95 * rng.standard_normal(2000)
+    score = y + 0.3 * rng.standard_normal(100)[g] + 0.6 * rng.standard_normal(2000)
+    return pd.DataFrame({"y": y, "z": z, "score": score, "g": g})
+
+
+@pytest.mark.parametrize(("estimator", "vcov"), [("gold", "CRV3"), ("gold", "CRV2"), ("dsl", "CRV3")])
+@pytest.mark.filterwarnings("ignore::karat.errors.KaratWarning")
+def test_planned_and_realised_errors_with_clusters(estimator, vcov):
+    """Ten clusters drawn whole foretell forty: what few clusters cost the pilot is not carried over."""
+    options = {"vcov": {vcov: "g"}, "estimator": estimator, "scores": True, "compare": False, "seed": 1}
+    options |= {"learner": None, "tuning": None} if estimator == "dsl" else {}
+    ratios, freedom = [], []
+    for seed in (1, 2, 3):
+        frame = clustered_corpus(seed)
+        fits = {}
+        for n, count in ((10, 20), (40, 12)):
+            fits[n] = []
+            for k in range(count):
+                sample = kt.Clustered("g", n).draw(frame, seed=100 * n + k)
+                masked = corpora.masked(frame, sample.labelled, "y")
+                fits[n].append(kt.ols("y ~ z", masked, surrogates={"y": "score"}, design=sample.design, **options))
+        planned = [kt.plan(fit, n=800).at(800) for fit in fits[10]]
+        reported = np.mean([fit.se() for fit in fits[40]], axis=0)
+        ratios.append(np.mean([p["se"] for p in planned], axis=0) / reported)
+        freedom.append(np.mean([p["df"] for p in planned], axis=0) / np.mean([fit.df for fit in fits[40]], axis=0))
+    np.testing.assert_allclose(np.mean(ratios, axis=0), 1.0, atol=0.12)
+    np.testing.assert_allclose(np.mean(freedom, axis=0), 1.0, atol=0.1 if estimator == "gold" else 0.4)
+
+
+@pytest.mark.filterwarnings("ignore::karat.errors.SmallSampleWarning")
+def test_few_clusters_by_their_number(frame):
+    """A mean over G equal clusters: CRV3 makes G / (G - 1) of its variance, with about G - 1 degrees of freedom."""
+    sample = kt.Clustered("author", 8).draw(frame, seed=5)
+    fit, _ = fit_of(frame, sample, "vote ~ 1", estimator="gold", vcov={"CRV3": "author"})
+    reporting = Profile.of(fit).reporting
+    for clusters in (8, 20, 32):
+        inflation, most_df = reporting.few_clusters(clusters)
+        np.testing.assert_allclose(inflation, 1 + (reporting.inflation - 1) * 7 / (clusters - 1), rtol=0.02)
+        np.testing.assert_allclose(most_df, clusters - 1, rtol=0.05)
 
 
 # ---- other designs ------------------------------------------------------------------------------------------

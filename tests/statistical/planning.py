@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 import karat as kt
-from karat.planning.basis import Basis
+from karat.planning.forecast import Basis
 
 RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 LEVEL = 0.9

@@ -10,64 +10,12 @@ import numpy as np
 from ..errors import DesignError
 from .base import check_size
 from .frame import as_text
+from .sizes import allocate
 
 if TYPE_CHECKING:
     from .._core.types import Bools, Floats, Ints
 
 METHODS = ("sampford", "systematic")
-
-
-def proportional(size: Floats, n: int, floor: float = 0.0) -> Floats:
-    """Inclusion probabilities proportional to size that add up to n, none below a floor or above 1.
-
-    Parameters
-    ----------
-    size : ndarray, shape (N,)
-        Positive sizes.
-    n : int
-        Sample size, at most N.
-    floor : float
-        Smallest probability a unit may have.
-
-    Returns
-    -------
-    ndarray, shape (N,)
-        ``min(1, max(floor, k size))`` with k such that they add up to n. Units at 1 are drawn with certainty.
-
-    Raises
-    ------
-    DesignError
-        If the floors alone add up to more than n.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> proportional(np.array([1.0, 1.0, 2.0, 12.0]), 2)
-    array([0.25, 0.25, 0.5 , 1.  ])
-    """
-    from scipy.optimize import brentq
-
-    if floor * len(size) > n:
-        raise DesignError(
-            f"floor={floor} for {len(size)} units adds up to {floor * len(size):.1f}, more than the {n} to draw; lower "
-            "the floor or raise n."
-        )
-    if n >= len(size):
-        return np.ones(len(size))
-    ascending = np.sort(size)  # so that sums, to the last digit, do not depend on the order of rows
-    mean = ascending.mean()
-    size, ascending = size / mean, ascending / mean
-
-    def total(factor: float) -> float:
-        return float(np.clip(factor * ascending, floor, 1.0).sum() - n)
-
-    factor = brentq(total, 0.0, 1.0 / ascending[0], xtol=1e-300, rtol=1e-14, maxiter=500)
-    certain, lowest = factor * size >= 1.0 - 1e-12, factor * size <= floor
-    first, last = int(lowest.sum()), len(size) - int(certain.sum())
-    if first < last:
-        factor = (n - (len(size) - last) - floor * first) / ascending[first:last].sum()
-    pi = np.where(certain, 1.0, np.where(lowest, floor, np.minimum(factor * size, 1.0)))
-    return np.asarray(pi)
 
 
 def draw_units(pi: Floats, stratum: Ints, method: str, rng: np.random.Generator) -> Bools:
@@ -250,36 +198,3 @@ def hold_sizes(owner: str, n: Any, drawn: Ints, counts: Ints, names: list[str], 
         raise DesignError(
             f"{owner}(n={n}) was declared but {int(drawn.sum())} {what} carry gold; correct n or the gold."
         )
-
-
-def allocate(total: int, share: Floats, available: Ints) -> Ints:
-    """Whole numbers that add up to a total, near given shares, at least two each and at most what is there.
-
-    Parameters
-    ----------
-    total : int
-        Units to share out.
-    share : ndarray, shape (S,)
-        Wanted shares, adding up to 1.
-    available : ndarray of int, shape (S,)
-        Units per stratum.
-
-    Returns
-    -------
-    ndarray of int, shape (S,)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> allocate(10, np.array([0.9, 0.1]), np.array([50, 50]))
-    array([8, 2])
-    """
-    lowest = np.minimum(2, available)
-    size = np.clip(np.floor(share * total), lowest, available).astype(np.intp)
-    while size.sum() != total:
-        gap = share * total - size
-        if size.sum() < total:
-            size[np.argmax(np.where(size < available, gap, -np.inf))] += 1
-        else:
-            size[np.argmin(np.where(size > lowest, gap, np.inf))] -= 1
-    return size

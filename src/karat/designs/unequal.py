@@ -10,8 +10,9 @@ import numpy as np
 from ..errors import DesignError, DesignWarning, number, one_of, tell
 from ..frames.table import as_float
 from .base import Design, codes_of, cut, names_of, sizes_of
-from .fixed_size import METHODS, draw_units, hold_sizes, proportional, stratum_sizes
+from .fixed_size import METHODS, draw_units, hold_sizes, stratum_sizes
 from .labelling import Labelling
+from .sizes import proportional
 
 if TYPE_CHECKING:
     from .._core.types import Bools, Floats, Ints
@@ -200,6 +201,11 @@ def probabilities(size: Floats, stratum: Ints, sizes: Ints, names: list[str], fl
     pi = np.empty(len(size))
     for s, n in enumerate(sizes):
         inside = stratum == s
+        if floor * (units := int(inside.sum())) > n:
+            raise DesignError(
+                f"floor={floor} for {units} units adds up to {floor * units:.1f}, more than the {n} to draw; lower "
+                "the floor or raise n."
+            )
         pi[inside] = proportional(size[inside], int(n), floor)
         certain = int((pi[inside] == 1.0).sum())
         if n - certain == 1:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from .allocated import Allocation, Allocations
-from .allocation import allocate
-from .cost import Budget, budget
-from .front import plan
+from .allocate import Allocation, Allocations, allocate
+from .budget import Budget, budget
+from .plan import plan
 from .report import Plan
-from .stratify import strata
+from .strata import strata
 
 __all__ = ["Allocation", "Allocations", "Budget", "Plan", "allocate", "budget", "plan", "strata"]

@@ -12,8 +12,8 @@ import numpy as np
 from ..datasets import mask_gold
 from ..designs import Drawn, Labelling, SimpleRandom
 from ..errors import ArgumentError, DataError, KaratError, KaratWarning
-from .figures import LEARNING_RATE, Learning
-from .profile import Profile
+from .forecast import LEARNING_RATE, Learning
+from .pilot import Profile
 from .schemes import StratifiedScheme
 
 if TYPE_CHECKING:

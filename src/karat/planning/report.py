@@ -10,17 +10,41 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, DesignError, KaratError, one_of, whole
-from .basis import MEASURES, Basis
+from .forecast import MEASURES, Basis
+from .pilot import slopes
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ..designs import Design
-    from .targets import Needed
 
 WORDS = {"se": "standard error", "half_width": "half-width", "mde": "detectable effect"}
 _COLOURS = ("#1b4f8f", "#b2182b", "#9a8a4f", "#3b7d4f", "#6a51a3", "#c26a00", "#444444", "#2a9d9d")
 _MOST_LINES = 6
+
+
+@dataclass(frozen=True)
+class Needed:
+    """Gold labels with which one coefficient or contrast reaches a value of a measure.
+
+    ``n`` is None when all rows would not do, ``high`` when the pilot cannot rule out that the target is out of reach;
+    ``best`` is the figure with every row labelled.
+    """
+
+    term: str
+    measure: str
+    value: float
+    n: int | None
+    low: int | None
+    high: int | None
+    best: float
+    best_low: float
+    best_high: float
+
+    @property
+    def reachable(self) -> bool:
+        """Whether labelling can reach the target."""
+        return self.n is not None
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,18 +53,9 @@ class Plan:
 
     Parameters
     ----------
-    basis : Basis
-        Pilot or assumptions, design, and settings.
-    title : str
-        Formula.
-    needed : tuple of Needed
-        Labels for each target.
-    sizes : tuple of int
-        Gold sizes tabulated.
-    remarks : tuple of str
-        Assumptions, and what to know.
-    reusable : bool
-        Whether the gold of the pilot counts towards the planned sample.
+    basis, title, needed, sizes, remarks, reusable
+        Pilot or assumptions, design and settings; the formula; labels for each target; gold sizes tabulated; what to
+        know; whether the gold of the pilot counts towards the planned sample.
 
     Examples
     --------
@@ -72,6 +87,11 @@ class Plan:
     def names(self) -> tuple[str, ...]:
         """Coefficients and contrasts."""
         return self.basis.names
+
+    @property
+    def measure(self) -> str:
+        """What is shown unless told otherwise: the measure of the first target, else the half-width."""
+        return self.needed[0].measure if self.needed else "half_width"
 
     def at(self, n: int) -> pd.DataFrame:
         """Figures at one number of gold labels, one row per coefficient.
@@ -112,9 +132,7 @@ class Plan:
         """
         import pandas as pd
 
-        rows = [
-            (*astuple(r.target), r.n, r.low, r.high, r.reachable, r.best, r.best_low, r.best_high) for r in self.needed
-        ]
+        rows = [(*astuple(r)[:6], r.reachable, *astuple(r)[6:]) for r in self.needed]
         columns = ["term", "measure", "target", "n", "n_low", "n_high", "reachable", "best", "best_low", "best_high"]
         table = pd.DataFrame(rows, columns=columns)
         return table.astype({"n": "Int64", "n_low": "Int64", "n_high": "Int64"})
@@ -183,7 +201,7 @@ class Plan:
             import matplotlib.pyplot as plt
         except ImportError:
             raise KaratError("plots need matplotlib; install karat[plot].") from None
-        shown = measure if measure is not None else self.needed[0].target.measure if self.needed else "half_width"
+        shown = measure if measure is not None else self.measure
         one_of("measure", shown, MEASURES)
         family = self._terms(terms)
         if ax is None:
@@ -212,7 +230,7 @@ class Plan:
     def _scale_figures(self, ax: Any, shown: list[list[float]]) -> None:
         """Log scale from the lowest to the highest figure, or from zero where there are figures of zero."""
         wanted = np.array(shown)
-        aimed = [found.target.value for found in self.needed]
+        aimed = [found.value for found in self.needed]
         top = 1.3 * wanted[::2].max()
         if wanted.min() <= 0:
             ax.set_ylim(0, top)
@@ -226,12 +244,12 @@ class Plan:
 
     def _mark_targets(self, ax: Any, measure: str, family: Sequence[str]) -> None:
         for found in self.needed:
-            if found.target.measure != measure or found.target.term not in family:
+            if found.measure != measure or found.term not in family:
                 continue
-            colour = _COLOURS[list(family).index(found.target.term) % len(_COLOURS)]
-            ax.axhline(found.target.value, color=colour, linestyle=(0, (3, 2)), linewidth=1.0)
+            colour = _COLOURS[list(family).index(found.term) % len(_COLOURS)]
+            ax.axhline(found.value, color=colour, linestyle=(0, (3, 2)), linewidth=1.0)
             if found.n is not None:
-                ax.plot([found.n], [found.target.value], marker="o", color=colour, markersize=6)
+                ax.plot([found.n], [found.value], marker="o", color=colour, markersize=6)
 
     def _terms(self, terms: Sequence[str] | None) -> list[str]:
         if terms is not None:
@@ -239,9 +257,8 @@ class Plan:
             if unknown or not len(terms):
                 raise ArgumentError(f"terms names {unknown}; there are {list(self.names)}.")
             return list(terms)
-        aimed = list(dict.fromkeys(r.target.term for r in self.needed))
-        rest = [name for name in self.names if name not in ("Intercept", "Mean")] or list(self.names)
-        return aimed or rest[:_MOST_LINES]
+        aimed = list(dict.fromkeys(r.term for r in self.needed))
+        return aimed or slopes(self.names)[:_MOST_LINES]
 
     def _size(self, n: int) -> int:
         scheme = self.basis.scheme
@@ -261,12 +278,7 @@ class Plan:
 
 
 class PlanSummary:
-    """A printable summary of a plan.
-
-    Parameters
-    ----------
-    plan : Plan
-    """
+    """A printable summary of a plan."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -291,22 +303,18 @@ class PlanSummary:
 
     def sizes(self) -> list[int]:
         """At most five sizes to show: the pilot's, those needed, and all rows."""
-        plan = self.plan
+        plan, basis = self.plan, self.plan.basis
         if len(plan.sizes) <= 5:
             return list(plan.sizes)
-        basis = plan.basis
         start = basis.profile.n_gold if not basis.assumed else plan.sizes[len(plan.sizes) // 4]
         least = max(start, plan.sizes[0])
         wanted = {round(x) for x in np.geomspace(least, basis.most, 5)} if least < basis.most else {basis.most}
         return sorted(wanted)
 
-    def target_lines(self) -> list[str]:
-        """What each target takes, in words."""
-        return [self._target_line(found) for found in self.plan.needed]
-
     def _target_line(self, found: Needed) -> str:
+        """What a target takes, in words."""
         plan, basis = self.plan, self.plan.basis
-        aim = f"{found.target.term}: {WORDS[found.target.measure]} {found.target.value:g}"
+        aim = f"{found.term}: {WORDS[found.measure]} {found.value:g}"
         if found.n is None:
             best = f"{_short(found.best)} [{_short(found.best_low)}, {_short(found.best_high)}]"
             return f"{aim} is not reachable even with all {basis.most:,} rows labelled; the best is {best}"
@@ -322,46 +330,42 @@ class PlanSummary:
         """Half-widths by coefficient and size, as text with intervals."""
         import pandas as pd
 
-        measure = self.plan.needed[0].target.measure if self.plan.needed else "half_width"
         columns = {}
         for n in self.sizes():
-            value, low, high = self.plan.basis.at(n).measure(measure)
+            value, low, high = self.plan.basis.at(n).measure(self.plan.measure)
             columns[f"n = {n:,}"] = [f"{_short(v)} [{_short(a)}, {_short(b)}]" for v, a, b in zip(value, low, high)]
         return pd.DataFrame(columns, index=list(self.plan.names))
 
     def heading(self) -> str:
         """What the table shows."""
-        measure = self.plan.needed[0].target.measure if self.plan.needed else "half_width"
         profile, power = self.plan.basis.profile, self.plan.basis.power
         level = 100 * (1 - profile.reporting.alpha)
         return {
             "se": "Planned standard error",
             "half_width": f"Planned half-width of the {level:g}% interval",
             "mde": f"Effect detectable with power {power:g} at level {profile.reporting.alpha:g}",
-        }[measure] + " by number of gold labels"
+        }[self.plan.measure] + " by number of gold labels"
 
     def remarks(self) -> list[str]:
         """Assumptions and cautions."""
         return [remark[0].upper() + remark[1:] + "." for remark in self.plan.remarks]
 
     def __str__(self) -> str:
-        lines = [f"Plan of the gold sample: {self.plan.title}"]
-        lines += [f"  {name}: {value}" for name, value in self.facts()]
+        lines = [f"Plan of the gold sample: {self.plan.title}", *(f"  {name}: {value}" for name, value in self.facts())]
         lines += ["", self.heading() + ":", *text_table(self.table())]
-        if targets := self.target_lines():
-            lines += ["", "Targets:", *("  " + line for line in targets)]
-        if remarks := self.remarks():
-            lines += ["", *remarks]
+        if self.plan.needed:
+            lines += ["", "Targets:", *("  " + self._target_line(found) for found in self.plan.needed)]
+        if self.plan.remarks:
+            lines += ["", *self.remarks()]
         return "\n".join(lines)
 
     def __repr__(self) -> str:
         return str(self)
 
     def _repr_html_(self) -> str:
-        facts = "".join(
-            f"<tr><th style='text-align:left'>{escape(n)}</th><td>{escape(v)}</td></tr>" for n, v in self.facts()
-        )
-        targets = "".join(f"<li>{escape(line)}</li>" for line in self.target_lines())
+        head = "<tr><th style='text-align:left'>"
+        facts = "".join(f"{head}{escape(n)}</th><td>{escape(v)}</td></tr>" for n, v in self.facts())
+        targets = "".join(f"<li>{escape(self._target_line(found))}</li>" for found in self.plan.needed)
         remarks = "".join(f"<p>{escape(line)}</p>" for line in self.remarks())
         return (
             f"<div><b>Plan of the gold sample: {escape(self.plan.title)}</b><table>{facts}</table>"
@@ -384,11 +388,9 @@ def _short(value: float) -> str:
     """Three significant digits."""
     if value == 0 or not np.isfinite(value):
         return f"{value:g}"
-    return (
-        f"{value:.3g}"
-        if abs(value) < 1e-3 or abs(value) >= 1e5
-        else f"{value:.{max(0, 2 - int(np.floor(np.log10(abs(value)))))}f}"
-    )
+    if not 1e-3 <= abs(value) < 1e5:
+        return f"{value:.3g}"
+    return f"{value:.{max(0, 2 - int(np.floor(np.log10(abs(value)))))}f}"
 
 
 def _round_ticks(low: float, high: float) -> list[float]:

@@ -11,14 +11,14 @@ from ..designs import Bernoulli, Clustered, Drawn, Labelling, Sample, SimpleRand
 from ..designs.base import codes_of
 from ..designs.labelling import group_totals
 from ..errors import ArgumentError, DesignError
-from .schemes import ClusteredScheme, IndependentScheme, Scheme, StratifiedScheme
-from .spread import stratum_spread
+from .reach import by_stratum
+from .schemes import ClusteredScheme, IndependentScheme, Scheme, StratifiedScheme, stratum_spread
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
     from ..frames import Table
     from ..results import Result
-    from .profile import Profile
+    from .pilot import Profile
 
 
 def resolve_scheme(
@@ -29,28 +29,7 @@ def resolve_scheme(
     pilot: Result | None,
     aims: Sequence[str],
 ) -> Scheme:
-    """The design to plan for.
-
-    Parameters
-    ----------
-    design : Design, Sample, Allocation or None
-        None is the pilot's.
-    allocation : str, mapping or None
-    profile : Profile
-    table : Table or None
-        The frame, for designs that name columns.
-    pilot : Result or None
-    aims : sequence of str
-        Figures that Neyman's allocation serves.
-
-    Returns
-    -------
-    Scheme
-
-    Raises
-    ------
-    ArgumentError, DesignError
-    """
+    """The design to plan for (None: the pilot's); ``aims`` are the figures that Neyman's allocation serves."""
     scheme = getattr(design, "scheme", None)
     if isinstance(scheme, Scheme):
         found: Scheme = scheme
@@ -80,26 +59,15 @@ def stratified(
     profile: Profile,
     aims: Sequence[str],
     cost: Floats | None = None,
+    expected: Floats | None = None,
 ) -> StratifiedScheme:
-    """Stratified sampling with an allocation.
+    """Stratified sampling with an allocation: ``"proportional"`` (or None), ``"equal"``, ``"neyman"``, or a mapping.
 
-    Parameters
-    ----------
-    code : ndarray of int, shape (N,)
-    names : sequence of str
-    by : str, tuple of str or None
-    allocation : {"proportional", "equal", "neyman"}, mapping or None
-        None is proportional.
-    profile : Profile
-    aims : sequence of str
-    cost : ndarray, shape (S,), optional
-        Mean cost of a label in each stratum, for Neyman's.
-
-    Returns
-    -------
-    StratifiedScheme
+    ``cost`` (S,) is the mean cost of a label in each stratum, for Neyman's; ``expected`` (N,) the squared error of the
+    outcome expected of each unit, by default what its stratum shows.
     """
-    inside = None if profile.reach is None else group_totals(profile.reach, code) / np.bincount(code)[:, None]
+    expected = by_stratum(profile, code) if expected is None else expected
+    inside = _reach_inside(profile, code, expected)
     count = np.bincount(code, minlength=len(names)).astype(np.float64)
     words = {"proportional": "in proportion", "equal": "the same in each", "neyman": "Neyman for " + ", ".join(aims)}
     if isinstance(allocation, Mapping):
@@ -118,7 +86,15 @@ def stratified(
         )
     on = by if isinstance(by, str) or by is None else " x ".join(by)
     title = f"stratified by {on or 'the strata given'}, {how}"
-    return StratifiedScheme(code, share, tuple(names), by, title, inside)
+    return StratifiedScheme(code, share, tuple(names), by, title, inside, expected)
+
+
+def _reach_inside(profile: Profile, code: Ints, expected: Floats | None) -> Floats | None:
+    """Squared influence of the outcome's error times its expected square, averaged over each stratum, (S, q)."""
+    if profile.reach is None:
+        return None
+    reach = profile.reach if expected is None else profile.reach * expected[:, None]
+    return np.asarray(group_totals(reach, code) / np.bincount(code)[:, None])
 
 
 def neyman_shares(
@@ -225,9 +201,10 @@ def _as_pilot(
     if allocation is None:
         share = np.bincount(labelling.stratum[labelling.gold], minlength=len(count)).astype(np.float64)
         on = "the pilot's strata" if by is None else by if isinstance(by, str) else " x ".join(by)
-        return StratifiedScheme(
-            labelling.stratum, share, tuple(names), by, f"stratified by {on}, shared out as in the pilot"
-        )
+        title = f"stratified by {on}, shared out as in the pilot"
+        expected = by_stratum(profile, labelling.stratum)
+        inside = _reach_inside(profile, labelling.stratum, expected)
+        return StratifiedScheme(labelling.stratum, share, tuple(names), by, title, inside, expected)
     return stratified(labelling.stratum, names, by, allocation, profile, aims)
 
 

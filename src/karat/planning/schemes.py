@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..designs import Bernoulli, Clustered, Design, SimpleRandom, Stratified
+from ..designs.labelling import group_totals
+from ..designs.sizes import proportional, scaling, whole_sizes
 from ..errors import DesignError
-from .shares import fill, scale_to, whole
-from .spread import BORROWED, cluster_products, within
+from .pilot import BORROWED, effective_counts
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
-    from .profile import Profile
+    from .pilot import Profile
 
 NO_REACH = 1e-12
 """Reach of a stratum, as a share of the mean, below which its units say nothing about a coefficient."""
@@ -49,6 +50,11 @@ class Scheme(ABC):
         """Smallest number of gold rows that can be planned."""
         return 2
 
+    @property
+    def together(self) -> Ints | None:
+        """Groups of rows that are drawn together, shape (N,); None where rows are drawn."""
+        return None
+
     def units(self, n: float) -> float:
         """Labelling units among n gold rows."""
         return n
@@ -61,17 +67,8 @@ class Scheme(ABC):
     def spread(self, profile: Profile, n: float, ratio: float, factor: Floats) -> Floats:
         """Contributions of gold units to the labelling variance, shape (n, q).
 
-        Their inverse-probability total over the pilot is the variance of the totals of errors.
-
-        Parameters
-        ----------
-        profile : Profile
-        n : float
-            Gold rows of the new draw.
-        ratio : float
-            Rows of the new frame over those of the pilot's.
-        factor : ndarray, shape (n,)
-            What the covariance of the fit makes of a square.
+        Their inverse-probability total over the pilot is the variance of the totals of errors with n gold rows, when
+        the frame has ``ratio`` times as many rows; ``factor`` (n,) is what the covariance of the fit makes of a square.
         """
 
     def least_variance(self, profile: Profile, n: float, ratio: float, factor: Floats) -> Floats | float:
@@ -139,7 +136,7 @@ class StratifiedScheme(Scheme):
     def sizes(self, n: float, ratio: float = 1.0) -> Floats:
         """Sample sizes per stratum, not rounded, shape (S,)."""
         count = self.count * ratio
-        return fill(n, self.share, np.minimum(2.0, count), count if self.most is None else self.most * ratio)
+        return proportional(self.share, n, np.minimum(2.0, count), count if self.most is None else self.most * ratio)
 
     def probability(self, n: float, ratio: float = 1.0) -> Floats:
         """Sampling fraction of the stratum."""
@@ -165,7 +162,7 @@ class StratifiedScheme(Scheme):
             return SimpleRandom(n)
         if self.by is None or "" in self.names:
             raise DesignError("the strata are known by number only; plan with data=, so that the design can name them.")
-        size = whole(self.sizes(n))
+        size = whole_sizes(self.sizes(n))
         return Stratified(self.by, {name: int(k) for name, k in zip(self.names, size)})
 
 
@@ -202,16 +199,12 @@ class IndependentScheme(Scheme):
         """No fixed sizes."""
         return 0
 
-    def _multiple(self, n: float, ratio: float) -> float:
-        """Factor that makes cut sizes add up to n."""
-        return scale_to(self.size, n / ratio)
-
     def probability(self, n: float, ratio: float = 1.0) -> Floats:
         """``(1 - floor) min(1, kappa size) + floor n / N``."""
         return self._mixed(self.size, n, ratio)
 
     def _mixed(self, size: Floats, n: float, ratio: float) -> Floats:
-        steered = np.minimum(1.0, self._multiple(n, ratio) * size)
+        steered = np.minimum(1.0, scaling(self.size, n / ratio) * size)
         return (1.0 - self.floor) * steered + self.floor * min(1.0, n / (len(size) * ratio))
 
     def spread(self, profile: Profile, n: float, ratio: float, factor: Floats) -> Floats:
@@ -250,6 +243,11 @@ class ClusteredScheme(Scheme):
     def n_frame(self) -> int:
         """Rows of the frame."""
         return len(self.code)
+
+    @property
+    def together(self) -> Ints:
+        """Clusters."""
+        return self.code
 
     @property
     def n_clusters(self) -> int:
@@ -296,3 +294,66 @@ class ClusteredScheme(Scheme):
     def design(self, n: int) -> Design:
         """Clusters that hold about n rows."""
         return Clustered(self.column, max(2, round(self.units(n))))
+
+
+def within(profile: Profile, code: Ints, n_groups: int) -> tuple[Ints, Floats, Floats, Floats]:
+    """Errors around stratum means: strata of gold units (n,), centred errors (n, q), and two numbers by stratum (S,).
+
+    Kish's effective number of pilot units less one, and the factor that makes ``sum omega centred^2`` a variance.
+    """
+    inside, weight = code[profile.position], profile.weight
+    total, kish = effective_counts(inside, weight, n_groups)
+    freedom = np.maximum(kish - 1.0, 0.0)
+    if not freedom.sum() > 0:
+        raise DesignError("no stratum holds two pilot units, so no spread can be learnt; use fewer strata.")
+    sums = _group_sums(weight[:, None] * profile.error, inside, n_groups)
+    centre = sums / np.where(total > 0, total, 1.0)[:, None]
+    norm = np.where(freedom > 0, kish / np.maximum(freedom, 1e-12), 0.0) / np.where(total > 0, total, 1.0)
+    return inside, profile.error - centre[inside], freedom, norm
+
+
+def stratum_spread(profile: Profile, code: Ints, n_groups: int, reach: Floats | None = None) -> Floats:
+    """Standard deviation of errors within strata, borrowing from all where the pilot is thin, shape (S, q)."""
+    inside, centred, freedom, norm = within(profile, code, n_groups)
+    reach = np.ones((n_groups, 1)) if reach is None else reach
+    own = norm[:, None] * _group_sums(profile.weight[:, None] * centred**2, inside, n_groups)
+    pooled = freedom @ (own / np.maximum(reach, 1e-300)) / freedom.sum() * reach
+    found: Floats = np.sqrt((freedom[:, None] * own + BORROWED * pooled) / (freedom + BORROWED)[:, None])
+    return found
+
+
+def cluster_products(profile: Profile, code: Ints) -> tuple[Floats, Floats]:
+    """Errors of gold units, and what the total of their cluster is expected to be given each, both of shape (n, q).
+
+    ``sum omega left right`` estimates the squares of cluster totals. Where the pilot drew whole clusters of the same
+    kind, the total is known; else the others of the cluster count with their inverse probability of being drawn beside
+    the unit.
+    """
+    labelling, error = profile.labelling, profile.error
+    inside = code[profile.position]
+    whole = labelling.unit is not None and _same_groups(labelling.unit, code)
+    if labelling.unit is not None and not whole:
+        raise DesignError(
+            "the pilot drew whole clusters of one kind, and the plan asks for clusters of another; what they share "
+            "cannot "
+            "be told from the pilot. Plan for the pilot's clusters, or draw a pilot of rows."
+        )
+    weight = np.ones(len(error)) if whole else profile.weight
+    if not whole and labelling.fixed_size and labelling.unit is None and labelling.stratum is None:
+        n, big_n = labelling.n_gold, len(code)
+        weight = np.full(len(error), (big_n - 1) / max(n - 1, 1))
+    totals = _group_sums(weight[:, None] * error, inside, int(code.max()) + 1)
+    return error, totals[inside] + (1.0 - weight)[:, None] * error
+
+
+def _group_sums(values: Floats, group: Ints, n_groups: int) -> Floats:
+    out = np.zeros((n_groups, values.shape[1]))
+    found = group_totals(values, group)
+    out[: len(found)] = found
+    return out
+
+
+def _same_groups(left: Ints, right: Ints) -> bool:
+    """Whether two codings put the same rows together."""
+    pairs = len(np.unique(left.astype(np.int64) * (int(right.max()) + 1) + right))
+    return pairs == len(np.unique(left)) == len(np.unique(right))

@@ -2,33 +2,180 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._core.arguments import checked_arguments
 from .._core.threads import single_threaded
+from ..designs import Design
 from ..designs.base import codes_of
 from ..errors import ArgumentError, DataError, generator, number, whole
 from ..frames import Table
 from ..frames.table import as_float
 from ..regression.regress import regress
 from ..results import Result
-from .active import sizes, squared_reach
-from .allocated import Allocation, Allocations
-from .assume import assumed_fit, read_qualities
-from .basis import Basis
-from .figures import Learning
-from .front import check_share
-from .profile import Profile
-from .reach import with_reach
+from .forecast import Basis, Learning
+from .pilot import Profile, slopes
+from .reach import Sizing, by_stratum, sizes, squared_reach, with_reach
+from .report import text_table
 from .resolve import aim_weights, simple_random, stratified
 from .schemes import IndependentScheme, Scheme
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from .._core.types import Floats, Ints
+
+
+_NOTICEABLE = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class Allocation:
+    """One way to share the gold out, ready to draw.
+
+    ``n`` are gold rows and ``cost`` what they cost (both expected, where units are drawn on their own), ``se`` (q,) the
+    predicted standard errors.
+    """
+
+    name: str
+    scheme: Scheme = field(repr=False)
+    n: int
+    se: Floats
+    cost: float | None
+
+    @property
+    def design(self) -> Design:
+        """Hand this to ``draw``, or to :func:`karat.plan`."""
+        return self.scheme.design(self.n)
+
+    @property
+    def probability(self) -> Floats:
+        """Inclusion probability of each row, shape (N,)."""
+        return self.scheme.probability(self.n)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Gold rows per stratum; empty without strata."""
+        design = self.design
+        wanted = getattr(design, "n", None)
+        return dict(wanted) if isinstance(wanted, Mapping) else {}
+
+
+@dataclass(frozen=True, eq=False)
+class Allocations(Mapping[str, Allocation]):
+    """Allocations by name, with the table of standard errors to look at before sampling.
+
+    ``names`` are coefficients and contrasts, ``aims`` those that Neyman's and the optimal allocation serve.
+    """
+
+    found: dict[str, Allocation]
+    names: tuple[str, ...]
+    aims: tuple[str, ...]
+    remarks: tuple[str, ...]
+    basis: Basis = field(repr=False)
+    sizing: Sizing = field(repr=False)
+
+    def __getitem__(self, name: str) -> Allocation:
+        if name not in self.found:
+            raise ArgumentError(f"there is no allocation {name!r}; there are {list(self.found)}.")
+        return self.found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.found)
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.found
+
+    def __repr__(self) -> str:
+        return f"<karat Allocations: {', '.join(self.found)}>"
+
+    def __str__(self) -> str:
+        head = f"Predicted standard errors, for {', '.join(self.aims)}:"
+        return "\n".join([head, *text_table(self._texts()), "", *self.sentences()])
+
+    def _repr_html_(self) -> str:
+        text = "".join(f"<p>{escape(line)}</p>" for line in self.sentences())
+        head = escape(f"Predicted standard errors, for {', '.join(self.aims)}")
+        return f"<div><b>{head}</b>{self._texts().to_html()}{text}</div>"
+
+    def table(self, relative: bool = False) -> pd.DataFrame:
+        """Predicted standard errors of all coefficients under each allocation.
+
+        Parameters
+        ----------
+        relative : bool
+            Divided by those of the simple random sample.
+
+        Returns
+        -------
+        pandas.DataFrame, shape (q, number of allocations)
+        """
+        import pandas as pd
+
+        table = pd.DataFrame({name: item.se for name, item in self.found.items()}, index=list(self.names))
+        return table.div(table["simple random"], axis=0) if relative else table
+
+    def path(self, floors: Sequence[float] = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)) -> pd.DataFrame:
+        """Standard errors on the way from optimal (floor 0) to equal probabilities (floor 1).
+
+        Parameters
+        ----------
+        floors : sequence of float
+            Shares of the sample drawn with equal probabilities.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per floor: smallest probability, then the standard errors.
+        """
+        import pandas as pd
+
+        rows, s, n = [], self.sizing, self.found["optimal"].n
+        for floor in floors:
+            if not 0 <= floor <= 1:
+                raise ArgumentError(
+                    f"floors holds {floor!r}; give numbers from 0 (optimal) to 1 (equal probabilities)."
+                )
+            scheme = IndependentScheme(s.size, "", float(floor), s.honest, s.expected)
+            row = {"floor": floor, "smallest probability": scheme.probability(n).min()}
+            rows.append(row | dict(zip(self.names, self.basis.with_scheme(scheme).at(n).se)))
+        return pd.DataFrame(rows).set_index("floor")
+
+    def sentences(self) -> list[str]:
+        """What each allocation gains for its aims and costs elsewhere, in words."""
+        ratio = self.table(relative=True)
+        out = []
+        for name in list(self.found)[1:]:
+            change = ratio[name] - 1.0
+            gains = [f"{term} {100 * change[term]:+.0f} %" for term in self.aims]
+            others = change[(change > _NOTICEABLE) & ~change.index.isin(self.aims)]
+            worse = [f"{term} {100 * value:+.0f} %" for term, value in others.items()]
+            cost = f"; it costs {', '.join(worse)}" if worse else "; nothing else gets worse by more than 2 %"
+            out.append(f"{name}, against simple random: {', '.join(gains)}{cost}.")
+        return out + [remark[0].upper() + remark[1:] + "." for remark in self.remarks]
+
+    def _texts(self) -> pd.DataFrame:
+        import pandas as pd
+
+        base = self.found["simple random"].se
+        columns = {}
+        for name, item in self.found.items():
+            columns[name] = [
+                f"{value:.4g}" if item.se is base else f"{value:.4g} ({100 * (value / at - 1):+.0f} %)"
+                for value, at in zip(item.se, base)
+            ]
+            columns[name] += [f"{item.n:,}", f"{item.probability.min():.3g}"]
+            columns[name] += [] if item.cost is None else [f"{item.cost:,.0f}"]
+        extra = ["(gold labels)", "(smallest probability)", "(cost)"]
+        return pd.DataFrame(columns, index=[*self.names, *extra][: len(columns["optimal"])])
 
 
 @checked_arguments(regress)
@@ -124,8 +271,7 @@ def allocate(
     >>> sum(found["neyman"].sizes.values())
     400
     """
-    check = 0.5 if floor in (0, 1) else floor
-    check_share("floor", check)
+    number("floor", 0.5 if floor in (0, 1) else floor, above=0, below=1)
     generator(seed)
     table = Table.read(data)
     result, remarks = _pilot(source, table, model, surrogates, (accuracy, r_squared, confusion), options, seed)
@@ -138,38 +284,34 @@ def allocate(
         raise DataError(
             f"data has {table.n_rows} rows, the pilot was fitted on {profile.n_units}; give the same table."
         )
-    aims = _aims(terms, profile)
+    aims = slopes(profile.names) if terms is None else [terms] if isinstance(terms, str) else list(terms)
     weights = aim_weights(profile, aims)
-    codes = None if strata is None else codes_of(table, strata if isinstance(strata, str) else tuple(strata), "strata")
+    by = strata if strata is None or isinstance(strata, str) else tuple(strata)
+    codes = None if by is None else codes_of(table, by, "strata")
     prices = _prices(cost, table, codes)
     profile = with_reach(profile, squared_reach(result, profile, table, context))
     sizing = sizes(result, profile, table, weights, features, probability, seed)
-    paid = 1.0 if prices is None else np.sqrt(prices)
-    steer = replace(sizing, size=sizing.size / paid, honest=sizing.honest / paid)
-    if profile.reach is not None and sizing.expected is not None:
-        profile_of_strata = replace(profile, reach=profile.reach * sizing.expected[:, None])
-    else:
-        profile_of_strata = profile
+    root = 1.0 if prices is None else np.sqrt(prices)
+    expected = sizing.expected if codes is None else by_stratum(profile, codes[0], sizing.expected)
+    steer = Sizing(sizing.size / root, sizing.honest / root, expected)
 
-    schemes: dict[str, Scheme] = {"simple random": replace(simple_random(table.n_rows), expected=sizing.expected)}
+    schemes: dict[str, Scheme] = {"simple random": replace(simple_random(table.n_rows), expected=expected)}
     if codes is not None:
         code, names = codes
-        by = strata if isinstance(strata, str) or strata is None else tuple(strata)
         mean = None if prices is None else np.bincount(code, weights=prices) / np.bincount(code)
         most = _left(source, profile, code, names, remarks)
         for name in ("proportional", "neyman"):
-            made = stratified(code, names, by, name, profile_of_strata, aims, mean)
-            schemes[name] = replace(made, expected=sizing.expected, most=most)
+            schemes[name] = replace(stratified(code, names, by, name, profile, aims, mean, expected), most=most)
     title = f"Bernoulli, optimal probabilities for {', '.join(aims)} with floor {floor:g}"
     schemes["optimal"] = IndependentScheme(steer.size, title, float(floor), steer.honest, steer.expected)
 
-    first = schemes["simple random"]
-    basis = Basis(((profile,),), (), first, 1.0, Learning(0.0, profile.n_gold), 0.8, 0.9, "expected")
+    learning = Learning(0.0, profile.n_gold)
+    basis = Basis(((profile,),), (), schemes["simple random"], 1.0, learning, 0.8, 0.9, "expected")
     found = {}
     for name, scheme in schemes.items():
         size = _size(n, budget, prices, scheme)
-        price = None if prices is None else float(scheme.probability(size) @ prices)
-        found[name] = Allocation(name, scheme, size, basis.with_scheme(scheme).at(size).se, price)
+        paid = None if prices is None else float(scheme.probability(size) @ prices)
+        found[name] = Allocation(name, scheme, size, basis.with_scheme(scheme).at(size).se, paid)
     return Allocations(found, profile.names, tuple(aims), tuple(remarks), basis, steer)
 
 
@@ -193,10 +335,13 @@ def _pilot(
         raise ArgumentError(
             f"source is a {type(source).__name__}; give a fit, or a formula with surrogates= and accuracy=."
         )
+    from .simulated_pilot import assumed_fit, in_words, read_qualities
+
     qualities = read_qualities(surrogates, *given)
     fit = assumed_fit(model, source, table, qualities, {**options, "surrogates": surrogates}, seed=seed)
-    words = "; ".join(f"the first surrogate of {name} {quality.words()}" for name, quality in qualities.items())
-    return fit, [f"no gold yet: the figures assume that {words}, with mistakes that depend on nothing else"]
+    return fit, [
+        f"no gold yet: the figures assume that {in_words(qualities)}, with mistakes that depend on nothing else"
+    ]
 
 
 def _left(source: Any, profile: Profile, code: Ints, names: list[str], remarks: list[str]) -> Floats | None:
@@ -211,12 +356,6 @@ def _left(source: Any, profile: Profile, code: Ints, names: list[str], remarks: 
             "out of that wave's n, or merge strata"
         )
     return np.asarray(np.where(left < 2, count, left), dtype=np.float64)
-
-
-def _aims(terms: Any, profile: Profile) -> list[str]:
-    if terms is None:
-        return [name for name in profile.names if name not in ("Intercept", "Mean")] or list(profile.names)
-    return [terms] if isinstance(terms, str) else list(terms)
 
 
 def _prices(cost: Any, table: Table, codes: Any) -> Floats | None:
@@ -253,10 +392,8 @@ def _size(n: Any, budget: Any, prices: Floats | None, scheme: Scheme) -> int:
     low, high = scheme.least, most
     if scheme.probability(low) @ prices > budget:
         raise ArgumentError(f"budget={budget!r} does not pay for {low} gold labels; raise it.")
-    while high - low > 0:
+    while low < high:
         middle = (low + high + 1) // 2
-        if scheme.probability(middle) @ prices <= budget * (1 + 1e-12):
-            low = middle
-        else:
-            high = middle - 1
+        affordable = scheme.probability(middle) @ prices <= budget * (1 + 1e-12)
+        low, high = (middle, high) if affordable else (low, middle - 1)
     return low

@@ -14,23 +14,20 @@ from ..frames.seeds import seed_of_result, settled
 from ..regression.options import check_alpha
 from ..regression.regress import regress
 from ..results import Result
-from .active import squared_reach
-from .assume import read_qualities, worlds
-from .basis import Basis
-from .figures import Learning
-from .profile import Profile
-from .reach import with_reach
+from .forecast import MEASURES, Basis, Learning
+from .pilot import Profile, pilot_df, slopes
+from .reach import squared_reach, with_reach
 from .refit import Again, delete_groups, learn
-from .report import Plan
+from .report import Needed, Plan
 from .resolve import resolve_scheme
-from .targets import needed, read_targets
 
 if TYPE_CHECKING:
     from ..frames import Table
     from .schemes import Scheme
 
 _POINTS = 24
-_FEW_CARRIERS = 10.0
+_FEW_CARRIERS, _TOO_FEW = 10.0, 3.0
+"""Degrees of freedom of a planned variance below which it is called rough, or an order of magnitude."""
 
 
 @checked_arguments(regress)
@@ -96,7 +93,8 @@ def plan(
     accuracy : float, pair or mapping, optional
         With a formula: probability that gold is the class the (first) surrogate gives. A pair gives a range.
     r_squared : float, pair or mapping, optional
-        The same for numbers: share of variance of gold and surrogate in common.
+        The same for numbers: share of variance of gold and surrogate in common. Gold is simulated with the mean and the
+        spread of the gold values in the data, where there are ten, else with those of the surrogate.
     confusion : array_like or mapping, optional
         Share of each surrogate class (columns) by gold class (rows).
     seed : int or numpy.random.Generator, optional
@@ -135,7 +133,10 @@ def plan(
     True
     """
     one_of("band", band, ("expected", "reported"))
-    power, level = check_share("power", power), 1.0 - check_alpha(1.0 - check_share("level", level))
+    power, level = (
+        number("power", power, above=0, below=1),
+        1.0 - check_alpha(1.0 - number("level", level, above=0, below=1)),
+    )
     if groups != 0:
         groups = whole("groups", groups, least=10, instead="or 0 for no refitting")
     if isinstance(source, Result):
@@ -157,7 +158,9 @@ def plan(
         known, table, learning, replicates = _from_fit(source, data, contrasts, groups, options, rng)
         remarks += _pilot_remarks(source, data is not None and groups > 0, bool(replicates), learning)
     elif isinstance(source, str):
-        known, table, learning, remarks = _from_assumptions(
+        from .simulated_pilot import from_assumptions
+
+        known, table, learning, remarks = from_assumptions(
             source, data, model, surrogates, (accuracy, r_squared, confusion), options, contrasts, rng
         )
         replicates = ()
@@ -167,7 +170,7 @@ def plan(
         )
     profile = known[0][0]
     targets = read_targets(target, profile.names)
-    aims = [t.term for t in targets] or [name for name in profile.names if name not in ("Intercept", "Mean")]
+    aims = [term for term, _, _ in targets] or slopes(profile.names)
     pilot = source if isinstance(source, Result) else None
     scheme = resolve_scheme(design, allocation, profile, table, pilot, aims)
     ratio = _ratio(population, profile, scheme)
@@ -175,26 +178,11 @@ def plan(
     return Plan(
         basis=basis,
         title=source if isinstance(source, str) else source.formula,
-        needed=tuple(needed(basis, t) for t in targets),
+        needed=tuple(needed(basis, *target) for target in targets),
         sizes=_sizes(n, basis, targets != ()),
         remarks=tuple(remarks + _scheme_remarks(basis)),
         reusable=pilot is not None and _extends(basis),
     )
-
-
-def check_share(name: str, value: object) -> float:
-    """A number strictly between 0 and 1.
-
-    Raises
-    ------
-    ArgumentError
-
-    Examples
-    --------
-    >>> check_share("power", 0.8)
-    0.8
-    """
-    return number(name, value, above=0, below=1)
 
 
 def _from_fit(
@@ -216,40 +204,6 @@ def _from_fit(
         replicates = tuple(with_reach(p, reach) for p in delete_groups(again, groups, rng))
         learning = learn(again, profile, rng)
     return ((profile,),), table, learning, replicates
-
-
-def _from_assumptions(
-    formula: str,
-    data: object,
-    model: str,
-    surrogates: Mapping[str, Any] | None,
-    given: tuple[object, object, object],
-    options: dict[str, Any],
-    contrasts: object,
-    rng: np.random.Generator,
-) -> tuple[tuple[tuple[Profile, ...], ...], Table, Learning, list[str]]:
-    """Profiles of simulated pilots, and the assumptions in words."""
-    from ..frames import Table
-
-    if data is None:
-        raise ArgumentError("a plan from a formula needs data=, the corpus with its surrogates.")
-    qualities = read_qualities(surrogates, *given)
-    found, learning = worlds(model, formula, data, qualities, {**options, "surrogates": surrogates}, contrasts, rng)
-    words = [f"the first surrogate of {name} {quality.words()}" for name, quality in qualities.items()]
-    remarks = [
-        "no gold yet: gold was simulated from the surrogates, assuming that " + "; ".join(words),
-        "it is assumed that mistakes depend on nothing but the surrogate's own value; where they also depend on "
-        "covariates or "
-        "on the outcome, or come in clusters, more gold is needed. Treat this as a first guess and plan again from a "
-        "pilot",
-    ]
-    if "r_squared" in {quality.kind for quality in qualities.values()}:
-        remarks.append("numeric gold is assumed to have the mean and the spread of its surrogate")
-    if len(found) == 1:
-        remarks.append(
-            "the interval holds only the noise of the simulation; give a pair, such as accuracy=(0.7, 0.9), for a range"
-        )
-    return found, Table.read(data), learning, remarks
 
 
 def _ratio(population: int | None, profile: Profile, scheme: Scheme) -> float:
@@ -304,10 +258,75 @@ def _scheme_remarks(basis: Basis) -> list[str]:
     """Coefficients that few units of the pilot carry."""
     if basis.assumed:
         return []
-    from .figures import pilot_df
-
     d = pilot_df(basis.log_variance_at(basis.profile.n_gold))
-    thin = [name for name, value in zip(basis.names, d) if value < _FEW_CARRIERS]
+    thin = [name for name, value in zip(basis.names, d) if _TOO_FEW <= value < _FEW_CARRIERS]
+    unknown = [name for name, value in zip(basis.names, d) if value < _TOO_FEW]
+    found = []
+    if unknown:
+        found.append(
+            f"the pilot is too small to plan {', '.join(unknown)}: take the figures as an order of magnitude. Label "
+            "more units that have what these coefficients stand for (draw them with kt.Stratified), and plan again"
+        )
     if thin:
-        return [f"few gold units of the pilot carry {', '.join(thin)}; their figures are rough, as their intervals say"]
-    return []
+        found.append(
+            f"few gold units of the pilot carry {', '.join(thin)}; their figures are rough, as their intervals say"
+        )
+    return found
+
+
+def read_targets(given: object, names: tuple[str, ...]) -> tuple[tuple[str, str, float], ...]:
+    """Targets as the user typed them: term, measure and value of each.
+
+    Examples
+    --------
+    >>> read_targets({"war": {"half_width": 0.05}}, ("Intercept", "war"))
+    (('war', 'half_width', 0.05),)
+    """
+    if given is None:
+        return ()
+    if not isinstance(given, Mapping) or not given:
+        raise ArgumentError(
+            f"target={given!r} cannot be read; write for example target={{'war': {{'half_width': 0.05}}}}."
+        )
+    if set(given) <= set(MEASURES) and not set(given) & set(names):
+        given = {name: dict(given) for name in slopes(names)}
+    found = []
+    for term, wanted in given.items():
+        if term not in names:
+            raise ArgumentError(
+                f"target names {term!r}, which is not a coefficient or contrast of this plan; there are {list(names)}. "
+                "A contrast such as 'war - economy' goes into contrasts= as well."
+            )
+        if not isinstance(wanted, Mapping) or not wanted or not set(wanted) <= set(MEASURES):
+            raise ArgumentError(
+                f"target[{term!r}]={wanted!r} must name one or more of {list(MEASURES)}, for example "
+                f"{{'half_width': 0.05}}."
+            )
+        for measure, value in wanted.items():
+            found.append((str(term), measure, number(f"target[{term!r}][{measure!r}]", value, above=0)))
+    return tuple(found)
+
+
+def needed(basis: Basis, term: str, measure: str, value: float) -> Needed:
+    """Smallest gold size that reaches a target, with its interval, by bisection on whole numbers."""
+    index = basis.names.index(term)
+    least, most = max(basis.scheme.least, basis.profile.reporting.width + 5), basis.most
+
+    def figure(n: int) -> Any:
+        return [part[index] for part in basis.at(n).measure(measure)]
+
+    best = figure(most)
+
+    def smallest(which: int) -> int | None:
+        if not best[which] <= value:
+            return None
+        low, high = least - 1, most
+        while high - low > 1:
+            middle = (low + high) // 2
+            if figure(middle)[which] <= value:
+                high = middle
+            else:
+                low = middle
+        return high
+
+    return Needed(term, measure, value, smallest(0), smallest(1), smallest(2), *map(float, best))

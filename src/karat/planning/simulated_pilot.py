@@ -13,8 +13,8 @@ from ..designs import SimpleRandom
 from ..errors import ArgumentError, DataError, KaratWarning, number
 from ..frames import Table
 from ..frames.table import as_float
-from .figures import Learning
-from .profile import Profile
+from .forecast import Learning
+from .pilot import Profile
 from .refit import excess_of, mean_square
 
 if TYPE_CHECKING:
@@ -25,17 +25,16 @@ _WORLDS, _WORLDS_AT_ENDS = 5, 3
 _PILOT = 1_000
 _SMALL_SHARE = 5
 _MOST_CLASSES = 20
+_FEWEST_VALUES = 10
+"""Gold values with which their mean and spread can be told."""
 
 
 @dataclass(frozen=True)
 class Quality:
     """Assumed quality of the first surrogate of a label.
 
-    Parameters
-    ----------
-    kind : {"accuracy", "r_squared", "confusion"}
-    values : tuple
-        Central value, then the ends of a range where one was given; for a confusion matrix the matrix.
+    ``kind`` is accuracy, r_squared or confusion; ``values`` the central value, then the ends of a range where one was
+    given; for a confusion matrix the matrix.
     """
 
     kind: str
@@ -51,14 +50,13 @@ class Quality:
         return "errs as the confusion matrix given says"
 
 
-def read_qualities(surrogates: object, accuracy: object, r_squared: object, confusion: object) -> dict[str, Quality]:
-    """Assumed quality of each label.
+def in_words(qualities: Mapping[str, Quality]) -> str:
+    """What is assumed of each label."""
+    return "; ".join(f"the first surrogate of {name} {quality.words()}" for name, quality in qualities.items())
 
-    Raises
-    ------
-    ArgumentError
-        If a label has none or two, or a value is out of range.
-    """
+
+def read_qualities(surrogates: object, accuracy: object, r_squared: object, confusion: object) -> dict[str, Quality]:
+    """Assumed quality of each label; an error if a label has none or two, or a value is out of range."""
     if not isinstance(surrogates, Mapping) or not surrogates:
         raise ArgumentError(
             "to plan without a pilot, surrogates= must map each gold column to its surrogate(s), for example "
@@ -86,33 +84,46 @@ def read_qualities(surrogates: object, accuracy: object, r_squared: object, conf
     return found
 
 
-def worlds(
-    model: str,
+def from_assumptions(
     formula: str,
     data: object,
+    model: str,
+    surrogates: Mapping[str, Any] | None,
+    given: tuple[object, object, object],
+    options: dict[str, Any],
+    contrasts: object,
+    rng: np.random.Generator,
+) -> tuple[tuple[tuple[Profile, ...], ...], Table, Learning, list[str]]:
+    """Profiles of simulated pilots, and the assumptions in words."""
+    if data is None:
+        raise ArgumentError("a plan from a formula needs data=, the corpus with its surrogates.")
+    qualities, table = read_qualities(surrogates, *given), Table.read(data)
+    found, learning = _worlds(model, formula, table, qualities, {**options, "surrogates": surrogates}, contrasts, rng)
+    remarks = [
+        "no gold yet: gold was simulated from the surrogates, assuming that " + in_words(qualities),
+        "it is assumed that mistakes depend on nothing but the surrogate's own value; where they also depend on "
+        "covariates or "
+        "on the outcome, or come in clusters, more gold is needed. Treat this as a first guess and plan again from a "
+        "pilot",
+    ]
+    remarks += _scale_remarks(table, qualities, surrogates)
+    if len(found) == 1:
+        remarks.append(
+            "the interval holds only the noise of the simulation; give a pair, such as accuracy=(0.7, 0.9), for a range"
+        )
+    return found, table, learning, remarks
+
+
+def _worlds(
+    model: str,
+    formula: str,
+    table: Table,
     qualities: Mapping[str, Quality],
     options: Mapping[str, Any],
     contrasts: object,
     rng: np.random.Generator,
 ) -> tuple[tuple[tuple[Profile, ...], ...], Learning]:
-    """Profiles of fits on simulated gold, several for the quality planned for and some for the ends of its range.
-
-    Parameters
-    ----------
-    model, formula, data
-        As in :func:`karat.regress`; gold columns are not read.
-    qualities : mapping of str to Quality
-    options : mapping
-        Further arguments of :func:`karat.regress`, surrogates among them.
-    contrasts : object
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    worlds : tuple of tuple of Profile
-    learning : Learning
-    """
-    table = Table.read(data)
+    """Profiles of fits on simulated gold, several for the quality planned for and some for the ends of its range."""
     n_pilot = min(_PILOT, table.n_rows // 2)
     seeds = rng.integers(2**31, size=3 * _WORLDS)
 
@@ -132,7 +143,14 @@ def worlds(
     return tuple(found), Learning(excess, n_pilot)
 
 
-def simulate_gold(surrogate: Any, quality: Quality, at: int, name: str, rng: np.random.Generator) -> Array:
+def simulate_gold(
+    surrogate: Any,
+    quality: Quality,
+    at: int,
+    name: str,
+    rng: np.random.Generator,
+    scale: tuple[float, float] | None = None,
+) -> Array:
     """Gold drawn given the surrogate.
 
     Parameters
@@ -144,13 +162,15 @@ def simulate_gold(surrogate: Any, quality: Quality, at: int, name: str, rng: np.
     name : str
         Label, for messages.
     rng : numpy.random.Generator
+    scale : pair of float, optional
+        Mean and standard deviation of numeric gold; by default those of the surrogate.
 
     Returns
     -------
     ndarray, shape (N,)
         Accuracy: the surrogate's class with that probability, else another class in proportion to how often the
         surrogate gives it. Confusion matrix: gold classes given the surrogate by Bayes' rule. R2: the surrogate shrunk
-        towards its mean plus normal noise, such that gold has the mean and the spread of the surrogate.
+        towards its mean plus normal noise, such that gold has the mean and the spread asked for.
 
     Examples
     --------
@@ -165,8 +185,9 @@ def simulate_gold(surrogate: Any, quality: Quality, at: int, name: str, rng: np.
         if np.isnan(number).any():
             raise DataError(f"the surrogate of {name!r} has missing values; fill them to plan from it.")
         centre, spread, root = number.mean(), number.std(), np.sqrt(value)
+        mean, unit = (centre, 1.0) if scale is None else (scale[0], scale[1] / spread)
         noise = np.sqrt(1.0 - value) * spread * rng.standard_normal(len(number))
-        return np.asarray(centre + root * (number - centre) + noise)
+        return np.asarray(mean + unit * (root * (number - centre) + noise))
     classes, code, share = _classes(surrogate, name)
     if quality.kind == "confusion":
         given = _posterior(value, classes, share, name)
@@ -188,22 +209,7 @@ def assumed_fit(
     n: int | None = None,
     seed: int = 0,
 ) -> Result:
-    """A fit on simulated gold for a simple random sample of n rows.
-
-    Parameters
-    ----------
-    model, formula, table, qualities, options
-        As in :func:`worlds`.
-    at : int
-        Which of the values of the qualities.
-    n : int, optional
-        By default as for :func:`worlds`.
-    seed : int
-
-    Returns
-    -------
-    Result
-    """
+    """A fit on simulated gold for a simple random sample of n rows, with the ``at``-th value of each quality."""
     import narwhals as nw
 
     from ..datasets import mask_gold
@@ -212,7 +218,9 @@ def assumed_fit(
     rng = np.random.default_rng(seed)
     frame = table.native
     for name, quality in qualities.items():
-        gold = simulate_gold(_first(options["surrogates"][name], table, name), quality, at, name, rng)
+        surrogate = _first(options["surrogates"][name], table, name)
+        scale = gold_scale(table, name, surrogate) if quality.kind == "r_squared" else None
+        gold = simulate_gold(surrogate, quality, at, name, rng, scale)
         frame = frame.with_columns(nw.new_series(name, gold.tolist(), backend=frame.implementation))
     size = min(_PILOT, table.n_rows // 2) if n is None else n
     sample = SimpleRandom(size).draw(frame.to_native(), seed=rng)
@@ -220,6 +228,47 @@ def assumed_fit(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", KaratWarning)
         return regress(model, formula, masked, design=sample.design, seed=seed, scores=True, compare=False, **options)
+
+
+def gold_scale(table: Table, name: str, surrogate: Any) -> tuple[float, float] | None:
+    """Mean and standard deviation of the gold values that the table holds; None without such values.
+
+    Too few values to tell the scale are refused where they lie outside the surrogate's.
+    """
+    if name not in table.native.columns:
+        return None
+    values = as_float(table.values(name, "gold"), name, "gold column")
+    values = values[~np.isnan(values)]
+    if len(values) >= _FEWEST_VALUES and values.std() > 0:
+        return float(values.mean()), float(values.std(ddof=1))
+    number = as_float(surrogate, name, "surrogate of")
+    room = number.std()
+    if len(values) and (values.min() < number.min() - room or values.max() > number.max() + room):
+        raise ArgumentError(
+            f"the {len(values)} gold value(s) of {name!r} go from {values.min():g} to {values.max():g}, those of its "
+            f"surrogate from {number.min():g} to {number.max():g}: gold is on another scale, and {_FEWEST_VALUES} "
+            "values are needed to tell it. Bring the surrogate to the scale of gold, or plan from a pilot, "
+            "kt.plan(fit, data)."
+        )
+    return None
+
+
+def _scale_remarks(table: Table, qualities: Mapping[str, Quality], surrogates: Any) -> list[str]:
+    """On which scale numeric gold was simulated, in words."""
+    out = []
+    for name in (name for name, quality in qualities.items() if quality.kind == "r_squared"):
+        surrogate = _first(surrogates[name], table, name)
+        scale = gold_scale(table, name, surrogate)
+        number = as_float(surrogate, name, "surrogate of")
+        mean, spread = (number.mean(), number.std()) if scale is None else scale
+        words = f"(mean {mean:.3g}, standard deviation {spread:.3g})"
+        out.append(
+            f"{name} is simulated with the mean and the spread of the gold values there are {words}"
+            if scale is not None
+            else f"numeric gold is assumed to have the mean and the spread of its surrogate {words}: where {name} is "
+            "measured on another scale, bring the surrogate to it first, or all figures are off by that factor"
+        )
+    return out
 
 
 def _first(given: Any, table: Table, name: str) -> Any:

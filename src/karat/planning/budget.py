@@ -18,7 +18,7 @@ import numpy as np
 from .._core.arguments import checked_arguments
 from ..errors import ArgumentError, number, one_of, whole
 from ..results import Result
-from .profile import Profile
+from .pilot import Profile, slopes
 from .refit import mean_square
 from .report import text_table
 
@@ -33,17 +33,9 @@ _NO_HELP = 1e-6
 class Purchase:
     """What one way to spend the budget gives for one coefficient.
 
-    Parameters
-    ----------
-    option, term : str
-        Surrogate, or gold only; coefficient.
-    r_squared : float
-    gold, surrogate : float
-        Labels to buy; infinite for surrogate labels that cost nothing and are not limited.
-    variance : float
-        In units of the variance of one gold label if that is not known.
-    break_even : float
-        Cost of a surrogate label from which on gold alone is better.
+    ``gold`` and ``surrogate`` are labels to buy, infinite for surrogate labels that cost nothing and are not limited;
+    ``variance`` is in units of that of one gold label if this is not known; ``break_even`` is the cost of a surrogate
+    label from which on gold alone is better.
     """
 
     option: str
@@ -59,16 +51,8 @@ class Purchase:
 class Budget:
     """Ways to spend a budget, side by side.
 
-    Parameters
-    ----------
-    purchases : tuple of Purchase
-    spend, gold_cost : float
-    costs : dict of str to float
-        Cost of a label of each surrogate.
-    population : float or None
-    corpus : {"fixed", "free"}
-    absolute : bool
-        Whether standard errors are in the units of the coefficients, or relative to those of gold alone.
+    ``costs`` are of a label of each surrogate; ``absolute`` says whether standard errors are in the units of the
+    coefficients, or relative to those of gold alone.
     """
 
     purchases: tuple[Purchase, ...]
@@ -334,7 +318,7 @@ def _read(surrogates: Mapping[str, Any], terms: Any) -> _Known:
         first = next(iter(fits.values()))
         if any(profile.names != first.names or profile.n_units != first.n_units for profile in fits.values()):
             raise ArgumentError("the pilot fits differ in their coefficients or rows; fit one formula on one table.")
-        names = [n for n in first.names if n not in ("Intercept", "Mean")] or list(first.names)
+        names = slopes(first.names)
     else:
         named = [list(value) for value in surrogates.values() if isinstance(value, Mapping)]
         names = named[0] if named else ["coefficient"]
