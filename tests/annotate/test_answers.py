@@ -7,8 +7,8 @@ import sqlite3
 
 import pytest
 
-from karat.annotate import answers
-from karat.annotate.answers import AnswerStore
+from karat.annotate import answer_store
+from karat.annotate.answer_store import AnswerStore
 from karat.errors import CacheError, KaratWarning
 
 
@@ -131,7 +131,7 @@ def test_answers_are_used_while_the_disk_is_still_full(tmp_path, monkeypatch):
 
 
 def test_answers_in_memory_join_when_there_is_room_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(answers, "_SPILL", 100)
+    monkeypatch.setattr(answer_store, "_SPILL", 100)
     store = settled_while_full(tmp_path, monkeypatch)
     assert store.get("k2") == "paid 2", "used from memory"
     monkeypatch.undo()
@@ -140,8 +140,8 @@ def test_answers_in_memory_join_when_there_is_room_again(tmp_path, monkeypatch):
 
 
 def test_answers_for_which_there_is_no_room_at_all_go_elsewhere(tmp_path, monkeypatch):
-    monkeypatch.setattr(answers, "_SPILL", 100)
-    monkeypatch.setattr(answers.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(answer_store, "_SPILL", 100)
+    monkeypatch.setattr(answer_store.tempfile, "tempdir", str(tmp_path))
     store = settled_while_full(tmp_path / "a", monkeypatch)
     with pytest.raises(CacheError, match=r"no room for 2 answers that were paid for; they are in .*spare-.*\.spill"):
         store.close()
@@ -153,7 +153,7 @@ def test_answers_for_which_there_is_no_room_at_all_go_elsewhere(tmp_path, monkey
     assert (other.get("k2"), other.spent(["job"])) == ("paid 2", 8), "also in a cache that does not know the request"
     other.close()
     store = settled_while_full(tmp_path / "c", monkeypatch)
-    monkeypatch.setattr(answers.tempfile, "mkstemp", lambda **named: open(tmp_path / "none" / "x"))  # noqa: SIM115
+    monkeypatch.setattr(answer_store.tempfile, "mkstemp", lambda **named: open(tmp_path / "none" / "x"))  # noqa: SIM115
     with pytest.raises(CacheError, match="in the attribute 'answers'") as caught:
         store.close()
     assert caught.value.answers == [("k1", "paid 1"), ("k2", "paid 2")]

@@ -21,7 +21,7 @@ import pytest
 
 import karat as kt
 from karat.annotate import Endpoint, Question, label
-from karat.annotate.answers import AnswerStore
+from karat.annotate.answer_store import AnswerStore
 from karat.annotate.protocol import most_tokens
 from karat.errors import ArgumentError, BudgetError, CacheError, DataError, EndpointError, KaratWarning
 

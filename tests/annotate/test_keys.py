@@ -54,7 +54,7 @@ def test_errors_nobody_foresaw_are_kept_without_their_text(server, tmp_path, mon
     def breaks(self, path, body, headers):
         raise ValueError(f"Invalid header value {headers}")
 
-    monkeypatch.setattr("karat.annotate.wire.Wire.post", breaks)
+    monkeypatch.setattr("karat.annotate.http.Wire.post", breaks)
     with pytest.raises(EndpointError, match="ValueError") as caught:
         label(TEXTS, QUESTION, point(server), cache=tmp_path)
     nowhere("SECRET1", tmp_path, caught.value)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from karat.annotate import Endpoint, Question, label
-from karat.annotate.answers import AnswerStore
+from karat.annotate.answer_store import AnswerStore
 from karat.annotate.protocol import most_tokens
 from karat.errors import ArgumentError, BudgetError, CacheError, EndpointError
 
@@ -127,7 +127,7 @@ def test_an_answer_is_on_disk_before_it_is_looked_at(server, tmp_path, monkeypat
         seen.extend(states(tmp_path))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("karat.annotate.rows.read_reply", look)
+    monkeypatch.setattr("karat.annotate.one_text.read_reply", look)
     with pytest.raises(KeyboardInterrupt):
         label(TEXTS[:1], QUESTION, point(server), cache=tmp_path)
     [(state, cost, _, body)] = seen
@@ -152,7 +152,7 @@ def test_a_reader_that_fails_in_a_way_nobody_foresaw(server, tmp_path, monkeypat
     def breaks(payload, asked):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("karat.annotate.rows.read_reply", breaks)
+    monkeypatch.setattr("karat.annotate.one_text.read_reply", breaks)
     with pytest.raises(EndpointError, match="not what the protocol says"):
         label(TEXTS[:1], QUESTION, point(server), cache=tmp_path)
     assert {state for state, *_ in states(tmp_path)} == {"unreadable"}

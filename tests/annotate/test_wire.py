@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from karat.annotate.wire import Lost, Wire
+from karat.annotate.http import Lost, Wire
 
 
 def wire(server, timeout):

@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 import karat as kt
-from karat.labels.errors_by_design import confusion
-from karat.labels.review import _capped
+from karat.labels.quality.errors_by_design import confusion
+from karat.labels.quality.review import _capped
 
 L = kt.labels
 DataError, ArgumentError = kt.errors.DataError, kt.errors.ArgumentError

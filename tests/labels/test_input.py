@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import karat as kt
-from karat.labels.front import SEVEN
+from karat.labels.aggregation.aggregate import SEVEN
 
 from . import plain
 

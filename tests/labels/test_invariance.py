@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import karat as kt
-from karat.labels.render import build_frame
+from karat.labels.tables.render import build_frame
 
 from ..profiles import examples
 from . import plain

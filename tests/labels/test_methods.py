@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import karat as kt
-from karat.labels.base import winners
-from karat.labels.keys import content_keys, uniforms
+from karat.labels.aggregation.base import winners
+from karat.labels.aggregation.content_random import content_keys, uniforms
 
 from . import plain
 

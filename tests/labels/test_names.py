@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import karat as kt
 from karat._core import memory
 from karat.cli.questions import read_label
-from karat.labels.render import build_frame
+from karat.labels.tables.render import build_frame
 
 from ..profiles import examples
 from . import plain
@@ -302,7 +302,7 @@ def test_available_memory_is_known_or_infinite():
 
 
 def test_raters_of_many_tasks_need_no_table_of_tasks_by_workers(monkeypatch):
-    from karat.labels import numeric
+    from karat.labels.aggregation import numeric
 
     rows, _ = plain.simulate(40, 6, 5, 3, 1)
     votes = plain.columns(rows)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import karat as kt
-from karat.labels.numeric import _Raters
+from karat.labels.aggregation.numeric import _Raters
 
 L = kt.labels
 
@@ -40,7 +40,7 @@ def test_posterior_against_the_dense_joint_normal():
 def test_many_raters_use_the_diagonal(monkeypatch):
     rows, _, _, _ = ratings(400, 40)
     exact = L.rate(rows)
-    monkeypatch.setattr("karat.labels.numeric._DENSE_WORKERS", 1)
+    monkeypatch.setattr("karat.labels.aggregation.numeric._DENSE_WORKERS", 1)
     rough = L.rate(rows)
     np.testing.assert_allclose(rough.value, exact.value, atol=0.05)
     np.testing.assert_allclose(rough.sd, exact.sd, rtol=0.1)

@@ -9,7 +9,7 @@ import importlib
 from typing import Any
 
 _HOMES = {
-    "label": "front",
+    "label": "labelling",
     "Question": "question",
     "Endpoint": "endpoint",
     "LocalModel": "local",

@@ -185,13 +185,7 @@ def _check_price(price: object) -> None:
 
 
 def _plain_parameters(given: object) -> dict[str, Any]:
-    """Parameters as JSON can hold them.
-
-    Raises
-    ------
-    ArgumentError
-        If they cannot be sent, belong to karat, or leave the length of an answer open.
-    """
+    """Parameters as JSON can hold them."""
     if not isinstance(given, Mapping):
         raise ArgumentError(f"parameters is a {type(given).__name__}; give a mapping of field to value.")
     if reserved := sorted({"messages", "prompt", "model", "n", "stream", "logprobs"} & set(given)):

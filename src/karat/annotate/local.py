@@ -12,9 +12,9 @@ import numpy as np
 
 from ..errors import ArgumentError, one_of, whole
 from ..predict.text import backbone
-from .answers import AnswerStore
+from .answer_store import AnswerStore
+from .one_text import Row
 from .question import Question
-from .rows import Row
 
 if TYPE_CHECKING:
     from .._core.types import Floats

@@ -63,7 +63,7 @@ class Panel:
         data frame
             For :func:`karat.labels.aggregate`.
         """
-        from ..labels.render import build_frame
+        from ..labels.tables.render import build_frame
 
         shown = np.any([m.shown for m in self.members], axis=0)
         names = self.probabilities

@@ -59,14 +59,6 @@ class Reply:
 def most_tokens(body: Mapping[str, Any]) -> tuple[int, int]:
     """Most tokens a request can be billed for, prompt and completion.
 
-    Parameters
-    ----------
-    body : mapping
-
-    Returns
-    -------
-    tuple of int
-
     Notes
     -----
     No tokeniser in use makes more tokens than there are bytes. All of the request counts, since endpoints bill tools
@@ -100,13 +92,7 @@ def usage(raw: str) -> tuple[int, int] | None:
 
 
 def decode(raw: str) -> Any:
-    """The JSON of a reply.
-
-    Raises
-    ------
-    Unreadable
-        If it is not JSON.
-    """
+    """The JSON of a reply."""
     try:
         return json.loads(raw)
     except (ValueError, RecursionError) as error:
@@ -115,26 +101,7 @@ def decode(raw: str) -> Any:
 
 
 def read_reply(payload: object, asked: int) -> Reply:
-    """Choices of a reply, checked.
-
-    Parameters
-    ----------
-    payload : object
-        Decoded JSON.
-    asked : int
-        Number of choices asked for.
-
-    Returns
-    -------
-    Reply
-
-    Raises
-    ------
-    Unreadable
-        If the reply is not what the protocol says, or cannot be true.
-    Refused
-        If every choice is a refusal; one among several is an empty answer.
-    """
+    """Choices of a reply, checked."""
     if not isinstance(payload, Mapping):
         raise Unreadable(f"the reply is a JSON {type(payload).__name__} where an object belongs")
     listed = payload.get("choices")

@@ -67,22 +67,6 @@ class Reading:
 def from_tokens(tokens: Sequence[Token], words: Sequence[str]) -> Reading:
     """Distribution over classes from the probabilities of tokens.
 
-    Parameters
-    ----------
-    tokens : sequence of Token
-        The answer, place by place.
-    words : sequence of str
-        The K classes as the model sees them.
-
-    Returns
-    -------
-    Reading
-
-    Raises
-    ------
-    Unreadable
-        If no class has any probability.
-
     Notes
     -----
     A token belongs to a class when only that class begins with what was answered so far and the token (case, blanks,
@@ -182,22 +166,6 @@ def _classes_of(before: str, text: str, names: list[str]) -> list[int]:
 def hold_against(reading: Reading, text: str, tokens: Sequence[Token], words: Sequence[str], likeliest: bool) -> None:
     """Hold a distribution against the answer that came with it.
 
-    Parameters
-    ----------
-    reading : Reading
-        Made of the tokens.
-    text : str
-        The answer.
-    tokens : sequence of Token
-    words : sequence of str
-    likeliest : bool
-        Whether the likeliest answer was asked for; one that is drawn may be another.
-
-    Raises
-    ------
-    Unreadable
-        If the answer is not a label, or another than the distribution says.
-
     Notes
     -----
     The likeliest token may belong to a class that is not the likeliest, since others share their mass among several
@@ -223,20 +191,6 @@ def hold_against(reading: Reading, text: str, tokens: Sequence[Token], words: Se
 def from_votes(answers: Sequence[str], words: Sequence[str]) -> Reading:
     """Distribution over classes from repeated answers: the share of each class among the answers that are one.
 
-    Parameters
-    ----------
-    answers : sequence of str
-    words : sequence of str
-
-    Returns
-    -------
-    Reading
-
-    Raises
-    ------
-    Unreadable
-        If fewer than half of the answers are a class.
-
     Examples
     --------
     >>> from_votes(["Yes.", "no", "yes", "**Yes**"], ["yes", "no"]).p.tolist()
@@ -252,22 +206,6 @@ def from_votes(answers: Sequence[str], words: Sequence[str]) -> Reading:
 
 def from_json(answer: str, words: Sequence[str]) -> Reading:
     """Distribution over classes that a model states as JSON, as shares or percentages.
-
-    Parameters
-    ----------
-    answer : str
-        Fences and words around the object are passed over.
-    words : sequence of str
-
-    Returns
-    -------
-    Reading
-
-    Raises
-    ------
-    Unreadable
-        If there is no object, or it is not a distribution over the classes: numbers that do not add up to 1 or 100 %,
-        or several classes left out that could have what is left.
 
     Examples
     --------

@@ -131,7 +131,7 @@ class Annotation:
         -------
         data frame
         """
-        from ..labels.render import build_frame
+        from ..labels.tables.render import build_frame
 
         return build_frame({"id": self.ids, **self._named()}, backend)
 
@@ -147,7 +147,7 @@ class Annotation:
         data frame
             Columns ``position``, ``id``, ``reason``.
         """
-        from ..labels.render import build_frame
+        from ..labels.tables.render import build_frame
 
         rows = np.flatnonzero(self.shown)
         return build_frame({"position": rows, "id": self.ids[rows], "reason": self.status[rows]}, backend)

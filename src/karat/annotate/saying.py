@@ -55,17 +55,6 @@ class Refused(Unreadable):
 def usable(answer: str, finish: str, words: Sequence[str]) -> str:
     """An answer, empty where it was cut short before it was clear: only a whole class survives a cut.
 
-    Parameters
-    ----------
-    answer : str
-    finish : str
-        Why the model stopped.
-    words : sequence of str
-
-    Returns
-    -------
-    str
-
     Examples
     --------
     >>> usable("yes", "length", ["yes", "no"]), usable("There is no", "length", ["yes", "no"])
@@ -94,15 +83,6 @@ def spoken(answer: str) -> str:
 
 def which(answer: str, words: Sequence[str]) -> int | None:
     """The class an answer is, None where it is not one.
-
-    Parameters
-    ----------
-    answer : str
-    words : sequence of str
-
-    Returns
-    -------
-    int or None
 
     Notes
     -----

@@ -33,7 +33,7 @@ def read_labels(
     missing: str = "warn",
 ) -> Any:
     """The frame with gold filled in, see :meth:`karat.designs.Sample.read_labels`."""
-    from ..labels.front import METHODS, POOLS
+    from ..labels.aggregation.aggregate import METHODS, POOLS
 
     one_of("missing", missing, ("warn", "raise", "ignore"))
     one_of("join", join, (*ESTIMANDS, *METHODS, *(p for p in POOLS if p != "weighted")))

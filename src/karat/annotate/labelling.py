@@ -1,0 +1,386 @@
+"""Where labelling begins: texts and a question in, soft labels with cost and origin out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._core.store import cache_folder
+from .._version import __version__
+from ..errors import ArgumentError, EndpointError, KaratWarning, number, one_of, tell, whole
+from ..predict.text.texts import digest_of, read_texts
+from .answer_store import AnswerStore
+from .cost import Cost
+from .endpoint import Endpoint
+from .local import LocalModel
+from .one_text import METHODS, Row, RowAsker, share_method
+from .panel import Panel
+from .question import Question
+from .requests import Asker, Stopped
+from .result import Annotation
+
+if TYPE_CHECKING:
+    from .._core.types import Array
+
+_FAILURES = ("raise", "keep")
+_VOTES = 5
+_MOST_VOTES = 1000
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What every part of a call shares."""
+
+    ids: Array
+    texts: list[str]
+    method: str
+    votes: int
+    failures: str
+    progress: bool
+    limit: int | None
+    names: tuple[str, ...]
+    text: str | None
+    id: str | None
+
+
+def label(
+    data: object,
+    question: Question | Sequence[Question],
+    model: Any,
+    *,
+    text: str | None = None,
+    id: str | None = None,
+    method: str = "auto",
+    votes: int = _VOTES,
+    cache: Any = "auto",
+    budget: float | None = None,
+    failures: str = "raise",
+    progress: bool = False,
+) -> Any:
+    """Have texts labelled by one or several models, as distributions over classes.
+
+    Parameters
+    ----------
+    data : data frame or sequence of str
+        A table with a column of texts, or the texts.
+    question : Question or sequence of Question
+    model : Endpoint, LocalModel, or sequence of these
+        Several models or questions give a :class:`Panel`, every model answering every question.
+    text : str, optional
+        Column of texts; needed for a table.
+    id : str, optional
+        Column that names the rows; by default the row number.
+    method : {"auto", "logprobs", "votes", "json"}
+        How an endpoint's answer becomes a distribution: from log-probabilities, from repeated answers at
+        temperature 1, or as the model states it in JSON. ``"auto"`` takes log-probabilities, and votes for
+        texts where they are missing, do not favour any label, contradict the answer, or leave several labels open.
+    votes : int
+        Answers per text where votes are drawn. It, ``method`` and ``budget`` are for endpoints.
+    cache : str, Path, None or "auto"
+        Folder in which every answer is kept as it arrives, by content of the request; a call that was cut short asks
+        only for the rest. ``"auto"`` is the folder in ``KARAT_CACHE`` or ``~/.cache/karat/answers``; None keeps
+        nothing. The texts themselves are not written, the answers are.
+    budget : float, optional
+        The most that all may cost, in the currency of the endpoints. What the same questions to the same models have
+        cost in earlier calls with the same cache is included; another wording, model or setting of the endpoint is
+        another job with a budget of its own, and what was asked without a price counts as 0. The budget is never
+        exceeded: before a request is sent the most it can cost is set aside, by all threads and processes that
+        use the cache together; an endpoint that bills more than that is an error. Needs ``Endpoint(price=...)``.
+    failures : {"raise", "keep"}
+        What to do when some texts cannot be labelled (refusals, answers that are not a label, requests that stay
+        without an answer): an error after all others are done, or NaN and the reason in the status column, with a
+        warning. Where texts in a row get no answer at all, it is the endpoint's fault and an error in any case.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    Annotation or Panel
+
+    Raises
+    ------
+    ArgumentError, DataError
+        If an argument or a text cannot be used.
+    EndpointError
+        If the endpoint cannot be reached, refuses, answers as another model, or labels are missing.
+    BudgetError
+        If the budget does not pay for the next request.
+    CacheError
+        If answers cannot be kept; nothing further is asked then.
+
+    Notes
+    -----
+    Labels of models are surrogates: they need a gold sample beside them, never replace it. Texts that the prompt shows
+    are not sent and have no label; :meth:`Annotation.join` leaves them out of the data.
+
+    References
+    ----------
+    Egami, Hinck, Stewart and Wei (2023), for what to do with the labels; Kadavath et al. (2022), Language models
+    (mostly) know what they know, for probabilities of answers as confidence.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> question = kt.annotate.Question("Is the letter for the tram?", classes=["yes", "no"])
+    >>> model = kt.annotate.Endpoint("http://127.0.0.1:8000/v1", "qwen3-8b")
+    >>> labels = kt.annotate.label(letters, question, model, text="text")  # doctest: +SKIP
+    >>> kt.ols("trust ~ support", labels.join(letters), surrogates={"support": labels.surrogate})  # doctest: +SKIP
+    """
+    one_of("method", method, METHODS)
+    one_of("failures", failures, _FAILURES)
+    votes = whole("votes", votes, least=1, most=_MOST_VOTES)
+    questions, models = _listed(question, Question, "question"), _listed(model, (Endpoint, LocalModel), "model")
+    ids, texts = _texts(data, text, id)
+    _check_names(questions, models)
+    _check_local(models, questions, method, votes, budget)
+    _check_temperature(models, method)
+    limit = _check_budget(budget, models)
+    store = AnswerStore(None if cache is None else cache_folder(cache, "answers"))
+    pairs = [(q, m) for m in models for q in questions]
+    names = [_job_name(q, m) for q, m in pairs]
+    job = _Job(ids, texts, method, votes, failures, progress, limit, tuple(names), text, id)
+    try:
+        members = []
+        for (q, m), name in zip(pairs, names):
+            members.append(_annotate(job, q, m, name, store, len(pairs) > 1))
+    finally:
+        store.close()
+    return members[0] if len(pairs) == 1 else Panel(tuple(members))
+
+
+def _annotate(job: _Job, question: Question, model: Any, name: str, store: AnswerStore, several: bool) -> Annotation:
+    """One model, one question."""
+    reasons = {text: question.why_shown(text) for text in set(job.texts)}
+    todo = list(dict.fromkeys(t for t in job.texts if not reasons[t]))
+    started = datetime.now(UTC)
+    if isinstance(model, LocalModel):
+        rows, asker, served = model.rows(todo, question, store, name, job.progress), None, []
+    else:
+        asker = Asker(model, store, name, job.limit, job.names)
+        try:
+            row_asker = RowAsker(asker, question, job.method, job.votes)
+            rows = _ask_all(row_asker, todo, job.progress)
+        finally:
+            asker.close()
+        served = sorted(asker.models - {""})
+        if row_asker.switched:
+            tell(
+                f"the endpoint {model.url} gives no log-probabilities ({row_asker.switched}); labels are shares of "
+                f"{job.votes} answers instead. Set method='votes' if that is meant, or top_logprobs= to what it takes.",
+                KaratWarning,
+            )
+    failed = {text: row for text, row in rows.items() if row.p is None}
+    if failed:
+        _report(failed, len(todo), job.failures, store.whereabouts)
+    nothing = Row(None, "", float("nan"))
+    listed = [replace(nothing, status=reasons[t]) if reasons[t] else rows[t] for t in job.texts]
+    k = len(question.labels)
+    p = np.array([np.full(k, np.nan) if row.p is None else row.p for row in listed], dtype=np.float64).reshape(-1, k)
+    cost = _cost(store, name, model, asker)
+    worker = getattr(model, "label", None) or str(model.model)
+    counts = {"texts": len(job.texts), "distinct": len(todo), "failed": len(failed), "methods": share_method(rows)}
+    return Annotation(
+        ids=job.ids,
+        classes=question.labels,
+        probabilities=p,
+        mass=np.array([row.mass for row in listed], dtype=np.float64),
+        method=np.array([row.method for row in listed], dtype=object),
+        status=np.array([row.status for row in listed], dtype=object),
+        shown=np.array([bool(reasons[t]) for t in job.texts]),
+        name=f"{question.name}_{_slug(worker)}" if several else question.name,
+        worker=f"{worker} / {question.name}" if several else worker,
+        numeric=question.scale is not None,
+        provenance=_provenance(question, model, served, started, store, name, counts, job),
+        cost=cost,
+    )
+
+
+def _ask_all(asker: RowAsker, texts: list[str], progress: bool) -> dict[str, Row]:
+    """Every text once.
+
+    The first goes alone, to see what the endpoint can do. The first error that concerns all stops the others,
+    whose requests under way are still waited for and kept.
+    """
+    from tqdm import tqdm
+
+    rows: dict[str, Row] = {}
+    with tqdm(total=len(texts), disable=not progress, unit="text") as bar:
+        for text in texts[:1]:
+            rows[text] = asker.label(text)
+            bar.update()
+        rest = iter(texts[1:])
+        workers = asker.asker.endpoint.concurrency
+        pending: dict[Future[Row], str] = {}
+        first: BaseException | None = None
+        with ThreadPoolExecutor(workers, thread_name_prefix="karat-annotate") as pool:
+            try:
+                while True:
+                    if first is None:
+                        for text in islice(rest, 2 * workers - len(pending)):
+                            pending[pool.submit(asker.label, text)] = text
+                    if not pending:
+                        break
+                    for done in wait(pending, return_when=FIRST_COMPLETED).done:
+                        text = pending.pop(done)
+                        error = done.exception()
+                        if error is None:
+                            rows[text] = done.result()
+                            bar.update()
+                        elif first is None or isinstance(first, Stopped):
+                            first = error
+                            asker.asker.stop.set()
+            except BaseException:  # an interrupt: wait for what is under way, send nothing more
+                asker.asker.stop.set()
+                raise
+        if first is not None:
+            raise first
+    return rows
+
+
+def _report(failed: dict[str, Row], n: int, failures: str, whereabouts: str) -> None:
+    example = next(iter(failed.values())).status
+    message = f"{len(failed)} of {n} texts have no label; for the first: {example}"
+    if failures == "raise":
+        raise EndpointError(
+            f"{message}. Change the question, or set failures='keep' to get NaN for these rows. {whereabouts}."
+        )
+    tell(f"{message}. Their probabilities are NaN; the status column says why.", KaratWarning)
+
+
+def _texts(data: object, text: str | None, id_: str | None) -> tuple[Array, list[str]]:
+    if text is None:
+        if id_ is not None:
+            raise ArgumentError("id= names a column of a table; name the column of texts as well, text='...'.")
+        texts = read_texts(data, "data")
+        return np.arange(len(texts)), texts
+    from ..frames import Table
+
+    table = Table.read(data)
+    texts = read_texts(table.column(text, "text"), f"the column {text!r}")
+    return (np.arange(table.n_rows) if id_ is None else np.asarray(table.column(id_, "id"))), texts
+
+
+def _listed(given: Any, kind: Any, name: str) -> list[Any]:
+    items = list(given) if isinstance(given, (list, tuple)) else [given]
+    if not items or not all(isinstance(item, kind) for item in items):
+        wanted = "Question(...)" if kind is Question else "Endpoint(...) or LocalModel(...)"
+        came = type(items[0]).__name__ if items else "empty"
+        raise ArgumentError(f"{name} is {came}; give {wanted}, or a list of these.")
+    return items
+
+
+def _check_names(questions: list[Question], models: list[Any]) -> None:
+    for what, names in (
+        ("questions", [q.name for q in questions]),
+        ("models", [_slug(getattr(m, "label", None) or str(m.model)) for m in models]),
+    ):
+        if len(set(names)) < len(names):
+            raise ArgumentError(f"two {what} have the same name in {names}; their columns need names of their own.")
+
+
+def _check_temperature(models: list[Any], method: str) -> None:
+    for m in models:
+        if method != "json" and isinstance(m, Endpoint) and m.parameters.get("temperature") is not None:
+            raise ArgumentError(
+                f"parameters of {m.model!r} hold a temperature; log-probabilities are read at 0 and votes drawn at 1, "
+                "other temperatures do not give probabilities. Leave it out ({'temperature': None} where the endpoint "
+                "takes none)."
+            )
+
+
+def _check_local(models: list[Any], questions: list[Question], method: str, votes: int, budget: float | None) -> None:
+    local = [m for m in models if isinstance(m, LocalModel)]
+    for m in local:
+        for q in questions:
+            m.shows(q)
+    if len(local) < len(models):
+        return
+    for name, given, default in (("method", method, "auto"), ("votes", votes, _VOTES), ("budget", budget, None)):
+        if given != default:
+            raise ArgumentError(
+                f"{name}={given!r} is for endpoints; a LocalModel has one way and no price. Leave it out."
+            )
+
+
+def _check_budget(budget: float | None, models: list[Any]) -> int | None:
+    if budget is None:
+        return None
+    paid = [m for m in models if isinstance(m, Endpoint)]
+    budget = number("budget", budget, least=0, below=1e6, instead="or None for no limit")
+    if unpriced := [m.model for m in paid if m.price is None]:
+        raise ArgumentError(
+            f"a budget needs prices: set price=(per million prompt, per million completion) for {unpriced}."
+        )
+    if len({m.currency for m in paid}) > 1:
+        raise ArgumentError(f"a budget needs one currency; the models have {sorted({m.currency for m in paid})}.")
+    return int(budget * 10**12)
+
+
+def _job_name(question: Question, model: Any) -> str:
+    about = {"question": question.digest, "model": model.describe()}
+    return hashlib.blake2b(json.dumps(about, sort_keys=True, default=str).encode(), digest_size=12).hexdigest()
+
+
+def _slug(name: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in name.rstrip("/").split("/")[-1]).strip("_")
+
+
+def _cost(store: AnswerStore, name: str, model: Any, asker: Asker | None) -> Cost:
+    tally = store.tally([name])
+    money: Callable[[int], float] = getattr(model, "amount", float)
+    total = [sum(row[i] for row in tally) for i in (1, 2, 3, 4)]
+    return Cost(
+        amount=money(total[3]) if asker else 0.0,
+        currency=getattr(model, "currency", ""),
+        requests=int(total[0]) if asker else 0,
+        prompt_tokens=int(total[1]),
+        completion_tokens=int(total[2]),
+        uncertain=sum(row[1] for row in tally if row[0] in ("sent", "unknown")),
+        sent=asker.sent if asker else 0,
+        cached=asker.cached if asker else 0,
+        priced=getattr(model, "price", None) is not None,
+    )
+
+
+def _provenance(
+    question: Question,
+    model: Any,
+    served: list[str],
+    started: datetime,
+    store: AnswerStore,
+    name: str,
+    counts: dict[str, Any],
+    job: _Job,
+) -> dict[str, Any]:
+    tally = store.tally([name])
+    times = [t for row in tally for t in row[5:7] if t is not None]
+
+    local, kind = isinstance(model, LocalModel), "json" if job.method == "json" else "label"
+
+    def stamp(seconds: float) -> str:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+    return {
+        "question": question.describe(),
+        "prompt": model.shows(question) if local else question.messages("{text}", kind),
+        "model": model.describe(),
+        "models_reported": served,
+        "method": model.built() if local else job.method,
+        "votes": None if local else job.votes,
+        "counts": counts,
+        "rows": {"text": job.text, "id": job.id, "digest": digest_of(job.texts)},
+        "called": started.isoformat(timespec="seconds"),
+        "first_asked": stamp(min(times)) if times else None,
+        "last_answered": stamp(max(times)) if times else None,
+        "karat": __version__,
+        "python": platform.python_version(),
+    }

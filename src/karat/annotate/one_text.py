@@ -1,0 +1,249 @@
+"""How one text gets its distribution from an endpoint: log-probabilities, else repeated answers, or stated JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..errors import EndpointError
+from .protocol import Choice, Reply, read_reply
+from .question import Question
+from .reading import Reading, from_json, from_tokens, from_votes, hold_against
+from .requests import Asker, RowError
+from .saying import Refused, Unreadable, Useless, begins, usable
+
+if TYPE_CHECKING:
+    from .._core.types import Floats
+
+METHODS = ("auto", "logprobs", "votes", "json")
+LEAST_MASS = 0.5
+"""Probability the classes must have together for log-probabilities to be used."""
+MOST_UNRESOLVED = 0.1
+"""Share of it that may be split among classes that begin alike."""
+MOST_UNLISTED = 0.02
+"""Probability that may not be listed where a class is not listed either."""
+_JSON_TOKENS = 40
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is known about one text.
+
+    Parameters
+    ----------
+    p : ndarray of shape (K,) or None
+        None when it could not be labelled.
+    method : str
+    mass : float
+    status : str
+        ``"ok"``, or why there is not a label.
+    """
+
+    p: Floats | None
+    method: str
+    mass: float
+    status: str = "ok"
+
+
+class NoLogprobs(Exception):
+    """The endpoint gives no log-probabilities, or none that serve."""
+
+
+class RowAsker:
+    """Labels texts one by one; threads share it.
+
+    Parameters
+    ----------
+    asker : Asker
+    question : Question
+    method : {"auto", "logprobs", "votes", "json"}
+    votes : int
+        Answers drawn for a text where log-probabilities are not to be had.
+    """
+
+    def __init__(self, asker: Asker, question: Question, method: str, votes: int) -> None:
+        self.asker, self.question, self.votes, self.asked_for = asker, question, votes, method
+        self.method = "logprobs" if method == "auto" else method
+        self.switched = ""
+        self._first = True
+        self._lock = threading.Lock()
+
+    def label(self, text: str) -> Row:
+        """The distribution of one text."""
+        try:
+            return self._label(text)
+        except RowError as error:
+            return Row(None, self.method, float("nan"), str(error))
+        finally:
+            self._first = False
+
+    def _label(self, text: str) -> Row:
+        if self.method == "json":
+            return self._row(self._json(text), "json")
+        if self.method == "logprobs":
+            try:
+                return self._row(self._logprobs(text), "logprobs")
+            except NoLogprobs as error:
+                if self.asked_for != "auto":
+                    raise RowError(str(error)) from None
+        return self._row(self._sampled(text), "votes")
+
+    @staticmethod
+    def _row(reading: Reading, method: str) -> Row:
+        return Row(reading.p, method, reading.mass)
+
+    def _body(self, text: str, kind: str, **fields: Any) -> dict[str, Any]:
+        point = self.asker.endpoint
+        body: dict[str, Any] = {"model": point.model, "max_tokens": point.max_tokens}
+        if point.api == "chat":
+            body["messages"] = self.question.messages(text, kind)
+        else:
+            body["prompt"] = self.question.prompt(text, kind)
+        body |= fields
+        body |= dict(point.parameters)
+        body = {name: value for name, value in body.items() if value is not None}
+        if not any(name in body for name in ("max_tokens", "max_completion_tokens")):
+            raise EndpointError(
+                "parameters take max_tokens out; name max_completion_tokens, so that cost stays bounded."
+            )
+        return body
+
+    def _read(self, payload: Any, asked: int) -> Reply:
+        reply, point = read_reply(payload, asked), self.asker.endpoint
+        if reply.model not in ("", point.model, point.serves):
+            raise EndpointError(
+                f"the endpoint {point.url} was asked for the model {point.model!r} and answers as "
+                f"{reply.model[:100]!r}. If that is the model you want, set serves= to that name; the answer is kept."
+            )
+        self.asker.models.add(reply.model)
+        return reply
+
+    def _logprobs(self, text: str) -> Reading:
+        point = self.asker.endpoint
+        fields: dict[str, Any] = {"temperature": 0}
+        if point.api == "chat":
+            fields |= {"logprobs": True, "top_logprobs": point.top_logprobs}
+        else:
+            fields |= {"logprobs": point.top_logprobs}
+
+        body = self._body(text, "label", **fields)
+
+        def read(payload: Any) -> Reading | str:
+            choice = self._read(payload, 1).choices[0]
+            if choice.tokens is None and not choice.odd and self._first and choice.text.strip():
+                self._switch("its replies hold none")  # an empty answer says nothing about the endpoint
+            return self._of_tokens(choice, body.get("temperature") == 0)
+
+        try:
+            reading = self.asker.ask(body, 0, read)
+        except RowError as error:
+            if "logprob" not in str(error):
+                raise
+            self._switch(str(error))
+            raise NoLogprobs(str(error)) from error
+        if isinstance(reading, str):
+            raise NoLogprobs(reading)
+        return reading
+
+    def _of_tokens(self, choice: Choice, likeliest: bool) -> Reading | str:
+        """A distribution from log-probabilities, or why they give none."""
+        if choice.tokens is None:
+            return choice.odd or "the reply holds no log-probabilities; use method='votes' or 'json'"
+        words, reading = self.question.words, None
+        with contextlib.suppress(Unreadable):
+            reading = from_tokens(choice.tokens, words)
+        mass = 0.0 if reading is None else reading.mass
+        if reading is not None and reading.unlisted > MOST_UNLISTED:
+            return (
+                f"the reply lists {1 - reading.unlisted:.0%} of the probability and not all labels; raise "
+                "top_logprobs=, or use method='votes'"
+            )
+        if reading is None or mass < LEAST_MASS:
+            return (
+                f"the labels have probability {mass:.2f} together, so the answer would not be one of them; say in the "
+                "instruction how to answer, or use method='votes'"
+            )
+        if reading.unresolved > MOST_UNRESOLVED:
+            return (
+                f"{reading.unresolved:.0%} of the probability lies on tokens with which several labels begin; give "
+                "labels that begin differently, or use method='votes'"
+            )
+        if choice.finish != "length" or not begins(choice.text, words):
+            try:
+                hold_against(reading, choice.text, choice.tokens, words, likeliest)
+            except Unreadable as error:
+                return str(error)
+        return reading
+
+    def _switch(self, why: str) -> None:
+        """No log-probabilities are to be had here: the other texts need not try.
+
+        Said by the first text, which goes alone, or by the endpoint itself; what happens to a single later text says
+        nothing about the others.
+        """
+        if self.asked_for == "logprobs":
+            raise EndpointError(
+                f"the endpoint {self.asker.endpoint.url} gives no log-probabilities; use method='votes' or 'json' "
+                f"({why})."
+            )
+        with self._lock:
+            if self.asked_for == "auto" and self.method == "logprobs":
+                self.method, self.switched = "votes", why
+
+    def _sampled(self, text: str) -> Reading:
+        answers: list[Choice] = []
+        for round_ in range(self.votes):
+            wanted = self.votes - len(answers)
+            fields = {"temperature": 1} | ({"n": wanted} if wanted > 1 else {})
+
+            def read(payload: Any, wanted: int = wanted) -> tuple[Choice, ...]:
+                try:
+                    return self._read(payload, wanted).choices
+                except Refused:
+                    if wanted == self.votes:
+                        raise
+                    return (Choice("", None, "refused"),)  # one refusal among answers
+
+            body = self._body(text, "label", **fields)
+            if isinstance(body.get("seed"), int):
+                body["seed"] += round_  # the same seed would draw the same answer again
+            answers += self.asker.ask(body, round_, read)
+            if len(answers) >= self.votes:
+                break
+        words = self.question.words
+        whole = [usable(answer.text, answer.finish, words) for answer in answers]
+        try:
+            return from_votes(whole, words)
+        except Unreadable as error:
+            cut = sum(answer.text != kept for answer, kept in zip(answers, whole))
+            more = f"; {cut} of {len(answers)} answers were cut at max_tokens, raise max_tokens=" if cut else ""
+            raise RowError(f"{error}{more}") from None
+
+    def _json(self, text: str) -> Reading:
+        words = self.question.words
+        room = _JSON_TOKENS + sum(len(word.encode()) + 12 for word in words)
+
+        body = self._body(text, "json", temperature=0, max_tokens=max(room, self.asker.endpoint.max_tokens))
+
+        def read(payload: Any) -> Reading:
+            choice = self._read(payload, 1).choices[0]
+            try:
+                return from_json(choice.text, words)
+            except Unreadable as error:
+                if choice.finish == "length":
+                    raise Refused("the JSON was cut at max_tokens; raise max_tokens=") from None
+                raise (Useless(str(error)) if body.get("temperature") == 0 else error) from None
+
+        return self.asker.ask(body, 0, read)
+
+
+def share_method(rows: Mapping[Any, Row]) -> dict[str, int]:
+    """How many texts were labelled by which method."""
+    out: dict[str, int] = {}
+    for row in rows.values():
+        if row.p is not None:
+            out[row.method] = out.get(row.method, 0) + 1
+    return out

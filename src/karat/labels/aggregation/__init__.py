@@ -1,0 +1,1 @@
+"""From the labels of several annotators to one distribution per task."""

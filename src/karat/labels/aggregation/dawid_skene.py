@@ -1,0 +1,327 @@
+"""Dawid-Skene and its one-coin form: EM for worker error rates and true classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..._core.memory import needs
+from ...errors import ArgumentError, number, whole
+from .base import Aggregator, normalised, softmax_rows
+from .votes import worker_agreement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..._core.types import Floats
+    from ..tables.annotations import Annotations, Candidates
+
+_FLOOR = 1e-10
+
+
+class DawidSkene(Aggregator):
+    r"""A confusion matrix for every worker, and the true classes, by EM.
+
+    Parameters
+    ----------
+    n_iter : int
+        Most EM rounds.
+    tol : float
+        Stop when the log likelihood per label grows by less; 0 runs all rounds.
+    smoothing : float
+        Dirichlet pseudo-count added to every cell of every confusion matrix; 0 is maximum likelihood.
+
+    Attributes
+    ----------
+    confusion_ : ndarray, shape (W, K, K)
+        ``confusion_[w, c, k]``: probability that worker w answers k when the truth is c.
+    prior_ : ndarray, shape (F, K)
+        Class prior of each family of tasks (one, unless several codes are aggregated together).
+    loss_history_ : list of float
+        Log likelihood per label after each round.
+    converged_ : bool
+    n_iter_ : int
+
+    Notes
+    -----
+    Starts from vote shares. Confusion cells are floored at 1e-10. An imprecise answer S has the
+    likelihood :math:`\sum_{k \in S} e^w_{ck}`; its expected counts are shared among S in that proportion.
+
+    References
+    ----------
+    Dawid and Skene (1979), Maximum likelihood estimation of observer error-rates using the EM
+    algorithm, Applied Statistics 28.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> votes = {"task": [1, 1, 1, 2, 2, 2, 3, 3, 3], "worker": list("abc") * 3, "label": list("xxyyyyxxx")}
+    >>> kt.labels.DawidSkene(smoothing=0.1).fit(votes).predict_proba().round(2)
+    array([[0.99, 0.01],
+           [0.  , 1.  ],
+           [1.  , 0.  ]])
+    """
+
+    name = "dawid_skene"
+    confusion_: Floats
+    prior_: Floats
+    loss_history_: list[float]
+    converged_: bool
+    n_iter_: int
+
+    def __init__(self, n_iter: int = 100, tol: float = 1e-6, smoothing: float = 0.0) -> None:
+        self.n_iter = n_iter
+        self.tol = tol
+        self.smoothing = smoothing
+
+    def _fit(self, annotations: Annotations) -> Floats:
+        _check(self)
+        matrices_fit(annotations)
+        used = _used_cells(annotations) if self.smoothing == 0 else None
+        emission = self._normalise(_start_counts(annotations), used)
+
+        def expect(prior: Floats) -> tuple[Floats, Floats]:
+            return self._posterior(annotations, np.log(emission), prior)
+
+        def maximise(posterior: Floats) -> None:
+            nonlocal emission
+            counts = annotations.answers.T @ posterior
+            if annotations.candidates is not None:
+                counts += _candidate_counts(annotations.candidates, emission, posterior, annotations.n_classes)
+            emission = self._normalise(counts, used)
+
+        posterior = run_em(self, annotations, expect, maximise)
+        k = annotations.n_classes
+        self.confusion_ = np.ascontiguousarray(emission.reshape(-1, k, k).transpose(0, 2, 1))
+        return posterior
+
+    def _predict(self, annotations: Annotations) -> Floats:
+        k = annotations.n_classes
+        emission = self.confusion_.transpose(0, 2, 1).reshape(-1, k)
+        if annotations.family is not None or len(self.prior_) > 1:
+            raise ArgumentError("predict_proba on new labels needs a model fitted on one family of tasks.")
+        return self._posterior(annotations, np.log(emission), self.prior_)[0]
+
+    def _posterior(self, annotations: Annotations, log_emission: Floats, prior: Floats) -> tuple[Floats, Floats]:
+        scores = np.asarray(annotations.answers @ log_emission)
+        add_prior(scores, annotations, prior)
+        if annotations.candidates is not None:
+            add_candidates(scores, annotations.candidates, np.exp(log_emission))
+        # No score falls below log(1e-10) for each label and one for the prior.
+        lowest = -np.log(_FLOOR) * (1 + float(annotations.n_labels.max()))
+        return softmax_rows(scores, shift=lowest > 600)
+
+    def _normalise(self, counts: Floats, used: Floats | None) -> Floats:
+        """Probabilities of answers given truth from expected counts; both of shape (W K, K), row (worker, answer)."""
+        k = counts.shape[1]
+        table = counts.reshape(-1, k, k)
+        if used is not None:
+            table = np.where(used[:, :, None], np.maximum(table, _FLOOR), 0.0)
+            out = table / np.maximum(table.sum(axis=1, keepdims=True), _FLOOR)
+        else:
+            table = table + self.smoothing
+            out = table / table.sum(axis=1, keepdims=True)
+        return np.maximum(out, _FLOOR).reshape(-1, k)
+
+
+class OneCoin(Aggregator):
+    """Dawid-Skene with one accuracy per worker; errors fall evenly on the other classes.
+
+    Parameters
+    ----------
+    n_iter : int
+        Most EM rounds.
+    tol : float
+        Stop when the log likelihood per label grows by less; 0 runs all rounds.
+    smoothing : float
+        Pseudo-count of right and of wrong answers added to every worker.
+
+    Attributes
+    ----------
+    skills_ : ndarray, shape (W,)
+        Accuracies.
+    prior_ : ndarray, shape (F, K)
+    loss_history_ : list of float
+    converged_ : bool
+    n_iter_ : int
+
+    References
+    ----------
+    Zhang, Chen, Zhou, Jordan (2016), Spectral methods meet EM, JMLR 17.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> votes = {"task": [1, 1, 1, 2, 2, 2, 3, 3, 3], "worker": list("abc") * 3, "label": list("xxyyyyxxx")}
+    >>> kt.labels.OneCoin(smoothing=1).fit(votes).skills_.round(2)
+    array([0.75, 0.75, 0.58])
+    """
+
+    name = "one_coin"
+    skills_: Floats
+    prior_: Floats
+    loss_history_: list[float]
+    converged_: bool
+    n_iter_: int
+
+    def __init__(self, n_iter: int = 100, tol: float = 1e-6, smoothing: float = 0.0) -> None:
+        self.n_iter = n_iter
+        self.tol = tol
+        self.smoothing = smoothing
+
+    def _fit(self, annotations: Annotations) -> Floats:
+        _check(self)
+        share = annotations.clamp(normalised(annotations.counts))
+        skills = self._skills(annotations, share, None)
+
+        def expect(prior: Floats) -> tuple[Floats, Floats]:
+            return _one_coin_posterior(annotations, skills, prior)
+
+        def maximise(posterior: Floats) -> None:
+            nonlocal skills
+            skills = self._skills(annotations, posterior, skills)
+
+        posterior = run_em(self, annotations, expect, maximise)
+        self.skills_ = skills
+        return posterior
+
+    def _predict(self, annotations: Annotations) -> Floats:
+        if len(self.prior_) > 1:
+            raise ArgumentError("predict_proba on new labels needs a model fitted on one family of tasks.")
+        return _one_coin_posterior(annotations, self.skills_, self.prior_)[0]
+
+    def _skills(self, annotations: Annotations, posterior: Floats, before: Floats | None) -> Floats:
+        """Expected share of right answers, shape (W,)."""
+        total = annotations.worker_labels
+        right = worker_agreement(annotations, posterior) * total
+        extra = annotations.candidates
+        if extra is not None:
+            expected = posterior[extra.task] * extra.member
+            if before is None:
+                expected /= extra.size[:, None]
+            else:
+                s = before[extra.worker][:, None]
+                wrong = (extra.size - 1)[:, None] * (1 - s) / (annotations.n_classes - 1)
+                expected = expected * s / (s + wrong)
+            right = right + np.bincount(extra.worker, expected.sum(axis=1) * extra.weight, minlength=len(total))
+        out = (right + self.smoothing) / np.maximum(total + 2 * self.smoothing, _FLOOR)
+        return np.clip(np.where(total + self.smoothing > 0, out, 1.0 / annotations.n_classes), _FLOOR, 1 - _FLOOR)
+
+
+def run_em(
+    model: DawidSkene | OneCoin,
+    annotations: Annotations,
+    expect: Callable[[Floats], tuple[Floats, Floats]],
+    maximise: Callable[[Floats], None],
+) -> Floats:
+    """Alternate the two steps from vote shares until the log likelihood settles."""
+    start = annotations.clamp(normalised(annotations.counts))
+    prior = family_means(annotations, start)
+    model.loss_history_ = []
+    model.converged_ = False
+    posterior, last = start, -np.inf
+    for _ in range(model.n_iter):
+        posterior, log_sum = expect(prior)
+        value = (float(log_sum.sum()) + annotations.log_gold(posterior)) / max(annotations.total, 1.0)
+        posterior = annotations.clamp(posterior)
+        prior = family_means(annotations, posterior)
+        maximise(posterior)
+        model.loss_history_.append(value)
+        model.converged_ = value - last < max(model.tol, 1e-12)
+        if value - last < model.tol > 0:
+            break
+        last = value
+    model.n_iter_ = len(model.loss_history_)
+    model.prior_ = prior
+    return posterior
+
+
+def family_means(annotations: Annotations, posterior: Floats) -> Floats:
+    """Mean class probabilities of each family of tasks, floored; shape (F, K)."""
+    if annotations.family is None:
+        total = np.ones(len(posterior)) @ posterior
+        return np.maximum(total / max(len(posterior), 1), _FLOOR)[None, :]
+    size = np.maximum(np.bincount(annotations.family), 1)
+    sums = [np.bincount(annotations.family, column) for column in posterior.T]
+    return np.maximum(np.column_stack(sums) / size[:, None], _FLOOR)
+
+
+def add_prior(scores: Floats, annotations: Annotations, prior: Floats) -> None:
+    """Add the log prior of each task's family to its scores, in place."""
+    log_prior = np.log(prior)
+    scores += log_prior[0] if annotations.family is None else log_prior[annotations.family]
+
+
+def add_candidates(scores: Floats, extra: Candidates, emission: Floats) -> None:
+    """Add the log likelihood of imprecise answers to the scores of their tasks, in place."""
+    likelihood = _candidate_likelihood(extra, emission)[1]
+    np.add.at(scores, extra.task, extra.weight[:, None] * np.log(np.maximum(likelihood, 1e-300)))
+
+
+def _candidate_likelihood(extra: Candidates, emission: Floats) -> tuple[Floats, Floats]:
+    """Probability of each allowed class, and of each answer, given the truth."""
+    answer, label, start = extra.pairs
+    each = emission[extra.worker[answer] * emission.shape[1] + label]
+    return each, np.add.reduceat(each, start, axis=0)
+
+
+def _candidate_counts(extra: Candidates, emission: Floats, posterior: Floats, n_classes: int) -> Floats:
+    """Expected counts that imprecise answers add to the cells (worker, answer) x truth."""
+    answer, label, _ = extra.pairs
+    each, whole = _candidate_likelihood(extra, emission)
+    share = each / np.maximum(whole, 1e-300)[answer]
+    share *= posterior[extra.task[answer]] * extra.weight[answer][:, None]
+    out = np.zeros_like(emission)
+    np.add.at(out, extra.worker[answer] * n_classes + label, share)
+    return out
+
+
+def _one_coin_posterior(annotations: Annotations, skills: Floats, prior: Floats) -> tuple[Floats, Floats]:
+    k = annotations.n_classes
+    wrong = np.log((1 - skills) / (k - 1))
+    scores = annotations.votes @ np.repeat(np.log(skills) - wrong, k)
+    scores = np.asarray(scores.reshape(annotations.n_tasks, k))
+    scores += np.bincount(
+        annotations.task,
+        wrong[annotations.worker] * (1.0 if annotations.weight is None else annotations.weight),
+        minlength=annotations.n_tasks,
+    )[:, None]
+    add_prior(scores, annotations, prior)
+    extra = annotations.candidates
+    if extra is not None:
+        s = skills[extra.worker][:, None]
+        likelihood = s * extra.member + (extra.size[:, None] - extra.member) * (1 - s) / (k - 1)
+        np.add.at(scores, extra.task, extra.weight[:, None] * np.log(likelihood))
+    return softmax_rows(scores)
+
+
+def _start_counts(annotations: Annotations) -> Floats:
+    """Expected counts from vote shares, imprecise labels spread evenly; shape (W K, K)."""
+    plain = annotations.folded()
+    share = plain.clamp(normalised(plain.counts))
+    return np.asarray(plain.answers.T @ share)
+
+
+def _used_cells(annotations: Annotations) -> Floats:
+    """Which classes each worker has ever used, shape (W, K)."""
+    plain = annotations.folded()
+    key = plain.worker.astype(np.int64) * plain.n_classes + plain.label
+    cells = plain.n_workers * plain.n_classes
+    return np.asarray(np.bincount(key, minlength=cells).reshape(-1, plain.n_classes) > 0)
+
+
+def _check(model: DawidSkene | OneCoin) -> None:
+    model.n_iter = whole("n_iter", model.n_iter, least=1)
+    number("tol", model.tol, least=0)
+    number("smoothing", model.smoothing, least=0)
+
+
+def matrices_fit(annotations: Annotations) -> None:
+    """Raise unless there is memory for a confusion matrix of every worker, and the copies that EM makes."""
+    w, k = annotations.n_workers, annotations.n_classes
+    needs(
+        5 * 8.0 * w * k * k,
+        f"a confusion matrix for each of {w:,} workers over {k:,} classes (Dawid-Skene)",
+        "merge rare classes, or use method='one_coin', 'mace' or 'vote_share' (in a pool: members=[...])",
+    )

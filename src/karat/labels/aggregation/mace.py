@@ -1,0 +1,207 @@
+"""MACE: workers either know the answer or answer from a habit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...errors import ArgumentError, number, one_of, whole
+from .base import Aggregator, softmax_rows
+from .content_random import content_keys, uniforms
+
+if TYPE_CHECKING:
+    from ..._core.types import Floats
+    from ..tables.annotations import Annotations, Candidates
+
+
+class MACE(Aggregator):
+    r"""Multi-annotator competence estimation.
+
+    Worker w copies the truth with probability :math:`\theta_w`, else answers from a distribution
+    :math:`\xi_w` of its own. True classes are uniform a priori.
+
+    Parameters
+    ----------
+    n_restarts : int
+        Random starts; the one with the largest marginal likelihood is kept.
+    n_iter : int
+        EM rounds in each.
+    method : {"vb", "em"}
+        Variational Bayes with priors, or EM with ``smoothing``.
+    prior : tuple of two float
+        Beta prior on not copying and copying (``"vb"``).
+    strategy_prior : float
+        Dirichlet prior on habits (``"vb"``).
+    smoothing : float, optional
+        Added to expected counts (``"em"``); by default 0.01 / K.
+    seed : int
+        Seed of the starts.
+
+    Attributes
+    ----------
+    skills_ : ndarray, shape (W,)
+        Probability of copying the truth, normalised over copying and not.
+    knowing_ : ndarray, shape (W, 2)
+        Weights of not copying and of copying, as estimated.
+    strategies_ : ndarray, shape (W, K)
+        Weights of the habits.
+    likelihoods_ : list of float
+        Marginal log likelihood that each start reached.
+
+    Notes
+    -----
+    The variational M-step is :math:`\exp\{\psi(n + a) - \psi(\sum (n + a))\}`. Every start has its own
+    random numbers, and they belong to the content of a worker's labels: renaming or shuffling changes
+    nothing.
+
+    References
+    ----------
+    Hovy, Berg-Kirkpatrick, Vaswani, Hovy (2013), Learning whom to trust with MACE, NAACL.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> votes = {"task": [1, 1, 1, 2, 2, 2, 3, 3, 3], "worker": list("abc") * 3, "label": list("xxyyyyxxx")}
+    >>> kt.labels.MACE(n_restarts=2).fit(votes).predict_proba().argmax(axis=1)
+    array([0, 1, 0])
+    """
+
+    name = "mace"
+    skills_: Floats
+    knowing_: Floats
+    strategies_: Floats
+    likelihoods_: list[float]
+
+    def __init__(
+        self,
+        n_restarts: int = 10,
+        n_iter: int = 50,
+        method: str = "vb",
+        prior: tuple[float, float] = (0.5, 0.5),
+        strategy_prior: float = 10.0,
+        smoothing: float | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.n_restarts = n_restarts
+        self.n_iter = n_iter
+        self.method = method
+        self.prior = prior
+        self.strategy_prior = strategy_prior
+        self.smoothing = smoothing
+        self.seed = seed
+
+    def _fit(self, annotations: Annotations) -> Floats:
+        self._check()
+        data = _Sums(annotations)
+        worker_key, class_key = content_keys(annotations.folded())
+        side = np.arange(2, dtype=np.uint64)
+        best = -np.inf
+        self.likelihoods_ = []
+        for restart in range(self.n_restarts):
+            seed = 1000003 * self.seed + 2 * restart
+            knowing = 1 + 1.5 * uniforms(seed, worker_key[:, None], side[None, :])
+            habits = 1 + 1.5 * uniforms(seed + 1, worker_key[:, None], class_key[None, :])
+            knowing /= knowing.sum(axis=1, keepdims=True)
+            habits /= habits.sum(axis=1, keepdims=True)
+            posterior, value = data.posterior(knowing, habits)
+            for _ in range(self.n_iter):
+                knowing, habits = self._maximise(*data.expected(knowing, habits, posterior))
+                posterior, value = data.posterior(knowing, habits)
+            self.likelihoods_.append(value)
+            if value > best:
+                best, kept = value, (knowing, habits, posterior)
+        self.knowing_, self.strategies_, out = kept
+        self.skills_ = self.knowing_[:, 1] / self.knowing_.sum(axis=1)
+        return out
+
+    def _predict(self, annotations: Annotations) -> Floats:
+        return _Sums(annotations).posterior(self.knowing_, self.strategies_)[0]
+
+    def _maximise(self, knowing: Floats, habits: Floats) -> tuple[Floats, Floats]:
+        if self.method == "vb":
+            return _variational(knowing, np.array(self.prior)), _variational(habits, self.strategy_prior)
+        extra = 0.01 / habits.shape[1] if self.smoothing is None else self.smoothing
+        knowing, habits = knowing + extra, habits + extra
+        floor = 1e-300
+        return (
+            knowing / np.maximum(knowing.sum(axis=1, keepdims=True), floor),
+            habits / np.maximum(habits.sum(axis=1, keepdims=True), floor),
+        )
+
+    def _check(self) -> None:
+        one_of("method", self.method, ("vb", "em"))
+        self.n_restarts = whole("n_restarts", self.n_restarts, least=1)
+        self.n_iter = whole("n_iter", self.n_iter, least=1)
+        self.seed = whole("seed", self.seed, least=0)
+        number("strategy_prior", self.strategy_prior, above=0)
+        if not isinstance(self.prior, (tuple, list, np.ndarray)) or len(self.prior) != 2:
+            raise ArgumentError(f"prior={self.prior!r} is not allowed; give two numbers above 0.")
+        for value in self.prior:
+            number("prior", value, above=0)
+        if self.smoothing is not None:
+            number("smoothing", self.smoothing, least=0)
+
+
+class _Sums:
+    """The two steps of MACE in terms of sums over (worker, class) cells."""
+
+    def __init__(self, annotations: Annotations) -> None:
+        self.data = annotations
+        cells = annotations.n_workers * annotations.n_classes
+        self.given = np.asarray(annotations.votes.sum(axis=0)).ravel().reshape(-1, annotations.n_classes)
+        assert self.given.size == cells
+
+    def posterior(self, knowing: Floats, habits: Floats) -> tuple[Floats, float]:
+        """Class probabilities, shape (n, K), gold clamped, and the marginal log likelihood."""
+        data = self.data
+        habit = np.maximum(knowing[:, [0]] * habits, 1e-300)
+        gain = np.log1p(knowing[:, [1]] / habit)
+        scores = (data.votes @ gain.ravel()).reshape(data.n_tasks, data.n_classes)
+        scores = np.asarray(scores) - np.log(data.n_classes)
+        if data.candidates is not None:
+            likelihood = _candidate_likelihood(data.candidates, knowing, habits)[0]
+            np.add.at(scores, data.candidates.task, data.candidates.weight[:, None] * np.log(likelihood))
+        posterior, log_sum = softmax_rows(scores)
+        value = float(log_sum.sum() + (self.given * np.log(habit)).sum())
+        value += data.log_gold(posterior)
+        return data.clamp(posterior), value
+
+    def expected(self, knowing: Floats, habits: Floats, posterior: Floats) -> tuple[Floats, Floats]:
+        """Expected numbers of (not copied, copied) answers, and of habitual answers by class."""
+        data = self.data
+        agreed = (data.votes.T @ posterior.ravel()).reshape(-1, data.n_classes)
+        copied = agreed * knowing[:, [1]] / (knowing[:, [1]] + np.maximum(knowing[:, [0]] * habits, 1e-300))
+        habitual = self.given - copied
+        if data.candidates is not None:
+            more_copied, more_habitual = _candidate_expected(data.candidates, knowing, habits, posterior)
+            copied = copied.sum(axis=1) + more_copied
+            habitual = habitual + more_habitual
+        else:
+            copied = copied.sum(axis=1)
+        return np.column_stack([habitual.sum(axis=1), copied]), habitual
+
+
+def _variational(counts: Floats, prior: Floats | float) -> Floats:
+    from scipy.special import digamma
+
+    counts = counts + prior
+    return np.asarray(np.exp(digamma(counts) - digamma(counts.sum(axis=1, keepdims=True))))
+
+
+def _candidate_likelihood(extra: Candidates, knowing: Floats, habits: Floats) -> tuple[Floats, Floats]:
+    """Probability of each imprecise answer given the truth, and its habitual part."""
+    habitual = knowing[extra.worker, 0] * (habits[extra.worker] * extra.member).sum(axis=1)
+    habitual = np.maximum(habitual, 1e-300)
+    return knowing[extra.worker, 1][:, None] * extra.member + habitual[:, None], habitual
+
+
+def _candidate_expected(extra: Candidates, knowing: Floats, habits: Floats, posterior: Floats) -> tuple[Floats, Floats]:
+    likelihood, _ = _candidate_likelihood(extra, knowing, habits)
+    copied = posterior[extra.task] * extra.member * knowing[extra.worker, 1][:, None] / likelihood
+    copied = copied.sum(axis=1) * extra.weight
+    within = habits[extra.worker] * extra.member
+    within /= np.maximum(within.sum(axis=1, keepdims=True), 1e-300)
+    habitual = np.zeros_like(habits)
+    np.add.at(habitual, extra.worker, within * (extra.weight - copied)[:, None])
+    return np.bincount(extra.worker, copied, minlength=len(habits)), habitual

@@ -1,0 +1,1 @@
+"""Several experts as gold: agreement, error rates, estimands."""

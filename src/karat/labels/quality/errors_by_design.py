@@ -1,0 +1,236 @@
+"""Errors of a surrogate label, estimated for the whole corpus from a gold sample with known probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...errors import DataError
+from ..aggregation.base import one_hot
+from .scoring import wilson
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..._core.types import Floats, Ints
+    from ...designs import Labelling
+
+
+def ratio(above: Floats, below: Floats, labelling: Labelling, cluster: Ints | None = None) -> tuple[Floats, Floats]:
+    """Design-weighted ratios of totals and their covariance.
+
+    Notes
+    -----
+    With ``e = (above - ratio below) / total``: labelling part (the covariance of the weighted total of e over repeated
+    draws) plus population part ``sum w e e'``. With clusters the two are replaced by the sum over clusters of squared
+    weighted totals, times C / (C - 1).
+    """
+    w = labelling.weight
+    total = w @ below
+    value = np.divide(w @ above, total, out=np.full(total.shape, np.nan), where=total > 0)
+    e = (above - np.nan_to_num(value) * below) / np.where(total > 0, total, 1.0)
+    return value, total_covariance(e, labelling, cluster)
+
+
+def total_covariance(e: Floats, labelling: Labelling, cluster: Ints | None = None) -> Floats:
+    """Covariance of the weighted total of influence values of the gold rows, shape (q, q)."""
+    w = labelling.weight
+    if cluster is None:
+        return np.asarray(labelling.cross(e, e) + (e * w[:, None]).T @ e)
+    sums = np.column_stack([np.bincount(cluster, w * column) for column in e.T])
+    sums = sums[np.bincount(cluster, minlength=len(sums)) > 0]
+    return np.asarray(sums.T @ sums * len(sums) / max(len(sums) - 1, 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Confusion:
+    """Design-weighted confusion matrix.
+
+    Parameters
+    ----------
+    classes : tuple
+    joint : ndarray, shape (K, K)
+        Share of the corpus with gold c (rows) and surrogate k (columns).
+    recall, precision : ndarray, shape (K, K)
+        ``P(surrogate = k | gold = c)`` and ``P(gold = c | surrogate = k)``, both [c, k].
+    recall_interval, precision_interval : ndarray, shape (K, K, 2)
+    counts : ndarray of int, shape (K, K)
+        Gold rows in each cell.
+    accuracy : float
+    accuracy_interval : tuple of float
+    kappa : float
+        Cohen's kappa of the weighted table.
+    """
+
+    classes: tuple[Any, ...]
+    joint: Floats
+    recall: Floats
+    precision: Floats
+    recall_interval: Floats = field(repr=False)
+    precision_interval: Floats = field(repr=False)
+    counts: Ints = field(repr=False)
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+    kappa: float
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per cell: gold, surrogate, n, share, recall and precision with 95 % intervals."""
+        import pandas as pd
+
+        k = len(self.classes)
+        gold, surrogate = np.divmod(np.arange(k * k), k)
+        names = list(self.classes)
+        return pd.DataFrame(
+            {
+                "gold": [names[i] for i in gold],
+                "surrogate": [names[i] for i in surrogate],
+                "n": self.counts.ravel(),
+                "share": self.joint.ravel(),
+                "recall": self.recall.ravel(),
+                "recall 2.5%": self.recall_interval[..., 0].ravel(),
+                "recall 97.5%": self.recall_interval[..., 1].ravel(),
+                "precision": self.precision.ravel(),
+                "precision 2.5%": self.precision_interval[..., 0].ravel(),
+                "precision 97.5%": self.precision_interval[..., 1].ravel(),
+            }
+        )
+
+
+def confusion(
+    gold: Ints, surrogate: Ints, classes: tuple[Any, ...], labelling: Labelling, cluster: Ints | None = None
+) -> Confusion:
+    """Confusion matrix of the whole corpus from its gold sample."""
+    k = len(classes)
+    g, s = one_hot(gold, k), one_hot(surrogate, k)
+    cell = (g[:, :, None] * s[:, None, :]).reshape(len(gold), -1)
+    recall, recall_v = ratio(cell, np.repeat(g, k, axis=1), labelling, cluster)
+    precision, precision_v = ratio(cell, np.tile(s, k), labelling, cluster)
+    joint, _ = ratio(cell, np.ones_like(cell), labelling, cluster)
+    right = (gold == surrogate).astype(np.float64)[:, None]
+    accuracy, accuracy_v = ratio(right, np.ones_like(right), labelling, cluster)
+    table = joint.reshape(k, k)
+    chance = float(table.sum(axis=0) @ table.sum(axis=1))
+    w = labelling.weight
+    return Confusion(
+        classes, table, recall.reshape(k, k), precision.reshape(k, k),
+        _intervals(recall, recall_v, np.repeat(g, k, axis=1), w).reshape(k, k, 2),
+        _intervals(precision, precision_v, np.tile(s, k), w).reshape(k, k, 2),
+        cell.sum(axis=0).reshape(k, k).astype(np.intp), float(accuracy[0]),
+        tuple(_intervals(accuracy, accuracy_v, np.ones_like(right), w)[0].tolist()),
+        (float(np.trace(table)) - chance) / (1 - chance) if chance < 1 else float("nan"),
+    )  # fmt: skip
+
+
+def _intervals(value: Floats, covariance: Floats, below: Floats, w: Floats) -> Floats:
+    """Wilson intervals at the effective size; Kish's size of the denominator where the variance is zero."""
+    out = np.full((len(value), 2), np.nan)
+    for j, p in enumerate(value):
+        inside = w * below[:, j]
+        if not np.isfinite(p):
+            continue
+        kish = inside.sum() ** 2 / (inside**2).sum()
+        v = covariance[j, j]
+        n = p * (1 - p) / v if v > 0 and 0 < p < 1 else kish
+        out[j] = wilson(float(p), float(n))
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class Differential:
+    """Do errors depend on the covariates? A regression of the error on them, over the gold.
+
+    Parameters
+    ----------
+    error : str
+        What the error is: surrogate minus gold, or whether the surrogate is wrong.
+    names : tuple of str
+    estimate, se, pvalue : ndarray, shape (p,)
+    statistic, joint_pvalue : float
+        F test that no covariate matters.
+    df : tuple of float
+    """
+
+    error: str
+    names: tuple[str, ...]
+    estimate: Floats
+    se: Floats
+    pvalue: Floats
+    statistic: float
+    joint_pvalue: float
+    df: tuple[float, float]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Estimate, standard error, p-value for each covariate."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {"Estimate": self.estimate, "Std. Error": self.se, "Pr(>|t|)": self.pvalue}, index=list(self.names)
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"differential error ({self.error}): F({self.df[0]:.0f}, {self.df[1]:.0f}) = {self.statistic:.2f}, "
+            f"p = {self.joint_pvalue:.3g}"
+        )
+
+
+def differential(
+    error: Floats, x: Floats, names: tuple[str, ...], what: str, labelling: Labelling, cluster: Ints | None = None
+) -> Differential:
+    """Design-weighted regression of the error on covariates, with a joint test.
+
+    Notes
+    -----
+    Influence values are scaled by 1 / (1 - leverage), as in HC3.
+    """
+    from scipy import stats
+
+    n, p = x.shape
+    design = np.column_stack([np.ones(n), x])
+    w = labelling.weight
+    a = (design * w[:, None]).T @ design
+    if n <= p + 1 or np.linalg.matrix_rank(design) < p + 1:
+        raise DataError(
+            f"the covariates {list(names)} are constant, collinear or too many on the {n} gold rows; name fewer."
+        )
+    inverse = np.linalg.inv(a)
+    beta = inverse @ (design * w[:, None]).T @ error
+    residual = error - design @ beta
+    leverage = w * np.einsum("ij,jk,ik->i", design, inverse, design)
+    scale = residual / np.maximum(1 - leverage, 0.05) if cluster is None else residual
+    influence = (design * scale[:, None]) @ inverse
+    v = total_covariance(influence, labelling, cluster)
+    se = np.sqrt(np.diag(v))
+    rest = float((n if cluster is None else len(np.unique(cluster))) - (p + 1 if cluster is None else 1))
+    b = beta[1:]
+    statistic = float(b @ np.linalg.pinv(v[1:, 1:]) @ b) / p
+    t = np.divide(beta, se, out=np.full_like(beta, np.nan), where=se > 0)
+    return Differential(
+        what, ("Intercept", *names), beta, se, 2 * stats.t.sf(np.abs(t), rest), statistic,
+        float(stats.f.sf(statistic, p, rest)), (float(p), rest),
+    )  # fmt: skip
+
+
+def numeric_errors(
+    gold: Floats, surrogate: Floats, labelling: Labelling, cluster: Ints | None = None
+) -> dict[str, Any]:
+    """Bias, root mean squared error and correlation of a numeric surrogate, weighted by the design."""
+    error = (surrogate - gold)[:, None]
+    one = np.ones_like(error)
+    bias, v = ratio(error, one, labelling, cluster)
+    half = 1.959963984540054 * float(np.sqrt(v[0, 0]))
+    w = labelling.weight / labelling.weight.sum()
+    gc, sc = gold - w @ gold, surrogate - w @ surrogate
+    spread = float(w @ sc**2)
+    both = float(w @ (gc * sc))
+    return {
+        "bias": float(bias[0]),
+        "bias_interval": (float(bias[0]) - half, float(bias[0]) + half),
+        "rmse": float(np.sqrt(w @ (surrogate - gold) ** 2)),
+        "correlation": both / np.sqrt(spread * float(w @ gc**2)) if spread > 0 and (gc != 0).any() else float("nan"),
+        "slope": both / spread if spread > 0 else float("nan"),
+    }

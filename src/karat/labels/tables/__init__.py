@@ -1,0 +1,1 @@
+"""Label tables as arrays: names and codes, what a row says, annotations."""
