@@ -104,6 +104,10 @@ class SolverWarning(KaratWarning):
     """The solver had to fall back to a second way of reaching the root."""
 
 
+class RenamedWarning(KaratWarning):
+    """A name that is going to go was used; the warning says the new one."""
+
+
 class PositivityWarning(KaratWarning):
     """Some rows are almost never seen uncensored: few rows carry much of the censoring weight."""
 

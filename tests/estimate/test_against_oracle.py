@@ -182,7 +182,7 @@ def test_covariance_follows_the_design(design, target, clustered, quiet):
 def test_tuning_follows_the_formulas(design, tuning, quiet):
     units, fit = both_labelled("ols", design, weights=False, tuning=tuning, vcov="HC0")
     expected = oracle.solve("ols", units, design=kind_of(design), tuning=tuning)
-    np.testing.assert_allclose(fit.mixing, expected.mixing, rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(fit.lambda_matrix, expected.mixing, rtol=1e-7, atol=1e-9)
     np.testing.assert_allclose(fit.theta, expected.theta, **CLOSE)
     np.testing.assert_allclose(fit.covariance, expected.covariance, **CLOSE)
 
@@ -192,7 +192,7 @@ def test_tuning_follows_the_formulas(design, tuning, quiet):
 def test_tuning_of_curved_models(model, tuning, quiet):
     units, fit = both_labelled(model, "bernoulli", weights=True, tuning=tuning, vcov="HC0")
     expected = oracle.solve(model, units, tuning=tuning)
-    np.testing.assert_allclose(fit.mixing, expected.mixing, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(fit.lambda_matrix, expected.mixing, rtol=1e-6, atol=1e-8)
     np.testing.assert_allclose(fit.theta, expected.theta, **CLOSE)
     np.testing.assert_allclose(fit.covariance, expected.covariance, **CLOSE)
 
@@ -203,7 +203,7 @@ def test_tuned_weights_minimise_the_labelling_variance(quiet):
     for tuning in (None, "scalar", "coefficient", "full"):
         units, fit = both_labelled("ols", "bernoulli", weights=False, tuning=tuning, vcov="HC0")
         start, curvature = oracle.root("ols", units, np.eye(3))
-        mixing = np.eye(3) if fit.mixing is None else fit.mixing
+        mixing = np.eye(3) if fit.lambda_matrix is None else fit.lambda_matrix
         gold = [u for u in units if u.gold is not None]
         e = np.array(
             [
@@ -244,7 +244,7 @@ def test_anti_aligned_surrogate_gets_a_negative_weight(quiet):
         "y ~ 1", table, surrogates={"y": "reverse"}, design=sample.design, learner=None, tuning="scalar", compare=False
     )
     gold = kt.ols("y ~ 1", table, surrogates={"y": "reverse"}, design=sample.design, estimator="gold", compare=False)
-    assert fit.weight[0] < -0.5
+    assert fit.tuning_weight[0] < -0.5
     assert fit.se().iloc[0] < gold.se().iloc[0]
 
 
@@ -265,7 +265,7 @@ def test_predictions_learnt_from_the_gold_never_get_a_negative_weight(seed, quie
     asked = kt.ols("y ~ 1", table, tuning="coefficient", **options)
     assert asked.weight[0] < -5
     found = kt.ols("y ~ 1", table, **options)
-    assert 0 <= found.weight[0] <= 1
+    assert 0 <= found.tuning_weight[0] <= 1
     assert found.se().iloc[0] < 1.02 * asked.se().iloc[0]  # each error with a weight chosen without it: no false gain
 
 
@@ -391,7 +391,7 @@ def test_scalar_tuning_of_a_mean_is_the_regression_estimator(quiet):
     )  # fmt: skip
     y, h = frame["y"][sample.labelled], frame["y_llm"][sample.labelled]
     slope = np.cov(y, h)[0, 1] / h.var(ddof=1)
-    assert fit.weight[0] == pytest.approx(slope, rel=1e-10)
+    assert fit.tuning_weight[0] == pytest.approx(slope, rel=1e-10)
     assert fit.theta[0] == pytest.approx(y.mean() - slope * (h.mean() - frame["y_llm"].mean()), rel=1e-10)
     e = y - slope * h
     variance = (1 - 60 / 200) * e.var(ddof=1) / 60

@@ -50,7 +50,7 @@ def test_mets(case, known):
     else:  # mets stops a thousandth of a standard error before the root; at its own coefficients: test_pseudo
         assert (np.abs(fit.theta - case["coefficients"]) < 1e-3 * se).all()
         np.testing.assert_allclose(fit.se(), se, rtol=2e-5)
-        assert fit.norm < 1e-8
+        assert fit.moment_norm < 1e-8
 
 
 @pytest.mark.parametrize("case", LEADERS["cases"], ids=lambda c: f"{c['rows']}-{c['tau']}")

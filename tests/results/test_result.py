@@ -369,7 +369,7 @@ def test_predict_curved(model, corpus):
 
 
 def assert_same(one, other):
-    for name in ("theta", "covariance", "labelling_covariance", "df", "weight", "r_squared"):
+    for name in ("theta", "covariance", "labelling_covariance", "df", "tuning_weight", "r_squared"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
     pd.testing.assert_frame_equal(one.tidy(), other.tidy())
     pd.testing.assert_frame_equal(one.glance(), other.glance())
@@ -423,7 +423,7 @@ def test_a_result_holds_no_data(labelled):
 def test_frozen(fit):
     with pytest.raises(AttributeError):
         fit.theta = np.zeros(4)
-    for name in ("theta", "covariance", "labelling_covariance", "df", "weight", "r_squared"):
+    for name in ("theta", "covariance", "labelling_covariance", "df", "tuning_weight", "r_squared"):
         with pytest.raises(ValueError, match="read-only"):
             getattr(fit, name)[0] = 1.0
     before = fit.theta.copy()

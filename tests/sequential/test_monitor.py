@@ -83,7 +83,7 @@ def test_half_widths(fits):
     interval = sequence.confint()
     np.testing.assert_allclose(interval.mean(axis=1), fits[2].theta)
     assert interval.columns.tolist() == ["2.5%", "97.5%"]
-    assert (sequence.half_width > 2.5 * sequence.se).all()
+    assert (sequence.half_width > 2.5 * sequence.standard_error).all()
     wide = kt.confidence_sequence(fits, planned=150, alpha=0.01)
     assert (wide.half_width > sequence.half_width).all()
 

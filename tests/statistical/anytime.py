@@ -55,7 +55,7 @@ def one(seed: int, waves: str = "simple random") -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             sequence = kt.confidence_sequence([_aimed_at(fit, target) for fit in fits], planned=PLANNED)
-        out.append([sequence.theta - truth, t.ppf(0.975, sequence.df) * sequence.se, sequence.half_width])
+        out.append([sequence.theta - truth, t.ppf(0.975, sequence.df) * sequence.standard_error, sequence.half_width])
     return np.array(out)
 
 

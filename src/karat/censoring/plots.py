@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, KaratError
+from ..errors import ArgumentError
+from ..plots.axes import BLUE, GREEN, GREY, PURPLE, RED, SAND, axes, plain, pyplot
 from .curves import SurvivalCurve, curves_by_group
 from .weights import CensoringWeights
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_COLOURS = ("#1b4f8f", "#b2182b", "#9a8a4f", "#3f7f5f", "#7b5aa6", "#4d4d4d")
+_COLOURS = (BLUE, RED, SAND, GREEN, PURPLE, GREY)
 _STYLES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1.5, 1.5)))
 _MOST_POINTS = 4000
 
@@ -82,7 +83,6 @@ def plot_survival(
     >>> [text.get_text() for text in axes.get_legend().get_texts()]
     ['a (2 rows, 2 events)', 'b (2 rows, 1 event)']
     """
-    plt = _pyplot()
     curves = curves_by_group(time, event, group, weights, interval=interval or "log-log", alpha=alpha)
     if len(curves) > 12:
         raise ArgumentError(f"group has {len(curves)} values; at most 12 curves can be distinguished. Merge some.")
@@ -90,7 +90,7 @@ def plot_survival(
     own_figure = ax is None
     if own_figure:
         height = 4.2 + (0.22 * len(curves) + 0.35 if at_risk else 0.0)
-        _, ax = plt.subplots(figsize=(7.0 if len(curves) < 3 else 9.5, height), layout="constrained")
+        ax = axes(None, (7.0 if len(curves) < 3 else 9.5, height))
     for k, (level, curve) in enumerate(curves.items()):
         label = f"{level} ({_count(curve.n_rows, 'row')}, {_count(curve.n_events, 'event')})"
         _curve(ax, curve, last, label, k, interval is not None, censored)
@@ -102,9 +102,8 @@ def plot_survival(
     ax.set_xlabel(unit)
     ticks = [t for t in ax.get_xticks() if 0 <= t <= last]
     ax.set_xticks(ticks)
-    _plain(ax)
     note = "" if interval is None else f" with {100 * (1 - alpha):g}% intervals"
-    ax.set_title(title if title is not None else f"Kaplan-Meier estimate{note}", loc="left", fontsize=11)
+    plain(ax, title if title is not None else f"Kaplan-Meier estimate{note}")
     if len(curves) > 2 and own_figure:
         ax.figure.legend(frameon=False, loc="outside right upper")
     elif len(curves) > 1:
@@ -179,16 +178,15 @@ def plot_weights(fitted: CensoringWeights, *, unit: str = "time", ax: Any = None
     >>> plot_weights(fitted).get_ylabel()
     'weight of complete rows'
     """
-    plt = _pyplot()
     side = None
     if ax is None:
-        _, (ax, side) = plt.subplots(
+        _, (ax, side) = pyplot().subplots(
             1, 2, figsize=(7.6, 4.0), layout="constrained", sharey=True, width_ratios=(4, 1)
         )  # fmt: skip
     complete = np.flatnonzero(fitted.complete)
-    plain, floored = complete[~fitted.floored[complete]], complete[fitted.floored[complete]]
+    kept, floored = complete[~fitted.floored[complete]], complete[fitted.floored[complete]]
     for rows, name, style in (
-        (plain, "complete", {"color": _COLOURS[0], "marker": "o", "s": 14, "alpha": 0.45, "linewidths": 0}),
+        (kept, "complete", {"color": _COLOURS[0], "marker": "o", "s": 14, "alpha": 0.45, "linewidths": 0}),
         (floored, f"floored at G = {fitted.floor:g}", {"color": _COLOURS[1], "marker": "X", "s": 36, "linewidths": 0}),
     ):
         if len(rows):
@@ -206,16 +204,13 @@ def plot_weights(fitted: CensoringWeights, *, unit: str = "time", ax: Any = None
     ax.set_ylabel("weight of complete rows")
     ax.set_ylim(bottom=-0.05 * float(fitted.values.max()))
     ax.legend(frameon=False, loc="upper left", fontsize=8.5)
-    _plain(ax)
-    ax.set_title(
-        title if title is not None else f"Censoring weights: {fitted.censoring.method}", loc="left", fontsize=11
-    )
+    plain(ax, title if title is not None else f"Censoring weights: {fitted.censoring.method}")
     if side is not None:
         side.hist(fitted.values[complete], bins=40, orientation="horizontal", color=_COLOURS[0], alpha=0.7)
         side.set_xlabel("rows")
         side.tick_params(axis="y", length=0)
         side.set_title(f"effective {fitted.effective_size:,.0f}", fontsize=9)
-        _plain(side)
+        plain(side)
     return ax
 
 
@@ -271,9 +266,7 @@ def plot_calibration(
     wanted = {"predicted", "observed", "low", "high", "rows"}
     if not wanted <= set(getattr(table, "columns", ())):
         raise ArgumentError("table is not a calibration; give what calibration(...) returned.")
-    plt = _pyplot()
-    if ax is None:
-        _, ax = plt.subplots(figsize=(5.2, 5.0), layout="constrained")
+    ax = axes(ax, (5.2, 5.0))
     x, y = table["predicted"].to_numpy(), table["observed"].to_numpy()
     error = np.vstack((y - table["low"].to_numpy(), table["high"].to_numpy() - y))
     values = np.concatenate((x, table["low"].to_numpy(), table["high"].to_numpy()))
@@ -288,22 +281,8 @@ def plot_calibration(
     ax.set_aspect("equal")
     ax.set_xlabel(f"{names[0]} {unit}")
     ax.set_ylabel(f"{names[1]} {unit}, weighted for censoring")
-    _plain(ax)
-    ax.set_title(title if title is not None else f"Calibration in {len(table)} bins", loc="left", fontsize=11)
+    plain(ax, title if title is not None else f"Calibration in {len(table)} bins")
     return ax
-
-
-def _pyplot() -> Any:
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        raise KaratError("plots need matplotlib; install karat[plot].") from None
-    return plt
-
-
-def _plain(ax: Any) -> None:
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
 
 
 def _count(n: int, noun: str) -> str:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import KaratError
+from ..plots.axes import BLUE, RED, SAND, axes, plain
 
 if TYPE_CHECKING:
     from .values import Balance
 
-_COLOURS = {"surrogate": "#b2182b", "covariate": "#1b4f8f", "outcome": "#9a8a4f"}
+_COLOURS = {"surrogate": RED, "covariate": BLUE, "outcome": SAND}
 _MARKERS = {"surrogate": "X", "covariate": "o", "outcome": "s"}
 _MOST = 40
 
@@ -35,14 +35,8 @@ def love_plot(balance: Balance, *, ax: Any = None, title: str | None = None) -> 
     KaratError
         If matplotlib is not installed.
     """
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        raise KaratError("plots need matplotlib; install karat[plot].") from None
-
     rows = sorted(balance.rows, key=lambda r: abs(r.standardised))[-_MOST:]
-    if ax is None:
-        _, ax = plt.subplots(figsize=(7.0, 1.5 + 0.27 * len(rows)), layout="constrained")
+    ax = axes(ax, (7.0, 1.5 + 0.27 * len(rows)))
     drawn: set[str] = set()
     for at, row in enumerate(rows):
         half = 0.0 if np.isnan(row.statistic) or row.statistic == 0 else 1.96 * abs(row.standardised / row.statistic)
@@ -57,10 +51,7 @@ def love_plot(balance: Balance, *, ax: Any = None, title: str | None = None) -> 
     ax.set_ylim(-0.7, len(rows) - 0.3)
     ax.set_xlabel("weighted gold minus frame, in standard deviations of the frame")
     joint = "" if np.isnan(balance.p_value) else f" (joint test p = {balance.p_value:.3f})"
-    ax.set_title(title if title is not None else f"Balance of the gold sample{joint}", loc="left", fontsize=11)
-    for side in ("top", "right", "left"):
-        ax.spines[side].set_visible(False)
-    ax.tick_params(axis="y", length=0)
+    plain(ax, title if title is not None else f"Balance of the gold sample{joint}", rows=True)
     ax.margins(x=0.08)
     ax.legend(frameon=False, loc="lower right")
     return ax

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DesignError, KaratError, one_of, whole
+from ..errors import ArgumentError, DesignError, one_of, whole
+from ..plots.axes import PALETTE, axes, plain
 from .forecast import MEASURES, Basis
 from .pilot import slopes
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from ..designs import Design
 
 WORDS = {"se": "standard error", "half_width": "half-width", "mde": "detectable effect"}
-_COLOURS = ("#1b4f8f", "#b2182b", "#9a8a4f", "#3b7d4f", "#6a51a3", "#c26a00", "#444444", "#2a9d9d")
 _MOST_LINES = 6
 
 
@@ -197,18 +197,13 @@ class Plan:
         KaratError
             If matplotlib is not installed.
         """
-        try:
-            import matplotlib.pyplot as plt
-        except ImportError:
-            raise KaratError("plots need matplotlib; install karat[plot].") from None
         shown = measure if measure is not None else self.measure
         one_of("measure", shown, MEASURES)
         family = self._terms(terms)
-        if ax is None:
-            _, ax = plt.subplots(figsize=(7.0, 4.2), layout="constrained")
+        ax = axes(ax, (7.0, 4.2))
         curve = [self.basis.at(n).measure(shown) for n in self.sizes]
         for k, name in enumerate(family):
-            j, colour = self.names.index(name), _COLOURS[k % len(_COLOURS)]
+            j, colour = self.names.index(name), PALETTE[k % len(PALETTE)]
             value, low, high = (np.array([point[part][j] for point in curve]) for part in range(3))
             ax.fill_between(self.sizes, low, high, color=colour, alpha=0.15, linewidth=0)
             ax.plot(self.sizes, value, color=colour, linewidth=1.8, label=name)
@@ -221,9 +216,7 @@ class Plan:
         ax.minorticks_off()
         ax.set_xlabel(f"gold labels ({self.basis.scheme.title}; log scale)")
         ax.set_ylabel(f"planned {WORDS[shown]}, {100 * self.basis.level:g}% band")
-        ax.set_title(title if title is not None else self.title, loc="left", fontsize=11)
-        for side in ("top", "right"):
-            ax.spines[side].set_visible(False)
+        plain(ax, title if title is not None else self.title)
         ax.legend(frameon=False)
         return ax
 
@@ -246,7 +239,7 @@ class Plan:
         for found in self.needed:
             if found.measure != measure or found.term not in family:
                 continue
-            colour = _COLOURS[list(family).index(found.term) % len(_COLOURS)]
+            colour = PALETTE[list(family).index(found.term) % len(PALETTE)]
             ax.axhline(found.value, color=colour, linestyle=(0, (3, 2)), linewidth=1.0)
             if found.n is not None:
                 ax.plot([found.n], [found.value], marker="o", color=colour, markersize=6)

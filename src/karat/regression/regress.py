@@ -260,7 +260,7 @@ def _split_share(
     from ..estimate.split import split_estimates
 
     blocks = [predicted_rows(prepared, matrix, split, options.imputation) for split in predicted.splits]
-    thetas = split_estimates(regression, augmented(prepared, matrix, ()), blocks, result.theta, result.mixing)
+    thetas = split_estimates(regression, augmented(prepared, matrix, ()), blocks, result.theta, result.lambda_matrix)
     spread = thetas.var(axis=0, ddof=1) / len(thetas)
     variance = np.diag(result.covariance)
     return float(np.max(np.divide(spread, variance, out=np.zeros_like(spread), where=variance > 0)))
@@ -297,8 +297,8 @@ def _median_over_splits(
         labelling_covariance=covariances[pick].labelling,
         df=np.min(dofs, axis=0),
         choice=tuning.choice,
-        weight=np.diag(tuning.coefficient_weights).copy(),
-        mixing=tuning.mixing,
+        tuning_weight=np.diag(tuning.coefficient_weights).copy(),
+        lambda_matrix=tuning.mixing,
         r_squared=tuning.r_squared,
         parts=None,
     )

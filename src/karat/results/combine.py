@@ -9,16 +9,15 @@ import numpy as np
 
 from ..errors import ArgumentError
 from ..estimate.infer import combination, influences
+from .estimates import Estimates
 from .revise import kept_parts
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from .._core.types import Array, Floats
 
 
-@dataclass(frozen=True, eq=False)
-class Combined:
+@dataclass(frozen=True, eq=False, repr=False)
+class Combined(Estimates):
     """A linear combination of Results, coefficient by coefficient.
 
     Parameters
@@ -47,17 +46,11 @@ class Combined:
     df: Floats
     alpha: float
 
-    def tidy(self, alpha: float | None = None) -> pd.DataFrame:
-        """Estimates with standard errors, two-sided p-values and intervals."""
-        from .tests import table_of
+    def __repr__(self) -> str:
+        return str(self)
 
-        se = np.sqrt(np.maximum(np.diag(self.covariance), 0.0))
-        return table_of(self.names, self.theta, se, self.df, self.alpha if alpha is None else alpha)
-
-    def __str__(self) -> str:
-        return str(self.tidy())
-
-    __repr__ = __str__
+    def _title(self) -> str:
+        return "Combination of fits on the same units"
 
 
 def combine(terms: list[tuple[Any, float]]) -> Combined:

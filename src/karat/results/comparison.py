@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..regression.options import check_alpha
+from .table import html_table
 from .tests import interval
 
 if TYPE_CHECKING:
@@ -188,8 +189,7 @@ class Comparison:
     def _repr_html_(self) -> str:
         table = self.table()
         table[("", "eff. gold")] = np.round(self.effective_gold)
-        html: str = table.to_html(float_format=lambda value: f"{value:.4g}")
-        return html + "".join(f"<p>{escape(line)}</p>" for line in self.notes())
+        return html_table(table) + "".join(f"<p>{escape(line)}</p>" for line in self.notes())
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         return np.column_stack([c.theta for c in self.columns])

@@ -1,4 +1,4 @@
-"""Results as LaTeX and as JSON."""
+"""Results as JSON."""
 
 from __future__ import annotations
 
@@ -8,73 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, whole
+from ..errors import ArgumentError
+from .protocols import RENAMED
 
 if TYPE_CHECKING:
     from .result import Result
 
 _FORMAT = "karat.result/1"
-_SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
-    c: "\\" + c for c in "&%$#_{}"
-}
-
-
-def to_latex(result: Result, caption: str | None, label: str | None, digits: int) -> str:
-    """Coefficient table for LaTeX with booktabs.
-
-    Parameters
-    ----------
-    result : Result
-    caption, label : str or None
-    digits : int
-        Decimals, 0 or more.
-
-    Returns
-    -------
-    str
-    """
-    digits = whole("digits", digits, least=0)
-    table = result.tidy()
-    low, high = table.columns[4], table.columns[5]
-    lines = [r"\begin{table}", r"\centering"]
-    if caption:
-        lines.append(rf"\caption{{{escape(caption)}}}")
-    if label:
-        lines.append(rf"\label{{{label}}}")
-    level = f"{100 * (1 - result.alpha):g}"
-    lines += [
-        r"\begin{tabular}{lrrrr}",
-        r"\toprule",
-        rf" & Estimate & Std.\ error & $p$ & {level}\% interval \\",
-        r"\midrule",
-    ]
-    for name, row in table.iterrows():
-        p = "$<$ 0.001" if row["Pr(>|t|)"] < 0.001 else f"{row['Pr(>|t|)']:.3f}"
-        lines.append(
-            f"{escape(str(name))} & {row['Estimate']:.{digits}f} & {row['Std. Error']:.{digits}f} & {p} & "
-            rf"[{row[low]:.{digits}f}, {row[high]:.{digits}f}] \\"
-        )
-    s = result.sampling
-    lines += [
-        r"\midrule",
-        rf"\multicolumn{{5}}{{l}}{{{escape(result.title)}; {s.n_units:,} units, {s.n_gold:,} gold; {escape(s.design)}; "
-        rf"{escape(result.vcov_kind)}{' by ' + escape(result.cluster) if result.cluster else ''}}} \\",
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\end{table}",
-    ]
-    return "\n".join(lines)
-
-
-def escape(text: str) -> str:
-    r"""Text that LaTeX prints as it is.
-
-    Examples
-    --------
-    >>> escape("a_b & 5%")
-    'a\\_b \\& 5\\%'
-    """
-    return "".join(_SPECIAL.get(c, c) for c in text)
 
 
 def to_json(result: Result) -> str:
@@ -104,15 +44,17 @@ def from_json(text: str) -> Result:
         content = json.loads(text)
         if content.pop("format") != _FORMAT:
             raise KeyError("format")
+        for former, name in RENAMED.items():
+            if former in content:
+                content[name] = content.pop(former)
         content["sampling"] = Sampling(**content["sampling"])
         content["checks"] = Checks.read(content.get("checks"))
         content["shares"] = _shares(content.get("shares"))
         content["skill"] = tuple(Skill(**s) for s in content["skill"])
-        for name in ("theta", "covariance", "labelling_covariance", "df", "weight", "r_squared"):
+        for name in ("theta", "covariance", "labelling_covariance", "df", "tuning_weight", "r_squared"):
             content[name] = _array(content[name])
-        if content.get("effective_clusters") is not None:
-            content["effective_clusters"] = _array(content["effective_clusters"])
-        content["mixing"] = None if content["mixing"] is None else _array(content["mixing"])
+        for name in ("lambda_matrix", "effective_clusters"):
+            content[name] = None if content.get(name) is None else _array(content[name])
         for name in ("names", "choice", "notes", "rows"):
             content[name] = tuple(content.get(name, ()))
         if (c := content["comparison"]) is not None:

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, KaratError
-
-if TYPE_CHECKING:
-    from .result import Result
+from ..errors import ArgumentError
+from ..plots.axes import BLUE, RED, SAND, axes, plain
 
 _COLOURS = {
-    "Surrogate only": "#b2182b", "Censored as complete": "#d98b5f", "Censored dropped": "#c27ba0",
-    "Gold only": "#9a8a4f", "DSL": "#1b4f8f", "PPI": "#1b4f8f",
+    "Surrogate only": RED, "Censored as complete": "#d98b5f", "Censored dropped": "#c27ba0",
+    "Gold only": SAND, "DSL": BLUE, "PPI": BLUE,
 }  # fmt: skip
 _MARKERS = {"Surrogate only": "X", "Censored as complete": "X", "Censored dropped": "X", "Gold only": "s"}
 _NOT_VALID = ("Surrogate only", "Censored as complete", "Censored dropped")
 
 
 def coefplot(
-    result: Result,
-    *,
+    result: Any,
     terms: Sequence[str] | None = None,
+    *,
     compare: bool = True,
     truth: Mapping[str, float] | None = None,
     truth_label: str = "truth",
@@ -34,7 +32,7 @@ def coefplot(
 
     Parameters
     ----------
-    result : Result
+    result : Result or other estimates
     terms : sequence of str, optional
         Coefficients shown, in this order; by default all but the intercept.
     compare : bool
@@ -68,12 +66,8 @@ def coefplot(
     >>> [label.get_text() for label in axes.get_yticklabels()]
     ['hostile', 'length']
     """
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        raise KaratError("plots need matplotlib; install karat[plot].") from None
-
-    family = list(terms) if terms is not None else [n for n in result.names if n != "Intercept"] or list(result.names)
+    numbers = result._numbers()
+    family = list(terms) if terms is not None else [n for n in numbers.names if n != "Intercept"] or list(numbers.names)
     if not family:
         raise ArgumentError("terms is empty; name at least one coefficient.")
     index = [result.position(name) for name in family]
@@ -81,14 +75,14 @@ def coefplot(
     own_figure = False
     if ax is None:
         height = 1.4 + len(index) * (0.2 * len(series) + 0.25)
-        _, ax = plt.subplots(figsize=(7.0, height), layout="constrained")
+        ax = axes(None, (7.0, height))
         own_figure = True
     gap = 0.8 / max(len(series), 2)
     for k, (name, theta, low, high) in enumerate(series):
         at = np.arange(len(index)) + (k - (len(series) - 1) / 2) * gap
         ax.errorbar(
             theta[index], at, xerr=[theta[index] - low[index], high[index] - theta[index]], fmt=_MARKERS.get(name, "o"),
-            color=_COLOURS.get(name, "#1b4f8f"), capsize=2.5, markersize=5.5, linewidth=1.6,
+            color=_COLOURS.get(name, BLUE), capsize=2.5, markersize=5.5, linewidth=1.6,
             label=name + (" (not valid)" if name in _NOT_VALID else ""),
         )  # fmt: skip
     if truth is not None:
@@ -104,10 +98,7 @@ def coefplot(
     ax.set_yticks(range(len(index)), family)
     ax.set_ylim(len(index) - 0.4, -0.6)
     ax.set_xlabel(f"coefficient, {100 * (1 - result.alpha):g}% interval")
-    ax.set_title(title if title is not None else result.formula, loc="left", fontsize=11)
-    for side in ("top", "right", "left"):
-        ax.spines[side].set_visible(False)
-    ax.tick_params(axis="y", length=0)
+    plain(ax, title if title is not None else result._title(), rows=True)
     if len(series) > 1 or truth is not None:
         if own_figure:
             ax.figure.legend(frameon=False, loc="outside lower center", ncols=min(len(series) + (truth is not None), 4))
@@ -116,11 +107,15 @@ def coefplot(
     return ax
 
 
-def _series(result: Result, compare: bool) -> list[tuple[str, Any, Any, Any]]:
-    bounds = result.confint().loc[list(result.names)].to_numpy()
+def _series(result: Any, compare: bool) -> list[tuple[str, Any, Any, Any]]:
+    numbers = result._numbers()
+    bounds = result.confint().loc[list(numbers.names)].to_numpy()
+    estimator = getattr(result, "estimator", None)
+    if estimator is None:
+        return [("Estimate", numbers.theta, bounds[:, 0], bounds[:, 1])]
     own = (
-        {"dsl": "DSL", "ppi": "PPI", "gold": "Gold only", "surrogate": "Surrogate only"}[result.estimator],
-        result.theta, bounds[:, 0], bounds[:, 1],
+        {"dsl": "DSL", "ppi": "PPI", "gold": "Gold only", "surrogate": "Surrogate only"}[estimator],
+        numbers.theta, bounds[:, 0], bounds[:, 1],
     )  # fmt: skip
     if not compare or result.comparison is None:
         return [own]

@@ -5,8 +5,42 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ..errors import RenamedWarning, tell
+
 if TYPE_CHECKING:
     import pandas as pd
+
+
+RENAMED = {"weight": "tuning_weight", "mixing": "lambda_matrix", "norm": "moment_norm"}
+"""What fields of a Result were called before."""
+
+
+class FormerNames:
+    """Fields of a Result under their names in earlier versions, with a warning."""
+
+    @property
+    def weight(self: Any) -> Any:
+        """Former name of ``tuning_weight``."""
+        return _renamed(self, "weight")
+
+    @property
+    def mixing(self: Any) -> Any:
+        """Former name of ``lambda_matrix``."""
+        return _renamed(self, "mixing")
+
+    @property
+    def norm(self: Any) -> Any:
+        """Former name of ``moment_norm``."""
+        return _renamed(self, "norm")
+
+    def __setstate__(self: Any, state: dict[str, Any]) -> None:
+        """Read pickles that hold the former names."""
+        self.__dict__.update({RENAMED.get(name, name): value for name, value in state.items()})
+
+
+def _renamed(found: Any, former: str) -> Any:
+    tell(f"Result.{former} is now called {RENAMED[former]}; the former name goes in a later release.", RenamedWarning)
+    return getattr(found, RENAMED[former])
 
 
 class StatsmodelsNames:
@@ -32,16 +66,11 @@ class StatsmodelsNames:
         """Statsmodels' name for :meth:`pvalue`."""
         return self.pvalue()
 
-    @property
-    def nobs(self: Any) -> int:
-        """Statsmodels' name for the number of units."""
-        return self.n_units
-
     def conf_int(self: Any, alpha: float | None = None) -> pd.DataFrame:
         """Statsmodels' name for :meth:`confint`, with its column names 0 and 1."""
         import pandas as pd
 
-        table = self.confint(alpha)
+        table = self.confint(alpha=alpha)
         table.columns = pd.Index([0, 1])
         return table
 

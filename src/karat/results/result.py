@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, KaratError, one_of
-from ..regression.options import check_alpha, read_vcov
-from .protocols import MaketablesProtocol, StatsmodelsNames, register_maketables
+from ..errors import KaratError
+from ..regression.options import read_vcov
+from .estimates import Estimates
+from .protocols import FormerNames, MaketablesProtocol, register_maketables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,11 +27,10 @@ if TYPE_CHECKING:
     from .comparison import Comparison
     from .sampling import Sampling
     from .summary import Summary
-    from .tests import TestResult
 
 
 @dataclass(frozen=True, eq=False)
-class Result(StatsmodelsNames, MaketablesProtocol):
+class Result(MaketablesProtocol, FormerNames, Estimates):
     """Estimates with intervals that are valid whatever the surrogates do.
 
     Parameters
@@ -54,15 +54,15 @@ class Result(StatsmodelsNames, MaketablesProtocol):
     sampling : Sampling
     choice : tuple of str
         Weight each coefficient gives to the surrogate moment: gold, one, coefficient, full, scalar.
-    weight : ndarray, shape (p,)
+    tuning_weight : ndarray, shape (p,)
         Lambda on the diagonal, in coefficient space.
-    mixing : ndarray, shape (p, p), or None
+    lambda_matrix : ndarray, shape (p, p), or None
         Lambda in moment space.
     r_squared : ndarray, shape (p,)
         Share of the gold-only labelling variance that surrogates remove.
     skill : tuple of Skill
         Out-of-fold skill of the predictor.
-    norm : float
+    moment_norm : float
         Norm of the moment with weight 1 at its root.
     iterations : int
     notes : tuple of str
@@ -114,11 +114,11 @@ class Result(StatsmodelsNames, MaketablesProtocol):
     alpha: float
     sampling: Sampling
     choice: tuple[str, ...]
-    weight: Floats
-    mixing: Floats | None
+    tuning_weight: Floats
+    lambda_matrix: Floats | None
     r_squared: Floats
     skill: tuple[Skill, ...]
-    norm: float
+    moment_norm: float
     iterations: int
     notes: tuple[str, ...] = ()
     df_method: Any = "auto"
@@ -140,7 +140,7 @@ class Result(StatsmodelsNames, MaketablesProtocol):
             self.covariance,
             self.labelling_covariance,
             self.df,
-            self.weight,
+            self.tuning_weight,
             self.r_squared,
         ):
             array.flags.writeable = False
@@ -151,12 +151,6 @@ class Result(StatsmodelsNames, MaketablesProtocol):
             f"<karat Result: {self.estimator} {self.model}, {self.formula!r}, N={self.n_units}, "
             f"{self.n_gold} gold, {len(self.names)} coefficients>"
         )
-
-    def __str__(self) -> str:
-        return str(self.summary())
-
-    def _repr_html_(self) -> str:
-        return self.summary()._repr_html_()
 
     def replace(self, **changes: Any) -> Result:
         """A copy with some fields changed."""
@@ -175,6 +169,11 @@ class Result(StatsmodelsNames, MaketablesProtocol):
         return self.sampling.n_units
 
     @property
+    def nobs(self) -> int:
+        """Statsmodels' name for the number of units."""
+        return self.n_units
+
+    @property
     def effective_gold(self) -> Floats:
         """Gold rows that gold alone would need for the same labelling variance, shape (p,).
 
@@ -182,88 +181,6 @@ class Result(StatsmodelsNames, MaketablesProtocol):
         """
         n, big_n = self.n_gold, self.n_units
         return n / np.maximum(1.0 - self.r_squared * (1.0 - n / big_n), 1e-12)
-
-    @property
-    def vcov_matrix(self) -> pd.DataFrame:
-        """Covariance of the estimates as a data frame, shape (p, p)."""
-        import pandas as pd
-
-        return pd.DataFrame(self.covariance, index=self.names, columns=self.names)
-
-    def coef(self) -> pd.Series[Any]:
-        """Estimates, by name."""
-        return self._series(self.theta, "Estimate")
-
-    def se(self) -> pd.Series[Any]:
-        """Standard errors, by name."""
-        return self._series(np.sqrt(np.diag(self.covariance)), "Std. Error")
-
-    def tstat(self) -> pd.Series[Any]:
-        """Estimate over standard error, by name."""
-        se = np.sqrt(np.diag(self.covariance))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return self._series(self.theta / se, "t value")
-
-    def pvalue(self) -> pd.Series[Any]:
-        """Two-sided p-values of the hypothesis that a coefficient is 0, by name."""
-        from scipy.stats import t
-
-        statistic = self.tstat()[list(self.names)].to_numpy()
-        return self._series(2.0 * t.sf(np.abs(statistic), self.df), "Pr(>|t|)")
-
-    def confint(self, alpha: float | None = None) -> pd.DataFrame:
-        """Confidence intervals.
-
-        Parameters
-        ----------
-        alpha : float, optional
-            One minus the level; by default that of the fit.
-
-        Returns
-        -------
-        pandas.DataFrame, shape (p, 2)
-            Columns named by their percentages. Those of shares are Clopper and Pearson's at the effective
-            size, and stay within 0 and 1.
-
-        Raises
-        ------
-        ArgumentError
-            If alpha is not between 0 and 1.
-        """
-        import pandas as pd
-
-        level = self.alpha if alpha is None else check_alpha(alpha)
-        low, high = self._interval(level)
-        names = (_percent(level / 2), _percent(1 - level / 2))
-        return pd.concat([self._series(low, names[0]), self._series(high, names[1])], axis=1)
-
-    def tidy(self, style: str = "pyfixest", alpha: float | None = None) -> pd.DataFrame:
-        """Coefficient table.
-
-        Parameters
-        ----------
-        style : {"pyfixest", "broom"}
-            Column names: as pyfixest has them with coefficients as index, or snake case with a
-            ``term`` column.
-        alpha : float, optional
-            One minus the level of the intervals.
-
-        Returns
-        -------
-        pandas.DataFrame
-        """
-        import pandas as pd
-
-        one_of("style", style, ("pyfixest", "broom"))
-        bounds = self.confint(alpha)
-        table = pd.concat([self.coef(), self.se(), self.tstat(), self.pvalue(), bounds], axis=1)
-        table.index.name = "Coefficient"
-        if style == "pyfixest":
-            return table
-        table = table.reset_index(names="term")
-        table.columns = pd.Index(["term", "estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high"])
-        table["df"] = self._series(self.df, "df").to_numpy()
-        return table
 
     def glance(self) -> pd.DataFrame:
         """One row about the whole fit: sizes, design, estimator, smallest probability, skill."""
@@ -283,7 +200,7 @@ class Result(StatsmodelsNames, MaketablesProtocol):
             "largest_weight": s.largest_weight,
             "kish": s.kish,
             "sum_of_weights": s.sum_of_weights,
-            "moment_norm": self.norm,
+            "moment_norm": self.moment_norm,
             "split_share": self.split_share,
         }
         for skill in self.skill:
@@ -338,59 +255,6 @@ class Result(StatsmodelsNames, MaketablesProtocol):
         kind, given = read_vcov(vcov, cluster)
         return with_vcov(self, kind, given)
 
-    # ---------------------------------------------------------------- hypotheses
-
-    def wald(self, hypothesis: object) -> TestResult:
-        """Test linear hypotheses jointly.
-
-        Parameters
-        ----------
-        hypothesis : str, list of str or array_like
-            ``"war = 0"``, ``["war = economy", "law + war = 1"]``, coefficient names, or a matrix of shape (k, p).
-
-        Returns
-        -------
-        TestResult
-            F statistic with the smallest degrees of freedom of the coefficients involved.
-        """
-        from .tests import wald
-
-        return wald(self, hypothesis)
-
-    def contrast(self, hypothesis: object, alpha: float | None = None) -> pd.DataFrame:
-        """Linear combinations of coefficients, each with its interval.
-
-        Parameters
-        ----------
-        hypothesis : str, list of str or array_like
-            Such as ``"war - economy"``; a right-hand side is subtracted.
-        alpha : float, optional
-
-        Returns
-        -------
-        pandas.DataFrame
-        """
-        from .tests import contrast
-
-        return contrast(self, hypothesis, self.alpha if alpha is None else check_alpha(alpha))
-
-    def delta(self, function: Callable[[Floats], Any], alpha: float | None = None) -> pd.DataFrame:
-        """Functions of the coefficients by the delta method.
-
-        Parameters
-        ----------
-        function : callable
-            Maps the coefficients, shape (p,), to a number or a vector.
-        alpha : float, optional
-
-        Returns
-        -------
-        pandas.DataFrame
-        """
-        from .tests import delta
-
-        return delta(self, function, self.alpha if alpha is None else check_alpha(alpha))
-
     def simultaneous(
         self,
         alpha: float | None = None,
@@ -416,7 +280,7 @@ class Result(StatsmodelsNames, MaketablesProtocol):
         """
         from .tests import simultaneous
 
-        return simultaneous(self, self.alpha if alpha is None else check_alpha(alpha), terms, draws, seed)
+        return simultaneous(self, self._level(alpha), terms, draws, seed)
 
     # ---------------------------------------------------------------- elsewhere
 
@@ -438,19 +302,16 @@ class Result(StatsmodelsNames, MaketablesProtocol):
         """
         from .prediction import predict
 
-        return predict(self, new, self.alpha if alpha is None else check_alpha(alpha), context)
+        return predict(self, new, self._level(alpha), context)
 
-    def coefplot(self, **options: Any) -> Any:
-        """Plot estimates beside gold-only and surrogate-only; see :func:`karat.results.plots.coefplot`."""
-        from .plots import coefplot
+    coefplot = Estimates.plot
 
-        return coefplot(self, **options)
+    def _title(self) -> str:
+        return self.formula
 
-    def to_latex(self, caption: str | None = None, label: str | None = None, digits: int = 3) -> str:
-        """The coefficient table as LaTeX (booktabs)."""
-        from .export import to_latex
-
-        return to_latex(self, caption, label, digits)
+    def _about(self) -> str:
+        s, by = self.sampling, f" by {self.cluster}" if self.cluster else ""
+        return f"{self.title}; {s.n_units:,} units, {s.n_gold:,} gold; {s.design}; {self.vcov_kind}{by}"
 
     def to_json(self) -> str:
         """Everything but influence scores and the formula's machinery, as JSON."""
@@ -480,32 +341,3 @@ class Result(StatsmodelsNames, MaketablesProtocol):
         from .combine import combine
 
         return combine([(self, 1.0), (other, -1.0)])
-
-    # ---------------------------------------------------------------- helpers
-
-    def _series(self, values: Any, name: str) -> pd.Series[Any]:
-        import pandas as pd
-
-        told = pd.Series(np.array(values), index=list(self.names), name=name)
-        return told.reindex(list(self.rows)) if self.rows else told
-
-    def _interval(self, level: float) -> tuple[Floats, Floats]:
-        from .tests import interval
-
-        return interval(self.theta, np.diag(self.covariance), self.df, level, self.interval, self.shares)
-
-    def position(self, name: str) -> int:
-        """Where a coefficient stands.
-
-        Raises
-        ------
-        ArgumentError
-            If there is none of that name.
-        """
-        if name not in self.names:
-            raise ArgumentError(f"there is no coefficient {name!r}; there are {list(self.names)}.")
-        return self.names.index(name)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.6g}%"

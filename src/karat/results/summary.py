@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..checks.verdicts import short_form
 from ..regression.describe import small_sample_notes
+from .table import html_page, html_table, number, p_text, text_lines
 
 if TYPE_CHECKING:
     from .._core.types import Floats
@@ -94,20 +94,15 @@ class Summary:
         r = self.result
         table = r.tidy().loc[list(r.names)]
         show_gain = r.estimator in ("dsl", "ppi")
-        width = max(12, *(len(n) for n in r.names)) + 2
         head = ["Estimate", "Std. Error", "df", "t", "p", *table.columns[4:]] + (
             ["R2", "eff. gold"] if show_gain else []
         )
-        lines = ["".ljust(width) + "".join(h.rjust(11) for h in head)]
-        for j, name in enumerate(r.names):
-            row = table.iloc[j]
+        rows = []
+        for j, (b, se, t, p, low, high) in enumerate(table.to_numpy()):
             df = f"{r.df[j]:,.0f}" if np.isfinite(r.df[j]) else "inf"
-            cells = [_number(row.iloc[0]), _number(row.iloc[1]), df, f"{row.iloc[2]:.2f}", _p(row.iloc[3])]
-            cells += [_number(row.iloc[4]), _number(row.iloc[5])]
-            if show_gain:
-                cells += [f"{r.r_squared[j]:.2f}", f"{r.effective_gold[j]:,.0f}"]
-            lines.append(name.ljust(width) + "".join(c.rjust(11) for c in cells))
-        return lines
+            gain = [f"{r.r_squared[j]:.2f}", f"{r.effective_gold[j]:,.0f}"] if show_gain else []
+            rows.append([number(b), number(se), df, f"{t:.2f}", p_text(p), number(low), number(high), *gain])
+        return text_lines(head, r.names, rows)
 
     def remarks(self) -> list[str]:
         """What the reader must know."""
@@ -142,19 +137,14 @@ class Summary:
 
     def _repr_html_(self) -> str:
         r = self.result
-        facts = "".join(
-            f"<tr><th style='text-align:left'>{escape(n)}</th><td>{escape(v)}</td></tr>" for n, v in self.facts()
-        )
         table = r.tidy().loc[list(r.names)]
         if r.estimator in ("dsl", "ppi"):
             table["R2"] = r.r_squared
             table["eff. gold"] = np.round(r.effective_gold)
-        body: str = table.to_html(float_format=lambda value: f"{value:.4g}")
         side = ""
         if r.comparison is not None and len(r.comparison.columns) > 1:
             side = "<p>Side by side</p>" + r.comparison._repr_html_()
-        remarks = "".join(f"<p>{escape(line)}</p>" for line in self.remarks())
-        return f"<div><b>{escape(r.title)}: {escape(r.formula)}</b><table>{facts}</table>{body}{side}{remarks}</div>"
+        return html_page(f"{r.title}: {r.formula}", self.facts(), html_table(table) + side, self.remarks())
 
     def _dropped(self) -> str:
         sampling = self.result.sampling
@@ -168,14 +158,6 @@ class Summary:
         return f"; {sampling.n_dropped:,} rows left out for {' and '.join(reasons)}"
 
 
-def _number(value: float) -> str:
-    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e5 or value == 0 else f"{value:.3e}"
-
-
 def _range(values: Floats) -> str:
     low, high = f"{values.min():,.1f}", f"{values.max():,.1f}"
     return low if low == high else f"{low} to {high}"
-
-
-def _p(value: float) -> str:
-    return "<0.001" if value < 0.001 else f"{value:.3f}"

@@ -23,6 +23,7 @@ from ..frames.seeds import seed_of_table
 from ..frames.table import as_float
 from ..predict.folds import renumbered
 from ..regression.options import check_alpha, processes
+from ..results.estimates import Estimates, bounds_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +35,7 @@ TUNINGS = ("coefficient", "full", None)
 
 
 @dataclass(frozen=True, eq=False)
-class BootstrapResult:
+class BootstrapResult(Estimates):
     """A debiased estimate of any kind, with its bootstrap.
 
     Parameters
@@ -66,18 +67,6 @@ class BootstrapResult:
     failures: int
     alpha: float
 
-    def coef(self) -> pd.Series[Any]:
-        """Estimates, by name."""
-        import pandas as pd
-
-        return pd.Series(self.theta, index=list(self.names), name="Estimate")
-
-    def se(self) -> pd.Series[Any]:
-        """Bootstrap standard errors, by name."""
-        import pandas as pd
-
-        return pd.Series(np.sqrt(np.diag(self.covariance)), index=list(self.names), name="Std. Error")
-
     def confint(self, alpha: float | None = None, kind: str = "normal") -> pd.DataFrame:
         """Confidence intervals.
 
@@ -97,28 +86,28 @@ class BootstrapResult:
             If alpha or kind is not allowed.
         """
         import pandas as pd
-        from scipy.stats import norm
 
         one_of("kind", kind, ("normal", "percentile"))
-        level = self.alpha if alpha is None else check_alpha(alpha)
         if kind == "normal":
-            half = norm.isf(level / 2) * np.sqrt(np.diag(self.covariance))
-            low, high = self.theta - half, self.theta + half
-        else:
-            low, high = np.quantile(self.draws, [level / 2, 1 - level / 2], axis=0)
-        names = [f"{100 * level / 2:.6g}%", f"{100 * (1 - level / 2):.6g}%"]
-        return pd.DataFrame({names[0]: low, names[1]: high}, index=list(self.names))
+            return super().confint(alpha)
+        level = self._level(alpha)
+        low, high = np.quantile(self.draws, [level / 2, 1 - level / 2], axis=0)
+        return pd.DataFrame(dict(zip(bounds_names(level), (low, high))), index=list(self.names))
 
-    def tidy(self, alpha: float | None = None) -> pd.DataFrame:
-        """Estimates with bootstrap standard errors, two-sided p-values and normal intervals."""
-        from ..results.tests import table_of
+    @property
+    def df(self) -> Floats:
+        """Degrees of freedom, shape (p,): infinite."""
+        return np.full(len(self.theta), np.inf)
 
-        se = np.sqrt(np.diag(self.covariance))
-        level = self.alpha if alpha is None else check_alpha(alpha)
-        return table_of(self.names, self.theta, se, np.full(len(se), np.inf), level)
+    def _title(self) -> str:
+        return "Predict-then-debias bootstrap"
 
-    def __str__(self) -> str:
-        return str(self.tidy())
+    def _about(self) -> str:
+        return f"{self.n_units:,} units, {self.n_gold:,} gold; {len(self.draws):,} bootstrap samples"
+
+    def _remarks(self) -> tuple[str, ...]:
+        failed = f"The estimator failed on {self.failures} bootstrap samples, which were left out."
+        return (failed,) if self.failures else ()
 
 
 @checked_arguments()

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, KaratError
+from ..errors import ArgumentError
+from ..plots.axes import BLUE, RED, SAND, panels, plain
 
 if TYPE_CHECKING:
     from .multiverse_result import Multiverse
 
 _MOST_NAMES = 40
-_NAIVE, _CORRECTED, _GOLD = "#b2182b", "#1b4f8f", "#9a8a4f"
 
 
 def multiverse_plot(
@@ -41,11 +41,6 @@ def multiverse_plot(
     KaratError
         If matplotlib is not installed.
     """
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        raise KaratError("plots need matplotlib; install karat[plot].") from None
-
     shown = (
         list(terms) if terms is not None else [t for t in many.terms if t != "Intercept"][:3] or list(many.terms[:3])
     )
@@ -56,17 +51,15 @@ def multiverse_plot(
     own_figure = axes is None
     if own_figure:
         height = 1.7 + (0.3 * u if u <= _MOST_NAMES else 9.0)
-        _, axes = plt.subplots(
-            1, len(shown), figsize=(2.2 + 2.9 * len(shown), height), sharey=True, layout="constrained", squeeze=False
-        )
-    panels = np.ravel(axes)
-    if len(panels) != len(shown):
-        raise ArgumentError(f"{len(shown)} coefficients need as many axes; got {len(panels)}.")
+        axes = panels((2.2 + 2.9 * len(shown), height), len(shown), sharey=True)
+    beside = np.ravel(axes)
+    if len(beside) != len(shown):
+        raise ArgumentError(f"{len(shown)} coefficients need as many axes; got {len(beside)}.")
     lead = many.naive[shown[0]].theta
     order = np.argsort(np.where(np.isfinite(lead), lead, np.inf), kind="stable")
-    for ax, term in zip(panels, shown):
+    for ax, term in zip(beside, shown):
         _panel(many, ax, term, order, simultaneous)
-    first = panels[0]
+    first = beside[0]
     names = [many.universes[k] for k in order] + (["all together"] if many.together is not None else [])
     if u <= _MOST_NAMES:
         first.set_yticks(range(u), names)
@@ -79,7 +72,7 @@ def multiverse_plot(
         first.figure.legend(handles, labels, frameon=False, loc="outside lower center", ncols=min(len(labels), 4))
     else:
         first.legend(frameon=False)
-    return panels
+    return beside
 
 
 def _panel(many: Multiverse, ax: Any, term: str, order: Any, simultaneous: bool) -> None:
@@ -89,8 +82,8 @@ def _panel(many: Multiverse, ax: Any, term: str, order: Any, simultaneous: bool)
     level = f"{100 * (1 - many.alpha):g}%"
     theta, se, df = many.gold[term]
     half = float(t.isf(many.alpha / 2, df)) * se
-    ax.axvspan(theta - half, theta + half, color=_GOLD, alpha=0.18, linewidth=0, label=f"gold alone, {level} interval")
-    ax.axvline(theta, color=_GOLD, linewidth=1.2, alpha=0.8)
+    ax.axvspan(theta - half, theta + half, color=SAND, alpha=0.18, linewidth=0, label=f"gold alone, {level} interval")
+    ax.axvline(theta, color=SAND, linewidth=1.2, alpha=0.8)
     ax.axvline(0.0, color="0.6", linewidth=0.8, zorder=0)
     rows = np.arange(len(order))
     naive, corrected = many.naive[term], many.corrected[term]
@@ -98,24 +91,21 @@ def _panel(many: Multiverse, ax: Any, term: str, order: Any, simultaneous: bool)
     low, high = naive.bounds(many.alpha)
     ax.errorbar(
         naive.theta[order], rows - 0.14, xerr=[(naive.theta - low)[order], (high - naive.theta)[order]], fmt="X",
-        color=_NAIVE, markersize=size, linewidth=1.3, label="naive (not valid)",
+        color=RED, markersize=size, linewidth=1.3, label="naive (not valid)",
     )  # fmt: skip
     low, high = corrected.bounds(many.alpha, many.critical[term] if simultaneous else None)
     kind = "corrected, in all universes at once" if simultaneous else "corrected"
     ax.errorbar(
         corrected.theta[order], rows + 0.14, xerr=[(corrected.theta - low)[order], (high - corrected.theta)[order]],
-        fmt="o", color=_CORRECTED, markersize=size, linewidth=1.3, label=kind,
+        fmt="o", color=BLUE, markersize=size, linewidth=1.3, label=kind,
     )  # fmt: skip
     if many.together is not None:
         theta, se, df = many.together[term]
         half = float(t.isf(many.alpha / 2, df)) * se
         ax.errorbar(
-            [theta], [len(order)], xerr=[[half], [half]], fmt="D", color=_CORRECTED, markersize=6, linewidth=1.6,
+            [theta], [len(order)], xerr=[[half], [half]], fmt="D", color=BLUE, markersize=6, linewidth=1.6,
             markerfacecolor="white", label="all surrogates together",
         )  # fmt: skip
         ax.axhline(len(order) - 0.5, color="0.85", linewidth=0.8)
-    ax.set_title(term, loc="left", fontsize=11)
     ax.set_xlabel("coefficient")
-    for side in ("top", "right", "left"):
-        ax.spines[side].set_visible(False)
-    ax.tick_params(axis="y", length=0)
+    plain(ax, term, rows=True)

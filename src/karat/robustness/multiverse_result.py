@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import ArgumentError
-from ..regression.options import check_alpha
+from ..results.combine import Combined
+from ..results.estimates import Estimates
+from ..results.table import html_page, html_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +43,7 @@ class Answers:
 
 
 @dataclass(frozen=True, eq=False)
-class Multiverse:
+class Multiverse(Estimates):
     """One regression over many surrogates, with one gold set.
 
     Parameters
@@ -104,11 +105,27 @@ class Multiverse:
             raise ArgumentError(f"there is no universe {universe!r}; there are {list(self.universes)}.")
         return self.results[self.universes.index(universe)]
 
-    def tidy(self, alpha: float | None = None) -> pd.DataFrame:
+    def _numbers(self) -> Combined:
+        """Corrected answers of all universes, as ``term [universe]``; those of two terms have no known covariance."""
+        u = len(self)
+        joint = np.full((len(self.terms) * u,) * 2, np.nan)
+        for k, term in enumerate(self.terms):
+            joint[k * u : (k + 1) * u, k * u : (k + 1) * u] = self.covariance[term]
+        theta, se, df = (
+            np.concatenate([getattr(self.corrected[term], part) for term in self.terms])
+            for part in ("theta", "se", "df")
+        )
+        np.fill_diagonal(joint, se**2)
+        names = tuple(f"{term} [{universe}]" for term in self.terms for universe in self.universes)
+        return Combined(names, theta, joint, df, self.alpha)
+
+    def tidy(self, style: str = "pyfixest", alpha: float | None = None) -> pd.DataFrame:
         """One row per coefficient, universe and answer (naive, corrected), with intervals.
 
         Parameters
         ----------
+        style : {"pyfixest", "broom"}
+            With "broom" the corrected answers as :meth:`Result.tidy` has coefficients.
         alpha : float, optional
             Of the pointwise intervals; the simultaneous ones keep the level of the multiverse.
 
@@ -121,7 +138,9 @@ class Multiverse:
         import pandas as pd
         from scipy.stats import t
 
-        level = self.alpha if alpha is None else check_alpha(alpha)
+        if style != "pyfixest":
+            return super().tidy(style, alpha)
+        level = self._level(alpha)
         frames = []
         for term in self.terms:
             for kind, answers in (("naive", self.naive[term]), ("corrected", self.corrected[term])):
@@ -227,9 +246,11 @@ class Multiverse:
         return str(self)
 
     def _repr_html_(self) -> str:
-        table: str = self.heterogeneity().to_html(float_format=lambda v: f"{v:.3g}", na_rep="", formatters=_PERCENT)
-        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes())
-        return f"<div><b>{escape(self.lines()[0])}</b>{table}{notes}</div>"
+        table = html_table(self.heterogeneity(), ".3g", "", _PERCENT)
+        return html_page(self.lines()[0], (), table, self.notes())
+
+    def _about(self) -> str:
+        return f"{len(self)} universes of {self.formula}; {self.n_units:,} units, {self.n_gold:,} gold"
 
 
 def _share(value: float) -> str:

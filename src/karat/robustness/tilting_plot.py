@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import KaratError
+from ..plots.axes import AMBER, BLUE, RED, axes, plain
 
 if TYPE_CHECKING:
     from .sensitivity import Sensitivity
@@ -31,36 +31,28 @@ def tilt_plot(found: Sensitivity, term: str, *, ax: Any = None, title: str | Non
     KaratError
         If matplotlib is not installed.
     """
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        raise KaratError("plots need matplotlib; install karat[plot].") from None
-
     from scipy.stats import t
 
     curve, j = found.curve, found.fit.position(term)
-    if ax is None:
-        _, ax = plt.subplots(figsize=(7.0, 4.2), layout="constrained")
+    ax = axes(ax, (7.0, 4.2))
     half = t.isf(found.alpha / 2, curve.df[:, j]) * curve.se[:, j]
     theta = curve.theta[:, j]
     bound = next((b for b in found.bounds if b.name == term), None)
     if bound is not None:
         ax.axhspan(bound.low, bound.high, color="0.93", zorder=0, label="worst cases, any labels")
-    ax.fill_between(curve.gamma, theta - half, theta + half, color="#1b4f8f", alpha=0.18, linewidth=0)
+    ax.fill_between(curve.gamma, theta - half, theta + half, color=BLUE, alpha=0.18, linewidth=0)
     level = f"{100 * (1 - found.alpha):g}% interval"
-    ax.plot(curve.gamma, theta, color="#1b4f8f", linewidth=2, label=f"estimate and {level}")
+    ax.plot(curve.gamma, theta, color=BLUE, linewidth=2, label=f"estimate and {level}")
     ax.axhline(0.0, color="0.4", linewidth=0.9)
     ax.axvline(0.0, color="0.75", linewidth=0.8, linestyle=(0, (3, 2)))
     for flip in found.flips:
         if flip.name == term and not np.isnan(flip.gamma):
-            colour = "#b2182b" if flip.what == "sign" else "#a86b00"
+            colour = RED if flip.what == "sign" else AMBER
             ax.axvline(flip.gamma, color=colour, linewidth=1.2, linestyle=":", label=f"{flip.what} changes")
     ax.set_xlabel(f"gamma: log odds of non-response per unit of {curve.f}")
     ax.set_ylabel(f"coefficient of {term}")
     kind = "unlabelled rows" if found.convenience else "rows drawn but not labelled"
-    ax.set_title(title if title is not None else f"If {kind} differ: {term}", loc="left", fontsize=11)
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
+    plain(ax, title if title is not None else f"If {kind} differ: {term}")
     ax.set_xlim(curve.gamma.min(), curve.gamma.max())
     near = np.abs(curve.gamma) <= 0.5 * np.abs(curve.gamma).max()
     shown = np.concatenate([theta, (theta - half)[near], (theta + half)[near], [0.0]])

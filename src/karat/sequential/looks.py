@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, KaratError
+from ..errors import ArgumentError
+from ..plots.axes import BLUE, panels, plain
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
-
-_COLOUR = "#1b4f8f"
 
 
 def sequence_plot(n_gold: Ints, theta: Floats, half: Floats, names: Sequence[str], alpha: float, ax: Any) -> Any:
@@ -40,24 +39,19 @@ def sequence_plot(n_gold: Ints, theta: Floats, half: Floats, names: Sequence[str
         If matplotlib is not installed.
     """
     if ax is None:
-        try:
-            import matplotlib.pyplot as plt
-        except ImportError:
-            raise KaratError("plots need matplotlib; pip install karat[plot].") from None
-        _, panels = plt.subplots(1, len(names), figsize=(3.6 * len(names), 3.0), squeeze=False, layout="constrained")
-        panels = panels[0]
+        shown = panels((3.6 * len(names), 3.0), len(names))
     else:
-        panels = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
-    if len(panels) != len(names):
-        raise ArgumentError(f"ax holds {len(panels)} axes for {len(names)} coefficients; give one for each.")
-    for k, (panel, name) in enumerate(zip(panels, names)):
+        shown = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
+    if len(shown) != len(names):
+        raise ArgumentError(f"ax holds {len(shown)} axes for {len(names)} coefficients; give one for each.")
+    for k, (panel, name) in enumerate(zip(shown, names)):
         low, high = theta[:, k] - half[:, k], theta[:, k] + half[:, k]
-        panel.fill_between(n_gold, low, high, color=_COLOUR, alpha=0.18, linewidth=0)
-        panel.plot(n_gold, theta[:, k], color=_COLOUR, marker="o", markersize=3.5, linewidth=1.2)
+        panel.fill_between(n_gold, low, high, color=BLUE, alpha=0.18, linewidth=0)
+        panel.plot(n_gold, theta[:, k], color=BLUE, marker="o", markersize=3.5, linewidth=1.2)
         if low.min() < 0 < high.max():
             panel.axhline(0.0, color="0.6", linewidth=0.8, zorder=0)
-        panel.set_title(name, fontsize=10)
         panel.set_xlabel("gold labels")
-        panel.spines[["top", "right"]].set_visible(False)
-    panels[0].set_ylabel(f"{100 * (1 - alpha):g} % at all looks")
-    return panels
+        panel.set_title(name, fontsize=10)
+        plain(panel)
+    shown[0].set_ylabel(f"{100 * (1 - alpha):g} % at all looks")
+    return shown

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..designs import SequentialLabelling
-from ..errors import ArgumentError, DesignWarning, number, tell, whole
+from ..errors import ArgumentError, DesignWarning, KaratError, number, tell, whole
 from ..regression.options import check_alpha
 from ..results import Result
+from ..results.combine import Combined
+from ..results.estimates import Estimates, bounds_names
 from .anytime import anytime_p, best_ratio, multiplier, planned_variance
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from .._core.types import Floats, Ints
     from ..estimate.infer import Parts
+    from ..results.tests import TestResult
 
 _INFORMATIVE = 0.75
 """Covariance of two looks, over the later variance, below which a warning is given."""
@@ -59,7 +62,7 @@ class Decision:
 
 
 @dataclass(frozen=True, eq=False)
-class ConfidenceSequence:
+class ConfidenceSequence(Estimates):
     """Intervals of successive fits that hold at all looks at once.
 
     Parameters
@@ -72,7 +75,7 @@ class ConfidenceSequence:
     n_units : int
     n_gold : ndarray of int, shape (K,)
         Gold labels at each look.
-    theta, se, df : ndarray, shape (K, p)
+    theta, standard_error, df : ndarray, shape (K, p)
         Estimates, their standard errors, degrees of freedom.
     labelling_variance : ndarray, shape (K, p)
     clock : ndarray, shape (p,)
@@ -86,7 +89,7 @@ class ConfidenceSequence:
     >>> labelled = kt.datasets.mask_gold(corpus, sample, "hostile")
     >>> fit = kt.ols("outcome ~ hostile", labelled, surrogates={"hostile": "hostile_llm"}, design=sample, seed=1)
     >>> sequence = kt.confidence_sequence(fit, planned=300)
-    >>> [round(float(h / s), 2) for h, s in zip(sequence.half_width[0], sequence.se[0])]
+    >>> [round(float(h / s), 2) for h, s in zip(sequence.half_width[0], sequence.standard_error[0])]
     [3.12, 3.15]
     """
 
@@ -96,7 +99,7 @@ class ConfidenceSequence:
     n_units: int
     n_gold: Ints
     theta: Floats = field(repr=False)
-    se: Floats = field(repr=False)
+    standard_error: Floats = field(repr=False)
     df: Floats = field(repr=False)
     labelling_variance: Floats = field(repr=False)
     clock: Floats = field(repr=False)
@@ -105,42 +108,88 @@ class ConfidenceSequence:
     @property
     def half_width(self) -> Floats:
         """Half-widths at each look, shape (K, p)."""
-        return self.se * _by_t(multiplier(self.clock / self.se**2, self.alpha), self.df)
+        return self._half_width(self.alpha)
 
-    def confint(self, look: int = -1) -> pd.DataFrame:
-        """Intervals at one look, the last by default, shape (p, 2)."""
+    def _numbers(self) -> Combined:
+        """The last look; covariances of coefficients are not kept from look to look."""
+        covariance = np.full((len(self.names),) * 2, np.nan)
+        np.fill_diagonal(covariance, self.standard_error[-1] ** 2)
+        return Combined(self.names, self.theta[-1], covariance, self.df[-1], self.alpha)
+
+    def _half_width(self, alpha: float) -> Floats:
+        return self.standard_error * _by_t(multiplier(self.clock / self.standard_error**2, alpha), self.df)
+
+    def confint(self, alpha: float | None = None, look: int = -1) -> pd.DataFrame:
+        """Intervals at one look, the last by default, shape (p, 2).
+
+        Another level than that of the sequence is as valid; ``planned`` is then not where the interval is tightest.
+        """
         import pandas as pd
 
-        low, high = self.theta - self.half_width, self.theta + self.half_width
-        names = [f"{100 * self.alpha / 2:.6g}%", f"{100 * (1 - self.alpha / 2):.6g}%"]
-        return pd.DataFrame({names[0]: low[look], names[1]: high[look]}, index=list(self.names))
+        level = self._level(alpha)
+        theta, half = self.theta[look], self._half_width(level)[look]
+        return pd.DataFrame(dict(zip(bounds_names(level), (theta - half, theta + half))), index=list(self.names))
 
     def pvalue(self, value: float = 0.0) -> pd.Series[Any]:
         """P-values of "the coefficient is ``value``", the smallest up to now, valid whenever they are read."""
-        import pandas as pd
         from scipy.stats import norm, t
 
-        z = np.abs(self.theta - value) / self.se
+        z = np.abs(self.theta - value) / self.standard_error
         z = norm.isf(np.maximum(t.sf(z, self.df), 1e-300))
-        return pd.Series(anytime_p(z, self.clock / self.se**2).min(axis=0), index=list(self.names), name="Pr(anytime)")
+        return self._series(anytime_p(z, self.clock / self.standard_error**2).min(axis=0), "Pr(anytime)")
 
-    def tidy(self) -> pd.DataFrame:
-        """One row per look and coefficient: gold labels, estimate, standard error, interval, half-width."""
+    def tidy(self, style: str = "pyfixest", alpha: float | None = None) -> pd.DataFrame:
+        """One row per look and coefficient: gold labels, estimate, standard error, interval, half-width.
+
+        Parameters
+        ----------
+        style : {"pyfixest", "broom"}
+            With "broom" the coefficient table of the last look.
+        alpha : float, optional
+        """
         import pandas as pd
 
-        looks, p = self.theta.shape
-        half = self.half_width
-        names = [f"{100 * self.alpha / 2:.6g}%", f"{100 * (1 - self.alpha / 2):.6g}%"]
+        if style != "pyfixest":
+            return super().tidy(style, alpha)
+        (looks, p), level = self.theta.shape, self._level(alpha)
+        half = self._half_width(level)
+        low, high = bounds_names(level)
         return pd.DataFrame(
             {
                 "n_gold": np.repeat(self.n_gold, p),
                 "Coefficient": list(self.names) * looks,
                 "Estimate": self.theta.ravel(),
-                "Std. Error": self.se.ravel(),
-                names[0]: (self.theta - half).ravel(),
-                names[1]: (self.theta + half).ravel(),
+                "Std. Error": self.standard_error.ravel(),
+                low: (self.theta - half).ravel(),
+                high: (self.theta + half).ravel(),
                 "half_width": half.ravel(),
             }
+        )
+
+    def wald(self, hypothesis: object) -> TestResult:
+        """Not for a sequence: a test of one look does not hold at all looks.
+
+        Raises
+        ------
+        KaratError
+            Always.
+        """
+        raise KaratError(
+            "wald() of a confidence sequence would hold at one look only; read pvalue(), which holds at all looks, or "
+            "test a single fit whose size was fixed beforehand with its own wald()."
+        )
+
+    def contrast(self, hypothesis: object, alpha: float | None = None) -> pd.DataFrame:
+        """Not for a sequence, see :meth:`wald`."""
+        raise KaratError(
+            "contrast() of a confidence sequence would hold at one look only; refit with the contrast as a coefficient."
+        )
+
+    def delta(self, function: Any, alpha: float | None = None) -> pd.DataFrame:
+        """Not for a sequence, see :meth:`wald`."""
+        raise KaratError(
+            "delta() of a confidence sequence would hold at one look only; use delta() of a single fit whose size was "
+            "fixed beforehand."
         )
 
     def update(self, fit: Result) -> ConfidenceSequence:
@@ -166,7 +215,7 @@ class ConfidenceSequence:
             self,
             n_gold=np.append(self.n_gold, fit.n_gold),
             theta=np.vstack([self.theta, fit.theta]),
-            se=np.vstack([self.se, np.sqrt(np.diag(fit.covariance))]),
+            standard_error=np.vstack([self.standard_error, np.sqrt(np.diag(fit.covariance))]),
             df=np.vstack([self.df, fit.df]),
             labelling_variance=np.vstack([self.labelling_variance, np.diag(fit.labelling_covariance)]),
             _last=_identity(fit),
@@ -202,7 +251,7 @@ class ConfidenceSequence:
 
     def _expected(self, index: Sequence[int], wanted: Floats) -> int | None:
         """Smallest n at which the half-widths, foreseen from the last look, meet the targets."""
-        n, total, part = int(self.n_gold[-1]), self.se[-1, index] ** 2, self.labelling_variance[-1, index]
+        n, total, part = int(self.n_gold[-1]), self.standard_error[-1, index] ** 2, self.labelling_variance[-1, index]
 
         def met(planned: int) -> bool:
             variance = planned_variance(total, part, n, planned, self.n_units)
@@ -241,15 +290,14 @@ class ConfidenceSequence:
         half = self.half_width
         return sequence_plot(self.n_gold, self.theta[:, index], half[:, index], shown, self.alpha, ax)
 
-    def __str__(self) -> str:
-        table = self.confint()
-        table.insert(0, "Estimate", self.theta[-1])
-        level = f"{100 * (1 - self.alpha):g} %"
-        return (
-            f"Confidence sequence, {len(self.n_gold)} look(s), {self.n_gold[-1]} of {self.n_units} labelled, "
-            f"tightest at {self.planned}\n{table.to_string(float_format=lambda v: f'{v:.4f}')}\n"
-            f"{level} intervals that hold at all looks at once"
-        )
+    def _title(self) -> str:
+        return "Confidence sequence"
+
+    def _about(self) -> str:
+        return f"{len(self.n_gold)} look(s), {self.n_gold[-1]} of {self.n_units} labelled, tightest at {self.planned}"
+
+    def _remarks(self) -> tuple[str, ...]:
+        return (f"{100 * (1 - self.alpha):g} % intervals that hold at all looks at once",)
 
 
 def confidence_sequence(

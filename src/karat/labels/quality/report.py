@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...plots.axes import BLUE, RED, SAND
+from ...results.table import html_table
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -98,7 +101,7 @@ def _score_line(audit: Audit) -> str:
 
 
 def _table(frame: pd.DataFrame, index: bool = False) -> str:
-    return str(frame.to_html(index=index, border=0, float_format=lambda v: f"{v:.3f}", na_rep=""))
+    return html_table(frame, ".3f", "", index=index, border=0)
 
 
 def _picture(draw: Any, content: Any) -> str:
@@ -130,7 +133,7 @@ def _draw_differential(ax: Any, found: Differential) -> None:
     """Coefficients of the error on the covariates."""
     place = np.arange(len(found.names) - 1)[::-1]
     ax.axvline(0, color="0.6", linewidth=1)
-    ax.errorbar(found.estimate[1:], place, xerr=1.96 * found.se[1:], fmt="o", color="#b2182b", capsize=2)
+    ax.errorbar(found.estimate[1:], place, xerr=1.96 * found.se[1:], fmt="o", color=RED, capsize=2)
     ax.set(yticks=place, yticklabels=found.names[1:], xlabel="Change in error")
 
 
@@ -144,7 +147,7 @@ def _draw_calibration(ax: Any, table: pd.DataFrame) -> None:
 def _draw_gains(ax: Any, table: pd.DataFrame) -> None:
     """Standard errors with and without the surrogate."""
     place = np.arange(len(table))[::-1]
-    ax.barh(place + 0.2, table["se gold only"], height=0.38, color="#9a8a4f", label="gold only")
-    ax.barh(place - 0.2, table["se with"], height=0.38, color="#1b4f8f", label="with the surrogate")
+    ax.barh(place + 0.2, table["se gold only"], height=0.38, color=SAND, label="gold only")
+    ax.barh(place - 0.2, table["se with"], height=0.38, color=BLUE, label="with the surrogate")
     ax.set(yticks=place, yticklabels=[str(v) for v in table.index], xlabel="Standard error")
     ax.legend(frameon=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,9 @@ from ...censoring.methods import Strata
 from ...errors import ArgumentError, DataError
 from ...frames import Table
 from ...frames.quoting import quote
+from ...results.combine import Combined
+from ...results.estimates import Estimates
+from ...results.tests import covariance_of
 from .rmst import rmst
 
 if TYPE_CHECKING:
@@ -22,8 +26,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class RestrictedContrast:
+class RestrictedContrast(Estimates):
     """Group means of a duration up to tau, and how they differ from a reference group.
+
+    As estimates (coef, se, confint, wald, ...) it stands for the differences.
 
     Parameters
     ----------
@@ -51,10 +57,37 @@ class RestrictedContrast:
     reference: Any
     result: Result = field(repr=False)
 
+    @property
+    def alpha(self) -> float:
+        """One minus the level of the intervals."""
+        return self.result.alpha
+
+    @cached_property
+    def _gaps(self) -> Combined:
+        levels, fit = [str(level) for level in self.means.index], self.result
+        at = levels.index(str(self.reference))
+        matrix = np.delete(np.eye(len(levels)), at, axis=0)
+        matrix[:, at] = -1.0
+        df = np.array([fit.df[row != 0].min() for row in matrix])
+        names = tuple(str(name) for name in self.differences.index)
+        return Combined(names, matrix @ fit.theta, covariance_of(fit, matrix), df, fit.alpha)
+
+    def _numbers(self) -> Combined:
+        """The differences."""
+        return self._gaps
+
     def __str__(self) -> str:
         parts = [self.result.title, "Means", self.means, "Differences", self.differences, "Ratios", self.ratios]
-        notes = [note[0].upper() + note[1:] + "." for note in self.result.notes]
-        return "\n".join([str(part) for part in parts] + notes)
+        return "\n".join([str(part) for part in parts] + list(self._remarks()))
+
+    def _title(self) -> str:
+        return f"{self.result.title}: differences"
+
+    def _about(self) -> str:
+        return self.result._about()
+
+    def _remarks(self) -> tuple[str, ...]:
+        return tuple(note[0].upper() + note[1:] + "." for note in self.result.notes)
 
     __repr__ = __str__
 

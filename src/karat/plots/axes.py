@@ -1,0 +1,48 @@
+"""The start of every plot: figure and axes, palette, plain style."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import KaratError
+
+BLUE, RED, SAND, GREEN, PURPLE, AMBER, GREY = (
+    "#1b4f8f", "#b2182b", "#9a8a4f", "#3b7d4f", "#6a51a3", "#a86b00", "#4d4d4d"
+)  # fmt: skip
+PALETTE = (BLUE, RED, SAND, GREEN, PURPLE, "#c26a00", GREY, "#2a9d9d")
+"""Corrected estimates are blue, naive ones red, gold alone sand."""
+
+
+def pyplot() -> Any:
+    """matplotlib.pyplot.
+
+    Raises
+    ------
+    KaratError
+        If matplotlib is not installed.
+    """
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        raise KaratError("plots need matplotlib; install karat[plot].") from None
+    return plt
+
+
+def axes(ax: Any, size: tuple[float, float]) -> Any:
+    """The axes given, or those of a new figure of this size in inches."""
+    plt = pyplot()
+    return plt.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
+
+
+def panels(size: tuple[float, float], count: int, **options: Any) -> Any:
+    """Axes side by side in a new figure, shape (count,)."""
+    return pyplot().subplots(1, count, figsize=size, squeeze=False, layout="constrained", **options)[1][0]
+
+
+def plain(ax: Any, title: str | None = None, *, rows: bool = False) -> None:
+    """Without frame; ``rows``: the y axis lists names, so that it needs no line and no ticks."""
+    ax.spines[["top", "right", *(["left"] if rows else [])]].set_visible(False)
+    if rows:
+        ax.tick_params(axis="y", length=0)
+    if title is not None:
+        ax.set_title(title, loc="left", fontsize=11)

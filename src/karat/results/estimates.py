@@ -1,0 +1,280 @@
+"""What all estimates can do: coefficients, intervals, tests, tables, a plot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import ArgumentError, one_of, whole
+from ..regression.options import check_alpha
+from .protocols import StatsmodelsNames
+from .table import Report, latex_table, markdown_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .._core.types import Floats
+    from .tests import TestResult
+
+
+def bounds_names(alpha: float) -> list[str]:
+    """Names of the columns of an interval, as statsmodels and pyfixest have them."""
+    return [f"{100 * alpha / 2:.6g}%", f"{100 * (1 - alpha / 2):.6g}%"]
+
+
+class Estimates(StatsmodelsNames):
+    """Coefficients with their covariance, and everything that follows from these alone.
+
+    A class that has ``names``, ``theta``, shape (p,), ``covariance``, shape (p, p), ``df``, shape (p,), and ``alpha``
+    has all methods below; one that keeps its numbers in another shape hands them out in ``_numbers``.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(1500, seed=1)
+    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=200).draw(corpus, seed=1), "hostile")
+    >>> long = kt.ols("outcome ~ hostile + length", labelled, surrogates={"hostile": "hostile_llm"}, seed=1)
+    >>> short = kt.ols("outcome ~ hostile", labelled, surrogates={"hostile": "hostile_llm"}, seed=1)
+    >>> (long - short).wald("hostile = 0").df_numerator
+    1
+    """
+
+    if TYPE_CHECKING:
+
+        @property
+        def alpha(self) -> float:
+            """One minus the confidence level."""
+
+    def _numbers(self) -> Any:
+        """What holds ``names``, ``theta``, ``covariance`` and ``df`` of the coefficients."""
+        return self
+
+    def _title(self) -> str:
+        return type(self).__name__
+
+    def _about(self) -> str:
+        """Sizes and methods in a line, below tables."""
+        return ""
+
+    def _remarks(self) -> tuple[str, ...]:
+        """What must be said next to the table."""
+        return ()
+
+    def _level(self, alpha: float | None) -> float:
+        return self.alpha if alpha is None else check_alpha(alpha)
+
+    def _se(self) -> Floats:
+        return np.asarray(np.sqrt(np.maximum(np.diag(self._numbers().covariance), 0.0)))
+
+    def _series(self, values: Any, name: str) -> pd.Series[Any]:
+        import pandas as pd
+
+        told = pd.Series(np.array(values), index=list(self._numbers().names), name=name)
+        rows = getattr(self, "rows", ())
+        return told.reindex(list(rows)) if rows else told
+
+    def _interval(self, level: float) -> tuple[Floats, Floats]:
+        from .tests import interval
+
+        n = self._numbers()
+        form, shares = getattr(n, "interval", "wald"), getattr(n, "shares", None)
+        return interval(n.theta, self._se() ** 2, n.df, level, form, shares)
+
+    def _table(self, alpha: float | None = None) -> pd.DataFrame:
+        """One row per coefficient: estimate, standard error, statistic, p-value, interval."""
+        import pandas as pd
+
+        table = pd.concat([self.coef(), self.se(), self.tstat(), self.pvalue(), self.confint(alpha=alpha)], axis=1)
+        table.index.name = "Coefficient"
+        return table
+
+    @property
+    def vcov_matrix(self) -> pd.DataFrame:
+        """Covariance of the estimates as a data frame, shape (p, p)."""
+        import pandas as pd
+
+        n = self._numbers()
+        return pd.DataFrame(n.covariance, index=list(n.names), columns=list(n.names))
+
+    def coef(self) -> pd.Series[Any]:
+        """Estimates, by name."""
+        return self._series(self._numbers().theta, "Estimate")
+
+    def se(self) -> pd.Series[Any]:
+        """Standard errors, by name."""
+        return self._series(self._se(), "Std. Error")
+
+    def tstat(self) -> pd.Series[Any]:
+        """Estimate over standard error, by name."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self._series(self._numbers().theta / self._se(), "t value")
+
+    def pvalue(self) -> pd.Series[Any]:
+        """Two-sided p-values of the hypothesis that a coefficient is 0, by name."""
+        from scipy.stats import t
+
+        with np.errstate(divide="ignore", invalid="ignore"):
+            statistic = self._numbers().theta / self._se()
+        return self._series(2.0 * t.sf(np.abs(statistic), self._numbers().df), "Pr(>|t|)")
+
+    def confint(self, alpha: float | None = None) -> pd.DataFrame:
+        """Confidence intervals.
+
+        Parameters
+        ----------
+        alpha : float, optional
+            One minus the level; by default that of the fit.
+
+        Returns
+        -------
+        pandas.DataFrame, shape (p, 2)
+            Columns named by their percentages. Those of shares are Clopper and Pearson's at the effective
+            size, and stay within 0 and 1.
+
+        Raises
+        ------
+        ArgumentError
+            If alpha is not between 0 and 1.
+        """
+        import pandas as pd
+
+        level = self._level(alpha)
+        return pd.concat([self._series(*pair) for pair in zip(self._interval(level), bounds_names(level))], axis=1)
+
+    def tidy(self, style: str = "pyfixest", alpha: float | None = None) -> pd.DataFrame:
+        """Coefficient table.
+
+        Parameters
+        ----------
+        style : {"pyfixest", "broom"}
+            Column names: as pyfixest has them with coefficients as index, or snake case with a
+            ``term`` column.
+        alpha : float, optional
+            One minus the level of the intervals.
+
+        Returns
+        -------
+        pandas.DataFrame
+        """
+        import pandas as pd
+
+        one_of("style", style, ("pyfixest", "broom"))
+        table = self._table(alpha)
+        if style == "pyfixest":
+            return table
+        table = table.reset_index(names="term")
+        table.columns = pd.Index(["term", "estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high"])
+        table["df"] = self._series(self._numbers().df, "df").to_numpy()
+        return table
+
+    def summary(self) -> Any:
+        """Summary that prints as text and shows as HTML in a notebook."""
+        return Report(self._title(), self._about(), self._table(), self._remarks())
+
+    def __str__(self) -> str:
+        return str(self.summary())
+
+    def _repr_html_(self) -> str:
+        told: str = self.summary()._repr_html_()
+        return told
+
+    def plot(self, *arguments: Any, **options: Any) -> Any:
+        """Plot of estimates with intervals; see :func:`karat.results.plots.coefplot`."""
+        from .plots import coefplot
+
+        return coefplot(self, *arguments, **options)
+
+    def to_latex(self, caption: str | None = None, label: str | None = None, digits: int = 3) -> str:
+        """The coefficient table as LaTeX (booktabs).
+
+        Parameters
+        ----------
+        caption, label : str, optional
+        digits : int
+            Decimals, 0 or more.
+        """
+        names, rows = self._cells(digits, "$<$ 0.001")
+        level = f"{100 * (1 - self.alpha):g}"
+        head = ["Estimate", r"Std.\ error", "$p$", rf"{level}\% interval"]
+        return latex_table(names, head, rows, self._about(), caption or "", label or "")
+
+    def to_markdown(self, digits: int = 3) -> str:
+        """The coefficient table as Markdown."""
+        names, rows = self._cells(digits, "< 0.001")
+        return markdown_table(names, ["Estimate", "Std. error", "p", f"{100 * (1 - self.alpha):g}% interval"], rows)
+
+    def _cells(self, digits: int, tiny: str) -> tuple[list[str], list[list[str]]]:
+        digits = whole("digits", digits, least=0)
+        table = self._table()
+        rows = [
+            [f"{b:.{digits}f}", f"{se:.{digits}f}", tiny if p < 0.001 else f"{p:.3f}",
+             f"[{low:.{digits}f}, {high:.{digits}f}]"]
+            for b, se, _, p, low, high in table.to_numpy(dtype=np.float64)
+        ]  # fmt: skip
+        return [str(name) for name in table.index], rows
+
+    def wald(self, hypothesis: object) -> TestResult:
+        """Test linear hypotheses jointly.
+
+        Parameters
+        ----------
+        hypothesis : str, list of str or array_like
+            ``"war = 0"``, ``["war = economy", "law + war = 1"]``, coefficient names, or a matrix of shape (k, p).
+
+        Returns
+        -------
+        TestResult
+            F statistic with the smallest degrees of freedom of the coefficients involved.
+        """
+        from .tests import wald
+
+        return wald(self._numbers(), hypothesis)
+
+    def contrast(self, hypothesis: object, alpha: float | None = None) -> pd.DataFrame:
+        """Linear combinations of coefficients, each with its interval.
+
+        Parameters
+        ----------
+        hypothesis : str, list of str or array_like
+            Such as ``"war - economy"``; a right-hand side is subtracted.
+        alpha : float, optional
+
+        Returns
+        -------
+        pandas.DataFrame
+        """
+        from .tests import contrast
+
+        return contrast(self._numbers(), hypothesis, self._level(alpha))
+
+    def delta(self, function: Callable[[Floats], Any], alpha: float | None = None) -> pd.DataFrame:
+        """Functions of the coefficients by the delta method.
+
+        Parameters
+        ----------
+        function : callable
+            Maps the coefficients, shape (p,), to a number or a vector.
+        alpha : float, optional
+
+        Returns
+        -------
+        pandas.DataFrame
+        """
+        from .tests import delta
+
+        return delta(self._numbers(), function, self._level(alpha))
+
+    def position(self, name: str) -> int:
+        """Where a coefficient stands.
+
+        Raises
+        ------
+        ArgumentError
+            If there is none of that name.
+        """
+        names = self._numbers().names
+        if name not in names:
+            raise ArgumentError(f"there is no coefficient {name!r}; there are {list(names)}.")
+        return int(names.index(name))

@@ -1,0 +1,125 @@
+"""Tables and short reports as text, HTML, LaTeX and Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape as escape_html
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
+    c: "\\" + c for c in "&%$#_{}"
+}
+
+
+def number(value: float) -> str:
+    """Four decimals, or powers of ten where these say nothing."""
+    return f"{value:.4f}" if 1e-3 <= abs(value) < 1e5 or value == 0 else f"{value:.3e}"
+
+
+def p_text(value: float) -> str:
+    """A p-value."""
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def escape_latex(text: str) -> str:
+    r"""Text that LaTeX prints as it is.
+
+    Examples
+    --------
+    >>> escape_latex("a_b & 5%")
+    'a\\_b \\& 5\\%'
+    """
+    return "".join(_LATEX.get(c, c) for c in text)
+
+
+def text_lines(head: Sequence[str], names: Sequence[str], rows: Sequence[Sequence[str]], cell: int = 11) -> list[str]:
+    """Lines of a table: names set left, cells set right."""
+    width = max(12, *(len(n) for n in names)) + 2
+    return [
+        name.ljust(width) + "".join(c.rjust(cell) for c in cells) for name, cells in zip(("", *names), (head, *rows))
+    ]
+
+
+def html_table(
+    frame: pd.DataFrame,
+    digits: str = ".4g",
+    missing: str = "NaN",
+    formats: Any = None,
+    **options: Any,
+) -> str:
+    """A data frame as HTML, with everything in it escaped."""
+    how = {"float_format": lambda value: format(value, digits), "na_rep": missing, "formatters": formats}
+    return str(frame.to_html(**how, **options))
+
+
+def html_page(title: str, facts: Sequence[tuple[str, str]], body: str, notes: Sequence[str]) -> str:
+    """A heading, facts, a body that is HTML already, and remarks."""
+    listed = "".join(
+        f"<tr><th style='text-align:left'>{escape_html(name)}</th><td>{escape_html(value)}</td></tr>"
+        for name, value in facts
+    )
+    above = f"<table>{listed}</table>" if listed else ""
+    below = "".join(f"<p>{escape_html(note)}</p>" for note in notes)
+    return f"<div><b>{escape_html(title)}</b>{above}{body}{below}</div>"
+
+
+def latex_table(
+    names: Sequence[str], head: Sequence[str], rows: Sequence[Sequence[str]], foot: str, caption: str, label: str
+) -> str:
+    """A booktabs table; names and foot are escaped here, heads and cells are LaTeX already."""
+    lines = [r"\begin{table}", r"\centering"]
+    lines += [rf"\caption{{{escape_latex(caption)}}}"] if caption else []
+    lines += [rf"\label{{{label}}}"] if label else []
+    lines += [rf"\begin{{tabular}}{{l{'r' * len(head)}}}", r"\toprule", f" & {' & '.join(head)} \\\\", r"\midrule"]
+    lines += [f"{escape_latex(name)} & {' & '.join(cells)} \\\\" for name, cells in zip(names, rows)]
+    lines += [r"\midrule", rf"\multicolumn{{{len(head) + 1}}}{{l}}{{{escape_latex(foot)}}} \\"] if foot else []
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"])
+
+
+def markdown_table(names: Sequence[str], head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table between pipes."""
+    lines = [["", *head], [":--", *["--:"] * len(head)], *([name, *cells] for name, cells in zip(names, rows))]
+    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """A coefficient table with what must be said around it; prints as text, and as HTML in a notebook.
+
+    Parameters
+    ----------
+    title : str
+    about : str
+        Sizes and methods, in a line.
+    table : pandas.DataFrame
+        Estimate, standard error, statistic, p-value and interval, one row per coefficient.
+    remarks : tuple of str
+    """
+
+    title: str
+    about: str
+    table: pd.DataFrame
+    remarks: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        columns = list(self.table.columns)
+        form = [number, number, "{:.2f}".format, p_text, number, number]
+        cells = [
+            ["" if np.isnan(v) else how(v) for how, v in zip(form, row)] for row in self.table.to_numpy(dtype=float)
+        ]
+        names = [str(name) for name in self.table.index]
+        lines = [self.title, *([f"  {self.about}"] if self.about else []), ""]
+        lines += text_lines(["Estimate", "Std. Error", "t", "p", *columns[4:]], names, cells)
+        return "\n".join(lines + (["", *self.remarks] if self.remarks else []))
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        notes = ([self.about] if self.about else []) + list(self.remarks)
+        return html_page(self.title, (), html_table(self.table), notes)
