@@ -20,7 +20,7 @@ from ..predict.surrogate_targets import with_surrogates
 from ..results import Result
 from .describe import warn_small_samples
 from .design_matrix import Design, Prepared, features_of, own_features, targets_of
-from .options import Options
+from .options import Arguments
 from .predicted_rows import predicted_rows, surrogate_rows
 from .variables import probability_columns
 
@@ -35,7 +35,7 @@ _KEEP_SPLITS_UP_TO = 500_000
 """Units times splits up to which the share of variance due to splitting is worked out."""
 
 
-def refuse_unused(options: Options, predictions: object, features: object) -> None:
+def refuse_unused(options: Arguments, predictions: object, features: object) -> None:
     """Raise where an argument would be accepted and have no effect."""
     learning = options.estimator == "dsl" and options.learner is not None and predictions is None
     if features is not None and not learning:
@@ -60,7 +60,7 @@ def refuse_unused(options: Options, predictions: object, features: object) -> No
         raise ArgumentError(f"estimator={options.estimator!r} has no weight to tune; take tuning= out.")
 
 
-def frame_features(prepared: Prepared, options: Options, given: object) -> Features | None:
+def frame_features(prepared: Prepared, options: Arguments, given: object) -> Features | None:
     """Surrogates and observed columns as numbers: for the learner, and for the checks where they can be had."""
     try:
         return own_features(prepared)
@@ -73,7 +73,7 @@ def frame_features(prepared: Prepared, options: Options, given: object) -> Featu
 def predicted_blocks(
     prepared: Prepared,
     matrix: Design,
-    options: Options,
+    options: Arguments,
     given: Mapping[str, Any] | None,
     own: Features | None,
     features: object,
@@ -126,7 +126,7 @@ def order_of(prepared: Prepared, seen: Features, targets: tuple[Target, ...]) ->
 
 
 def folds_of(
-    prepared: Prepared, options: Options, targets: Any, table: Table, rng: np.random.Generator, order: Ints
+    prepared: Prepared, options: Arguments, targets: Any, table: Table, rng: np.random.Generator, order: Ints
 ) -> Ints:
     """Folds that keep labelling units and clusters whole and balance gold classes."""
     labelling = prepared.labelling
@@ -174,7 +174,7 @@ def _from_outside(prepared: Prepared, given: Mapping[str, Any], table: Table) ->
     return out
 
 
-def one_surrogate(prepared: Prepared, options: Options) -> dict[str, Any]:
+def one_surrogate(prepared: Prepared, options: Arguments) -> dict[str, Any]:
     """The surrogate of each label, where it is used as it is; there can be only one."""
     out = {}
     for label in prepared.labels:
@@ -195,7 +195,7 @@ def augmented(prepared: Prepared, matrix: Design, blocks: tuple[Rows, ...]) -> A
     )
 
 
-def estimated(regression: models.Model, sample: AugmentedSample, options: Options, crossfitted: bool) -> Estimate:
+def estimated(regression: models.Model, sample: AugmentedSample, options: Arguments, crossfitted: bool) -> Estimate:
     """The estimate that was asked for."""
     if options.estimator == "surrogate":
         return surrogate_estimate(regression, sample)
@@ -204,21 +204,21 @@ def estimated(regression: models.Model, sample: AugmentedSample, options: Option
     return rectify(regression, sample, options.tuning, crossfitted)
 
 
-def parts_of(regression: models.Model, sample: AugmentedSample, estimate: Estimate, options: Options) -> Parts:
+def parts_of(regression: models.Model, sample: AugmentedSample, estimate: Estimate, options: Arguments) -> Parts:
     """What covariances are made from."""
     role = options.estimator if sample.predicted else "gold"
     curvature = curvatures(regression, sample, estimate, options.vcov, role)
     return Parts.of(estimate, sample.labelling, sample.cluster, curvature)
 
 
-def keeps_scores(options: Options, sample: AugmentedSample) -> bool:
+def keeps_scores(options: Arguments, sample: AugmentedSample) -> bool:
     """Whether influence scores of all units are kept."""
     if options.scores is not None:
         return options.scores
     return sample.n_units * sample.gold.x.shape[1] <= _KEEP_SCORES_UP_TO
 
 
-def tell_user(result: Result, estimate: Estimate, options: Options) -> None:
+def tell_user(result: Result, estimate: Estimate, options: Arguments) -> None:
     """Warn about what the user must know."""
     for note in estimate.notes:
         tell(note, SolverWarning)

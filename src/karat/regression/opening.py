@@ -1,0 +1,175 @@
+"""Opening and closing a fit: what every regression does before and after its estimate.
+
+``open_fit`` goes from arguments and a table to variables, design matrices, seed and predictions; ``close_fit`` from
+there to a Result. What a regression of another kind does on top is said by its ``Steps``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+import numpy as np
+
+from .. import designs
+from .. import moments as models
+from ..checks.duplicates import prompt_rows
+from ..errors import generator
+from ..estimate.augment import AugmentedSample, Rows
+from ..estimate.covariance import Meat
+from ..estimate.infer import Parts, infer, influences
+from ..estimate.shares import group_means, shares_of
+from ..frames import Table
+from ..frames.formula import Parsed, parse
+from ..frames.seeds import seed_of_fit
+from ..predict import Predictions
+from ..results import Result
+from .comparison_fits import Naive, compare_with, gold_column, naive_fit, wider_than_gold
+from .describe import describe
+from .design_matrix import Design, Prepared, matrices, prepare
+from .options import Arguments
+from .pipeline import (
+    augmented,
+    estimated,
+    frame_features,
+    keeps_scores,
+    parts_of,
+    predicted_blocks,
+    refuse_unused,
+    tell_user,
+)
+from .splits import median_over_splits, split_share
+from .variables import Label, labelled_rows, read_labels
+
+if TYPE_CHECKING:
+    from .._core.types import Bools
+    from ..estimate.rectify import Estimate
+    from ..frames.encode import Features
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A fit before its estimate."""
+
+    model: models.Model
+    options: Arguments
+    table: Table
+    gold_rows: Bools
+    prepared: Prepared
+    matrix: Design
+    seed: Any
+    rng: np.random.Generator
+    own: Features | None = None
+    predicted: Predictions | None = None
+    blocks: tuple[Rows, ...] = ()
+
+    @property
+    def sample(self) -> AugmentedSample:
+        """Gold rows and predicted rows as one augmented sample."""
+        return augmented(self.prepared, self.matrix, self.blocks)
+
+
+F = TypeVar("F", bound=Opened)
+
+
+class Steps(Generic[F]):
+    """What a kind of regression does beyond a plain one: here, nothing."""
+
+    def labels(self, parsed: Parsed, table: Table, options: Arguments) -> tuple[Label, ...]:
+        """The labelled variables."""
+        return read_labels(parsed, table, options.surrogates)
+
+    def word(self, options: Arguments) -> str:
+        """What, next to the formula, a seed is made from where none is given."""
+        return options.model
+
+    def predict(self, fit: Opened) -> F:
+        """Outcome checked, predictions made."""
+        for y in (fit.matrix.gold.y, fit.matrix.observed_y):
+            if y is not None:
+                fit.model.check_outcome(y, fit.prepared.parsed.outcome)
+        own = frame_features(fit.prepared, fit.options, fit.options.predictions)
+        predicted, blocks = predicted_blocks(
+            fit.prepared,
+            fit.matrix,
+            fit.options,
+            fit.options.predictions,
+            own,
+            fit.options.features,
+            fit.table,
+            fit.rng,
+        )
+        return cast(F, replace(fit, own=own, predicted=predicted, blocks=blocks))
+
+    def sample(self, fit: F) -> AugmentedSample:
+        """The augmented sample."""
+        return fit.sample
+
+    def parts(self, fit: F, sample: AugmentedSample, estimate: Estimate) -> Parts:
+        """What covariances are made from."""
+        return parts_of(fit.model, sample, estimate, fit.options)
+
+    def naive(self, fit: F, sample: AugmentedSample) -> Naive | str:
+        """Surrogates alone, taken for the truth."""
+        return naive_fit(fit.model, fit.prepared, fit.matrix, sample, fit.options)
+
+    def finish(
+        self, result: Result, fit: F, sample: AugmentedSample, estimate: Estimate, parts: Parts,
+        naive: Naive | str, meat: Meat,
+    ) -> Result:  # fmt: skip
+        """Notes and comparison; the call, so that the fit can be made again."""
+        gold = gold_column(result, fit.model, sample, estimate, fit.options)
+        result = result.replace(notes=(*result.notes, *wider_than_gold(result, gold, fit.options)))
+        if fit.options.compare:
+            result = result.replace(comparison=compare_with(result, gold, parts, naive, meat, fit.options))
+        return result.replace(call=fit.options.call.seeded(fit.seed))
+
+
+PLAIN: Steps[Opened] = Steps()
+
+
+def open_fit(options: Arguments, data: object, steps: Steps[F]) -> F:
+    """From arguments and a table to design matrices and predictions."""
+    refuse_unused(options, options.predictions, options.features)
+    model = models.get(options.model)
+    table = Table.read(data)
+    parsed = parse(options.formula, table.names, options.context)
+    labels = steps.labels(parsed, table, options)
+    gold_rows = labelled_rows(labels, table, options.labelled)
+    shown = None if options.prompt is None else prompt_rows(options.prompt, table)
+    labelling = designs.read_draw(
+        designs.resolve(options.design), table, gold_rows, options.sampled, options.nonresponse, shown
+    )
+    prepared = prepare(
+        table, parsed, labels, labelling, weights=options.weights, cluster=options.cluster, missing=options.missing,
+        context=options.context, shown=shown,
+    )  # fmt: skip
+    matrix = matrices(prepared)
+    seed = seed_of_fit(options.seed, prepared, steps.word(options), options.formula)
+    return steps.predict(Opened(model, options, table, gold_rows, prepared, matrix, seed, generator(seed)))
+
+
+def close_fit(fit: F, *, steps: Steps[F], assumed: bool) -> Result:
+    """From an opened fit to its Result: root, weights, influences, covariance, comparison."""
+    model, options, predicted = fit.model, fit.options, fit.predicted
+    sample = steps.sample(fit)
+    estimate = estimated(model, sample, options, predicted is not None)
+    parts = steps.parts(fit, sample, estimate)
+    naive = steps.naive(fit, sample) if options.compare else "not asked for"
+    together = [parts, naive.parts] if isinstance(naive, Naive) and parts.scores.rows is None else [parts]
+    meat = influences(together, options.vcov)
+    covariance, df = infer(parts, options.vcov, options.target, options.df, meat.part(0, len(estimate.theta)))
+    result = describe(
+        model, fit.prepared, fit.matrix, options, estimate, parts, covariance, df, predicted, fit.own,
+        assumed=assumed, keep_parts=keeps_scores(options, sample),
+    )  # fmt: skip
+    if predicted is not None and predicted.splits:
+        over = median_over_splits if options.combine == "median" else split_share
+        result = over(result, model, fit.prepared, fit.matrix, options, predicted)
+    if model.name == "mean" and options.estimator != "surrogate" and group_means(sample.gold.x):
+        shares = shares_of(estimate.theta, covariance, sample, parts, options.vcov, options.target)
+        settled, df, shares = shares.settle(result.covariance, result.df, options.df)
+        result = result.replace(covariance=settled, df=df, shares=shares)
+    result = steps.finish(result, fit, sample, estimate, parts, naive, meat)
+    tell_user(result, estimate, options)
+    return result.replace(seed=None if isinstance(fit.seed, np.random.Generator) else int(fit.seed))
