@@ -5,6 +5,7 @@ import pytest
 
 import karat as kt
 from karat.errors import ArgumentError
+from karat.regression.options import OPTIONS
 
 from .. import corpora
 
@@ -28,3 +29,16 @@ GIVEN = {"surrogates": {"y": "y_llm"}}
 def test_the_function_that_was_called_answers(call, words):
     with pytest.raises(ArgumentError, match=words):
         call()
+
+
+def test_every_argument_is_listed_with_its_default():
+    """Editors and help see what a function hands on."""
+    import inspect
+
+    theirs = inspect.signature(kt.regress).parameters
+    for door in (kt.ols, kt.logit, kt.probit, kt.poisson, kt.mean):
+        ours = inspect.signature(door).parameters
+        assert {name for name in theirs if name not in ("model", "formula")} <= set(ours)
+        assert all(ours[name].default == theirs[name].default for name in ours if name in theirs)
+        assert all(f"    {name} : " in door.__doc__ for name in OPTIONS)
+    assert all(f"    {name} : " in kt.regress.__doc__ for name in OPTIONS)

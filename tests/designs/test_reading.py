@@ -8,7 +8,8 @@ import pytest
 
 import karat as kt
 from karat.errors import DataError, DesignError, NotValidWarning
-from karat.regression.pieces import arguments_of, pieces
+from karat.regression.options import Arguments
+from karat.regression.pieces import pieces
 
 from .. import corpora
 
@@ -51,7 +52,8 @@ def test_as_if_the_rows_had_never_been_there(prompted, kind):
         warnings.simplefilter("ignore", NotValidWarning)
         ours = kt.ols(FORMULA, data, design=whole, prompt="shown", **OPTIONS)
         plain = kt.ols(FORMULA, data[~shown].reset_index(drop=True), design=without, **OPTIONS)
-        taken = pieces(arguments_of("ols", FORMULA, data, {**OPTIONS, "design": whole, "prompt": shown}))
+        given = {**OPTIONS, "design": whole, "prompt": shown}
+        taken = pieces(Arguments.of("ols", FORMULA, OPTIONS["surrogates"], given), data)
     np.testing.assert_allclose(ours.theta, plain.theta, rtol=1e-10)
     np.testing.assert_allclose(ours.covariance, plain.covariance, rtol=1e-10)
     np.testing.assert_allclose(taken.again(taken.sample)[0].theta, plain.theta, rtol=1e-10)

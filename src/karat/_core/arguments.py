@@ -1,12 +1,17 @@
-"""Wrong keyword arguments, answered by the function that was called."""
+"""Arguments of public functions: answers to wrong ones, help for those handed on, and what a Result remembers."""
 
 from __future__ import annotations
 
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Iterable
-from typing import Any, ParamSpec, TypeVar
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ParamSpec, TypeVar, get_type_hints
+
+import numpy as np
 
 from ..errors import ArgumentError
 
@@ -14,13 +19,98 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def checked_arguments(*hands_on: Callable[..., Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+@dataclass(frozen=True)
+class Option:
+    """What is known of an option besides its type: default, words for the help, whether a Result remembers it."""
+
+    default: Any
+    allowed: str
+    doc: str
+    remembered: bool = True
+
+
+def options_in(kinds: type) -> dict[str, Option]:
+    """The options that a TypedDict declares.
+
+    Examples
+    --------
+    >>> from typing import Annotated, TypedDict
+    >>> Given = TypedDict("Given", {"alpha": Annotated[float, Option(0.05, "float", "Level.")]})
+    >>> options_in(Given)["alpha"].default
+    0.05
+    """
+    return {name: kind.__metadata__[0] for name, kind in get_type_hints(kinds, include_extras=True).items()}
+
+
+@dataclass(frozen=True)
+class Call:
+    """Arguments of a fit, so that it can be made again on the same or on masked data.
+
+    Parameters
+    ----------
+    model, formula : str
+    arguments : dict
+        Further arguments of :func:`karat.regress`, without the design. Names of columns and settings only.
+    left_out : tuple of str
+        Arguments that held values of the data (arrays) or functions; whoever repeats the fit gives them again.
+    design : Design or None
+        The design as the user wrote it, without the sample drawn from it.
+    """
+
+    model: str
+    formula: str
+    arguments: Mapping[str, Any] = field(repr=False)
+    left_out: tuple[str, ...] = ()
+    design: Any = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, model: str, formula: str, arguments: Mapping[str, Any], design: object = None) -> Call:
+        """Remember arguments; values of the data are named, not kept.
+
+        Examples
+        --------
+        >>> Call.of("ols", "y ~ x", {"cluster": np.zeros(3), "alpha": 0.1}).left_out
+        ('cluster',)
+        """
+        kept = {name: value for name, value in arguments.items() if _is_setting(name, value)}
+        return cls(model, formula, kept, tuple(name for name in arguments if name not in kept), _written(design))
+
+    def seeded(self, seed: Any) -> Call:
+        """The same call with the seed that was used, where it is a number.
+
+        Examples
+        --------
+        >>> Call.of("ols", "y ~ x", {"seed": None}).seeded(7).arguments["seed"]
+        7
+        """
+        return replace(self, arguments={**self.arguments, "seed": seed}) if _is_setting("seed", seed) else self
+
+
+def _is_setting(name: str, value: Any) -> bool:
+    """Whether a value is a name or a setting rather than data, a function or a stream of random numbers."""
+    if value is None or isinstance(value, (str, bool, int, float, np.number)):
+        return True
+    if isinstance(value, (list, tuple)):
+        return all(isinstance(item, str) or (isinstance(item, Mapping) and _is_setting("", item)) for item in value)
+    if isinstance(value, Mapping):
+        return all(_is_setting("", item) for item in value.values())
+    return name == "learner" and hasattr(value, "get_params")
+
+
+def _written(design: Any) -> Any:
+    """The design without the draw; None where it holds probabilities row by row."""
+    base = getattr(getattr(design, "design", design), "base", design)
+    return base if hasattr(base, "select") and not hasattr(getattr(base, "probability", None), "shape") else None
+
+
+def checked_arguments(*hands_on: Callable[..., Any] | type) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Decorate a public function so that wrong arguments raise an error that names it and the nearest argument.
 
     Parameters
     ----------
-    *hands_on : callable
-        Functions that take its ``**options``; their keyword arguments are allowed too.
+    *hands_on : callable or type
+        What its ``**options`` are: a TypedDict of options, or functions whose keyword arguments are allowed too. They
+        join its signature and its help.
 
     Returns
     -------
@@ -39,9 +129,13 @@ def checked_arguments(*hands_on: Callable[..., Any]) -> Callable[[Callable[P, R]
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         signature = inspect.signature(function)
-        names = [name for name, p in signature.parameters.items() if p.kind is not p.VAR_KEYWORD]
+        shown = {name: p for name, p in signature.parameters.items() if p.kind is not p.VAR_KEYWORD}
+        docs: dict[str, str] = {}
         for other in hands_on:
-            names += [n for n, p in inspect.signature(other).parameters.items() if p.kind is p.KEYWORD_ONLY]
+            more, words = _declared(other)
+            docs |= {name: words[name] for name in more if name not in shown and name in words}
+            shown |= {name: p for name, p in more.items() if name not in shown}
+        names = list(shown)
 
         @functools.wraps(function)
         def call(*args: P.args, **options: P.kwargs) -> R:
@@ -52,6 +146,9 @@ def checked_arguments(*hands_on: Callable[..., Any]) -> Callable[[Callable[P, R]
                 raise ArgumentError(f"{function.__name__}(): {error}.") from None
             return function(*args, **options)
 
+        if hands_on:
+            call.__signature__ = signature.replace(parameters=list(shown.values()))  # type: ignore[attr-defined]
+            call.__doc__ = _with_options(function.__doc__, docs)
         return call
 
     return decorate
@@ -79,3 +176,30 @@ def known_arguments(given: Iterable[str], caller: str, known: Iterable[str]) -> 
             near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
             hint = f"Did you mean {near[0]}=?" if near else f"It takes {', '.join(names)}."
             raise ArgumentError(f"{caller}() has no argument {name!r}. {hint}")
+
+
+def _declared(other: Any) -> tuple[dict[str, inspect.Parameter], dict[str, str]]:
+    """Keyword arguments of a function, or options of a TypedDict, with their entries in the help."""
+    if not isinstance(other, type):
+        parameters = inspect.signature(other).parameters
+        entries = re.findall(r"^((\w+) : .+\n(?:    .*\n?)+)", inspect.cleandoc(other.__doc__ or ""), re.MULTILINE)
+        return (
+            {name: p for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY},
+            {name: entry.rstrip() for entry, name in entries},
+        )
+    hints, options = get_type_hints(other), options_in(other)
+    words = {
+        name: f"{name} : {option.allowed}\n" + textwrap.indent(textwrap.fill(option.doc, 108), "    ")
+        for name, option in options.items()
+    }
+    only = inspect.Parameter.KEYWORD_ONLY
+    return {
+        name: inspect.Parameter(name, only, default=option.default, annotation=hints[name])
+        for name, option in options.items()
+    }, words
+
+
+def _with_options(doc: str | None, entries: Mapping[str, str]) -> str | None:
+    """A docstring whose entry ``**options`` gives way to one for each option."""
+    listed = textwrap.indent("\n".join(entries.values()), "    ")
+    return doc and re.sub(r"^    \*\*options\n(?:        .*\n)+", lambda _: f"{listed}\n", doc, flags=re.MULTILINE)

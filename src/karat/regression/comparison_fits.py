@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..estimate.rectify import Estimate
     from ..moments import Model
     from ..results import Result
-    from .options import Options
+    from .options import Arguments
     from .variables import Label
 
 TITLES = {"dsl": "DSL", "ppi": "PPI", "gold": "Gold only", "surrogate": "Surrogate only"}
@@ -56,7 +56,7 @@ class Naive:
 
 
 def naive_fit(
-    model: Model, prepared: Prepared, matrix: Design, sample: AugmentedSample, options: Options
+    model: Model, prepared: Prepared, matrix: Design, sample: AugmentedSample, options: Arguments
 ) -> Naive | str:
     """Fit surrogates alone: the first of each label, plugged in as if it were gold.
 
@@ -111,7 +111,7 @@ def _unit_remarks(prepared: Prepared) -> list[str]:
 
 
 def gold_column(
-    result: Result, model: Model, sample: AugmentedSample, estimate: Estimate, options: Options
+    result: Result, model: Model, sample: AugmentedSample, estimate: Estimate, options: Arguments
 ) -> Column | None:
     """Gold alone beside a fit; None where the fit is that itself."""
     if options.estimator == "gold":
@@ -127,7 +127,7 @@ def gold_column(
     return Column("Gold only", gold.theta, np.sqrt(np.diag(total)), df, shares)
 
 
-def wider_than_gold(result: Result, gold: Column | None, options: Options) -> tuple[str, ...]:
+def wider_than_gold(result: Result, gold: Column | None, options: Arguments) -> tuple[str, ...]:
     """A warning, and a note for the summary, where surrogates cost precision instead of adding it."""
     if gold is None or result.estimator == "surrogate":
         return ()
@@ -151,7 +151,7 @@ def compare_with(
     parts: Parts,
     naive: Naive | str,
     meat: Meat,
-    options: Options,
+    options: Arguments,
 ) -> Comparison:
     """Surrogates alone and gold alone beside a fit.
 
@@ -197,7 +197,7 @@ def compare_with(
     )  # fmt: skip
 
 
-def _difference(result: Result, naive: Naive, parts: Parts, meat: Meat, options: Options) -> Difference:
+def _difference(result: Result, naive: Naive, parts: Parts, meat: Meat, options: Arguments) -> Difference:
     """Test of equality from stacked influence functions, with the degrees of freedom of the fit."""
     from scipy.stats import t
 

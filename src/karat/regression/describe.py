@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..moments import Model
     from ..predict import Predictions
     from .design_matrix import Design, Prepared
-    from .options import Options
+    from .options import Arguments
 
 FEW_GOLD = 30
 FEW_IN_CLASS = 10
@@ -35,7 +35,7 @@ def describe(
     regression: Model,
     prepared: Prepared,
     matrix: Design,
-    options: Options,
+    options: Arguments,
     estimate: Estimate,
     parts: Parts,
     covariance: Covariance,

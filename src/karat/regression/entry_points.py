@@ -7,21 +7,22 @@ names given by themselves (``by=``, ``surrogates=``, ...) are names and never ru
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from .._core.arguments import checked_arguments
 from ..errors import ArgumentError
 from ..frames import Table
 from ..frames.quoting import quote
 from .group_means import without_gold
+from .options import FitOptions
 from .regress import regress
 
 if TYPE_CHECKING:
     from ..results import Result
 
 
-@checked_arguments(regress)
-def ols(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Any) -> Result:
+@checked_arguments(FitOptions)
+def ols(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Unpack[FitOptions]) -> Result:
     """Linear regression with surrogate labels.
 
     Parameters
@@ -55,8 +56,8 @@ def ols(formula: str, data: object, *, surrogates: Mapping[str, Any], **options:
     return regress("ols", formula, data, surrogates=surrogates, **options)
 
 
-@checked_arguments(regress)
-def logit(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Any) -> Result:
+@checked_arguments(FitOptions)
+def logit(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Unpack[FitOptions]) -> Result:
     """Logistic regression with surrogate labels; the outcome is 0 or 1.
 
     Parameters
@@ -90,8 +91,8 @@ def logit(formula: str, data: object, *, surrogates: Mapping[str, Any], **option
     return regress("logit", formula, data, surrogates=surrogates, **options)
 
 
-@checked_arguments(regress)
-def probit(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Any) -> Result:
+@checked_arguments(FitOptions)
+def probit(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Unpack[FitOptions]) -> Result:
     """Probit regression with surrogate labels; the outcome is 0 or 1.
 
     Parameters
@@ -125,8 +126,8 @@ def probit(formula: str, data: object, *, surrogates: Mapping[str, Any], **optio
     return regress("probit", formula, data, surrogates=surrogates, **options)
 
 
-@checked_arguments(regress)
-def poisson(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Any) -> Result:
+@checked_arguments(FitOptions)
+def poisson(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Unpack[FitOptions]) -> Result:
     """Poisson regression (log link, robust covariance) with surrogate labels.
 
     Parameters
@@ -160,14 +161,14 @@ def poisson(formula: str, data: object, *, surrogates: Mapping[str, Any], **opti
     return regress("poisson", formula, data, surrogates=surrogates, **options)
 
 
-@checked_arguments(regress)
+@checked_arguments(FitOptions)
 def mean(
     variable: str,
     data: object,
     *,
     surrogates: Mapping[str, Any],
     by: str | list[str] | None = None,
-    **options: Any,
+    **options: Unpack[FitOptions],
 ) -> Result:
     """Means and proportions, overall or by group, from surrogate labels.
 

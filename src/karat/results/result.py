@@ -17,13 +17,13 @@ from .protocols import FormerNames, MaketablesProtocol, register_maketables
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .._core.arguments import Call
     from .._core.types import Floats
     from ..checks.values import Checks
     from ..estimate.infer import Parts
     from ..estimate.shares import Shares
     from ..frames.formula import MatrixSpec
     from ..predict import Skill
-    from .call import Call
     from .comparison import Comparison
     from .sampling import Sampling
     from .summary import Summary

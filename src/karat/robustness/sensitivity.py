@@ -15,8 +15,8 @@ from .._core.threads import single_threaded
 from ..errors import ArgumentError, KaratWarning, generator
 from ..frames import Table
 from ..frames.seeds import seed_of_table
-from ..regression.options import check_alpha
-from ..regression.pieces import arguments_of, drawn_of, pieces
+from ..regression.options import Arguments, check_alpha
+from ..regression.pieces import drawn_of, pieces
 from ..regression.regress import regress
 from .bounds import Bound, is_sharp, limits_of, worst_cases
 from .tilting import Curve, Flip, Tilting, tilt_variable
@@ -262,18 +262,20 @@ def sensitivity(
         given.setdefault("nonresponse", "ignorable")
     seed = seed_of_table(given.get("seed"), table, given.get("surrogates"), model, formula)
     given["seed"] = int(generator(seed).integers(2**31))
-    arguments = arguments_of(model, formula, data, given)
+    if "surrogates" not in given:
+        raise ArgumentError("surrogates= is missing; map each gold column to its surrogate(s).")
+    arguments = Arguments.of(model, formula, given["surrogates"], given)
     with warnings.catch_warnings():  # the fit itself says it
         warnings.simplefilter("ignore", KaratWarning)
-        taken = pieces(arguments)
+        taken = pieces(arguments, data)
     first = drawn_of(taken.prepared.labelling)
-    fit = regress(**arguments)
+    fit = regress(model, formula, data, **given)
     chosen = tuple(terms) if terms is not None else fit.names
     for term in chosen:
         fit.position(term)
     if not chosen:
         raise ArgumentError("terms is empty; name at least one coefficient.")
-    level = check_alpha(arguments["alpha"])
+    level = check_alpha(arguments.alpha)
     name, f = tilt_variable(taken, tilt, table)
     allowed = {label.name for label in taken.prepared.labels if not label.classes}
     if unknown := sorted(set(limits or {}) - allowed):

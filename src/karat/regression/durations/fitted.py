@@ -12,35 +12,30 @@ from ...estimate.augment import AugmentedSample
 from ...estimate.first_stage import add_gold_stage, add_population_stage
 from ...estimate.totals import linear_predictor
 from ..design_matrix import Design, Prepared
-from ..options import Options
+from ..pipeline import Opened
 from .outcomes import Lasting
 
 if TYPE_CHECKING:
     from ...estimate.infer import Parts
     from ...estimate.rectify import Estimate
-    from ...moments import Model
 
 
-@dataclass(frozen=True)
-class DurationFit:
-    """What the steps hand on to each other."""
+@dataclass(frozen=True, kw_only=True)
+class DurationFit(Opened):
+    """A fit whose censored outcomes are replaced, before its estimate."""
 
-    regression: Model
-    prepared: Prepared
-    matrix: Design
-    options: Options
     data: Lasting
     outcome: PseudoOutcome
     known: bool
     form: str
 
 
-def with_outcome(fit: DurationFit) -> Design:
+def with_outcome(matrix: Design, data: Lasting, outcome: PseudoOutcome, prepared: Prepared) -> Design:
     """The design with complete outcomes in the place of durations."""
-    values, gold = fit.outcome.values, fit.prepared.labelling.gold
-    if fit.data.everywhere:
-        return replace(fit.matrix, gold=replace(fit.matrix.gold, y=values[gold]), observed_y=values)
-    return replace(fit.matrix, gold=replace(fit.matrix.gold, y=values))
+    values, gold = outcome.values, prepared.labelling.gold
+    if data.everywhere:
+        return replace(matrix, gold=replace(matrix.gold, y=values[gold]), observed_y=values)
+    return replace(matrix, gold=replace(matrix.gold, y=values))
 
 
 def weighted_rows(fit: DurationFit, sample: AugmentedSample) -> AugmentedSample:
@@ -71,7 +66,7 @@ def with_estimation(
             return parts
         return replace(parts, scores=add_population_stage(parts.scores, extra @ inverse.T))
     if sample.gold.share is not None:
-        fitted, _ = fit.regression.mean(linear_predictor(sample.gold, estimate.theta))
+        fitted, _ = fit.model.mean(linear_predictor(sample.gold, estimate.theta))
         last = np.where(data.weights.complete, data.weights.values * (data.values - fitted), 0.0)
         outcome = PseudoOutcome(last, last, np.empty(0))
     extra = estimation_influence(data.weights, outcome, x)

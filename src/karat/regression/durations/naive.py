@@ -12,8 +12,8 @@ from ...estimate.infer import infer
 from ...estimate.rectify import gold_estimate
 from ...results.comparison import Column, Comparison
 from ..comparison_fits import Naive, naive_fit
-from ..pipeline import parts_of
-from .fitted import DurationFit, weighted_rows, with_estimation, with_outcome
+from ..steps import parts_of
+from .fitted import DurationFit, weighted_rows, with_estimation
 
 _NAIVE = {
     "Censored as complete": "takes the time seen for the whole duration; its intervals are not valid",
@@ -28,7 +28,7 @@ def naive_labels(fit: DurationFit, sample: AugmentedSample) -> Naive | str:
     if fit.data.outcome.cause is not None and not fit.data.everywhere:
         return "Surrogate only is not shown: a surrogate duration does not say which cause ended it"
     unshared = replace(sample, gold=replace(sample.gold, share=None))
-    return naive_fit(fit.regression, fit.prepared, with_outcome(fit), unshared, fit.options)
+    return naive_fit(fit.model, fit.prepared, fit.matrix, unshared, fit.options)
 
 
 def more_columns(fit: DurationFit, sample: AugmentedSample, found: Comparison) -> Comparison:
@@ -64,9 +64,9 @@ def _naive_rows(fit: DurationFit, gold: Rows) -> tuple[Rows, Rows]:
 
 
 def _gold_column(title: str, fit: DurationFit, sample: AugmentedSample, known: bool) -> Column:
-    estimate = gold_estimate(fit.regression, sample)
-    options = replace(fit.options, estimator="gold")
-    parts = parts_of(fit.regression, sample, estimate, options)
+    estimate = gold_estimate(fit.model, sample)
+    options = fit.options.replace(estimator="gold")
+    parts = parts_of(fit.model, sample, estimate, options)
     if not known:
         parts = with_estimation(fit, sample, estimate, parts, "gold")
     covariance, df = infer(parts, options.vcov, options.target, options.df)

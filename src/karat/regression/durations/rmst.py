@@ -7,46 +7,33 @@ same mean given the covariates, and what estimating the censoring distribution a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 
-from ... import designs
-from ... import moments as models
 from ..._core.arguments import checked_arguments
 from ..._core.threads import single_threaded
+from ..._core.types import Estimator
 from ...censoring.pseudo import estimation_influence
 from ...censoring.weights import DEFAULT_FLOOR
-from ...checks.duplicates import prompt_rows
-from ...errors import ArgumentError, generator, one_of
-from ...estimate.augment import Rows
+from ...errors import ArgumentError, one_of
+from ...estimate.augment import AugmentedSample, Rows
 from ...estimate.basis import check_rank
-from ...estimate.infer import infer, influences
+from ...estimate.covariance import Meat
+from ...estimate.infer import Parts
 from ...frames import Table
-from ...frames.formula import parse
-from ...frames.seeds import seed_of_fit
+from ...frames.formula import Parsed
 from ...predict import Predictions, capped_weights, crossfit, learners
 from ...predict.surrogate_targets import with_surrogates
 from ...results import Result
 from ..comparison_fits import Naive, compare_with, gold_column, wider_than_gold
-from ..describe import describe
-from ..design_matrix import Design, Prepared, features_of, matrices, prepare, targets_of
-from ..options import Options, read_vcov
-from ..pipeline import (
-    augmented,
-    estimated,
-    folds_of,
-    frame_features,
-    keeps_scores,
-    one_surrogate,
-    order_of,
-    parts_of,
-    refuse_unused,
-    tell_user,
-)
+from ..design_matrix import Design, Prepared, features_of, targets_of
+from ..options import Arguments, SharedOptions
+from ..pipeline import Opened, Steps, close_fit, open_fit
 from ..predicted_rows import average_rows, predicted_rows, surrogate_rows
-from ..variables import labelled_rows
+from ..steps import folds_of, frame_features, one_surrogate, order_of, parts_of
+from ..variables import Label
 from .fitted import DurationFit, weighted_rows, with_estimation, with_outcome
 from .naive import more_columns, naive_labels
 from .outcomes import (
@@ -63,13 +50,14 @@ from .outcomes import (
 
 if TYPE_CHECKING:
     from ..._core.types import Floats
+    from ...estimate.rectify import Estimate
     from ...frames.encode import Features
 
 _LINKS = {"identity": "ols", "log": "poisson", "logit": "logit"}
 _TITLES = {"time": "Restricted mean duration", "survival": "Survival", "lost": "Restricted mean time lost"}
 
 
-@checked_arguments()
+@checked_arguments(SharedOptions)
 @single_threaded
 def rmst(
     formula: str,
@@ -79,39 +67,16 @@ def rmst(
     tau: float | str,
     surrogates: Mapping[str, Any] | None = None,
     censoring: object = "marginal",
-    form: str = "augmented",
-    outcome: str = "time",
+    form: Literal["augmented", "product", "ipcw", "pseudo"] = "augmented",
+    outcome: Literal["time", "survival", "lost"] = "time",
     cause: int | None = None,
-    link: str = "identity",
+    link: Literal["identity", "log", "logit"] = "identity",
     outcome_model: object = "cox",
     floor: float = DEFAULT_FLOOR,
     known_censoring: bool = False,
     surrogate_blind_to_censoring: bool = False,
-    design: object = None,
-    labelled: object = None,
-    sampled: object = None,
-    nonresponse: object = "raise",
-    features: object = None,
-    learner: object = "auto",
-    folds: object = 5,
-    repeats: int = 5,
-    imputation: str = "moment",
-    tuning: str | None = "auto",
-    estimator: str | None = None,
-    vcov: object = None,
-    cluster: object = None,
-    weights: object = None,
-    target: str = "superpopulation",
-    df: object = "auto",
-    alpha: float = 0.05,
-    missing: str = "drop",
-    prompt: object = None,
-    compare: bool = True,
-    scores: bool | None = None,
-    n_jobs: int | None = None,
-    progress: bool = False,
-    seed: int | np.random.Generator | None = None,
-    context: Mapping[str, Any] | None = None,
+    estimator: Estimator | None = None,
+    **options: Unpack[SharedOptions],
 ) -> Result:
     """Regression of the restricted mean of a right-censored duration, with or without surrogate labels.
 
@@ -152,15 +117,10 @@ def rmst(
     surrogate_blind_to_censoring : bool
         Whether no surrogate can know when observation ended; needed for ``form="product"`` with surrogates, and for
         surrogates in the censoring model.
-    design, labelled, sampled, nonresponse, features, learner, folds, repeats, imputation, tuning
-        As in :func:`karat.regress`.
-    vcov, cluster, weights, target, df
-        As in :func:`karat.regress`; ``target="finite"`` only where nothing is censored before tau.
     estimator : {"dsl", "ppi", "gold", "surrogate"}, optional
         By default "dsl" with surrogates and "gold" without.
-    alpha, missing, prompt, compare, scores, n_jobs, progress, seed, context
-        As in :func:`karat.regress`. ``compare`` also shows the naive answers: surrogates alone, censored durations
-        taken for complete, censored durations dropped.
+    **options
+        As in :func:`karat.regress`.
 
     Returns
     -------
@@ -177,6 +137,11 @@ def rmst(
     Robins and Rotnitzky (1992); Egami, Hinck, Stewart, Wei (2023); Andersen, Hansen, Klein (2004) on
     pseudo-observations; Andersen (2013) on time lost to a cause.
 
+    Notes
+    -----
+    ``target="finite"`` holds only where nothing is censored before tau. ``compare`` also shows the naive answers:
+    surrogates alone, censored durations taken for complete, censored durations dropped.
+
     Examples
     --------
     >>> import numpy as np, pandas as pd, karat as kt
@@ -187,50 +152,95 @@ def rmst(
     >>> kt.rmst("time ~ x", data, event="event", tau=2.0).title
     'Restricted mean duration up to tau = 2'
     """
-    kind, cluster = read_vcov(vcov, cluster)
     estimator = estimator or ("dsl" if surrogates else "gold")
-    options = Options(
-        learner=learner, folds=folds, repeats=repeats, imputation=imputation, tuning=tuning, estimator=estimator,
-        vcov=kind, target=target, df=df, alpha=alpha, n_jobs=n_jobs, progress=progress, missing=missing, scores=scores,
+    model = _model(outcome, link, cause, estimator, surrogates)
+    arguments = Arguments.of(model, formula, surrogates, {**options, "estimator": estimator})
+    steps = _Censored(
+        event, tau, censoring, form, outcome, cause, outcome_model, floor, known_censoring,
+        surrogate_blind_to_censoring,
     )  # fmt: skip
-    refuse_unused(options, None, features)
-    regression = _model(outcome, link, cause, estimator, surrogates)
-    table = Table.read(data)
-    parsed = parse(formula, table.names, context)
-    method = read_method(censoring, table.columns)
-    labels, timed = duration_labels(parsed, table, surrogates)
-    check_censoring(method, parsed, labels, event, surrogate_blind_to_censoring)
-    check_form(form, estimator, labels, surrogate_blind_to_censoring, not timed)
-    gold_rows = labelled_rows(labels, table, labelled)
-    known = gold_rows if timed else table.column(parsed.outcome.strip("` "), "formula").notna().to_numpy()
-    codes = event_codes(table, event, known)
-    shown = None if prompt is None else prompt_rows(prompt, table)
-    labelling = designs.read_draw(designs.resolve(design), table, gold_rows, sampled, nonresponse, shown)
-
-    prepared = prepare(
-        table, parsed, labels, labelling, weights=weights, cluster=cluster, missing=missing, context=context,
-        shown=shown,
-    )  # fmt: skip
-    matrix = matrices(prepared)
-    seed = seed_of_fit(seed, prepared, outcome, formula)
-    rng = generator(seed)
-    lasts = lasting(
-        table, prepared, matrix, codes, everywhere=not timed, method=method, tau=tau, kind=outcome, cause=cause,
-        floor=floor, rng=rng.spawn(1)[0],
-    )  # fmt: skip
-    prepared = replace(prepared, labels=outcome_surrogates(prepared.labels, lasts.outcome))
-    _check_lasting(lasts, prepared, matrix, target)
-    regression.check_outcome(lasts.values[lasts.weights.complete], parsed.outcome)
-    own = frame_features(prepared, options, None)
-    predicted, blocks = _predict(prepared, matrix, options, lasts, own, features, table, codes, rng)
-    whole = complete_outcome(lasts, form, outcome_model, method, _at_gold(blocks, form, labelling=prepared), rng)
-    fit = DurationFit(regression, prepared, matrix, options, lasts, whole, known_censoring, form)
-    return _finish(
-        fit, predicted, blocks, own, seed, assumed=design is None and not labelling.labelled.all(), compare=compare
-    )
+    fit = open_fit(arguments, data, steps)
+    return close_fit(fit, assumed=arguments.design is None and not fit.prepared.labelling.labelled.all(), steps=steps)
 
 
-def _model(outcome: str, link: str, cause: int | None, estimator: str, surrogates: object) -> models.Model:
+@dataclass(frozen=True)
+class _Censored(Steps[DurationFit]):
+    """The two steps more: censored outcomes replaced; what estimating the censoring distribution adds."""
+
+    event: object
+    tau: float | str
+    censoring: object
+    form: str
+    outcome: str
+    cause: int | None
+    outcome_model: object
+    floor: float
+    known: bool
+    blind: bool
+
+    def labels(self, parsed: Parsed, table: Table, options: Arguments) -> tuple[Label, ...]:
+        method = read_method(self.censoring, table.columns)
+        labels, timed = duration_labels(parsed, table, options.surrogates)
+        check_censoring(method, parsed, labels, self.event, self.blind)
+        check_form(self.form, options.estimator, labels, self.blind, not timed)
+        return labels
+
+    def word(self, options: Arguments) -> str:
+        return self.outcome
+
+    def predict(self, fit: Opened) -> DurationFit:
+        table, prepared, options, matrix, rng = fit.table, fit.prepared, fit.options, fit.matrix, fit.rng
+        parsed = prepared.parsed
+        method = read_method(self.censoring, table.columns)
+        _, timed = duration_labels(parsed, table, options.surrogates)
+        known = fit.gold_rows if timed else table.column(parsed.outcome.strip("` "), "formula").notna().to_numpy()
+        codes = event_codes(table, self.event, known)
+        data = lasting(
+            table, prepared, matrix, codes, everywhere=not timed, method=method, tau=self.tau, kind=self.outcome,
+            cause=self.cause, floor=self.floor, rng=rng.spawn(1)[0],
+        )  # fmt: skip
+        prepared = replace(prepared, labels=outcome_surrogates(prepared.labels, data.outcome))
+        _check_lasting(data, prepared, matrix, options.target)
+        fit.model.check_outcome(data.values[data.weights.complete], parsed.outcome)
+        own = frame_features(prepared, options, None)
+        predicted, blocks = _predict(prepared, matrix, options, data, own, options.features, table, codes, rng)
+        at_gold = _at_gold(blocks, self.form, prepared)
+        whole = complete_outcome(data, self.form, self.outcome_model, method, at_gold, rng)
+        if data.everywhere:
+            blocks = tuple(replace(rows, y=whole.values) for rows in blocks)
+        return DurationFit(
+            fit.model, options, table, fit.gold_rows, prepared, with_outcome(matrix, data, whole, prepared), fit.seed,
+            rng, own, predicted, blocks, data=data, outcome=whole, known=self.known, form=self.form,
+        )  # fmt: skip
+
+    def sample(self, fit: DurationFit) -> AugmentedSample:
+        sample = fit.sample
+        return weighted_rows(fit, sample) if fit.form == "product" and not sample.predicted else sample
+
+    def parts(self, fit: DurationFit, sample: AugmentedSample, estimate: Estimate) -> Parts:
+        plain = parts_of(fit.model, sample, estimate, fit.options)
+        return with_estimation(fit, sample, estimate, plain, fit.options.estimator)
+
+    def naive(self, fit: DurationFit, sample: AugmentedSample) -> Naive | str:
+        return naive_labels(fit, sample)
+
+    def finish(
+        self, result: Result, fit: DurationFit, sample: AugmentedSample, estimate: Estimate, parts: Parts,
+        naive: Naive | str, meat: Meat,
+    ) -> Result:  # fmt: skip
+        if result.checks is not None:
+            result = result.replace(checks=replace(result.checks, censoring=" ".join(fit.data.weights.concerns)))
+        result = result.replace(title=_title(fit.data), notes=(*result.notes, *_notes(fit)))
+        if not fit.options.compare:
+            return result
+        gold = gold_column(result, fit.model, sample, estimate, fit.options)
+        found = more_columns(fit, sample, compare_with(result, gold, parts, naive, meat, fit.options))
+        alone = next((column for column in found.columns if column.title == "Gold only"), None)
+        notes = (*result.notes, *wider_than_gold(result, alone, fit.options))
+        return result.replace(comparison=found, notes=notes)
+
+
+def _model(outcome: str, link: str, cause: int | None, estimator: str, surrogates: object) -> str:
     one_of("link", link, tuple(_LINKS))
     if link == "logit" and outcome != "survival":
         raise ArgumentError(f"link='logit' is for outcome='survival'; outcome={outcome!r} takes 'identity' or 'log'.")
@@ -243,7 +253,7 @@ def _model(outcome: str, link: str, cause: int | None, estimator: str, surrogate
             "a surrogate of the duration does not say which cause ended it; use estimator='dsl' with a learner, "
             "or 'gold'."
         )
-    return models.get(_LINKS[link])
+    return _LINKS[link]
 
 
 def _check_lasting(data: Lasting, prepared: Prepared, matrix: Design, target: str) -> None:
@@ -260,52 +270,8 @@ def _check_lasting(data: Lasting, prepared: Prepared, matrix: Design, target: st
     check_rank(matrix.gold.x[among], None, matrix.spec.names, "gold rows with complete durations")
 
 
-def _finish(
-    fit: DurationFit,
-    predicted: Predictions | None,
-    blocks: tuple[Rows, ...],
-    own: Features | None,
-    seed: Any,
-    *,
-    assumed: bool,
-    compare: bool,
-) -> Result:
-    """Augmented sample, root, covariance, Result."""
-    options, prepared, data = fit.options, fit.prepared, fit.data
-    matrix = with_outcome(fit)
-    if data.everywhere:
-        blocks = tuple(replace(rows, y=fit.outcome.values) for rows in blocks)
-    sample = augmented(prepared, matrix, blocks)
-    if fit.form == "product" and not sample.predicted:
-        sample = weighted_rows(fit, sample)
-    estimate = estimated(fit.regression, sample, options, predicted is not None)
-    parts = with_estimation(
-        fit, sample, estimate, parts_of(fit.regression, sample, estimate, options), options.estimator
-    )
-    naive = naive_labels(fit, sample) if compare else "not asked for"
-    together = isinstance(naive, Naive) and parts.scores.rows is None
-    meat = influences([parts, naive.parts] if together and isinstance(naive, Naive) else [parts], options.vcov)
-    covariance, dof = infer(parts, options.vcov, options.target, options.df, meat.part(0, len(estimate.theta)))
-    result = describe(
-        fit.regression, prepared, matrix, options, estimate, parts, covariance, dof, predicted, own,
-        assumed=assumed, keep_parts=keeps_scores(options, sample),
-    )  # fmt: skip
-    if result.checks is not None:
-        result = result.replace(checks=replace(result.checks, censoring=" ".join(data.weights.concerns)))
-    known = None if isinstance(seed, np.random.Generator) else int(seed)
-    result = result.replace(title=_title(data), notes=(*result.notes, *_notes(fit)), seed=known)
-    if compare:
-        gold = gold_column(result, fit.regression, sample, estimate, options)
-        found = compare_with(result, gold, parts, naive, meat, options)
-        found = more_columns(fit, sample, found)
-        alone = next((column for column in found.columns if column.title == "Gold only"), None)
-        result = result.replace(comparison=found, notes=(*result.notes, *wider_than_gold(result, alone, options)))
-    tell_user(result, estimate, options)
-    return result
-
-
 def _predict(
-    prepared: Prepared, matrix: Design, options: Options, data: Lasting, own: Features | None,
+    prepared: Prepared, matrix: Design, options: Arguments, data: Lasting, own: Features | None,
     features: object, table: Table,
     codes: Floats, rng: np.random.Generator,
 ) -> tuple[Predictions | None, tuple[Rows, ...]]:  # fmt: skip
@@ -354,11 +320,11 @@ def _predict(
     return found, predicted_rows(prepared, matrix, found, options.imputation)
 
 
-def _at_gold(blocks: tuple[Rows, ...], form: str, labelling: Prepared) -> Floats | None:
+def _at_gold(blocks: tuple[Rows, ...], form: str, prepared: Prepared) -> Floats | None:
     """Predicted outcomes of the gold rows, for product weights; 0 where gold alone is used."""
     if form != "product":
         return None
-    gold = labelling.labelling.gold
+    gold = prepared.labelling.gold
     return np.zeros(len(gold)) if not blocks else average_rows(blocks)[0].y[gold]
 
 

@@ -1,0 +1,228 @@
+"""The steps of a fit that entry points share."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import moments as models
+from ..errors import ArgumentError, DataError, NotValidWarning, SolverWarning, tell, whole
+from ..estimate.augment import AugmentedSample, Rows
+from ..estimate.clusters import connected, curvatures
+from ..estimate.infer import Parts
+from ..estimate.rectify import Estimate, gold_estimate, rectify, surrogate_estimate
+from ..frames import Table
+from ..predict import Predictions, Target, capped_weights, check_folds, crossfit, learners, make_folds, row_order
+from ..predict.surrogate_targets import with_surrogates
+from ..results import Result
+from .describe import warn_small_samples
+from .design_matrix import Design, Prepared, features_of, own_features, targets_of
+from .options import Arguments
+from .predicted_rows import predicted_rows, surrogate_rows
+from .variables import probability_columns
+
+if TYPE_CHECKING:
+    from .._core.types import Ints
+    from ..frames.encode import Features
+
+_KEEP_SCORES_UP_TO = 1_000_000
+"""Numbers (units times coefficients) up to which influence scores are kept without being asked for."""
+
+_KEEP_SPLITS_UP_TO = 500_000
+"""Units times splits up to which the share of variance due to splitting is worked out."""
+
+
+def refuse_unused(options: Arguments, predictions: object, features: object) -> None:
+    """Raise where an argument would be accepted and have no effect."""
+    learning = options.estimator == "dsl" and options.learner is not None and predictions is None
+    if features is not None and not learning:
+        raise ArgumentError(
+            "features= feeds a learner, and this fit has none; take it out, or use estimator='dsl' with a learner."
+        )
+    if options.estimator != "dsl" and not (options.learner is None or options.learner == "auto"):
+        raise ArgumentError(
+            f"estimator={options.estimator!r} uses no learner; take learner= out, or use estimator='dsl'."
+        )
+    if predictions is not None and options.estimator != "dsl":
+        raise ArgumentError(f"estimator={options.estimator!r} uses no predictions; use estimator='dsl'.")
+    if options.combine == "median" and not learning:
+        raise ArgumentError("combine='median' needs a learner with random splits; use combine='mean'.")
+    if options.combine == "median" and options.scores:
+        raise ArgumentError(
+            "a median over splits has no influence scores; use combine='mean', or take scores=True out."
+        )
+    if predictions is not None and not (options.learner is None or options.learner == "auto"):
+        raise ArgumentError("predictions= takes the place of a learner; give one of them.")
+    if options.estimator in ("gold", "surrogate") and options.tuning not in ("auto", None):
+        raise ArgumentError(f"estimator={options.estimator!r} has no weight to tune; take tuning= out.")
+
+
+def frame_features(prepared: Prepared, options: Arguments, given: object) -> Features | None:
+    """Surrogates and observed columns as numbers: for the learner, and for the checks where they can be had."""
+    try:
+        return own_features(prepared)
+    except DataError:
+        if options.estimator == "dsl" and options.learner is not None and given is None:
+            raise
+        return None
+
+
+def predicted_blocks(
+    prepared: Prepared,
+    matrix: Design,
+    options: Arguments,
+    given: Mapping[str, Any] | None,
+    own: Features | None,
+    features: object,
+    table: Table,
+    rng: np.random.Generator,
+) -> tuple[Predictions | None, tuple[Rows, ...]]:
+    """Predicted rows: from a learner, from outside, or from the surrogates themselves."""
+    labelling = prepared.labelling
+    if options.estimator == "gold":
+        return None, ()
+    if given is not None:
+        return None, surrogate_rows(prepared, matrix, _from_outside(prepared, given, table), options.imputation)
+    if options.learner is None or options.estimator in ("ppi", "surrogate"):
+        return None, surrogate_rows(prepared, matrix, one_surrogate(prepared, options), options.imputation)
+    if labelling.census:
+        return None, ()
+    assert own is not None
+    targets = targets_of(prepared, matrix.gold)
+    if learners.learns_from_surrogates(options.learner):
+        targets = with_surrogates(prepared.labels, targets)
+    seen = features_of(prepared, own, features, table)
+    order = order_of(prepared, seen, targets)
+    found = crossfit(
+        targets,
+        seen,
+        labelling.gold,
+        folds_of(prepared, options, targets, table, rng, order),
+        options.learner,
+        capped_weights(labelling.spread),
+        seed=int(rng.integers(2**31)),
+        report_weight=labelling.weight,
+        keep_splits=options.combine == "median"
+        or prepared.n_rows * (options.repeats if isinstance(options.folds, numbers.Real) else 1) <= _KEEP_SPLITS_UP_TO,
+        linear=options.imputation == "moment" and all(t.joint or t.given_joint for t in targets),
+        n_jobs=options.n_jobs,
+        progress=options.progress,
+        order=order,
+    )
+    return found, predicted_rows(prepared, matrix, found, options.imputation)
+
+
+def order_of(prepared: Prepared, seen: Features, targets: tuple[Target, ...]) -> Ints:
+    """An order of the rows by what the fit uses of them, so that folds and learners do not see the table's order."""
+    labelling, cluster = prepared.labelling, prepared.cluster
+    gold = np.full((prepared.n_rows, len(targets) + 1), np.nan)
+    gold[labelling.gold] = np.column_stack([*(t.values for t in targets), labelling.weight])
+    known = [] if prepared.weights is None else [prepared.weights]
+    clusters = () if cluster is None else tuple(np.atleast_2d(cluster.T))
+    return row_order([seen.matrix, gold, *known], (*clusters, labelling.unit, labelling.stratum))
+
+
+def folds_of(
+    prepared: Prepared, options: Arguments, targets: Any, table: Table, rng: np.random.Generator, order: Ints
+) -> Ints:
+    """Folds that keep labelling units and clusters whole and balance gold classes."""
+    labelling = prepared.labelling
+    group = _kept_whole(prepared, options.folds)
+    if not isinstance(options.folds, numbers.Real):
+        given = table.values(options.folds, "folds")
+        if prepared.kept is not None and len(given) == len(prepared.kept):
+            given = given[prepared.kept]
+        return check_folds(given, prepared.n_rows, labelling.labelled, group)
+    classes = next((t.values.astype(np.intp) for t in targets if t.n_classes), None)
+    return make_folds(
+        labelling.labelled, whole("folds", options.folds, least=2), options.repeats, rng, classes, group, order
+    )
+
+
+def _kept_whole(prepared: Prepared, folds: Any) -> Ints | None:
+    """Groups of rows that a fold takes or leaves as a whole.
+
+    A prediction must not have seen whether its own labelling unit was drawn; that units of an analysis cluster are
+    kept together too only spares the variance what they share. Where keeping everything whole (clusters of two ways
+    hang together) leaves fewer groups with gold than folds, the ways of clustering are given up, the last one first.
+    """
+    labelling, cluster = prepared.labelling, prepared.cluster
+    columns = [] if cluster is None else list(np.atleast_2d(cluster.T))
+    wanted = int(folds) if isinstance(folds, (int, np.integer)) else 2
+    while len(columns) > 1:
+        group = connected(labelling.unit, *columns)
+        assert group is not None
+        if np.unique(group[labelling.gold]).size >= wanted:
+            return group
+        columns.pop()
+    return connected(labelling.unit, *columns)
+
+
+def _from_outside(prepared: Prepared, given: Mapping[str, Any], table: Table) -> dict[str, Any]:
+    names = {label.name for label in prepared.labels}
+    if set(given) != names:
+        raise ArgumentError(f"predictions must name each labelled variable {sorted(names)}; got {sorted(given)}.")
+    out = {}
+    for name, item in given.items():
+        if getattr(item, "ndim", 1) == 2 and hasattr(item, "columns"):
+            item = probability_columns(name, item, next(s.classes for s in prepared.labels if s.name == name), table)
+        values = table.values(item, f"predictions[{name!r}]")
+        out[name] = values if prepared.kept is None else values[prepared.kept]
+    return out
+
+
+def one_surrogate(prepared: Prepared, options: Arguments) -> dict[str, Any]:
+    """The surrogate of each label, where it is used as it is; there can be only one."""
+    out = {}
+    for label in prepared.labels:
+        if len(label.surrogates) > 1 and options.estimator != "surrogate":
+            names = [s.name for s in label.surrogates]
+            raise ArgumentError(
+                f"{label.name!r} has {len(names)} surrogates {names}; without a learner give one (a learner can "
+                f"use them all)."
+            )
+        out[label.name] = label.surrogates[0].values
+    return out
+
+
+def augmented(prepared: Prepared, matrix: Design, blocks: tuple[Rows, ...]) -> AugmentedSample:
+    """Gold rows and predicted rows as one augmented sample."""
+    return AugmentedSample(
+        matrix.gold, blocks, prepared.labelling, prepared.weights, prepared.cluster, matrix.spec.names
+    )
+
+
+def estimated(regression: models.Model, sample: AugmentedSample, options: Arguments, crossfitted: bool) -> Estimate:
+    """The estimate that was asked for."""
+    if options.estimator == "surrogate":
+        return surrogate_estimate(regression, sample)
+    if options.estimator == "gold" or not sample.predicted:
+        return gold_estimate(regression, sample)
+    return rectify(regression, sample, options.tuning, crossfitted)
+
+
+def parts_of(regression: models.Model, sample: AugmentedSample, estimate: Estimate, options: Arguments) -> Parts:
+    """What covariances are made from."""
+    role = options.estimator if sample.predicted else "gold"
+    curvature = curvatures(regression, sample, estimate, options.vcov, role)
+    return Parts.of(estimate, sample.labelling, sample.cluster, curvature)
+
+
+def keeps_scores(options: Arguments, sample: AugmentedSample) -> bool:
+    """Whether influence scores of all units are kept."""
+    if options.scores is not None:
+        return options.scores
+    return sample.n_units * sample.gold.x.shape[1] <= _KEEP_SCORES_UP_TO
+
+
+def tell_user(result: Result, estimate: Estimate, options: Arguments) -> None:
+    """Warn about what the user must know."""
+    for note in estimate.notes:
+        tell(note, SolverWarning)
+    if options.estimator == "surrogate":
+        tell("the surrogate estimator takes the labels for the truth; its intervals are not valid.", NotValidWarning)
+    else:
+        warn_small_samples(result)
