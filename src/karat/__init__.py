@@ -15,7 +15,6 @@ from ._version import __version__
 
 if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from . import annotate, censoring, datasets, designs, errors, labels, predict
-    from .checks.diagnose import diagnose
     from .designs import (
         Bernoulli,
         Clustered,
@@ -41,6 +40,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .regression.regress import regress
     from .results import Result
     from .robustness.bootstrap import bootstrap
+    from .robustness.diagnose import diagnose
     from .robustness.multiverse import multiverse
     from .robustness.sensitivity import sensitivity
     from .sequential.monitor import ConfidenceSequence, confidence_sequence
@@ -62,7 +62,7 @@ _HOMES = {
     "Result": "results",
     "allocate": "planning",
     "bootstrap": "robustness.bootstrap",
-    "diagnose": "checks.diagnose",
+    "diagnose": "robustness.diagnose",
     "budget": "planning",
     "regress": "regression.regress",
     "duration_from_dates": "regression.durations.dates",

@@ -312,3 +312,46 @@ def generator(seed: object, name: str = "seed") -> np.random.Generator:
         raise ArgumentError(
             f"{name}={seed!r} is not allowed; give a whole number of at least 0, a numpy random generator, or None."
         ) from error
+
+
+def check_alpha(alpha: object) -> float:
+    """The level of an interval, checked.
+
+    Parameters
+    ----------
+    alpha : float
+        One minus the confidence level.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ArgumentError
+
+    Examples
+    --------
+    >>> check_alpha(0.1)
+    0.1
+    """
+    return number("alpha", alpha, above=0, below=1, instead="such as 0.05")
+
+
+def processes(n_jobs: object) -> int | None:
+    """How many processes to use, checked: joblib's number, or None for one.
+
+    Raises
+    ------
+    ArgumentError
+
+    Examples
+    --------
+    >>> processes(-1)
+    -1
+    """
+    if n_jobs is None:
+        return None
+    if n_jobs == 0:
+        raise ArgumentError("n_jobs=0 is not allowed; give a number of processes, -1 for all, or None.")
+    return whole("n_jobs", n_jobs, instead="-1 for all, or None")

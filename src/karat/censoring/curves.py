@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DataError, number, one_of
-from ..regression.options import check_alpha
+from ..errors import ArgumentError, DataError, check_alpha, number, one_of
 from .durations import Durations, read_durations
 from .product_limit import time_order
 

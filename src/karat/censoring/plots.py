@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..display.axes import BLUE, GREEN, GREY, PURPLE, RED, SAND, axes, plain, pyplot
 from ..errors import ArgumentError
-from ..plots.axes import BLUE, GREEN, GREY, PURPLE, RED, SAND, axes, plain, pyplot
 from .curves import SurvivalCurve, curves_by_group
 from .weights import CensoringWeights
 

@@ -127,7 +127,7 @@ def calibration(
     import pandas as pd
     from scipy.stats import norm
 
-    from ..regression.options import check_alpha
+    from ..errors import check_alpha
 
     predicted, known, w = (np.asarray(a, dtype=np.float64) for a in (prediction, target, weights))
     if not predicted.shape == known.shape == w.shape or predicted.ndim != 1:

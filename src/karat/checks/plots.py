@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..plots.axes import BLUE, RED, SAND, axes, plain
+from ..display.axes import BLUE, RED, SAND, axes, plain
 
 if TYPE_CHECKING:
     from .values import Balance

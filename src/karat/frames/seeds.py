@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -12,9 +12,23 @@ from ..errors import generator
 from .order import row_hashes
 
 if TYPE_CHECKING:
-    from ..regression.design_matrix import Prepared
-    from ..results import Result
     from . import Table
+
+
+class Seeded(Protocol):
+    """A fit whose seed is known."""
+
+    @property
+    def seed(self) -> Any:
+        """Seed of its folds and learners."""
+
+    @property
+    def formula(self) -> str:
+        """Its formula."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its coefficients."""
 
 
 def settled(seed: Any, columns: Mapping[str, Any], *words: object) -> Any:
@@ -52,28 +66,6 @@ def settled(seed: Any, columns: Mapping[str, Any], *words: object) -> Any:
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).digest(), "little")
 
 
-def seed_of_fit(seed: Any, prepared: Prepared, *words: object) -> Any:
-    """The seed of a fit: the one given, or one made from its gold rows.
-
-    Parameters
-    ----------
-    seed : int, numpy.random.Generator or None
-    prepared : Prepared
-    *words : object
-        Model and formula.
-
-    Returns
-    -------
-    int or numpy.random.Generator
-    """
-    if seed is not None:
-        return settled(seed, {})
-    rows = prepared.labelling.gold
-    columns: dict[str, Any] = {f"observed {name}": prepared.frame[name].iloc[rows] for name in prepared.frame.columns}
-    columns |= {f"gold {label.name}": label.gold.iloc[rows] for label in prepared.labels}
-    return settled(None, {name: values.reset_index(drop=True) for name, values in columns.items()}, *words)
-
-
 def seed_of_table(seed: Any, table: Table, gold: Mapping[str, Any] | None, *words: object) -> Any:
     """The seed of a call on a table: the one given, or one made from its gold columns.
 
@@ -96,7 +88,7 @@ def seed_of_table(seed: Any, table: Table, gold: Mapping[str, Any] | None, *word
     return settled(None, {name: table.column(name, "surrogates") for name in names}, table.n_rows, *words)
 
 
-def seed_of_result(seed: Any, result: Result, *words: object) -> Any:
+def seed_of_result(seed: Any, result: Seeded, *words: object) -> Any:
     """The seed given, or that of the fit a Result comes from.
 
     Parameters

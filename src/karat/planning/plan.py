@@ -9,9 +9,8 @@ import numpy as np
 
 from .._core.arguments import checked_arguments
 from .._core.threads import single_threaded
-from ..errors import ArgumentError, generator, number, one_of, whole
+from ..errors import ArgumentError, check_alpha, generator, number, one_of, whole
 from ..frames.seeds import seed_of_result, settled
-from ..regression.options import check_alpha
 from ..regression.regress import regress
 from ..results import Result
 from .forecast import MEASURES, Basis, Learning

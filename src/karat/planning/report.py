@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..display.axes import PALETTE, axes, plain
 from ..errors import ArgumentError, DesignError, one_of, whole
-from ..plots.axes import PALETTE, axes, plain
 from .forecast import MEASURES, Basis
 from .pilot import slopes
 

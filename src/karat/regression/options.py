@@ -23,12 +23,9 @@ from .._core.types import (
     Tuning,
     Vcov,
 )
-from ..errors import ArgumentError, number, one_of, whole
-from ..estimate.clusters import KINDS as CLUSTER_KINDS
+from ..errors import ArgumentError, check_alpha, number, one_of, processes, whole
 from ..estimate.covariance import KINDS
-
-DEFAULT_UNIT_COVARIANCE = "HC3"
-DEFAULT_CLUSTER_COVARIANCE = "CRV3"
+from ..estimate.forms import DEFAULT_UNIT_COVARIANCE, read_vcov
 
 
 class SharedOptions(TypedDict, total=False):
@@ -332,92 +329,3 @@ class Arguments:
             number("df", self.df, above=0, instead="'auto', 'satterthwaite', 'kurtosis' or 'normal'")
         if self.target == "finite" and self.estimator == "surrogate":
             raise ArgumentError("target='finite' needs gold labels; the surrogate estimator has no labelling variance.")
-
-
-def processes(n_jobs: object) -> int | None:
-    """How many processes to use, checked: joblib's number, or None for one.
-
-    Raises
-    ------
-    ArgumentError
-
-    Examples
-    --------
-    >>> processes(-1)
-    -1
-    """
-    if n_jobs is None:
-        return None
-    if n_jobs == 0:
-        raise ArgumentError("n_jobs=0 is not allowed; give a number of processes, -1 for all, or None.")
-    return whole("n_jobs", n_jobs, instead="-1 for all, or None")
-
-
-def check_alpha(alpha: object) -> float:
-    """The level of an interval, checked.
-
-    Parameters
-    ----------
-    alpha : float
-        One minus the confidence level.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    ArgumentError
-
-    Examples
-    --------
-    >>> check_alpha(0.1)
-    0.1
-    """
-    return number("alpha", alpha, above=0, below=1, instead="such as 0.05")
-
-
-def read_vcov(vcov: object, cluster: object) -> tuple[str, Any]:
-    """The kind of covariance and the cluster column.
-
-    Parameters
-    ----------
-    vcov : str, mapping or None
-        ``"HC2"``, ``{"CRV1": "author"}``, or None for the default.
-    cluster : str, list of two str, array_like or None
-        Short for the default cluster form; two columns for clusters of two ways.
-
-    Returns
-    -------
-    kind : str
-    cluster : str, list of two str, array_like or None
-
-    Raises
-    ------
-    ArgumentError
-        If the two contradict each other.
-
-    Examples
-    --------
-    >>> read_vcov({"CRV3": "author"}, None)
-    ('CRV3', 'author')
-    """
-    if vcov is None:
-        return (DEFAULT_UNIT_COVARIANCE if cluster is None else DEFAULT_CLUSTER_COVARIANCE), cluster
-    if isinstance(vcov, Mapping):
-        if len(vcov) != 1:
-            raise ArgumentError(f"vcov={vcov!r} must have one entry, such as {{'CRV3': 'author'}}.")
-        kind, column = next(iter(vcov.items()))
-        one_of("vcov", kind, CLUSTER_KINDS)
-        if cluster is not None and not (isinstance(column, (str, list, tuple)) and cluster == column):
-            raise ArgumentError("vcov names a cluster and cluster= too; give one of them.")
-        return kind, column
-    one_of("vcov", vcov, KINDS)
-    kind = str(vcov)
-    if kind.startswith("CRV") and cluster is None:
-        raise ArgumentError(f"vcov={kind!r} needs clusters; write vcov={{'{kind}': 'column'}}.")
-    if kind.startswith("HC") and cluster is not None:
-        raise ArgumentError(
-            f"vcov={kind!r} ignores clusters but cluster= was given; use 'CRV1', 'CRV2' or 'CRV3', or drop cluster=."
-        )
-    return kind, cluster

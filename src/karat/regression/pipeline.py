@@ -21,7 +21,6 @@ from ..estimate.infer import Parts, infer, influences
 from ..estimate.shares import group_means, shares_of
 from ..frames import Table
 from ..frames.formula import Parsed, parse
-from ..frames.seeds import seed_of_fit
 from ..predict import Predictions
 from ..results import Result
 from .comparison_fits import Naive, compare_with, gold_column, naive_fit, wider_than_gold
@@ -37,6 +36,7 @@ from .steps import (
     parts_of,
     predicted_blocks,
     refuse_unused,
+    seed_of_fit,
     tell_user,
 )
 from .variables import Label, labelled_rows, read_labels

@@ -15,13 +15,14 @@ from ..estimate.clusters import connected, curvatures
 from ..estimate.infer import Parts
 from ..estimate.rectify import Estimate, gold_estimate, rectify, surrogate_estimate
 from ..frames import Table
+from ..frames.seeds import settled
 from ..predict import Predictions, Target, capped_weights, check_folds, crossfit, learners, make_folds, row_order
-from ..predict.surrogate_targets import with_surrogates
 from ..results import Result
 from .describe import warn_small_samples
 from .design_matrix import Design, Prepared, features_of, own_features, targets_of
 from .options import Arguments
 from .predicted_rows import predicted_rows, surrogate_rows
+from .surrogate_targets import with_surrogates
 from .variables import probability_columns
 
 if TYPE_CHECKING:
@@ -226,3 +227,25 @@ def tell_user(result: Result, estimate: Estimate, options: Arguments) -> None:
         tell("the surrogate estimator takes the labels for the truth; its intervals are not valid.", NotValidWarning)
     else:
         warn_small_samples(result)
+
+
+def seed_of_fit(seed: Any, prepared: Prepared, *words: object) -> Any:
+    """The seed of a fit: the one given, or one made from its gold rows.
+
+    Parameters
+    ----------
+    seed : int, numpy.random.Generator or None
+    prepared : Prepared
+    *words : object
+        Model and formula.
+
+    Returns
+    -------
+    int or numpy.random.Generator
+    """
+    if seed is not None:
+        return settled(seed, {})
+    rows = prepared.labelling.gold
+    columns: dict[str, Any] = {f"observed {name}": prepared.frame[name].iloc[rows] for name in prepared.frame.columns}
+    columns |= {f"gold {label.name}": label.gold.iloc[rows] for label in prepared.labels}
+    return settled(None, {name: values.reset_index(drop=True) for name, values in columns.items()}, *words)

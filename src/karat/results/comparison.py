@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..regression.options import check_alpha
-from .table import html_table
+from ..display.table import html_table
+from ..errors import check_alpha
 from .tests import interval
 
 if TYPE_CHECKING:

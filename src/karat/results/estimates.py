@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, one_of, whole
-from ..regression.options import check_alpha
+from ..display.table import Report, latex_table, markdown_table
+from ..errors import ArgumentError, check_alpha, one_of, whole
 from .protocols import StatsmodelsNames
-from .table import Report, latex_table, markdown_table
 
 if TYPE_CHECKING:
     import pandas as pd

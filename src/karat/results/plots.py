@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..display.axes import BLUE, RED, SAND, axes, plain
 from ..errors import ArgumentError
-from ..plots.axes import BLUE, RED, SAND, axes, plain
 
 _COLOURS = {
     "Surrogate only": RED, "Censored as complete": "#d98b5f", "Censored dropped": "#c27ba0",

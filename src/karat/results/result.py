@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import KaratError
-from ..regression.options import read_vcov
+from ..estimate.forms import read_vcov
 from .estimates import Estimates
 from .protocols import FormerNames, MaketablesProtocol, register_maketables
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..checks.verdicts import short_form
-from ..regression.describe import small_sample_notes
-from .table import html_page, html_table, number, p_text, text_lines
+from ..display.table import html_page, html_table, number, p_text, text_lines
+from .small_samples import small_sample_notes
+from .verdicts import short_form
 
 if TYPE_CHECKING:
     from .._core.types import Floats

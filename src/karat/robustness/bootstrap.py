@@ -16,13 +16,12 @@ import numpy as np
 
 from .. import designs
 from .._core.arguments import checked_arguments
-from ..errors import ArgumentError, DataError, KaratError, generator, one_of, whole
+from ..errors import ArgumentError, DataError, KaratError, check_alpha, generator, one_of, processes, whole
 from ..frames import Table
 from ..frames.order import canonical_order
 from ..frames.seeds import seed_of_table
 from ..frames.table import as_float
 from ..predict.folds import renumbered
-from ..regression.options import check_alpha, processes
 from ..results.estimates import Estimates, bounds_names
 
 if TYPE_CHECKING:

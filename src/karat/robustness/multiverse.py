@@ -11,10 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._core.arguments import checked_arguments
-from ..errors import ArgumentError, KaratError, KaratWarning, SolverWarning, generator, one_of, tell
+from ..errors import (
+    ArgumentError,
+    KaratError,
+    KaratWarning,
+    SolverWarning,
+    check_alpha,
+    generator,
+    one_of,
+    processes,
+    tell,
+)
 from ..frames import Table
 from ..frames.seeds import seed_of_table
-from ..regression.options import check_alpha, processes
 from ..regression.regress import regress
 from .joint import equality, joint_covariance, max_t_critical
 from .multiverse_result import Answers, Multiverse

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..display.axes import BLUE, RED, SAND, panels, plain
 from ..errors import ArgumentError
-from ..plots.axes import BLUE, RED, SAND, panels, plain
 
 if TYPE_CHECKING:
     from .multiverse_result import Multiverse

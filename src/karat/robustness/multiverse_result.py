@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..display.table import html_page, html_table
 from ..errors import ArgumentError
 from ..results.combine import Combined
 from ..results.estimates import Estimates
-from ..results.table import html_page, html_table
 
 if TYPE_CHECKING:
     import pandas as pd

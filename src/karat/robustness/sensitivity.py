@@ -12,10 +12,10 @@ import numpy as np
 
 from .._core.arguments import checked_arguments
 from .._core.threads import single_threaded
-from ..errors import ArgumentError, KaratWarning, generator
+from ..errors import ArgumentError, KaratWarning, check_alpha, generator
 from ..frames import Table
 from ..frames.seeds import seed_of_table
-from ..regression.options import Arguments, check_alpha
+from ..regression.options import Arguments
 from ..regression.pieces import drawn_of, pieces
 from ..regression.regress import regress
 from .bounds import Bound, is_sharp, limits_of, worst_cases

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..plots.axes import AMBER, BLUE, RED, axes, plain
+from ..display.axes import AMBER, BLUE, RED, axes, plain
 
 if TYPE_CHECKING:
     from .sensitivity import Sensitivity

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..display.axes import BLUE, panels, plain
 from ..errors import ArgumentError
-from ..plots.axes import BLUE, panels, plain
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints

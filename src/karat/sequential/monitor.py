@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..designs import SequentialLabelling
-from ..errors import ArgumentError, DesignWarning, KaratError, number, tell, whole
-from ..regression.options import check_alpha
+from ..errors import ArgumentError, DesignWarning, KaratError, check_alpha, number, tell, whole
 from ..results import Result
 from ..results.combine import Combined
 from ..results.estimates import Estimates, bounds_names

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...plots.axes import BLUE, RED, SAND
-from ...results.table import html_table
+from ...display.axes import BLUE, RED, SAND
+from ...display.table import html_table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -25,7 +25,6 @@ from ...estimate.infer import Parts
 from ...frames import Table
 from ...frames.formula import Parsed
 from ...predict import Predictions, capped_weights, crossfit, learners
-from ...predict.surrogate_targets import with_surrogates
 from ...results import Result
 from ..comparison_fits import Naive, compare_with, gold_column, wider_than_gold
 from ..design_matrix import Design, Prepared, features_of, targets_of
@@ -33,6 +32,7 @@ from ..options import Arguments, SharedOptions
 from ..pipeline import Opened, Steps, close_fit, open_fit
 from ..predicted_rows import average_rows, predicted_rows, surrogate_rows
 from ..steps import folds_of, frame_features, one_surrogate, order_of, parts_of
+from ..surrogate_targets import with_surrogates
 from ..variables import Label
 from .fitted import DurationFit, weighted_rows, with_estimation, with_outcome
 from .naive import more_columns, naive_labels

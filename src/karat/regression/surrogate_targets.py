@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..frames.kinds import is_text
-from .values import SurrogateLabels
+from ..predict.values import SurrogateLabels
 
 if TYPE_CHECKING:
     from .._core.types import Floats
-    from ..regression.variables import Label
-    from . import Target
+    from ..predict import Target
+    from .variables import Label
 
 
 def with_surrogates(labels: tuple[Label, ...], targets: tuple[Target, ...]) -> tuple[Target, ...]:

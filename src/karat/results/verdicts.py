@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from ..results import Result
-    from .duplicates import Duplicates
-    from .values import Balance, Checks
+    from ..checks.duplicates import Duplicates
+    from ..checks.values import Balance, Checks
+    from . import Result
 
 DOUBTFUL, WRONG = 0.01, 0.001
 """p-values below which a check is worth a look, or a problem: many checks are made of many fits."""
@@ -205,7 +205,7 @@ def _censoring(checks: Checks) -> list[Finding]:
 
 
 def _gold(fit: Result) -> list[Finding]:
-    from ..regression.describe import small_sample_notes
+    from .small_samples import small_sample_notes
 
     s = fit.sampling
     found = f"{s.n_gold:,} gold rows"

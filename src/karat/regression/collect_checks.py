@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .balance import balance, weight_total
-from .values import Balance, Checks, Influential, Stratum
+from ..checks.balance import balance, weight_total
+from ..checks.values import Balance, Checks, Influential, Stratum
 
 if TYPE_CHECKING:
     from .._core.types import Floats
     from ..designs import Labelling
     from ..estimate.infer import Parts
     from ..frames.encode import Features
-    from ..regression.design_matrix import Prepared
+    from .design_matrix import Prepared
 
 _SHOWN = 5
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._core.arguments import checked_arguments
+from ..checks.duplicates import Duplicates, document_codes, duplicates, prompt_rows
 from ..errors import ArgumentError, KaratError
 from ..frames import Table
-from .duplicates import Duplicates, document_codes, duplicates, prompt_rows
-from .verdicts import Finding, findings, short_form
+from ..results.verdicts import Finding, findings, short_form
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from .._core.types import Bools
+    from ..checks.values import Balance
     from ..results import Result
-    from .values import Balance
 
 __all__ = ["Diagnosis", "Finding", "diagnose", "short_form"]
 
@@ -92,7 +92,7 @@ class Diagnosis:
         KaratError
             If there is no balance to show, or matplotlib is not installed.
         """
-        from .plots import love_plot
+        from ..checks.plots import love_plot
 
         if self.balance is None:
             raise KaratError("there is no balance to plot: every row is gold, or no variable is known for all rows.")
