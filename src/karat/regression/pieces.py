@@ -126,7 +126,7 @@ def pieces(a: Mapping[str, Any]) -> Pieces:
         raise ArgumentError("estimator='surrogate' uses no gold, so nothing about the gold can change it.")
     regression = models.get(a["model"])
     table = Table.read(a["data"])
-    parsed = parse(a["formula"], table.names, a["context"])
+    parsed = parse(a["formula"], table.names, a["context"], regression.categorical)
     labels = read_labels(parsed, table, a["surrogates"])
     rows = labelled_rows(labels, table, a["labelled"])
     shown = None if a["prompt"] is None else prompt_rows(a["prompt"], table)
@@ -135,7 +135,7 @@ def pieces(a: Mapping[str, Any]) -> Pieces:
         table, parsed, labels, labelling, weights=a["weights"], cluster=cluster, missing=a["missing"],
         context=a["context"], shown=shown,
     )  # fmt: skip
-    matrix = matrices(prepared)
+    matrix = matrices(prepared, regression)
     own = frame_features(prepared, options, a["predictions"])
     rng = generator(seed_of_fit(a["seed"], prepared, a["model"], a["formula"]))
     predicted, blocks = predicted_blocks(prepared, matrix, options, a["predictions"], own, a["features"], table, rng)

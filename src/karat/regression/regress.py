@@ -86,7 +86,7 @@ def regress(
 
     Parameters
     ----------
-    model : {"ols", "logit", "probit", "poisson"}
+    model : {"ols", "logit", "probit", "poisson", "multinomial"}
         Which regression.
     formula : str
         ``"outcome ~ covariates"`` (formulaic syntax; ``offset(x)`` adds an offset). A formula is code: do not fit one
@@ -199,7 +199,7 @@ def regress(
     refuse_unused(options, predictions, features)
     regression = models.get(model)
     table = Table.read(data)
-    parsed = parse(formula, table.names, context)
+    parsed = parse(formula, table.names, context, regression.categorical)
     labels = read_labels(parsed, table, surrogates)
     gold_rows = labelled_rows(labels, table, labelled)
     shown = None if prompt is None else prompt_rows(prompt, table)
@@ -209,7 +209,7 @@ def regress(
         table, parsed, labels, labelling, weights=weights, cluster=cluster, missing=missing, context=context,
         shown=shown,
     )  # fmt: skip
-    matrix = matrices(prepared)
+    matrix = matrices(prepared, regression)
     regression.check_outcome(matrix.gold.y, parsed.outcome)
     if matrix.observed_y is not None:
         regression.check_outcome(matrix.observed_y, parsed.outcome)

@@ -434,7 +434,8 @@ class Result(StatsmodelsNames, MaketablesProtocol):
         Returns
         -------
         pandas.DataFrame, shape (m, 4)
-            ``fit``, ``se``, and the bounds; made on the scale of the linear predictor.
+            ``fit``, ``se``, and the bounds; made on the scale of the linear predictor. Of an outcome with classes
+            the probabilities of all: ``predict(new)["fit"]`` has a column for each.
         """
         from .prediction import predict
 
