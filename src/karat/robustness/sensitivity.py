@@ -198,7 +198,7 @@ def sensitivity(
 
     Parameters
     ----------
-    model : {"ols", "logit", "probit", "poisson"}
+    model : {"ols", "logit", "probit", "poisson", "multinomial"}
     formula, data
         As in :func:`karat.regress`.
     tilt : str, mapping or array_like, optional
