@@ -114,6 +114,7 @@ __all__ = [
     "labels",
     "logit",
     "mean",
+    "multinomial",
     "multiverse",
     "ols",
     "plan",
