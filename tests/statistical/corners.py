@@ -284,7 +284,8 @@ COLUMNS = (
 def page(rows: list[dict[str, Any]], seed: int) -> str:
     """The documentation page."""
     commits = sorted({r["commit"] for r in rows}, key=lambda c: -sum(r["commit"] == c for r in rows))
-    where = commits[0] + "".join(f" ({sum(r['commit'] == c for r in rows)} of the cells on {c})" for c in commits[1:])
+    counts = {c: sum(r["commit"] == c for r in rows) for c in commits}
+    where = commits[0] + "".join(f" ({counts[c]} of the cells on {c})" for c in commits[1:])
     reps = max(r["repetitions"] for r in rows)
     cover, ratio = [r["coverage"] for r in rows], [r["se_over_sd"] for r in rows]
     low = [r for r in rows if r["coverage"] < (0.92 if r["cell"]["n"] <= 100 else 0.93)]
