@@ -110,10 +110,13 @@ def noise_of(model: Model, rows: Rows, weight: Floats | None, theta: Floats, sca
     float
         1 where all scores are 0.
     """
-    score, _ = model.evaluate(linear_predictor(rows, theta), rows.y)
-    phi = index.scores(rows.x, index.weighted(score, weight, rows.share))
-    square = np.einsum("ij,ij->i", phi @ np.linalg.inv(scale), phi)
-    size = float(np.sqrt(np.maximum(square, 0.0).sum() / len(theta)))
+    squares = np.zeros((len(theta), len(theta)))
+    for block in index.slices(len(rows.y)):
+        score, _ = model.evaluate(linear_predictor(rows, theta, block), rows.y[block])
+        factors = (factor if factor is None else factor[block] for factor in (weight, rows.share))
+        phi = index.scores(rows.x[block], index.weighted(score, *factors))
+        squares += phi.T @ phi
+    size = float(np.sqrt(max(np.trace(np.linalg.solve(scale, squares)), 0.0) / len(theta)))
     return size if size > 0 and np.isfinite(size) else 1.0
 
 
