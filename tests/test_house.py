@@ -11,7 +11,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "karat"
 MODULE_LINES, FUNCTION_LINES = 400, 60
 
 LONG_MODULES: dict[str, int] = {
-    "designs/labelling.py": 448,
+    "designs/labelling.py": 456,
     "designs/response.py": 432,
     "designs/sample.py": 412,
     "frames/formula.py": 503,
