@@ -1,5 +1,7 @@
 """Wrong keyword arguments."""
 
+import pathlib
+
 import numpy as np
 import pytest
 
@@ -42,3 +44,22 @@ def test_every_argument_is_listed_with_its_default():
         assert all(ours[name].default == theirs[name].default for name in ours if name in theirs)
         assert all(f"    {name} : " in door.__doc__ for name in OPTIONS)
     assert all(f"    {name} : " in kt.regress.__doc__ for name in OPTIONS)
+
+
+WRONG = 'kt.ols("y ~ x", None, surrogates={"y": "s"}, tuning="nonsense")'
+RIGHT = 'kt.ols("y ~ x", None, surrogates={"y": "s"}, tuning="full", vcov={"CRV3": "a"})'
+
+
+def test_a_type_checker_refuses_a_wrong_option(tmp_path, monkeypatch):
+    """Only the modules that declare the options are read, so that this takes seconds."""
+    api = pytest.importorskip("mypy.api")
+    root = pathlib.Path(kt.__file__).parent
+    monkeypatch.setenv("MYPYPATH", str(root.parent))
+    names = ("_core/arguments", "_core/types", "regression/__init__", "regression/options", "regression/regress")
+    files = [str(root / f"{name}.py") for name in ("__init__", *names, "regression/entry_points")]
+    snippet = tmp_path / "snippet.py"
+    snippet.write_text(f"import karat as kt\n{WRONG}\n{RIGHT}\n")
+    how = ["--config-file=", "--follow-imports=skip", "--ignore-missing-imports", f"--cache-dir={tmp_path / 'cache'}"]
+    out, _, _ = api.run([*how, *files, str(snippet)])
+    found = [line for line in out.splitlines() if "snippet.py" in line and "error" in line]
+    assert len(found) == 1 and "snippet.py:2" in found[0] and "'nonsense'" in found[0], out
