@@ -63,3 +63,29 @@ def test_a_type_checker_refuses_a_wrong_option(tmp_path, monkeypatch):
     out, _, _ = api.run([*how, *files, str(snippet)])
     found = [line for line in out.splitlines() if "snippet.py" in line and "error" in line]
     assert len(found) == 1 and "snippet.py:2" in found[0] and "'nonsense'" in found[0], out
+
+
+@pytest.mark.parametrize(
+    ("function", "refused"),
+    [
+        (kt.multiverse, ("compare", "scores", "progress", "learner", "predictions")),
+        (kt.rmst_contrast, ("link",)),
+        (kt.plan, ("scores", "compare")),
+        (kt.allocate, ("design", "scores", "compare")),
+    ],
+)
+def test_help_does_not_list_what_a_function_refuses(function, refused):
+    """Signature and help leave it out; who gives it anyway is told why."""
+    import inspect
+
+    for name in refused:
+        assert name not in inspect.signature(function).parameters
+        assert f"\n    {name} : " not in function.__doc__
+        with pytest.raises(ArgumentError, match=f"{name}= cannot be set here; "):
+            function(**{name: None})
+
+
+def test_sensitivity_shows_its_own_default():
+    import inspect
+
+    assert inspect.signature(kt.sensitivity).parameters["nonresponse"].default == "ignorable"

@@ -178,7 +178,10 @@ class Allocations(Mapping[str, Allocation]):
         return pd.DataFrame(columns, index=[*self.names, *extra][: len(columns["optimal"])])
 
 
-@checked_arguments(regress)
+_SETS = "an allocation sets it by itself"
+
+
+@checked_arguments(regress, refused={"design": _SETS, "scores": _SETS, "compare": _SETS})
 @single_threaded
 def allocate(
     source: Result | str,
