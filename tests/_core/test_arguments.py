@@ -62,7 +62,9 @@ def test_a_type_checker_refuses_a_wrong_option(tmp_path, monkeypatch):
     how = ["--config-file=", "--follow-imports=skip", "--ignore-missing-imports", f"--cache-dir={tmp_path / 'cache'}"]
     out, _, _ = api.run([*how, *files, str(snippet)])
     found = [line for line in out.splitlines() if "snippet.py" in line and "error" in line]
-    assert len(found) == 1 and "snippet.py:2" in found[0] and "'nonsense'" in found[0], out
+    assert len(found) == 1, out
+    assert "snippet.py:2" in found[0]
+    assert "'nonsense'" in found[0]
 
 
 @pytest.mark.parametrize(

@@ -178,10 +178,7 @@ class Allocations(Mapping[str, Allocation]):
         return pd.DataFrame(columns, index=[*self.names, *extra][: len(columns["optimal"])])
 
 
-_SETS = "an allocation sets it by itself"
-
-
-@checked_arguments(regress, refused={"design": _SETS, "scores": _SETS, "compare": _SETS})
+@checked_arguments(regress, refused=dict.fromkeys(("design", "scores", "compare"), "an allocation sets it by itself"))
 @single_threaded
 def allocate(
     source: Result | str,
