@@ -17,7 +17,6 @@ LONG_MODULES: dict[str, int] = {
     "frames/formula.py": 433,
     "regression/variables.py": 454,
     "robustness/bootstrap.py": 410,
-    "robustness/multiverse.py": 402,
     "sequential/monitor.py": 460,
 }
 """Modules that are still longer, with their lines: this list only gets shorter, and its numbers smaller."""
