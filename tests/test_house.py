@@ -18,7 +18,6 @@ LONG_MODULES: dict[str, int] = {
     "regression/design_matrix.py": 439,
     "regression/variables.py": 461,
     "robustness/bootstrap.py": 410,
-    "robustness/multiverse.py": 402,
     "sequential/monitor.py": 460,
 }
 """Modules that are still longer, with their lines: this list only gets shorter, and its numbers smaller."""

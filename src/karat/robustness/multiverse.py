@@ -36,9 +36,7 @@ _SETS = "the multiverse sets it"
 _REFUSED = {
     "compare": _SETS,
     "scores": _SETS,
-    "n_jobs": _SETS,
     "progress": _SETS,
-    "surrogates": _SETS,
     "learner": "give learners=",
     "predictions": "predictions belong to one universe; give them as surrogates, with learners=[None]",
 }
@@ -62,7 +60,7 @@ class _Fitted:
     error: Floats
 
 
-@checked_arguments(regress)
+@checked_arguments(regress, refused=_REFUSED)
 def multiverse(
     formula: str,
     data: object,
@@ -160,9 +158,6 @@ def multiverse(
 
 
 def _refuse(options: Mapping[str, Any], learners: object) -> None:
-    for name, why in _REFUSED.items():
-        if name in options:
-            raise ArgumentError(f"{name}= cannot be set here; {why}.")
     if options.get("estimator", "dsl") not in ("dsl", "ppi"):
         raise ArgumentError(
             f"estimator={options['estimator']!r} corrects nothing; a multiverse compares corrected answers ('dsl' or "
