@@ -275,12 +275,15 @@ def allocate(
     generator(seed)
     table = Table.read(data)
     result, remarks = _pilot(source, table, model, surrogates, (accuracy, r_squared, confusion), options, seed)
+    profile = Profile.of(result, contrasts)
     if result.parts is not None and result.parts.kept is not None:
         raise DataError(
             "the pilot's fit left rows out for missing values; drop or fill them in the data first, and fit again."
         )
-    if table.n_rows != (profile := Profile.of(result, contrasts)).n_units:
-        raise DataError(f"data has {table.n_rows} rows, the pilot was fitted on {profile.n_units}; give its table.")
+    if table.n_rows != profile.n_units:
+        raise DataError(
+            f"data has {table.n_rows} rows, the pilot was fitted on {profile.n_units}; give the same table."
+        )
     aims = slopes(profile.names) if terms is None else [terms] if isinstance(terms, str) else list(terms)
     weights = aim_weights(profile, aims)
     by = strata if strata is None or isinstance(strata, str) else tuple(strata)

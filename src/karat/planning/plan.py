@@ -134,8 +134,10 @@ def plan(
     True
     """
     one_of("band", band, ("expected", "reported"))
-    power = number("power", power, above=0, below=1)
-    level = 1.0 - check_alpha(1.0 - number("level", level, above=0, below=1))
+    power, level = (
+        number("power", power, above=0, below=1),
+        1.0 - check_alpha(1.0 - number("level", level, above=0, below=1)),
+    )
     if groups != 0:
         groups = whole("groups", groups, least=10, instead="or 0 for no refitting")
     if isinstance(source, Result):
@@ -167,11 +169,13 @@ def plan(
         raise ArgumentError(
             f"source is a {type(source).__name__}; give a fit, or a formula with surrogates= and accuracy=."
         )
-    targets = read_targets(target, (profile := known[0][0]).names)
+    profile = known[0][0]
+    targets = read_targets(target, profile.names)
     aims = [term for term, _, _ in targets] or slopes(profile.names)
     pilot = source if isinstance(source, Result) else None
     scheme = resolve_scheme(design, allocation, profile, table, pilot, aims)
-    basis = Basis(known, replicates, scheme, _ratio(population, profile, scheme), learning, power, level, band)
+    ratio = _ratio(population, profile, scheme)
+    basis = Basis(known, replicates, scheme, ratio, learning, power, level, band)
     return Plan(
         basis=basis,
         title=source if isinstance(source, str) else source.formula,
