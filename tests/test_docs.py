@@ -43,6 +43,16 @@ def test_files_named_in_the_readme_exist():
         assert not [name for name in named if not (CHECKOUT / name).exists()]
 
 
+def test_modules_named_for_contributors_exist():
+    """Where new code goes: every file and folder of the package that CONTRIBUTING.md names."""
+    page = (CHECKOUT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    source = CHECKOUT / "src" / "karat"
+    rooms = {path.name for path in source.iterdir() if path.is_dir()}
+    named = [name for name in re.findall(r"`([\w/]+(?:\.py|/))`", page) if name.split("/")[0] in rooms]
+    assert len(named) > 40
+    assert not [name for name in named if not (source / name).exists()]
+
+
 def test_what_ci_and_hooks_call_exists():
     """Each `make` target that a workflow runs is in the Makefile; hooks run what `make install` installs."""
     targets = set(re.findall(r"^([\w-]+):", (CHECKOUT / "Makefile").read_text(), flags=re.MULTILINE))

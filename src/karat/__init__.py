@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .regression.durations.contrast import rmst_contrast
     from .regression.durations.dates import duration_from_dates
     from .regression.durations.rmst import rmst
-    from .regression.entry_points import logit, mean, ols, poisson, probit
+    from .regression.entry_points import logit, mean, multinomial, ols, poisson, probit
     from .regression.regress import regress
     from .results import Result
     from .robustness.bootstrap import bootstrap
@@ -74,6 +74,7 @@ _HOMES = {
     "logit": "regression.entry_points",
     "mean": "regression.entry_points",
     "multiverse": "robustness.multiverse",
+    "multinomial": "regression.entry_points",
     "ols": "regression.entry_points",
     "plan": "planning",
     "poisson": "regression.entry_points",
@@ -113,6 +114,7 @@ __all__ = [
     "labels",
     "logit",
     "mean",
+    "multinomial",
     "multiverse",
     "ols",
     "plan",

@@ -263,7 +263,7 @@ def test_predictions_learnt_from_the_gold_never_get_a_negative_weight(seed, quie
         "compare": False,
     }
     asked = kt.ols("y ~ 1", table, tuning="coefficient", **options)
-    assert asked.weight[0] < -5
+    assert asked.tuning_weight[0] < -5
     found = kt.ols("y ~ 1", table, **options)
     assert 0 <= found.tuning_weight[0] <= 1
     assert found.se().iloc[0] < 1.02 * asked.se().iloc[0]  # each error with a weight chosen without it: no false gain

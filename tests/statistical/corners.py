@@ -281,14 +281,17 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def page(rows: list[dict[str, Any]], seed: int, commit: str) -> str:
+def page(rows: list[dict[str, Any]], seed: int) -> str:
     """The documentation page."""
+    commits = sorted({r["commit"] for r in rows}, key=lambda c: -sum(r["commit"] == c for r in rows))
+    counts = {c: sum(r["commit"] == c for r in rows) for c in commits}
+    where = commits[0] + "".join(f" ({counts[c]} of the cells on {c})" for c in commits[1:])
     reps = max(r["repetitions"] for r in rows)
     cover, ratio = [r["coverage"] for r in rows], [r["se_over_sd"] for r in rows]
     low = [r for r in rows if r["coverage"] < (0.92 if r["cell"]["n"] <= 100 else 0.93)]
     intro = f"""# Coverage in the corners
 
-Written by `python -m tests.statistical.corners` (part of `make coverage`), seed {seed}, on commit {commit}. Default
+Written by `python -m tests.statistical.corners` (part of `make coverage`), seed {seed}, on commit {where}. Default
 settings throughout (`learner="auto"`, five splits, HC3, with clusters CRV3); "ppi" takes the raw surrogate with default
 tuning. A corpus of {N_UNITS:,} units is drawn anew in every repetition. Coverage, se / sd and width are means over the
 coefficients; the Monte Carlo standard error of the coverage of one coefficient at {reps} repetitions is
@@ -323,7 +326,7 @@ def main() -> None:
     parser.add_argument("--passes", type=int, nargs="+", default=[100] * 5, help="repetitions of each pass")
     parser.add_argument("--seed", type=int, default=2027)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--only", default="", help="cells whose name holds this text")
+    parser.add_argument("--only", default="", help="cells whose name holds this text; others stay as they are")
     parser.add_argument("--json", type=Path, default=ROOT / "benchmarks/results/corners.json")
     parser.add_argument("--page", type=Path, default=ROOT / "docs/coverage-corners.md")
     options = parser.parse_args()
@@ -331,9 +334,13 @@ def main() -> None:
     asked = subprocess.run(head, capture_output=True, text=True, cwd=ROOT, check=False)
     commit = asked.stdout.strip() or "unknown"
     cells = [c for c in grid() if options.only in str(c)]
+    before = json.loads(options.json.read_text()) if options.only and options.json.exists() else []
     for rows in study(cells, options.passes, options.seed, options.jobs):
-        options.json.write_text(json.dumps(rows, indent=1))
-        options.page.write_text(page(rows, options.seed, commit))
+        found = {str(Cell(**row["cell"])): row for row in before}
+        found |= {str(Cell(**row["cell"])): {**row, "commit": commit} for row in rows}
+        every = [found[str(cell)] for cell in grid() if str(cell) in found]
+        options.json.write_text(json.dumps(every, indent=1) + "\n")
+        options.page.write_text(page(every, options.seed))
         for found in rows:
             print(line(found), flush=True)
 

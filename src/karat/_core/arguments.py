@@ -9,6 +9,7 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
 import numpy as np
@@ -103,7 +104,11 @@ def _written(design: Any) -> Any:
     return base if hasattr(base, "select") and not hasattr(getattr(base, "probability", None), "shape") else None
 
 
-def checked_arguments(*hands_on: Callable[..., Any] | type) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def checked_arguments(
+    *hands_on: Callable[..., Any] | type,
+    refused: Mapping[str, str] = MappingProxyType({}),
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Decorate a public function so that wrong arguments raise an error that names it and the nearest argument.
 
     Parameters
@@ -111,6 +116,10 @@ def checked_arguments(*hands_on: Callable[..., Any] | type) -> Callable[[Callabl
     *hands_on : callable or type
         What its ``**options`` are: a TypedDict of options, or functions whose keyword arguments are allowed too. They
         join its signature and its help.
+    refused : mapping
+        Handed-on arguments that the function does not take, and why; they are left out of signature and help.
+    defaults : mapping
+        Handed-on arguments for which the function has a default of its own.
 
     Returns
     -------
@@ -133,12 +142,16 @@ def checked_arguments(*hands_on: Callable[..., Any] | type) -> Callable[[Callabl
         docs: dict[str, str] = {}
         for other in hands_on:
             more, words = _declared(other)
-            docs |= {name: words[name] for name in more if name not in shown and name in words}
-            shown |= {name: p for name, p in more.items() if name not in shown}
+            new = [name for name in more if name not in shown and name not in refused]
+            docs |= {name: words[name] for name in new if name in words}
+            shown |= {name: more[name].replace(default=defaults.get(name, more[name].default)) for name in new}
         names = list(shown)
 
         @functools.wraps(function)
         def call(*args: P.args, **options: P.kwargs) -> R:
+            for name in options:
+                if name in refused:
+                    raise ArgumentError(f"{name}= cannot be set here; {refused[name]}.")
             known_arguments(options, function.__name__, names)
             try:
                 signature.bind(*args, **options)

@@ -17,7 +17,7 @@ import numpy as np
 from ..designs.labelling import Labelling, group_totals
 from ..designs.sequential import SequentialLabelling
 from ..errors import DesignError
-from ..estimate.totals import slices
+from ..estimate.index import slices
 from .values import Balance, BalanceRow, WeightTotal
 
 if TYPE_CHECKING:

@@ -301,7 +301,6 @@ class Labelling:
         known : Known or None
             What every row gains; None where the design fixes no total.
         """
-        n_rows = len(self.labelled)
         if type(self) is Labelling and self.fixed_size:
             pi, stratum, unit = self._drawn.probability, self._drawn.stratum, self._drawn.code
             totals = (error if unit is None else group_totals(error, unit)) / pi[:, None]
@@ -310,19 +309,28 @@ class Labelling:
             found = group_totals(totals[chance] * (1.0 - pi[chance])[:, None], stratum[chance])
             size = np.bincount(stratum[chance], weights=1.0 - pi[chance], minlength=len(found))
             level[: len(found)] = found / np.where(size > 0, size, 1.0)[:, None]
-            rows = 1.0 if self._code is None else np.bincount(self._code)[self._code]
-            codes = np.zeros(n_rows, dtype=np.intp) if self.stratum is None else self.stratum
-            share = self.probability / rows
-            moved = share[self.labelled, None] * level[codes[self.labelled]]
-            return error - moved, Known(share, share * (1.0 - self.labelled / self.probability), codes, level)
-        weight = self.weight
+            share, rest, codes = self._moves
+            moved = share[self.gold, None] * level[codes[self.gold]]
+            return error - moved, Known(share, rest, codes, level)
+        n_rows, weight = len(self.labelled), self.weight
         if self.independent or abs(weight.sum() - n_rows) > 1e-9 * n_rows or not len(error):
             return error, None
         level = np.average(error, axis=0, weights=np.maximum(self.spread, 1e-300))[None, :]
+        return error - level, Known(*self._moves, level)
+
+    @cached_property
+    def _moves(self) -> tuple[Floats, Floats, Ints]:
+        """What each row gains of the level of its stratum, the same less what weighted errors lose, its stratum."""
+        n_rows = len(self.labelled)
+        if type(self) is Labelling and self.fixed_size:
+            rows = 1.0 if self._code is None else np.bincount(self._code)[self._code]
+            codes = np.zeros(n_rows, dtype=np.intp) if self.stratum is None else self.stratum
+            share = self.probability / rows
+            return share, share * (1.0 - self.labelled / self.probability), codes
         every = np.ones(n_rows)
         rest = every.copy()
-        rest[self.gold] -= weight
-        return error - level, Known(every, rest, np.zeros(n_rows, dtype=np.intp), level)
+        rest[self.gold] -= self.weight
+        return every, rest, np.zeros(n_rows, dtype=np.intp)
 
     @cached_property
     def first_rows(self) -> Ints:

@@ -26,7 +26,7 @@ class Rows:
     x : ndarray, shape (m, p)
         Design matrix.
     y : ndarray, shape (m,)
-        Outcome.
+        Outcome; of a category the shares of all classes but the first, shape (m, K - 1).
     offset : ndarray, shape (m,), optional
         Added to the linear predictor.
     share : ndarray, shape (m,), optional
@@ -66,7 +66,7 @@ class AugmentedSample:
     cluster : ndarray of int, shape (N,) or (N, 2), optional
         Analysis cluster codes, of one or two ways.
     names : tuple of str
-        Names of the p coefficients.
+        Names of the p columns of the design.
     basis : ndarray, shape (p, p), or None
         Coordinates T of the design matrices, which are then ``x T``; None where they are the user's columns.
 

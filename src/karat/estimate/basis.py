@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import DataError
+from .index import repeated
 from .totals import weighted_gram
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def check_rank(x: Floats, weight: Floats | None, names: tuple[str, ...], where: 
 
 
 def in_basis(sample: AugmentedSample, basis: Floats | None) -> AugmentedSample:
-    """The sample with its design in the coordinates ``x T``; coefficients there are ``T^-1 theta``.
+    """The sample with its design in the coordinates ``x T``; coefficients of each predictor are ``T^-1 theta`` there.
 
     Parameters
     ----------
@@ -111,12 +112,13 @@ def on_gold_basis(sample: AugmentedSample) -> AugmentedSample:
 
 def to_coefficients(sample: AugmentedSample, values: Floats) -> Floats:
     """Vectors in the sample's coordinates (the last axis) as coefficients of the user's columns."""
-    return values if sample.basis is None else values @ sample.basis.T
+    return values if sample.basis is None else values @ repeated(sample.basis, values.shape[-1]).T
 
 
 def curvature_of_columns(sample: AugmentedSample, curvature: Floats) -> Floats:
     """A curvature in the sample's coordinates as that of the user's columns: ``T^-T A T^-1``."""
     if sample.basis is None:
         return curvature
-    half = np.linalg.solve(sample.basis.T, curvature)
-    return np.asarray(np.linalg.solve(sample.basis.T, half.T).T)
+    basis = repeated(sample.basis, len(curvature))
+    half = np.linalg.solve(basis.T, curvature)
+    return np.asarray(np.linalg.solve(basis.T, half.T).T)

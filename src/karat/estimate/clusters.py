@@ -17,8 +17,10 @@ import numpy as np
 
 from ..designs.labelling import pair_codes
 from ..errors import ArgumentError
+from . import index
 from .basis import on_gold_basis
 from .covariance import nearest_psd
+from .totals import linear_predictor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -184,8 +186,9 @@ def curvatures(model: Model, sample: AugmentedSample, estimate: Estimate, kind: 
     if sample.cluster is None:
         return Curvatures()
     cluster, sample, theta = sample.cluster, on_gold_basis(sample), estimate.theta
-    if sample.basis is not None:
-        theta = np.linalg.solve(sample.basis, theta)
+    basis = None if sample.basis is None else index.repeated(sample.basis, len(theta))
+    if basis is not None:
+        theta = np.linalg.solve(basis, theta)
     gold_alone = estimator == "gold" or estimate.scores.rows is not None
     gold, p = sample.labelling.gold, len(theta)
     for whose in ["gold"] if gold_alone else [estimator, "gold"]:
@@ -199,7 +202,7 @@ def curvatures(model: Model, sample: AugmentedSample, estimate: Estimate, kind: 
                 _add(total, model, rows, theta, np.searchsorted(used, codes if at is None else codes[at]), weight)
             out.append(total)
         if all(np.linalg.eigvalsh(_unit_scale(total.sum(axis=0)))[0] > 0 for total in out):
-            return Curvatures(tuple(out), sample.basis)
+            return Curvatures(tuple(out), basis)
     return Curvatures()
 
 
@@ -228,17 +231,8 @@ def _weighted_rows(sample: AugmentedSample, estimator: str) -> list[tuple[Rows, 
 
 def _add(total: Floats, model: Model, rows: Rows, theta: Floats, codes: Ints, weight: Floats | None) -> None:
     """Add the curvature of rows to that of their clusters."""
-    _, curvature = model.evaluate(rows.x @ theta + (0.0 if rows.offset is None else rows.offset), rows.y)
-    for factor in (weight, rows.share):
-        if factor is not None:
-            curvature = curvature * factor
-    for j in range(len(theta)):
-        weighted = curvature * rows.x[:, j]
-        for k in range(j, len(theta)):
-            part = np.bincount(codes, weights=weighted * rows.x[:, k], minlength=len(total))
-            total[:, j, k] += part
-            if k > j:
-                total[:, k, j] += part
+    _, curvature = model.evaluate(linear_predictor(rows, theta), rows.y)
+    index.add_by_cluster(total, rows.x, index.weighted(curvature, weight, rows.share), codes)
 
 
 def _unit_scale(matrix: Floats) -> Floats:

@@ -15,8 +15,8 @@ import numpy as np
 
 from ..designs.labelling import group_totals
 from ..errors import ArgumentError, one_of
+from .index import BLOCK_ROWS
 from .scores import Block, Scores, StoredBlocks
-from .totals import BLOCK_ROWS
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints

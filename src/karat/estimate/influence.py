@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from . import index
+from .index import slices, weighted
 from .scores import LARGEST_LEVERAGE, Block, correction
-from .totals import Moments, row_scores, slices
+from .totals import Moments, linear_predictor, row_scores
 
 if TYPE_CHECKING:
     from .._core.types import Floats
@@ -73,45 +75,39 @@ def _linear(moments: Moments, root: Root, at_root: bool) -> Linear:
     gold_score, (curvature,) = row_scores(model, root.theta, (sample.gold,))
     m = gold_score * v[:, None]
     x = sample.gold.x
-    leverage = np.clip(leverage_of(x @ inverse, x, curvature * v * w), 0.0, LARGEST_LEVERAGE)
+    own = weighted(curvature, v * w)
+    leverage = np.clip(index.leverage(inverse, [x], [own], m), 0.0, LARGEST_LEVERAGE)
     h, curvatures = np.zeros_like(m), [curvature]
     if moments.predicted_gold:
         h, more = row_scores(model, root.theta, moments.predicted_gold)
         h = h * v[:, None]
         curvatures += more
     if at_root:
-        weights = [curvature * v * w, *(c * v * (1.0 - w) for c in curvatures[1:])]
+        weights = [own, *(weighted(c, v * (1.0 - w)) for c in curvatures[1:])]
         designs = [x, *(rows.x for rows in moments.predicted_gold)]
         # what a fixed size makes known leaves with no unit
         error = sample.labelling.known_part(m - h)[0]
         shift = _left_out_shift(inverse, designs, weights, m + (w - 1.0)[:, None] * error)
-    else:
+    elif own.ndim == 1:
         shift = (w / (1.0 - leverage))[:, None] * (m @ inverse.T)
-    left_m, left_h = m + _times_curvature(x, curvature * v, shift), h
+    else:
+        shift = _left_out_shift(inverse, [x], [own], m * w[:, None])
+    left_m, left_h = m + index.times(x, weighted(curvature, v), shift), h
     for rows, c in zip(moments.predicted_gold, curvatures[1:]):
-        left_h = left_h + _times_curvature(rows.x, c * v, shift)
+        left_h = left_h + index.times(rows.x, weighted(c, v), shift)
     m, h, left_m, left_h = (part @ inverse.T for part in (m, h, left_m, left_h))
     return Linear(inverse, m, h, left_m, left_h, leverage, at_root)
 
 
-def _times_curvature(x: Floats, curvature: Floats, shift: Floats) -> Floats:
-    """``c x x' shift`` of each row, shape (n, p)."""
-    return np.asarray(x * (curvature * np.einsum("ij,ij->i", x, shift))[:, None])
-
-
-def _left_out_shift(inverse: Floats, designs: list[Floats], weights: list[Floats], phi: Floats) -> Floats:
-    """``(A - A_i)^-1 phi_i``: how far the root moves without unit i, with ``A_i = sum of weight x x'`` over its rows.
+def _left_out_shift(inverse: Floats, designs: list[Floats], curvatures: list[Floats], phi: Floats) -> Floats:
+    """``(A - A_i)^-1 phi_i``: how far the root moves without unit i, with ``A_i`` the curvature of its rows.
 
     A unit that would take more than 95 % of a direction with it is cut there.
     """
     out = np.empty_like(phi)
     p = len(inverse)
-    for block in slices(len(phi)):
-        own = np.zeros((block.stop - block.start, p, p))
-        for x, weight in zip(designs, weights):
-            part = x[block]
-            own += (part * weight[block, None])[:, :, None] * part[:, None, :]
-        own = inverse @ own
+    for block in slices(len(phi), p):
+        own = inverse @ sum(index.own(x[block], c[block]) for x, c in zip(designs, curvatures))
         heavy = np.flatnonzero(np.sqrt((own**2).sum(axis=(1, 2))) > LARGEST_LEVERAGE)
         if len(heavy):
             share = np.linalg.eigvals(own[heavy]).real.max(axis=1)
@@ -232,26 +228,18 @@ class _Expected:
             mean = np.zeros((block.stop - block.start, p))
             for rows in blocks:
                 x = rows.x[block]
-                eta = x @ theta if rows.offset is None else x @ theta + rows.offset[block]
-                score, curvature = model.evaluate(eta, rows.y[block])
-                m = x * score[:, None]
+                score, curvature = model.evaluate(linear_predictor(rows, theta, block), rows.y[block])
+                m = index.scores(x, score)
                 if known is not None and v is not None:
                     m += (known.moved[block] / v[block])[:, None] * (known.level @ metric.T)[known.stratum[block]]
                 own = weight[block] if rows.share is None else weight[block] * rows.share[block]
-                plain += x.T @ (x * (own * curvature)[:, None])
+                plain += index.gram(x, weighted(curvature, own))
                 squares += m.T @ (m * own[:, None])
                 if len(blocks) > 1:
                     mean += m if rows.share is None else m * rows.share[block, None]
             if len(blocks) > 1:
                 means += mean.T @ (mean * weight[block, None])
         return cls(squares, squares - means if len(blocks) > 1 else means, plain)
-
-
-def leverage_of(hat: Floats, x: Floats, curvature: Floats) -> Floats:
-    """``c x' A^-1 x`` per row, shape (m,), with ``hat = x A^-1``."""
-    out: Floats = np.einsum("ij,ij->i", hat, x)
-    out *= curvature
-    return out
 
 
 @dataclass(frozen=True)
@@ -273,35 +261,37 @@ class UnitBlocks:
             scale = self._factor(parts, v, kind)
             if v is not None:
                 scale = v if scale is None else v * scale
-            if len(parts) == 1:
+            if len(parts) == 1 and parts[0][1].ndim == 1:
                 x, score, _ = parts[0]
                 psi = x @ self.to_coefficients.T
                 psi *= (score if scale is None else score * scale)[:, None]
             else:
-                phi = np.zeros_like(parts[0][0])
-                for x, score, _ in parts:
-                    phi += x * score[:, None]
-                psi = phi @ self.to_coefficients.T
+                psi = _summed(parts) @ self.to_coefficients.T
                 if scale is not None:
                     psi *= scale[:, None]
             yield block, psi
 
     def _evaluate(self, rows: Rows, block: slice) -> tuple[Floats, Floats, Floats]:
         """Design rows, score and curvature (times share) of one block of one class combination."""
-        x = rows.x[block]
-        eta = x @ self.theta if rows.offset is None else x @ self.theta + rows.offset[block]
-        score, curvature = self.model.evaluate(eta, rows.y[block])
-        if rows.share is not None:
-            score, curvature = score * rows.share[block], curvature * rows.share[block]
-        return x, score, curvature
+        score, curvature = self.model.evaluate(linear_predictor(rows, self.theta, block), rows.y[block])
+        share = None if rows.share is None else rows.share[block]
+        return rows.x[block], weighted(score, share), weighted(curvature, share)
 
     def _factor(self, parts: list[tuple[Floats, Floats, Floats]], v: Floats | None, kind: str) -> Floats | None:
         """Small-sample correction of each row, shape (rows,)."""
         if kind not in ("HC2", "HC3"):
             return None
-        leverage = np.zeros(len(parts[0][0]))
-        for x, _, curvature in parts:
-            leverage += leverage_of(x @ self.inverse, x, curvature)
+        designs, _, curvatures = map(list, zip(*parts))
+        phi = None if curvatures[0].ndim == 1 else _summed(parts)
+        leverage = index.leverage(self.inverse, designs, curvatures, phi)
         if v is not None:
             leverage *= v
         return correction(np.clip(leverage, 0.0, 1.0, out=leverage), kind)
+
+
+def _summed(parts: list[tuple[Floats, Floats, Floats]]) -> Floats:
+    """Scores of units whose rows are several blocks, shape (m, q)."""
+    phi = index.scores(*parts[0][:2])
+    for x, score, _ in parts[1:]:
+        phi += index.scores(x, score)
+    return phi

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ConvergenceError
+from . import index
 from .basis import check_rank, curvature_of_columns, in_basis, on_gold_basis, to_coefficients
-from .influence import Linear, UnitBlocks, calibrations, leverage_of, linear_at_gold, linear_at_root
+from .influence import Linear, UnitBlocks, calibrations, linear_at_gold, linear_at_root
 from .scores import Scores, StoredBlocks
 from .solve import newton
 from .start import definite, gold_root, noise_of, positive
@@ -125,7 +126,7 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
     -------
     Estimate
     """
-    first = np.zeros(sample.gold.x.shape[1]) if start is None else start
+    first = np.zeros(index.n_coefficients(model, sample.gold)) if start is None else start
     rows = sample.predicted[0]
     totals = Moments.of(model, sample).everywhere
     assert totals is not None
@@ -134,7 +135,7 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
     if not (size > 0).all() or np.linalg.eigvalsh(scale / np.outer(size, size))[0] < 1e-5:
         basis = check_rank(rows.x, sample.weights, sample.names, "rows with surrogate labels")
         sample = in_basis(sample, basis)
-        first = first if basis is None else np.linalg.solve(basis, first)
+        first = first if basis is None else np.linalg.solve(index.repeated(basis, len(first)), first)
         totals = Moments.of(model, sample).everywhere
         assert totals is not None
         _, scale = totals(first)
@@ -148,11 +149,10 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
     source = UnitBlocks(model, sample, root.theta, inverse, to_coefficients(sample, inverse.T).T)
     gold = sample.labelling.gold
     score, curvatures = row_scores(model, root.theta, tuple(rows.take(gold) for rows in sample.predicted))
-    moment = score * sample.gold_analysis_weight[:, None] @ source.to_coefficients.T
-    leverage = np.zeros(len(gold))
-    for rows, curvature in zip(sample.predicted, curvatures):
-        x = rows.x[gold]
-        leverage += leverage_of(x @ inverse, x, curvature * sample.gold_analysis_weight)
+    phi = score * sample.gold_analysis_weight[:, None]
+    moment = phi @ source.to_coefficients.T
+    own = [index.weighted(curvature, sample.gold_analysis_weight) for curvature in curvatures]
+    leverage = index.leverage(inverse, [rows.x[gold] for rows in sample.predicted], own, phi)
     none, leverage = np.zeros_like(moment), np.clip(leverage, 0.0, 0.95)
     scores = Scores(
         source, moment, none, (moment / (1.0 - leverage)[:, None], none), sample.labelling.weight, gold, leverage,
@@ -207,9 +207,9 @@ def _is_sound(moments: Moments, root: Root, start: Root) -> bool:
         return True
     sample, u = moments.sample, vectors[:, 0]
     _, curvatures = row_scores(moments.model, root.theta, (sample.gold, *moments.predicted_gold))
-    error = curvatures[0] * (sample.gold.x @ u) ** 2
+    error = index.quadratic(sample.gold.x, curvatures[0], u)
     for rows, curvature in zip(moments.predicted_gold, curvatures[1:]):
-        error = error - curvature * (rows.x @ u) ** 2
+        error = error - index.quadratic(rows.x, curvature, u)
     error = (error * sample.gold_analysis_weight)[:, None]
     noise = float(np.sqrt(max(sample.labelling.cross(error, error)[0, 0], 0.0)))
     return bool(values[0] > _CLEAR_OF_NOISE * noise)
@@ -237,6 +237,7 @@ def _choose(method: str | None, at: Linear, sample: AugmentedSample, crossfitted
 def _calibrated(moments: Moments, root: Root, at: Linear, moment: Floats, error: Floats) -> tuple[Floats, Floats]:
     """Left-out moments and errors, freed from which units happened to be drawn."""
     out, basis = [], moments.sample.basis
+    basis = None if basis is None else index.repeated(basis, len(root.theta))
     for part, factor in zip((moment, error), calibrations(moments, root.theta, at)):
         if factor is not None and basis is not None:
             factor = np.linalg.solve(basis.T, (basis @ factor).T).T
@@ -252,7 +253,7 @@ def _combined(
     assert moments.everywhere is not None
     assert moments.back is not None
     p = len(root.theta)
-    basis = np.eye(p) if sample.basis is None else sample.basis
+    basis = np.eye(p) if sample.basis is None else index.repeated(sample.basis, p)
     weights = chosen.on_basis(basis)
     gold_score, _ = moments.gold(root.theta)
     everywhere, back = moments.everywhere(root.theta)[0], moments.back(root.theta)[0]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .totals import slices
+from .index import slices
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints

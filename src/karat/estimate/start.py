@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ConvergenceError, SeparationError
+from . import index
 from .solve import Root, newton
 from .totals import Moments, linear_predictor, weighted_gram
 
@@ -31,13 +32,13 @@ def gold_root(moments: Moments) -> Root:
         If there is no finite root.
     """
     sample, model = moments.sample, moments.model
-    start = np.zeros(sample.gold.x.shape[1])
+    start = np.zeros(index.n_coefficients(model, sample.gold))
     if not model.linear:
         start = _warm_start(model, sample.gold, sample.gold_weight)
     _, scale = moments.gold(start)
     scale = positive(scale)
     root = newton(moments.gold, start, scale, noise_of(model, sample.gold, sample.gold_weight, start, scale))
-    if model.name in ("logit", "probit"):
+    if model.separable:
         _refuse_separation(sample, root)
     if not root.converged:
         raise ConvergenceError(
@@ -57,10 +58,10 @@ def _refuse_separation(sample: AugmentedSample, root: Root) -> None:
     """
     from scipy.linalg import eigh
 
-    largest = float(np.abs(sample.gold.x @ root.theta).max())
+    largest = float(np.abs(index.predictors(sample.gold.x, root.theta)).max())
     if root.converged and largest <= _SEPARATED_ETA:
         return
-    gram = weighted_gram(sample.gold.x, sample.gold_weight)
+    gram = index.repeated(weighted_gram(sample.gold.x, sample.gold_weight), len(root.theta))
     size = np.sqrt(np.diag(gram))
     scale = np.outer(size, size)
     values, vectors = eigh((root.curvature + root.curvature.T) / 2 / scale, gram / scale)
@@ -68,8 +69,9 @@ def _refuse_separation(sample: AugmentedSample, root: Root) -> None:
         return
     direction = vectors[:, 0] / size
     if sample.basis is not None:
-        direction, size = sample.basis @ direction, 1.0 / np.linalg.norm(sample.basis, axis=1)
-    column = int(np.argmax(np.abs(direction * size)))
+        basis = index.repeated(sample.basis, len(direction))
+        direction, size = basis @ direction, 1.0 / np.linalg.norm(basis, axis=1)
+    column = int(np.argmax(np.abs(direction * size))) % sample.gold.x.shape[1]
     name = sample.names[column] if sample.names else f"column {column}"
     raise SeparationError(
         f"the gold outcome is separated: {name!r}, alone or with other columns, predicts it perfectly in some "
@@ -81,15 +83,12 @@ def _refuse_separation(sample: AugmentedSample, root: Root) -> None:
 def _warm_start(model: Model, gold: Rows, weight: Floats) -> Floats:
     """A few damped least squares steps: Newton's start for curved models."""
     share = weight / weight.sum()
-    level = float(share @ gold.y)
-    if model.name == "poisson":
-        working = np.log(gold.y + 0.5 * level)
-    else:
-        working = 3.0 * (gold.y - level) if model.name == "logit" else 2.0 * (gold.y - level)
+    working = model.working(gold.y, share @ gold.y)
     if gold.offset is not None:
         working = working - gold.offset
     root = np.sqrt(share)
-    return np.linalg.lstsq(gold.x * root[:, None], working * root, rcond=None)[0]
+    found = np.linalg.lstsq(gold.x * root[:, None], index.weighted(working, root), rcond=None)[0]
+    return np.asarray(found.T.ravel())
 
 
 def noise_of(model: Model, rows: Rows, weight: Floats | None, theta: Floats, scale: Floats) -> float:
@@ -101,9 +100,9 @@ def noise_of(model: Model, rows: Rows, weight: Floats | None, theta: Floats, sca
     rows : Rows
         m rows.
     weight : ndarray, shape (m,), or None
-    theta : ndarray, shape (p,)
+    theta : ndarray, shape (q,)
         Where the scores are taken.
-    scale : ndarray, shape (p, p)
+    scale : ndarray, shape (q, q)
         Information matrix A.
 
     Returns
@@ -111,11 +110,13 @@ def noise_of(model: Model, rows: Rows, weight: Floats | None, theta: Floats, sca
     float
         1 where all scores are 0.
     """
-    score, _ = model.evaluate(linear_predictor(rows, theta), rows.y)
-    for factor in (weight, rows.share):
-        score = score if factor is None else score * factor
-    square = np.einsum("ij,ij->i", rows.x @ np.linalg.inv(scale), rows.x) * score**2
-    size = float(np.sqrt(np.maximum(square, 0.0).sum() / len(theta)))
+    squares = np.zeros((len(theta), len(theta)))
+    for block in index.slices(len(rows.y)):
+        score, _ = model.evaluate(linear_predictor(rows, theta, block), rows.y[block])
+        factors = (factor if factor is None else factor[block] for factor in (weight, rows.share))
+        phi = index.scores(rows.x[block], index.weighted(score, *factors))
+        squares += phi.T @ phi
+    size = float(np.sqrt(max(np.trace(np.linalg.solve(scale, squares)), 0.0) / len(theta)))
     return size if size > 0 and np.isfinite(size) else 1.0
 
 

@@ -8,28 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import index
 from .augment import AugmentedSample, Rows
+from .index import slices, weighted
 
 if TYPE_CHECKING:
     from .._core.types import Floats
     from ..moments import Model
 
-BLOCK_ROWS = 8_192
-"""Rows handled at a time: a block of 10 columns stays in the second-level cache."""
-
 Totals = Callable[["Floats"], tuple["Floats", "Floats"]]
-"""Maps coefficients to (sum of scores, shape (p,); minus its derivative, shape (p, p))."""
+"""Maps coefficients to (sum of scores, shape (q,); minus its derivative, shape (q, q))."""
 
 
-def linear_predictor(rows: Rows, theta: Floats) -> Floats:
-    """``x'b + offset``, shape (m,)."""
-    eta = rows.x @ theta
-    return eta if rows.offset is None else eta + rows.offset
-
-
-def slices(n_rows: int) -> list[slice]:
-    """Row slices that cover ``n_rows`` rows, block by block."""
-    return [slice(start, min(start + BLOCK_ROWS, n_rows)) for start in range(0, n_rows, BLOCK_ROWS)]
+def linear_predictor(rows: Rows, theta: Floats, block: slice | None = None) -> Floats:
+    """Linear predictors of rows, or of a block of them, shape (m,) or (m, J)."""
+    if block is None:
+        return index.predictors(rows.x, theta, rows.offset)
+    return index.predictors(rows.x[block], theta, None if rows.offset is None else rows.offset[block])
 
 
 def weighted_gram(x: Floats, weight: Floats | None) -> Floats:
@@ -96,16 +91,15 @@ def row_totals(model: Model, rows: Rows, weight: Floats | None) -> Totals:
     def at(theta: Floats) -> tuple[Floats, Floats]:
         if last[0] is not None and np.array_equal(last[0], theta):
             return last[1]
-        p = rows.x.shape[1]
-        total, gram = np.zeros(p), np.zeros((p, p))
+        q = len(theta)
+        total, gram = np.zeros(q), np.zeros((q, q))
         for block in slices(len(rows.y)):
             x = rows.x[block]
-            eta = x @ theta if rows.offset is None else x @ theta + rows.offset[block]
-            score, curvature = model.evaluate(eta, rows.y[block])
+            score, curvature = model.evaluate(linear_predictor(rows, theta, block), rows.y[block])
             if weight is not None:
-                score, curvature = score * weight[block], curvature * weight[block]
-            total += score @ x
-            gram += x.T @ (x * curvature[:, None])
+                score, curvature = weighted(score, weight[block]), weighted(curvature, weight[block])
+            total += index.total(x, score)
+            gram += index.gram(x, curvature)
         last[:] = [theta.copy(), (total, gram)]
         return total, gram
 
@@ -188,24 +182,22 @@ def row_scores(model: Model, theta: Floats, blocks: tuple[Rows, ...]) -> tuple[F
     Parameters
     ----------
     model : Model
-    theta : ndarray, shape (p,)
+    theta : ndarray, shape (q,)
     blocks : tuple of Rows
         Each with the same m units.
 
     Returns
     -------
-    scores : ndarray, shape (m, p)
-    curvatures : list of ndarray, each of shape (m,)
-        Curvature times share.
+    scores : ndarray, shape (m, q)
+    curvatures : list of ndarray, each of shape (m,) or (m, J, J)
+        Curvature factors times share.
     """
     scores: Floats | None = None
     curvatures = []
     for rows in blocks:
         score, curvature = model.evaluate(linear_predictor(rows, theta), rows.y)
-        if rows.share is not None:
-            score, curvature = score * rows.share, curvature * rows.share
-        curvatures.append(curvature)
-        product = rows.x * score[:, None]
+        curvatures.append(weighted(curvature, rows.share))
+        product = index.scores(rows.x, weighted(score, rows.share))
         scores = product if scores is None else np.add(scores, product, out=scores)
     assert scores is not None
     return scores, curvatures

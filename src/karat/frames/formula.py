@@ -61,6 +61,10 @@ class Parsed:
         Columns the offsets read.
     formula : formulaic.Formula
         Without the offsets.
+    categories : bool
+        Whether the outcome is a column of categories, taken as it is.
+    base : object
+        The category named first in the outcome; None for the first in order.
     """
 
     text: str
@@ -73,6 +77,8 @@ class Parsed:
     coded: frozenset[str]
     offset_variables: frozenset[str]
     formula: Any = field(repr=False)
+    categories: bool = False
+    base: Any = None
 
     @property
     def variables(self) -> frozenset[str]:
@@ -84,7 +90,7 @@ class Parsed:
         return self.aliases.get(name, name)
 
 
-def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = None) -> Parsed:
+def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = None, categories: bool = False) -> Parsed:
     """Parse a regression formula.
 
     Parameters
@@ -96,6 +102,8 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
         Columns of the data, to know them from functions.
     context : mapping, optional
         Further names (functions, constants) a formula may use.
+    categories : bool
+        Whether the outcome is a category: a column, ``C(column)``, or ``C(column, contr.treatment(base))``.
 
     Returns
     -------
@@ -133,18 +141,44 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
     if "Intercept" in covariates:
         raise FormulaError(f"the column 'Intercept' in {text!r} has the name of the constant; rename the column.")
     names = dict(zip(known, columns))
+    written, base = str(next(iter(formula.lhs))), None
+    coded = re.findall(r"\bC\(\s*(\w+)\s*[,)]", code)
+    if categories:
+        written, base = _category(text, written, outcome & set(known))
+        coded.append(written)
     return Parsed(
         text=text,
         code=code,
         aliases=aliases,
-        outcome=restored(str(next(iter(formula.lhs))), aliases),
+        outcome=names[written] if categories else restored(written, aliases),
         outcome_variables=frozenset(names[v] for v in outcome if v in names),
         covariate_variables=frozenset(names[v] for v in covariates if v in names),
         offsets=tuple(offsets),
-        coded=frozenset(names[v] for v in re.findall(r"\bC\(\s*(\w+)\s*[,)]", code) if v in names),
+        coded=frozenset(names[v] for v in coded if v in names),
         offset_variables=frozenset(names[v] for v in in_offsets if v in names),
         formula=Formula(lhs=formula.lhs, rhs=right),
+        categories=categories,
+        base=base,
     )
+
+
+def _category(text: str, outcome: str, columns: set[str]) -> tuple[str, Any]:
+    """Column and base category of an outcome that is a category.
+
+    Raises
+    ------
+    FormulaError
+        If the outcome is anything else.
+    """
+    match = re.fullmatch(r"(?:C\(\s*)?`?(\w+)`?(?:\s*,\s*contr\.treatment\((?:base=)?(.+?)\))?\s*\)?", outcome)
+    if match is None or match.group(1) not in columns:
+        raise FormulaError(
+            f"the outcome of {text!r} must be a column of categories, such as 'topic ~ x'; compute it first."
+        )
+    try:
+        return match.group(1), None if match.group(2) is None else ast.literal_eval(match.group(2))
+    except (ValueError, SyntaxError):
+        raise FormulaError(f"the base category {match.group(2)} of {text!r} must be a text or a number.") from None
 
 
 def _read(text: str, code: str) -> Any:
@@ -190,7 +224,8 @@ def _refuse_function_names(text: str, code: str, columns: list[str]) -> None:
 
 def row_by_row(parsed: Parsed) -> bool:
     """Whether every factor is a column or ``C(column)``, so that a row's values depend on that row alone."""
-    factors = [str(f.expr) for term in [*parsed.formula.lhs, *parsed.formula.rhs] for f in term.factors]
+    terms = [*([] if parsed.categories else parsed.formula.lhs), *parsed.formula.rhs]
+    factors = [str(f.expr) for term in terms for f in term.factors]
     return all(re.fullmatch(r"\d+|[\w ]+|C\([\w ]+\)", text.replace("`", "")) for text in factors)
 
 
@@ -258,40 +293,50 @@ class MatrixSpec:
     ----------
     parsed : Parsed
     outcome, covariates : formulaic.ModelSpec
+    columns : tuple of str
+        Names of the columns of the design matrix.
     names : tuple of str
-        Coefficient names.
+        Names of the coefficients: those of the columns, unless the model has several linear predictors.
     categories : frozenset of str
         Columns of text or categories in the first frame.
+    classes : tuple
+        Of an outcome that is a category, the base first; empty for numbers.
     """
 
     parsed: Parsed
     outcome: Any = field(repr=False)
     covariates: Any = field(repr=False)
+    columns: tuple[str, ...]
     names: tuple[str, ...]
     categories: frozenset[str]
+    classes: tuple[Any, ...] = ()
 
     @classmethod
-    def learn(cls, parsed: Parsed, frame: pd.DataFrame, context: Mapping[str, Any] | None) -> tuple[MatrixSpec, Floats]:
+    def learn(
+        cls, parsed: Parsed, frame: pd.DataFrame, context: Mapping[str, Any] | None, classes: tuple[Any, ...] = ()
+    ) -> tuple[MatrixSpec, Floats]:
         """Fix levels and states on a complete frame; also gives its design matrix, shape (N, p)."""
         categories = frozenset(str(c) for c in frame.columns if is_text(frame[c], c, "covariate"))
         ready = _ready(parsed, frame, categories)
         whole = frozenset(parsed.written(str(c)) for c in frame.columns if frame[c].dtype.kind in "iub")
-        left = _materialise(parsed, parsed.formula.lhs, ready, context, whole)
+        left = None if classes else _materialise(parsed, parsed.formula.lhs, ready, context, whole)
         right = _materialise(parsed, parsed.formula.rhs, ready, context, whole)
-        if left.shape[1] != 1:
+        if left is not None and left.shape[1] != 1:
             raise FormulaError(_not_one_column(parsed, frame, left.shape[1]))
         names = tuple(restored(str(name), parsed.aliases) for name in right.model_spec.column_names)
         if twice := [name for name in names if names.count(name) > 1]:
             raise FormulaError(f"two coefficients of {parsed.text!r} are named {twice[0]!r}; rename a column.")
-        spec = cls(parsed, left.model_spec, right.model_spec, names, categories)
-        return spec, _matrix(right, spec.names)
+        outcome = None if left is None else left.model_spec
+        return cls(parsed, outcome, right.model_spec, names, names, categories, classes), _matrix(right, names)
 
     def x(self, frame: pd.DataFrame, context: Mapping[str, Any] | None = None) -> Floats:
         """Design matrix of a frame, shape (m, p)."""
-        return _matrix(_materialise(self.parsed, self.covariates, self._ready(frame), context), self.names)
+        return _matrix(_materialise(self.parsed, self.covariates, self._ready(frame), context), self.columns)
 
     def y(self, frame: pd.DataFrame, context: Mapping[str, Any] | None = None) -> Floats:
-        """Outcome of a frame, shape (m,)."""
+        """Outcome of a frame, shape (m,); of a category indicators of all classes but the first, shape (m, K - 1)."""
+        if self.classes:
+            return class_shares(frame[self.parsed.outcome], self.parsed.outcome, self.classes)
         left = _materialise(self.parsed, self.outcome, self._ready(frame), context)
         return _matrix(left, (self.parsed.outcome,))[:, 0]
 
@@ -311,6 +356,31 @@ class MatrixSpec:
 
     def _ready(self, frame: pd.DataFrame) -> pd.DataFrame:
         return _ready(self.parsed, frame, self.categories)
+
+
+def class_shares(values: Any, name: str, classes: tuple[Any, ...]) -> Floats:
+    """Indicators of all classes but the first, shape (m, K - 1), or (m,) for two classes.
+
+    Raises
+    ------
+    DataError
+        If a value is none of the classes.
+
+    Examples
+    --------
+    >>> class_shares(["war", "law", "tax"], "topic", ("law", "tax", "war"))
+    array([[0., 1.],
+           [0., 0.],
+           [1., 0.]])
+    """
+    import pandas as pd
+
+    codes = pd.Categorical(values, categories=list(classes)).codes
+    if (codes < 0).any():
+        stranger = np.asarray(values)[codes < 0][0]
+        raise DataError(f"the outcome {name!r} holds {stranger!r}, which is none of its classes {list(classes)}.")
+    shares: Floats = np.eye(len(classes))[codes, 1:]
+    return shares[:, 0] if len(classes) == 2 else shares
 
 
 def least_columns(parsed: Parsed, frame: pd.DataFrame) -> int:
@@ -348,7 +418,7 @@ def _not_one_column(parsed: Parsed, frame: pd.DataFrame, n_columns: int) -> str:
         return text
     values = [v for v in frame[name].dropna().unique()]
     pick = next((v for v in values if str(v).lower() in ("yes", "true", "1")), values[-1])
-    return f"{text} Choose a category: write I({quote(name)} == {pick!r}) in its place."
+    return f"{text} Choose a category: write I({quote(name)} == {pick!r}) in its place, or use kt.multinomial."
 
 
 def _materialise(

@@ -6,13 +6,14 @@ from ..errors import one_of
 from .base import Model
 from .logit import Logit
 from .mean import Mean
+from .multinomial import Multinomial
 from .ols import OLS
 from .poisson import Poisson
 from .probit import Probit
 
 __all__ = ["Model", "get"]
 
-_MODELS: dict[str, type[Model]] = {m.name: m for m in (OLS, Logit, Probit, Poisson, Mean)}
+_MODELS: dict[str, type[Model]] = {m.name: m for m in (OLS, Logit, Probit, Poisson, Multinomial, Mean)}
 
 
 def get(name: str) -> Model:
@@ -20,7 +21,7 @@ def get(name: str) -> Model:
 
     Parameters
     ----------
-    name : {"ols", "logit", "probit", "poisson", "mean"}
+    name : {"ols", "logit", "probit", "poisson", "multinomial", "mean"}
         Which regression.
 
     Returns

@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from .base import check_binary
+from .base import Model, check_binary
 
 if TYPE_CHECKING:
     from .._core.types import Floats
 
 
 @dataclass(frozen=True)
-class Logit:
+class Logit(Model):
     """Logistic regression: ``m = x (y - mu)``, ``mu = 1 / (1 + exp(-x'b))``."""
 
     name: ClassVar[str] = "logit"
     title: ClassVar[str] = "Logistic regression"
-    linear: ClassVar[bool] = False
+    separable: ClassVar[bool] = True
 
     def evaluate(self, eta: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Residual and ``mu (1 - mu)``."""
@@ -34,3 +34,7 @@ class Logit:
     def check_outcome(self, y: Floats, name: str) -> None:
         """Gold must be 0 and 1."""
         check_binary(y, name, "logit")
+
+    def working(self, y: Floats, level: Floats) -> Floats:
+        """The first step from 0, damped."""
+        return 3.0 * (y - level)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ..errors import DataError
+from .base import Model
 
 if TYPE_CHECKING:
     from .._core.types import Floats
 
 
 @dataclass(frozen=True)
-class OLS:
+class OLS(Model):
     """Linear regression: ``m = x (y - x'b)``."""
 
     name: ClassVar[str] = "ols"

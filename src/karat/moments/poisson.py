@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ..errors import DataError
+from .base import Model
 
 if TYPE_CHECKING:
     from .._core.types import Floats
@@ -17,12 +18,11 @@ _LARGEST_ETA = 300.0
 
 
 @dataclass(frozen=True)
-class Poisson:
+class Poisson(Model):
     """Poisson (pseudo-)likelihood with log link: ``m = x (y - exp(x'b))``; outcome any number >= 0."""
 
     name: ClassVar[str] = "poisson"
     title: ClassVar[str] = "Poisson regression"
-    linear: ClassVar[bool] = False
 
     def evaluate(self, eta: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Residual and mean."""
@@ -43,3 +43,7 @@ class Poisson:
             )
         if not (y > 0).any():
             raise DataError(f"the outcome {name!r} is always 0; a Poisson regression needs some counts above 0.")
+
+    def working(self, y: Floats, level: Floats) -> Floats:
+        """Logarithms, of counts away from 0."""
+        return np.log(y + 0.5 * level)

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from .base import check_binary
+from .base import Model, check_binary
 
 if TYPE_CHECKING:
     from .._core.types import Floats
 
 
 @dataclass(frozen=True)
-class Probit:
+class Probit(Model):
     """Probit regression: ``m = x (y - mu) phi / (mu (1 - mu))``, ``mu = Phi(x'b)``; observed curvature."""
 
     name: ClassVar[str] = "probit"
     title: ClassVar[str] = "Probit regression"
-    linear: ClassVar[bool] = False
+    separable: ClassVar[bool] = True
 
     def evaluate(self, eta: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Score and observed curvature, stable in both tails through log Phi."""
@@ -41,3 +41,7 @@ class Probit:
     def check_outcome(self, y: Floats, name: str) -> None:
         """Gold must be 0 and 1."""
         check_binary(y, name, "probit")
+
+    def working(self, y: Floats, level: Floats) -> Floats:
+        """The first step from 0, damped."""
+        return 2.0 * (y - level)

@@ -178,7 +178,7 @@ class Allocations(Mapping[str, Allocation]):
         return pd.DataFrame(columns, index=[*self.names, *extra][: len(columns["optimal"])])
 
 
-@checked_arguments(regress)
+@checked_arguments(regress, refused=dict.fromkeys(("design", "scores", "compare"), "an allocation sets it by itself"))
 @single_threaded
 def allocate(
     source: Result | str,

@@ -28,8 +28,10 @@ _POINTS = 24
 _FEW_CARRIERS, _TOO_FEW = 10.0, 3.0
 """Degrees of freedom of a planned variance below which it is called rough, or an order of magnitude."""
 
+_SETS = "planning sets it by itself"
 
-@checked_arguments(regress)
+
+@checked_arguments(regress, refused={"scores": _SETS, "compare": _SETS})
 @single_threaded
 def plan(
     source: Result | str,

@@ -55,13 +55,13 @@ _MOST_SPREAD = 30.0
 def squared_reach(result: Result, profile: Profile, table: Table, context: Any) -> Floats | None:
     """``(Psi x_i)_j^2``, the squared influence of an error in the outcome on each figure.
 
-    Shape (N, q); None where a covariate is labelled or surrogates have a full matrix of weights, so that labelling
-    errors are not this influence times one error, or where the fit does not say.
+    Shape (N, q); None where a covariate is labelled, surrogates have a full matrix of weights or the outcome has
+    several classes, so that labelling errors are not this influence times one error, or where the fit does not say.
     """
     parts, spec, call = result.parts, result.spec, result.call
     if parts is None or spec is None or call is None or "surrogates" not in call.arguments:
         return None
-    if "full" in result.choice:
+    if "full" in result.choice or len(spec.names) != len(spec.columns):
         return None
     if {str(name) for name in call.arguments["surrogates"]} & spec.parsed.covariate_variables:
         return None

@@ -83,7 +83,7 @@ class _Job:
                 settings = [np.concatenate([setting, row]) for setting in settings for row in eye]
                 before_gold = np.hstack([before_gold, eye[target.values[train].astype(np.intp)]])
             else:
-                values[target.name] = np.column_stack([p[:, -1] if target.n_classes else p for p in predicted])
+                values[target.name] = np.column_stack([p[:, 1:] if target.n_classes else p for p in predicted])
         if back is not None:
             return share[back], {name: value[back] for name, value in values.items()}
         return share, values

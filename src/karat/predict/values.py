@@ -115,7 +115,8 @@ class Predictions:
     share : ndarray, shape (N, C), or None
         Probability of each combination; None when there is one.
     values : dict of str to ndarray, shape (N, C) or (N, 1)
-        Expected value of each label that is not joint, given the combination.
+        Expected value of each label that is not joint, given the combination; of K classes the probabilities of all but
+        the first, shape (N, C (K - 1)), those of a combination side by side.
     splits : tuple of Predictions
         The same split by split, when kept.
     skill : tuple of Skill
@@ -207,16 +208,19 @@ class Sums:
         for name, value in values.items():
             if self.values[name] is None:
                 self.values[name] = np.zeros((len(self.count), value.shape[1]))
-            self.values[name][rows] += value * share if value.shape[1] == share.shape[1] else value
+            several, rest = divmod(value.shape[1], share.shape[1])
+            self.values[name][rows] += value if rest else value * np.repeat(share, several, axis=1)
 
     def mean(self, combos: tuple[tuple[int, ...], ...]) -> Predictions:
         """Average: shares plainly, values weighted by the share of their combination."""
         count = self.count[:, None]
         values = {}
         for name, total in self.values.items():
-            if total.shape[1] == self.share.shape[1]:
+            several, rest = divmod(total.shape[1], self.share.shape[1])
+            if not rest:
+                share = np.repeat(self.share, several, axis=1)
                 with np.errstate(divide="ignore", invalid="ignore"):
-                    values[name] = np.where(self.share > 0, total / self.share, 0.0)
+                    values[name] = np.where(share > 0, total / share, 0.0)
             else:
                 values[name] = total / count
         return Predictions(combos, None if len(combos) == 1 else self.share / count, values)
@@ -255,10 +259,11 @@ def skills(
                 marginal[:, combo[position]] += mean.share[gold, c]
             predicted = marginal
         else:
-            value = mean.values[target.name][gold]
+            value = mean.values[target.name][gold].reshape(len(gold), -1, max(target.n_classes - 1, 1))
             predicted = value[np.arange(len(gold)), actual if value.shape[1] > 1 else 0]
-            if target.n_classes:
-                predicted = np.column_stack([1.0 - predicted, predicted])
+            predicted = (
+                np.column_stack([1.0 - predicted.sum(axis=1), predicted]) if target.n_classes else predicted[:, 0]
+            )
         loss = np.average(loss_of(target, predicted, target.values), weights=weight)
         if target.n_classes:
             shares = (

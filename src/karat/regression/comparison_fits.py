@@ -11,6 +11,7 @@ from ..errors import DataError, KaratError, SmallSampleWarning, tell
 from ..estimate.augment import AugmentedSample
 from ..estimate.clusters import curvatures
 from ..estimate.covariance import Meat
+from ..estimate.index import n_coefficients
 from ..estimate.infer import Parts, combination, infer, influences
 from ..estimate.rectify import gold_estimate, surrogate_estimate
 from ..estimate.shares import shares_of
@@ -228,7 +229,7 @@ def _cheap_start(model: Model, sample: AugmentedSample) -> Floats | None:
     rows = sample.predicted[0]
     some = rows.take(np.arange(0, sample.n_units, 20))
     totals = row_totals(model, some, None)
-    first = np.zeros(rows.x.shape[1])
+    first = np.zeros(n_coefficients(model, rows))
     _, scale = totals(first)
     root = newton(totals, first, scale)
     return root.theta if root.converged else None

@@ -45,7 +45,7 @@ def describe(
     tuning = estimate.tuning
     return Result(
         model=regression.name,
-        title=regression.title,
+        title=regression.title + (f", base {matrix.spec.classes[0]!r}" if matrix.spec.classes else ""),
         formula=prepared.parsed.text,
         estimator=options.estimator,
         names=matrix.spec.names,
@@ -104,7 +104,7 @@ def _sampling(prepared: Prepared, matrix: Design, assumed: bool) -> Sampling:
         clusters=clusters,
         gold_clusters=gold_clusters,
         rarest_class=rarest,
-        binary_outcome=bool(np.isin(matrix.gold.y, (0.0, 1.0)).all()),
+        binary_outcome=not matrix.spec.classes and bool(np.isin(matrix.gold.y, (0.0, 1.0)).all()),
     )
 
 

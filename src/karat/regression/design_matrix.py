@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._core.memory import needs
-from ..errors import ArgumentError, DataError, DesignWarning, one_of, tell
+from ..errors import ArgumentError, DataError, DesignWarning, FormulaError, one_of, tell
 from ..estimate.augment import Rows
 from ..estimate.clusters import cluster_codes, count, named
 from ..frames.encode import Features, encode
 from ..frames.formula import MatrixSpec, Parsed, least_columns, refuse_stateful, row_by_row
+from ..frames.kinds import is_number
 from ..frames.table import as_float
 from ..predict import Target
-from .variables import compare_presence
+from .variables import classes_of, compare_presence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from .._core.types import Bools, Floats, Ints
     from ..designs import Labelling
     from ..frames import Table
+    from ..moments import Model
     from .variables import Label
 
 _MOST_COMBINATIONS = 64
@@ -170,7 +172,7 @@ class Design:
     observed : ndarray or None
         Design matrix of all units when no covariate is labelled, shape (N, p).
     observed_y : ndarray or None
-        Outcome of all units when it is not labelled, shape (N,).
+        Outcome of all units when it is not labelled, shape (N,); of a category (N, K - 1).
     offset : ndarray or None
     """
 
@@ -181,8 +183,11 @@ class Design:
     offset: Floats | None = field(repr=False)
 
 
-def matrices(prepared: Prepared) -> Design:
-    """Evaluate the formula: levels from all rows, gold rows at their gold labels."""
+def matrices(prepared: Prepared, regression: Model | None = None) -> Design:
+    """Evaluate the formula: levels from all rows, gold rows at their gold labels.
+
+    ``regression`` names the coefficients; without one they are the columns.
+    """
     labels, frame, context = prepared.labels, prepared.frame, prepared.context
     gold_rows = prepared.labelling.gold
     n_rows = prepared.n_rows
@@ -195,9 +200,17 @@ def matrices(prepared: Prepared) -> Design:
             "covariates (a column with a category for nearly every row is an identifier, not a covariate)."
         )
     needs(16.0 * n_rows * least, f"{n_rows:,} rows with {least:,} or more coefficients", "merge or drop covariates")
-    spec, x = MatrixSpec.learn(prepared.parsed, learned, context)
+    classes = outcome_classes(prepared) if prepared.parsed.categories else ()
+    spec, x = MatrixSpec.learn(prepared.parsed, learned, context, classes)
+    if regression is not None:
+        spec = replace(spec, names=regression.names(spec.columns, classes))
     gold_x, gold_y = _gold_matrices(prepared, spec, filler, None if covariates else x)
     offset = spec.offset(learned, context)
+    if classes and offset is not None:
+        raise FormulaError(
+            f"offset() in {prepared.parsed.text!r}: a categorical outcome has one linear predictor for each class, "
+            "and an offset does not say for which; use it as a covariate, or take it out."
+        )
     offset_labels = [label.name for label in covariates if label.name in prepared.parsed.offset_variables]
     if offset_labels:
         raise ArgumentError(
@@ -212,6 +225,38 @@ def matrices(prepared: Prepared) -> Design:
         spec.y(learned, context) if outcome_observed else None,
         offset,
     )
+
+
+def outcome_classes(prepared: Prepared) -> tuple[Any, ...]:
+    """Classes of an outcome that is a category, its base first.
+
+    Raises
+    ------
+    DataError
+        If these are no categories, or a class has no gold row.
+    """
+    name, base, label = prepared.parsed.outcome, prepared.parsed.base, prepared.outcome_label
+    if label is None:
+        observed = prepared.frame[name]
+        classes, _ = classes_of(name, observed, prepared.parsed)
+        gold = observed.iloc[prepared.labelling.gold]
+    else:
+        classes, gold = label.classes, label.gold.iloc[prepared.labelling.gold]
+    if any(is_number(value) and value != round(value) for value in classes):
+        raise DataError(f"the outcome {name!r} holds numbers with fractions; it must hold categories, so recode it.")
+    if len(classes) < 2:
+        raise DataError(f"the outcome {name!r} has only the class {list(classes)}; it needs two. Label more units.")
+    present = set(gold.unique().tolist())
+    if absent := [value for value in classes if value not in present]:
+        raise DataError(
+            f"class(es) {absent} of the outcome {name!r} have no gold row, so their coefficients cannot be learnt; "
+            "label units that have them (stratify by surrogate), merge classes, or drop unused categories."
+        )
+    if base is None:
+        return classes
+    if base not in classes:
+        raise ArgumentError(f"base={base!r} is not a class of {name!r}; there are {list(classes)}.")
+    return (base, *(value for value in classes if value != base))
 
 
 def own_features(prepared: Prepared) -> Features:
@@ -265,7 +310,9 @@ def targets_of(prepared: Prepared, gold: Rows) -> tuple[Target, ...]:
     out = []
     combinations = 1
     for label in prepared.labels:
-        if label.in_outcome:
+        if label.in_outcome and prepared.parsed.categories:
+            out.append(Target(label.name, label.gold_codes(rows), len(label.classes), given_joint=True))
+        elif label.in_outcome:
             binary = bool(np.isin(gold.y, (0.0, 1.0)).all())
             out.append(Target(label.name, gold.y, 2 if binary else 0, given_joint=True))
         elif label.joint:

@@ -6,8 +6,11 @@ names given by themselves (``by=``, ``surrogates=``, ...) are names and never ru
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack
+
+import numpy as np
 
 from .._core.arguments import checked_arguments
 from ..errors import ArgumentError
@@ -159,6 +162,58 @@ def poisson(formula: str, data: object, *, surrogates: Mapping[str, Any], **opti
     'poisson'
     """
     return regress("poisson", formula, data, surrogates=surrogates, **options)
+
+
+@checked_arguments(FitOptions)
+def multinomial(
+    formula: str, data: object, *, surrogates: Mapping[str, Any], base: object = None, **options: Unpack[FitOptions]
+) -> Result:
+    """Multinomial logistic regression with surrogate labels; the outcome is a category.
+
+    Parameters
+    ----------
+    formula : str
+        ``"topic ~ x"``; the outcome is a column of text, categories or numbers that name classes.
+    data, surrogates
+        As in :func:`regress`.
+    base : str or number, optional
+        Class the others are compared with; by default the first one (in the order of an ordered column, else of
+        the alphabet). ``"C(topic, contr.treatment('law')) ~ x"`` says the same within a formula.
+    **options
+        Everything else :func:`regress` takes.
+
+    Returns
+    -------
+    Result
+        Coefficients are log odds against the base, named ``"war: x"``. ``predict`` gives class probabilities.
+
+    Raises
+    ------
+    KaratError
+        As :func:`regress`; :class:`~karat.errors.SeparationError` when no finite estimate exists.
+
+    References
+    ----------
+    McFadden (1974), *Conditional logit analysis of qualitative choice behavior*; Egami, Hinck, Stewart, Wei (2023).
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(1500, kind="poisson", seed=1)
+    >>> corpus["size"] = corpus["outcome"].clip(upper=2).map({0: "none", 1: "one", 2: "many"})
+    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
+    >>> fit = kt.multinomial("size ~ hostile", labelled, surrogates={"hostile": "hostile_llm"}, base="none", seed=1)
+    >>> fit.coef().index.tolist()
+    ['many: Intercept', 'many: hostile', 'one: Intercept', 'one: hostile']
+    """
+    if base is not None and isinstance(formula, str) and "~" in formula:
+        outcome, covariates = formula.split("~", 1)
+        if "contr.treatment" in outcome:
+            raise ArgumentError(f"base={base!r} and the outcome of {formula!r} both name a base; give one of them.")
+        column = re.sub(r"^C\((.*)\)$", r"\1", outcome.strip())
+        named = base.item() if isinstance(base, np.generic) else base
+        formula = f"C({column}, contr.treatment({named!r})) ~{covariates}"
+    return regress("multinomial", formula, data, surrogates=surrogates, **options)
 
 
 @checked_arguments(FitOptions)

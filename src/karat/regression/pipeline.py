@@ -133,7 +133,7 @@ def open_fit(options: Arguments, data: object, steps: Steps[F]) -> F:
     refuse_unused(options, options.predictions, options.features)
     model = models.get(options.model)
     table = Table.read(data)
-    parsed = parse(options.formula, table.names, options.context)
+    parsed = parse(options.formula, table.names, options.context, model.categorical)
     labels = steps.labels(parsed, table, options)
     gold_rows = labelled_rows(labels, table, options.labelled)
     shown = None if options.prompt is None else prompt_rows(options.prompt, table)
@@ -144,7 +144,7 @@ def open_fit(options: Arguments, data: object, steps: Steps[F]) -> F:
         table, parsed, labels, labelling, weights=options.weights, cluster=options.cluster, missing=options.missing,
         context=options.context, shown=shown,
     )  # fmt: skip
-    matrix = matrices(prepared)
+    matrix = matrices(prepared, model)
     seed = seed_of_fit(options.seed, prepared, steps.word(options), options.formula)
     return steps.predict(Opened(model, options, table, gold_rows, prepared, matrix, seed, generator(seed)))
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..estimate.augment import Rows
+from ..estimate.index import weighted
 from ..frames.kinds import is_number, is_text
 from ..frames.table import as_float
 from .design_matrix import Design, Prepared, with_columns
@@ -37,11 +38,24 @@ def predicted_rows(prepared: Prepared, design: Design, predictions: Predictions,
             y = design.observed_y
         else:
             values = predictions.values[outcome.name]
-            y = values[:, c if values.shape[1] > 1 else 0]
+            width = len(outcome.classes) - 1 if design.spec.classes else 1
+            at = c * width if values.shape[1] > width else 0
+            y = values[:, at] if width == 1 else values[:, at : at + width]
+            y = _from_base(y, outcome, design.spec.classes)
         assert y is not None
         share = None if predictions.share is None else predictions.share[:, c]
         blocks.append(Rows(x, y, design.offset, share))
     return average_rows(tuple(blocks)) if imputation == "value" else tuple(blocks)
+
+
+def _from_base(shares: Floats, label: Label, classes: tuple[Any, ...]) -> Floats:
+    """Shares of all classes but the base, from those of all but the first in the label's order."""
+    if not classes or classes == label.classes:
+        return shares
+    rest = shares.reshape(len(shares), -1)
+    every = np.column_stack([1.0 - rest.sum(axis=1), rest])
+    out: Floats = every[:, [label.classes.index(value) for value in classes[1:]]]
+    return out[:, 0] if shares.ndim == 1 else out
 
 
 def surrogate_rows(prepared: Prepared, design: Design, given: Mapping[str, Any], imputation: str) -> tuple[Rows, ...]:
@@ -105,7 +119,7 @@ def average_rows(blocks: tuple[Rows, ...]) -> tuple[Rows, ...]:
     for rows in blocks:
         share = np.ones(len(y)) if rows.share is None else rows.share
         x += share[:, None] * rows.x
-        y += share * rows.y
+        y += weighted(rows.y, share)
     return (Rows(x, y, blocks[0].offset),)
 
 

@@ -26,7 +26,7 @@ def regress(
 
     Parameters
     ----------
-    model : {"ols", "logit", "probit", "poisson"}
+    model : {"ols", "logit", "probit", "poisson", "multinomial"}
         Which regression.
     formula : str
         ``"outcome ~ covariates"`` (formulaic syntax; ``offset(x)`` adds an offset). A formula is code: do not fit one

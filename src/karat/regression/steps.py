@@ -192,7 +192,7 @@ def one_surrogate(prepared: Prepared, options: Arguments) -> dict[str, Any]:
 def augmented(prepared: Prepared, matrix: Design, blocks: tuple[Rows, ...]) -> AugmentedSample:
     """Gold rows and predicted rows as one augmented sample."""
     return AugmentedSample(
-        matrix.gold, blocks, prepared.labelling, prepared.weights, prepared.cluster, matrix.spec.names
+        matrix.gold, blocks, prepared.labelling, prepared.weights, prepared.cluster, matrix.spec.columns
     )
 
 
@@ -216,7 +216,7 @@ def keeps_scores(options: Arguments, sample: AugmentedSample) -> bool:
     """Whether influence scores of all units are kept."""
     if options.scores is not None:
         return options.scores
-    return sample.n_units * sample.gold.x.shape[1] <= _KEEP_SCORES_UP_TO
+    return sample.n_units * sample.gold.x.shape[1] * sample.gold.y[:1].size <= _KEEP_SCORES_UP_TO
 
 
 def tell_user(result: Result, estimate: Estimate, options: Arguments) -> None:

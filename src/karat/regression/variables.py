@@ -160,7 +160,7 @@ def read_labels(parsed: Parsed, table: Table, surrogates: object) -> tuple[Label
     for name in sorted(surrogates, key=lambda v: (v in parsed.outcome_variables, parsed.code.find(parsed.written(v)))):
         gold = table.column(name, "surrogates")
         refuse_missing_words(gold, name)
-        classes, coded = _classes(name, gold, parsed)
+        classes, coded = classes_of(name, gold, parsed)
         if not classes or is_number(classes[0]):
             gold = pd.Series(as_float(gold, name, "gold"), name=name)
         given = _read_surrogates(name, surrogates[name], table, classes)
@@ -295,7 +295,7 @@ def compare_presence(labels: tuple[Label, ...], gold: Bools, weight: Floats) -> 
     return tuple(notes)
 
 
-def _classes(name: str, gold: pd.Series[Any], parsed: Parsed) -> tuple[tuple[Any, ...], bool]:
+def classes_of(name: str, gold: pd.Series[Any], parsed: Parsed) -> tuple[tuple[Any, ...], bool]:
     """Classes of a label (empty for a number) and whether they enter as categories."""
     import pandas as pd
 
@@ -309,6 +309,8 @@ def _classes(name: str, gold: pd.Series[Any], parsed: Parsed) -> tuple[tuple[Any
         return (), False
     values = np.unique(as_float(present, name, "gold"))
     if name in parsed.coded:
+        if parsed.categories and name in parsed.outcome_variables and name not in parsed.covariate_variables:
+            return _numbered(values), True
         written = re.escape(parsed.written(name))
         bare = re.sub(rf"C\(\s*{written}\b", "", parsed.code)
         if re.search(rf"(?<![\w.]){written}(?!\w)", bare):
@@ -316,10 +318,15 @@ def _classes(name: str, gold: pd.Series[Any], parsed: Parsed) -> tuple[tuple[Any
                 f"{name!r} is inside C(...) and outside it in {parsed.text!r}; a labelled variable can be one or "
                 "the other."
             )
-        return tuple(int(v) if (values == np.round(values)).all() else float(v) for v in values), True
+        return _numbered(values), True
     if np.isin(values, (0.0, 1.0)).all():
         return (0.0, 1.0), False
     return (), False
+
+
+def _numbered(values: Floats) -> tuple[Any, ...]:
+    """Classes that are numbers, whole where all are."""
+    return tuple(int(v) if (values == np.round(values)).all() else float(v) for v in values)
 
 
 def _read_surrogates(name: str, given: object, table: Table, classes: tuple[Any, ...]) -> tuple[Surrogate, ...]:

@@ -30,6 +30,7 @@ def predict(result: Result, new: object, alpha: float, context: Any) -> pd.DataF
     Returns
     -------
     pandas.DataFrame, shape (m, 4)
+        Of an outcome with K classes the probabilities of all, shape (m, 4 K); columns are figure and class.
 
     Raises
     ------
@@ -61,6 +62,8 @@ def predict(result: Result, new: object, alpha: float, context: Any) -> pd.DataF
         x = np.ones((table.n_rows, 1))
     else:
         x = _known_rows(result, frame, context)
+    if result.spec.classes:
+        return _class_probabilities(result, x, alpha)
     eta = x @ result.theta
     offset = result.spec.offset(frame, context)
     if offset is not None:
@@ -95,3 +98,27 @@ def _known_rows(result: Result, frame: pd.DataFrame, context: Any) -> Floats:
             return result.spec.x(frame, context)
         except DataMismatchWarning as error:
             raise DataError(f"new data: {error} Predict for categories that were in the data of the fit.") from None
+
+
+def _class_probabilities(result: Result, x: Floats, alpha: float) -> pd.DataFrame:
+    """Probability of each class, with intervals made on the scale of its own log odds."""
+    import pandas as pd
+    from scipy.special import expit, logit
+    from scipy.stats import t
+
+    from .. import moments as models
+
+    assert result.spec is not None
+    classes = result.spec.classes
+    eta = (x @ result.theta.reshape(len(classes) - 1, -1).T).reshape(len(x), -1)
+    p, slope = models.get(result.model).mean(eta)
+    gradient = (slope[:, :, :, None] * x[:, None, None, :]).reshape(*p.shape, -1)
+    unknown = ~np.isfinite(np.diag(result.covariance))
+    se = np.sqrt(np.einsum("mka,ab,mkb->mk", gradient, np.nan_to_num(result.covariance), gradient))
+    se[(gradient[:, :, unknown] != 0).any(axis=2)] = np.nan
+    half = t.ppf(1 - alpha / 2, np.where(gradient != 0, result.df, np.inf).min(axis=2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        half = half * se / (p * (1 - p))
+        parts = {"fit": p, "se": se, f"{100 * alpha / 2:.6g}%": expit(logit(p) - half)}
+        parts[f"{100 * (1 - alpha / 2):.6g}%"] = expit(logit(p) + half)
+    return pd.concat({name: pd.DataFrame(part, columns=list(classes)) for name, part in parts.items()}, axis=1)

@@ -298,7 +298,8 @@ class Result(MaketablesProtocol, FormerNames, Estimates):
         Returns
         -------
         pandas.DataFrame, shape (m, 4)
-            ``fit``, ``se``, and the bounds; made on the scale of the linear predictor.
+            ``fit``, ``se``, and the bounds; made on the scale of the linear predictor. Of an outcome with classes
+            the probabilities of all: ``predict(new)["fit"]`` has a column for each.
         """
         from .prediction import predict
 

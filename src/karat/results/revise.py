@@ -98,6 +98,8 @@ def _resampled(result: Result, parts: Parts, kind: str) -> Sampling:
 
 def as_means(result: Result) -> Result:
     """Coefficients read as group means."""
+    if result.spec is not None and result.spec.classes:
+        raise KaratError(f"coefficients of {result.formula!r} are log odds of classes; predict gives probabilities.")
     names = tuple("Mean" if n == "Intercept" else _group_name(n) for n in result.names)
     interval = "beta" if result.sampling.binary_outcome else "wald"
     comparison = result.comparison

@@ -21,6 +21,7 @@ import numpy as np
 
 from ..errors import ArgumentError, KaratError
 from ..estimate.augment import AugmentedSample, Rows
+from ..estimate.index import predictors, scores
 from ..frames.formula import row_by_row
 from ..frames.table import as_float
 from ..regression.design_matrix import with_columns
@@ -84,7 +85,7 @@ class _Completions:
         """The augmented sample with all drawn rows labelled: missing ones by choice."""
         gold, first = pieces.sample.gold, drawn_of(pieces.sample.labelling)
         n = len(self.silent) + len(self.answered)
-        x, y = np.empty((n, gold.x.shape[1])), np.empty(n)
+        x, y = np.empty((n, gold.x.shape[1])), np.empty((n, *gold.y.shape[1:]))
         offset = None if gold.offset is None else np.empty(n)
         x[self.answered], y[self.answered] = gold.x, gold.y
         if offset is not None and gold.offset is not None:
@@ -268,7 +269,6 @@ def _choose(pieces: Pieces, made: _Completions, j: int, sign: float, theta: Floa
     """Row by row, the label that moves coefficient j farthest."""
     value = np.empty((len(made.rows), len(made.silent)))
     for c, rows in enumerate(made.rows):
-        eta = rows.x @ theta if rows.offset is None else rows.x @ theta + rows.offset
-        score, _ = pieces.model.evaluate(eta, rows.y)
-        value[c] = sign * score * (rows.x @ inverse[j])
+        score, _ = pieces.model.evaluate(predictors(rows.x, theta, rows.offset), rows.y)
+        value[c] = sign * scores(rows.x, score) @ inverse[j]
     return np.asarray(value.argmax(axis=0))

@@ -36,9 +36,7 @@ _SETS = "the multiverse sets it"
 _REFUSED = {
     "compare": _SETS,
     "scores": _SETS,
-    "n_jobs": _SETS,
     "progress": _SETS,
-    "surrogates": _SETS,
     "learner": "give learners=",
     "predictions": "predictions belong to one universe; give them as surrogates, with learners=[None]",
 }
@@ -53,7 +51,7 @@ class _Fitted:
     error: Floats
 
 
-@checked_arguments(regress)
+@checked_arguments(regress, refused=_REFUSED)
 def multiverse(
     formula: str,
     data: object,
@@ -78,7 +76,7 @@ def multiverse(
     surrogates : mapping
         Gold column -> its candidates: a list of columns (or of anything :func:`karat.regress` takes as a surrogate; a
         list within the list is a set used together), or a mapping from the name of a universe to a candidate.
-    model : {"ols", "logit", "probit", "poisson"}
+    model : {"ols", "logit", "probit", "poisson", "multinomial"}
     learners : sequence, optional
         Learners to cross with the surrogates; by default ``"auto"`` alone.
     pair : {"product", "matched"}
@@ -151,9 +149,6 @@ def multiverse(
 
 
 def _refuse(options: Mapping[str, Any], learners: object) -> None:
-    for name, why in _REFUSED.items():
-        if name in options:
-            raise ArgumentError(f"{name}= cannot be set here; {why}.")
     if options.get("estimator", "dsl") not in ("dsl", "ppi"):
         raise ArgumentError(
             f"estimator={options['estimator']!r} corrects nothing; a multiverse compares corrected answers ('dsl' or "

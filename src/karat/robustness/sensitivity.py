@@ -180,7 +180,7 @@ class Sensitivity:
 _SHORT = {"Std. Error": "se", "gamma, sign": "gamma:sign", "gamma, significance": "gamma:signif."}
 
 
-@checked_arguments(regress)
+@checked_arguments(regress, defaults={"nonresponse": "ignorable"})
 @single_threaded
 def sensitivity(
     model: str,
@@ -198,7 +198,7 @@ def sensitivity(
 
     Parameters
     ----------
-    model : {"ols", "logit", "probit", "poisson"}
+    model : {"ols", "logit", "probit", "poisson", "multinomial"}
     formula, data
         As in :func:`karat.regress`.
     tilt : str, mapping or array_like, optional

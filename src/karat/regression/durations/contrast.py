@@ -92,7 +92,7 @@ class RestrictedContrast(Estimates):
     __repr__ = __str__
 
 
-@checked_arguments(rmst)
+@checked_arguments(rmst, refused={"link": "differences and ratios are both given"})
 def rmst_contrast(
     data: object,
     group: str,
@@ -150,8 +150,6 @@ def rmst_contrast(
     >>> kt.rmst_contrast(data, "group", time="time", event="event", tau=3.0).means.index.tolist()
     ['a', 'b']
     """
-    if "link" in options:
-        raise ArgumentError("link= has no place in a comparison of groups: differences and ratios are both given.")
     table = Table.read(data)
     table.require([group, time], "group, time")
     how = Strata(group) if censoring is None else censoring
