@@ -12,7 +12,7 @@ import numpy as np
 from .._core.arguments import checked_arguments
 from .._core.threads import single_threaded
 from ..designs import Design
-from ..designs.base import codes_of
+from ..designs.given import codes_of
 from ..errors import ArgumentError, DataError, generator, number, whole
 from ..frames import Table
 from ..frames.table import as_float
