@@ -11,15 +11,12 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "karat"
 MODULE_LINES, FUNCTION_LINES = 400, 60
 
 LONG_MODULES: dict[str, int] = {
-    "designs/labelling.py": 456,
     "regression/design_matrix.py": 439,
     "regression/variables.py": 461,
 }
 """Modules that are still longer, with their lines: this list only gets shorter, and its numbers smaller."""
 
 LONG_FUNCTIONS: dict[str, int] = {
-    "planning/allocate.py:allocate": 64,
-    "planning/plan.py:plan": 73,
     "regression/design_matrix.py:prepare": 68,
 }
 """Functions that are still longer, docstring apart."""
