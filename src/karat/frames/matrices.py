@@ -140,6 +140,7 @@ def least_columns(parsed: Parsed, frame: pd.DataFrame) -> int:
     Examples
     --------
     >>> import pandas as pd
+    >>> from karat.frames.formula import parse
     >>> least_columns(parse("y ~ x + C(g)", ["y", "x", "g"]), pd.DataFrame({"x": [0.1, 0.2], "g": [1, 2]}))
     3
     """
