@@ -11,33 +11,19 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "karat"
 MODULE_LINES, FUNCTION_LINES = 400, 60
 
 LONG_MODULES: dict[str, int] = {
-    "designs/labelling.py": 456,
-    "designs/response.py": 432,
-    "designs/sample.py": 412,
-    "frames/formula.py": 503,
     "regression/design_matrix.py": 439,
     "regression/variables.py": 461,
-    "robustness/bootstrap.py": 410,
-    "sequential/monitor.py": 460,
 }
 """Modules that are still longer, with their lines: this list only gets shorter, and its numbers smaller."""
 
 LONG_FUNCTIONS: dict[str, int] = {
-    "planning/allocate.py:allocate": 64,
-    "planning/plan.py:plan": 73,
     "regression/design_matrix.py:prepare": 68,
 }
 """Functions that are still longer, docstring apart."""
 
 CIRCLES: list[set[str]] = [
-    {"karat.designs.base", "karat.designs.sample"},
     {"karat.estimate.clusters", "karat.estimate.covariance"},
-    {
-        "karat.results", "karat.results.comparison", "karat.results.estimates", "karat.results.hypotheses",
-        "karat.results.result", "karat.results.small_samples", "karat.results.summary", "karat.results.tests",
-        "karat.results.verdicts",
-    },
-]  # fmt: skip
+]
 """Modules that still import each other in a circle, typing included."""
 
 ROOMS = (
@@ -46,7 +32,7 @@ ROOMS = (
 )  # fmt: skip
 """Rooms from the ground up: each imports only from those before it, typing and imports inside functions included."""
 
-UPWARDS = {("designs.sample", "fieldwork"), ("labels.quality.auditing", "regression")}
+UPWARDS = {("designs.exchange", "fieldwork"), ("labels.quality.auditing", "regression")}
 """Methods and functions that users look for lower down than the room that does the work, which is loaded on call."""
 
 TREES = {path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text("utf-8")) for path in SOURCE.rglob("*.py")}

@@ -8,7 +8,8 @@ import pytest
 
 import karat as kt
 from karat.designs import Labelling, Response
-from karat.designs.response import answered, as_response, independent_columns, nonresponse_odds, tilted
+from karat.designs.calibration import independent_columns, nonresponse_odds
+from karat.designs.response import answered, as_response, tilted
 from karat.errors import ArgumentError, DesignError, NotValidWarning
 from karat.estimate.tune import effective_size
 from karat.frames import Table

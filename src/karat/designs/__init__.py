@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import Design, Drawn
+from .base import Design, Drawn, Sample
 from .clustered import Clustered
 from .frame import FrameRecord
 from .labelling import Labelling
@@ -10,7 +10,6 @@ from .probability import Bernoulli, SimpleRandom, Stratified
 from .propensity import Propensity, with_answers
 from .reading import read_draw
 from .response import Response
-from .sample import Sample
 from .sequential import SequentialLabelling, Wave
 from .store import read_sample
 from .unequal import Unequal

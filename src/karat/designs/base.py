@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DataError, DesignError, KaratError, generator, whole
-from .frame import FrameRecord, as_text, drawing_order
+from ..errors import DataError, DesignError, KaratError, generator
+from .exchange import SampleFiles
+from .frame import FrameRecord, drawing_order
+from .given import seed_number
 from .labelling import Labelling
-from .sequential import drawn_after
+from .sequential import SequentialLabelling, drawn_after
 
 if TYPE_CHECKING:
-    from .._core.types import Bools, Ints
+    from .._core.types import Bools, Floats, Ints
     from ..frames import Table
-    from .sample import Sample
 
 
 class Design(ABC):
@@ -91,7 +91,6 @@ class Design(ABC):
         2
         """
         from ..frames import Table
-        from .sample import Sample
 
         table, rng = Table.read(data), generator(seed)
         record = FrameRecord.of(table, id, self.columns)
@@ -186,6 +185,203 @@ class Drawn(Design):
         return None
 
 
+@dataclass(frozen=True, repr=False)
+class Sample(SampleFiles):
+    """Units drawn for labelling.
+
+    Parameters
+    ----------
+    labelling : Labelling
+        The draw as arrays.
+    design : Drawn
+        Hand this to ``design=`` when the gold is in.
+    seed : int, optional
+        The seed it was drawn with, where that was a number.
+    sent : int
+        Number of waves that were drawn, and sent to the experts, before.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus = {"party": ["a"] * 6 + ["b"] * 4}
+    >>> sample = kt.Stratified("party", n=4).draw(corpus, seed=3)
+    >>> sample
+    Sample(stratified by party, 4 of 10 in 2 strata, frame ...)
+    >>> sample.rows(corpus).columns.tolist()
+    ['position', 'party', 'probability', 'stratum']
+    """
+
+    labelling: Labelling
+    design: Drawn
+    seed: int | None = None
+    sent: int = 0
+
+    def __repr__(self) -> str:
+        frame = "" if self.frame_hash is None else f", frame {self.frame_hash[:8]}"
+        return f"Sample({self.labelling.description}{frame})"
+
+    @property
+    def positions(self) -> Ints:
+        """Row positions of all drawn units, ascending, shape (n,)."""
+        return self.labelling.gold
+
+    @property
+    def new_positions(self) -> Ints:
+        """Row positions of the units to label now, ascending: after :meth:`next_wave` those of the new wave."""
+        return np.flatnonzero(drawn_after(self.labelling, self.sent))
+
+    @property
+    def labelled(self) -> Bools:
+        """Whether each row was drawn, shape (N,)."""
+        return self.labelling.labelled
+
+    @property
+    def probability(self) -> Floats:
+        """Inclusion probability of each row (in several waves: in the wave that drew it, or the last), shape (N,)."""
+        return self.labelling.probability
+
+    @property
+    def frame_hash(self) -> str | None:
+        """Digest of the frame that was drawn from; the same whatever the data-frame library."""
+        return None if self.design.frame is None else self.design.frame.hash
+
+    def rows(self, data: object) -> Any:
+        """The rows to label now as a pandas DataFrame, with position, probability and stratum.
+
+        Parameters
+        ----------
+        data : data frame
+            The frame that was drawn from.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per drawn unit, in frame order; after a further wave, the rows of that wave. Where the
+            data have a column of that name already it is called ``drawn_position`` and so on.
+
+        Raises
+        ------
+        DesignError
+            If it is another frame.
+        """
+        from ..frames import Table
+
+        table = Table.read(data)
+        labelling = self.design.aligned(table)
+        drawn = drawn_after(labelling, self.sent)
+        frame = table.pandas(table.columns, "data").iloc[np.flatnonzero(drawn)].reset_index(drop=True)
+        added = {"position": np.flatnonzero(drawn), "probability": labelling.probability[drawn]}
+        part = labelling.parts[-1]
+        if len(labelling.parts) - self.sent > 1 and isinstance(labelling, SequentialLabelling):
+            added["wave"] = labelling.wave[drawn]
+        elif part.stratum is not None:
+            added["stratum"] = part.stratum[part.labelled]
+        for name, values in added.items():
+            place = 0 if name == "position" else len(frame.columns)
+            frame.insert(place, f"drawn_{name}" if name in frame.columns else name, values)
+        return frame
+
+    def next_wave(
+        self,
+        design: Design,
+        data: object,
+        seed: int | np.random.Generator | None = None,
+        *,
+        share: float | None = None,
+    ) -> Sample:
+        """Draw a further wave among the rows not drawn yet, with probabilities that labels so far may have taught.
+
+        Parameters
+        ----------
+        design : Design
+            Design of the new wave. A column it reads may be new in the data; an array it holds has one value
+            for every row, also for those drawn before.
+        data : data frame
+            The frame that was drawn from; gold of earlier waves may be filled in.
+        seed : int or numpy.random.Generator, optional
+        share : float, optional
+            Share of the new wave in the estimate, between 0 and 1, not chosen by looking at estimates; by default by
+            sample sizes, see :class:`karat.Waves`.
+
+        Returns
+        -------
+        Sample
+            ``rows(data)`` gives those to label now; ``design`` goes to the fit when they are in.
+
+        Raises
+        ------
+        DesignError
+            If the frame has changed, nothing is left to draw, or the design cannot be drawn.
+
+        Examples
+        --------
+        >>> import karat as kt
+        >>> corpus = {"document": list(range(40)), "doubt": [0.1, 0.5] * 20}
+        >>> pilot = kt.SimpleRandom(10).draw(corpus, seed=1)
+        >>> main = pilot.next_wave(kt.Unequal("doubt", n=12), corpus, seed=2)
+        >>> len(main.rows(corpus)), len(main.positions)
+        (12, 22)
+        """
+        from .waves import next_wave
+
+        return next_wave(self, design, data, seed, share)
+
+    def subgroup(self, data: object, rows: object) -> Sample:
+        """The sample as a draw from some of the rows: a design for data that are cut to a subgroup.
+
+        Parameters
+        ----------
+        data : data frame
+            The whole frame that was drawn from.
+        rows : str or array_like of bool, shape (N,)
+            Whether each row belongs to the subgroup: a column of the data, or values. It must be known for every row,
+            and not depend on gold.
+
+        Returns
+        -------
+        Sample
+            Given how many of the drawn rows belong to the subgroup, see :meth:`karat.designs.Labelling.keep`.
+
+        Raises
+        ------
+        DesignError
+            If it is another frame, or nothing was drawn in the subgroup (or in one of its strata).
+        DataError
+            If rows are not true or false throughout.
+
+        Examples
+        --------
+        >>> import karat as kt
+        >>> corpus, truth = kt.datasets.simulate(2000, seed=1)
+        >>> sample = kt.SimpleRandom(n=400).draw(corpus, seed=1)
+        >>> gold = kt.datasets.mask_gold(corpus, sample, "hostile")
+        >>> long = gold["length"] > 0
+        >>> fit = kt.mean("hostile", gold[long], surrogates={"hostile": "hostile_llm"}, seed=1,
+        ...               design=sample.subgroup(gold, long))
+        >>> fit.n_gold == int(sample.labelled[long].sum())
+        True
+        """
+        from ..frames import Table
+        from ..frames.table import as_float
+
+        table = Table.read(data)
+        name = rows if isinstance(rows, str) else "rows"
+        marks = as_float(table.values(rows, "rows"), name, "indicator of the subgroup")
+        if not np.isin(marks, (0.0, 1.0)).all():
+            raise DataError(f"rows={name!r} must be true or false (or 1 or 0) in every row.")
+        inside = marks == 1.0
+        labelling = self.design.aligned(table)
+        if not labelling.labelled[inside].any():
+            raise DesignError(
+                "none of the drawn rows is in the subgroup, so nothing is known of it; draw a further wave."
+            )
+        kept, part = labelling.keep(inside), table.filter(inside)
+        old = self.design.frame
+        id, origin = (None, "") if old is None or old.id is None else (old.id, old.origin or old.hash)
+        record = FrameRecord.of(part, id, [c for c in self.design.columns if c in part.columns], origin)
+        return Sample(kept, Drawn(self.design.base, kept, record), self.seed, self.sent)
+
+
 def draw_in_order(design: Design, table: Table, rng: np.random.Generator, id: str | None) -> Labelling:
     """Draw from a table in an order that follows from what its rows hold, see :meth:`Design.draw`."""
     order = drawing_order(table, id)
@@ -195,131 +391,3 @@ def draw_in_order(design: Design, table: Table, rng: np.random.Generator, id: st
         design.select(table, rng)  # the same error, with positions as they are in the data
         raise
     return labelling.take(np.argsort(order))
-
-
-def seed_number(seed: object) -> int | None:
-    """A seed as it is kept with the sample: None unless it was a number."""
-    return int(seed) if isinstance(seed, (int, float, np.number)) else None
-
-
-def cut(given: Any, argument: str, rows: Bools | Ints, table: Table) -> Any:
-    """An argument that may be an array of one value per row, for some rows of a table, or all in another order."""
-    return given if isinstance(given, str) or np.ndim(given) == 0 else table.values(given, argument)[rows]
-
-
-def names_of(argument: str, given: object) -> str | tuple[str, ...]:
-    """One column name, or several as a tuple, checked.
-
-    Raises
-    ------
-    ArgumentError
-        If it is neither a name nor a sequence of different names.
-
-    Examples
-    --------
-    >>> names_of("by", ["party", "year"])
-    ('party', 'year')
-    """
-    if isinstance(given, str):
-        return given
-    names = tuple(given) if isinstance(given, Sequence) else ()
-    if not names or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
-        raise ArgumentError(f"{argument}={given!r} is not allowed; give a column, or a list of different columns.")
-    return names
-
-
-def sizes_of(argument: str, given: object) -> Any:
-    """A sample size in all or by stratum, checked; None where none was given.
-
-    Raises
-    ------
-    ArgumentError
-        If a size is not a whole number of at least 1.
-
-    Examples
-    --------
-    >>> sizes_of("n", {"east": 40.0, "west": 60})
-    {'east': 40, 'west': 60}
-    """
-    if given is None:
-        return None
-    if isinstance(given, Mapping):
-        return {stratum: whole(f"{argument}[{stratum!r}]", size, least=1) for stratum, size in given.items()}
-    return whole(argument, given, least=1, instead="a mapping from stratum to number, or None to read gold")
-
-
-def codes_of(table: Table, columns: str | tuple[str, ...], role: str) -> tuple[Ints, list[str]]:
-    """Integer codes and printable names of the groups that one or several columns form.
-
-    Parameters
-    ----------
-    table : Table
-        The data.
-    columns : str or tuple of str
-        Grouping columns.
-    role : str
-        For messages.
-
-    Returns
-    -------
-    codes : ndarray of int, shape (N,)
-    names : list of str
-
-    Raises
-    ------
-    DataError
-        If a grouping value is missing, or two that differ read alike.
-    """
-    import pandas as pd
-
-    names = (columns,) if isinstance(columns, str) else tuple(columns)
-    frame = table.pandas(list(names), role)
-    for name in names:
-        if frame[name].isna().any():
-            raise DataError(f"{role} column {name!r} has {int(frame[name].isna().sum())} missing value(s); fill them.")
-    # Sorted by value in every library, whatever the order of declared categories.
-    plain = {n: c.cat.categories.dtype for n, c in frame.items() if isinstance(c.dtype, pd.CategoricalDtype)}
-    frame = frame.astype(plain)
-    try:
-        codes, levels = pd.factorize(frame[names[0]] if len(names) == 1 else pd.MultiIndex.from_frame(frame), sort=True)
-    except TypeError:
-        raise DataError(
-            f"{role} column(s) {', '.join(map(repr, names))} hold values that do not form groups (lists, or texts "
-            "mixed with dates); recode them to texts or numbers."
-        ) from None
-    found = [" x ".join(as_text(level if isinstance(level, tuple) else (level,))) for level in levels]
-    if len(set(found)) < len(found):
-        twice = next(name for name in found if found.count(name) > 1)
-        raise DataError(
-            f"{role} column(s) {', '.join(map(repr, names))} hold different values that read alike ({twice!r}), such "
-            "as the number 1 and the text '1'; recode them."
-        )
-    return codes.astype(np.intp), found
-
-
-def check_size(n: int | None, available: int, what: str) -> int:
-    """The sample size, held against what there is.
-
-    Parameters
-    ----------
-    n : int or None
-        Size asked for, at least 1.
-    available : int
-        How many there are.
-    what : str
-        Name of what is counted.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    DesignError
-        If no size was given, or it does not fit.
-    """
-    if n is None:
-        raise DesignError(f"to draw, the design needs n, the number of {what} to label.")
-    if n > available:
-        raise DesignError(f"n={n} is not possible: there are only {available} {what}. Give at most {available}.")
-    return n

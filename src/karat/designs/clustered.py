@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, DesignError, number, one_of
-from .base import Design, codes_of, cut, names_of, sizes_of
+from .base import Design
 from .fixed_size import METHODS, draw_units, hold_sizes, stratum_sizes
+from .given import codes_of, cut, names_of, sizes_of
 from .labelling import Labelling
 from .unequal import probabilities, read_sizes
 

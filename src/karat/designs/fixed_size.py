@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DesignError
-from .base import check_size
 from .frame import as_text
+from .given import check_size
 from .sizes import allocate
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import DesignError
+from .given_sizes import given_sizes
 
 if TYPE_CHECKING:
     from .._core.types import Bools, Floats, Ints
@@ -140,7 +141,7 @@ class Labelling:
         return (
             type(self) is type(other)
             and self.fixed_size == other.fixed_size
-            and all(_equal(getattr(self, name), getattr(other, name)) for name in names)
+            and all(np.array_equal(getattr(self, name), getattr(other, name)) for name in names)
         )
 
     def take(self, order: Ints) -> Labelling:
@@ -188,27 +189,12 @@ class Labelling:
         kept = self._rows(rows)
         if self.first is not None:
             kept = replace(kept, first=self.first.keep(rows))
-        return replace(kept, probability=kept._given_sizes()) if self.fixed_size else kept
-
-    def _given_sizes(self) -> Floats:
-        """Probability of each row given how many labelling units were drawn in its stratum, shape (N,)."""
-        first, code = self.first_rows, self._code
-        pi = self.probability[first].copy()
-        stratum = np.zeros(len(pi), dtype=np.intp) if self.stratum is None else self.stratum[first]
-        chance = pi < 1.0
-        drawn = np.bincount(stratum[chance & self.labelled[first]], minlength=int(stratum.max()) + 1)
-        size = np.bincount(stratum[chance], minlength=len(drawn))
-        if ((drawn == 0) & (size > 0)).any():
-            raise DesignError(
-                "after leaving out rows with missing values a stratum has units but no gold; fill the values, or merge "
-                "strata."
-            )
-        share = drawn / np.maximum(size, 1)
-        for s in np.flatnonzero(size):
-            inside = chance & (stratum == s)
-            equal = np.ptp(pi[inside]) == 0 or drawn[s] == size[s]
-            pi[inside] = share[s] if equal else _rescaled(pi[inside], int(drawn[s]))
-        return np.asarray(pi if code is None else pi[code])
+        if not self.fixed_size:
+            return kept
+        first, code = kept.first_rows, kept._code
+        stratum = np.zeros(len(first), dtype=np.intp) if kept.stratum is None else kept.stratum[first]
+        pi = given_sizes(kept.probability[first], kept.labelled[first], stratum)
+        return replace(kept, probability=pi if code is None else pi[code])
 
     def cross(self, left: Floats, right: Floats) -> Floats:
         """Estimated covariance, over repeated draws, of the totals ``sum w left`` and ``sum w right``.
@@ -289,17 +275,8 @@ class Labelling:
 
         With a fixed size the total of ``w pi b`` over the rows drawn in a stratum is ``n b`` in every draw.
         Moving ``pi b`` from the error of each row to its prediction changes no estimate; b is that of Hajek's form.
-        With any weights that add up to N, a constant can be moved.
-
-        Parameters
-        ----------
-        error : ndarray, shape (n, p)
-
-        Returns
-        -------
-        error : ndarray, shape (n, p)
-        known : Known or None
-            What every row gains; None where the design fixes no total.
+        With any weights that add up to N, a constant can be moved. Errors have shape (n, p); what every row gains is
+        None where the design fixes no total.
         """
         if type(self) is Labelling and self.fixed_size:
             pi, stratum, unit = self._drawn.probability, self._drawn.stratum, self._drawn.code
@@ -358,14 +335,8 @@ class Labelling:
 class Known:
     """What rows gain when the known part of the errors counts as predicted.
 
-    Parameters
-    ----------
-    moved : ndarray, shape (N,)
-        Predictions gain ``moved * level[stratum]``.
-    share : ndarray, shape (N,)
-        The same less what weighted errors lose: influences gain ``share * level[stratum]``, 0 in total per stratum.
-    stratum : ndarray of int, shape (N,)
-    level : ndarray, shape (S, p)
+    Predictions gain ``moved * level[stratum]``, influences ``share * level[stratum]``, 0 in total per stratum; the
+    level has shape (S, p), the others (N,).
     """
 
     moved: Floats
@@ -394,18 +365,7 @@ class _Drawn:
 
 
 def group_totals(values: Floats, group: Ints) -> Floats:
-    """Column sums within groups.
-
-    Parameters
-    ----------
-    values : ndarray, shape (n, p)
-        Rows to add up.
-    group : ndarray of int, shape (n,)
-        Group codes from 0; gaps give rows of zeros, which change no cross product.
-
-    Returns
-    -------
-    ndarray, shape (number of groups, p)
+    """Column sums within groups, shape (groups, p); codes from 0, of which gaps give rows of zeros.
 
     Examples
     --------
@@ -433,24 +393,3 @@ def _centred(values: Floats, weight: Floats, group: Ints) -> Floats:
     means = group_totals(values * weight[:, None], group)
     means /= np.maximum(np.bincount(group, weights=weight, minlength=len(means)), np.finfo(float).tiny)[:, None]
     return np.asarray(values - means[group])
-
-
-def _rescaled(pi: Floats, n: int) -> Floats:
-    """Probabilities with the same odds up to a factor that add up to n."""
-    from scipy.optimize import brentq
-
-    odds = pi / (1.0 - pi)
-
-    def gap(log_factor: float) -> float:
-        scaled = np.exp(log_factor) * odds
-        return float((scaled / (1.0 + scaled)).sum() - n)
-
-    scaled = np.exp(brentq(gap, -100.0, 100.0, xtol=1e-14)) * odds
-    return np.asarray(scaled / (1.0 + scaled))
-
-
-def _equal(left: Floats | None, right: Floats | None) -> bool:
-    """Whether two optional arrays are the same."""
-    if left is None or right is None:
-        return left is right
-    return left.shape == right.shape and bool((left == right).all())

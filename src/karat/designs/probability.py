@@ -9,8 +9,9 @@ import numpy as np
 
 from ..errors import DesignError, DesignWarning, number, one_of, tell, whole
 from ..frames.table import as_float
-from .base import Design, check_size, codes_of, cut, names_of, sizes_of
+from .base import Design
 from .fixed_size import hold_sizes, stratum_sizes
+from .given import check_size, codes_of, cut, names_of, sizes_of
 from .labelling import Labelling
 
 if TYPE_CHECKING:

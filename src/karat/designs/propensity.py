@@ -10,8 +10,9 @@ import numpy as np
 
 from ..errors import ArgumentError, DataError, DesignError, NotValidWarning, generator, number, tell
 from .base import Design, Drawn
+from .calibration import independent_columns, nonresponse_odds
 from .labelling import Labelling
-from .response import Response, answered, independent_columns, nonresponse_odds
+from .response import Response, answered
 
 if TYPE_CHECKING:
     from .._core.types import Bools, Floats

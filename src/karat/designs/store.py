@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, DataError, DesignError
-from .base import Design, Drawn
+from .base import Design, Drawn, Sample
 from .clustered import Clustered
 from .frame import FrameRecord
 from .labelling import Labelling
 from .probability import Bernoulli, SimpleRandom, Stratified
-from .sample import Sample
 from .sealed import path_of, read_sealed, sealed
 from .sequential import SequentialLabelling, Wave
 from .unequal import Unequal

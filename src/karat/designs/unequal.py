@@ -9,8 +9,9 @@ import numpy as np
 
 from ..errors import DesignError, DesignWarning, number, one_of, tell
 from ..frames.table import as_float
-from .base import Design, codes_of, cut, names_of, sizes_of
+from .base import Design
 from .fixed_size import METHODS, draw_units, hold_sizes, stratum_sizes
+from .given import codes_of, cut, names_of, sizes_of
 from .labelling import Labelling
 from .sizes import proportional
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, DesignError, generator, number
-from .base import Design, Drawn, codes_of, draw_in_order, seed_number
+from .base import Design, Drawn, Sample, draw_in_order
 from .frame import FrameRecord, as_text
+from .given import codes_of, seed_number
 from .labelling import Labelling
-from .sample import Sample
 from .sequential import SequentialLabelling, Wave
 
 if TYPE_CHECKING:

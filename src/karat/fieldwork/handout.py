@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..designs.base import names_of
 from ..designs.frame import as_text
+from ..designs.given import names_of
 from ..designs.sealed import path_of, sealed
 from ..errors import ArgumentError, generator, number, whole
 from ..frames import Table

@@ -12,14 +12,14 @@ import numpy as np
 from .._core.arguments import checked_arguments
 from .._core.threads import single_threaded
 from ..designs import Design
-from ..designs.base import codes_of
-from ..errors import ArgumentError, DataError, generator, number, whole
+from ..designs.given import codes_of
+from ..errors import ArgumentError, DataError, generator, number
 from ..frames import Table
-from ..frames.table import as_float
 from ..regression.regress import regress
 from ..results import Result
 from .forecast import Basis, Learning
 from .pilot import Profile, slopes
+from .prices import prices_of, size_of
 from .reach import Sizing, by_stratum, sizes, squared_reach, with_reach
 from .report import text_table
 from .resolve import aim_weights, simple_random, stratified
@@ -275,20 +275,12 @@ def allocate(
     generator(seed)
     table = Table.read(data)
     result, remarks = _pilot(source, table, model, surrogates, (accuracy, r_squared, confusion), options, seed)
-    profile = Profile.of(result, contrasts)
-    if result.parts is not None and result.parts.kept is not None:
-        raise DataError(
-            "the pilot's fit left rows out for missing values; drop or fill them in the data first, and fit again."
-        )
-    if table.n_rows != profile.n_units:
-        raise DataError(
-            f"data has {table.n_rows} rows, the pilot was fitted on {profile.n_units}; give the same table."
-        )
+    profile = _profile(result, contrasts, table)
     aims = slopes(profile.names) if terms is None else [terms] if isinstance(terms, str) else list(terms)
     weights = aim_weights(profile, aims)
     by = strata if strata is None or isinstance(strata, str) else tuple(strata)
     codes = None if by is None else codes_of(table, by, "strata")
-    prices = _prices(cost, table, codes)
+    prices = prices_of(cost, table, codes)
     profile = with_reach(profile, squared_reach(result, profile, table, context))
     sizing = sizes(result, profile, table, weights, features, probability, seed)
     root = 1.0 if prices is None else np.sqrt(prices)
@@ -309,7 +301,7 @@ def allocate(
     basis = Basis(((profile,),), (), schemes["simple random"], 1.0, learning, 0.8, 0.9, "expected")
     found = {}
     for name, scheme in schemes.items():
-        size = _size(n, budget, prices, scheme)
+        size = size_of(n, budget, prices, scheme)
         paid = None if prices is None else float(scheme.probability(size) @ prices)
         found[name] = Allocation(name, scheme, size, basis.with_scheme(scheme).at(size).se, paid)
     return Allocations(found, profile.names, tuple(aims), tuple(remarks), basis, steer)
@@ -344,6 +336,20 @@ def _pilot(
     ]
 
 
+def _profile(result: Result, contrasts: object, table: Table) -> Profile:
+    """What the pilot says of a labelling error of each row of the table, which must be the one it was fitted on."""
+    profile = Profile.of(result, contrasts)
+    if result.parts is not None and result.parts.kept is not None:
+        raise DataError(
+            "the pilot's fit left rows out for missing values; drop or fill them in the data first, and fit again."
+        )
+    if table.n_rows != profile.n_units:
+        raise DataError(
+            f"data has {table.n_rows} rows, the pilot was fitted on {profile.n_units}; give the same table."
+        )
+    return profile
+
+
 def _left(source: Any, profile: Profile, code: Ints, names: list[str], remarks: list[str]) -> Floats | None:
     """Units of each stratum that the pilot has left, so that a further wave can be drawn; None without a pilot."""
     if not isinstance(source, Result):
@@ -356,44 +362,3 @@ def _left(source: Any, profile: Profile, code: Ints, names: list[str], remarks: 
             "out of that wave's n, or merge strata"
         )
     return np.asarray(np.where(left < 2, count, left), dtype=np.float64)
-
-
-def _prices(cost: Any, table: Table, codes: Any) -> Floats | None:
-    """Cost of a gold label of each row, shape (N,)."""
-    if cost is None:
-        return None
-    if isinstance(cost, Mapping):
-        if codes is None:
-            raise ArgumentError("cost= is by stratum, but there are no strata; give strata=, a column or one number.")
-        code, names = codes
-        asked = {str(key): value for key, value in cost.items()}
-        if set(asked) != set(names):
-            raise ArgumentError(f"cost must name every stratum: {names}; it names {sorted(asked)}.")
-        values = np.array([number(f"cost[{name!r}]", asked[name], above=0) for name in names])[code]
-    elif np.ndim(cost) == 0 and not isinstance(cost, str):
-        values = np.full(table.n_rows, number("cost", cost, above=0, instead="a column, or a mapping by stratum"))
-    else:
-        values = as_float(table.values(cost, "cost"), cost if isinstance(cost, str) else "cost", "cost")
-    if not np.isfinite(values).all() or (values <= 0).any():
-        raise ArgumentError("the cost of a gold label must be a positive number in every row.")
-    return values
-
-
-def _size(n: Any, budget: Any, prices: Floats | None, scheme: Scheme) -> int:
-    """Gold labels of an allocation: as given, or as many as the budget pays for."""
-    if (n is None) == (budget is None):
-        raise ArgumentError("give either n, the number of gold labels, or budget with cost.")
-    most = scheme.n_frame
-    if n is not None:
-        return whole("n", n, least=scheme.least, most=most)
-    if prices is None:
-        raise ArgumentError("a budget needs cost=, what a gold label costs.")
-    budget = number("budget", budget, above=0)
-    low, high = scheme.least, most
-    if scheme.probability(low) @ prices > budget:
-        raise ArgumentError(f"budget={budget!r} does not pay for {low} gold labels; raise it.")
-    while low < high:
-        middle = (low + high + 1) // 2
-        affordable = scheme.probability(middle) @ prices <= budget * (1 + 1e-12)
-        low, high = (middle, high) if affordable else (low, middle - 1)
-    return low

@@ -134,35 +134,23 @@ def plan(
     True
     """
     one_of("band", band, ("expected", "reported"))
-    power, level = (
-        number("power", power, above=0, below=1),
-        1.0 - check_alpha(1.0 - number("level", level, above=0, below=1)),
-    )
+    power = number("power", power, above=0, below=1)
+    level = 1.0 - check_alpha(1.0 - number("level", level, above=0, below=1))
     if groups != 0:
         groups = whole("groups", groups, least=10, instead="or 0 for no refitting")
     if isinstance(source, Result):
         seed = seed_of_result(seed, source, groups)
     elif isinstance(source, str):
         seed = settled(seed, {}, source, model, sorted(surrogates or {}), repr((accuracy, r_squared, confusion)))
-    rng = generator(seed)
-    remarks: list[str] = []
     if isinstance(source, Result):
-        for name, value in (("accuracy", accuracy), ("r_squared", r_squared), ("confusion", confusion)):
-            if value is not None:
-                raise ArgumentError(f"{name}= is for planning without a pilot; this plan has one, take it out.")
-        if surrogates is not None:
-            options["surrogates"] = surrogates
-        if data is None and options:
-            raise ArgumentError(
-                f"{next(iter(options))}= is for fitting the pilot again, which needs data=; take it out."
-            )
-        known, table, learning, replicates = _from_fit(source, data, contrasts, groups, options, rng)
-        remarks += _pilot_remarks(source, data is not None and groups > 0, bool(replicates), learning)
+        options = _for_refits(data, surrogates, (accuracy, r_squared, confusion), options)
+        known, table, learning, replicates = _from_fit(source, data, contrasts, groups, options, generator(seed))
+        remarks = _pilot_remarks(source, data is not None and groups > 0, bool(replicates), learning)
     elif isinstance(source, str):
         from .simulated_pilot import from_assumptions
 
         known, table, learning, remarks = from_assumptions(
-            source, data, model, surrogates, (accuracy, r_squared, confusion), options, contrasts, rng
+            source, data, model, surrogates, (accuracy, r_squared, confusion), options, contrasts, generator(seed)
         )
         replicates = ()
     else:
@@ -172,10 +160,9 @@ def plan(
     profile = known[0][0]
     targets = read_targets(target, profile.names)
     aims = [term for term, _, _ in targets] or slopes(profile.names)
-    pilot = source if isinstance(source, Result) else None
+    pilot = None if isinstance(source, str) else source
     scheme = resolve_scheme(design, allocation, profile, table, pilot, aims)
-    ratio = _ratio(population, profile, scheme)
-    basis = Basis(known, replicates, scheme, ratio, learning, power, level, band)
+    basis = Basis(known, replicates, scheme, _ratio(population, profile, scheme), learning, power, level, band)
     return Plan(
         basis=basis,
         title=source if isinstance(source, str) else source.formula,
@@ -184,6 +171,19 @@ def plan(
         remarks=tuple(remarks + _scheme_remarks(basis)),
         reusable=pilot is not None and _extends(basis),
     )
+
+
+def _for_refits(
+    data: object, surrogates: object, given: tuple[object, object, object], options: dict[str, Any]
+) -> dict[str, Any]:
+    """Arguments for fitting the pilot again; raise where some are given that a plan with a pilot does not use."""
+    for name, value in zip(("accuracy", "r_squared", "confusion"), given):
+        if value is not None:
+            raise ArgumentError(f"{name}= is for planning without a pilot; this plan has one, take it out.")
+    options = options if surrogates is None else {**options, "surrogates": surrogates}
+    if data is None and options:
+        raise ArgumentError(f"{next(iter(options))}= is for fitting the pilot again, which needs data=; take it out.")
+    return options
 
 
 def _from_fit(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..designs import Bernoulli, Clustered, Drawn, Labelling, Sample, SimpleRandom, Stratified
-from ..designs.base import codes_of
+from ..designs.given import codes_of
 from ..designs.labelling import group_totals
 from ..errors import ArgumentError, DesignError
 from .reach import by_stratum

@@ -13,11 +13,12 @@ from ..errors import ArgumentError, DataError, DesignWarning, FormulaError, one_
 from ..estimate.augment import Rows
 from ..estimate.clusters import cluster_codes, count, named
 from ..frames.encode import Features, encode
-from ..frames.formula import MatrixSpec, Parsed, least_columns, refuse_stateful, row_by_row
+from ..frames.formula import Parsed, refuse_stateful, row_by_row
 from ..frames.kinds import is_number
+from ..frames.matrices import MatrixSpec, least_columns
 from ..frames.table import as_float
 from ..predict import Target
-from .variables import classes_of, compare_presence
+from .variables import Label, classes_of, compare_presence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from ..designs import Labelling
     from ..frames import Table
     from ..moments import Model
-    from .variables import Label
 
 _MOST_COMBINATIONS = 64
 

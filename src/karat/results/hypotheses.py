@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -11,17 +11,36 @@ from ..errors import ArgumentError
 
 if TYPE_CHECKING:
     from .._core.types import Floats
-    from .result import Result
 
 _NUMBER = re.compile(r"[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?")
 
 
-def read_hypotheses(result: Result, hypothesis: object) -> tuple[Floats, Floats, list[str]]:
+class Numbers(Protocol):
+    """Coefficients by name with their covariance, shape (p, p), and degrees of freedom, shape (p,)."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the p coefficients."""
+
+    @property
+    def theta(self) -> Floats:
+        """Estimates, shape (p,)."""
+
+    @property
+    def covariance(self) -> Floats:
+        """Of the estimates."""
+
+    @property
+    def df(self) -> Floats:
+        """Of the t quantiles."""
+
+
+def read_hypotheses(known: Numbers, hypothesis: object) -> tuple[Floats, Floats, list[str]]:
     """Turn hypotheses into ``(R, r, texts)``.
 
     Parameters
     ----------
-    result : Result
+    known : Numbers
     hypothesis : str, list of str or array_like
         Texts, or a matrix of shape (k, p).
 
@@ -31,11 +50,9 @@ def read_hypotheses(result: Result, hypothesis: object) -> tuple[Floats, Floats,
     right : ndarray, shape (k,)
     texts : list of str
     """
-    p = len(result.names)
+    p = len(known.names)
     if isinstance(hypothesis, str):
-        texts = (
-            [part.strip() for part in hypothesis.split(",")] if _splits(result, hypothesis) else [hypothesis.strip()]
-        )
+        texts = [part.strip() for part in hypothesis.split(",")] if _splits(known, hypothesis) else [hypothesis.strip()]
     elif isinstance(hypothesis, (list, tuple)) and hypothesis and all(isinstance(h, str) for h in hypothesis):
         texts = [str(h).strip() for h in hypothesis]
     else:
@@ -48,43 +65,43 @@ def read_hypotheses(result: Result, hypothesis: object) -> tuple[Floats, Floats,
                 f"hypothesis must be text such as 'war = economy', a list of such texts, or a matrix with {p} columns."
             )
         return matrix, np.zeros(len(matrix)), [f"contrast {k + 1}" for k in range(len(matrix))]
-    rows = [_read_one(result, text) for text in texts]
+    rows = [_read_one(known, text) for text in texts]
     return np.vstack([row for row, _ in rows]), np.array([right for _, right in rows]), texts
 
 
-def _splits(result: Result, text: str) -> bool:
-    return "," in text and not any("," in name and name in text for name in result.names)
+def _splits(known: Numbers, text: str) -> bool:
+    return "," in text and not any("," in name and name in text for name in known.names)
 
 
-def _read_one(result: Result, text: str) -> tuple[Floats, float]:
+def _read_one(known: Numbers, text: str) -> tuple[Floats, float]:
     sides = text.split("=")
     if len(sides) > 2:
-        name_like = [n for n in result.names if "=" in n]
+        name_like = [n for n in known.names if "=" in n]
         if not name_like:
             raise ArgumentError(f"hypothesis {text!r} has more than one '='.")
     left, right = text, "0"
     for cut in [m.start() for m in re.finditer("=", text)]:
-        if not any(name in text and text.find(name) < cut < text.find(name) + len(name) for name in result.names):
+        if not any(name in text and text.find(name) < cut < text.find(name) + len(name) for name in known.names):
             left, right = text[:cut], text[cut + 1 :]
             break
-    row_left, constant_left = _linear(result, left, text)
-    row_right, constant_right = _linear(result, right, text)
+    row_left, constant_left = _linear(known, left, text)
+    row_right, constant_right = _linear(known, right, text)
     row = row_left - row_right
     if not row.any():
-        raise ArgumentError(f"hypothesis {text!r} involves no coefficient; there are {list(result.names)}.")
+        raise ArgumentError(f"hypothesis {text!r} involves no coefficient; there are {list(known.names)}.")
     return row, constant_right - constant_left
 
 
-def _linear(result: Result, text: str, whole: str) -> tuple[Floats, float]:
+def _linear(known: Numbers, text: str, whole: str) -> tuple[Floats, float]:
     """Coefficients and constant of a linear expression; names may hold any character."""
-    row, constant = np.zeros(len(result.names)), 0.0
-    names = sorted(result.names, key=len, reverse=True)
+    row, constant = np.zeros(len(known.names)), 0.0
+    names = sorted(known.names, key=len, reverse=True)
     rest, sign, factor, pending = text.strip(), 1.0, 1.0, False
     while rest:
         name = next((n for n in names if rest.startswith(n) and not _continues(rest, n)), None)
         number = _NUMBER.match(rest)
         if name is not None:
-            row[result.names.index(name)] += sign * factor
+            row[known.names.index(name)] += sign * factor
             rest, sign, factor, pending = rest[len(name) :].strip(), 1.0, 1.0, False
         elif number:
             factor, rest = factor * float(number.group()), rest[number.end() :].strip()
@@ -100,11 +117,11 @@ def _linear(result: Result, text: str, whole: str) -> tuple[Floats, float]:
             continue
         else:
             raise ArgumentError(
-                f"hypothesis {whole!r} cannot be read at {rest!r}; coefficients are {list(result.names)}."
+                f"hypothesis {whole!r} cannot be read at {rest!r}; coefficients are {list(known.names)}."
             )
         if rest and rest[0] not in "+-":
             raise ArgumentError(
-                f"hypothesis {whole!r} cannot be read at {rest!r}; coefficients are {list(result.names)}."
+                f"hypothesis {whole!r} cannot be read at {rest!r}; coefficients are {list(known.names)}."
             )
     if pending:
         raise ArgumentError(f"hypothesis {whole!r} ends too early.")

@@ -4,33 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from ..errors import KaratError
 from ..estimate.forms import read_vcov
-from .estimates import Estimates
+from .fitted import Fitted
 from .protocols import FormerNames, MaketablesProtocol, register_maketables
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._core.arguments import Call
-    from .._core.types import Floats
-    from ..checks.values import Checks
-    from ..estimate.infer import Parts
-    from ..estimate.shares import Shares
-    from ..frames.formula import MatrixSpec
-    from ..predict import Skill
     from .comparison import Comparison
-    from .sampling import Sampling
     from .summary import Summary
 
 
 @dataclass(frozen=True, eq=False)
-class Result(MaketablesProtocol, FormerNames, Estimates):
+class Result(MaketablesProtocol, FormerNames, Fitted):
     """Estimates with intervals that are valid whatever the surrogates do.
 
     Parameters
@@ -99,41 +89,6 @@ class Result(MaketablesProtocol, FormerNames, Estimates):
     ['Estimate', 'Std. Error', 't value', 'Pr(>|t|)', '2.5%', '97.5%']
     """
 
-    model: str
-    title: str
-    formula: str
-    estimator: str
-    names: tuple[str, ...]
-    theta: Floats
-    covariance: Floats
-    labelling_covariance: Floats
-    df: Floats
-    vcov_kind: str
-    cluster: str
-    target: str
-    alpha: float
-    sampling: Sampling
-    choice: tuple[str, ...]
-    tuning_weight: Floats
-    lambda_matrix: Floats | None
-    r_squared: Floats
-    skill: tuple[Skill, ...]
-    moment_norm: float
-    iterations: int
-    notes: tuple[str, ...] = ()
-    df_method: Any = "auto"
-    split_share: float | None = None
-    interval: str = "wald"
-    effective_clusters: Floats | None = None
-    shares: Shares | None = None
-    rows: tuple[str, ...] = ()
-    comparison: Comparison | None = None
-    checks: Checks | None = field(default=None, repr=False)
-    spec: MatrixSpec | None = field(default=None, repr=False)
-    parts: Parts | None = field(default=None, repr=False)
-    call: Call | None = field(default=None, repr=False)
-    seed: int | None = None
-
     def __post_init__(self) -> None:
         for array in (
             self.theta,
@@ -159,28 +114,9 @@ class Result(MaketablesProtocol, FormerNames, Estimates):
     # ---------------------------------------------------------------- estimates
 
     @property
-    def n_gold(self) -> int:
-        """Gold rows used."""
-        return self.sampling.n_gold
-
-    @property
-    def n_units(self) -> int:
-        """Rows used."""
-        return self.sampling.n_units
-
-    @property
     def nobs(self) -> int:
         """Statsmodels' name for the number of units."""
         return self.n_units
-
-    @property
-    def effective_gold(self) -> Floats:
-        """Gold rows that gold alone would need for the same labelling variance, shape (p,).
-
-        ``n / (1 - R^2 (1 - n / N))`` (docs/methods.md, section 3).
-        """
-        n, big_n = self.n_gold, self.n_units
-        return n / np.maximum(1.0 - self.r_squared * (1.0 - n / big_n), 1e-12)
 
     def glance(self) -> pd.DataFrame:
         """One row about the whole fit: sizes, design, estimator, smallest probability, skill."""
@@ -278,7 +214,7 @@ class Result(MaketablesProtocol, FormerNames, Estimates):
         -------
         pandas.DataFrame
         """
-        from .tests import simultaneous
+        from .simultaneous import simultaneous
 
         return simultaneous(self, self._level(alpha), terms, draws, seed)
 
@@ -305,7 +241,7 @@ class Result(MaketablesProtocol, FormerNames, Estimates):
 
         return predict(self, new, self._level(alpha), context)
 
-    coefplot = Estimates.plot
+    coefplot = Fitted.plot
 
     def _title(self) -> str:
         return self.formula

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from .result import Result
+    from .fitted import Fitted
 
 FEW_GOLD = 30
 FEW_IN_CLASS = 10
@@ -16,7 +16,7 @@ A_HANDFUL = 4.0
 """Below these a warning is given (docs/methods.md, section 9)."""
 
 
-def small_sample_notes(result: Result) -> list[str]:
+def small_sample_notes(result: Fitted) -> list[str]:
     """What is small about a fit, in words."""
     s: Any = result.sampling
     out = []
@@ -33,7 +33,7 @@ def small_sample_notes(result: Result) -> list[str]:
     return out
 
 
-def _handful(result: Result) -> list[str]:
+def _handful(result: Fitted) -> list[str]:
     """Coefficients that a handful of clusters carry, or one alone."""
     assert result.effective_clusters is not None
     unknown = ~np.isfinite(np.diag(result.covariance))

@@ -12,7 +12,7 @@ from .verdicts import short_form
 
 if TYPE_CHECKING:
     from .._core.types import Floats
-    from .result import Result
+    from .fitted import Fitted
 
 _ESTIMATORS = {
     "dsl": "DSL (gold + cross-fitted surrogates)",
@@ -46,7 +46,7 @@ class Summary:
     ...
     """
 
-    def __init__(self, result: Result) -> None:
+    def __init__(self, result: Fitted) -> None:
         self.result = result
 
     def facts(self) -> list[tuple[str, str]]:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, KaratError, generator, whole
-from ..frames.seeds import seed_of_result
-from .hypotheses import read_hypotheses
+from ..errors import ArgumentError, KaratError
+from .hypotheses import Numbers, read_hypotheses
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from .._core.types import Floats
     from ..estimate.infer import Parts
     from ..estimate.shares import Shares
-    from .result import Result
 
 
 @dataclass(frozen=True)
@@ -52,12 +50,12 @@ class TestResult:
         )
 
 
-def wald(result: Result, hypothesis: object) -> TestResult:
+def wald(result: Numbers, hypothesis: object) -> TestResult:
     """F test of ``R theta = r``.
 
     Parameters
     ----------
-    result : Result
+    result : Numbers
     hypothesis : str, list of str or array_like
 
     Returns
@@ -140,7 +138,7 @@ def joint_test(gap: Floats, covariance: Floats, freedom: Callable[[Floats], floa
     return statistic, q, rest, float(f.sf(statistic, q, rest))
 
 
-def joint_freedom(result: Result, rows: Floats, matrix: Floats, parts: Parts | None = None) -> float:
+def joint_freedom(result: Numbers, rows: Floats, matrix: Floats, parts: Parts | None = None) -> float:
     """Degrees of freedom of the covariance of ``rows @ matrix @ theta``.
 
     The smallest of the coefficients involved. With CRV2 and CRV3, where influence scores were kept, what the leverage
@@ -149,23 +147,24 @@ def joint_freedom(result: Result, rows: Floats, matrix: Floats, parts: Parts | N
 
     Parameters
     ----------
-    result : Result
+    result : Numbers
     rows : ndarray, shape (q, k)
     matrix : ndarray, shape (k, p)
     parts : Parts, optional
         By default those the result keeps.
     """
     parts = getattr(result, "parts", None) if parts is None else parts
+    fit: Any = result  # parts are those of a fit
     involved = np.abs(matrix).sum(axis=0) > 0
-    of_clusters = parts is not None and result.df_method == "auto" and result.target == "superpopulation"
-    ways = [one for one in parts.leverages(result.vcov_kind)[:2] if one is not None] if parts and of_clusters else []
+    of_clusters = parts is not None and fit.df_method == "auto" and fit.target == "superpopulation"
+    ways = [one for one in parts.leverages(fit.vcov_kind)[:2] if one is not None] if parts and of_clusters else []
     if not ways:
         return float(result.df[involved].min())
     alone = [min(one.freedom(row[None, :]) for one in ways) for row in np.eye(len(result.df))[involved]]
     return min(one.freedom(rows @ matrix) for one in ways) * float((result.df[involved] / alone).min())
 
 
-def covariance_of(result: Result, matrix: Floats) -> Floats:
+def covariance_of(result: Numbers, matrix: Floats) -> Floats:
     """Covariance of linear functions, shape (k, k); not a number only where they involve such a coefficient."""
     unknown = ~np.isfinite(np.diag(result.covariance))
     covariance: Floats = matrix @ np.nan_to_num(result.covariance) @ matrix.T
@@ -176,7 +175,7 @@ def covariance_of(result: Result, matrix: Floats) -> Floats:
     return covariance
 
 
-def contrast(result: Result, hypothesis: object, alpha: float) -> pd.DataFrame:
+def contrast(result: Numbers, hypothesis: object, alpha: float) -> pd.DataFrame:
     """Linear combinations with intervals, see :func:`joint_freedom` for their degrees of freedom."""
     matrix, right, text = read_hypotheses(result, hypothesis)
     value = matrix @ result.theta - right
@@ -185,7 +184,7 @@ def contrast(result: Result, hypothesis: object, alpha: float) -> pd.DataFrame:
     return table_of(text, value, se, df, alpha)
 
 
-def delta(result: Result, function: Callable[[Floats], Any], alpha: float) -> pd.DataFrame:
+def delta(result: Numbers, function: Callable[[Floats], Any], alpha: float) -> pd.DataFrame:
     """Delta method with a central-difference derivative, steps of 1e-5 standard-error-sized units."""
     theta = np.array(result.theta)
     value = np.atleast_1d(np.asarray(function(theta), dtype=np.float64))
@@ -204,91 +203,6 @@ def delta(result: Result, function: Callable[[Floats], Any], alpha: float) -> pd
     df = np.array([result.df[mask].min() if mask.any() else np.inf for mask in involved])
     names = [f"f{j + 1}" for j in range(len(value))] if len(value) > 1 else ["f"]
     return table_of(names, value, se, df, alpha)
-
-
-def simultaneous(result: Result, alpha: float, terms: Sequence[str] | None, draws: int, seed: Any) -> pd.DataFrame:
-    """Max-t intervals: multipliers on the influence of units (or clusters).
-
-    The bootstrap gives the dependence among t statistics; each is then compared on its own t scale,
-    so that few degrees of freedom widen the intervals as they do one at a time. Source:
-    Chernozhukov, Chetverikov, Kato (2013); Montiel Olea and Plagborg-Moller (2019).
-    """
-    import pandas as pd
-    from scipy.stats import norm, t
-
-    known = dict(zip(result.names, np.isfinite(np.diag(result.covariance))))
-    usual = [n for n in result.names if n not in ("Intercept", "(Intercept)") and known[n]]
-    family = list(terms) if terms is not None else usual
-    if not family or not all(known.get(name, True) for name in family):
-        raise ArgumentError(
-            "simultaneous intervals need at least one coefficient, all with a standard error; name them in terms=."
-        )
-    index = np.array([result.position(name) for name in family])
-    draws = whole("draws", draws, least=100)
-    rng = generator(seed_of_result(seed, result, draws))
-    covariance = result.covariance[np.ix_(index, index)]
-    se = np.sqrt(np.diag(covariance))
-    if result.parts is not None and result.target == "superpopulation" and result.shares is None:
-        largest = _multiplier_maxima(result, index, rng, draws)
-    else:
-        correlation = covariance / np.outer(se, se)
-        values, vectors = np.linalg.eigh(correlation)
-        root = vectors * np.sqrt(np.maximum(values, 0.0))
-        largest = np.abs(rng.standard_normal((draws, len(index))) @ root.T).max(axis=1)
-    critical = float(np.quantile(largest, 1.0 - alpha))
-    tail = norm.sf(critical)
-    quantile = t.isf(tail, result.df[index])
-    low, high = interval(
-        result.theta, np.diag(result.covariance), result.df, 2.0 * tail, result.interval, result.shares
-    )
-    return pd.DataFrame(
-        {
-            "Estimate": result.theta[index],
-            "Std. Error": se,
-            "critical value": quantile,
-            f"{100 * alpha / 2:.6g}%": low[index],
-            f"{100 * (1 - alpha / 2):.6g}%": high[index],
-        },
-        index=family,
-    )
-
-
-def _multiplier_maxima(result: Result, index: Any, rng: np.random.Generator, draws: int) -> Floats:
-    """Maxima of ``|sum xi psi| / sd`` over coefficients, shape (draws,), with the result's own correlation.
-
-    Multipliers are drawn for the influence of units; the design's correction of the correlation
-    enters by rotating the influences to the covariance reported.
-    """
-    from .revise import grouped_influence
-
-    psi = grouped_influence(result)[:, index]
-    plain = psi.T @ psi
-    wanted = result.covariance[np.ix_(index, index)]
-    psi = psi @ _transport(plain, wanted)
-    psi = psi[np.abs(psi).max(axis=1) > 0]
-    sd = np.sqrt(np.diag(wanted))
-    psi = psi[np.argsort(psi / sd @ np.sqrt(np.arange(2, len(sd) + 2)))]  # not in the order of the table
-    out = np.empty(draws)
-    block = max(1, 4_000_000 // max(len(psi), 1))
-    for start in range(0, draws, block):
-        size = min(block, draws - start)
-        signs = rng.standard_normal((size, len(psi)))
-        out[start : start + size] = np.abs(signs @ psi / sd).max(axis=1)
-    return out
-
-
-def _transport(plain: Floats, wanted: Floats) -> Floats:
-    """Matrix M with ``M' plain M = wanted`` and, when the two agree, the identity."""
-
-    def root(matrix: Floats, power: float) -> Floats:
-        values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-        values = np.maximum(values, values.max() * 1e-12)
-        out: Floats = (vectors * values**power) @ vectors.T
-        return out
-
-    half = root(plain, 0.5)
-    inverse = root(plain, -0.5)
-    return inverse @ root(half @ wanted @ half, 0.5) @ inverse
 
 
 def interval(

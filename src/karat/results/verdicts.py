@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from ..checks.duplicates import Duplicates
     from ..checks.values import Balance, Checks
-    from . import Result
+    from .fitted import Fitted
 
 DOUBTFUL, WRONG = 0.01, 0.001
 """p-values below which a check is worth a look, or a problem: many checks are made of many fits."""
@@ -43,7 +43,7 @@ class Finding:
     advice: str = ""
 
 
-def findings(fit: Result, copies: Duplicates | None = None, seen: tuple[int, int] | None = None) -> tuple[Finding, ...]:
+def findings(fit: Fitted, copies: Duplicates | None = None, seen: tuple[int, int] | None = None) -> tuple[Finding, ...]:
     """All checks of a fit.
 
     Parameters
@@ -70,7 +70,7 @@ def findings(fit: Result, copies: Duplicates | None = None, seen: tuple[int, int
     return tuple(out)
 
 
-def short_form(fit: Result) -> str:
+def short_form(fit: Fitted) -> str:
     """One line for the summary: problems by name, the number of checks otherwise."""
     if fit.checks is None:
         return ""
@@ -85,7 +85,7 @@ def short_form(fit: Result) -> str:
     return "; ".join(parts or ["nothing to correct"]) + " (details: karat.diagnose)"
 
 
-def _design(fit: Result, checks: Checks) -> Finding:
+def _design(fit: Fitted, checks: Checks) -> Finding:
     if checks.caution:
         return Finding("Design", "problem", checks.caution, "draw a sample with known probabilities.")
     if fit.sampling.assumed:
@@ -130,7 +130,7 @@ def _balance(balance: Balance | None) -> list[Finding]:
     return [Finding("Balance", _verdict(balance.p_value), found, advice)]
 
 
-def _sizes(fit: Result) -> Finding:
+def _sizes(fit: Fitted) -> Finding:
     s = fit.sampling
     mean_weight = s.sum_of_weights / s.n_gold
     found = (
@@ -165,7 +165,7 @@ def _influence(checks: Checks) -> Finding:
     return Finding("Single gold rows", verdict, found, "read that document again; label more units like it.")
 
 
-def _answers(fit: Result, checks: Checks) -> list[Finding]:
+def _answers(fit: Fitted, checks: Checks) -> list[Finding]:
     if checks.caution:
         return []
     if not checks.recorded:
@@ -204,7 +204,7 @@ def _censoring(checks: Checks) -> list[Finding]:
     return [Finding("Censoring", "look", checks.censoring, "choose a smaller tau, or a coarser censoring model.")]
 
 
-def _gold(fit: Result) -> list[Finding]:
+def _gold(fit: Fitted) -> list[Finding]:
     from .small_samples import small_sample_notes
 
     s = fit.sampling
@@ -217,7 +217,7 @@ def _gold(fit: Result) -> list[Finding]:
     return [Finding("Amount of gold", "look" if notes else "ok", found, "; ".join(notes) + "." if notes else "")]
 
 
-def _predictor(fit: Result) -> list[Finding]:
+def _predictor(fit: Fitted) -> list[Finding]:
     out = []
     for skill in fit.skill:
         found = f"{skill.learner}, out-of-fold R2 {skill.r_squared:.2f}"
@@ -257,7 +257,7 @@ def _copies(copies: Duplicates) -> Finding:
     )  # fmt: skip
 
 
-def _prompt(fit: Result, seen: tuple[int, int] | None) -> Finding:
+def _prompt(fit: Fitted, seen: tuple[int, int] | None) -> Finding:
     gone = fit.sampling.dropped.get("prompt=", 0)
     rows, gold = seen if seen is not None else (0, 0)
     found = f"{rows:,} rows of the fit were seen by the labeller, {gold:,} of them gold"

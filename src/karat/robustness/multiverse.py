@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from ..frames.seeds import seed_of_table
 from ..regression.regress import regress
 from .joint import equality, joint_covariance, max_t_critical
 from .multiverse_result import Answers, Multiverse
+from .universes import Universe, all_at_once, refuse_probabilities, universes_of
 
 if TYPE_CHECKING:
     from .._core.types import Floats
@@ -40,15 +40,6 @@ _REFUSED = {
     "learner": "give learners=",
     "predictions": "predictions belong to one universe; give them as surrogates, with learners=[None]",
 }
-
-
-@dataclass(frozen=True)
-class _Universe:
-    """One choice of surrogates and learner."""
-
-    name: str
-    surrogates: dict[str, Any]
-    learner: Any
 
 
 @dataclass(frozen=True)
@@ -144,13 +135,13 @@ def multiverse(
     n_jobs = processes(n_jobs)
     _refuse(options, learners)
     table = Table.read(data)
-    _refuse_probabilities(surrogates, table)
-    universes = _universes(surrogates, learners, pair)
+    refuse_probabilities(surrogates, table)
+    universes = universes_of(surrogates, learners, pair)
     seed = seed_of_table(seed, table, surrogates, model, formula)
     number = int(generator(seed).integers(2**31))
     common = dict(options) | {"alpha": alpha, "seed": number, "scores": True}
     learning = together and options.get("estimator", "dsl") == "dsl"
-    everything = _all_at_once(surrogates, learners) if learning else None
+    everything = all_at_once(surrogates, learners) if learning else None
     jobs = [(model, formula, table, u, common, terms) for u in (*universes, *([everything] if everything else []))]
     fitted = _run(jobs, n_jobs)
     many = fitted[: len(universes)]
@@ -169,115 +160,6 @@ def _refuse(options: Mapping[str, Any], learners: object) -> None:
         raise ArgumentError("estimator='ppi' uses no learner, so learners= would give the same universe several times.")
 
 
-def _refuse_probabilities(surrogates: object, table: Table) -> None:
-    """Raise where a mapping from class to probability would be taken for one from universe to candidate."""
-    for label, candidates in surrogates.items() if isinstance(surrogates, Mapping) else ():
-        if not isinstance(candidates, Mapping) or label not in table.columns:
-            continue
-        classes = {_class_name(c) for c in table.column(str(label), "surrogates").dropna().unique()}
-        if {_class_name(key) for key in candidates} == classes:
-            raise ArgumentError(
-                f"surrogates[{label!r}] maps the classes of {label!r} to columns, which reads like the probabilities "
-                "of one surrogate; put such a mapping into a list, as in "
-                f"{{{label!r}: [{dict(candidates)!r}, ...]}}, or give the universes other names."
-            )
-
-
-def _class_name(value: Any) -> str:
-    """A class as text, numbers alike whatever their type."""
-    try:
-        return repr(float(value))
-    except (TypeError, ValueError):
-        return str(value)
-
-
-def _universes(surrogates: object, learners: Sequence[Any] | None, pair: str) -> tuple[_Universe, ...]:
-    """All universes, named."""
-    named = _named(surrogates)
-    if learners is not None and (isinstance(learners, str) or not isinstance(learners, Sequence) or not len(learners)):
-        raise ArgumentError(f"learners={learners!r} must be a list with at least one learner.")
-    chosen: list[tuple[str, dict[str, Any]]] = []
-    if pair == "matched":
-        keys = [list(c) for c in named.values()]
-        if len({len(k) for k in keys}) > 1:
-            raise ArgumentError(
-                f"pair='matched' needs as many candidates for each gold column; there are {[len(k) for k in keys]}."
-            )
-        same = all(set(k) == set(keys[0]) for k in keys)
-        for position, key in enumerate(keys[0]):
-            picks = {label: c[key] if same else list(c.values())[position] for label, c in named.items()}
-            name = key if same else " + ".join(k[position] for k in keys)
-            chosen.append((name, picks))
-    else:
-        for combination in itertools.product(*(c.items() for c in named.values())):
-            chosen.append((" + ".join(n for n, _ in combination), dict(zip(named, (s for _, s in combination)))))
-    out = []
-    several = learners if learners is not None else ["auto"]
-    for (name, picks), learner in itertools.product(chosen, several):
-        tag = f" | {_learner_name(learner)}" if len(several) > 1 else ""
-        out.append(_Universe(name + tag, picks, learner))
-    if len(out) < 2:
-        raise ArgumentError("there is one universe only; give at least two surrogates, prompts or learners to compare.")
-    names = [u.name for u in out]
-    if repeated := sorted({n for n in names if names.count(n) > 1}):
-        raise ArgumentError(
-            f"two universes are called {repeated[0]!r}; name them with a mapping from name to surrogate."
-        )
-    return tuple(out)
-
-
-def _named(surrogates: object) -> dict[str, dict[str, Any]]:
-    """Gold column -> {name of candidate: candidate}."""
-    if not isinstance(surrogates, Mapping) or not surrogates:
-        raise ArgumentError(
-            "surrogates must map each gold column to its candidates, for example {'tone': ['tone_a', 'tone_b']}; "
-            f"got {type(surrogates).__name__}."
-        )
-    out: dict[str, dict[str, Any]] = {}
-    for label, candidates in surrogates.items():
-        if isinstance(candidates, Mapping):
-            out[str(label)] = {str(k): v for k, v in candidates.items()}
-            continue
-        items = [candidates] if isinstance(candidates, str) or hasattr(candidates, "shape") else candidates
-        if not isinstance(items, Sequence) or not len(items):
-            raise ArgumentError(
-                f"surrogates[{label!r}] must be a list of candidates, or a mapping from name to candidate."
-            )
-        names = [_candidate_name(item, k) for k, item in enumerate(items)]
-        if len(set(names)) < len(names):
-            raise ArgumentError(f"surrogates[{label!r}] names a candidate twice: {names}.")
-        out[str(label)] = dict(zip(names, items))
-    return out
-
-
-def _candidate_name(item: object, position: int) -> str:
-    if isinstance(item, str):
-        return item
-    if isinstance(item, (list, tuple)) and all(isinstance(i, str) for i in item):
-        return ", ".join(item)
-    if isinstance(item, Mapping):
-        return f"probabilities {position + 1}"
-    return str(getattr(item, "name", None) or f"surrogate {position + 1}")
-
-
-def _learner_name(learner: object) -> str:
-    return learner if isinstance(learner, str) else ("raw" if learner is None else type(learner).__name__)
-
-
-def _all_at_once(surrogates: Mapping[str, Any], learners: Sequence[Any] | None) -> _Universe | None:
-    """All candidates of each gold column in one predictor; None where no learner can use them all."""
-    learner = "auto" if learners is None else next((item for item in learners if item is not None), None)
-    if learner is None:
-        return None
-    flat = {}
-    for label, candidates in _named(surrogates).items():
-        items: list[Any] = []
-        for item in candidates.values():
-            items += list(item) if isinstance(item, (list, tuple)) else [item]
-        flat[label] = items
-    return _Universe("all together", flat, learner)
-
-
 def _run(jobs: list[tuple[Any, ...]], n_jobs: int | None) -> list[_Fitted]:
     """Fit all universes; warnings are given once, not once per universe."""
     if n_jobs is None or n_jobs == 1:
@@ -292,7 +174,7 @@ def _run(jobs: list[tuple[Any, ...]], n_jobs: int | None) -> list[_Fitted]:
 
 
 def _fit(
-    model: str, formula: str, table: Table, universe: _Universe, common: Mapping[str, Any], terms: Sequence[str] | None
+    model: str, formula: str, table: Table, universe: Universe, common: Mapping[str, Any], terms: Sequence[str] | None
 ) -> tuple[_Fitted, list[tuple[str, type[KaratWarning]]]]:
     """One universe, and what it warns of."""
     from ..results.revise import influence
@@ -324,7 +206,7 @@ def _terms(result: Result, terms: Sequence[str] | None) -> tuple[str, ...]:
 
 def _collect(
     formula: str,
-    universes: tuple[_Universe, ...],
+    universes: tuple[Universe, ...],
     many: list[_Fitted],
     everything: _Fitted | None,
     terms: Sequence[str] | None,

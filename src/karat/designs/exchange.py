@@ -1,0 +1,208 @@
+"""Methods of a sample for files: those that go to annotators, those that come back, the sample itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+
+
+class SampleFiles:
+    """What a :class:`karat.designs.Sample` does with files; ``fieldwork/`` and ``store.py`` do the work."""
+
+    def to_labelling(
+        self: Any,
+        folder: str | Path,
+        data: object,
+        text: str,
+        labels: object,
+        *,
+        show: Sequence[str] = (),
+        annotators: int | Sequence[str] = 1,
+        overlap: float = 1,
+        formats: Sequence[str] = ("csv", "label-studio"),
+        instructions: str = "",
+        seed: int | None = None,
+        overwrite: bool = False,
+    ) -> list[Path]:
+        """Write the documents to label now for the annotators: CSV, and tasks and interface for Label Studio.
+
+        Documents come in random order under names that give nothing away; no surrogate, stratum or probability
+        is written, and no column but those asked for. In CSV files an apostrophe goes before texts that a spreadsheet
+        program could take for a formula (and before those that start with one); reading the file takes it away.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Made if it is not there.
+        data : data frame
+            The frame that was drawn from.
+        text : str
+            Column with the text to label.
+        labels : mapping
+            Gold column -> classes (two or more), ``"number"``, ``"number:LOW:HIGH"``, ``"rating:MAX"`` or ``"text"``.
+        show : sequence of str
+            Further columns to show with the text.
+        annotators : int or sequence of str
+            How many people, or their names (different file names); a file each, which says whose it is in a column
+            ``annotator``.
+        overlap : float
+            Labels per document: 1 gives each document to one person, 2 to two, 1.2 a random fifth to two.
+        formats : sequence of {"csv", "label-studio"}
+        instructions : str
+            Shown on top in Label Studio.
+        seed : int, optional
+            Seed of orders and assignment; by default they follow from the sample.
+        overwrite : bool
+            Write over files of the same names even where they hold something else, such as answers.
+
+        Returns
+        -------
+        list of Path
+            Files written. ``labelling.json`` says what was asked; keep it with the files that come back.
+
+        Raises
+        ------
+        DesignError
+            If it is another frame.
+        ArgumentError
+            If a name or number does not fit, or files with other content are there already.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import karat as kt
+        >>> corpus = {"body": ["to arms", "at rest", "in doubt", "at peace"]}
+        >>> sample = kt.SimpleRandom(n=2).draw(corpus, seed=1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     paths = sample.to_labelling(folder, corpus, "body", {"hostile": ["no", "yes"]})
+        >>> [path.name for path in paths]
+        ['annotator.csv', 'annotator.json', 'label-studio.xml', 'labelling.json']
+        """
+        from ..fieldwork import write_handout
+
+        return write_handout(
+            self, folder, data, text, labels, show=show, annotators=annotators, overlap=overlap, formats=formats,
+            instructions=instructions, seed=seed, overwrite=overwrite,
+        )  # fmt: skip
+
+    def read_annotations(
+        self: Any,
+        paths: object,
+        data: object,
+        *,
+        labels: object = None,
+        annotators: Mapping[Any, str] | None = None,
+        duplicates: str = "raise",
+    ) -> pd.DataFrame:
+        """Read what annotators returned: one row per document and annotator, for :mod:`karat.labels`.
+
+        Parameters
+        ----------
+        paths : str, Path or sequence of them
+            Filled CSV files, Label Studio exports (JSON or JSON-MIN), or folders of them; of all waves or some.
+        data : data frame
+            The frame that was drawn from.
+        labels : mapping, optional
+            As to :meth:`to_labelling`; by default what ``labelling.json`` next to the files says.
+        annotators : mapping, optional
+            File -> name of the annotator; by default who completed it in Label Studio, the column ``annotator``, or the
+            name of the file as it was handed out. Files that do not say whose they are must not answer the same
+            documents: one could be a copy of the other.
+        duplicates : {"raise", "last"}
+            What to do when one person labelled a document twice, differently.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``position`` in the data, ``document``, ``annotator``, ``file``, and a column per label.
+
+        Raises
+        ------
+        DataError
+            If documents are not in the sample, answers are not allowed, one person answers a document twice, or files
+            that may be copies of each other answer the same documents.
+        DesignError
+            If it is another frame.
+        """
+        from ..fieldwork import read_annotations
+
+        return read_annotations(self, paths, data, labels=labels, annotators=annotators, duplicates=duplicates)
+
+    def read_labels(
+        self: Any,
+        paths: object,
+        data: object,
+        *,
+        labels: object = None,
+        join: str = "expert_mean",
+        annotators: Mapping[Any, str] | None = None,
+        duplicates: str = "raise",
+        missing: str = "warn",
+    ) -> Any:
+        """Read what annotators returned and fill it in as gold.
+
+        Parameters
+        ----------
+        paths, data, labels, annotators, duplicates
+            See :meth:`read_annotations`. Gold of earlier waves that the data hold stays.
+        join : str
+            How several labels of a document become one. ``"expert_mean"``: numbers (and True and False, as 1 and 0)
+            are averaged; classes are kept where all annotators of each document agree, and else become shares, a
+            column ``label_class`` for each class. ``"latent_truth"``: such shares, corrected for errors, see
+            :func:`karat.labels.experts`. ``"majority"``, ``"dawid_skene"`` or another method of
+            :func:`karat.labels.aggregate`: always classes, the likeliest one. Where every document has one label it is
+            taken as it is.
+        missing : {"warn", "raise", "ignore"}
+            What to do when drawn rows have no label.
+
+        Returns
+        -------
+        data frame
+            The data, in their own library, with the gold column(s), missing where nothing was labelled.
+
+        Raises
+        ------
+        DataError
+            If documents are not in the sample, answers are not allowed, or gold that is there differs.
+        DesignError
+            If it is another frame.
+
+        Examples
+        --------
+        >>> import tempfile, pathlib
+        >>> import karat as kt
+        >>> corpus = {"body": ["to arms", "at rest", "in doubt", "at peace"]}
+        >>> sample = kt.SimpleRandom(n=2).draw(corpus, seed=1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file, *_ = sample.to_labelling(folder, corpus, "body", {"hostile": [0, 1]}, formats=("csv",))
+        ...     _ = file.write_text(file.read_text(encoding="utf-8-sig").replace(',"",', ',"0",'))
+        ...     labelled = sample.read_labels(folder, corpus)
+        >>> labelled["hostile"].tolist()
+        [0.0, nan, 0.0, nan]
+        """
+        from ..fieldwork import read_labels
+
+        return read_labels(
+            self, paths, data, labels=labels, join=join, annotators=annotators, duplicates=duplicates, missing=missing
+        )
+
+    def save(self: Any, path: str | Path) -> None:
+        """Write the sample to a JSON file that :func:`karat.read_sample` reads.
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Raises
+        ------
+        DesignError
+            If the design is not one of karat's own.
+        """
+        from .store import save_sample
+
+        save_sample(self, path)

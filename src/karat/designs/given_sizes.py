@@ -1,0 +1,55 @@
+"""Probabilities of a fixed-size design on some of its rows, given how many of these were drawn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import DesignError
+
+if TYPE_CHECKING:
+    from .._core.types import Bools, Floats, Ints
+
+
+def given_sizes(probability: Floats, labelled: Bools, stratum: Ints) -> Floats:
+    """Probability of each labelling unit given how many were drawn in its stratum, shape (units,).
+
+    Raises
+    ------
+    DesignError
+        If a stratum has units but no gold.
+
+    Examples
+    --------
+    >>> given_sizes(np.full(4, 0.1), np.array([True, False, False, False]), np.zeros(4, dtype=int)).tolist()
+    [0.25, 0.25, 0.25, 0.25]
+    """
+    pi, chance = probability.copy(), probability < 1.0
+    drawn = np.bincount(stratum[chance & labelled], minlength=int(stratum.max()) + 1)
+    size = np.bincount(stratum[chance], minlength=len(drawn))
+    if ((drawn == 0) & (size > 0)).any():
+        raise DesignError(
+            "after leaving out rows with missing values a stratum has units but no gold; fill the values, or merge "
+            "strata."
+        )
+    share = drawn / np.maximum(size, 1)
+    for s in np.flatnonzero(size):
+        inside = chance & (stratum == s)
+        equal = np.ptp(pi[inside]) == 0 or drawn[s] == size[s]
+        pi[inside] = share[s] if equal else _rescaled(pi[inside], int(drawn[s]))
+    return pi
+
+
+def _rescaled(pi: Floats, n: int) -> Floats:
+    """Probabilities with the same odds up to a factor that add up to n."""
+    from scipy.optimize import brentq
+
+    odds = pi / (1.0 - pi)
+
+    def gap(log_factor: float) -> float:
+        scaled = np.exp(log_factor) * odds
+        return float((scaled / (1.0 + scaled)).sum() - n)
+
+    scaled = np.exp(brentq(gap, -100.0, 100.0, xtol=1e-14)) * odds
+    return np.asarray(scaled / (1.0 + scaled))
