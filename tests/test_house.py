@@ -10,20 +10,13 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "karat"
 MODULE_LINES, FUNCTION_LINES = 400, 60
 
-LONG_MODULES: dict[str, int] = {
-    "regression/design_matrix.py": 439,
-    "regression/variables.py": 461,
-}
+LONG_MODULES: dict[str, int] = {}
 """Modules that are still longer, with their lines: this list only gets shorter, and its numbers smaller."""
 
-LONG_FUNCTIONS: dict[str, int] = {
-    "regression/design_matrix.py:prepare": 68,
-}
+LONG_FUNCTIONS: dict[str, int] = {}
 """Functions that are still longer, docstring apart."""
 
-CIRCLES: list[set[str]] = [
-    {"karat.estimate.clusters", "karat.estimate.covariance"},
-]
+CIRCLES: list[set[str]] = []
 """Modules that still import each other in a circle, typing included."""
 
 ROOMS = (

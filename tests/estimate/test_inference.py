@@ -5,7 +5,7 @@ import pytest
 
 import karat as kt
 from karat.errors import DataError
-from karat.estimate.covariance import nearest_psd
+from karat.estimate.basis import nearest_psd
 from karat.estimate.df import kurtosis_df, satterthwaite_df
 from karat.estimate.solve import newton
 

@@ -489,6 +489,9 @@ def test_refusals_of_sources_and_data(frame, pilot):
     arrays = kt.ols(FORMULA, masked, surrogates={"vote": masked["vote_prob"].to_numpy()}, seed=1)
     with pytest.raises(ArgumentError, match="surrogates"):
         kt.plan(arrays, masked)
+    for other in ({"learner": "forest"}, {"progress": True}, {"labelled": masked["vote"].notna()}):
+        with pytest.raises(ArgumentError, match=f"{next(iter(other))}= is that of the pilot's fit"):
+            kt.plan(arrays, masked, surrogates={"vote": masked["vote_prob"].to_numpy()}, **other)
     again = kt.plan(arrays, masked, surrogates={"vote": masked["vote_prob"].to_numpy()}, n=300, groups=10, seed=1)
     assert again.basis.replicates
     clustered, _ = fit_of(frame, kt.Clustered("author", 8).draw(frame, seed=5))

@@ -10,8 +10,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import karat as kt
+from karat.errors import ArgumentError
 from karat.frames.encode import Features, encode
-from karat.predict import Target, crossfit, loss_weights
+from karat.predict import Target, crossfit, learners, loss_weights
 from karat.predict import crossfit as _crossfit_function
 
 from .. import corpora, oracle
@@ -646,3 +647,10 @@ def test_class_that_a_fold_has_not_seen(frame):
     assert fit.names == ("Intercept", "kind[T.b]", "kind[T.rare]")
     assert np.isfinite(fit.theta).all()
     assert np.isfinite(fit.covariance).all()
+
+
+@pytest.mark.parametrize("classes", [0, 2])
+def test_a_name_without_a_learner_is_refused(classes):
+    """A new name that nobody wrote a branch for must not become a forest."""
+    with pytest.raises(ArgumentError, match="forgotten"):
+        learners.build("forgotten", classes, 0)

@@ -17,7 +17,7 @@ from karat.predict.networks.settings import Settings
 from karat.predict.networks.surrogates import class_labels, make_stage
 from karat.predict.networks.train import Step
 from karat.predict.values import SurrogateLabels
-from karat.regression.surrogate_targets import surrogate_labels
+from karat.regression.features import surrogate_labels
 from karat.regression.variables import Label, Surrogate
 
 from .. import corpora

@@ -1,4 +1,4 @@
-"""Well-conditioned coordinates: covariates far from 0, and polynomials, lose no digits."""
+"""Well-conditioned coordinates, in which no digits are lost far from 0; the nearest covariance."""
 
 from __future__ import annotations
 
@@ -122,3 +122,27 @@ def curvature_of_columns(sample: AugmentedSample, curvature: Floats) -> Floats:
     basis = repeated(sample.basis, len(curvature))
     half = np.linalg.solve(basis.T, curvature)
     return np.asarray(np.linalg.solve(basis.T, half.T).T)
+
+
+def nearest_psd(matrix: Floats, floor: Floats) -> Floats:
+    """The matrix itself if it is positive semidefinite, else with negative eigenvalues set to zero.
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (p, p)
+        Symmetric.
+    floor : ndarray, shape (p, p)
+        The labelling part: the scale of the projection where the diagonal itself is not positive.
+
+    Returns
+    -------
+    ndarray, shape (p, p)
+    """
+    matrix = (matrix + matrix.T) / 2.0
+    scale = np.sqrt(np.maximum(np.diag(matrix), np.diag(floor)))
+    scale[scale == 0] = 1.0
+    values, vectors = np.linalg.eigh(matrix / np.outer(scale, scale))
+    if values[0] >= -1e-12:
+        return matrix
+    fixed: Floats = (vectors * np.maximum(values, 0.0)) @ vectors.T * np.outer(scale, scale)
+    return fixed

@@ -18,8 +18,7 @@ import numpy as np
 from ..designs.labelling import pair_codes
 from ..errors import ArgumentError
 from . import index
-from .basis import on_gold_basis
-from .covariance import nearest_psd
+from .basis import nearest_psd, on_gold_basis
 from .totals import linear_predictor
 
 if TYPE_CHECKING:

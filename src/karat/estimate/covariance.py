@@ -15,6 +15,7 @@ import numpy as np
 
 from ..designs.labelling import group_totals
 from ..errors import ArgumentError, one_of
+from .basis import nearest_psd
 from .index import BLOCK_ROWS
 from .scores import Block, Scores, StoredBlocks
 
@@ -335,30 +336,6 @@ def _small_sample(
     if kind == "CRV3":
         out[0] = out[0] * (groups[0] - 1) / groups[0]
     return out[0], out[1]
-
-
-def nearest_psd(matrix: Floats, floor: Floats) -> Floats:
-    """The matrix itself if it is positive semidefinite, else with negative eigenvalues set to zero.
-
-    Parameters
-    ----------
-    matrix : ndarray, shape (p, p)
-        Symmetric.
-    floor : ndarray, shape (p, p)
-        The labelling part: the scale of the projection where the diagonal itself is not positive.
-
-    Returns
-    -------
-    ndarray, shape (p, p)
-    """
-    matrix = (matrix + matrix.T) / 2.0
-    scale = np.sqrt(np.maximum(np.diag(matrix), np.diag(floor)))
-    scale[scale == 0] = 1.0
-    values, vectors = np.linalg.eigh(matrix / np.outer(scale, scale))
-    if values[0] >= -1e-12:
-        return matrix
-    fixed: Floats = (vectors * np.maximum(values, 0.0)) @ vectors.T * np.outer(scale, scale)
-    return fixed
 
 
 def _scaled(matrix: Floats, scale: Floats) -> Floats:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from .._core.types import Bools, Ints
     from ..results import Result
 
+_OF_THE_FIT = ("labelled", "seed", "scores", "compare", "design", "progress")
+"""Arguments of the fit that refits do not take from it: its rows, its gold and its draw are those of the Result."""
+
 _FEWEST_GROUPS = 8
 _HALVES = 3
 _SPLITS = 2
@@ -71,8 +74,17 @@ class Again:
                 "fits of durations (kt.rmst) and sums of fits cannot be fitted again from a table; plan without data, "
                 "kt.plan(fit), which takes the predictor and the squared errors of the pilot as they are."
             )
+        wanted = [name for name in call.left_out if name not in _OF_THE_FIT]
+        for name, value in overrides.items():
+            same = name in call.arguments and name not in _OF_THE_FIT and _same(value, call.arguments[name])
+            if not same and name not in (*wanted, "n_jobs"):
+                raise ArgumentError(
+                    f"{name}= is that of the pilot's fit, from which planned figures come; take it out, or fit the "
+                    "pilot with it. Only values that the fit does not keep are given again"
+                    f"{': ' + ', '.join(wanted) if wanted else ''}."
+                )
         arguments = {**call.arguments, **overrides}
-        lacking = [name for name in call.left_out if name not in overrides]
+        lacking = [name for name in wanted if name not in overrides]
         if lacking:
             raise ArgumentError(
                 f"the fit was made with values in {', '.join(lacking)}=, which it does not keep; give them again, for "
@@ -89,7 +101,7 @@ class Again:
         if parts.kept is not None:
             frame = frame.filter(parts.kept.tolist())
             _refuse_arrays(arguments)
-        for name in ("labelled", "seed", "scores", "compare", "design", "progress"):
+        for name in _OF_THE_FIT:
             arguments.pop(name, None)
         gold = tuple(str(name) for name in arguments["surrogates"])
         arguments |= {"model": call.model, "formula": call.formula}
@@ -255,6 +267,11 @@ def mean_square(profile: Profile) -> Any:
     rows = StratifiedScheme(np.zeros(profile.n_units, dtype=np.intp), np.ones(1), ("all",), None, "")
     spread = rows.spread(profile, 0.5 * profile.n_units, 1.0, np.ones(profile.n_gold))
     return (profile.weight[:, None] * spread).sum(axis=0)
+
+
+def _same(value: Any, other: Any) -> bool:
+    """Whether a setting given again is that of the fit."""
+    return type(value) is type(other) and not hasattr(value, "shape") and bool(value == other)
 
 
 def _refuse_arrays(arguments: Mapping[str, Any]) -> None:

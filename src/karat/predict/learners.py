@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, LearnerError
+from ..errors import ArgumentError, LearnerError, one_of
 from .values import Target, loss_of
 
 if TYPE_CHECKING:
@@ -145,6 +145,7 @@ def build(candidate: Any, n_classes: int, seed: int, n_features: int = 1) -> Any
             early_stopping=False,
             random_state=seed,
         )
+    one_of("learner", candidate, ("forest",))  # no other name is left
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
     forest = RandomForestClassifier if classify else RandomForestRegressor

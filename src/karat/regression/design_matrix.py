@@ -12,12 +12,10 @@ from .._core.memory import needs
 from ..errors import ArgumentError, DataError, DesignWarning, FormulaError, one_of, tell
 from ..estimate.augment import Rows
 from ..estimate.clusters import cluster_codes, count, named
-from ..frames.encode import Features, encode
 from ..frames.formula import Parsed, refuse_stateful, row_by_row
 from ..frames.kinds import is_number
 from ..frames.matrices import MatrixSpec, least_columns
 from ..frames.table import as_float
-from ..predict import Target
 from .variables import Label, classes_of, compare_presence
 
 if TYPE_CHECKING:
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
     from ..designs import Labelling
     from ..frames import Table
     from ..moments import Model
-
-_MOST_COMBINATIONS = 64
 
 
 @dataclass(frozen=True)
@@ -119,20 +115,15 @@ def prepare(
     if shown is not None and shown.any():
         absent["prompt="] = shown
     if dropped or "prompt=" in absent:
-        listing = ", ".join(f"{name!r} ({count})" for name, count in dropped.items())
-        if missing == "raise" and dropped:
-            raise DataError(
-                f"values are missing in {listing}; fill them, or use missing='drop' to leave those rows out."
-            )
-        if "prompt=" in absent:
-            dropped["prompt="] = int(absent["prompt="].sum())
-        kept = ~np.logical_or.reduce(list(absent.values()))
+        kept = _kept(absent, dropped, missing)
         inside = kept if shown is None else kept[~shown]
         if not (inside & labelling.labelled).any():
             raise DataError(
-                f"no gold row is left after dropping rows with missing values in {listing or 'no column'} and rows of "
-                "prompt=; fill the values, or label others."
+                f"no gold row is left after dropping rows with missing values in {_listed(dropped) or 'no column'} and "
+                "rows of prompt=; fill the values, or label others."
             )
+        if "prompt=" in absent:
+            dropped["prompt="] = int(absent["prompt="].sum())
         frame = frame[kept].reset_index(drop=True)
         labelling = labelling.keep(inside)
         labels = tuple(_restrict(label, kept) for label in labels)
@@ -146,19 +137,21 @@ def prepare(
     notes = compare_presence(labels, labelling.labelled, labelling.weight)
     for note in notes:
         tell(note, DesignWarning)
-    return Prepared(
-        parsed,
-        labels,
-        frame,
-        labelling,
-        v,
-        codes,
-        "" if clusters is None else named(list(clusters.columns)),
-        kept,
-        dropped,
-        context,
-        notes,
-    )
+    name = "" if clusters is None else named(list(clusters.columns))
+    return Prepared(parsed, labels, frame, labelling, v, codes, name, kept, dropped, context, notes)
+
+
+def _kept(absent: Mapping[str, Bools], dropped: Mapping[str, int], missing: str) -> Bools:
+    """Rows where nothing is absent, shape (N,); an error where missing values are not to be dropped."""
+    if missing == "raise" and dropped:
+        raise DataError(
+            f"values are missing in {_listed(dropped)}; fill them, or use missing='drop' to leave those rows out."
+        )
+    return np.asarray(~np.logical_or.reduce(list(absent.values())))
+
+
+def _listed(dropped: Mapping[str, int]) -> str:
+    return ", ".join(f"{name!r} ({count})" for name, count in dropped.items())
 
 
 @dataclass(frozen=True)
@@ -259,76 +252,6 @@ def outcome_classes(prepared: Prepared) -> tuple[Any, ...]:
     return (base, *(value for value in classes if value != base))
 
 
-def own_features(prepared: Prepared) -> Features:
-    """Features every fit has: all surrogates and all observed columns of the formula."""
-    return encode(_once(_own_columns(prepared)), prepared.n_rows)
-
-
-def features_of(prepared: Prepared, own: Features, extra: object, table: Table) -> Features:
-    """Features of the predictor: its own, and extra ones the user names."""
-    if extra is None:
-        return own
-    columns = _own_columns(prepared) + _extra_features(extra, table, prepared.kept)
-    return encode(_once(columns), prepared.n_rows)
-
-
-def _own_columns(prepared: Prepared) -> list[tuple[str, Any, bool]]:
-    columns: list[tuple[str, Any, bool]] = []
-    for label in prepared.labels:
-        for surrogate in label.surrogates:
-            values = np.asarray(surrogate.values)[:, 1:] if surrogate.probabilities else surrogate.values
-            columns.append((surrogate.name, values, True))
-    return columns + [(str(name), prepared.frame[name], False) for name in prepared.frame.columns]
-
-
-def _once(columns: list[tuple[str, Any, bool]]) -> list[tuple[str, Any, bool]]:
-    """Leave out a column that is there already, values and all; arrays that share a name get numbers."""
-    out: list[tuple[str, Any, bool]] = []
-    names: dict[str, list[Any]] = {}
-    for name, values, is_surrogate in columns:
-        before = names.setdefault(name, [])
-        if any(_same_values(values, other) for other in before):
-            continue
-        before.append(values)
-        out.append((name if len(before) == 1 else f"{name} ({len(before)})", values, is_surrogate))
-    return out
-
-
-def _same_values(left: Any, right: Any) -> bool:
-    if left is right:
-        return True
-    if np.shape(left) != np.shape(right):
-        return False
-    a, b = np.asarray(left), np.asarray(right)
-    same = (a == b) | ((a != a) & (b != b))
-    return bool(np.all(same))
-
-
-def targets_of(prepared: Prepared, gold: Rows) -> tuple[Target, ...]:
-    """What the predictor must learn: classes or numbers of labelled covariates, then the outcome."""
-    rows = prepared.labelling.gold
-    out = []
-    combinations = 1
-    for label in prepared.labels:
-        if label.in_outcome and prepared.parsed.categories:
-            out.append(Target(label.name, label.gold_codes(rows), len(label.classes), given_joint=True))
-        elif label.in_outcome:
-            binary = bool(np.isin(gold.y, (0.0, 1.0)).all())
-            out.append(Target(label.name, gold.y, 2 if binary else 0, given_joint=True))
-        elif label.joint:
-            combinations *= len(label.classes)
-            out.append(Target(label.name, label.gold_codes(rows), len(label.classes), joint=True))
-        else:
-            out.append(Target(label.name, as_float(label.gold.iloc[rows], label.name, "gold")))
-    if combinations > _MOST_COMBINATIONS:
-        raise ArgumentError(
-            f"the labelled covariates have {combinations} class combinations, more than {_MOST_COMBINATIONS}; "
-            f"merge classes "
-            "or use fewer labelled covariates in one regression."
-        )
-    return tuple(sorted(out, key=lambda t: (not t.joint, t.given_joint)))
-
-
 def with_columns(frame: pd.DataFrame, columns: Mapping[str, Any], n_rows: int) -> pd.DataFrame:
     """A frame with columns put in; a frame without columns takes its length from ``n_rows``."""
     import pandas as pd
@@ -415,23 +338,6 @@ def _clusters(table: Table, cluster: object) -> pd.DataFrame:
         names = [str(c) for c in getattr(cluster, "columns", range(1, values.shape[1] + 1))]
         return pd.DataFrame(values).set_axis(names, axis=1)
     return pd.DataFrame({cluster if isinstance(cluster, str) else "cluster": values})
-
-
-def _extra_features(extra: object, table: Table, kept: Bools | None) -> list[tuple[str, Any, bool]]:
-    if extra is None:
-        return []
-    items = [extra] if isinstance(extra, str) or hasattr(extra, "shape") else extra
-    if not isinstance(items, (list, tuple)):
-        raise ArgumentError(f"features is a {type(extra).__name__}; give column names or an array of shape (N, k).")
-    out: list[tuple[str, Any, bool]] = []
-    for position, item in enumerate(items):
-        if isinstance(item, str):
-            out.append((item, table.column(item, "features"), False))
-        elif hasattr(item, "columns"):
-            out += [(str(name), table.values(item[name], "features"), False) for name in item.columns]
-        else:
-            out.append((f"feature {position + 1}", table.values(item, "features"), False))
-    return out if kept is None else [(name, values[kept], flag) for name, values, flag in out]
 
 
 def _restrict(label: Label, kept: Bools) -> Label:

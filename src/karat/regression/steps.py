@@ -19,11 +19,11 @@ from ..frames.seeds import settled
 from ..predict import Predictions, Target, capped_weights, check_folds, crossfit, learners, make_folds, row_order
 from ..results import Result
 from .describe import warn_small_samples
-from .design_matrix import Design, Prepared, features_of, own_features, targets_of
+from .design_matrix import Design, Prepared
+from .features import features_of, own_features, targets_of, with_surrogates
 from .options import Arguments
 from .predicted_rows import predicted_rows, surrogate_rows
-from .surrogate_targets import with_surrogates
-from .variables import probability_columns
+from .surrogates import probability_columns
 
 if TYPE_CHECKING:
     from .._core.types import Ints

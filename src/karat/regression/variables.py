@@ -7,15 +7,16 @@ computed.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import ArgumentError, DataError
-from ..frames.kinds import is_number, is_text, plain, refuse_missing_words
+from ..frames.kinds import is_number, is_text, refuse_missing_words
 from ..frames.table import as_float
+from .surrogates import Surrogate, read_surrogates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,31 +33,6 @@ surrogate."""
 _SAME_SHARE = 0.05
 _SAME_ERRORS = 3.0
 """Missing shares of a surrogate that differ by more than this, and by so many standard errors, are pointed out."""
-
-
-@dataclass(frozen=True)
-class Surrogate:
-    """One surrogate of a label: a column, an array, or class probabilities.
-
-    Parameters
-    ----------
-    name : str
-    values : Series or ndarray, shape (N,) or (N, K)
-    probabilities : bool
-        Whether ``values`` holds one probability per class, in the order of the label's classes.
-    """
-
-    name: str
-    values: Any = field(repr=False)
-    probabilities: bool = False
-
-    @property
-    def there(self) -> Bools:
-        """Where it is not missing, shape (N,)."""
-        import pandas as pd
-
-        missing = np.asarray(pd.isna(self.values))
-        return np.asarray(~missing if missing.ndim == 1 else ~missing.any(axis=1))
 
 
 @dataclass(frozen=True)
@@ -163,7 +139,7 @@ def read_labels(parsed: Parsed, table: Table, surrogates: object) -> tuple[Label
         classes, coded = classes_of(name, gold, parsed)
         if not classes or is_number(classes[0]):
             gold = pd.Series(as_float(gold, name, "gold"), name=name)
-        given = _read_surrogates(name, surrogates[name], table, classes)
+        given = read_surrogates(name, surrogates[name], table, classes)
         labels.append(
             Label(
                 name,
@@ -327,135 +303,3 @@ def classes_of(name: str, gold: pd.Series[Any], parsed: Parsed) -> tuple[tuple[A
 def _numbered(values: Floats) -> tuple[Any, ...]:
     """Classes that are numbers, whole where all are."""
     return tuple(int(v) if (values == np.round(values)).all() else float(v) for v in values)
-
-
-def _read_surrogates(name: str, given: object, table: Table, classes: tuple[Any, ...]) -> tuple[Surrogate, ...]:
-    import pandas as pd
-
-    items: Sequence[Any]
-    if isinstance(given, (str, Mapping)) or hasattr(given, "shape"):
-        items = [given]
-    elif isinstance(given, Sequence):
-        items = given
-    else:
-        items = [given]
-    if not len(items):
-        raise ArgumentError(f"surrogates[{name!r}] is empty; name at least one column.")
-    out = []
-    for position, item in enumerate(items):
-        if getattr(item, "ndim", 1) == 2 and hasattr(item, "columns") and len(item.columns) > 1:
-            item = probability_columns(name, item, classes, table)
-        if isinstance(item, Mapping):
-            out.append(_probabilities(name, item, table, classes))
-            continue
-        if isinstance(item, str) and item == name:
-            raise ArgumentError(
-                f"surrogates names {name!r} as its own surrogate; give the column of model labels, as in "
-                f"surrogates={{{name!r}: '{name}_llm'}}. Where no model labels exist, use estimator='gold' with any "
-                "column as surrogate."
-            )
-        if isinstance(item, str):
-            out.append(Surrogate(item, table.column(item, f"surrogates[{name!r}]")))
-        else:
-            values = table.values(item, f"surrogates[{name!r}]")
-            if values.ndim == 1:
-                values = plain(pd.Series(values)).to_numpy()
-            label = getattr(item, "name", None) or (
-                f"{name} surrogate" + (f" {position + 1}" if len(items) > 1 else "")
-            )
-            if values.ndim == 2 and values.shape[1] == len(classes):
-                out.append(_matrix_probabilities(str(label), values, name))
-            else:
-                out.append(Surrogate(str(label), values))
-        _check_coding(name, out[-1], classes)
-    return tuple(out)
-
-
-def _probabilities(name: str, item: Mapping[Any, Any], table: Table, classes: tuple[Any, ...]) -> Surrogate:
-    keys = _by_class(name, list(item), classes)
-    values = np.column_stack(
-        [as_float(table.column(item[k], f"surrogates[{name!r}]"), item[k], "surrogate") for k in keys]
-    )
-    return _matrix_probabilities(f"P({name})", values, name)
-
-
-def probability_columns(name: str, frame: Any, classes: tuple[Any, ...], table: Table) -> Any:
-    """Class probabilities of a data frame in the order of the gold classes, shape (N, K).
-
-    Raises
-    ------
-    DataError
-        If its columns are not named by the gold classes.
-    """
-    columns = list(frame.columns)
-    order = [columns.index(key) for key in _by_class(name, columns, classes)]
-    return table.values(frame, f"the class probabilities of {name!r}")[:, order]
-
-
-def _by_class(name: str, given: list[Any], classes: tuple[Any, ...]) -> list[Any]:
-    """Names of probability columns in the order of the classes; ``"1"``, ``1.0`` and ``True`` all name the class 1."""
-
-    def key(value: Any) -> Any:
-        return float(value) if classes and is_number(classes[0]) and _is_number(value) else str(value)
-
-    found = {key(value): value for value in given}
-    wanted = [key(value) for value in classes]
-    if not classes or set(found) != set(wanted) or len(found) != len(given):
-        raise DataError(
-            f"{name!r} is given class probabilities for {sorted(map(str, given))}, but gold has the classes "
-            f"{[str(c) for c in classes]}; name one column per gold class."
-        )
-    return [found[value] for value in wanted]
-
-
-def _matrix_probabilities(label: str, values: Any, name: str) -> Surrogate:
-    values = np.asarray(values, dtype=np.float64)
-    total = values.sum(axis=1)
-    if not np.isfinite(values).all() or (values < -1e-9).any() or (np.abs(total - 1.0) > 1e-4).any():
-        raise DataError(
-            f"the class probabilities of {name!r} must be finite, not negative, and add up to 1 in every row; "
-            f"{int((~(np.abs(total - 1.0) <= 1e-4)).sum())} row(s) do not."
-        )
-    return Surrogate(label, values / total[:, None], probabilities=True)
-
-
-def _check_coding(name: str, surrogate: Surrogate, classes: tuple[Any, ...]) -> None:
-    """Hard text labels must use the classes of the gold."""
-    if surrogate.probabilities or getattr(surrogate.values, "ndim", 1) == 2:
-        return
-    if not is_text(surrogate.values, surrogate.name, "surrogate"):
-        return
-    import pandas as pd
-
-    found = set(pd.Series(surrogate.values).dropna().unique().tolist())
-    if not classes:
-        if found:
-            example = next((v for v in found if not _is_number(v)), next(iter(found)))
-            raise DataError(
-                f"surrogate {surrogate.name!r} of {name!r} holds text (for example {example!r}), but the gold "
-                f"is a number; "
-                "recode one of them, or pass the column as features=."
-            )
-        return
-    gold = set(classes)
-    if unseen := sorted(found - gold, key=str):
-        raise DataError(
-            f"surrogate {surrogate.name!r} of {name!r} holds {unseen[:5]}, which no gold row has (gold classes: "
-            f"{list(classes)}); recode it, label units of that class, or pass the column as features= where any coding "
-            "will do."
-        )
-    if unmatched := sorted(gold - found, key=str):
-        raise DataError(
-            f"gold class(es) {unmatched[:5]} of {name!r} never occur in the surrogate {surrogate.name!r} (it holds "
-            f"{sorted(found, key=str)[:5]}); recode it, merge classes, or pass the column as features= where "
-            f"any coding "
-            "will do."
-        )
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        float(value if is_number(value) else str(value))
-    except ValueError:
-        return False
-    return True

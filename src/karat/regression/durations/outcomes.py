@@ -18,7 +18,8 @@ from ...estimate.clusters import connected
 from ...frames.kinds import is_text
 from ...frames.table import as_float
 from ..design_matrix import Design, Prepared
-from ..variables import Label, Surrogate, read_labels
+from ..surrogates import Surrogate
+from ..variables import Label, read_labels
 
 if TYPE_CHECKING:
     from ..._core.types import Array, Bools, Floats, Ints

@@ -27,12 +27,12 @@ from ...frames.formula import Parsed
 from ...predict import Predictions, capped_weights, crossfit, learners
 from ...results import Result
 from ..comparison_fits import Naive, compare_with, gold_column, wider_than_gold
-from ..design_matrix import Design, Prepared, features_of, targets_of
+from ..design_matrix import Design, Prepared
+from ..features import features_of, targets_of, with_surrogates
 from ..options import Arguments, SharedOptions
 from ..pipeline import Opened, Steps, close_fit, open_fit
 from ..predicted_rows import average_rows, predicted_rows, surrogate_rows
 from ..steps import folds_of, frame_features, one_surrogate, order_of, parts_of
-from ..surrogate_targets import with_surrogates
 from ..variables import Label
 from .fitted import DurationFit, weighted_rows, with_estimation, with_outcome
 from .naive import more_columns, naive_labels
