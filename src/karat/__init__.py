@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
         Waves,
         read_sample,
     )
+    from .effects.entry_points import comparisons, predictions, slopes
     from .errors import KaratError, KaratWarning
     from .planning.allocate import allocate
     from .planning.budget import budget
@@ -61,9 +62,12 @@ _HOMES = {
     "Result": "results",
     "allocate": "planning",
     "bootstrap": "robustness.bootstrap",
+    "comparisons": "effects.entry_points",
     "diagnose": "robustness.diagnose",
     "budget": "planning",
+    "predictions": "effects.entry_points",
     "regress": "regression.entry_points",
+    "slopes": "effects.entry_points",
     "duration_from_dates": "regression.durations.dates",
     "rmst": "regression.durations.rmst",
     "rmst_contrast": "regression.durations.contrast",
@@ -104,6 +108,7 @@ __all__ = [
     "bootstrap",
     "budget",
     "censoring",
+    "comparisons",
     "confidence_sequence",
     "datasets",
     "designs",
@@ -119,12 +124,14 @@ __all__ = [
     "plan",
     "poisson",
     "predict",
+    "predictions",
     "probit",
     "read_sample",
     "regress",
     "rmst",
     "rmst_contrast",
     "sensitivity",
+    "slopes",
     "strata",
 ]
 

@@ -226,6 +226,7 @@ def sandwich(
     kind: str,
     target: str,
     cluster: Ints | None = None,
+    used: int | None = None,
 ) -> Covariance:
     """Covariance of the coefficients: population part plus labelling part.
 
@@ -247,6 +248,8 @@ def sandwich(
         "finite" is this corpus: the labelling part alone.
     cluster : ndarray of int, shape (N,), optional
         Analysis clusters; needed for the CRV kinds.
+    used : int, optional
+        Coefficients of the fit, for HC1 and CRV1; by default as many as there are errors.
 
     Returns
     -------
@@ -264,7 +267,8 @@ def sandwich(
     design = labelling.cross(error, error)
     gold_groups = len(error) if cluster is None else int(np.unique(cluster[labelling.gold]).size)
     units = (meat.groups if cluster is None else n_rows, len(error))
-    population, design = _small_sample(kind, meat.population, design, error.shape[1], units, (meat.groups, gold_groups))
+    p = error.shape[1] if used is None else used
+    population, design = _small_sample(kind, meat.population, design, p, units, (meat.groups, gold_groups))
     total = design if target == "finite" else with_population(population, design, labelling)
     return Covariance(total, design)
 

@@ -30,6 +30,7 @@ class Parts:
     ----------
     scores : Scores
     curvature : ndarray, shape (p, p)
+        Of the coefficients; functions of them (:mod:`karat.effects`) have scores of another width.
     tuned : ndarray, shape (p,)
         Estimated weights per coefficient.
     labelling : Labelling
@@ -126,13 +127,20 @@ def combination(parts: Sequence[Parts], matrices: Sequence[Floats], kind: str, t
 
 
 def covariance_of(
-    meat: Meat, error: Floats, labelling: Labelling, n_rows: int, kind: str, target: str, cluster: Ints | None
+    meat: Meat,
+    error: Floats,
+    labelling: Labelling,
+    n_rows: int,
+    kind: str,
+    target: str,
+    cluster: Ints | None,
+    used: int | None = None,
 ) -> Covariance:
     """:func:`sandwich` for clusters of one or two ways."""
     if cluster is None or not kind.startswith("CRV"):
-        return sandwich(meat, error, labelling, n_rows, kind=kind, target=target)
+        return sandwich(meat, error, labelling, n_rows, kind=kind, target=target, used=used)
     found = [
-        (sign, sandwich(one, error, labelling, n_rows, kind=kind, target=target, cluster=codes))
+        (sign, sandwich(one, error, labelling, n_rows, kind=kind, target=target, cluster=codes, used=used))
         for (sign, codes), one in zip(ways(cluster), (meat, *meat.others))
     ]
     return Covariance(
@@ -165,8 +173,9 @@ def infer(parts: Parts, kind: str, target: str, df: Any, meat: Meat | None = Non
     meat = influences([parts], kind) if meat is None else meat
     cluster = parts.cluster if kind.startswith("CRV") else None
     scores, labelling = parts.scores, parts.labelling
-    covariance = covariance_of(meat, scores.gold_parts(kind)[1], labelling, scores.n_rows, kind, target, cluster)
-    p = len(parts.curvature)
+    error = scores.gold_parts(kind)[1]
+    covariance = covariance_of(meat, error, labelling, scores.n_rows, kind, target, cluster, len(parts.curvature))
+    p = error.shape[1]
     if df == "normal":
         freedom = np.full(p, np.inf)
     elif not isinstance(df, str):

@@ -39,6 +39,8 @@ class Model(ABC):
     categorical : bool
         Whether the outcome is a category; then ``y`` holds the shares of all classes but the first, shape (m, K - 1),
         or (m,) for two classes.
+    ratio : str
+        What the exponential of a coefficient is called; empty where it has no meaning.
     """
 
     name: ClassVar[str]
@@ -46,6 +48,7 @@ class Model(ABC):
     linear: ClassVar[bool] = False
     separable: ClassVar[bool] = False
     categorical: ClassVar[bool] = False
+    ratio: ClassVar[str] = ""
 
     def predictors(self, y: Floats) -> int:
         """J, the number of linear predictors for outcomes of this shape."""

@@ -20,6 +20,7 @@ class Logit(Model):
     name: ClassVar[str] = "logit"
     title: ClassVar[str] = "Logistic regression"
     separable: ClassVar[bool] = True
+    ratio: ClassVar[str] = "odds ratio"
 
     def evaluate(self, eta: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Residual and ``mu (1 - mu)``."""

@@ -23,6 +23,7 @@ class Poisson(Model):
 
     name: ClassVar[str] = "poisson"
     title: ClassVar[str] = "Poisson regression"
+    ratio: ClassVar[str] = "rate ratio"
 
     def evaluate(self, eta: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Residual and mean."""

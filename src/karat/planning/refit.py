@@ -11,7 +11,8 @@ import numpy as np
 
 from ..datasets import mask_gold
 from ..designs import Drawn, Labelling, SimpleRandom
-from ..errors import ArgumentError, DataError, KaratError, KaratWarning
+from ..errors import ArgumentError, KaratError, KaratWarning
+from ..regression.reopen import reopen
 from .forecast import LEARNING_RATE, Learning
 from .pilot import Profile
 from .schemes import StratifiedScheme
@@ -19,9 +20,6 @@ from .schemes import StratifiedScheme
 if TYPE_CHECKING:
     from .._core.types import Bools, Ints
     from ..results import Result
-
-_OF_THE_FIT = ("labelled", "seed", "scores", "compare", "design", "progress")
-"""Arguments of the fit that refits do not take from it: its rows, its gold and its draw are those of the Result."""
 
 _FEWEST_GROUPS = 8
 _HALVES = 3
@@ -65,47 +63,18 @@ class Again:
         DataError
             If the data have another number of rows.
         """
-        from ..frames import Table
-
-        call, parts = result.call, result.parts
+        parts = result.parts
         assert parts is not None
-        if call is None:
+        again = "kt.plan(fit, data, {}=...), or plan without data="
+        found = reopen(result, data, overrides, again, "pilot's fit", same_seed=False)
+        if found is None:
             raise ArgumentError(
                 "fits of durations (kt.rmst) and sums of fits cannot be fitted again from a table; plan without data, "
                 "kt.plan(fit), which takes the predictor and the squared errors of the pilot as they are."
             )
-        wanted = [name for name in call.left_out if name not in _OF_THE_FIT]
-        for name, value in overrides.items():
-            same = name in call.arguments and name not in _OF_THE_FIT and _same(value, call.arguments[name])
-            if not same and name not in (*wanted, "n_jobs"):
-                raise ArgumentError(
-                    f"{name}= is that of the pilot's fit, from which planned figures come; take it out, or fit the "
-                    "pilot with it. Only values that the fit does not keep are given again"
-                    f"{': ' + ', '.join(wanted) if wanted else ''}."
-                )
-        arguments = {**call.arguments, **overrides}
-        lacking = [name for name in wanted if name not in overrides]
-        if lacking:
-            raise ArgumentError(
-                f"the fit was made with values in {', '.join(lacking)}=, which it does not keep; give them again, for "
-                f"example kt.plan(fit, data, {lacking[0]}=...), or plan without data=."
-            )
-        table = Table.read(data)
-        n_rows = len(parts.labelling.labelled) if parts.kept is None else len(parts.kept)
-        if table.n_rows != n_rows:
-            raise DataError(
-                f"data has {table.n_rows} rows, the fit was made from {n_rows}; give the table of the fit, in its "
-                "order."
-            )
-        frame = table.native
-        if parts.kept is not None:
-            frame = frame.filter(parts.kept.tolist())
-            _refuse_arrays(arguments)
-        for name in _OF_THE_FIT:
-            arguments.pop(name, None)
+        arguments = {k: value for k, value in found.arguments.items() if k not in ("seed", "design", "labelled")}
         gold = tuple(str(name) for name in arguments["surrogates"])
-        arguments |= {"model": call.model, "formula": call.formula}
-        return cls(frame.to_native(), arguments, parts.labelling, gold, contrasts)
+        return cls(found.data, arguments, parts.labelling, gold, contrasts)
 
     def profile(self, labelled: Bools, seed: int, repeats: int | None = None) -> Profile | None:
         """The profile of the fit with part of the gold, or None where it cannot be fitted.
@@ -267,20 +236,3 @@ def mean_square(profile: Profile) -> Any:
     rows = StratifiedScheme(np.zeros(profile.n_units, dtype=np.intp), np.ones(1), ("all",), None, "")
     spread = rows.spread(profile, 0.5 * profile.n_units, 1.0, np.ones(profile.n_gold))
     return (profile.weight[:, None] * spread).sum(axis=0)
-
-
-def _same(value: Any, other: Any) -> bool:
-    """Whether a setting given again is that of the fit."""
-    return type(value) is type(other) and not hasattr(value, "shape") and bool(value == other)
-
-
-def _refuse_arrays(arguments: Mapping[str, Any]) -> None:
-    """Rows were dropped, so values given row by row would no longer fit."""
-    for name in ("surrogates", "features", "predictions", "weights", "cluster", "folds"):
-        value = arguments.get(name)
-        items = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else [value]
-        if any(hasattr(item, "shape") for item in items):
-            raise ArgumentError(
-                f"{name}= holds values row by row and the fit left rows out for missing values; put the values into "
-                "columns."
-            )

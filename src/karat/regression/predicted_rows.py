@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from .variables import Label
 
 
-def predicted_rows(prepared: Prepared, design: Design, predictions: Predictions, imputation: str) -> tuple[Rows, ...]:
-    """Predicted rows from cross-fitted predictions: one block per class combination, or their mean."""
+LabelColumns = tuple[dict[str, Any], "Floats | None"]
+"""Columns of labels that predicted rows hold in place of gold, and the share of each unit that has them."""
+
+
+def predicted_labels(prepared: Prepared, predictions: Predictions) -> list[LabelColumns]:
+    """Labelled covariates of predicted rows, one entry per class combination."""
     joint = [label for label in prepared.labels if label.joint]
-    outcome = prepared.outcome_label
-    blocks = []
+    out: list[LabelColumns] = []
     for c, combo in enumerate(predictions.combinations):
         columns: dict[str, Any] = {}
         for label in prepared.labels:
@@ -33,6 +36,15 @@ def predicted_rows(prepared: Prepared, design: Design, predictions: Predictions,
                     columns[label.name] = label.column(label.classes[combo[joint.index(label)]], prepared.n_rows)
                 else:
                     columns[label.name] = predictions.values[label.name][:, 0]
+        out.append((columns, None if predictions.share is None else predictions.share[:, c]))
+    return out
+
+
+def predicted_rows(prepared: Prepared, design: Design, predictions: Predictions, imputation: str) -> tuple[Rows, ...]:
+    """Predicted rows from cross-fitted predictions: one block per class combination, or their mean."""
+    outcome = prepared.outcome_label
+    blocks = []
+    for c, (columns, share) in enumerate(predicted_labels(prepared, predictions)):
         x = _covariates(prepared, design, columns)
         if outcome is None:
             y = design.observed_y
@@ -43,7 +55,6 @@ def predicted_rows(prepared: Prepared, design: Design, predictions: Predictions,
             y = values[:, at] if width == 1 else values[:, at : at + width]
             y = _from_base(y, outcome, design.spec.classes)
         assert y is not None
-        share = None if predictions.share is None else predictions.share[:, c]
         blocks.append(Rows(x, y, design.offset, share))
     return average_rows(tuple(blocks)) if imputation == "value" else tuple(blocks)
 
@@ -58,21 +69,24 @@ def _from_base(shares: Floats, label: Label, classes: tuple[Any, ...]) -> Floats
     return out[:, 0] if shares.ndim == 1 else out
 
 
-def surrogate_rows(prepared: Prepared, design: Design, given: Mapping[str, Any], imputation: str) -> tuple[Rows, ...]:
-    """Rows with given labels put in: the surrogates themselves, or predictions from outside.
+def surrogate_labels(
+    prepared: Prepared, given: Mapping[str, Any], imputation: str
+) -> tuple[list[LabelColumns], set[str]]:
+    """Labels of predicted rows where these are given, one entry per combination of the classes averaged over.
 
     Parameters
     ----------
     prepared : Prepared
-    design : Design
     given : mapping of str to array
         For each label class probabilities of shape (N, K), or hard labels, numbers or scores of shape (N,).
     imputation : {"moment", "value"}
-        Whether probabilities are averaged over in the moment, or plugged in.
+        Whether probabilities of 0/1 labels are averaged over in the moment, or plugged in.
 
     Returns
     -------
-    tuple of Rows
+    list of (columns, share)
+    set of str
+        The labels averaged over.
 
     Raises
     ------
@@ -87,7 +101,7 @@ def surrogate_rows(prepared: Prepared, design: Design, given: Mapping[str, Any],
             averaged[label.name] = shares
         else:
             plugged[label.name] = label.column(values, prepared.n_rows)
-    blocks: list[tuple[dict[str, Any], Floats | None]] = [(dict(plugged), None)]
+    blocks: list[LabelColumns] = [(dict(plugged), None)]
     for name, shares in averaged.items():
         label = next(label for label in prepared.labels if label.name == name)
         blocks = [
@@ -98,7 +112,30 @@ def surrogate_rows(prepared: Prepared, design: Design, given: Mapping[str, Any],
             for columns, share in blocks
             for k, value in enumerate(label.classes)
         ]
+    return blocks, set(averaged)
+
+
+def surrogate_rows(prepared: Prepared, design: Design, given: Mapping[str, Any], imputation: str) -> tuple[Rows, ...]:
+    """Rows with given labels put in: the surrogates themselves, or predictions from outside.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    design : Design
+    given, imputation
+        As in :func:`surrogate_labels`; with "value" labels are plugged in at their expectation.
+
+    Returns
+    -------
+    tuple of Rows
+
+    Raises
+    ------
+    DataError
+        If a value cannot be used as the label.
+    """
     rows = []
+    blocks, averaged = surrogate_labels(prepared, given, imputation)
     for columns, share in blocks:
         x = _covariates(prepared, design, columns)
         y = design.observed_y
@@ -106,7 +143,7 @@ def surrogate_rows(prepared: Prepared, design: Design, given: Mapping[str, Any],
             y = design.spec.y(with_columns(prepared.frame, columns, prepared.n_rows), prepared.context)
         rows.append(Rows(x, y, design.offset, share))
     outcome = prepared.outcome_label
-    linear_only = set(averaged) <= ({outcome.name} if outcome else set())
+    linear_only = averaged <= ({outcome.name} if outcome else set())
     return average_rows(tuple(rows)) if imputation == "value" or linear_only else tuple(rows)
 
 

@@ -90,10 +90,8 @@ def predicted_blocks(
     labelling = prepared.labelling
     if options.estimator == "gold":
         return None, ()
-    if given is not None:
-        return None, surrogate_rows(prepared, matrix, _from_outside(prepared, given, table), options.imputation)
-    if options.learner is None or options.estimator in ("ppi", "surrogate"):
-        return None, surrogate_rows(prepared, matrix, one_surrogate(prepared, options), options.imputation)
+    if (labels := given_labels(prepared, options, given, table)) is not None:
+        return None, surrogate_rows(prepared, matrix, labels, options.imputation)
     if labelling.census:
         return None, ()
     assert own is not None
@@ -165,6 +163,17 @@ def _kept_whole(prepared: Prepared, folds: Any) -> Ints | None:
             return group
         columns.pop()
     return connected(labelling.unit, *columns)
+
+
+def given_labels(
+    prepared: Prepared, options: Arguments, given: Mapping[str, Any] | None, table: Table
+) -> dict[str, Any] | None:
+    """Labels that predicted rows take from outside or from the surrogates themselves; None where they are learnt."""
+    if given is not None:
+        return _from_outside(prepared, given, table)
+    if options.learner is None or options.estimator in ("ppi", "surrogate"):
+        return one_surrogate(prepared, options)
+    return None
 
 
 def _from_outside(prepared: Prepared, given: Mapping[str, Any], table: Table) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -48,6 +48,12 @@ class Estimates(StatsmodelsNames):
     >>> (long - short).wald("hostile = 0").df_numerator
     1
     """
+
+    no_effect: ClassVar[float] = 0.0
+    """The value that tests and plots hold estimates against."""
+
+    quantity: ClassVar[str] = "coefficient"
+    """What is estimated, as axes call it."""
 
     if TYPE_CHECKING:
 
@@ -114,18 +120,19 @@ class Estimates(StatsmodelsNames):
         """Standard errors, by name."""
         return self._series(self._se(), "Std. Error")
 
+    def _statistic(self) -> Floats:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(self._numbers().theta / self._se())
+
     def tstat(self) -> pd.Series[Any]:
         """Estimate over standard error, by name."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return self._series(self._numbers().theta / self._se(), "t value")
+        return self._series(self._statistic(), "t value")
 
     def pvalue(self) -> pd.Series[Any]:
         """Two-sided p-values of the hypothesis that a coefficient is 0, by name."""
         from scipy.stats import t
 
-        with np.errstate(divide="ignore", invalid="ignore"):
-            statistic = self._numbers().theta / self._se()
-        return self._series(2.0 * t.sf(np.abs(statistic), self._numbers().df), "Pr(>|t|)")
+        return self._series(2.0 * t.sf(np.abs(self._statistic()), self._numbers().df), "Pr(>|t|)")
 
     def confint(self, alpha: float | None = None) -> pd.DataFrame:
         """Confidence intervals.

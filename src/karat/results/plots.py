@@ -94,10 +94,10 @@ def coefplot(
                     label=None if drawn else truth_label,
                 )  # fmt: skip
                 drawn = True
-    ax.axvline(0.0, color="0.75", linewidth=0.8, zorder=0)
+    ax.axvline(result.no_effect, color="0.75", linewidth=0.8, zorder=0)
     ax.set_yticks(range(len(index)), family)
     ax.set_ylim(len(index) - 0.4, -0.6)
-    ax.set_xlabel(f"coefficient, {100 * (1 - result.alpha):g}% interval")
+    ax.set_xlabel(f"{result.quantity}, {100 * (1 - result.alpha):g}% interval")
     plain(ax, title if title is not None else result._title(), rows=True)
     if len(series) > 1 or truth is not None:
         if own_figure:

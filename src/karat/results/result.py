@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .comparison import Comparison
+    from .effects import Ratios
     from .summary import Summary
 
 
@@ -240,6 +241,24 @@ class Result(MaketablesProtocol, FormerNames, Fitted):
         from .prediction import predict
 
         return predict(self, new, self._level(alpha), context)
+
+    def ratios(self) -> Ratios:
+        """Odds ratios (logit, multinomial) or rate ratios (Poisson): exponentials of the coefficients.
+
+        Returns
+        -------
+        Ratios
+            Intervals are those of the coefficients, carried over; standard errors are by the delta method, and
+            p-values those of the hypothesis that a ratio is 1.
+
+        Raises
+        ------
+        KaratError
+            For other models, whose coefficients are no logarithms of ratios.
+        """
+        from .effects import ratios
+
+        return ratios(self)
 
     coefplot = Fitted.plot
 

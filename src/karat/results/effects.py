@@ -1,0 +1,136 @@
+"""What is read off a fit afterwards: averages of predictions and effects, and ratios."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ..errors import ArgumentError, KaratError
+from .estimates import Estimates
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .._core.types import Floats
+    from .result import Result
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Effects(Estimates):
+    """Averages over units that follow from a fit, one row per variable, group and class of the outcome.
+
+    Parameters
+    ----------
+    names : tuple of str, length k
+    theta : ndarray, shape (k,)
+    covariance : ndarray, shape (k, k)
+    labelling_covariance : ndarray, shape (k, k)
+        The part that labelling only a sample adds.
+    df : ndarray, shape (k,)
+    alpha : float
+    title, about : str
+        What they are, and of which fit.
+    grid : data frame, k rows
+        What each row is: variable, contrast, class of the outcome, values set, groups.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(1500, kind="logit", seed=1)
+    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
+    >>> fit = kt.logit("outcome ~ hostile + length", labelled, surrogates={"hostile": "hostile_llm"}, seed=1)
+    >>> kt.slopes(fit, labelled).names
+    ('hostile', 'length')
+    """
+
+    quantity: ClassVar[str] = "average"
+
+    names: tuple[str, ...]
+    theta: Floats
+    covariance: Floats
+    labelling_covariance: Floats
+    df: Floats
+    alpha: float
+    title: str
+    about: str
+    grid: pd.DataFrame = field(repr=False)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _title(self) -> str:
+        return self.title
+
+    def _about(self) -> str:
+        return self.about
+
+    def tidy(self, style: str = "pyfixest", alpha: float | None = None) -> pd.DataFrame:
+        """Table of estimates.
+
+        Parameters
+        ----------
+        style : {"pyfixest", "broom"}
+            As for a :class:`karat.Result`; "broom" adds the columns of ``grid``.
+        alpha : float, optional
+
+        Returns
+        -------
+        pandas.DataFrame
+        """
+        table = super().tidy(style, alpha)
+        return table if style == "pyfixest" else table.join(self.grid)
+
+
+class Ratios(Effects):
+    """Ratios, whose logarithms have the t intervals: they are not symmetric about the estimate, and above 0.
+
+    ``covariance`` is that of the ratios, by the delta method; tests of a row are those of the hypothesis that the
+    ratio is 1.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(1500, kind="logit", seed=1)
+    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
+    >>> fit = kt.logit("outcome ~ hostile + length", labelled, surrogates={"hostile": "hostile_llm"}, seed=1)
+    >>> bool(np.allclose(fit.ratios().confint(), np.exp(fit.confint())))
+    True
+    """
+
+    no_effect: ClassVar[float] = 1.0
+    quantity: ClassVar[str] = "ratio"
+
+    def _statistic(self) -> Floats:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.log(self.theta) / (self._se() / self.theta))
+
+    def _interval(self, level: float) -> tuple[Floats, Floats]:
+        from scipy.stats import t
+
+        half = np.asarray(t.isf(level / 2.0, self.df)) * self._se() / self.theta
+        return self.theta * np.exp(-half), self.theta * np.exp(half)
+
+
+def ratios(result: Result) -> Ratios:
+    """Exponentials of the coefficients; see :meth:`karat.Result.ratios`."""
+    import pandas as pd
+
+    from .. import moments as models
+
+    try:
+        called = models.get(result.model).ratio
+    except ArgumentError:  # durations
+        called = ""
+    if not called:
+        raise KaratError(
+            f"exponentials of the coefficients of {result.formula!r} ({result.title}) are no ratios; use "
+            "kt.comparisons(fit, data, contrast='ratio') for ratios of predictions."
+        )
+    value: Any = np.exp(result.theta)
+    scale = np.outer(value, value)
+    return Ratios(
+        result.names, value, result.covariance * scale, result.labelling_covariance * scale, result.df, result.alpha,
+        f"{called.capitalize()}s: {result.formula}", result._about(), pd.DataFrame(index=pd.RangeIndex(len(value))),
+    )  # fmt: skip
