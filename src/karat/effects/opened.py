@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -103,7 +104,13 @@ class OpenedFit:
     def covariates(self) -> list[str]:
         """Columns on the right of the formula, in its order."""
         parsed = self.opened.prepared.parsed
-        return sorted(parsed.covariate_variables, key=lambda name: parsed.code.rfind(parsed.written(name)))
+        right = parsed.code.partition("~")[2]
+
+        def first(name: str) -> int:
+            found = re.search(rf"(?<![\w.]){re.escape(parsed.written(name))}(?!\w)", right)
+            return len(right) if found is None else found.start()
+
+        return sorted(parsed.covariate_variables, key=first)
 
     def label(self, name: str) -> Label | None:
         """The labelled covariate of a name."""

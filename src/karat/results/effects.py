@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..errors import ArgumentError, KaratError
-from .estimates import Estimates
+from .estimates import Estimates, Fitted
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from .._core.types import Floats
-    from .result import Result
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -113,7 +112,7 @@ class Ratios(Effects):
         return self.theta * np.exp(-half), self.theta * np.exp(half)
 
 
-def ratios(result: Result) -> Ratios:
+def ratios(result: Fitted) -> Ratios:
     """Exponentials of the coefficients; see :meth:`karat.Result.ratios`."""
     import pandas as pd
 
