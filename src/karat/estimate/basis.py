@@ -107,7 +107,7 @@ def in_basis(sample: AugmentedSample, basis: Floats | None) -> AugmentedSample:
 
 def on_gold_basis(sample: AugmentedSample) -> AugmentedSample:
     """The sample in well-conditioned coordinates of its gold rows, which must have full rank."""
-    return in_basis(sample, check_rank(sample.gold.x, sample.gold_weight, sample.names, "gold rows"))
+    return in_basis(sample, check_rank(sample.gold.x, sample.units.gold_weight, sample.names, "gold rows"))
 
 
 def to_coefficients(sample: AugmentedSample, values: Floats) -> Floats:

@@ -71,7 +71,7 @@ def linear_at_gold(moments: Moments, root: Root) -> Linear:
 def _linear(moments: Moments, root: Root, at_root: bool) -> Linear:
     sample, model = moments.sample, moments.model
     inverse = np.linalg.inv(root.curvature)
-    v, w = sample.gold_analysis_weight, sample.labelling.weight
+    v, w = sample.units.gold_analysis_weight, sample.units.labelling.weight
     gold_score, (curvature,) = row_scores(model, root.theta, (sample.gold,))
     m = gold_score * v[:, None]
     x = sample.gold.x
@@ -86,7 +86,7 @@ def _linear(moments: Moments, root: Root, at_root: bool) -> Linear:
         weights = [own, *(weighted(c, v * (1.0 - w)) for c in curvatures[1:])]
         designs = [x, *(rows.x for rows in moments.predicted_gold)]
         # what a fixed size makes known leaves with no unit
-        error = sample.labelling.known_part(m - h)[0]
+        error = sample.units.labelling.known_part(m - h)[0]
         shift = _left_out_shift(inverse, designs, weights, m + (w - 1.0)[:, None] * error)
     elif own.ndim == 1:
         shift = (w / (1.0 - leverage))[:, None] * (m @ inverse.T)
@@ -143,14 +143,15 @@ def calibrations(moments: Moments, theta: Floats, at: Linear) -> tuple[Floats | 
     ----------
     Isaki (1983), *Variance estimation using auxiliary information*, JASA 78.
     """
-    sample, labelling = moments.sample, moments.sample.labelling
+    sample, labelling = moments.sample, moments.sample.units.labelling
     metric, model, predicted = np.linalg.inv(at.inverse), moments.model, (sample.predicted, moments.predicted_gold)
-    v = np.ones(sample.n_units) if sample.weights is None else sample.weights
+    v = np.ones(sample.units.n_units) if sample.units.weights is None else sample.units.weights
     known = labelling.known_part(at.m - at.h)[1]
     every = _Expected.of(model, theta, predicted[0], v**2, known, v, metric)
-    drawn = sample.gold_analysis_weight**2
+    gold_v = sample.units.gold_analysis_weight
+    drawn = gold_v**2
     gold = None if known is None else known.take(labelling.gold)
-    some = _Expected.of(model, theta, predicted[1], drawn * labelling.weight, gold, sample.gold_analysis_weight, metric)
+    some = _Expected.of(model, theta, predicted[1], drawn * labelling.weight, gold, gold_v, metric)
     of_moments = _factor(at.m, labelling.weight, (every.squares, every.plain), (some.squares, some.plain), at, metric)
     spread = labelling.spread_everywhere
     if len(sample.predicted) == 1 and np.ptp(spread) == 0:
@@ -255,9 +256,9 @@ class UnitBlocks:
     def __call__(self, kind: str) -> Iterator[Block]:
         """Influences of the predicted rows; with HC2 and HC3 divided by one minus their leverage."""
         sample = self.sample
-        for block in slices(sample.n_units):
+        for block in slices(sample.units.n_units):
             parts = [self._evaluate(rows, block) for rows in sample.predicted]
-            v = None if sample.weights is None else sample.weights[block]
+            v = None if sample.units.weights is None else sample.units.weights[block]
             scale = self._factor(parts, v, kind)
             if v is not None:
                 scale = v if scale is None else v * scale

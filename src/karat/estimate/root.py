@@ -127,10 +127,10 @@ def gold_root(moments: Moments) -> Root:
     sample, model = moments.sample, moments.model
     start = np.zeros(index.n_coefficients(model, sample.gold))
     if not model.linear:
-        start = _warm_start(model, sample.gold, sample.gold_weight)
+        start = _warm_start(model, sample.gold, sample.units.gold_weight)
     _, scale = moments.gold(start)
     scale = positive(scale)
-    root = newton(moments.gold, start, scale, noise_of(model, sample.gold, sample.gold_weight, start, scale))
+    root = newton(moments.gold, start, scale, noise_of(model, sample.gold, sample.units.gold_weight, start, scale))
     if model.separable:
         _refuse_separation(sample, root)
     if not root.converged:
@@ -154,7 +154,7 @@ def _refuse_separation(sample: AugmentedSample, root: Root) -> None:
     largest = float(np.abs(index.predictors(sample.gold.x, root.theta)).max())
     if root.converged and largest <= _SEPARATED_ETA:
         return
-    gram = index.repeated(weighted_gram(sample.gold.x, sample.gold_weight), len(root.theta))
+    gram = index.repeated(weighted_gram(sample.gold.x, sample.units.gold_weight), len(root.theta))
     size = np.sqrt(np.diag(gram))
     scale = np.outer(size, size)
     values, vectors = eigh((root.curvature + root.curvature.T) / 2 / scale, gram / scale)

@@ -145,16 +145,16 @@ class Moments:
     @classmethod
     def of(cls, model: Model, sample: AugmentedSample) -> Moments:
         """Set the totals up (linear models are summed here, once)."""
-        gold = row_totals(model, sample.gold, sample.gold_weight)
+        gold = row_totals(model, sample.gold, sample.units.gold_weight)
         if not sample.predicted:
             return cls(model, sample, gold, None, None)
-        predicted_gold = tuple(rows.take(sample.labelling.gold) for rows in sample.predicted)
+        predicted_gold = tuple(rows.take(sample.units.gold) for rows in sample.predicted)
         return cls(
             model,
             sample,
             gold,
-            sum_of([row_totals(model, rows, sample.weights) for rows in sample.predicted]),
-            sum_of([row_totals(model, rows, sample.gold_weight) for rows in predicted_gold]),
+            sum_of([row_totals(model, rows, sample.units.weights) for rows in sample.predicted]),
+            sum_of([row_totals(model, rows, sample.units.gold_weight) for rows in predicted_gold]),
             predicted_gold,
         )
 

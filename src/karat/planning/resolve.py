@@ -231,8 +231,8 @@ def _codes(table: Table | None, by: Any, profile: Profile, pilot: Result | None)
     if isinstance(written, Clustered) and written.cluster == by and labelling.unit is not None:
         return labelling.unit, [""] * (int(labelling.unit.max()) + 1)
     parts = None if pilot is None else pilot.parts
-    if parts is not None and parts.cluster is not None and parts.cluster_name == by:
-        return parts.cluster, [""] * (int(parts.cluster.max()) + 1)
+    if parts is not None and parts.units.cluster is not None and parts.units.cluster_name == by:
+        return parts.units.cluster, [""] * (int(parts.units.cluster.max()) + 1)
     raise ArgumentError(f"the design names {by!r}, which the fit does not hold; give the pilot's table as data=.")
 
 

@@ -78,7 +78,7 @@ def naive_fit(
         return f"Surrogate only is not shown: {error}"
     curvature = curvatures(model, naive, estimate, options.vcov, "surrogate")
     caution = "; ".join([_CAUTION, *_unit_remarks(prepared)])
-    return Naive(estimate.theta, Parts.of(estimate, sample.labelling, sample.cluster, curvature), caution)
+    return Naive(estimate.theta, Parts.of(estimate, curvature), caution)
 
 
 def _refuse_other_scale(label: Label) -> None:
@@ -119,7 +119,7 @@ def gold_column(
         return None
     gold = estimate.gold or gold_estimate(model, sample)
     curvature = curvatures(model, sample, gold, options.vcov, "gold")
-    parts = Parts.of(gold, sample.labelling, sample.cluster, curvature)
+    parts = Parts.of(gold, curvature)
     covariance, df = infer(parts, options.vcov, options.target, options.df)
     total, shares = covariance.total, None
     if result.shares is not None:
@@ -224,10 +224,10 @@ def _difference(result: Result, naive: Naive, parts: Parts, meat: Meat, options:
 
 def _cheap_start(model: Model, sample: AugmentedSample) -> Floats | None:
     """Coefficients from a twentieth of a large corpus, to start the solver near the root."""
-    if sample.n_units < _LARGE:
+    if sample.units.n_units < _LARGE:
         return None
     rows = sample.predicted[0]
-    some = rows.take(np.arange(0, sample.n_units, 20))
+    some = rows.take(np.arange(0, sample.units.n_units, 20))
     totals = row_totals(model, some, None)
     first = np.zeros(n_coefficients(model, rows))
     _, scale = totals(first)

@@ -163,7 +163,7 @@ def close_fit(fit: F, *, steps: Steps[F], assumed: bool) -> Result:
     estimate = estimated(model, sample, options, predicted is not None)
     parts = steps.parts(fit, sample, estimate)
     naive = steps.naive(fit, sample) if options.compare else "not asked for"
-    together = [parts, naive.parts] if isinstance(naive, Naive) and parts.scores.rows is None else [parts]
+    together = [parts, naive.parts] if isinstance(naive, Naive) and not parts.scores.gold_alone else [parts]
     meat = influences(together, options.vcov)
     covariance, df = infer(parts, options.vcov, options.target, options.df, meat.part(0, len(estimate.theta)))
     result = describe(

@@ -83,7 +83,7 @@ class _Completions:
 
     def sample(self, pieces: Pieces, choice: Ints) -> AugmentedSample:
         """The augmented sample with all drawn rows labelled: missing ones by choice."""
-        gold, first = pieces.sample.gold, drawn_of(pieces.sample.labelling)
+        gold, first = pieces.sample.gold, drawn_of(pieces.sample.units.labelling)
         n = len(self.silent) + len(self.answered)
         x, y = np.empty((n, gold.x.shape[1])), np.empty((n, *gold.y.shape[1:]))
         offset = None if gold.offset is None else np.empty(n)
@@ -96,7 +96,7 @@ class _Completions:
             x[at], y[at] = rows.x[here], rows.y[here]
             if offset is not None and rows.offset is not None:
                 offset[at] = rows.offset[here]
-        return replace(pieces.sample, gold=Rows(x, y, offset), labelling=first)
+        return replace(pieces.sample.drawn(first), gold=Rows(x, y, offset))
 
 
 def worst_cases(pieces: Pieces, terms: tuple[str, ...], limits: Mapping[str, Any], alpha: float) -> tuple[Bound, ...]:
@@ -171,8 +171,8 @@ def imbens_manski(
 def completions(pieces: Pieces, limits: Mapping[str, Any]) -> _Completions:
     """Design rows of the units without an answer at every combination of label values that could be worst."""
     prepared, matrix = pieces.prepared, pieces.matrix
-    first = drawn_of(prepared.labelling)
-    answered = prepared.labelling.labelled[first.gold]
+    first = drawn_of(prepared.units.labelling)
+    answered = prepared.units.labelling.labelled[first.gold]
     silent = first.gold[~answered]
     labels = prepared.labels
     choices = [candidate_values(label, limits, _on_grid(label, prepared.parsed)) for label in labels]

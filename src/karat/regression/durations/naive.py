@@ -56,7 +56,7 @@ def more_columns(fit: DurationFit, sample: AugmentedSample, found: Comparison) -
 def _naive_rows(fit: DurationFit, gold: Rows) -> tuple[Rows, Rows]:
     """Gold rows with censored durations taken for complete, and without them."""
     data = fit.data
-    at = fit.prepared.labelling.gold if data.everywhere else slice(None)
+    at = fit.prepared.units.gold if data.everywhere else slice(None)
     time, cause = data.durations.time, data.durations.cause
     taken = data.outcome.of(time, cause if data.outcome.cause is not None else np.maximum(cause, 1))
     complete = data.weights.complete[at].astype(np.float64)
