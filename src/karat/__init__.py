@@ -63,7 +63,7 @@ _HOMES = {
     "bootstrap": "robustness.bootstrap",
     "diagnose": "robustness.diagnose",
     "budget": "planning",
-    "regress": "regression.regress",
+    "regress": "regression.entry_points",
     "duration_from_dates": "regression.durations.dates",
     "rmst": "regression.durations.rmst",
     "rmst_contrast": "regression.durations.contrast",
