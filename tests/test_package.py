@@ -57,13 +57,14 @@ def test_defaults():
 
 
 def test_weights_of_a_unit_add_up():
-    from karat.estimate.augment import AugmentedSample, Rows, Units
+    from karat.estimate.augment import AugmentedSample, Units
+    from karat.estimate.rows import Memory, Rows
 
     frame = corpora.corpus(50, seed=1)
     draw = kt.Bernoulli("pi").draw(frame, seed=1).labelling
     v = frame["weight"].to_numpy()
     rows = Rows(np.ones((50, 1)), np.zeros(50))
-    sample = AugmentedSample(rows.take(draw.gold), (rows,), Units(draw, v))
+    sample = AugmentedSample(rows.take(draw.gold), Memory((rows,)), Units(draw, v))
     gold, predicted = sample.unit_weights()
     np.testing.assert_allclose(gold + predicted, v)
     np.testing.assert_allclose(gold, np.where(draw.labelled, v / frame["pi"], 0.0))

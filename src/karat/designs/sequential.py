@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -70,6 +70,7 @@ class SequentialLabelling(Labelling):
     ('SequentialLabelling', 6)
     """
 
+    single: ClassVar[bool] = False
     waves: tuple[Wave, ...] = ()
 
     @classmethod

@@ -12,40 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .rows import Pieces, Rows, Source, pieces_of
+
 if TYPE_CHECKING:
     from .._core.types import Bools, Floats, Ints
     from ..designs import Labelling
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows of a regression.
-
-    Parameters
-    ----------
-    x : ndarray, shape (m, p)
-        Design matrix.
-    y : ndarray, shape (m,)
-        Outcome; of a category the shares of all classes but the first, shape (m, K - 1).
-    offset : ndarray, shape (m,), optional
-        Added to the linear predictor.
-    share : ndarray, shape (m,), optional
-        Probability of the class combination this row represents; None means 1.
-    """
-
-    x: Floats
-    y: Floats
-    offset: Floats | None = None
-    share: Floats | None = None
-
-    def take(self, positions: Ints) -> Rows:
-        """The rows at some positions."""
-        return Rows(
-            self.x[positions],
-            self.y[positions],
-            None if self.offset is None else self.offset[positions],
-            None if self.share is None else self.share[positions],
-        )
 
 
 @dataclass(frozen=True)
@@ -83,7 +54,7 @@ class Units:
     @property
     def n_units(self) -> int:
         """N."""
-        return len(self.labelling.labelled)
+        return self.labelling.n_rows
 
     @property
     def n_dropped(self) -> int:
@@ -110,6 +81,10 @@ class Units:
         """``v w`` of the gold units, shape (n,)."""
         return self.gold_analysis_weight * self.labelling.weight
 
+    def weights_in(self, at: slice) -> Floats | None:
+        """Analysis weights of a block of units; None means 1."""
+        return None if self.weights is None else self.weights[at]
+
     def summed_over(self, kind: str) -> Ints | None:
         """Cluster codes that a covariance of this kind sums over; None for one of units."""
         return self.cluster if kind.startswith("CRV") else None
@@ -127,9 +102,8 @@ class AugmentedSample:
     ----------
     gold : Rows
         n rows with gold labels, in row order.
-    predicted : tuple of Rows
-        One block of N rows per class combination; the shares of a unit add up to 1. Empty
-        for the gold-only estimator.
+    predicted : Source
+        Predicted rows of all units; empty for the gold-only estimator.
     units : Units
     names : tuple of str
         Names of the p columns of the design.
@@ -142,19 +116,32 @@ class AugmentedSample:
 
     >>> import numpy as np
     >>> from karat.designs import Labelling
+    >>> from karat.estimate.rows import Memory
     >>> draw = Labelling(np.full(3, 0.5), np.array([True, False, True]), fixed_size=False)
     >>> gold, predicted = Rows(np.ones((2, 1)), np.ones(2)), Rows(np.ones((3, 1)), np.zeros(3))
-    >>> sample = AugmentedSample(gold, (predicted,), Units(draw))
+    >>> sample = AugmentedSample(gold, Memory((predicted,)), Units(draw))
     >>> gold, predicted = sample.unit_weights()
     >>> gold + predicted
     array([1., 1., 1.])
     """
 
     gold: Rows
-    predicted: tuple[Rows, ...]
+    predicted: Source
     units: Units
     names: tuple[str, ...] = ()
     basis: Floats | None = None
+
+    @property
+    def gold_pieces(self) -> Pieces:
+        """Gold rows and their weights ``v w``, block by block."""
+        return pieces_of((self.gold,), self.units.gold_weight)
+
+    @property
+    def pieces(self) -> Pieces:
+        """Predicted rows and analysis weights, block by block."""
+        return lambda: (
+            (rows, self.units.weights_in(block.at)) for block in self.predicted.blocks() for rows in block.rows
+        )
 
     def drawn(self, labelling: Labelling) -> AugmentedSample:
         """The same with another draw."""

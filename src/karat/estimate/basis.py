@@ -9,11 +9,12 @@ import numpy as np
 
 from ..errors import DataError
 from .index import repeated
+from .rows import Memory
 from .totals import weighted_gram
 
 if TYPE_CHECKING:
     from .._core.types import Floats
-    from .augment import AugmentedSample, Rows
+    from .augment import AugmentedSample
 
 _COLLINEAR = 1e-11
 """Smallest singular value of the scaled design, relative to the largest, that is not taken for 0."""
@@ -82,6 +83,23 @@ def check_rank(x: Floats, weight: Floats | None, names: tuple[str, ...], where: 
     )
 
 
+def design_of(sample: AugmentedSample) -> tuple[Floats, Floats | None]:
+    """A design matrix with the cross products of the predicted rows, and its weights, for :func:`check_rank`.
+
+    The rows themselves where they are in memory; otherwise the triangle of their QR decomposition, block by block.
+    """
+    from scipy.linalg import qr
+
+    if isinstance(sample.predicted, Memory):
+        return sample.predicted.rows[0].x, sample.units.weights
+    p = sample.gold.x.shape[1]
+    triangle = np.zeros((p, p))
+    for block in sample.predicted.blocks():
+        x, v = block.rows[0].x, sample.units.weights_in(block.at)
+        triangle = qr(np.vstack([triangle, x if v is None else x * np.sqrt(v)[:, None]]), mode="r")[0][:p]
+    return triangle, None
+
+
 def in_basis(sample: AugmentedSample, basis: Floats | None) -> AugmentedSample:
     """The sample with its design in the coordinates ``x T``; coefficients of each predictor are ``T^-1 theta`` there.
 
@@ -97,12 +115,7 @@ def in_basis(sample: AugmentedSample, basis: Floats | None) -> AugmentedSample:
     """
     if basis is None:
         return sample
-
-    def turned(rows: Rows) -> Rows:
-        return replace(rows, x=rows.x @ basis)
-
-    predicted = tuple(turned(rows) for rows in sample.predicted)
-    return replace(sample, gold=turned(sample.gold), predicted=predicted, basis=basis)
+    return replace(sample, gold=sample.gold.turned(basis), predicted=sample.predicted.turned(basis), basis=basis)
 
 
 def on_gold_basis(sample: AugmentedSample) -> AugmentedSample:

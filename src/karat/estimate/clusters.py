@@ -19,6 +19,7 @@ from ..designs.labelling import pair_codes
 from ..errors import ArgumentError
 from . import index
 from .basis import nearest_psd, on_gold_basis
+from .rows import in_memory
 from .totals import linear_predictor
 
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
 
     from .._core.types import Bools, Floats, Ints
     from ..moments import Model
-    from .augment import AugmentedSample, Rows
+    from .augment import AugmentedSample
     from .rectify import Estimate
+    from .rows import Rows
 
 KINDS = ("CRV0", "CRV1", "CRV2", "CRV3")
 LEVERAGED = {"CRV2": 0.5, "CRV3": 1.0}
@@ -221,7 +223,7 @@ def _weighted_rows(sample: AugmentedSample, estimator: str) -> list[tuple[Rows, 
     if estimator != "surrogate":
         out.append((sample.gold, gold, sample.units.gold_weight))
     if estimator != "gold":
-        for rows in sample.predicted:
+        for rows in in_memory(sample.predicted, "a covariance for clusters"):
             out.append((rows, None, sample.units.weights))
             if estimator != "surrogate":
                 out.append((rows.take(gold), gold, -sample.units.gold_weight))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,8 +17,7 @@ import numpy as np
 from ..designs.labelling import group_totals
 from ..errors import ArgumentError, one_of
 from .basis import nearest_psd
-from .index import BLOCK_ROWS
-from .scores import Block, Scores, StoredBlocks
+from .scores import Block, Scores, StoredBlocks, put
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
@@ -143,7 +143,7 @@ def _stack_all(scores: Sequence[Scores], kind: str) -> Meat:
     second = (np.diag(product) / size**2) ** 2
     concentration = np.divide(fourth, second, out=np.zeros(width), where=second > 0)
     population = product - labelling.independent_cross(error, error) if error.any() else product
-    return Meat(population, concentration, scores[0].n_rows)
+    return Meat(population, concentration, max(s.n_rows for s in scores))
 
 
 def stack_clusters(scores: Sequence[Scores], cluster: Ints, leverages: Sequence[Leverage | None]) -> Meat:
@@ -191,14 +191,25 @@ def stack_clusters(scores: Sequence[Scores], cluster: Ints, leverages: Sequence[
 
 
 def _blocks(scores: Sequence[Scores], kind: str) -> Iterator[Block]:
-    """Influences of several fits side by side; the buffer is used again for the next block."""
+    """Influences of several fits side by side; the buffer is used again for the next block.
+
+    Where some fits have rows for all units, those on gold rows alone have 0 at the others.
+    """
     starts = np.concatenate([[0], np.cumsum([s.error.shape[1] for s in scores])])
-    buffer = np.empty((BLOCK_ROWS, int(starts[-1])))
-    for parts in zip(*(s.blocks(kind) for s in scores)):
+    columns = [slice(start, stop) for start, stop in pairwise(starts)]
+    whole = [k for k, s in enumerate(scores) if not s.gold_alone] or list(range(len(scores)))
+    sparse = {k: s.of_gold(kind) for k, s in enumerate(scores) if k not in whole}
+    buffer = np.empty((0, int(starts[-1])))
+    for parts in zip(*(scores[k].blocks(kind) for k in whole)):
         block = parts[0][0]
-        stacked = buffer[: block.stop - block.start]
-        for (_, psi), start, stop in zip(parts, starts[:-1], starts[1:]):
-            stacked[:, start:stop] = psi
+        size = block.stop - block.start
+        buffer = buffer if size <= len(buffer) else np.empty((size, buffer.shape[1]))
+        stacked = buffer[:size]
+        for k, (_, psi) in zip(whole, parts):
+            stacked[:, columns[k]] = psi
+        for k, own in sparse.items():
+            stacked[:, columns[k]] = 0.0
+            put(stacked[:, columns[k]], block, scores[k].units.gold, own)
         yield block, stacked
 
 

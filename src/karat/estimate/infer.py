@@ -94,8 +94,6 @@ def influences(parts: Sequence[Parts], kind: str) -> Meat:
         leverages = zip(*(one.leverages(kind) for one in parts))
         meat, *others = (stack_clusters(scores, codes, each) for (_, codes), each in zip(ways(cluster), leverages))
         return replace(meat, others=tuple(others))
-    if any(one.gold_alone != scores[0].gold_alone for one in scores):
-        scores = [one.everywhere() for one in scores]
     return stack(scores, kind)
 
 

@@ -9,18 +9,20 @@ import numpy as np
 
 from ..errors import ConvergenceError
 from . import index
-from .basis import check_rank, curvature_of_columns, in_basis, on_gold_basis, to_coefficients
+from .basis import check_rank, curvature_of_columns, design_of, in_basis, on_gold_basis, to_coefficients
 from .influence import Linear, UnitBlocks, calibrations, linear_at_gold, linear_at_root
 from .root import definite, gold_root, newton, noise_of, positive
+from .rows import Memory
 from .scores import Scores, StoredBlocks
-from .totals import Moments, row_scores
+from .totals import Moments, n_coefficients, row_scores
 from .tune import Tuning, gold_only, tune, untuned
 
 if TYPE_CHECKING:
     from .._core.types import Floats
     from ..moments import Model
-    from .augment import AugmentedSample, Rows
+    from .augment import AugmentedSample
     from .root import Root
+    from .rows import Rows
 
 _SOUND = 0.5
 """Smallest eigenvalue of the Jacobian, relative to the gold-only one, below which its noise is looked at."""
@@ -107,7 +109,7 @@ def rectify(model: Model, sample: AugmentedSample, tuning: str | Tuning | None, 
 
 def gold_estimate(model: Model, sample: AugmentedSample) -> Estimate:
     """Inverse probability weighted regression on gold alone (Lambda = 0)."""
-    moments = Moments.of(model, on_gold_basis(replace(sample, predicted=())))
+    moments = Moments.of(model, on_gold_basis(replace(sample, predicted=Memory())))
     return _gold_at(moments, gold_root(moments))
 
 
@@ -125,33 +127,32 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
     -------
     Estimate
     """
-    first = np.zeros(index.n_coefficients(model, sample.gold)) if start is None else start
-    rows = sample.predicted[0]
+    first = np.zeros(n_coefficients(model, sample.gold)) if start is None else start
     totals = Moments.of(model, sample).everywhere
     assert totals is not None
     _, scale = totals(first)
     size = np.sqrt(np.abs(np.diag(scale)))
     if not (size > 0).all() or np.linalg.eigvalsh(scale / np.outer(size, size))[0] < 1e-5:
-        basis = check_rank(rows.x, sample.units.weights, sample.names, "rows with surrogate labels")
+        basis = check_rank(*design_of(sample), sample.names, "rows with surrogate labels")
         sample = in_basis(sample, basis)
         first = first if basis is None else np.linalg.solve(index.repeated(basis, len(first)), first)
         totals = Moments.of(model, sample).everywhere
         assert totals is not None
         _, scale = totals(first)
     scale = positive(scale)
-    root = newton(totals, first, scale, noise_of(model, sample.predicted[0], sample.units.weights, first, scale))
+    root = newton(totals, first, scale, noise_of(model, sample.pieces, first, scale))
     if not root.converged:
         raise ConvergenceError(
             "the regression on surrogate labels did not converge; they may be separated by the covariates."
         )
     inverse = np.linalg.inv(root.curvature)
     source = UnitBlocks(model, sample, root.theta, inverse, to_coefficients(sample, inverse.T).T)
-    gold = sample.units.gold
-    score, curvatures = row_scores(model, root.theta, tuple(rows.take(gold) for rows in sample.predicted))
+    predicted = sample.predicted.at(sample.units.gold)
+    score, curvatures = row_scores(model, root.theta, predicted)
     phi = score * sample.units.gold_analysis_weight[:, None]
     moment = phi @ source.to_coefficients.T
     own = [index.weighted(curvature, sample.units.gold_analysis_weight) for curvature in curvatures]
-    leverage = index.leverage(inverse, [rows.x[gold] for rows in sample.predicted], own, phi)
+    leverage = index.leverage(inverse, [rows.x for rows in predicted], own, phi)
     none, leverage = np.zeros_like(moment), np.clip(leverage, 0.0, 0.95)
     scores = Scores(source, moment, none, (moment / (1.0 - leverage)[:, None], none), sample.units, leverage)
     return Estimate(
@@ -166,7 +167,7 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
 
 def _noise(moments: Moments, root: Root) -> float:
     sample = moments.sample
-    return noise_of(moments.model, sample.gold, sample.units.gold_weight, root.theta, positive(root.curvature))
+    return noise_of(moments.model, sample.gold_pieces, root.theta, positive(root.curvature))
 
 
 def _gold_at(moments: Moments, root: Root) -> Estimate:
@@ -300,6 +301,6 @@ def split_estimates(
     """
     out = []
     for predicted in blocks:
-        score, curvature = Moments.of(model, replace(sample, predicted=predicted)).rectified(mixing)(theta)
+        score, curvature = Moments.of(model, replace(sample, predicted=Memory(predicted))).rectified(mixing)(theta)
         out.append(theta + np.linalg.solve(curvature, score))
     return np.vstack(out)

@@ -9,12 +9,13 @@ import numpy as np
 
 from ..errors import ConvergenceError, SeparationError
 from . import index
-from .totals import Moments, linear_predictor, weighted_gram
+from .totals import Moments, linear_predictor, n_coefficients, weighted_gram
 
 if TYPE_CHECKING:
     from .._core.types import Floats
     from ..moments import Model
-    from .augment import AugmentedSample, Rows
+    from .augment import AugmentedSample
+    from .rows import Pieces, Rows
     from .totals import Totals
 
 _TOLERANCE = 1e-11
@@ -125,12 +126,12 @@ def gold_root(moments: Moments) -> Root:
         If there is no finite root.
     """
     sample, model = moments.sample, moments.model
-    start = np.zeros(index.n_coefficients(model, sample.gold))
+    start = np.zeros(n_coefficients(model, sample.gold))
     if not model.linear:
         start = _warm_start(model, sample.gold, sample.units.gold_weight)
     _, scale = moments.gold(start)
     scale = positive(scale)
-    root = newton(moments.gold, start, scale, noise_of(model, sample.gold, sample.units.gold_weight, start, scale))
+    root = newton(moments.gold, start, scale, noise_of(model, sample.gold_pieces, start, scale))
     if model.separable:
         _refuse_separation(sample, root)
     if not root.converged:
@@ -184,15 +185,14 @@ def _warm_start(model: Model, gold: Rows, weight: Floats) -> Floats:
     return np.asarray(found.T.ravel())
 
 
-def noise_of(model: Model, rows: Rows, weight: Floats | None, theta: Floats, scale: Floats) -> float:
+def noise_of(model: Model, pieces: Pieces, theta: Floats, scale: Floats) -> float:
     """Size of ``sqrt(score' A^-1 score)`` per coefficient that sampling gives the total score: the solver's unit.
 
     Parameters
     ----------
     model : Model
-    rows : Rows
-        m rows.
-    weight : ndarray, shape (m,), or None
+    pieces : callable
+        Hands out rows and their weights.
     theta : ndarray, shape (q,)
         Where the scores are taken.
     scale : ndarray, shape (q, q)
@@ -204,10 +204,9 @@ def noise_of(model: Model, rows: Rows, weight: Floats | None, theta: Floats, sca
         1 where all scores are 0.
     """
     squares = np.zeros((len(theta), len(theta)))
-    for block in index.slices(len(rows.y)):
-        score, _ = model.evaluate(linear_predictor(rows, theta, block), rows.y[block])
-        factors = (factor if factor is None else factor[block] for factor in (weight, rows.share))
-        phi = index.scores(rows.x[block], index.weighted(score, *factors))
+    for rows, weight in pieces():
+        score, _ = model.evaluate(linear_predictor(rows, theta), rows.y)
+        phi = index.scores(rows.x, index.weighted(score, weight, rows.share))
         squares += phi.T @ phi
     size = float(np.sqrt(max(np.trace(np.linalg.solve(scale, squares)), 0.0) / len(theta)))
     return size if size > 0 and np.isfinite(size) else 1.0

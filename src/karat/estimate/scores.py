@@ -100,12 +100,15 @@ class Scores:
 
     def blocks(self, kind: str) -> Iterator[Block]:
         """Influences of all rows, block by block; each block may be used up."""
-        moment, error = self.gold_parts(kind)
-        own, gold = moment + (self.units.labelling.weight - 1.0)[:, None] * error, self.gold
+        own, gold = self.of_gold(kind), self.gold
         for block, psi in self.source(kind):
-            first, last = np.searchsorted(gold, (block.start, block.stop))
-            psi[gold[first:last] - block.start] = own[first:last]
+            put(psi, block, gold, own)
             yield block, psi
+
+    def of_gold(self, kind: str) -> Floats:
+        """Influences of the gold units, shape (n, p)."""
+        moment, error = self.gold_parts(kind)
+        return np.asarray(moment + (self.units.labelling.weight - 1.0)[:, None] * error)
 
     def stored(self) -> Scores:
         """The same held in memory, so that it can be pickled and read again without the data."""
@@ -157,6 +160,12 @@ class Scores:
         whole = out.source.psi.copy() if psi is None else out.source.psi + psi
         whole[out.gold] = out.moment + (out.units.labelling.weight - 1.0)[:, None] * out.error
         return replace(out, source=StoredBlocks(whole, out.source.leverage))
+
+
+def put(psi: Floats, block: slice, gold: Ints, own: Floats) -> None:
+    """Put the influences of gold units, which stand at ``gold``, into a block."""
+    first, last = np.searchsorted(gold, (block.start, block.stop))
+    psi[gold[first:last] - block.start] = own[first:last]
 
 
 def _growth(plain: Floats, left_out: Floats) -> Floats:

@@ -11,12 +11,12 @@ from ..errors import DataError, KaratError, SmallSampleWarning, tell
 from ..estimate.augment import AugmentedSample
 from ..estimate.clusters import curvatures
 from ..estimate.covariance import Meat
-from ..estimate.index import n_coefficients
 from ..estimate.infer import Parts, combination, infer, influences
 from ..estimate.rectify import gold_estimate, surrogate_estimate
 from ..estimate.root import newton
+from ..estimate.rows import Memory, pieces_of
 from ..estimate.shares import shares_of
-from ..estimate.totals import row_totals
+from ..estimate.totals import n_coefficients, row_totals
 from ..frames.table import as_float
 from ..results.comparison import Column, Comparison, Difference
 from ..results.tests import joint_freedom, joint_test
@@ -70,8 +70,7 @@ def naive_fit(
         for label in prepared.labels:
             _refuse_other_scale(label)
         given = {label.name: label.surrogates[0].values for label in prepared.labels}
-        rows = surrogate_rows(prepared, matrix, given, "value")
-        naive = replace(sample, predicted=rows)
+        naive = replace(sample, predicted=Memory(surrogate_rows(prepared, matrix, given, "value")))
         start = None if model.linear else _cheap_start(model, naive)
         estimate = surrogate_estimate(model, naive, start)
     except (KaratError, np.linalg.LinAlgError) as error:
@@ -226,10 +225,9 @@ def _cheap_start(model: Model, sample: AugmentedSample) -> Floats | None:
     """Coefficients from a twentieth of a large corpus, to start the solver near the root."""
     if sample.units.n_units < _LARGE:
         return None
-    rows = sample.predicted[0]
-    some = rows.take(np.arange(0, sample.units.n_units, 20))
-    totals = row_totals(model, some, None)
-    first = np.zeros(n_coefficients(model, rows))
+    some = sample.predicted.at(np.arange(0, sample.units.n_units, 20))
+    totals = row_totals(model, pieces_of(some, None))
+    first = np.zeros(n_coefficients(model, sample.gold))
     _, scale = totals(first)
     root = newton(totals, first, scale)
     return root.theta if root.converged else None

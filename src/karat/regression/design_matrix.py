@@ -10,8 +10,9 @@ import numpy as np
 
 from .._core.machine import needs
 from ..errors import ArgumentError, DataError, DesignWarning, FormulaError, one_of, tell
-from ..estimate.augment import Rows, Units
+from ..estimate.augment import Units
 from ..estimate.clusters import cluster_codes, count, named
+from ..estimate.rows import Rows
 from ..frames.formula import Parsed, refuse_stateful, row_by_row
 from ..frames.kinds import is_number
 from ..frames.matrices import MatrixSpec, least_columns

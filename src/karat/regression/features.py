@@ -16,7 +16,7 @@ from ..predict.values import SurrogateLabels
 
 if TYPE_CHECKING:
     from .._core.types import Bools, Floats
-    from ..estimate.augment import Rows
+    from ..estimate.rows import Rows
     from ..frames import Table
     from .design_matrix import Prepared
     from .variables import Label

@@ -15,10 +15,11 @@ from .. import designs
 from .. import moments as models
 from ..checks.duplicates import prompt_rows
 from ..errors import ArgumentError, generator
-from ..estimate.augment import AugmentedSample, Rows
+from ..estimate.augment import AugmentedSample
 from ..estimate.covariance import Meat
 from ..estimate.infer import Parts, infer, influences
 from ..estimate.rectify import gold_estimate, rectify
+from ..estimate.rows import Rows
 from ..estimate.shares import group_means, shares_of
 from ..frames import Table
 from ..frames.formula import Parsed, parse

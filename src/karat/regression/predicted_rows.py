@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError
-from ..estimate.augment import Rows
 from ..estimate.index import weighted
+from ..estimate.rows import Rows
 from ..frames.kinds import is_number, is_text
 from ..frames.table import as_float
 from .design_matrix import Design, Prepared, with_columns

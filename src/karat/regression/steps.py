@@ -10,10 +10,11 @@ import numpy as np
 
 from .. import moments as models
 from ..errors import ArgumentError, DataError, NotValidWarning, SolverWarning, tell, whole
-from ..estimate.augment import AugmentedSample, Rows
+from ..estimate.augment import AugmentedSample
 from ..estimate.clusters import connected, curvatures
 from ..estimate.infer import Parts, infer
 from ..estimate.rectify import Estimate, gold_estimate, rectify, split_estimates, surrogate_estimate
+from ..estimate.rows import Memory, Rows
 from ..frames import Table
 from ..frames.order import settled
 from ..predict import Predictions, Target, capped_weights, check_folds, crossfit, learners, make_folds, row_order
@@ -194,9 +195,9 @@ def one_surrogate(prepared: Prepared, options: Arguments) -> dict[str, Any]:
     return out
 
 
-def augmented(prepared: Prepared, matrix: Design, blocks: tuple[Rows, ...]) -> AugmentedSample:
+def augmented(prepared: Prepared, matrix: Design, rows: tuple[Rows, ...]) -> AugmentedSample:
     """Gold rows and predicted rows as one augmented sample."""
-    return AugmentedSample(matrix.gold, blocks, prepared.units, matrix.spec.columns)
+    return AugmentedSample(matrix.gold, Memory(rows), prepared.units, matrix.spec.columns)
 
 
 def estimated(regression: models.Model, sample: AugmentedSample, options: Arguments, crossfitted: bool) -> Estimate:

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, KaratError
-from ..estimate.augment import AugmentedSample, Rows
+from ..estimate.augment import AugmentedSample
 from ..estimate.index import predictors, scores
+from ..estimate.rows import Rows
 from ..frames.formula import row_by_row
 from ..frames.table import as_float
 from ..regression.design_matrix import with_columns

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...censoring.pseudo import PseudoOutcome, estimation_influence
 from ...estimate.augment import AugmentedSample
+from ...estimate.rows import in_memory
 from ...estimate.scores import add_gold_stage, add_population_stage
 from ...estimate.totals import linear_predictor
 from ..design_matrix import Design, Prepared
@@ -58,7 +59,7 @@ def with_estimation(
         if sample.predicted and estimator != "gold":
             _, rest = sample.unit_weights()
             mixing = estimate.tuning.mixing
-            for rows in sample.predicted:
+            for rows in in_memory(sample.predicted, "a regression of durations"):
                 share = rest if rows.share is None else rest * rows.share
                 every += share[:, None] * (rows.x if mixing is None else rows.x @ mixing.T)
         extra = estimation_influence(data.weights, outcome, every)

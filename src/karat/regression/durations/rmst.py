@@ -18,10 +18,11 @@ from ..._core.types import Estimator
 from ...censoring.pseudo import estimation_influence
 from ...censoring.weights import DEFAULT_FLOOR
 from ...errors import ArgumentError, one_of
-from ...estimate.augment import AugmentedSample, Rows
+from ...estimate.augment import AugmentedSample
 from ...estimate.basis import check_rank
 from ...estimate.covariance import Meat
 from ...estimate.infer import Parts
+from ...estimate.rows import Rows
 from ...frames import Table
 from ...frames.formula import Parsed
 from ...predict import Predictions, capped_weights, crossfit, learners
