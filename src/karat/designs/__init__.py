@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from .base import Design, Drawn, Sample
 from .clustered import Clustered
+from .counted import Counted
 from .frame import FrameRecord
 from .labelling import Labelling
 from .probability import Bernoulli, SimpleRandom, Stratified
 from .propensity import Propensity, with_answers
-from .reading import read_draw
+from .reading import read_counts, read_draw
 from .response import Response
 from .sequential import SequentialLabelling, Wave
 from .store import read_sample
@@ -18,6 +19,7 @@ from .waves import Waves
 __all__ = [
     "Bernoulli",
     "Clustered",
+    "Counted",
     "Design",
     "Drawn",
     "FrameRecord",
@@ -31,6 +33,7 @@ __all__ = [
     "Unequal",
     "Wave",
     "Waves",
+    "read_counts",
     "read_draw",
     "read_sample",
     "resolve",

@@ -103,6 +103,11 @@ class Counted(Labelling):
         """Positions of the drawn rows among all, shape (n,)."""
         return self.positions
 
+    @property
+    def stratum_sizes(self) -> Ints:
+        """Rows of each stratum, shape (S,)."""
+        return self.count.reshape(-1, 2).sum(axis=1)
+
     @cached_property
     def kind_of_gold(self) -> Ints:
         """Where the arrays hold the drawn rows, shape (n,)."""

@@ -140,6 +140,12 @@ class Labelling:
         """Number of labelling units that were drawn by chance: those with a probability below 1."""
         return int((self._drawn.probability < 1.0).sum())
 
+    @property
+    def stratum_sizes(self) -> Ints:
+        """Rows of each stratum, shape (S,)."""
+        assert self.stratum is not None
+        return np.bincount(self.stratum)
+
     @cached_property
     def n_strata(self) -> int:
         """Number of strata of a fixed-size design in which chance decides; 0 when units were drawn independently."""

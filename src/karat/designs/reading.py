@@ -1,16 +1,20 @@
-"""Gold read as a draw from the rows that the labeller has not seen."""
+"""Gold read as a draw: from the rows that the labeller has not seen, or from counts."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import DataError, DesignError
+import numpy as np
+
+from ..errors import ArgumentError, DataError, DesignError
 from .base import Design, Drawn
+from .counted import Counted
 from .labelling import Labelling
+from .probability import Bernoulli, SimpleRandom, Stratified
 from .propensity import Propensity, with_answers
 
 if TYPE_CHECKING:
-    from .._core.types import Bools
+    from .._core.types import Bools, Ints
     from ..frames import Table
 
 
@@ -69,3 +73,45 @@ def read_draw(
         except DesignError:
             pass
         raise
+
+
+def read_counts(design: Design, sizes: Ints, names: list[str], positions: Ints, stratum: Ints) -> Counted:
+    """Read gold as a draw from its rows and from counts, where the other rows are not in memory.
+
+    Parameters
+    ----------
+    design : Design
+    sizes : ndarray of int, shape (S,)
+        Rows of each stratum.
+    names : list of str
+        Of the strata.
+    positions, stratum : ndarray of int, shape (n,)
+        Where the gold rows stand among all, and their strata.
+
+    Returns
+    -------
+    Counted
+
+    Raises
+    ------
+    ArgumentError
+        If the design must see all rows at once.
+    DesignError
+        If gold and design do not go together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import karat as kt
+    >>> draw = read_counts(kt.SimpleRandom(), np.array([1_000_000]), [""], np.arange(400), np.zeros(400, dtype=int))
+    >>> draw.description
+    'simple random sample, 400 of 1,000,000'
+    """
+    varies = isinstance(design, Bernoulli) and (isinstance(design.probability, str) or np.ndim(design.probability) > 0)
+    if varies or not isinstance(design, (Bernoulli, SimpleRandom, Stratified)):
+        raise ArgumentError(
+            f"design={design!r} must see all rows at once. A table that is read batch by batch takes "
+            "kt.SimpleRandom(), kt.Stratified(...), or kt.Bernoulli(...) with one probability for all rows; for "
+            "another design read the data into memory."
+        )
+    return design.counted(sizes, names, positions, stratum)

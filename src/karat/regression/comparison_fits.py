@@ -14,7 +14,7 @@ from ..estimate.covariance import Meat
 from ..estimate.infer import Parts, combination, infer, influences
 from ..estimate.rectify import gold_estimate, surrogate_estimate
 from ..estimate.root import newton
-from ..estimate.rows import Memory, pieces_of
+from ..estimate.rows import Memory, Source, pieces_of
 from ..estimate.shares import shares_of
 from ..estimate.totals import n_coefficients, row_totals
 from ..frames.table import as_float
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..estimate.rectify import Estimate
     from ..moments import Model
     from ..results import Result
+    from .batches import BatchRows
     from .options import Arguments
     from .variables import Label
 
@@ -57,9 +58,14 @@ class Naive:
 
 
 def naive_fit(
-    model: Model, prepared: Prepared, matrix: Design, sample: AugmentedSample, options: Arguments
+    model: Model,
+    prepared: Prepared,
+    matrix: Design,
+    sample: AugmentedSample,
+    options: Arguments,
+    source: BatchRows | None = None,
 ) -> Naive | str:
-    """Fit surrogates alone: the first of each label, plugged in as if it were gold.
+    """Fit surrogates alone: the first of each label, plugged in as if it were gold; of batches, from their source.
 
     Returns
     -------
@@ -70,7 +76,11 @@ def naive_fit(
         for label in prepared.labels:
             _refuse_other_scale(label)
         given = {label.name: label.surrogates[0].values for label in prepared.labels}
-        naive = replace(sample, predicted=Memory(surrogate_rows(prepared, matrix, given, "value")))
+        if source is None:
+            rows: Source = Memory(surrogate_rows(prepared, matrix, given, "value"))
+        else:
+            rows = source.plugged()
+        naive = replace(sample, predicted=rows)
         start = None if model.linear else _cheap_start(model, naive)
         estimate = surrogate_estimate(model, naive, start)
     except (KaratError, np.linalg.LinAlgError) as error:
@@ -104,7 +114,7 @@ def _unit_remarks(prepared: Prepared) -> list[str]:
         if label.classes or first.probabilities:
             continue
         gold = as_float(label.gold.dropna(), label.name, "gold").std()
-        spread = np.nanstd(as_float(first.values, first.name, "surrogate"))
+        spread = np.nanstd(as_float(first.values, first.name, "surrogate")) if first.sd is None else first.sd
         if gold > 0 and spread > 0 and not 0.5 <= spread / gold <= 2.0:
             out.append(f"{first.name!r} has {spread / gold:.2g} times the standard deviation of {label.name!r}")
     return out
@@ -223,7 +233,7 @@ def _difference(result: Result, naive: Naive, parts: Parts, meat: Meat, options:
 
 def _cheap_start(model: Model, sample: AugmentedSample) -> Floats | None:
     """Coefficients from a twentieth of a large corpus, to start the solver near the root."""
-    if sample.units.n_units < _LARGE:
+    if sample.units.n_units < _LARGE or not isinstance(sample.predicted, Memory):
         return None
     some = sample.predicted.at(np.arange(0, sample.units.n_units, 20))
     totals = row_totals(model, pieces_of(some, None))

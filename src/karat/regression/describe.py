@@ -81,13 +81,13 @@ def _strata(labelling: Labelling) -> tuple[Stratum, ...]:
     drawn = labelling.asked
     if drawn.stratum is None:
         return ()
-    codes, asked, gold = drawn.stratum, drawn.gold, labelling.gold
+    codes, asked, gold = drawn.stratum, drawn.kind_of_gold, labelling.kind_of_gold
     if drawn.unit is not None:
         first = np.unique(drawn.unit, return_index=True)[1]
         asked, gold = (rows[np.unique(drawn.unit[rows], return_index=True)[1]] for rows in (asked, gold))
         size = np.bincount(codes[first])
     else:
-        size = np.bincount(codes)
+        size = drawn.stratum_sizes
     n = len(size)
     counts = [size, *(np.bincount(codes[rows], minlength=n) for rows in (asked, gold))]
     names = drawn.strata or tuple(str(s) for s in range(n))
@@ -172,7 +172,7 @@ def _sampling(prepared: Prepared, matrix: Design, assumed: bool) -> Sampling:
     rarest: int | None = None
     for label in prepared.labels:
         if label.classes:
-            counts = np.bincount(label.gold_codes(labelling.gold).astype(np.intp), minlength=len(label.classes))
+            counts = np.bincount(label.gold_codes(prepared.gold).astype(np.intp), minlength=len(label.classes))
             rarest = int(counts.min()) if rarest is None else min(rarest, int(counts.min()))
     clusters = gold_clusters = 0
     if prepared.units.cluster is not None:
@@ -184,7 +184,7 @@ def _sampling(prepared: Prepared, matrix: Design, assumed: bool) -> Sampling:
         n_gold=labelling.n_gold,
         dropped=dict(prepared.dropped),
         n_dropped=prepared.units.n_dropped,
-        smallest_probability=float(labelling.probability[labelling.gold].min()),
+        smallest_probability=float(labelling.probability[labelling.kind_of_gold].min()),
         largest_weight=float(w.max()),
         kish=float(w.sum() ** 2 / (w**2).sum()),
         sum_of_weights=float(w.sum()),

@@ -45,6 +45,8 @@ class Prepared:
     context : mapping or None
     notes : tuple of str
         What must be said of the data.
+    gold_rows : ndarray of int, shape (n,), or None
+        Where frame and labels hold the gold rows, if they hold some of the units only.
     """
 
     parsed: Parsed
@@ -54,6 +56,12 @@ class Prepared:
     dropped: dict[str, int]
     context: Mapping[str, Any] | None = field(repr=False)
     notes: tuple[str, ...] = ()
+    gold_rows: Ints | None = field(repr=False, default=None)
+
+    @property
+    def gold(self) -> Ints:
+        """Where frame and labels hold the gold rows, shape (n,)."""
+        return self.units.gold if self.gold_rows is None else self.gold_rows
 
     @property
     def n_rows(self) -> int:

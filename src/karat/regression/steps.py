@@ -249,7 +249,7 @@ def seed_of_fit(seed: Any, prepared: Prepared, *words: object) -> Any:
     """
     if seed is not None:
         return settled(seed, {})
-    rows = prepared.units.gold
+    rows = prepared.gold
     columns: dict[str, Any] = {f"observed {name}": prepared.frame[name].iloc[rows] for name in prepared.frame.columns}
     columns |= {f"gold {label.name}": label.gold.iloc[rows] for label in prepared.labels}
     return settled(None, {name: values.reset_index(drop=True) for name, values in columns.items()}, *words)
