@@ -86,17 +86,19 @@ def check_rank(x: Floats, weight: Floats | None, names: tuple[str, ...], where: 
 def design_of(sample: AugmentedSample) -> tuple[Floats, Floats | None]:
     """A design matrix with the cross products of the predicted rows, and its weights, for :func:`check_rank`.
 
-    The rows themselves where they are in memory; otherwise the triangle of their QR decomposition, block by block.
+    The rows themselves where they are in memory, one for each unit; otherwise the triangle of their QR decomposition,
+    block by block.
     """
     from scipy.linalg import qr
 
-    if isinstance(sample.predicted, Memory):
+    if isinstance(sample.predicted, Memory) and len(sample.predicted) == 1:
         return sample.predicted.rows[0].x, sample.units.weights
     p = sample.gold.x.shape[1]
     triangle = np.zeros((p, p))
-    for block in sample.predicted.blocks():
-        x, v = block.rows[0].x, sample.units.weights_in(block.at)
-        triangle = qr(np.vstack([triangle, x if v is None else x * np.sqrt(v)[:, None]]), mode="r")[0][:p]
+    for rows, weight in sample.pieces():
+        own = rows.weight(weight)
+        x = rows.x if own is None else rows.x * np.sqrt(own)[:, None]
+        triangle = qr(np.vstack([triangle, x]), mode="r")[0][:p]
     return triangle, None
 
 

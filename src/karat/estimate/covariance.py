@@ -138,8 +138,9 @@ def _stack_all(scores: Sequence[Scores], kind: str) -> Meat:
     product, fourth = np.zeros((width, width)), np.zeros(width)
     for _, stacked in _blocks(scores, kind):
         product += stacked.T @ stacked
-        square = np.square(stacked / size)
-        fourth += np.einsum("ij,ij->j", square, square)
+        stacked /= size
+        np.square(stacked, out=stacked)
+        fourth += np.einsum("ij,ij->j", stacked, stacked)
     second = (np.diag(product) / size**2) ** 2
     concentration = np.divide(fourth, second, out=np.zeros(width), where=second > 0)
     population = product - labelling.independent_cross(error, error) if error.any() else product
@@ -191,10 +192,13 @@ def stack_clusters(scores: Sequence[Scores], cluster: Ints, leverages: Sequence[
 
 
 def _blocks(scores: Sequence[Scores], kind: str) -> Iterator[Block]:
-    """Influences of several fits side by side; the buffer is used again for the next block.
+    """Influences of several fits side by side, to be used up: the buffer is used again for the next block.
 
     Where some fits have rows for all units, those on gold rows alone have 0 at the others.
     """
+    if len(scores) == 1:
+        yield from scores[0].blocks(kind)
+        return
     starts = np.concatenate([[0], np.cumsum([s.error.shape[1] for s in scores])])
     columns = [slice(start, stop) for start, stop in pairwise(starts)]
     whole = [k for k, s in enumerate(scores) if not s.gold_alone] or list(range(len(scores)))
@@ -203,7 +207,7 @@ def _blocks(scores: Sequence[Scores], kind: str) -> Iterator[Block]:
     for parts in zip(*(scores[k].blocks(kind) for k in whole)):
         block = parts[0][0]
         size = block.stop - block.start
-        buffer = buffer if size <= len(buffer) else np.empty((size, buffer.shape[1]))
+        buffer = buffer if size <= len(buffer) else np.empty((size, buffer.shape[1]), order="F")
         stacked = buffer[:size]
         for k, (_, psi) in zip(whole, parts):
             stacked[:, columns[k]] = psi

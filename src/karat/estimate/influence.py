@@ -219,23 +219,25 @@ class _Expected:
         p = len(theta)
         squares, errors, plain = np.zeros((p, p)), np.zeros((p, p)), np.zeros((p, p))
         for combinations, weight, v, known in blocks:
-            mean, before = np.zeros((len(weight), p)), squares
+            level = np.zeros((p, 0)) if known is None else metric @ known.level.T
+            own, mean = np.zeros((p, p)), np.zeros((len(combinations[0].y), p))
             for rows in combinations:
                 score, curvature = model.evaluate(linear_predictor(rows, theta), rows.y)
                 m = index.scores(rows.x, score)
                 if known is not None:
-                    m += (known.moved / v)[:, None] * (known.level @ metric.T)[known.stratum]
-                own = weight if rows.share is None else weight * rows.share
-                plain += index.gram(rows.x, weighted(curvature, own))
-                squares = squares + m.T @ (m * own[:, None])
+                    moved = known.moved if v is None else known.moved / v
+                    m += ((level if level.shape[1] == 1 else level[:, known.stratum]) * moved).T
+                plain += index.gram(rows.x, weighted(curvature, weight, rows.share))
+                own += m.T @ index.weighted(m, weight, rows.share)
                 if len(combinations) > 1:
-                    mean += m if rows.share is None else m * rows.share[:, None]
+                    mean += index.weighted(m, rows.share)
+            squares += own
             if len(combinations) > 1:
-                errors += squares - before - mean.T @ (mean * weight[:, None])
+                errors += own - mean.T @ index.weighted(mean, weight)
         return cls(squares, errors, plain)
 
 
-_Weighed = tuple[tuple["Rows", ...], "Floats", "Floats", "Known | None"]
+_Weighed = tuple[tuple["Rows", ...], "Floats | None", "Floats | None", "Known | None"]
 """Rows of some units, the weight of their squares, their analysis weights, and what their moments gain."""
 
 
@@ -243,8 +245,9 @@ def _of_all(sample: AugmentedSample, spread: Floats | None, known: Known | None)
     """All units, squares weighted by ``v^2`` times the spread of their kind (1 if there is none)."""
     for block in sample.predicted.blocks():
         v, kind = sample.units.weights_in(block.at), sample.units.labelling.kinds(block.at, block.stratum)
-        v = np.ones(block.at.stop - block.at.start) if v is None else v
-        weight = v**2 if spread is None else v**2 * spread[kind]
+        weight = None if v is None else v**2
+        if spread is not None:
+            weight = spread[kind] if weight is None else weight * spread[kind]
         yield block.rows, weight, v, None if known is None else known.take(kind)
 
 
@@ -275,7 +278,7 @@ class UnitBlocks:
                 scale = v if scale is None else v * scale
             if len(parts) == 1 and parts[0][1].ndim == 1:
                 x, score, _ = parts[0]
-                psi = x @ self.to_coefficients.T
+                psi = (self.to_coefficients @ x.T).T
                 psi *= (score if scale is None else score * scale)[:, None]
             else:
                 psi = _summed(parts) @ self.to_coefficients.T

@@ -140,7 +140,7 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
         assert totals is not None
         _, scale = totals(first)
     scale = positive(scale)
-    root = newton(totals, first, scale, noise_of(model, sample.pieces, first, scale))
+    root = newton(totals, first, scale, noise_of(model, sample.pieces, sample.units.n_units, first, scale))
     if not root.converged:
         raise ConvergenceError(
             "the regression on surrogate labels did not converge; they may be separated by the covariates."
@@ -167,7 +167,7 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
 
 def _noise(moments: Moments, root: Root) -> float:
     sample = moments.sample
-    return noise_of(moments.model, sample.gold_pieces, root.theta, positive(root.curvature))
+    return noise_of(moments.model, sample.gold_pieces, len(sample.gold.y), root.theta, positive(root.curvature))
 
 
 def _gold_at(moments: Moments, root: Root) -> Estimate:

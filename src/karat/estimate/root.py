@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from .rows import Pieces, Rows
     from .totals import Totals
 
-_TOLERANCE = 1e-11
-"""Newton stops when no coefficient moves by more than this share of its size plus its standard error."""
+_TOLERANCE = 1e-9
+"""A step that moves no coefficient by more than this share of its size plus its standard error is the last one: the
+next would be of the size of its square."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def newton(totals: Totals, start: Floats, scale: Floats, noise: float = 1.0, max
         if not np.isfinite(step).all():
             return Root(theta, curvature, norm, False, iteration)
         if (np.abs(step) <= _TOLERANCE * (np.abs(theta) + unit)).all():
-            return Root(theta, curvature, norm, True, iteration)
+            return Root(theta + step, curvature, norm, True, iteration)
         fraction = 1.0
         while True:
             new = theta + fraction * step
@@ -109,6 +111,9 @@ def newton(totals: Totals, start: Floats, scale: Floats, noise: float = 1.0, max
             return Root(theta, curvature, norm, True, iteration)
     return Root(theta, curvature, norm, norm <= 1e-7, max_iterations)
 
+
+_NOISE_BLOCKS = 16
+"""Blocks of a large corpus, evenly spread, from which the unit of the solver is read: it need not be exact."""
 
 _SEPARATED_ETA = 12.0
 """Fitted probabilities beyond 1 - 6e-6 are looked at twice: the fit may be running to infinity."""
@@ -131,7 +136,7 @@ def gold_root(moments: Moments) -> Root:
         start = _warm_start(model, sample.gold, sample.units.gold_weight)
     _, scale = moments.gold(start)
     scale = positive(scale)
-    root = newton(moments.gold, start, scale, noise_of(model, sample.gold_pieces, start, scale))
+    root = newton(moments.gold, start, scale, noise_of(model, sample.gold_pieces, len(sample.gold.y), start, scale))
     if model.separable:
         _refuse_separation(sample, root)
     if not root.converged:
@@ -185,7 +190,7 @@ def _warm_start(model: Model, gold: Rows, weight: Floats) -> Floats:
     return np.asarray(found.T.ravel())
 
 
-def noise_of(model: Model, pieces: Pieces, theta: Floats, scale: Floats) -> float:
+def noise_of(model: Model, pieces: Pieces, n_rows: int, theta: Floats, scale: Floats) -> float:
     """Size of ``sqrt(score' A^-1 score)`` per coefficient that sampling gives the total score: the solver's unit.
 
     Parameters
@@ -193,6 +198,8 @@ def noise_of(model: Model, pieces: Pieces, theta: Floats, scale: Floats) -> floa
     model : Model
     pieces : callable
         Hands out rows and their weights.
+    n_rows : int
+        How many these are; of a large corpus blocks evenly spread are looked at.
     theta : ndarray, shape (q,)
         Where the scores are taken.
     scale : ndarray, shape (q, q)
@@ -204,11 +211,12 @@ def noise_of(model: Model, pieces: Pieces, theta: Floats, scale: Floats) -> floa
         1 where all scores are 0.
     """
     squares = np.zeros((len(theta), len(theta)))
-    for rows, weight in pieces():
+    step = max(1, n_rows // index.BLOCK_ROWS // _NOISE_BLOCKS)
+    for rows, weight in islice(pieces(), None, None, step):
         score, _ = model.evaluate(linear_predictor(rows, theta), rows.y)
         phi = index.scores(rows.x, index.weighted(score, weight, rows.share))
         squares += phi.T @ phi
-    size = float(np.sqrt(max(np.trace(np.linalg.solve(scale, squares)), 0.0) / len(theta)))
+    size = float(np.sqrt(max(np.trace(np.linalg.solve(scale, squares)) * step, 0.0) / len(theta)))
     return size if size > 0 and np.isfinite(size) else 1.0
 
 

@@ -64,8 +64,9 @@ def _cross_products(pieces: Pieces) -> tuple[Floats, Floats]:
             gram, cross = np.zeros((rows.x.shape[1],) * 2), np.zeros(rows.x.shape[1])
         x, target = rows.x, rows.y if rows.offset is None else rows.y - rows.offset
         own = rows.weight(weight)
-        gram += x.T @ (x if own is None else x * own[:, None])
-        cross += x.T @ (target if own is None else target * own)
+        weighted_x = x if own is None else x * own[:, None]
+        gram += weighted_x.T @ x
+        cross += target @ weighted_x
     return gram, cross
 
 
