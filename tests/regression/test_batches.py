@@ -211,6 +211,18 @@ def test_other_estimators_and_options(tmp_path, model, options):
     same(fit(model, call[0], kt.Batches(source, rows=50), *call[1:], **options), whole)
 
 
+@pytest.mark.parametrize("by", [["s", "d_llm"], "g"])
+def test_strata_of_several_columns_and_of_categories(tmp_path, by):
+    design = kt.Stratified(by, n=GOLD, allocation="equal")
+    data = labelled("ols", ["y"], design).assign(g=lambda frame: pd.Categorical(frame["g"], ["c", "b", "a"]))
+    data.to_parquet(tmp_path / "corpus.parquet", row_group_size=80)
+    found = fit("ols", "y ~ x", kt.Batches(tmp_path / "corpus.parquet", rows=33), {"y": "y_llm"}, design, vcov="HC2")
+    whole = fit("ols", "y ~ x", data, {"y": "y_llm"}, design, vcov="HC2")
+    same(found, whole)
+    assert (found.checks.strata, found.sampling) == (whole.checks.strata, whole.sampling)
+    assert found.checks.weights == whole.checks.weights
+
+
 def read_of(monkeypatch):
     """Rows handed out by all batches from now on."""
     counts, tables = [], Batches.tables
@@ -264,7 +276,7 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path):
         ({"design": kt.Unequal("x")}, "must see all rows at once"),
         ({"design": kt.Bernoulli("x")}, "must see all rows at once"),
         ({"design": kt.Clustered("s")}, "must see all rows at once"),
-        ({"nonresponse": "ignorable"}, "nonresponse='ignorable' needs all rows"),
+        ({"nonresponse": "ignorable"}, "nonresponse= is about all rows"),
         ({"surrogates": {"y": np.zeros(N)}}, "holds values"),
     ],
 )
@@ -289,13 +301,19 @@ def test_data_and_formulas_that_batches_cannot_serve(tmp_path):
     refused(errors.DataError, r"values are missing in 'x' \(1\)", x=data["x"].where(data.index > 0))
     refused(errors.DataError, r"values are missing in 'y_llm' \(2\)", y_llm=data["y_llm"].where(data.index > 1))
     refused(errors.FormulaError, "made from a whole column", formula="y ~ center(x)")
+    refused(errors.DataError, "must lie in", y=(data["y"] > 1).astype(float).where(data["y"].notna()))
     refused(errors.FormulaError, "made from a whole column", formula="y ~ I(x - x.mean())")
     refused(errors.FormulaError, "another value when other rows", formula="y ~ f(x)",
             context={"f": lambda x: x / np.linalg.norm(x)})  # fmt: skip
     refused(errors.DataError, "column.* zero in all gold rows", formula="y ~ g",
             g=data["g"].where(data["y"].notna() | (data.index % 7 > 0), "rare"))  # fmt: skip
     last = data.index == data.index[data["y"].isna()][-1]
-    refused(errors.DataError, "rows 200 to 239 of .*not finite", formula="y ~ I(1 / (x + 100))", x=np.where(last, -100.0, data["x"]))
+    refused(
+        errors.DataError,
+        "rows 200 to 239 of .*not finite",
+        formula="y ~ I(1 / (x + 100))",
+        x=np.where(last, -100.0, data["x"]),
+    )
     with pytest.raises(errors.ArgumentError, match="give a pandas, polars or pyarrow table"):
         kt.bootstrap(lambda gold, every: np.ones(1), kt.Batches(file), surrogates={"y": "y_llm"})
     with pytest.raises(errors.ArgumentError, match="multinomial"):

@@ -17,9 +17,13 @@ class Batches:
     """A table too large for memory, read batch by batch from a parquet file.
 
     Give it as ``data`` to :func:`karat.ols`, :func:`karat.logit`, :func:`karat.probit` or :func:`karat.poisson` with
-    ``learner=None``: the surrogate itself is the prediction. The file is read several times (least squares about
-    seven times, other models once more for each step of the solver), only the columns of the fit are read, and no
-    more than one batch and the gold rows are in memory. Estimates and covariance are those of the table in memory.
+    ``learner=None``: the surrogate itself is the prediction. Only the columns of the fit are read, and no more than one
+    batch and the gold rows are in memory. Estimates and covariance are those of the table in memory. The file is read
+    six to eight times for least squares, half as often with ``compare=False``; for other models once more for each step
+    of the solver.
+
+    Gold may be a simple random or stratified sample, or drawn with one probability for all rows. Missing values are
+    refused, and so are options that are about all rows at once, such as clusters and weights.
 
     Parameters
     ----------

@@ -18,6 +18,7 @@ from ..frames.formula import parse, refuse_learnt
 from ..frames.table import as_float
 from .batch_digest import Strata, digest
 from .design_matrix import Design, Prepared, matrices, prepare, with_columns
+from .options import OPTIONS, Arguments
 from .predicted_rows import surrogate_rows
 from .surrogates import read_surrogates
 from .variables import Label, labelled_rows, read_labels
@@ -26,11 +27,13 @@ if TYPE_CHECKING:
     from .._core.types import Floats, Ints
     from ..frames.batches import Batches
     from ..moments import Model
-    from .options import Arguments
 
 _MODELS = ("ols", "logit", "probit", "poisson")
-_NEEDS_ALL = ("labelled", "sampled", "features", "predictions", "cluster", "weights", "prompt", "scores")
-"""Options that are about all rows at once."""
+_WORKS = (
+    "design", "learner", "folds", "repeats", "imputation", "tuning", "vcov", "target", "df", "alpha", "missing",
+    "compare", "n_jobs", "progress", "seed", "context", "combine", "estimator",
+)  # fmt: skip
+"""Options that do not need all rows at once; every other one is refused."""
 _UNTESTED = "the data came batch by batch, so it was not tested whether the gold is balanced"
 
 
@@ -82,7 +85,7 @@ class BatchRows:
     def at(self, positions: Ints) -> tuple[Rows, ...]:
         """Predicted rows of the gold units."""
         gold = self.prepared.gold
-        if len(positions) != len(gold):
+        if not np.array_equal(positions, self.prepared.units.gold):
             raise ArgumentError("only the gold rows of a table that is read batch by batch are in memory.")
         return tuple(rows.take(gold) for rows in self._of_head)
 
@@ -105,7 +108,7 @@ class BatchRows:
         for label in self.prepared.labels:
             first = label.surrogates[0]
             number = label.classes and not label.coded and not first.probabilities
-            if self.imputation == "moment" and number and not np.isin(np.asarray(first.values, float), (0, 1)).all():
+            if number and not np.isin(as_float(first.values, label.name, "surrogate of"), (0.0, 1.0)).all():
                 out.append(label.name)
         return frozenset(out)
 
@@ -117,9 +120,6 @@ class BatchRows:
         for label in known.labels:
             one = read_surrogates(label.name, self.options.surrogates[label.name], table, label.classes, whole=False)[0]
             given[label.name] = one.values
-            if label.name in self._averaged:
-                number = as_float(one.values, label.name, "surrogate of")
-                given[label.name] = np.column_stack([1.0 - number, number])
         filled = with_columns(frame, {label.name: label.column(_any_value(label), n) for label in known.labels}, n)
         y = None if matrix.observed_y is None else spec.y(filled, known.context)
         if y is not None and matrix.observed_y is not None:
@@ -127,7 +127,7 @@ class BatchRows:
         x = None if matrix.observed is None else spec.x(filled, known.context)
         design = replace(matrix, observed=x, observed_y=y, offset=spec.offset(filled, known.context))
         units = Units(designs.Labelling(np.ones(n), np.zeros(n, dtype=bool), fixed_size=False))
-        rows = surrogate_rows(replace(known, frame=frame, units=units), design, given, self.imputation)
+        rows = surrogate_rows(replace(known, frame=frame, units=units), design, given, self.imputation, self._averaged)
         return rows if self.basis is None else tuple(one.turned(self.basis) for one in rows)
 
 
@@ -183,8 +183,10 @@ def _refuse(options: Arguments) -> None:
     """Raise for what is about all rows at once."""
     if options.model not in _MODELS:
         raise ArgumentError(f"model={options.model!r} needs all rows in memory; with batches take one of {_MODELS}.")
-    for name in _NEEDS_ALL:
-        if getattr(options, name) is not None and getattr(options, name) is not False:
+    for name, option in OPTIONS.items():
+        given = options.cluster if name == "cluster" else options.given[name]
+        unset = given is option.default or given is False or (isinstance(given, str) and given == option.default)
+        if name not in _WORKS and not unset:
             raise ArgumentError(
                 f"{name}= is about all rows at once, and the data come batch by batch; take it out, or read the data "
                 "into memory."
@@ -194,8 +196,6 @@ def _refuse(options: Arguments) -> None:
             f"learner={options.learner!r} learns from features of all rows at once, and the data come batch by batch; "
             "use learner=None (the surrogate itself is the prediction), or read the data into memory."
         )
-    if options.nonresponse != "raise":
-        raise ArgumentError(f"nonresponse={options.nonresponse!r} needs all rows in memory; leave it at 'raise'.")
 
 
 def _surrogate_columns(surrogates: Any) -> list[str]:
