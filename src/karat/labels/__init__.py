@@ -45,7 +45,7 @@ _HOMES = {
     "rules": "labelling_rules",
     "RuleModel": "labelling_rules",
     "audit": "quality.auditing",
-    "Audit": "quality.auditing",
+    "Audit": "quality.report",
     "alternative_annotator": "quality.alternative",
     "rank_for_review": "quality.review",
     "Review": "quality.review",

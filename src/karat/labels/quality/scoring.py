@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...display.axes import BLUE, axes, plain
 from ...errors import ArgumentError, DataError, generator, whole
 from ..aggregation.base import one_hot
 from ..aggregation.soft import SoftLabels
@@ -184,7 +185,7 @@ def reliability(
 
 
 def reliability_diagram(table: pd.DataFrame, ax: Any = None, title: str | None = None) -> Any:
-    """Draw a reliability table.
+    """Draw a reliability table: share correct by stated probability.
 
     Parameters
     ----------
@@ -197,6 +198,11 @@ def reliability_diagram(table: pd.DataFrame, ax: Any = None, title: str | None =
     -------
     matplotlib Axes
 
+    Raises
+    ------
+    KaratError
+        If matplotlib is not installed.
+
     Examples
     --------
     >>> import matplotlib
@@ -207,15 +213,13 @@ def reliability_diagram(table: pd.DataFrame, ax: Any = None, title: str | None =
     >>> kt.labels.reliability_diagram(table).get_xlabel()
     'Probability given to the most probable class'
     """
-    import matplotlib.pyplot as plt
-
-    if ax is None:
-        _, ax = plt.subplots(figsize=(4.2, 4.2), layout="constrained")
+    ax = axes(ax, (4.2, 4.2))
     ax.plot([0, 1], [0, 1], color="0.6", linewidth=1)
     error = np.abs(np.stack([table["accuracy"] - table["2.5%"], table["97.5%"] - table["accuracy"]]))
-    ax.errorbar(table["confidence"], table["accuracy"], error, fmt="o", color="#1b4f8f", capsize=2)
+    ax.errorbar(table["confidence"], table["accuracy"], error, fmt="o", color=BLUE, capsize=2)
     ax.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="Probability given to the most probable class")
-    ax.set(ylabel="Share correct", title=title)
+    ax.set(ylabel="Share correct")
+    plain(ax, title)
     return ax
 
 
@@ -245,7 +249,7 @@ class Temperature:
     value: float
     halves: tuple[float, float]
     before: Scores
-    after: Scores = field()
+    after: Scores
 
     def apply(self, probabilities: Floats) -> Floats:
         """Probabilities at this temperature, shape (n, K)."""
@@ -359,13 +363,6 @@ def _parts(given: SoftLabels | Floats, classes: Sequence[Any] | None) -> tuple[F
     return p, None, class_tuple(classes)
 
 
-def _numbers(values: Any, argument: str) -> Floats:
-    try:
-        return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ArgumentError(f"{argument} must hold numbers, one for each row ({error}).") from None
-
-
 def _gold_values(gold: Any, tasks: Array | None, n: int) -> Array:
     import pandas as pd
 
@@ -396,3 +393,10 @@ def _best_temperature(p: Floats, truth: Ints, w: Floats) -> float:
         return float(-(w @ np.log(np.maximum(heated(safe, np.exp(log_t))[rows, truth], 1e-12))))
 
     return float(np.exp(minimize_scalar(loss, bounds=(-2.5, 3.5), method="bounded").x))
+
+
+def _numbers(values: Any, argument: str) -> Floats:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"{argument} must hold numbers, one for each row ({error}).") from None
