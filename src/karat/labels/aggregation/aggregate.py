@@ -212,7 +212,7 @@ def _extras(model: Aggregator) -> dict[str, Array]:
 
 def _unconverged(models: list[Aggregator]) -> list[str]:
     return [
-        f"{m.name} stopped after {m.n_iter_} rounds before it settled"  # type: ignore[attr-defined]
+        f"{m.name} stopped after {m.n_iter_} rounds before it settled"
         for m in models
         if not getattr(m, "converged_", True)
     ]

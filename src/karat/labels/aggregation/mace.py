@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ..tables.annotations import Annotations, Candidates
 
 
+@dataclass(eq=False, repr=False)
 class MACE(Aggregator):
     r"""Multi-annotator competence estimation.
 
@@ -67,29 +69,14 @@ class MACE(Aggregator):
     array([0, 1, 0])
     """
 
+    n_restarts: int = 10
+    n_iter: int = 50
+    method: str = "vb"
+    prior: tuple[float, float] = (0.5, 0.5)
+    strategy_prior: float = 10.0
+    smoothing: float | None = None
+    seed: int = 0
     name = "mace"
-    skills_: Floats
-    knowing_: Floats
-    strategies_: Floats
-    likelihoods_: list[float]
-
-    def __init__(
-        self,
-        n_restarts: int = 10,
-        n_iter: int = 50,
-        method: str = "vb",
-        prior: tuple[float, float] = (0.5, 0.5),
-        strategy_prior: float = 10.0,
-        smoothing: float | None = None,
-        seed: int = 0,
-    ) -> None:
-        self.n_restarts = n_restarts
-        self.n_iter = n_iter
-        self.method = method
-        self.prior = prior
-        self.strategy_prior = strategy_prior
-        self.smoothing = smoothing
-        self.seed = seed
 
     def _fit(self, annotations: Annotations) -> Floats:
         self._check()
@@ -122,12 +109,8 @@ class MACE(Aggregator):
         if self.method == "vb":
             return _variational(knowing, np.array(self.prior)), _variational(habits, self.strategy_prior)
         extra = 0.01 / habits.shape[1] if self.smoothing is None else self.smoothing
-        knowing, habits = knowing + extra, habits + extra
-        floor = 1e-300
-        return (
-            knowing / np.maximum(knowing.sum(axis=1, keepdims=True), floor),
-            habits / np.maximum(habits.sum(axis=1, keepdims=True), floor),
-        )
+        one, two = (c / np.maximum(c.sum(axis=1, keepdims=True), 1e-300) for c in (knowing + extra, habits + extra))
+        return one, two
 
     def _check(self) -> None:
         one_of("method", self.method, ("vb", "em"))
@@ -148,9 +131,7 @@ class _Sums:
 
     def __init__(self, annotations: Annotations) -> None:
         self.data = annotations
-        cells = annotations.n_workers * annotations.n_classes
-        self.given = np.asarray(annotations.votes.sum(axis=0)).ravel().reshape(-1, annotations.n_classes)
-        assert self.given.size == cells
+        self.given = np.asarray(annotations.votes.sum(axis=0)).reshape(-1, annotations.n_classes)
 
     def posterior(self, knowing: Floats, habits: Floats) -> tuple[Floats, float]:
         """Class probabilities, shape (n, K), gold clamped, and the marginal log likelihood."""
@@ -160,8 +141,7 @@ class _Sums:
         scores = (data.votes @ gain.ravel()).reshape(data.n_tasks, data.n_classes)
         scores = np.asarray(scores) - np.log(data.n_classes)
         if data.candidates is not None:
-            likelihood = _candidate_likelihood(data.candidates, knowing, habits)[0]
-            np.add.at(scores, data.candidates.task, data.candidates.weight[:, None] * np.log(likelihood))
+            data.candidates.add_to(scores, _candidate_likelihood(data.candidates, knowing, habits))
         posterior, log_sum = softmax_rows(scores)
         value = float(log_sum.sum() + (self.given * np.log(habit)).sum())
         value += data.log_gold(posterior)
@@ -173,12 +153,10 @@ class _Sums:
         agreed = (data.votes.T @ posterior.ravel()).reshape(-1, data.n_classes)
         copied = agreed * knowing[:, [1]] / (knowing[:, [1]] + np.maximum(knowing[:, [0]] * habits, 1e-300))
         habitual = self.given - copied
+        copied = copied.sum(axis=1)
         if data.candidates is not None:
             more_copied, more_habitual = _candidate_expected(data.candidates, knowing, habits, posterior)
-            copied = copied.sum(axis=1) + more_copied
-            habitual = habitual + more_habitual
-        else:
-            copied = copied.sum(axis=1)
+            copied, habitual = copied + more_copied, habitual + more_habitual
         return np.column_stack([habitual.sum(axis=1), copied]), habitual
 
 
@@ -189,15 +167,14 @@ def _variational(counts: Floats, prior: Floats | float) -> Floats:
     return np.asarray(np.exp(digamma(counts) - digamma(counts.sum(axis=1, keepdims=True))))
 
 
-def _candidate_likelihood(extra: Candidates, knowing: Floats, habits: Floats) -> tuple[Floats, Floats]:
-    """Probability of each imprecise answer given the truth, and its habitual part."""
+def _candidate_likelihood(extra: Candidates, knowing: Floats, habits: Floats) -> Floats:
+    """Probability of each imprecise answer given the truth, shape (R, K)."""
     habitual = knowing[extra.worker, 0] * (habits[extra.worker] * extra.member).sum(axis=1)
-    habitual = np.maximum(habitual, 1e-300)
-    return knowing[extra.worker, 1][:, None] * extra.member + habitual[:, None], habitual
+    return knowing[extra.worker, 1][:, None] * extra.member + np.maximum(habitual, 1e-300)[:, None]
 
 
 def _candidate_expected(extra: Candidates, knowing: Floats, habits: Floats, posterior: Floats) -> tuple[Floats, Floats]:
-    likelihood, _ = _candidate_likelihood(extra, knowing, habits)
+    likelihood = _candidate_likelihood(extra, knowing, habits)
     copied = posterior[extra.task] * extra.member * knowing[extra.worker, 1][:, None] / likelihood
     copied = copied.sum(axis=1) * extra.weight
     within = habits[extra.worker] * extra.member

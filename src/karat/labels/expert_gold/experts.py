@@ -328,13 +328,12 @@ def _by_group(coded: Annotations, groups: object, level: str) -> tuple[Floats, t
         raise DataError(f"groups does not name the expert(s) {missing[:5]}; give every expert a group.")
     found, of_worker = sorted_codes(objects([given[w] for w in listed(coded.workers)]), "groups")
     plain = coded.folded()
-    weight = np.ones(len(plain.task)) if plain.weight is None else plain.weight
     columns, names = [], []
     of: list[str] = []
     for code, group in enumerate(found.tolist()):
         inside = of_worker[plain.worker] == code
         key = plain.task[inside].astype(np.int64) * plain.n_classes + plain.label[inside]
-        counts = np.bincount(key, weight[inside], minlength=plain.n_tasks * plain.n_classes)
+        counts = np.bincount(key, plain.weights[inside], minlength=plain.n_tasks * plain.n_classes)
         columns.append(_mean_answer(coded, counts.reshape(plain.n_tasks, -1), level))
         own, what = _mean_names(coded, level)
         names += [name.replace("gold", f"gold_{group}", 1) for name in own]
