@@ -24,16 +24,7 @@ if TYPE_CHECKING:
 class Candidates:
     """Imprecise labels: each names a set of classes, one of which the worker had in mind.
 
-    Parameters
-    ----------
-    task : ndarray of int, shape (R,)
-        Task of each answer.
-    worker : ndarray of int, shape (R,)
-        Worker of each answer.
-    member : ndarray of bool, shape (R, K)
-        Classes the answer allows. "Not C" allows all classes but C.
-    weight : ndarray, shape (R,)
-        Weight of each answer.
+    Task, worker and weight of R answers, and the classes that each allows (R, K); "not C" allows all but C.
     """
 
     task: Ints

@@ -112,15 +112,13 @@ def read_annotations(
     order, ordered = class_order(answers, classes, _gold_names(gold, table), declared)
     known_tasks, task_code = _all_tasks(task_list, task_code, tasks)
     notes = answers.notes
-    pieces = answers.pieces(order)
-    out = None
-    if answers.plain_only and weights is None:
-        out = pieces.annotations(known_tasks, worker_list, order, task_code, worker_code, None)
+    place = known_tasks, worker_list, order, task_code, worker_code
+    out = answers.annotations(*place, None) if answers.plain_only and weights is None else None
     if out is None or out.repeated:
         weights, repeated = _repeats(task_code, worker_code, answers, weights, duplicates, known_tasks, worker_list)
         if repeated:
             notes = (*notes, f"{repeated} repeated label(s) of one worker on one task share one vote")
-        out = pieces.annotations(known_tasks, worker_list, order, task_code, worker_code, weights)
+        out = answers.annotations(*place, weights)
     bare = int((out.n_labels == 0).sum())
     if bare:
         notes = (*notes, f"{bare} task(s) without any label")
