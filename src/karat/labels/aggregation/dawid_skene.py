@@ -277,9 +277,7 @@ def _one_coin_posterior(annotations: Annotations, skills: Floats, prior: Floats)
     scores = annotations.votes @ np.repeat(np.log(skills) - wrong, k)
     scores = np.asarray(scores.reshape(annotations.n_tasks, k))
     scores += np.bincount(
-        annotations.task,
-        wrong[annotations.worker] * annotations.weights,
-        minlength=annotations.n_tasks,
+        annotations.task, wrong[annotations.worker] * annotations.weights, minlength=annotations.n_tasks
     )[:, None]
     _add_prior(scores, annotations, prior)
     extra = annotations.candidates

@@ -158,8 +158,7 @@ def _label_parts(
     if len(found) > _MOST_CLASSES and not numeric:
         raise DataError(
             f"{gold!r} and {surrogate!r} hold {len(found)} different values; an audit of classes takes up to "
-            f"{_MOST_CLASSES}. "
-            "Merge classes, or recode to numbers."
+            f"{_MOST_CLASSES}. Merge classes, or recode to numbers."
         )
     if numeric and len(found) > _MOST_CLASSES:
         g, s = truth[labelled].to_numpy(dtype=np.float64), label[labelled].to_numpy(dtype=np.float64)

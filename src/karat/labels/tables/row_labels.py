@@ -155,9 +155,8 @@ def read_row_labels(
         first = int(np.flatnonzero(empty)[0])
         if missing == "raise":
             raise DataError(
-                f"column {column!r} has {int(empty.sum())} missing label(s) (blank ones count), first at row "
-                f"{first}; fill them, "
-                "or set missing='abstain'."
+                f"column {column!r} has {int(empty.sum())} missing label(s) (blank ones count), first at row {first}; "
+                "fill them, or set missing='abstain'."
             )
         notes.append(f"{int(empty.sum())} missing label(s) taken as abstentions")
     no_label = {name_of(value) for value in abstain}
