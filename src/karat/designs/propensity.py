@@ -229,7 +229,7 @@ def response_matrix(table: Table, on: object, role: str) -> Floats:
     ArgumentError, DataError
         If columns are missing, or a formula gives missing values.
     """
-    from ..frames.encode import encode
+    from ..frames.matrices import encode
 
     if isinstance(on, str) and "~" in on:
         import formulaic

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._core.arguments import checked_arguments
-from .._core.threads import single_threaded
+from .._core.machine import single_threaded
 from ..designs import Design
 from ..designs.given import codes_of
 from ..display.table import html_page, html_table, text_cells
 from ..errors import ArgumentError, DataError, generator, number
 from ..frames import Table
-from ..regression.regress import regress
+from ..regression.entry_points import regress
 from ..results import Result
 from .forecast import Basis, Learning
 from .pilot import Profile, slopes

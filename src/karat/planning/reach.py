@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import ArgumentError, DataError
 from ..estimate.scores import correction
-from ..frames.encode import encode
+from ..frames.matrices import encode
 from ..frames.table import as_float
 from ..predict.crossfit import scale
 from ..regression.design_matrix import with_columns

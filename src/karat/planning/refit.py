@@ -121,7 +121,7 @@ class Again:
         -------
         Profile or None
         """
-        from ..regression.regress import regress
+        from ..regression.entry_points import regress
 
         arguments = dict(self.arguments)
         if repeats is not None:

@@ -213,7 +213,7 @@ def assumed_fit(
     import narwhals as nw
 
     from ..datasets import mask_gold
-    from ..regression.regress import regress
+    from ..regression.entry_points import regress
 
     rng = np.random.default_rng(seed)
     frame = table.native

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..._core.memory import needs
+from ..._core.machine import needs
 from ...errors import ArgumentError, KaratWarning, number
 from ..tables.codes import objects, shown
 from ..tables.read import as_annotations
@@ -134,7 +134,8 @@ def aggregate(
         coded.workers, coded.worker_labels, skills={m.name: m.skills_ for m in models if hasattr(m, "skills_")},
         confusion=next((m.confusion_ for m in models if hasattr(m, "confusion_")), None),
         members=dict(zip(names, layers)) if keep_members and pooled else {},
-        extras={} if pooled else _extras(models[0]), notes=notes, id_column=str(columns.get("task", "task")), backend=backend_of(annotations),
+        extras={} if pooled else _extras(models[0]), notes=notes,
+        id_column=str(columns.get("task", "task")), backend=backend_of(annotations),
     )  # fmt: skip
 
 
