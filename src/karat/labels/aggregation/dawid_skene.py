@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 _FLOOR = 1e-10
 
 
+@dataclass(eq=False, repr=False)
 class _WithPrior(Aggregator):
     """EM with a class prior for each family of tasks."""
 
-    n_iter: int
-    tol: float
-    smoothing: float
+    n_iter: int = 100
+    tol: float = 1e-6
+    smoothing: float = 0.0
 
     def _run_em(
         self, annotations: Annotations, expect: Callable[[Floats], tuple[Floats, Floats]],
@@ -58,7 +59,6 @@ class _WithPrior(Aggregator):
         return self.prior_
 
 
-@dataclass(eq=False, repr=False)
 class DawidSkene(_WithPrior):
     r"""A confusion matrix for every worker, and the true classes, by EM.
 
@@ -102,9 +102,6 @@ class DawidSkene(_WithPrior):
            [1.  , 0.  ]])
     """
 
-    n_iter: int = 100
-    tol: float = 1e-6
-    smoothing: float = 0.0
     name = "dawid_skene"
 
     def _fit(self, annotations: Annotations) -> Floats:
@@ -141,9 +138,8 @@ class DawidSkene(_WithPrior):
         scores = np.asarray(annotations.answers @ log_emission)
         _add_prior(scores, annotations, prior)
         if annotations.candidates is not None:
-            annotations.candidates.add_to(
-                scores, _candidate_likelihood(annotations.candidates, np.exp(log_emission))[1]
-            )
+            likelihood = _candidate_likelihood(annotations.candidates, np.exp(log_emission))[1]
+            annotations.candidates.add_to(scores, likelihood)
         # No score falls below log(1e-10) for each label and one for the prior.
         lowest = -np.log(_FLOOR) * (1 + float(annotations.n_labels.max()))
         return softmax_rows(scores, shift=lowest > 600)
@@ -161,7 +157,6 @@ class DawidSkene(_WithPrior):
         return np.maximum(out, _FLOOR).reshape(-1, k)
 
 
-@dataclass(eq=False, repr=False)
 class OneCoin(_WithPrior):
     """Dawid-Skene with one accuracy per worker; errors fall evenly on the other classes.
 
@@ -195,9 +190,6 @@ class OneCoin(_WithPrior):
     array([0.75, 0.75, 0.58])
     """
 
-    n_iter: int = 100
-    tol: float = 1e-6
-    smoothing: float = 0.0
     name = "one_coin"
 
     def _fit(self, annotations: Annotations) -> Floats:

@@ -180,8 +180,7 @@ def reliability(
         low, high = wilson(accuracy, size)
         rows.append((b / n_bins, (b + 1) / n_bins, int(inside.sum()), v.sum() / w.sum(),
                      float(v @ confidence[inside] / v.sum()), accuracy, low, high))  # fmt: skip
-    names = ["low", "high", "n", "share", "confidence", "accuracy", "2.5%", "97.5%"]
-    return pd.DataFrame(rows, columns=names)
+    return pd.DataFrame(rows, columns=["low", "high", "n", "share", "confidence", "accuracy", "2.5%", "97.5%"])
 
 
 def reliability_diagram(table: pd.DataFrame, ax: Any = None, title: str | None = None) -> Any:
@@ -335,8 +334,7 @@ def _with_gold(
 ) -> tuple[Floats, Ints, Floats]:
     """Rows with gold: probabilities, class codes, weights."""
     p, names, order = _parts(probabilities, classes)
-    values = _gold_values(gold, names, len(p))
-    codes = codes_in(values, order, "gold class", "gold")
+    codes = codes_in(_gold_values(gold, names, len(p)), order, "gold class", "gold")
     known = codes >= 0
     if not known.any():
         raise DataError("no task has gold; give the gold class of at least one.")
