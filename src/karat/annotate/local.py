@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,6 @@ from ..predict.text import backbone
 from .answer_store import AnswerStore
 from .one_text import Row
 from .question import Question
-
-if TYPE_CHECKING:
-    pass
 
 KINDS = ("auto", "nli", "causal")
 _WAY = 2
