@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from .._core.arguments import checked_arguments
 from .._core.machine import single_threaded
 from ..designs import Design
 from ..designs.given import codes_of
+from ..display.table import html_page, html_table, text_cells
 from ..errors import ArgumentError, DataError, generator, number
 from ..frames import Table
 from ..regression.entry_points import regress
@@ -21,7 +21,6 @@ from .forecast import Basis, Learning
 from .pilot import Profile, slopes
 from .prices import prices_of, size_of
 from .reach import Sizing, by_stratum, sizes, squared_reach, with_reach
-from .report import text_table
 from .resolve import aim_weights, simple_random, stratified
 from .schemes import IndependentScheme, Scheme
 
@@ -99,12 +98,11 @@ class Allocations(Mapping[str, Allocation]):
 
     def __str__(self) -> str:
         head = f"Predicted standard errors, for {', '.join(self.aims)}:"
-        return "\n".join([head, *text_table(self._texts()), "", *self.sentences()])
+        return "\n".join([head, *text_cells(self._texts()), "", *self.sentences()])
 
     def _repr_html_(self) -> str:
-        text = "".join(f"<p>{escape(line)}</p>" for line in self.sentences())
-        head = escape(f"Predicted standard errors, for {', '.join(self.aims)}")
-        return f"<div><b>{head}</b>{self._texts().to_html()}{text}</div>"
+        head = f"Predicted standard errors, for {', '.join(self.aims)}"
+        return html_page(head, (), html_table(self._texts()), self.sentences())
 
     def table(self, relative: bool = False) -> pd.DataFrame:
         """Predicted standard errors of all coefficients under each allocation.

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._core.arguments import checked_arguments
+from ..display.table import html_page, html_table, text_cells
 from ..errors import ArgumentError, number, one_of, whole
 from ..results import Result
 from .pilot import Profile, slopes
 from .refit import mean_square
-from .report import text_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,7 +116,7 @@ class Budget:
         ]
         lines = [
             f"Budget of {self.spend:,.6g}, {self.gold_cost:g} per gold label; {corpus}",
-            *text_table(self._texts()),
+            *text_cells(self._texts()),
         ]
         return "\n".join([*lines, "", *self.sentences()])
 
@@ -125,8 +124,7 @@ class Budget:
         return f"<karat Budget: {self.spend:g}, {list(self.costs)}>"
 
     def _repr_html_(self) -> str:
-        text = "".join(f"<p>{escape(line)}</p>" for line in self.sentences())
-        return f"<div><b>Budget of {self.spend:,.6g}</b>{self._texts().to_html()}{text}</div>"
+        return html_page(f"Budget of {self.spend:,.6g}", (), html_table(self._texts()), self.sentences())
 
     def _texts(self) -> pd.DataFrame:
         table = self.table()
