@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.dataset as ds
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import karat as kt
@@ -22,6 +22,8 @@ from karat.estimate.infer import Parts, infer
 from karat.estimate.rectify import rectify, surrogate_estimate
 from karat.estimate.rows import Memory, RowBlock, Rows
 from karat.frames.batches import Batches
+
+from ..profiles import examples
 
 N, GOLD = 240, 90
 DESIGNS = {
@@ -117,7 +119,7 @@ def counted(labelling, design):
 @given(size=st.integers(1, N + 1), model=st.sampled_from(["ols", "logit"]), design=st.sampled_from(list(DESIGNS)),
        kind=st.sampled_from(["HC0", "HC1", "HC2", "HC3"]), scale=st.sampled_from([1.0, 1e4]),
        both=st.booleans())  # fmt: skip
-@settings(max_examples=40, deadline=None)
+@examples(30)
 def test_estimates_do_not_depend_on_where_rows_live(size, model, design, kind, scale, both):
     frame = corpus()
     labelling: Labelling = DESIGNS[design].draw(frame, seed=2).labelling
@@ -171,7 +173,7 @@ def test_a_draw_told_by_counts_is_that_draw():
 @pytest.mark.parametrize("model", ["ols", "logit"])
 @pytest.mark.parametrize("where", list(MODELS))
 @given(rows=st.integers(N // 8, N + 1), group=st.integers(N // 8, N), design=st.sampled_from(list(DESIGNS)))
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(3)
 def test_batches_give_the_numbers_of_the_table(tmp_path, model, where, rows, group, design):
     formula, surrogates = MODELS[where]
     data = labelled(model, surrogates, DESIGNS[design])
