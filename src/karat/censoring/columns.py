@@ -17,15 +17,8 @@ if TYPE_CHECKING:
 def censoring_covariates(X: Any, method: Method, columns: Any) -> Array | None:
     """V, the covariates of G.
 
-    Parameters
-    ----------
-    X : array_like or data frame, shape (n, p)
-    method : Method
-        May name columns.
-    columns : sequence of str or int, str, int, callable or None
-        Columns of X, or a function of X; None means those the method names, else all of X.
-
-    Gives (n, q), or None where the method needs none.
+    ``X`` (n, p); ``method``: may name columns; ``columns``: columns of X, or a function of X; None means those the
+    method names, else all of X.
 
     Examples
     --------
@@ -71,10 +64,7 @@ def count_rows(X: Any) -> int:
 def note_features(estimator: Any, X: Any, *, reset: bool) -> None:
     """Set or check the number and names of features, leaving X as it is for the learner.
 
-    Parameters
-    ----------
-    reset : bool
-        Set (in fit) rather than check.
+    ``reset``: set (in fit) rather than check.
     """
     from sklearn.utils.validation import validate_data
 

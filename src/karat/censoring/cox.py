@@ -24,18 +24,9 @@ _SEPARATED = 15.0
 class CoxCensoring(Censoring):
     """G(u | V) = exp(-Lambda(u) exp(V'b)), Breslow's Lambda.
 
-    Parameters
-    ----------
-    coefficients : ndarray, shape (q,)
-        Log hazard ratios of being censored.
-    centre : ndarray, shape (q,)
-        Means that V is taken from.
-    jump : ndarray, shape (J,)
-        Censoring times in order.
-    hazard : ndarray, shape (J,)
-        Cumulative hazard after each, at V = centre.
-    linear : ndarray, shape (n,)
-        Linear predictor of the fitted rows.
+    ``coefficients`` (q,): log hazard ratios of being censored; ``centre`` (q,): means that V is taken from; ``jump``
+    (J,): censoring times in order; ``hazard`` (J,): cumulative hazard after each, at V = centre; ``linear`` (n,):
+    linear predictor of the fitted rows.
     """
 
     method: str

@@ -278,14 +278,8 @@ def curves_by_group(
 ) -> dict[Any, SurvivalCurve]:
     """One curve per value of ``group``, in order of the values.
 
-    Parameters
-    ----------
-    time, event : array_like, shape (n,)
-    group : array_like, shape (n,), or None
-        None gives one curve, under the key ``"all"``.
-    weights : array_like, shape (n,), optional
-    **options
-        Of :func:`survival_curve`.
+    ``time``, ``event`` (n,); ``group`` (n,): None gives one curve, under the key ``"all"``; ``weights`` (n,);
+    ``**options``: of :func:`survival_curve`.
 
     Examples
     --------

@@ -245,14 +245,9 @@ def outcome(time: object, event: object) -> Array:
 def read_outcome(y: Any) -> tuple[Floats, Floats]:
     """Times and event codes out of a y that a user gave, not yet checked for their values.
 
-    Parameters
-    ----------
-    y : array_like
-        A structured array with a boolean field for the event and a field for the time; two columns (time, event);
-        or a data frame of any library with columns ``time`` and ``event``, or with two columns of which the boolean
-        one, or else the second, is the event.
-
-    Gives time, event (n,).
+    ``y``: a structured array with a boolean field for the event and a field for the time; two columns (time, event); or
+    a data frame of any library with columns ``time`` and ``event``, or with two columns of which the boolean one, or
+    else the second, is the event.
 
     Examples
     --------

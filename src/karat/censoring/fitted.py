@@ -269,10 +269,7 @@ def _between(first: Floats, second: Floats, share: Floats) -> Floats:
 class GivenCensoring(Censoring):
     """A user's own G: a function of times and covariates.
 
-    Parameters
-    ----------
-    function : callable
-        ``function(times, covariates) -> P(C >= time | V)``, times of shape (m,) and covariates as given.
+    ``function``: ``function(times, covariates) -> P(C >= time | V)``, times of shape (m,) and covariates as given.
     """
 
     function: Callable[[Floats, Any], Any] = field(repr=False)
@@ -301,10 +298,7 @@ class GivenCensoring(Censoring):
 
 @dataclass(frozen=True)
 class CrossFitted(Censoring):
-    """Each row's G comes from a fit without the rows of its fold; new rows read the mean of all fits.
-
-    Shapes: fold (n,).
-    """
+    """Each row's G comes from a fit without the rows of its fold; new rows read the mean of all fits. ``fold`` (n,)."""
 
     method: str
     n_rows: int

@@ -63,9 +63,7 @@ def stratum_keys(covariates: Array) -> list[tuple[Any, ...]]:
 def stratum_codes(covariates: Array) -> tuple[Ints, dict[tuple[Any, ...], int]]:
     """Codes of the strata made by the values of one or several columns.
 
-    Shapes: covariates (n,) or (n, q).
-
-    Gives codes (n,).
+    ``covariates`` (n,) or (n, q). Gives codes (n,).
 
     Examples
     --------
@@ -92,13 +90,7 @@ def fit_marginal(durations: Durations) -> Grouped:
 
 
 def fit_strata(durations: Durations, covariates: Array) -> Grouped:
-    """A Kaplan-Meier estimate of G in each stratum.
-
-    Parameters
-    ----------
-    covariates : ndarray, shape (n,) or (n, q)
-        Rows with the same values form a stratum.
-    """
+    """A Kaplan-Meier estimate of G in each stratum. ``covariates`` (n,): rows with the same values form a stratum."""
     codes, levels = stratum_codes(covariates)
     return _fit(durations, codes, ByStratum(levels), f"Kaplan-Meier in {len(levels)} strata")
 
@@ -122,10 +114,7 @@ def _fit(durations: Durations, group: Ints | None, place: Any, method: str) -> G
 def within_strata(parts: list[tuple[Ints, Grouped]], levels: dict[tuple[Any, ...], int], n_rows: int) -> Grouped:
     """One estimate out of separate ones, made in separate strata.
 
-    Parameters
-    ----------
-    parts : list of (ndarray of int, Grouped)
-        Rows of each stratum, and the estimate made from them.
+    ``parts``: rows of each stratum, and the estimate made from them.
     """
     lower, share = np.empty(n_rows, dtype=np.intp), np.zeros(n_rows)
     steps: list[Steps] = []

@@ -20,10 +20,8 @@ if TYPE_CHECKING:
 class HazardCensoring(Censoring):
     """G(u | V) from hazards of K intervals, by a classifier of rows and intervals.
 
-    Within an interval the hazard of every row is spread as the marginal one is, so that jumps at tied times stay
-    jumps.
-
-    Shapes: covariates (n, q).
+    Within an interval the hazard of every row is spread as the marginal one is, so that jumps at tied times stay jumps.
+    ``covariates`` (n, q).
     """
 
     method: str
@@ -54,12 +52,7 @@ class HazardCensoring(Censoring):
 class Clock:
     """Time measured in intervals of equal marginal censoring hazard.
 
-    Parameters
-    ----------
-    jump : ndarray, shape (J,)
-        Censoring times.
-    reached : ndarray, shape (J,)
-        Intervals elapsed after each, up to ``n_intervals``.
+    ``jump`` (J,): censoring times; ``reached`` (J,): intervals elapsed after each, up to ``n_intervals``.
     """
 
     jump: Floats = field(repr=False)
@@ -75,12 +68,7 @@ class Clock:
 def make_clock(durations: Durations, intervals: int, tau: float) -> Clock:
     """A clock of the marginal cumulative hazard of censoring before tau.
 
-    Parameters
-    ----------
-    intervals : int
-        At most this many; fewer where there are fewer censoring times.
-    tau : float
-        The clock stops there.
+    ``intervals``: at most this many; fewer where there are fewer censoring times; ``tau``: the clock stops there.
     """
     order, _ = time_order(durations.time)
     sorted_ = durations.take(order)
@@ -105,14 +93,9 @@ def fit_hazard(
 ) -> HazardCensoring:
     """Fit a classifier to rows times intervals.
 
-    A row takes part in every interval it reaches, with the share of it (in marginal hazard) during which it was at
-    risk as its weight; a censored row ends with a 1.
-
-    Parameters
-    ----------
-    covariates : ndarray, shape (n, q)
-    learner : scikit-learn classifier
-        Cloned; must take ``sample_weight`` and give ``predict_proba``.
+    A row takes part in every interval it reaches, with the share of it (in marginal hazard) during which it was at risk
+    as its weight; a censored row ends with a 1. ``covariates`` (n, q); ``learner``: cloned; must take ``sample_weight``
+    and give ``predict_proba``.
     """
     from sklearn.base import clone
 
@@ -137,15 +120,8 @@ def fit_hazard(
 def person_periods(durations: Durations, x: Floats, clock: Clock, tau: float) -> tuple[Floats, Floats, Floats]:
     """One row for every interval a unit reaches.
 
-    Shapes: x (n, q).
-
-    Returns
-    -------
-    features : ndarray, shape (m, q + 1)
-        x and the interval's number.
-    target : ndarray, shape (m,)
-        1 where censored in the interval.
-    weight : ndarray, shape (m,)
+    ``x`` (n, q). Gives ``features`` (m, q + 1) (x and the interval's number), ``target`` (m,) (1 where censored in the
+    interval), ``weight`` (m,).
     """
     censored = ~durations.event & (durations.time < tau)
     elapsed = np.where(

@@ -20,12 +20,8 @@ if TYPE_CHECKING:
 class Between:
     """Where new rows stand among anchors.
 
-    Parameters
-    ----------
-    anchors : ndarray, shape (A,)
-        In order.
-    reach : float
-        Bandwidth: new rows further outside the anchors are warned about, and read the nearest.
+    ``anchors`` (A,): in order; ``reach``: bandwidth: new rows further outside the anchors are warned about, and read
+    the nearest.
     """
 
     anchors: Floats = field(repr=False)
@@ -55,13 +51,8 @@ class Between:
 def stand(values: Floats, anchors: Floats) -> tuple[Ints, Floats | None]:
     """First anchor and share of the second.
 
-    Shapes: values (m,), anchors (A,).
-
-    Returns
-    -------
-    lower : ndarray of int, shape (m,)
-    share : ndarray, shape (m,)
-        0 where the value is the anchor, and outside the anchors.
+    ``values`` (m,), ``anchors`` (A,). Gives ``lower`` (m,), ``share`` (m,) (0 where the value is the anchor, and
+    outside the anchors).
 
     Examples
     --------
@@ -78,11 +69,7 @@ def stand(values: Floats, anchors: Floats) -> tuple[Ints, Floats | None]:
 def bandwidth_rule(values: Floats, weight: Floats | None = None) -> float:
     """2.5 standard deviations times n^(-1/3).
 
-    Parameters
-    ----------
-    values : ndarray, shape (n,)
-    weight : ndarray, shape (n,), optional
-        n is then the effective number of rows.
+    ``values`` (n,); ``weight`` (n,): n is then the effective number of rows.
 
     References
     ----------
@@ -103,17 +90,8 @@ def bandwidth_rule(values: Floats, weight: Floats | None = None) -> float:
 def choose_anchors(values: Floats, anchors: int) -> Floats:
     """Anchors among the values: half of them evenly among rows, half evenly over the range.
 
-    Parameters
-    ----------
-    values : ndarray, shape (n,)
-        Sorted.
-    anchors : int
-        At most this many.
-
-    Returns
-    -------
-    ndarray, shape (A,)
-        In order, without repeats; every one is the value of a row, the smallest and largest among them.
+    ``values`` (n,): sorted; ``anchors``: at most this many. Gives in order, without repeats; every one is the value of
+    a row, the smallest and largest among them, shape (A,).
 
     Examples
     --------
@@ -130,16 +108,9 @@ def choose_anchors(values: Floats, anchors: int) -> Floats:
 def fit_kernel(durations: Durations, values: Floats, *, bandwidth: float | None, anchors: int, exact: bool) -> Grouped:
     """Beran's estimate with the Epanechnikov kernel.
 
-    Parameters
-    ----------
-    values : ndarray, shape (n,)
-        The covariate V.
-    bandwidth : float, optional
-        By default 2.5 standard deviations times n^(-1/3).
-    anchors : int
-        Values of V at which the estimate is made; rows between two read both, log-linearly.
-    exact : bool
-        Make it at every value of V instead.
+    ``values`` (n,): the covariate V; ``bandwidth``: by default 2.5 standard deviations times n^(-1/3); ``anchors``:
+    values of V at which the estimate is made; rows between two read both, log-linearly; ``exact``: make it at every
+    value of V instead.
 
     References
     ----------

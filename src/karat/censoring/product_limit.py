@@ -95,17 +95,7 @@ def product_limit(time: Floats, event: Bools, weight: Floats | None = None) -> S
 def product_limit_at_own(time: Floats, event: Bools, weight: Floats | None = None) -> tuple[Steps, Floats]:
     """The same, with its value before each row's own time.
 
-    Parameters
-    ----------
-    time : ndarray, shape (n,)
-        Sorted from small to large.
-    event : ndarray of bool, shape (n,)
-    weight : ndarray, shape (n,), optional
-
-    Returns
-    -------
-    own : ndarray, shape (n,)
-        G(U-) of each row.
+    ``time`` (n,): sorted from small to large; ``event`` (n,); ``weight`` (n,). Gives ``own`` (n,) (G(U-) of each row).
 
     Examples
     --------
@@ -149,13 +139,7 @@ def _tied(time: Floats, event: Bools, weight: Floats | None) -> tuple[Steps, Int
 def time_order(time: Floats, group: Ints | None = None) -> tuple[Ints, Ints]:
     """Rows in order of group and time, and where each group starts.
 
-    Parameters
-    ----------
-    time : ndarray, shape (n,)
-    group : ndarray of int, shape (n,), optional
-        Codes 0 to G - 1, each of which occurs.
-
-    Gives order (n,), start (G + 1,).
+    ``time`` (n,); ``group`` (n,): codes 0 to G - 1, each of which occurs.
 
     Examples
     --------

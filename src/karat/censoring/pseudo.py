@@ -34,16 +34,8 @@ _BLOCK = 4_096
 class PseudoOutcome:
     """D and the pieces whose inverse probabilities it is made of.
 
-    Parameters
-    ----------
-    values : ndarray, shape (n,)
-        D.
-    last : ndarray, shape (n,)
-        ``Delta (Y - m_last) / G(U-)``.
-    grid : ndarray, shape (K,)
-        Times t_1 to t_K at which m changes; empty for a constant m.
-    steps : ndarray, shape (n, K), or None
-        ``(m_k - m_{k-1}) / G(t_k)`` where ``t_k < U``, else 0.
+    ``values`` (n,): D; ``last`` (n,): ``Delta (Y - m_last) / G(U-)``; ``grid`` (K,): times t_1 to t_K at which m
+    changes; empty for a constant m; ``steps`` (n, K): ``(m_k - m_{k-1}) / G(t_k)`` where ``t_k < U``, else 0.
     """
 
     values: Floats = field(repr=False)
@@ -57,16 +49,9 @@ def pseudo_outcome(
 ) -> PseudoOutcome:
     """D from censoring weights, outcomes and expected outcomes.
 
-    Parameters
-    ----------
-    weights : CensoringWeights
-        n rows.
-    outcome : ndarray, shape (n,)
-        Y where complete; ignored elsewhere.
-    grid : ndarray, shape (K,), optional
-        Times in (0, tau) at which ``expected`` changes, in order.
-    expected : ndarray, shape (n, K + 1) or (n,), optional
-        m between the grid points (first column from 0 to t_1); one column is a constant m; None is m = 0.
+    ``weights``: n rows; ``outcome`` (n,): Y where complete; ignored elsewhere; ``grid`` (K,): times in (0, tau) at
+    which ``expected`` changes, in order; ``expected`` (n, K + 1): m between the grid points (first column from 0 to
+    t_1); one column is a constant m; None is m = 0.
 
     Examples
     --------
@@ -98,21 +83,11 @@ def pseudo_outcome(
 def estimation_influence(weights: CensoringWeights, outcome: PseudoOutcome, x: Floats) -> Floats | None:
     """Influence of each row, with its sampling weight, on ``sum_i x_i D_i`` through the estimate of G.
 
-    With ``B(s) = sum_i x_i dD_i / d log G_i`` over what hangs on G after the jump s, it is ``int B / y dM``, where
-    y is the weight at risk less that of the other censorings tied at s: without ties the textbook form, with ties
-    Greenwood's ``d / {y (y - d)}`` instead of ``d (y - d) / y^3``.
-
-    Parameters
-    ----------
-    weights : CensoringWeights
-        Fitted with the rows' sampling weights.
-    x : ndarray, shape (n, p)
-        Multipliers, sampling weights included.
-
-    Returns
-    -------
-    ndarray, shape (n, p), or None
-        None where G is not a product-limit estimate of these rows (Cox, learners, functions).
+    With ``B(s) = sum_i x_i dD_i / d log G_i`` over what hangs on G after the jump s, it is ``int B / y dM``, where y is
+    the weight at risk less that of the other censorings tied at s: without ties the textbook form, with ties
+    Greenwood's ``d / {y (y - d)}`` instead of ``d (y - d) / y^3``. ``weights``: fitted with the rows' sampling weights;
+    ``x`` (n, p): multipliers, sampling weights included. None where G is not a product-limit estimate of these
+    rows (Cox, learners, functions); else shape (n, p).
     """
     fitted = weights.censoring
     if not isinstance(fitted, Grouped):

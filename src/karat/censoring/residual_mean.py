@@ -25,12 +25,8 @@ OUTCOMES = ("time", "survival", "lost")
 class Outcome:
     """A function of the duration up to tau.
 
-    Parameters
-    ----------
-    kind : {"time", "survival", "lost"}
-        ``min(T, tau)``, ``1{T > tau}``, or the time lost before tau to one cause, ``(tau - T)+ 1{cause}``.
-    cause : int, optional
-        For time lost; None counts every cause.
+    ``kind``: ``min(T, tau)``, ``1{T > tau}``, or the time lost before tau to one cause, ``(tau - T)+ 1{cause}``;
+    ``cause``: for time lost; None counts every cause.
 
     Examples
     --------
@@ -65,10 +61,7 @@ class Outcome:
 
 
 def time_grid(durations: Durations, tau: float, most: int = 100) -> Floats:
-    """Times in (0, tau) at which events were seen: all when they are few, else quantiles.
-
-    Gives (K,), K <= most.
-    """
+    """Times in (0, tau) at which events were seen: all when they are few, else quantiles. Gives (K,), K <= most."""
     seen = durations.time[durations.event & (durations.time < tau) & (durations.time > 0)]
     grid = np.unique(seen)
     if len(grid) > most:
@@ -86,14 +79,7 @@ def expected_outcome(
 ) -> Floats:
     """Expected outcomes between grid points: the mean of its values at the two ends.
 
-    Parameters
-    ----------
-    method : Method
-        How the hazard of the event (of each cause) is estimated.
-    covariates : ndarray, shape (n, q), optional
-    grid : ndarray, shape (K,)
-
-    Gives (n, K + 1).
+    ``method``: how the hazard of the event (of each cause) is estimated; ``covariates`` (n, q); ``grid`` (K,).
     """
     edges = np.concatenate(([0.0], grid, [outcome.tau]))
     causes = durations.causes
@@ -127,9 +113,8 @@ def fit_event(
 ) -> Censoring:
     """P(T > u | V) of one cause, the others as censoring: the same estimators with the roles exchanged.
 
-    Censorings follow events at a tied time, so their times are moved up by the smallest step there is.
-
-    Shapes: covariates (n, q), optional.
+    Censorings follow events at a tied time, so their times are moved up by the smallest step there is. ``covariates``
+    (n, q), optional.
     """
     own = durations.cause == cause
     time = np.where(own, durations.time, np.nextafter(durations.time, np.inf))
@@ -150,9 +135,7 @@ def fit_event(
 def independent_columns(x: Floats) -> Floats:
     """Columns that vary and are not combinations of those before them.
 
-    Shapes: x (n, q).
-
-    Gives (n, r).
+    ``x`` (n, q). Gives (n, r).
 
     Examples
     --------

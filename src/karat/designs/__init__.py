@@ -41,15 +41,7 @@ __all__ = [
 def resolve(design: object) -> Design:
     """Turn what a user may pass as ``design=`` into a design.
 
-    Parameters
-    ----------
-    design : Design, Sample, float, str, array_like or None
-        A float, column or array is a Bernoulli probability; None a simple random sample of
-        the realised size.
-
-    Returns
-    -------
-    Design
+    ``design``: a float, column or array is a Bernoulli probability; None a simple random sample of the realised size.
 
     Examples
     --------

@@ -15,24 +15,10 @@ _MOST_STEPS = 100
 
 
 def nonresponse_odds(z: Floats, labelled: Bools, weight: Floats) -> Floats:
-    """Odds of giving no label, ``exp(-z'b)``, calibrated: answers weighted up reproduce the totals of z.
+    """Odds of giving no label, ``exp(-z'b)``, calibrated: answers weighted up reproduce the totals of z, shape (m,).
 
-    Parameters
-    ----------
-    z : ndarray, shape (m, k)
-        Of the rows drawn.
-    labelled : ndarray of bool, shape (m,)
-    weight : ndarray, shape (m,)
-        Of the draw.
-
-    Returns
-    -------
-    ndarray, shape (m,)
-
-    Raises
-    ------
-    DesignError
-        If no weights of the labelled rows can reproduce the totals: there is no overlap.
+    ``z`` (m, k): of the rows drawn; ``labelled`` (m,); ``weight`` (m,): of the draw. Raises DesignError if no weights
+    of the labelled rows can reproduce the totals: there is no overlap.
 
     References
     ----------
@@ -61,10 +47,7 @@ def nonresponse_odds(z: Floats, labelled: Bools, weight: Floats) -> Floats:
 def calibrated(x: Floats, weight: Floats, offset: Floats, wanted: Floats, start: Floats) -> Floats:
     """Coefficients b with ``sum weight exp(offset - x'b) x = wanted``: Newton's method on a convex function.
 
-    Raises
-    ------
-    DesignError
-        If there is none.
+    Raises DesignError if there is none.
     """
     beta = start
 

@@ -105,8 +105,7 @@ class Clustered(Design):
         if len(certain):
             raise DesignError(
                 f"cluster {frame.names[certain[0]]!r} is so large that it is drawn with certainty but has no gold; "
-                "label "
-                "it, or correct size or floor."
+                "label it, or correct size or floor."
             )
         return self._labelling(frame, drawn, gold > 0)
 
@@ -177,6 +176,5 @@ def _constant(values: Floats, code: Ints, first: Ints, names: list[str], what: s
         where = names[code[np.flatnonzero(differs)[0]]]
         raise DesignError(
             f"{what} changes within {int(np.unique(code[differs]).size)} cluster(s) (for example {where!r}); whole "
-            "clusters "
-            f"are drawn, so every row of one needs the same {what}."
+            f"clusters are drawn, so every row of one needs the same {what}."
         )

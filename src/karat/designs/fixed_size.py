@@ -19,19 +19,9 @@ METHODS = ("sampford", "systematic")
 
 
 def draw_units(pi: Floats, stratum: Ints, method: str, rng: np.random.Generator) -> Bools:
-    """Draw a fixed number of units in each stratum with given probabilities.
+    """Draw a fixed number of units in each stratum with given probabilities, shape (M,).
 
-    Parameters
-    ----------
-    pi : ndarray, shape (M,)
-        Probabilities that add up to a whole number in each stratum.
-    stratum : ndarray of int, shape (M,)
-    method : {"sampford", "systematic"}
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    ndarray of bool, shape (M,)
+    ``pi`` (M,): probabilities that add up to a whole number in each stratum; ``stratum`` (M,).
     """
     drawn = pi >= 1.0
     draw = sampford if method == "sampford" else systematic
@@ -42,17 +32,9 @@ def draw_units(pi: Floats, stratum: Ints, method: str, rng: np.random.Generator)
 
 
 def sampford(pi: Floats, rng: np.random.Generator) -> Bools:
-    """Sampford's sample: fixed size, inclusion probabilities exactly as given, of high entropy.
+    """Sampford's sample: fixed size, inclusion probabilities exactly as given, of high entropy, shape (M,).
 
-    Parameters
-    ----------
-    pi : ndarray, shape (M,)
-        Probabilities below 1 that add up to a whole number n.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    ndarray of bool, shape (M,)
+    ``pi`` (M,): probabilities below 1 that add up to a whole number n.
 
     Notes
     -----
@@ -80,17 +62,9 @@ def sampford(pi: Floats, rng: np.random.Generator) -> Bools:
 
 
 def systematic(pi: Floats, rng: np.random.Generator) -> Bools:
-    """Systematic sample of units in random order: fixed size, inclusion probabilities exactly as given.
+    """Systematic sample of units in random order: fixed size, inclusion probabilities exactly as given, shape (M,).
 
-    Parameters
-    ----------
-    pi : ndarray, shape (M,)
-        Probabilities that add up to a whole number.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    ndarray of bool, shape (M,)
+    ``pi`` (M,): probabilities that add up to a whole number.
 
     References
     ----------
@@ -115,29 +89,11 @@ def _whole(pi: Floats) -> int:
 
 
 def stratum_sizes(owner: str, n: Any, counts: Ints, names: list[str], share: Floats, what: str) -> Ints:
-    """How many units are drawn in each stratum.
+    """How many units are drawn in each stratum, shape (S,).
 
-    Parameters
-    ----------
-    owner : str
-        Name of the design, for messages.
-    n : int or mapping from stratum to int
-    counts : ndarray of int, shape (S,)
-        Units there are.
-    names : list of str
-    share : ndarray, shape (S,)
-        How a total is shared out.
-    what : str
-        What is counted.
-
-    Returns
-    -------
-    ndarray of int, shape (S,)
-
-    Raises
-    ------
-    DesignError
-        If a size is missing, not possible, or leaves a stratum without a variance.
+    ``owner``: name of the design, for messages; ``counts`` (S,): units there are; ``share`` (S,): how a total is shared
+    out; ``what``: what is counted. Raises DesignError if a size is missing, not possible, or leaves a stratum without a
+    variance.
     """
     if isinstance(n, Mapping):
         asked = dict(zip(as_text(n), n.values()))
@@ -150,8 +106,7 @@ def stratum_sizes(owner: str, n: Any, counts: Ints, names: list[str], share: Flo
         for s in np.flatnonzero((sizes == 1) & (counts > 1)):
             raise DesignError(
                 f"stratum {names[s]!r} is given one of its {counts[s]} {what}, which leaves no variance; give it two "
-                "or "
-                "more, or merge it."
+                "or more, or merge it."
             )
         return sizes
     total = check_size(n, int(counts.sum()), what)
@@ -168,19 +123,7 @@ def stratum_sizes(owner: str, n: Any, counts: Ints, names: list[str], share: Flo
 def hold_sizes(owner: str, n: Any, drawn: Ints, counts: Ints, names: list[str], what: str) -> None:
     """Raise unless the gold of each stratum agrees with the declared sizes, and no stratum is without.
 
-    Parameters
-    ----------
-    owner : str
-    n : int, mapping or None
-        As declared.
-    drawn, counts : ndarray of int, shape (S,)
-        Units with gold, and units there are.
-    names : list of str
-    what : str
-
-    Raises
-    ------
-    DesignError
+    ``n``: as declared; ``drawn``, ``counts`` (S,): units with gold, and units there are.
     """
     for s in np.flatnonzero(drawn == 0):
         where = f"stratum {names[s]!r} has" if len(names) > 1 else "the data have"

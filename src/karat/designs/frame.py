@@ -190,17 +190,9 @@ class FrameRecord:
 
 
 def drawing_order(table: Table, id: str | None) -> Ints:
-    """Positions of the rows in the order they are drawn in: by the hash of their id, or of all they hold.
+    """Positions of the rows in the order they are drawn in: by the hash of their id, or of all they hold, shape (N,).
 
-    Parameters
-    ----------
-    table : Table
-    id : str or None
-        Column that names each row.
-
-    Returns
-    -------
-    ndarray of int, shape (N,)
+    ``id``: column that names each row.
     """
     if id is not None:
         return np.argsort(_hashes(unique_keys(table, id)), kind="stable")
@@ -208,13 +200,7 @@ def drawing_order(table: Table, id: str | None) -> Ints:
 
 
 def unique_keys(table: Table, id: str) -> list[str]:
-    """Ids of all rows as text.
-
-    Raises
-    ------
-    DataError
-        If one is missing or stands twice.
-    """
+    """Ids of all rows as text. Raises DataError if one is missing or stands twice."""
     column = table.column(id, "id")
     if column.isna().any():
         raise DataError(f"id {id!r} is missing in {int(column.isna().sum())} row(s); every row needs one.")
@@ -234,14 +220,7 @@ def as_text(values: Iterable[object]) -> list[str]:
 def digest(column: pd.Series[Any]) -> str:
     """Digest of a column, whatever library or file it came from.
 
-    Parameters
-    ----------
-    column : pandas.Series, shape (N,)
-
-    Returns
-    -------
-    str
-        32 hexadecimal digits.
+    ``column`` (N,). Gives 32 hexadecimal digits.
 
     Examples
     --------

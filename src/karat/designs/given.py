@@ -28,10 +28,7 @@ def cut(given: Any, argument: str, rows: Bools | Ints, table: Table) -> Any:
 def names_of(argument: str, given: object) -> str | tuple[str, ...]:
     """One column name, or several as a tuple, checked.
 
-    Raises
-    ------
-    ArgumentError
-        If it is neither a name nor a sequence of different names.
+    Raises ArgumentError if it is neither a name nor a sequence of different names.
 
     Examples
     --------
@@ -49,10 +46,7 @@ def names_of(argument: str, given: object) -> str | tuple[str, ...]:
 def sizes_of(argument: str, given: object) -> Any:
     """A sample size in all or by stratum, checked; None where none was given.
 
-    Raises
-    ------
-    ArgumentError
-        If a size is not a whole number of at least 1.
+    Raises ArgumentError if a size is not a whole number of at least 1.
 
     Examples
     --------
@@ -69,24 +63,8 @@ def sizes_of(argument: str, given: object) -> Any:
 def codes_of(table: Table, columns: str | tuple[str, ...], role: str) -> tuple[Ints, list[str]]:
     """Integer codes and printable names of the groups that one or several columns form.
 
-    Parameters
-    ----------
-    table : Table
-        The data.
-    columns : str or tuple of str
-        Grouping columns.
-    role : str
-        For messages.
-
-    Returns
-    -------
-    codes : ndarray of int, shape (N,)
-    names : list of str
-
-    Raises
-    ------
-    DataError
-        If a grouping value is missing, or two that differ read alike.
+    ``table``: the data; ``columns``: grouping columns; ``role``: for messages. Gives ``codes`` (N,), ``names``. Raises
+    DataError if a grouping value is missing, or two that differ read alike.
     """
     import pandas as pd
 
@@ -118,23 +96,8 @@ def codes_of(table: Table, columns: str | tuple[str, ...], role: str) -> tuple[I
 def check_size(n: int | None, available: int, what: str) -> int:
     """The sample size, held against what there is.
 
-    Parameters
-    ----------
-    n : int or None
-        Size asked for, at least 1.
-    available : int
-        How many there are.
-    what : str
-        Name of what is counted.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    DesignError
-        If no size was given, or it does not fit.
+    ``n``: size asked for, at least 1; ``available``: how many there are; ``what``: name of what is counted. Raises
+    DesignError if no size was given, or it does not fit.
     """
     if n is None:
         raise DesignError(f"to draw, the design needs n, the number of {what} to label.")

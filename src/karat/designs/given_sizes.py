@@ -15,10 +15,7 @@ if TYPE_CHECKING:
 def given_sizes(probability: Floats, labelled: Bools, stratum: Ints) -> Floats:
     """Probability of each labelling unit given how many were drawn in its stratum, shape (units,).
 
-    Raises
-    ------
-    DesignError
-        If a stratum has units but no gold.
+    Raises DesignError if a stratum has units but no gold.
 
     Examples
     --------

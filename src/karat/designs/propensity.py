@@ -224,10 +224,7 @@ def _draw(design: Design, table: Table, labelled: Bools, sampled: object) -> Lab
 def response_matrix(table: Table, on: object, role: str) -> Floats:
     """A constant and the variables of a response model, standardised, shape (N, k).
 
-    Raises
-    ------
-    ArgumentError, DataError
-        If columns are missing, or a formula gives missing values.
+    Raises ArgumentError, DataError if columns are missing, or a formula gives missing values.
     """
     from ..frames.encode import encode
 

@@ -179,26 +179,10 @@ class Response(Labelling):
 def answered(drawn: Labelling, labelled: Bools, regressors: Floats | None, how: str) -> Labelling:
     """The draw as far as its labels came back.
 
-    Parameters
-    ----------
-    drawn : Labelling
-        All rows drawn.
-    labelled : ndarray of bool, shape (N,)
-        Rows whose label came back; a subset of those drawn.
-    regressors : ndarray, shape (N, k), or None
-        Variables on which answering depends; None takes answers as random within strata.
-    how : str
-        For the description.
-
-    Returns
-    -------
-    Labelling
-        Answers of simple random samples (in strata) are simple random samples again, given their number.
-
-    Raises
-    ------
-    DesignError
-        If a stratum holds drawn rows and no answer, or the model cannot be fitted.
+    ``drawn``: all rows drawn; ``labelled`` (N,): rows whose label came back; a subset of those drawn; ``regressors``
+    (N, k): variables on which answering depends; None takes answers as random within strata; ``how``: for the
+    description. Answers of simple random samples (in strata) are simple random samples again, given their number.
+    Raises DesignError if a stratum holds drawn rows and no answer, or the model cannot be fitted.
     """
     text = f"{drawn.description}; {int(labelled.sum()):,} of the {drawn.n_gold:,} drawn have labels, {how}"
     strata, names = _cells(drawn)
@@ -271,18 +255,8 @@ def tilted(labelling: Labelling, tilt: Floats) -> Response:
 
     The odds of non-response are multiplied by ``exp(tilt)`` and calibrated anew to the variables of the response model,
     so that ``w -> w_1 (1 + (1/rho - 1) exp(tilt - z'd))``: among rows without an answer the labels follow the
-    distribution of the answers, tilted (Scharfstein, Rotnitzky, Robins 1999).
-
-    Parameters
-    ----------
-    labelling : Labelling
-        With drawn rows that gave no label (``first``).
-    tilt : ndarray, shape (n,)
-        Of the rows that answered.
-
-    Returns
-    -------
-    Response
+    distribution of the answers, tilted (Scharfstein, Rotnitzky, Robins 1999). ``labelling``: with drawn rows that gave
+    no label (``first``); ``tilt`` (n,): of the rows that answered.
     """
     base = labelling if isinstance(labelling, Response) else as_response(labelling)
     rho, w = base.response[base.labelled], base.first_weight
@@ -299,10 +273,7 @@ def tilted(labelling: Labelling, tilt: Floats) -> Response:
 def as_response(labelling: Labelling) -> Response:
     """Answers of simple random samples, written as a second phase with one probability for each stratum.
 
-    Raises
-    ------
-    DesignError
-        If every drawn row has its label.
+    Raises DesignError if every drawn row has its label.
     """
     first = labelling.first
     if first is None:

@@ -16,28 +16,14 @@ _MOST_BYTES = 2**30
 
 
 def path_of(argument: str, given: object) -> Path:
-    """A path from the user, checked.
-
-    Raises
-    ------
-    ArgumentError
-        If it is neither a text nor a path.
-    """
+    """A path from the user, checked. Raises ArgumentError if it is neither a text nor a path."""
     if not isinstance(given, (str, os.PathLike)):
         raise ArgumentError(f"{argument}={given!r} is not allowed; give a path.")
     return Path(given)
 
 
 def sealed(format: str, version: int, content: dict[str, Any]) -> str:
-    """The text of a file, with its format, version and checksum.
-
-    Parameters
-    ----------
-    format : str
-    version : int
-    content : dict
-        What JSON can hold.
-    """
+    """The text of a file, with its format, version and checksum. ``content``: what JSON can hold."""
     whole = {"format": format, "version": version, "karat": __version__, **content}
     return json.dumps({**whole, "checksum": _checksum(whole)}, indent=1, ensure_ascii=False) + "\n"
 
@@ -45,24 +31,9 @@ def sealed(format: str, version: int, content: dict[str, Any]) -> str:
 def read_sealed(path: str | Path, format: str, version: int, again: str) -> dict[str, Any]:
     """Read a file that :func:`sealed` wrote, and check that it is whole and unchanged.
 
-    Parameters
-    ----------
-    path : str or Path
-    format : str
-        What it must be.
-    version : int
-        The latest version this karat reads; files of version 1 have no checksum.
-    again : str
-        How to get a good one, for messages.
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    DataError
-        If it is missing, damaged, edited, something else, or written by a later karat.
+    ``format``: what it must be; ``version``: the latest version this karat reads; files of version 1 have no checksum;
+    ``again``: how to get a good one, for messages. Raises DataError if it is missing, damaged, edited, something else,
+    or written by a later karat.
     """
     path = path_of("path", path)
     name = repr(str(path))

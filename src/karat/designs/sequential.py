@@ -91,8 +91,7 @@ class SequentialLabelling(Labelling):
             if (part.unit is None) != (waves[0].labelling.unit is None):
                 raise DesignError(
                     f"wave {k + 1} and wave 1 draw different kinds of units (rows in one, whole clusters in the "
-                    "other); "
-                    "draw the same kind in every wave."
+                    "other); draw the same kind in every wave."
                 )
             if k == 0:
                 unit = part.unit
@@ -178,9 +177,8 @@ class SequentialLabelling(Labelling):
         for k, wave in enumerate(self.waves):
             if not (rows & wave.rows).any():
                 raise DesignError(
-                    f"after leaving out rows with missing values none is left that wave {k + 1} could have drawn; "
-                    "fill the "
-                    "values."
+                    f"after leaving out rows with missing values none is left that wave {k + 1} could have drawn; fill "
+                    "the values."
                 )
         kept = SequentialLabelling.of(
             tuple(Wave(w.rows[rows], w.labelling.keep(rows[w.rows]), w.share) for w in self.waves)

@@ -18,21 +18,7 @@ _SMALLEST = 1e-12
 def scaling(size: Floats, total: float, low: Floats | float = 0.0, high: Floats | float = 1.0) -> float:
     """Factor k with which ``clip(k size, low, high)`` adds up to a total.
 
-    Parameters
-    ----------
-    size : ndarray, shape (M,)
-        Positive.
-    total : float
-    low, high : float or ndarray, shape (M,)
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    DesignError
-        If the bounds do not leave room for the total.
+    ``size`` (M,): positive; ``low``, ``high`` (M,). Raises DesignError if the bounds do not leave room for the total.
 
     Examples
     --------
@@ -64,26 +50,11 @@ def scaling(size: Floats, total: float, low: Floats | float = 0.0, high: Floats 
 
 
 def proportional(size: Floats, total: float, low: Floats | float = 0.0, high: Floats | float = 1.0) -> Floats:
-    """Numbers in proportion to a size that add up to a total, between bounds.
+    """Numbers in proportion to a size that add up to a total, between bounds, shape (M,).
 
     With the default bounds these are inclusion probabilities: units at 1 are drawn with certainty, and the rest is
-    shared out among the others.
-
-    Parameters
-    ----------
-    size : ndarray, shape (M,)
-        Not negative.
-    total : float
-    low, high : float or ndarray, shape (M,)
-
-    Returns
-    -------
-    ndarray, shape (M,)
-
-    Raises
-    ------
-    DesignError
-        If the bounds do not leave room for the total.
+    shared out among the others. ``size`` (M,): not negative; ``low``, ``high`` (M,). Raises DesignError if the bounds
+    do not leave room for the total.
 
     Examples
     --------
@@ -116,18 +87,7 @@ def whole_sizes(size: Floats) -> Ints:
 def allocate(total: int, share: Floats, available: Ints) -> Ints:
     """Whole numbers that add up to a total, in proportion to shares, at least two each and at most what is there.
 
-    Parameters
-    ----------
-    total : int
-        Units to share out.
-    share : ndarray, shape (S,)
-        Wanted, in proportion.
-    available : ndarray of int, shape (S,)
-        Units per stratum.
-
-    Returns
-    -------
-    ndarray of int, shape (S,)
+    ``total``: units to share out; ``share`` (S,): wanted, in proportion; ``available`` (S,): units per stratum.
 
     Examples
     --------

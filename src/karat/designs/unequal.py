@@ -95,9 +95,8 @@ class Unequal(Design):
         if pi.min() < _SMALL * average:
             tell(
                 f"the smallest inclusion probability is {pi.min():.3g}, a weight of {1 / pi.min():.0f} where the "
-                "average "
-                f"unit has {1 / average:.0f}: one such unit could decide the estimate. Give a floor, for example "
-                f"floor={0.2 * average:.2g}.",
+                f"average unit has {1 / average:.0f}: one such unit could decide the estimate. Give a floor, for "
+                f"example floor={0.2 * average:.2g}.",
                 DesignWarning,
             )
         return self._labelling(pi, codes, names, draw_units(pi, codes, self.method, rng))
@@ -113,8 +112,7 @@ class Unequal(Design):
         if certain.any():
             raise DesignError(
                 f"{int(certain.sum())} row(s) are so large that they are drawn with certainty but have no gold, first "
-                "at "
-                f"position {int(np.flatnonzero(certain)[0])}; label them, or correct size or floor."
+                f"at position {int(np.flatnonzero(certain)[0])}; label them, or correct size or floor."
             )
         return self._labelling(pi, codes, names, labelled)
 
@@ -139,13 +137,7 @@ class Unequal(Design):
 
 
 def read_sizes(table: Table, given: Any, argument: str) -> Floats:
-    """Sizes of all rows, checked to be positive.
-
-    Raises
-    ------
-    DesignError
-        If a size is missing, zero or negative.
-    """
+    """Sizes of all rows, checked to be positive. Raises DesignError if a size is missing, zero or negative."""
     name = given if isinstance(given, str) else "size"
     size = as_float(table.values(given, argument), name, "size")
     for bad, what in ((np.isnan(size), "missing"), (size <= 0, "zero or negative")):
@@ -161,10 +153,7 @@ def read_sizes(table: Table, given: Any, argument: str) -> Floats:
 def as_probabilities(size: Floats, stratum: Ints, names: list[str]) -> Any:
     """The sample size (in all, or by stratum) that sizes imply when they are probabilities.
 
-    Raises
-    ------
-    DesignError
-        If they are not: above 1, or not adding up to a whole number.
+    Raises DesignError if they are not: above 1, or not adding up to a whole number.
     """
     total = np.bincount(stratum, weights=size)
     if size.max() > 1.0 or (np.abs(total - np.round(total)) > 1e-6 * np.maximum(total, 1.0)).any():
@@ -179,25 +168,10 @@ def as_probabilities(size: Floats, stratum: Ints, names: list[str]) -> Any:
 
 
 def probabilities(size: Floats, stratum: Ints, sizes: Ints, names: list[str], floor: float) -> Floats:
-    """Probabilities proportional to size within strata.
+    """Probabilities proportional to size within strata, shape (M,).
 
-    Parameters
-    ----------
-    size : ndarray, shape (M,)
-    stratum : ndarray of int, shape (M,)
-    sizes : ndarray of int, shape (S,)
-        Units drawn in each stratum.
-    names : list of str
-    floor : float
-
-    Returns
-    -------
-    ndarray, shape (M,)
-
-    Raises
-    ------
-    DesignError
-        If a stratum leaves a single unit to chance: then there is no variance.
+    ``size`` (M,); ``stratum`` (M,); ``sizes`` (S,): units drawn in each stratum. Raises DesignError if a stratum leaves
+    a single unit to chance: then there is no variance.
     """
     pi = np.empty(len(size))
     for s, n in enumerate(sizes):
@@ -213,7 +187,6 @@ def probabilities(size: Floats, stratum: Ints, sizes: Ints, names: list[str], fl
             where = f" in stratum {names[s]!r}" if len(names) > 1 else ""
             raise DesignError(
                 f"{certain} of the {n} units{where} are so large that they are drawn with certainty, which leaves one "
-                "to "
-                "chance and no variance; draw one more, or even the sizes out."
+                "to chance and no variance; draw one more, or even the sizes out."
             )
     return pi

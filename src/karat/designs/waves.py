@@ -100,8 +100,7 @@ class Waves(Design):
         if self.wave is None:
             raise DesignError(
                 "which wave labelled a row is not known; pass the drawn sample (design=sample.design), or name the "
-                "column "
-                "that says so, kt.Waves(..., wave='wave')."
+                "column that says so, kt.Waves(..., wave='wave')."
             )
         from ..frames.table import as_float
 
@@ -111,8 +110,7 @@ class Waves(Design):
         if bad.any():
             raise DesignError(
                 f"wave column {self.wave!r} holds {number[bad][0]:g}; it must be 1 to {len(self.designs)} in labelled "
-                "rows, "
-                "missing or 0 elsewhere."
+                "rows, missing or 0 elsewhere."
             )
         contradiction = np.flatnonzero((number > 0) != labelled)
         if len(contradiction):
@@ -160,12 +158,7 @@ def next_wave(
 
 
 def _refuse_used_up(design: Design, table: Table, left: Bools) -> None:
-    """Raise where units are asked for in a stratum of which earlier waves have drawn every row.
-
-    Raises
-    ------
-    DesignError
-    """
+    """Raise where units are asked for in a stratum of which earlier waves have drawn every row."""
     by, n = getattr(design, "by", None), getattr(design, "n", None)
     if by is None or not isinstance(n, Mapping):
         return
@@ -190,14 +183,7 @@ def draw_among(design: Design, table: Table, rows: Bools, rng: np.random.Generat
 
 
 def combined(parts: Sequence[tuple[Bools, Labelling]], shares: Sequence[float] | None) -> SequentialLabelling:
-    """Waves with their shares.
-
-    Parameters
-    ----------
-    parts : sequence of (rows left to the wave, its draw among them)
-    shares : sequence of float or None
-        None for the default, see :class:`Waves`.
-    """
+    """Waves with their shares. ``shares``: None for the default, see :class:`Waves`."""
     given: Floats
     if shares is not None:
         given = np.asarray(shares, dtype=np.float64)

@@ -107,16 +107,9 @@ class Allocations(Mapping[str, Allocation]):
         return f"<div><b>{head}</b>{self._texts().to_html()}{text}</div>"
 
     def table(self, relative: bool = False) -> pd.DataFrame:
-        """Predicted standard errors of all coefficients under each allocation.
+        """Predicted standard errors of all coefficients under each allocation, shape (q, number of allocations).
 
-        Parameters
-        ----------
-        relative : bool
-            Divided by those of the simple random sample.
-
-        Returns
-        -------
-        pandas.DataFrame, shape (q, number of allocations)
+        ``relative``: divided by those of the simple random sample.
         """
         import pandas as pd
 
@@ -126,15 +119,8 @@ class Allocations(Mapping[str, Allocation]):
     def path(self, floors: Sequence[float] = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)) -> pd.DataFrame:
         """Standard errors on the way from optimal (floor 0) to equal probabilities (floor 1).
 
-        Parameters
-        ----------
-        floors : sequence of float
-            Shares of the sample drawn with equal probabilities.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row per floor: smallest probability, then the standard errors.
+        ``floors``: shares of the sample drawn with equal probabilities. Gives one row per floor: smallest probability,
+        then the standard errors.
         """
         import pandas as pd
 

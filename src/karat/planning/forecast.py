@@ -31,10 +31,8 @@ class Learning:
     """How labelling errors shrink as the predictor sees more gold: squares as ``1 + excess (n_gold / n)^1.5``.
 
     A learner's excess error has a term in 1 / n and, where regularisation and folds bite, terms that fall faster;
-    halves of a small pilot show them together, and the exponent stands between.
-
-    ``excess`` is the part of the squared error in the pilot of ``n_gold`` rows that more gold would take away, relative
-    to what would stay.
+    halves of a small pilot show them together, and the exponent stands between. ``excess`` is the part of the squared
+    error in the pilot of ``n_gold`` rows that more gold would take away, relative to what would stay.
     """
 
     excess: float

@@ -142,23 +142,13 @@ class Population:
 class Profile:
     """Gold units of a pilot in coefficient space, and the part of the variance that no gold label removes.
 
-    Parameters
-    ----------
-    names, matrix, theta
-        Coefficients, then contrasts: q figures; what turns p coefficients into them; their values.
-    error : ndarray, shape (n, q)
-        ``Psi (m - Lambda h)`` of gold units, with the small-sample correction of the fit.
-    plain : ndarray, shape (n, q)
-        The same without correction.
-    moment : ndarray, shape (n, q)
-        ``Psi m`` with the small-sample correction of the fit; the error of gold alone.
-    score : ndarray, shape (n, q)
-        The same without correction.
-    leverage, moment_leverage : ndarray, shape (n,)
-        What leaving a unit out does to its error and to its moment: 1 less the square they had over that of HC2.
-    reach : ndarray, shape (N, q), or None
-        Squared influence of an error in the outcome on each figure, where the table was given and no covariate is
-        labelled: a squared labelling error is this times the squared error of the outcome.
+    ``names``, ``matrix``, ``theta``: coefficients, then contrasts: q figures; what turns p coefficients into them;
+    their values; ``error`` (n, q): ``Psi (m - Lambda h)`` of gold units, with the small-sample correction of the fit;
+    ``plain`` (n, q): the same without correction; ``moment`` (n, q): ``Psi m`` with the small-sample correction of the
+    fit; the error of gold alone; ``score`` (n, q): the same without correction; ``leverage``, ``moment_leverage`` (n,):
+    what leaving a unit out does to its error and to its moment: 1 less the square they had over that of HC2; ``reach``
+    (N, q): squared influence of an error in the outcome on each figure, where the table was given and no covariate is
+    labelled: a squared labelling error is this times the squared error of the outcome.
     """
 
     names: tuple[str, ...]

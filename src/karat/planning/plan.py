@@ -247,8 +247,7 @@ def _pilot_remarks(fit: Result, asked: bool, refitted: bool, learning: Learning)
         share = 100 * (1 - 1 / (1 + learning.excess))
         found.append(
             f"the predictor is expected to learn: halves of the pilot say that up to {share:.0f} % of the squared "
-            "labelling "
-            "errors would go with ever more gold"
+            "labelling errors would go with ever more gold"
         )
     if asked is False and fit.estimator == "dsl":
         found.append("labelling errors are taken to stay as in the pilot, although the predictor learns from more gold")

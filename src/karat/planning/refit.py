@@ -36,16 +36,8 @@ _FASTEST_LEARNING = 1.6
 class Again:
     """The pilot's fit as a function of which gold units count.
 
-    Parameters
-    ----------
-    data : data frame
-        The rows of the fit, gold where it was labelled.
-    arguments : mapping
-        Of :func:`karat.regress`.
-    labelling : Labelling
-    gold : tuple of str
-        Gold columns.
-    contrasts : object
+    ``data``: the rows of the fit, gold where it was labelled; ``arguments``: of :func:`karat.regress`; ``gold``: gold
+    columns.
     """
 
     data: Any
@@ -58,12 +50,8 @@ class Again:
     def of(cls, result: Result, data: object, contrasts: object, overrides: Mapping[str, Any]) -> Again:
         """Take up a fit again with the data it was made from.
 
-        Raises
-        ------
-        ArgumentError
-            If an argument of the fit held values and was not given again.
-        DataError
-            If the data have another number of rows.
+        Raises ArgumentError if an argument of the fit held values and was not given again; DataError if the data have
+        another number of rows.
         """
         from ..frames import Table
 
@@ -110,16 +98,7 @@ class Again:
     def profile(self, labelled: Bools, seed: int, repeats: int | None = None) -> Profile | None:
         """The profile of the fit with part of the gold, or None where it cannot be fitted.
 
-        Parameters
-        ----------
-        labelled : ndarray of bool, shape (N,)
-        seed : int
-        repeats : int, optional
-            At most this many random splits of the predictor.
-
-        Returns
-        -------
-        Profile or None
+        ``labelled`` (N,); ``repeats``: at most this many random splits of the predictor.
         """
         from ..regression.regress import regress
 
@@ -145,17 +124,7 @@ class Again:
 def delete_groups(again: Again, groups: int, rng: np.random.Generator) -> tuple[Profile, ...]:
     """Profiles of the pilot without one group of its labelling units each.
 
-    Parameters
-    ----------
-    again : Again
-    groups : int
-        Number of random groups; those that cannot be fitted are left out.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    tuple of Profile
-        Empty if too few fits went through.
+    ``groups``: number of random groups; those that cannot be fitted are left out. Empty if too few fits went through.
     """
     if type(again.labelling) is not Labelling:  # several waves: leaving units out would change later waves
         return ()
@@ -175,16 +144,6 @@ def learn(again: Again, whole: Profile, rng: np.random.Generator) -> Learning:
 
     The ratio of squared errors in halves to those in the whole is the median over figures of its mean over halves,
     since one predictor serves them all.
-
-    Parameters
-    ----------
-    again : Again
-    whole : Profile
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    Learning
     """
     if (
         type(again.labelling) is not Labelling

@@ -81,8 +81,7 @@ def stratified(
     else:
         raise ArgumentError(
             f"allocation={allocation!r} is not allowed; choose 'proportional', 'equal', 'neyman', or give a mapping "
-            "from "
-            "stratum to share."
+            "from stratum to share."
         )
     on = by if isinstance(by, str) or by is None else " x ".join(by)
     title = f"stratified by {on or 'the strata given'}, {how}"

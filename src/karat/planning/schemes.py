@@ -84,24 +84,11 @@ class Scheme(ABC):
 class StratifiedScheme(Scheme):
     """Simple random samples within strata; one stratum is the simple random sample.
 
-    Parameters
-    ----------
-    code : ndarray of int, shape (N,)
-        Strata.
-    share : ndarray, shape (S,)
-        Sample size wanted in each, in proportion.
-    names : tuple of str
-        Empty texts where they are not known.
-    by : str or tuple of str or None
-        Columns that form the strata; None for one stratum, or where they are not known.
-    title : str
-    reach : ndarray, shape (S, q), optional
-        Squared influence that a unit's outcome has on each figure, averaged over the stratum, where it is known; the
-        spread that a thin stratum borrows is in proportion to it.
-    expected : ndarray, shape (N,), optional
-        See :class:`Scheme`.
-    most : ndarray, shape (S,), optional
-        Units of each stratum that can be drawn, where a pilot has used some.
+    ``code`` (N,): strata; ``share`` (S,): sample size wanted in each, in proportion; ``names``: empty texts where they
+    are not known; ``by``: columns that form the strata; None for one stratum, or where they are not known; ``reach``
+    (S, q): squared influence that a unit's outcome has on each figure, averaged over the stratum, where it is known;
+    the spread that a thin stratum borrows is in proportion to it; ``expected`` (N,): see :class:`Scheme`; ``most``
+    (S,): units of each stratum that can be drawn, where a pilot has used some.
     """
 
     code: Ints = field(repr=False)
@@ -170,17 +157,9 @@ class StratifiedScheme(Scheme):
 class IndependentScheme(Scheme):
     """Units drawn on their own with probabilities in proportion to a size, cut at 1 and mixed with a floor.
 
-    Parameters
-    ----------
-    size : ndarray, shape (N,)
-        Positive.
-    title : str
-    floor : float
-        Share of the sample that is drawn with equal probabilities.
-    honest : ndarray, shape (N,), optional
-        Sizes for predicting variances, where the size of a pilot unit must not know its own error.
-    expected : ndarray, shape (N,), optional
-        See :class:`Scheme`.
+    ``size`` (N,): positive; ``floor``: share of the sample that is drawn with equal probabilities; ``honest`` (N,):
+    sizes for predicting variances, where the size of a pilot unit must not know its own error; ``expected`` (N,): see
+    :class:`Scheme`.
     """
 
     size: Floats = field(repr=False)
@@ -224,14 +203,7 @@ class IndependentScheme(Scheme):
 class ClusteredScheme(Scheme):
     """Simple random sample of whole clusters.
 
-    Parameters
-    ----------
-    code : ndarray of int, shape (N,)
-        Cluster of each row.
-    column : str
-    title : str
-    expected : ndarray, shape (N,), optional
-        See :class:`Scheme`.
+    ``code`` (N,): cluster of each row; ``expected`` (N,): see :class:`Scheme`.
     """
 
     code: Ints = field(repr=False)
@@ -335,8 +307,7 @@ def cluster_products(profile: Profile, code: Ints) -> tuple[Floats, Floats]:
     if labelling.unit is not None and not whole:
         raise DesignError(
             "the pilot drew whole clusters of one kind, and the plan asks for clusters of another; what they share "
-            "cannot "
-            "be told from the pilot. Plan for the pilot's clusters, or draw a pilot of rows."
+            "cannot be told from the pilot. Plan for the pilot's clusters, or draw a pilot of rows."
         )
     weight = np.ones(len(error)) if whole else profile.weight
     if not whole and labelling.fixed_size and labelling.unit is None and labelling.stratum is None:

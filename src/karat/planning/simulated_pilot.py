@@ -102,9 +102,8 @@ def from_assumptions(
     remarks = [
         "no gold yet: gold was simulated from the surrogates, assuming that " + in_words(qualities),
         "it is assumed that mistakes depend on nothing but the surrogate's own value; where they also depend on "
-        "covariates or "
-        "on the outcome, or come in clusters, more gold is needed. Treat this as a first guess and plan again from a "
-        "pilot",
+        "covariates or on the outcome, or come in clusters, more gold is needed. Treat this as a first guess and plan "
+        "again from a pilot",
     ]
     remarks += _scale_remarks(table, qualities, surrogates)
     if len(found) == 1:
@@ -153,24 +152,11 @@ def simulate_gold(
 ) -> Array:
     """Gold drawn given the surrogate.
 
-    Parameters
-    ----------
-    surrogate : array_like, shape (N,)
-    quality : Quality
-    at : int
-        Which of its values.
-    name : str
-        Label, for messages.
-    rng : numpy.random.Generator
-    scale : pair of float, optional
-        Mean and standard deviation of numeric gold; by default those of the surrogate.
-
-    Returns
-    -------
-    ndarray, shape (N,)
-        Accuracy: the surrogate's class with that probability, else another class in proportion to how often the
-        surrogate gives it. Confusion matrix: gold classes given the surrogate by Bayes' rule. R2: the surrogate shrunk
-        towards its mean plus normal noise, such that gold has the mean and the spread asked for.
+    ``surrogate`` (N,); ``at``: which of its values; ``name``: label, for messages; ``scale``: mean and standard
+    deviation of numeric gold; by default those of the surrogate. By accuracy: the surrogate's class with that
+    probability, else another class in proportion to how often the surrogate gives it. Confusion matrix: gold classes
+    given the surrogate by Bayes' rule. R2: the surrogate shrunk towards its mean plus normal noise, such that gold has
+    the mean and the spread asked for, shape (N,).
 
     Examples
     --------
@@ -297,9 +283,8 @@ def _classes(surrogate: Any, name: str) -> tuple[list[Any], Any, Any]:
     code, levels = pd.factorize(values, sort=True)
     if not 2 <= len(levels) <= _MOST_CLASSES:
         raise ArgumentError(
-            f"the surrogate of {name!r} has {len(levels)} distinct values; accuracy= and confusion= are for classes "
-            "(2 to "
-            f"{_MOST_CLASSES}). For a number give r_squared=."
+            f"the surrogate of {name!r} has {len(levels)} distinct values; accuracy= and confusion= are for classes (2 "
+            f"to {_MOST_CLASSES}). For a number give r_squared=."
         )
     return list(levels), code, np.bincount(code) / len(code)
 

@@ -39,15 +39,8 @@ _GONE = ("early_learning", "co_teaching", "confident_learning", "prototypes", "m
 class Forward:
     """Cross-entropy of the surrogate under ``p T``, with the confusion matrix ``T`` counted on gold.
 
-    Parameters
-    ----------
-    smoothing : float
-        Gold rows' worth of the surrogate's own shares that each class is given, 0 to 1,000.
-
-    Raises
-    ------
-    ArgumentError
-        If ``smoothing`` is out of range.
+    ``smoothing``: gold rows' worth of the surrogate's own shares that each class is given, 0 to 1,000. Raises
+    ArgumentError if ``smoothing`` is out of range.
 
     References
     ----------
@@ -80,10 +73,7 @@ class Forward:
 class ImpreciseEM(Forward):
     """The same with ``T`` learnt along with the network, the gold's counts being its prior.
 
-    Parameters
-    ----------
-    smoothing : float
-        As in :class:`Forward`.
+    ``smoothing``: as in :class:`Forward`.
 
     References
     ----------
@@ -139,9 +129,7 @@ def read_loss(loss: object) -> Forward:
 def confusion(gold: Floats, surrogate: Floats, weight: Floats, smoothing: float) -> Floats:
     """``T[k, s] = P(surrogate s | gold k)`` from gold rows, smoothed towards the surrogate's shares.
 
-    Shapes: gold (n, K), surrogate (n, S), weight (n,).
-
-    Gives (K, S).
+    ``gold`` (n, K), ``surrogate`` (n, S), ``weight`` (n,). Gives (K, S).
 
     Examples
     --------

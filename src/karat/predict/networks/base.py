@@ -25,12 +25,7 @@ if TYPE_CHECKING:
 class Fitted:
     """One network of several that were trained together.
 
-    Parameters
-    ----------
-    networks : Networks
-        One.
-    centre, spread : ndarray, shape (p,)
-    classes_ : ndarray of int, shape (K,)
+    ``networks``: one; ``centre``, ``spread`` (p,); ``classes_`` (K,).
     """
 
     networks: Networks

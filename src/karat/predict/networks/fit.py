@@ -31,23 +31,10 @@ _LOG_TEMPERATURE_SD = 0.3
 class Problem:
     """What M networks learn.
 
-    Parameters
-    ----------
-    x : ndarray, shape (n, p)
-        Features of the gold rows, standardised.
-    target : ndarray, shape (n, q)
-        Class distributions, numbers, or distributions over 0, 1, ....
-    weight : ndarray, shape (n,)
-        Positive.
-    rows : tuple of ndarray of int
-        Training rows of each network.
-    seeds : tuple of int
-        One per network; everything a network draws comes from its own.
-    class_weight : "balanced", ndarray of shape (K,), or None
-    adjustment : float
-        Times the log prior that is added to the logits in training (Menon et al. 2021).
-    stage : Stage, optional
-        Learning from surrogate labels before.
+    ``x`` (n, p): features of the gold rows, standardised; ``target`` (n, q): class distributions, numbers, or
+    distributions over 0, 1, ...; ``weight`` (n,): positive; ``rows``: training rows of each network; ``seeds``: one per
+    network; everything a network draws comes from its own; ``class_weight`` (K,); ``adjustment``: times the log prior
+    that is added to the logits in training (Menon et al. 2021); ``stage``: learning from surrogate labels before.
     """
 
     head: Head
@@ -70,13 +57,8 @@ class Problem:
 class Networks:
     """M trained networks.
 
-    Parameters
-    ----------
-    flat : ndarray, shape (M, P)
-        Parameters.
-    scales : dict of ndarray, each of shape (M, 1, .)
-    epochs : ndarray of int, shape (M,)
-        Epochs trained on gold; 0 stays at the linear start.
+    ``flat`` (M, P): parameters; ``scales`` (M, 1, .); ``epochs`` (M,): epochs trained on gold; 0 stays at the linear
+    start.
     """
 
     head: Head

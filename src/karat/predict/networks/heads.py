@@ -21,13 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Head:
-    """Base of all heads.
-
-    Parameters
-    ----------
-    n_classes : int
-        Classes, 0 for numbers.
-    """
+    """Base of all heads. ``n_classes``: classes, 0 for numbers."""
 
     n_classes: int = 0
     n_outputs: int = 1

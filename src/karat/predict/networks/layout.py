@@ -26,13 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Layout:
-    """Shapes of one network.
-
-    Parameters
-    ----------
-    n_extra : int
-        Free parameters of the head, such as cut-points.
-    """
+    """Shapes of one network. ``n_extra``: free parameters of the head, such as cut-points."""
 
     n_features: int
     hidden: tuple[int, ...]

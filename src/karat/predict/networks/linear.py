@@ -30,19 +30,8 @@ def linear_start(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Penalised linear fits of M networks.
 
-    Parameters
-    ----------
-    x : Tensor, shape (M, n, p)
-    target : Tensor, shape (M, n, q)
-    weight : Tensor, shape (M, n)
-        0 on padding.
-    begin : Tensor, shape (M, n_outputs)
-        Outputs of the constant prediction.
-    extra : Tensor, shape (M, 1, n_extra), or None
-        Held where they are.
-    penalty : Tensor, shape (p,) or (M, p)
-
-    Gives slope (M, p, n_outputs), intercept (M, 1, n_outputs).
+    ``x`` (M, n, p); ``target`` (M, n, q); ``weight`` (M, n): 0 on padding; ``begin`` (M, n_outputs): outputs of the
+    constant prediction; ``extra`` (M, 1, n_extra): held where they are; ``penalty`` (p,).
     """
     import torch
 

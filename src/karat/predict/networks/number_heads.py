@@ -223,12 +223,8 @@ class Bitwise(Head):
 def number_head(distribution: str, target: Floats) -> Head:
     """Head for numbers.
 
-    Parameters
-    ----------
-    distribution : str
-        One of :data:`DISTRIBUTIONS`.
-    target : ndarray, shape (n, q)
-        All training targets; only the number of bits is read from them.
+    ``distribution``: one of :data:`DISTRIBUTIONS`; ``target`` (n, q): all training targets; only the number of bits is
+    read from them.
     """
     if distribution not in DISTRIBUTIONS:
         raise ArgumentError(

@@ -37,17 +37,8 @@ def pretrain(
 ) -> tuple[torch.Tensor, Hint]:
     """Pre-train M networks.
 
-    Parameters
-    ----------
-    layout : Layout
-        Of the networks to be trained on gold.
-    x_gold : Tensor, shape (n, p)
-    weight : ndarray, shape (M, n)
-        Of the gold rows.
-    base : Tensor, shape (M, P)
-        Hidden layers as drawn; replaced by the pre-trained ones.
-
-    Gives base (M, P).
+    ``layout``: of the networks to be trained on gold; ``x_gold`` (n, p); ``weight`` (M, n): of the gold rows; ``base``
+    (M, P): hidden layers as drawn; replaced by the pre-trained ones.
     """
     import torch
 

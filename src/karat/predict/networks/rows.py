@@ -26,12 +26,7 @@ def stream(seed: int, purpose: int, *more: int) -> np.random.Generator:
 def hold_out(seed: int, fraction: float, classes: Ints | None, n_rows: int) -> tuple[Ints, Ints]:
     """Rows to train on and rows held out, balanced on classes.
 
-    Shapes: classes (n_rows,), or None.
-
-    Returns
-    -------
-    train, held : ndarray of int
-        Sorted.
+    ``classes`` (n_rows,), or None. Gives ``train, held`` (sorted).
 
     Examples
     --------
@@ -63,17 +58,9 @@ def keep_units(rng: np.random.Generator, shape: tuple[int, ...], drop: float) ->
 class Rows:
     """Rows of M networks out of one feature matrix.
 
-    Parameters
-    ----------
-    x : Tensor, shape (n, p)
-        Features, shared.
-    index : Tensor of int, shape (M, L)
-        Which rows each network has, padded with row 0.
-    target : Tensor, shape (M, L, q)
-    weight : Tensor, shape (M, L)
-        Weights with mean 1 over a network's rows; 0 on padding.
-    count : Tensor, shape (M,)
-        Rows of each network.
+    ``x`` (n, p): features, shared; ``index`` (M, L): which rows each network has, padded with row 0; ``target`` (M, L,
+    q); ``weight`` (M, L): weights with mean 1 over a network's rows; 0 on padding; ``count`` (M,): rows of each
+    network.
     """
 
     x: torch.Tensor
@@ -86,13 +73,8 @@ class Rows:
     def gather(cls, x: torch.Tensor, target: Floats, weight: Floats, rows: list[Ints]) -> Rows:
         """Rows from positions.
 
-        Parameters
-        ----------
-        x : Tensor, shape (n, p)
-        target : ndarray, shape (n, q)
-        weight : ndarray, shape (n,), or (M, n) where each network has its own
-        rows : list of ndarray of int
-            One per network; rows of weight 0 have no place here.
+        ``x`` (n, p); ``target`` (n, q); ``weight`` (n,); ``rows``: one per network; rows of weight 0 have no place
+        here.
         """
         import torch
 
@@ -135,14 +117,8 @@ class Rows:
 class Batch:
     """One minibatch of every network.
 
-    Parameters
-    ----------
-    x : Tensor, shape (M, B, p)
-    target : Tensor, shape (M, B, q)
-    weight : Tensor, shape (M, B)
-        0 on padding; divided by the number of real rows, so that a weighted sum is the mean.
-    there : Tensor of bool, shape (M, 1), or None
-        Which networks have rows in this batch; None if all do.
+    ``x`` (M, B, p); ``target`` (M, B, q); ``weight`` (M, B): 0 on padding; divided by the number of real rows, so that
+    a weighted sum is the mean; ``there`` (M, 1): which networks have rows in this batch; None if all do.
     """
 
     x: torch.Tensor

@@ -22,23 +22,13 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float64")
 class Settings:
     """Training of one batch of networks.
 
-    Parameters
-    ----------
-    hidden : tuple of int
-        Units of each hidden layer; empty for a linear model.
-    dropout : float
-        Share of hidden units dropped in training.
-    penalty : float or None
-        Ridge penalty of the linear start, on standardised features and the sum of the loss; None is
-        ``max(1, p / 4)``, which gives the linear predictor a prior standard deviation of about 2 however many features.
-    weight_decay : float
-        Pull (per unit of learning rate, decoupled) of hidden weights to 0, of the linear part to its start.
-    early_stopping : bool
-        Hold out ``validation_fraction`` of the rows, and stop after ``patience`` epochs without gain.
-    refit : bool
-        Train once more on all rows for as many epochs as were best.
-    calibrate : bool
-        Temperature scaling of class probabilities on the held-out rows.
+    ``hidden``: units of each hidden layer; empty for a linear model; ``dropout``: share of hidden units dropped in
+    training; ``penalty``: ridge penalty of the linear start, on standardised features and the sum of the loss; None is
+    ``max(1, p / 4)``, which gives the linear predictor a prior standard deviation of about 2 however many features;
+    ``weight_decay``: pull (per unit of learning rate, decoupled) of hidden weights to 0, of the linear part to its
+    start; ``early_stopping``: hold out ``validation_fraction`` of the rows, and stop after ``patience`` epochs without
+    gain; ``refit``: train once more on all rows for as many epochs as were best; ``calibrate``: temperature scaling of
+    class probabilities on the held-out rows.
     """
 
     hidden: tuple[int, ...] = (32,)
@@ -86,13 +76,7 @@ def _whole(value: object, low: int) -> bool:
 
 
 def find_device(name: str) -> torch.device:
-    """The device a name means.
-
-    Parameters
-    ----------
-    name : {"auto", "cpu", "cuda", "mps"}
-        ``"auto"`` takes a CUDA GPU where there is one, else the CPU.
-    """
+    """The device a name means. ``name``: ``"auto"`` takes a CUDA GPU where there is one, else the CPU."""
     import torch
 
     if name == "auto":

@@ -27,16 +27,9 @@ if TYPE_CHECKING:
 class Surrogates:
     """Surrogate labels of one label, of all units, as cross-fitting hands them on.
 
-    Parameters
-    ----------
-    values : ndarray, shape (N, S)
-        Class distributions (gold's classes first, then others), or numbers; missing is not a number.
-    gold : ndarray of int, shape (n,)
-        Positions of the gold rows.
-    hide : tuple of int
-        Features that are surrogates themselves.
-    seeds : tuple of int
-        One per network; networks with the same seed share their pre-training where it needs no gold.
+    ``values`` (N, S): class distributions (gold's classes first, then others), or numbers; missing is not a number;
+    ``gold`` (n,): positions of the gold rows; ``hide``: features that are surrogates themselves; ``seeds``: one per
+    network; networks with the same seed share their pre-training where it needs no gold.
     """
 
     values: Floats = field(repr=False)
@@ -54,16 +47,8 @@ class Surrogates:
 class Stage:
     """The first stage of M networks.
 
-    Parameters
-    ----------
-    x : ndarray, shape (N, p)
-    labels : ndarray, shape (N, S)
-        Class distributions, or numbers with 0 for missing.
-    there : ndarray of bool, shape (N,)
-        Rows that have a surrogate.
-    gold : ndarray of int, shape (n,), or None
-    loss : karat.predict.experimental.Forward, or None
-        None for plain cross-entropy, or least squares.
+    ``x`` (N, p); ``labels`` (N, S): class distributions, or numbers with 0 for missing; ``there`` (N,): rows that have
+    a surrogate; ``gold`` (n,); ``loss``: None for plain cross-entropy, or least squares.
     """
 
     x: Floats = field(repr=False)
@@ -87,10 +72,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Hint:
-    """What pre-training made of the outputs.
-
-    Shapes: flat (M, P).
-    """
+    """What pre-training made of the outputs. ``flat`` (M, P)."""
 
     layout: Layout
     flat: torch.Tensor
@@ -188,13 +170,7 @@ def read_stage(
 def class_labels(surrogate: Any, classes: Any) -> Floats:
     """Surrogate classes as distributions over gold's classes, then any that gold does not have; missing rows as NaN.
 
-    Parameters
-    ----------
-    surrogate : array_like, shape (N,) or (N, S)
-    classes : sequence
-        Gold's K classes.
-
-    Gives (N, S), S at least K.
+    ``surrogate`` (N,); ``classes``: gold's K classes.
 
     Examples
     --------

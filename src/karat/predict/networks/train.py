@@ -66,11 +66,7 @@ class Step:
 class Trained:
     """Parameters at the best epoch of each network.
 
-    Parameters
-    ----------
-    flat : Tensor, shape (M, P)
-    epochs : ndarray of int, shape (M,)
-        Epoch of the best held-out loss, or the last one.
+    ``flat`` (M, P); ``epochs`` (M,): epoch of the best held-out loss, or the last one.
     """
 
     flat: torch.Tensor
@@ -92,18 +88,10 @@ def train(
 ) -> Trained:
     """Train M networks.
 
-    Parameters
-    ----------
-    start : Tensor, shape (M, P)
-        Where training starts.
-    held : Rows, optional
-        Held-out rows; each network keeps the parameters with the smallest loss there, the start included.
-    epochs : array of int, shape (M,), optional
-        Epochs of each network, when there are no held-out rows.
-    anchored : tuple of str
-        Parameters that weight decay pulls to where they start (Li, Grandvalet, Davoine 2018) instead of 0.
-    label : str
-        For the progress bar.
+    ``start`` (M, P): where training starts; ``held``: held-out rows; each network keeps the parameters with the
+    smallest loss there, the start included; ``epochs`` (M,): epochs of each network, when there are no held-out rows;
+    ``anchored``: parameters that weight decay pulls to where they start (Li, Grandvalet, Davoine 2018) instead of 0;
+    ``label``: for the progress bar.
     """
     import torch
 

@@ -39,18 +39,9 @@ def need_transformers() -> None:
 def locate(model: str, revision: str | None) -> tuple[Path, str]:
     """Folder of a model and its identity: what it is, not where it is or what it is called.
 
-    Parameters
-    ----------
-    model : str
-        Local folder, or name on the Hugging Face hub (downloaded once; with ``HF_HUB_OFFLINE=1`` only
-        looked up among what was downloaded).
-    revision : str or None
-        Branch, tag or commit on the hub.
-
-    Returns
-    -------
-    identity : str
-        ``name@commit`` for a hub model, a fingerprint of its files for a folder.
+    ``model``: local folder, or name on the Hugging Face hub (downloaded once; with ``HF_HUB_OFFLINE=1`` only looked up
+    among what was downloaded); ``revision``: branch, tag or commit on the hub. Gives ``identity`` (``name@commit`` for
+    a hub model, a fingerprint of its files for a folder).
     """
     folder = Path(model).expanduser()
     if folder.is_dir():
@@ -93,10 +84,7 @@ def fingerprint(folder: Path) -> str:
 def unchanged(folder: Path, identity: str) -> Path:
     """The folder of a model that something was fitted with, once it is sure that the same model is still in it.
 
-    Parameters
-    ----------
-    identity : str
-        As :func:`locate` gave it.
+    ``identity``: as :func:`locate` gave it.
     """
     if not identity.startswith("files:"):
         name, _, commit = identity.rpartition("@")
@@ -119,10 +107,7 @@ def check_device(device: object) -> None:
 def choose_device(device: object) -> str:
     """The device to compute on: as asked, or the best there is.
 
-    Parameters
-    ----------
-    device : str
-        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+    ``device``: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
     """
     check_device(device)
     import torch
@@ -161,21 +146,8 @@ def autocast(device: str, precision: str) -> Any:
 def load(folder: Path, device: str, max_length: int | None) -> Any:
     """A sentence-transformers model; a plain transformers model gets mean pooling.
 
-    Parameters
-    ----------
-    folder : Path
-    device : str
-    max_length : int or None
-        Tokens after which texts are cut.
-
-    Returns
-    -------
-    SentenceTransformer
-
-    Raises
-    ------
-    ArgumentError
-        If the files are not a model that can be loaded.
+    ``max_length``: tokens after which texts are cut. Raises ArgumentError if the files are not a model that can be
+    loaded.
     """
     need_transformers()
     with hushed():
@@ -223,12 +195,7 @@ def embed(
 ) -> Floats:
     """Vectors of texts; a batch that does not fit the memory of the device is halved and tried again.
 
-    Parameters
-    ----------
-    prompt : str or None
-        Put before every text.
-
-    Gives (len(texts), d).
+    ``prompt``: put before every text.
     """
     import torch
 

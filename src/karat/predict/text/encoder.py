@@ -311,10 +311,7 @@ class TextEncoder(OfTexts, TransformerMixin, BaseEstimator):
 class VectorCache:
     """Vectors made by one model with one set of settings; each set has a file of its own.
 
-    Parameters
-    ----------
-    settings : mapping
-        All that the vectors depend on besides the text.
+    ``settings``: all that the vectors depend on besides the text.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
@@ -325,13 +322,7 @@ class VectorCache:
         self.store.write("INSERT OR IGNORE INTO about VALUES ('settings', ?)", [(described,)])
 
     def get(self, texts: Sequence[str]) -> dict[int, Floats]:
-        """Vectors that are there.
-
-        Returns
-        -------
-        dict of int to ndarray
-            Position -> vector.
-        """
+        """Vectors that are there. Gives position -> vector."""
         found: dict[int, Floats] = {}
         for start in range(0, len(texts), _AT_ONCE):
             keys = {key_of(text): start + i for i, text in enumerate(texts[start : start + _AT_ONCE])}
@@ -343,10 +334,7 @@ class VectorCache:
         return found
 
     def put(self, texts: Sequence[str], vectors: Floats) -> None:
-        """Keep vectors; all of them or, when the disk is full, none.
-
-        Shapes: vectors (len(texts), d).
-        """
+        """Keep vectors; all of them or, when the disk is full, none. ``vectors`` (len(texts), d)."""
         rows = ((key_of(text), vector.astype("<f4").tobytes()) for text, vector in zip(texts, vectors))
         self.store.write("INSERT OR IGNORE INTO vectors VALUES (?, ?)", rows)
 

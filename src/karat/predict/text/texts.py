@@ -14,12 +14,8 @@ from ...errors import ArgumentError, DataError
 def read_texts(texts: object, name: str = "X") -> list[str]:
     """Texts as a list of str.
 
-    Parameters
-    ----------
-    texts : sequence of str
-        A list, numpy array, or column of a pandas, polars or pyarrow table. Empty texts are allowed.
-    name : str
-        Name of the argument, for messages.
+    ``texts``: a list, numpy array, or column of a pandas, polars or pyarrow table. Empty texts are allowed; ``name``:
+    name of the argument, for messages.
 
     Examples
     --------

@@ -17,18 +17,8 @@ if TYPE_CHECKING:
 def read_targets(y: object, n: int) -> tuple[np.ndarray, Floats]:
     """Classes and their probabilities in each row.
 
-    Parameters
-    ----------
-    y : array_like, shape (n,) or (n, K)
-        Classes, or probabilities; the columns of a data frame name the classes.
-    n : int
-        Number of texts.
-
-    Returns
-    -------
-    classes : ndarray, shape (K,)
-    target : ndarray, shape (n, K)
-        Rows add up to one.
+    ``y`` (n,): classes, or probabilities; the columns of a data frame name the classes; ``n``: number of texts. Gives
+    ``classes`` (K,), ``target`` (n, K) (rows add up to one).
 
     Examples
     --------
@@ -58,11 +48,7 @@ def read_targets(y: object, n: int) -> tuple[np.ndarray, Floats]:
 def split_rows(target: Floats, share: float | None, rng: np.random.Generator) -> tuple[Ints, Ints]:
     """Rows to train on and rows held out, each class in proportion; none are held out where there are few.
 
-    Parameters
-    ----------
-    target : ndarray, shape (n, K)
-    share : float or None
-        Share held out.
+    ``target`` (n, K); ``share``: share held out.
 
     Examples
     --------
@@ -85,15 +71,8 @@ def split_rows(target: Floats, share: float | None, rng: np.random.Generator) ->
 class Lesson:
     """What is to be learnt.
 
-    Parameters
-    ----------
-    target : ndarray, shape (n, K)
-        Probabilities of classes.
-    weight : ndarray, shape (n,)
-    training, held_out : ndarray of int
-        Rows to train on, and rows that decide when to stop.
-    rng : numpy.random.Generator
-        Order of the batches.
+    ``target`` (n, K): probabilities of classes; ``weight`` (n,); ``training``, ``held_out``: rows to train on, and rows
+    that decide when to stop; ``rng``: order of the batches.
     """
 
     target: Floats = field(repr=False)
@@ -118,17 +97,8 @@ def train_network(
 ) -> tuple[int, float | None]:
     """Train the parts of a network; the epoch that does best on held-out rows is kept.
 
-    Parameters
-    ----------
-    forward : callable
-        Rows -> logits, shape (rows, K).
-
-    Returns
-    -------
-    n_epochs : int
-        Passes that the kept weights have had.
-    loss : float or None
-        Held-out loss; None when no rows are held out.
+    ``forward``: rows -> logits, shape (rows, K). Gives ``n_epochs`` (passes that the kept weights have had), ``loss``
+    (held-out loss; None when no rows are held out).
     """
     from tqdm import tqdm
 
