@@ -40,8 +40,7 @@ def nonresponse_odds(z: Floats, labelled: Bools, weight: Floats) -> Floats:
     level = np.log(weight[~labelled].sum() / w.sum())
     start = -np.linalg.lstsq(z, np.full(len(z), level), rcond=None)[0]
     beta = calibrated(z[labelled], w, np.zeros(len(w)), wanted, start)
-    odds: Floats = np.exp(-z @ beta)
-    return odds
+    return np.exp(-z @ beta)
 
 
 def calibrated(x: Floats, weight: Floats, offset: Floats, wanted: Floats, start: Floats) -> Floats:

@@ -296,8 +296,7 @@ class Basis:
         """Variance of the logarithm of the planned variance, shape (q,)."""
         if self.assumed:
             logs = np.log(np.maximum([v.total for v in world], 1e-300))
-            spread: Floats = logs.var(axis=0, ddof=1) / len(logs)
-            return spread
+            return logs.var(axis=0, ddof=1) / len(logs)
         found = world[0].log_variance
         if self.replicates:
             totals = [self._variance(profile, n).total for profile in self.replicates]
@@ -357,5 +356,4 @@ class Figures:
         from scipy.stats import t
 
         alpha = self.profile.reporting.alpha
-        found: Floats = (t.ppf(1.0 - alpha / 2.0, self.df) + t.ppf(self.power, self.df)) * se
-        return found
+        return (t.ppf(1.0 - alpha / 2.0, self.df) + t.ppf(self.power, self.df)) * se

@@ -333,8 +333,7 @@ def mended(relative: Floats) -> Floats:
 
     For a sum of k normal squares, k random, it is 3/k, but 3/(k + 2) is what the sample shows.
     """
-    found: Floats = relative / (1.0 - np.minimum(2.0 * relative / 3.0, 0.8))
-    return found
+    return relative / (1.0 - np.minimum(2.0 * relative / 3.0, 0.8))
 
 
 def log_variance_of(relative: Floats) -> Floats:
@@ -377,5 +376,4 @@ def jackknife_log_variance(replicates: Sequence[Floats]) -> Floats:
     values = middle + np.clip(values - middle, -_MOST_CHANGE, _MOST_CHANGE)
     groups = len(values)
     widened = (t.ppf(0.95, groups - 1) / norm.ppf(0.95)) ** 2
-    spread: Floats = (groups - 1) ** 2 / groups * values.var(axis=0, ddof=1) * widened
-    return spread
+    return (groups - 1) ** 2 / groups * values.var(axis=0, ddof=1) * widened

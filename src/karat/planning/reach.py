@@ -67,8 +67,7 @@ def squared_reach(result: Result, profile: Profile, table: Table, context: Any) 
         return None
     frame = table.pandas(sorted(spec.parsed.covariate_variables), "formula")
     x = spec.x(with_columns(frame, {}, table.n_rows), context)
-    found: Floats = (x @ np.linalg.inv(parts.curvature).T @ profile.matrix.T) ** 2
-    return found
+    return (x @ np.linalg.inv(parts.curvature).T @ profile.matrix.T) ** 2
 
 
 def with_reach(profile: Profile, reach: Floats | None) -> Profile:

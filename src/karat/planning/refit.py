@@ -208,8 +208,7 @@ def _random_groups(labelling: Labelling, groups: int, rng: np.random.Generator) 
     order = np.lexsort((rng.random(len(first)), stratum))
     dealt = np.empty(len(first), dtype=np.intp)
     dealt[order] = np.arange(len(first)) % min(groups, len(first))
-    found: Ints = dealt[unit]
-    return found
+    return dealt[unit]
 
 
 def _halves(labelling: Labelling, rng: np.random.Generator) -> Iterator[Bools]:

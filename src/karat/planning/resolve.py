@@ -111,8 +111,7 @@ def neyman_shares(
     spread = stratum_spread(profile, code, n_strata, reach)
     square = spread**2 @ aim_weights(profile, aims)
     count = np.bincount(code, minlength=n_strata)
-    share: Floats = count * np.sqrt(square / (1.0 if cost is None else cost))
-    return share
+    return count * np.sqrt(square / (1.0 if cost is None else cost))
 
 
 def aim_weights(profile: Profile, aims: Sequence[str]) -> Floats:

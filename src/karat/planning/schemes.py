@@ -127,8 +127,7 @@ class StratifiedScheme(Scheme):
 
     def probability(self, n: float, ratio: float = 1.0) -> Floats:
         """Sampling fraction of the stratum."""
-        found: Floats = (self.sizes(n, ratio) / (self.count * ratio))[self.code]
-        return found
+        return (self.sizes(n, ratio) / (self.count * ratio))[self.code]
 
     def spread(self, profile: Profile, n: float, ratio: float, factor: Floats) -> Floats:
         """Squares around stratum means, ``N_s^2 (1/n_s - 1/N_s)``; those with few pilot units borrow from the rest."""
@@ -140,8 +139,7 @@ class StratifiedScheme(Scheme):
         asked = (scale * BORROWED / (freedom + BORROWED)) @ reach
         lends = np.where(reach > NO_REACH * reach.mean(axis=0), freedom[:, None], 0.0)
         lent = asked * lends / np.maximum(lends.sum(axis=0) * np.where(lends > 0, reach, 1.0), 1e-300)
-        contribution: Floats = ((own + lent) * norm[:, None])[code] * centred**2 * factor[:, None]
-        return contribution
+        return ((own + lent) * norm[:, None])[code] * centred**2 * factor[:, None]
 
     def design(self, n: int) -> Design:
         """Whole sizes."""
@@ -190,8 +188,7 @@ class IndependentScheme(Scheme):
         """Squares at ``1 / pi - 1``."""
         size = self.size if self.honest is None else self.honest
         pi = self._mixed(size, n, ratio)[profile.position]
-        contribution: Floats = ratio * ((1.0 / pi - 1.0) * factor)[:, None] * profile.error**2
-        return contribution
+        return ratio * ((1.0 / pi - 1.0) * factor)[:, None] * profile.error**2
 
     def design(self, n: int) -> Design:
         """Poisson sampling with these probabilities."""
@@ -249,8 +246,7 @@ class ClusteredScheme(Scheme):
             scale *= profile.labelling.n_units / max(profile.labelling.n_units - 1.0, 1.0)
         mean = (profile.weight[:, None] * profile.error).sum(axis=0) / self.n_clusters
         square = left * right - mean * left
-        contribution: Floats = scale * factor[:, None] * square
-        return contribution
+        return scale * factor[:, None] * square
 
     def least_variance(self, profile: Profile, n: float, ratio: float, factor: Floats) -> Floats | float:
         """That of rows drawn on their own: products of pairs are noisy, and drawing together seldom helps.
@@ -260,8 +256,7 @@ class ClusteredScheme(Scheme):
         if profile.labelling.unit is not None:
             return 0.0
         rows = StratifiedScheme(np.zeros(len(self.code), dtype=np.intp), np.ones(1), ("all",), None, "")
-        found: Floats = (profile.weight[:, None] * rows.spread(profile, n, ratio, factor)).sum(axis=0)
-        return found
+        return (profile.weight[:, None] * rows.spread(profile, n, ratio, factor)).sum(axis=0)
 
     def design(self, n: int) -> Design:
         """Clusters that hold about n rows."""
@@ -290,8 +285,7 @@ def stratum_spread(profile: Profile, code: Ints, n_groups: int, reach: Floats | 
     reach = np.ones((n_groups, 1)) if reach is None else reach
     own = norm[:, None] * _group_sums(profile.weight[:, None] * centred**2, inside, n_groups)
     pooled = freedom @ (own / np.maximum(reach, 1e-300)) / freedom.sum() * reach
-    found: Floats = np.sqrt((freedom[:, None] * own + BORROWED * pooled) / (freedom + BORROWED)[:, None])
-    return found
+    return np.sqrt((freedom[:, None] * own + BORROWED * pooled) / (freedom + BORROWED)[:, None])
 
 
 def cluster_products(profile: Profile, code: Ints) -> tuple[Floats, Floats]:

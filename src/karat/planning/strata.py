@@ -78,8 +78,7 @@ def strata(
     group_of = np.empty(len(distinct), dtype=np.intp)
     for g, group in enumerate(members):
         group_of[group] = g
-    found: Array = texts[group_of[inverse.ravel()]].astype(str)
-    return found
+    return texts[group_of[inverse.ravel()]].astype(str)
 
 
 def merged(cells: Ints, size: Ints, smallest: int) -> list[list[int]]:

@@ -18,13 +18,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from ..errors import ArgumentError, number
 from .networks.train import Objective, Step
 
 if TYPE_CHECKING:
-    import torch
-
     from .._core.types import Floats
     from .networks.heads import Classes
     from .networks.rows import Rows
@@ -98,13 +97,10 @@ class Taught:
     def true_classes(self, target: Floats) -> Floats:
         """The classes that surrogates (N, S) make probable for each network, shape (M, N, K)."""
         joint = np.stack([target @ matrix.T for matrix in self.matrix])
-        out: Floats = joint / np.maximum(joint.sum(axis=2, keepdims=True), 1e-12)
-        return out
+        return joint / np.maximum(joint.sum(axis=2, keepdims=True), 1e-12)
 
     def objective(self, head: Any, scales: dict[str, Any], like: torch.Tensor) -> Objective:
         """What training minimises."""
-        import torch
-
         matrix, counts = (torch.from_numpy(v).to(like) for v in (self.matrix, self.counts))
         return EMObjective(head, scales, matrix, counts) if self.learns else ForwardObjective(head, scales, matrix)
 
@@ -141,8 +137,7 @@ def confusion(gold: Floats, surrogate: Floats, weight: Floats, smoothing: float)
     counts = (gold * weight[:, None]).T @ surrogate
     share = (weight @ surrogate + 1e-3) / (weight.sum() + 1e-3 * surrogate.shape[1])
     counts = counts + (smoothing + 1e-12) * share
-    out: Floats = counts / counts.sum(axis=1, keepdims=True)
-    return out
+    return counts / counts.sum(axis=1, keepdims=True)
 
 
 class ForwardObjective(Objective):
@@ -157,8 +152,7 @@ class ForwardObjective(Objective):
         head: Any = self.head
         log_p = head.log_probability(out, extra)
         log_t = self.matrix[networks].clamp_min(1e-12).log()
-        joined: torch.Tensor = (log_p[..., None] + log_t[:, None]).logsumexp(dim=2)
-        return joined
+        return (log_p[..., None] + log_t[:, None]).logsumexp(dim=2)
 
     def loss(self, step: Step) -> torch.Tensor:
         """Loss of each row."""
@@ -192,8 +186,6 @@ class EMObjective(ForwardObjective):
 
     def loss(self, step: Step) -> torch.Tensor:
         """Cross-entropy with the posterior."""
-        import torch
-
         head: Any = self.head
         log_p = head.log_probability(step.out, step.parameters.get("extra"))
         with torch.no_grad():

@@ -35,8 +35,7 @@ class Fitted:
 
     def predict(self, x: Floats) -> Floats:
         """Expectations, shape (m,)."""
-        out: Floats = self.networks.mean((x - self.centre) / self.spread)[0]
-        return out
+        return self.networks.mean((x - self.centre) / self.spread)[0]
 
     def predict_proba(self, x: Floats) -> Floats:
         """Class probabilities, shape (m, K)."""

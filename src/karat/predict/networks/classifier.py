@@ -206,5 +206,4 @@ class TorchClassifier(ClassifierMixin, Network):
     def predict(self, X: Any) -> Array:
         """Most probable class, shape (m,)."""
         best = self.predict_proba(X).argmax(axis=1)
-        out: Array = self.classes_[best]
-        return out
+        return self.classes_[best]

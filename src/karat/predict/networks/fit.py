@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from .heads import Classes, Head
 from .layout import Layout
@@ -15,8 +16,6 @@ from .settings import Settings, find_device, number_type, one_thread
 from .train import Objective, Trained, train
 
 if TYPE_CHECKING:
-    import torch
-
     from ..._core.types import Floats, Ints
     from .surrogates import Hint, Stage
 
@@ -80,8 +79,6 @@ class Networks:
 
     def probability(self, x: Floats, support: Floats) -> Floats:
         """Probabilities of whole numbers, shape (M, B, J)."""
-        import torch
-
         head: Any = self.head
         return self._each(x, lambda out, extra, scales: head.probability(out, scales, torch.from_numpy(support)))
 
@@ -90,8 +87,6 @@ class Networks:
         return self._each(x, lambda out, extra, scales: out)
 
     def _each(self, x: Floats, of: Any, block: int = 8192) -> Floats:
-        import torch
-
         where = find_device(self.device if self.device != "auto" else "cpu")
         kind = torch.float64 if where.type == "cpu" else torch.float32
         parameters = self.layout.views(torch.from_numpy(self.flat).to(where, kind))
@@ -127,8 +122,6 @@ class _Fit:
 
 def fit_networks(problem: Problem, settings: Settings) -> Networks:
     """Fit M networks at once."""
-    import torch
-
     device = find_device(settings.device)
     with one_thread():
         fit = _begin(problem, settings, device)
@@ -164,8 +157,6 @@ def fit_networks(problem: Problem, settings: Settings) -> Networks:
 
 
 def _begin(problem: Problem, settings: Settings, device: torch.device) -> _Fit:
-    import torch
-
     head = problem.head
     kind = number_type(settings.precision, device)
     layout = Layout(problem.x.shape[1], settings.hidden, head.n_outputs, head.n_extra)
@@ -200,8 +191,6 @@ def network_scales(
     head: Head, target: Floats, weight: Floats, rows: tuple[Ints, ...], adjustment: float, device: Any, kind: Any
 ) -> dict[str, torch.Tensor]:
     """Constants of the head from each network's own training rows, each of shape (M, 1, .)."""
-    import torch
-
     found = [head.scales(target[r], weight[m, r]) for m, r in enumerate(rows)]
     if adjustment and head.classifies:
         for m, r in enumerate(rows):
@@ -212,8 +201,6 @@ def network_scales(
 
 def _started(fit: _Fit, rows: list[Ints], networks: Any) -> torch.Tensor:
     """Networks at the penalised linear fit to some rows; shape (M, P)."""
-    import torch
-
     problem, layout, head = fit.problem, fit.layout, fit.problem.head
     at = torch.as_tensor(networks, device=fit.x.device)
     # in double precision, which Apple GPUs do not have
@@ -285,8 +272,6 @@ def _if_clearly_better(
 
     The best of many epochs looks better than it is: with 25 rows held out a linear truth would lose by training on.
     """
-    import torch
-
     loss = []
     with torch.no_grad():
         networks = torch.arange(len(start), device=start.device)
@@ -326,8 +311,6 @@ def temperatures(head: Classes, layout: Layout, flat: torch.Tensor, held: Rows) 
 
     A normal prior on its logarithm (standard deviation .3) keeps it near 1 where few rows are held out.
     """
-    import torch
-
     with torch.no_grad():
         parameters = layout.views(flat)
         out = layout.forward(parameters, held.features())
@@ -341,8 +324,6 @@ def temperatures(head: Classes, layout: Layout, flat: torch.Tensor, held: Rows) 
 
 
 def _some(scales: dict[str, torch.Tensor], networks: Any) -> dict[str, torch.Tensor]:
-    import torch
-
     return {name: value[torch.as_tensor(networks, device=value.device)] for name, value in scales.items()}
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from torch.nn.functional import logsigmoid, softplus
 
 if TYPE_CHECKING:
-    import torch
-
     from ..._core.types import Floats
 
     Scales = dict[str, torch.Tensor]
@@ -46,8 +46,6 @@ class Head:
 
     def curvature(self, out: torch.Tensor, target: torch.Tensor, scales: Scales) -> torch.Tensor:
         """Second derivative of the loss in each output, or a bound of it, shape (M, B, n_outputs)."""
-        import torch
-
         return torch.ones_like(out)
 
     def starts_at(self) -> int:
@@ -94,9 +92,6 @@ class Binary(Classes):
         self, out: torch.Tensor, extra: torch.Tensor | None, temperature: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Log sigmoid of the logit and of its negative."""
-        import torch
-        from torch.nn.functional import logsigmoid
-
         logit = out if temperature is None else out / temperature
         return torch.cat([logsigmoid(-logit), logsigmoid(logit)], dim=-1)
 
@@ -143,9 +138,6 @@ class Ordinal(Classes):
         self, out: torch.Tensor, extra: torch.Tensor | None, temperature: torch.Tensor | None = None
     ) -> torch.Tensor:
         """``log {sigmoid(u) - sigmoid(l)} = log sigmoid(u) + log sigmoid(-l) + log(1 - exp(l - u))``."""
-        import torch
-        from torch.nn.functional import logsigmoid, softplus
-
         assert extra is not None
         gap = softplus(extra[..., 1:]) + 1e-6
         cut = torch.cat([extra[..., :1], extra[..., :1] + gap.cumsum(dim=-1)], dim=-1)
@@ -157,8 +149,6 @@ class Ordinal(Classes):
 
     def curvature(self, out: torch.Tensor, target: torch.Tensor, scales: Scales) -> torch.Tensor:
         """A cumulative logit curves less than twice a logit."""
-        import torch
-
         return torch.full_like(out, 0.5)
 
 

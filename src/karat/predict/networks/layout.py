@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from .rows import START, stream
 
 if TYPE_CHECKING:
-    import torch
-
     from ..._core.types import Floats
 
     Parameters = dict[str, torch.Tensor]
@@ -87,8 +86,6 @@ class Layout:
 
         ``keep`` holds one mask per hidden layer, shape (M, B, units) or (M, 1, units).
         """
-        import torch
-
         out = torch.baddbmm(parameters["bias"], x, parameters["skip"])
         if not self.hidden:
             return out

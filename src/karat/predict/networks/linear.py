@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import torch
+import torch
 
+if TYPE_CHECKING:
     from .heads import Head
 
 _STEPS = 40
@@ -33,8 +33,6 @@ def linear_start(
     ``x`` (M, n, p); ``target`` (M, n, q); ``weight`` (M, n): 0 on padding; ``begin`` (M, n_outputs): outputs of the
     constant prediction; ``extra`` (M, 1, n_extra): held where they are; ``penalty`` (p,).
     """
-    import torch
-
     n, p = x.shape[1:]
     if p > n:
         # slopes lie in the span of the rows: x / sqrt(penalty) = r' q', and a unit penalty on q'slopes is the same
@@ -76,8 +74,6 @@ def _objective(
     head: Head, x: Any, target: Any, weight: Any, theta: Any, extra: Any, ridge: Any, scales: dict[str, Any]
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Objective of each network, its gradient in theta, the curvature of each row's loss."""
-    import torch
-
     out = torch.bmm(x, theta).requires_grad_()
     with torch.enable_grad():
         loss = (head.loss(out, extra, target, scales) * weight).sum(dim=1)
@@ -90,8 +86,6 @@ def _objective(
 
 def _solve(x: torch.Tensor, curve: torch.Tensor, ridge: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """``(diag(ridge) + X' diag(curve) X)^-1 right`` for each network."""
-    import torch
-
     root = curve.clamp_min(0.0).sqrt()[..., None] * x
     gram = torch.bmm(root.transpose(1, 2), root) + torch.diag_embed(ridge)
     return torch.cholesky_solve(right[..., None], torch.linalg.cholesky(gram))[..., 0]

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from torch.nn.functional import huber_loss, logsigmoid, softplus
 
 from ...errors import ArgumentError, DataError
 from .heads import Head
 
 if TYPE_CHECKING:
-    import torch
-
     from ..._core.types import Floats
     from .heads import Scales
 
@@ -57,8 +57,6 @@ class Huber(Squared):
 
     def loss(self, out: torch.Tensor, extra: torch.Tensor | None, target: torch.Tensor, scales: Scales) -> torch.Tensor:
         """Quadratic up to 1.345 spreads, linear beyond."""
-        from torch.nn.functional import huber_loss
-
         z = (target - scales["centre"]) / scales["spread"]
         return huber_loss(out, z.expand_as(out), reduction="none", delta=_HUBER).sum(dim=-1)
 
@@ -133,8 +131,6 @@ class Laplace(Head):
 
     def loss(self, out: torch.Tensor, extra: torch.Tensor | None, target: torch.Tensor, scales: Scales) -> torch.Tensor:
         """Negative log probability."""
-        import torch
-
         location, scale = self._parts(out, scales)
         if target.shape[-1] == 1:
             return -_log_laplace_cell(target[..., 0], location, scale)
@@ -143,8 +139,6 @@ class Laplace(Head):
 
     def mean(self, out: torch.Tensor, extra: torch.Tensor | None, scales: Scales) -> torch.Tensor:
         """``sum over j >= 0 of P(Y > j)``, a geometric series on either side of the location."""
-        import torch
-
         location, scale = self._parts(out, scales)
         first = torch.ceil(location - 0.5).clamp_min(0.0)
         decay = -torch.expm1(-1.0 / scale)
@@ -181,9 +175,6 @@ class Bitwise(Head):
 
     def loss(self, out: torch.Tensor, extra: torch.Tensor | None, target: torch.Tensor, scales: Scales) -> torch.Tensor:
         """Binary cross-entropies of the bits in use; a distribution of y enters by the expectation of each bit."""
-        import torch
-        from torch.nn.functional import softplus
-
         place = torch.arange(self.n_outputs, device=out.device)
         if target.shape[-1] == 1:
             bits = ((target - scales["low"]).round().clamp_min(0).long() >> place & 1).to(out.dtype)
@@ -200,16 +191,11 @@ class Bitwise(Head):
 
     def mean(self, out: torch.Tensor, extra: torch.Tensor | None, scales: Scales) -> torch.Tensor:
         """Sum of the places of the bits, by their probabilities."""
-        import torch
-
         place = 2.0 ** torch.arange(self.n_outputs, dtype=out.dtype, device=out.device)
         return scales["low"][..., 0] + (out.sigmoid() * scales["used"] * place).sum(dim=-1)
 
     def probability(self, out: torch.Tensor, scales: Scales, support: torch.Tensor) -> torch.Tensor:
         """Probability of each whole number, shape (M, B, J)."""
-        import torch
-        from torch.nn.functional import logsigmoid
-
         place = torch.arange(self.n_outputs, device=out.device)
         offset = support.to(out.dtype) - scales["low"]
         bits = (offset.clamp_min(0).long()[..., None] >> place & 1).to(out.dtype)
@@ -265,8 +251,6 @@ def _check_counts(distribution: str, values: Floats) -> None:
 
 def _log_laplace_cell(y: torch.Tensor, location: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     """``log P(Y = y)`` of a Laplace variable rounded to whole numbers, all mass below 1/2 at 0."""
-    import torch
-
     distance = (y - location).abs()
     half, whole = 0.5 / scale, 1.0 / scale
     # off the cell of the location: 1/2 exp(-(d - 1/2)/b) (1 - exp(-1/b)); on it: 1 - exp(-1/2b) cosh(d/b)
@@ -281,8 +265,6 @@ def _log_laplace_cell(y: torch.Tensor, location: torch.Tensor, scale: torch.Tens
 
 def _numbers(target: torch.Tensor) -> torch.Tensor:
     """Targets as numbers; a distribution over 0, 1, ... as its mean."""
-    import torch
-
     if target.shape[-1] == 1:
         return target[..., 0]
     return target @ torch.arange(target.shape[-1], dtype=target.dtype, device=target.device)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from .heads import Head, class_head
 from .layout import Layout
@@ -18,8 +19,6 @@ from .surrogates import Hint, Stage
 from .train import Objective, train
 
 if TYPE_CHECKING:
-    import torch
-
     from ..._core.types import Floats, Ints
     from .fit import Problem
 
@@ -40,8 +39,6 @@ def pretrain(
     ``layout``: of the networks to be trained on gold; ``x_gold`` (n, p); ``weight`` (M, n): of the gold rows; ``base``
     (M, P): hidden layers as drawn; replaced by the pre-trained ones.
     """
-    import torch
-
     stage = problem.stage
     assert stage is not None
     x = torch.from_numpy(np.ascontiguousarray(stage.x)).to(x_gold)
@@ -120,8 +117,6 @@ class _Work:
         self, head: Head, layout: Layout, target: Floats, rows: list[Ints]
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Networks at the penalised linear fit to their rows; constants of the head."""
-        import torch
-
         flat = torch.from_numpy(layout.start(self.seeds)).to(self.x)
         views = layout.views(flat)
         if self.settings.hidden:

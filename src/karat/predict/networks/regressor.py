@@ -139,8 +139,7 @@ patience, refit, pretrain, device, precision, progress, random_state
     def predict(self, X: Any) -> Floats:
         """Expectation, shape (m,) (with ``distribution="huber"`` the robust centre)."""
         x = self._scaled(X)
-        out: Floats = self.networks_.mean(x)[0]
-        return out
+        return self.networks_.mean(x)[0]
 
     def predict_distribution(self, X: Any, support: Any = None) -> Distribution:
         """Predicted distributions.

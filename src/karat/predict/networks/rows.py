@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import torch
 
     from ..._core.types import Floats, Ints
 
@@ -76,8 +75,6 @@ class Rows:
         ``x`` (n, p); ``target`` (n, q); ``weight`` (n,); ``rows``: one per network; rows of weight 0 have no place
         here.
         """
-        import torch
-
         longest = max(len(r) for r in rows)
         n_networks, q = len(rows), target.shape[-1]
         index = np.zeros((n_networks, longest), dtype=np.int64)
@@ -132,8 +129,6 @@ def batches(rows: Rows, seeds: list[int], epoch: int, size: int, whole: Batch | 
 
     Networks with no more than ``size`` rows see all of them at once, in their own order of rows.
     """
-    import torch
-
     if whole is not None:
         yield whole
         return

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
 from ...errors import ArgumentError, number, one_of, whole
-
-if TYPE_CHECKING:
-    import torch
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16", "float64")
@@ -77,8 +75,6 @@ def _whole(value: object, low: int) -> bool:
 
 def find_device(name: str) -> torch.device:
     """The device a name means. ``name``: ``"auto"`` takes a CUDA GPU where there is one, else the CPU."""
-    import torch
-
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():
@@ -90,8 +86,6 @@ def find_device(name: str) -> torch.device:
 
 def number_type(precision: str, device: torch.device) -> torch.dtype:
     """Type of the parameters (bfloat16 is for products only, so parameters are float32 then)."""
-    import torch
-
     if precision == "float64":
         if device.type == "mps":
             raise ArgumentError("precision='float64' is not there on device='mps'; use 'float32', or device='cpu'.")
@@ -101,8 +95,6 @@ def number_type(precision: str, device: torch.device) -> torch.dtype:
 
 def mixed(precision: str, device: torch.device) -> Any:
     """Context in which matrix products run in bfloat16: on a CUDA GPU with ``"auto"``, anywhere with ``"bfloat16"``."""
-    import torch
-
     on = precision == "bfloat16" or (
         precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     )
@@ -112,8 +104,6 @@ def mixed(precision: str, device: torch.device) -> Any:
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Torch limited to one thread: small products fit the cache, and a second thread would spin."""
-    import torch
-
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

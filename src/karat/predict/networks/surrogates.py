@@ -11,12 +11,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from ...errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
-    import torch
-
     from ..._core.types import Bools, Floats, Ints
     from ..experimental import Forward
     from .heads import Head
@@ -84,8 +83,6 @@ class Hint:
 
         Padding has weight 0 and does not count.
         """
-        import torch
-
         with torch.no_grad():
             z = self.layout.forward(self.layout.views(self.flat[networks]), x)
             share = (weight / weight.sum(dim=1, keepdim=True))[..., None]
@@ -97,8 +94,6 @@ class Hint:
         self, networks: torch.Tensor, parameters: dict[str, torch.Tensor], slope: Any, intercept: Any, spread: Any
     ) -> tuple[Any, Any]:
         """Give the pre-trained outputs their slope: into the last layer, the linear part and the intercept."""
-        import torch
-
         own = self.layout.views(self.flat[networks])
         p = own["skip"].shape[1]
         each = slope[:, p:] / spread.to(slope).transpose(1, 2)
@@ -190,8 +185,7 @@ def class_labels(surrogate: Any, classes: Any) -> Floats:
         there = np.isfinite(soft).all(axis=1)
         if (soft[there] < -1e-9).any() or (np.abs(soft[there].sum(axis=1) - 1.0) > 1e-4).any():
             raise DataError("surrogate must hold class distributions: not negative, adding up to 1 in every row.")
-        out: Floats = np.clip(soft, 0.0, None)
-        return out
+        return np.clip(soft, 0.0, None)
     flat = pd.Series(array.reshape(len(array)))
     known = list(classes)
     unseen = [c for c in pd.unique(flat.dropna()) if c not in set(known)]

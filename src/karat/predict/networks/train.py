@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from .layout import Layout
 from .rows import DROP, Batch, Rows, all_at_once, batches, keep_units, stream
 from .settings import Settings, mixed
 
 if TYPE_CHECKING:
-    import torch
-
     from .heads import Head
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
@@ -93,8 +92,6 @@ def train(
     ``anchored``: parameters that weight decay pulls to where they start (Li, Grandvalet, Davoine 2018) instead of 0;
     ``label``: for the progress bar.
     """
-    import torch
-
     limit = np.full(len(seeds), settings.max_epochs) if epochs is None else np.asarray(epochs)
     best, at = start.clone(), np.zeros(len(seeds), dtype=np.intp)
     for group in _groups(layout, rows, settings):
@@ -114,8 +111,6 @@ class _Run:
         self, layout: Layout, start: torch.Tensor, rows: Rows, objective: Objective, seeds: list[int],
         settings: Settings, held: Rows | None, limit: Any, group: Any, anchored: tuple[str, ...],
     ) -> None:  # fmt: skip
-        import torch
-
         self.layout, self.objective, self.settings, self.limit = layout, objective, settings, limit
         self.group, self.all_seeds = group, seeds
         ids = torch.as_tensor(group, device=start.device)
@@ -134,8 +129,6 @@ class _Run:
 
     def _enter(self, flat: torch.Tensor) -> None:
         """Take up the networks still alive."""
-        import torch
-
         ids = self.group[self.alive]
         self.networks = torch.as_tensor(ids, device=flat.device)
         self.seeds = [self.all_seeds[i] for i in ids]
@@ -165,8 +158,6 @@ class _Run:
         return len(self.alive) > 0
 
     def _step(self, batch: Batch, epoch: int, number: int) -> None:
-        import torch
-
         keep = self._masks(batch, epoch, number)
         with mixed(self.settings.precision, self.flat.device):
             out = self.layout.forward(self.parameters, batch.x, keep)
@@ -196,8 +187,6 @@ class _Run:
         self.flat.sub_(change.mul_(move))
 
     def _masks(self, batch: Batch, epoch: int, number: int) -> list[torch.Tensor] | None:
-        import torch
-
         settings = self.settings
         if not self.layout.hidden or settings.dropout == 0.0:
             return None
@@ -212,8 +201,6 @@ class _Run:
 
     def _score(self) -> torch.Tensor:
         """Held-out loss of each network alive, shape (M,)."""
-        import torch
-
         assert self.held is not None
         assert self.held_x is not None
         with torch.no_grad():
@@ -234,8 +221,6 @@ class _Run:
         return (self.waited >= self.settings.patience) | (self.limit[self.group[self.alive]] <= epoch)
 
     def _keep(self, which: Any, epoch: int) -> None:
-        import torch
-
         here = torch.as_tensor(np.flatnonzero(which), device=self.flat.device)
         there = torch.as_tensor(self.alive[which], device=self.flat.device)
         self.best[there] = self.flat[here]
@@ -243,8 +228,6 @@ class _Run:
 
     def _leave(self, done: Any) -> None:
         """Take finished networks out."""
-        import torch
-
         if not np.any(done):
             return
         stay = torch.as_tensor(np.flatnonzero(~done), device=self.flat.device)

@@ -6,6 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -114,8 +115,6 @@ class TransformerClassifier(OfTexts, ClassifierMixin, BaseEstimator):
         -------
         TransformerClassifier
         """
-        import torch
-
         self._check()
         texts = read_texts(X)
         self.classes_, target = read_targets(y, len(texts))
@@ -145,7 +144,6 @@ class TransformerClassifier(OfTexts, ClassifierMixin, BaseEstimator):
         -------
         ndarray, shape (N, K)
         """
-        import torch
         from scipy.special import softmax
 
         check_is_fitted(self, "classes_")
@@ -181,8 +179,6 @@ class TransformerClassifier(OfTexts, ClassifierMixin, BaseEstimator):
         texts: list[str],
         lesson: Lesson,
     ) -> None:
-        import torch
-
         self.encoder_ = TextEncoder(
             self.model,
             batch_size=self.batch_size,
@@ -211,8 +207,6 @@ class TransformerClassifier(OfTexts, ClassifierMixin, BaseEstimator):
         texts: list[str],
         lesson: Lesson,
     ) -> None:
-        import torch
-
         device = lesson.device
         self.folder_, self.identity_ = backbone.locate(self.model, self.revision)
         body = backbone.load(self.folder_, device, self.max_length)
@@ -255,8 +249,6 @@ class TransformerClassifier(OfTexts, ClassifierMixin, BaseEstimator):
 
     def _network(self, device: str) -> tuple[Any, Any]:
         """The trained network, built again after unpickling."""
-        import torch
-
         if self.__dict__.get("_loaded") is None:
             body = backbone.load(self.folder_, device, self.max_length)
             body.load_state_dict(self.body_)

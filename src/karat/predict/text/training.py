@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from ...errors import DataError, LearnerError
 
@@ -125,8 +126,6 @@ def train_network(
 
 
 def _loss(forward: Callable[[Ints], Any], lesson: Lesson) -> Callable[[Ints], tuple[Any, Any]]:
-    import torch
-
     goal = torch.tensor(lesson.target, dtype=torch.float32, device=lesson.device)
     mean = lesson.weight[lesson.training].mean() or 1.0
     weight = torch.tensor(lesson.weight / mean, dtype=torch.float32, device=lesson.device)
@@ -142,8 +141,6 @@ def _loss(forward: Callable[[Ints], Any], lesson: Lesson) -> Callable[[Ints], tu
 def _one_epoch(
     loss: Callable[[Ints], tuple[Any, Any]], parts: list[Any], optimiser: Any, schedule: Any, batches: Iterator[Ints]
 ) -> None:
-    import torch
-
     parameters = [p for part in parts for p in part.parameters()]
     for part in parts:
         part.train()
@@ -161,8 +158,6 @@ def _one_epoch(
 
 
 def _held_out(loss: Callable[[Ints], tuple[Any, Any]], batches: Iterator[Ints]) -> float:
-    import torch
-
     with torch.inference_mode():
         sums = [[float(v) for v in loss(rows)] for rows in batches]
     now = sum(s[0] for s in sums) / max(sum(s[1] for s in sums), 1e-12)
@@ -174,8 +169,6 @@ def _held_out(loss: Callable[[Ints], tuple[Any, Any]], batches: Iterator[Ints]) 
 
 
 def _check_finite(parts: list[Any]) -> None:
-    import torch
-
     if not all(bool(torch.isfinite(p).all()) for part in parts for p in part.parameters()):
         raise LearnerError("training diverged: weights are not finite; lower learning_rate=, use precision='float32'.")
 
