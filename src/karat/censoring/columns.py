@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Array, Ints
 from ..errors import ArgumentError, DataError
 from .methods import Kernel, Method, Strata
-
-if TYPE_CHECKING:
-    from .._core.types import Array, Ints
 
 
 def censoring_covariates(X: Any, method: Method, columns: Any) -> Array | None:

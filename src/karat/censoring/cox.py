@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Array, Bools, Floats, Ints
 from ..errors import ArgumentError, ConvergenceError, DataError
+from .durations import Durations
 from .fitted import Censoring
-
-if TYPE_CHECKING:
-    from .._core.types import Array, Bools, Floats, Ints
-    from .durations import Durations
 
 _MAX_STEPS = 50
 _TOLERANCE = 1e-9

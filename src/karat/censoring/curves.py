@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._core.types import Bools, Floats, Ints
 from ..errors import ArgumentError, DataError, check_alpha, number, one_of
 from .durations import Durations, read_durations
 from .product_limit import time_order
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from .._core.types import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Array, Bools, Floats, Ints
 from ..errors import ArgumentError, DataError, number
 from ..frames.order import canonical_order
-
-if TYPE_CHECKING:
-    from .._core.types import Array, Bools, Floats, Ints
 
 _FORMS = (
     "a structured array with fields event (bool) and time, as karat.censoring.outcome(time, event) and scikit-survival "

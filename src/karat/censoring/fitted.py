@@ -5,16 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Array, Bools, Floats, Ints
 from ..errors import ArgumentError, DataError
 from .product_limit import Steps
-
-if TYPE_CHECKING:
-    from .._core.types import Array, Bools, Floats, Ints
-
 
 _MOST_WEIGHTS = 200
 """Distinct sampling weights up to which leave-one-out estimates are made one by one."""

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Array, Floats, Ints
 from ..errors import ArgumentError, DataError
+from .durations import Durations
 from .fitted import Grouped
 from .product_limit import Steps, product_limit_at_own, time_order
-
-if TYPE_CHECKING:
-    from .._core.types import Array, Floats, Ints
-    from .durations import Durations
 
 
 @dataclass(frozen=True)

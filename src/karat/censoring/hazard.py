@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Array, Floats
 from ..errors import ArgumentError, DataError, LearnerError
 from .durations import Durations
 from .fitted import Censoring
 from .product_limit import product_limit, time_order
-
-if TYPE_CHECKING:
-    from .._core.types import Array, Floats
 
 
 @dataclass(frozen=True)

@@ -5,21 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Array, Floats, Ints
 from ..errors import ArgumentError, DataError, LearnerError, number, whole
+from ..predict import make_folds
 from ..predict.learners import refuse_class
 from .cox import fit_cox
+from .durations import Durations
 from .fitted import Censoring, CrossFitted, GivenCensoring
 from .groups import fit_marginal, fit_strata, stratum_codes, within_strata
 from .hazard import fit_hazard, named_learner
 from .kernel import fit_kernel
-
-if TYPE_CHECKING:
-    from .._core.types import Array, Floats, Ints
-    from .durations import Durations
 
 
 class Method:
@@ -372,8 +371,6 @@ def fit_method(
         )
     if not folds or isinstance(method, Function):
         return method.fit(durations, covariates, tau, rng)
-    from ..predict import make_folds
-
     fold = make_folds(~durations.event, folds, 1, rng, None, group, durations.order(covariates))[:, 0]
     fits = []
     for k in range(folds):

@@ -11,17 +11,16 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from .._core.types import Bools, Floats
 from ..errors import ArgumentError, DataError, LearnerError
 from .columns import censoring_covariates, count_rows, note_features, rows_of
 from .durations import read_outcome
 from .methods import resolve_method
-from .risk import weighted_mean
+from .risk import calibration, weighted_mean
 from .weights import DEFAULT_FLOOR, CensoringWeights, weights
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from .._core.types import Bools, Floats
 
 
 @dataclass(eq=False, repr=False)
@@ -190,8 +189,6 @@ class CensoredRisk(MetaEstimatorMixin, BaseEstimator):
         pandas.DataFrame
             See :func:`karat.censoring.calibration`; :func:`karat.censoring.plot_calibration` draws it.
         """
-        from .risk import calibration
-
         w, target = self._scored(X, y, sample_weight)
         return calibration(self._predicted(X), target, w, bins=bins, alpha=alpha)
 

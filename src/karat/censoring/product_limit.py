@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from .._core.types import Bools, Floats, Ints
+from .._core.types import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)

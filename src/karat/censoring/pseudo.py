@@ -16,15 +16,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._core.types import Bools, Floats
 from .fitted import Grouped
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Floats
-    from .weights import CensoringWeights
+from .weights import CensoringWeights
 
 _BLOCK = 4_096
 """Rows handled at a time: a block of 200 grid points is 6 MB."""

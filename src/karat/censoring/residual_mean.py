@@ -6,17 +6,14 @@ Made from the hazards of the event times, not from G, so that it can be right wh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._core.types import Array, Floats, Ints
 from ..errors import ArgumentError, DataError, KaratError, SolverWarning, one_of, tell
 from .durations import Durations
 from .fitted import Censoring
 from .methods import Marginal, Method, fit_method
-
-if TYPE_CHECKING:
-    from .._core.types import Array, Floats, Ints
 
 OUTCOMES = ("time", "survival", "lost")
 

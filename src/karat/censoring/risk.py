@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DataError, whole
+from .._core.types import Floats
+from ..errors import ArgumentError, DataError, check_alpha, whole
 from .weights import CensoringWeights
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from .._core.types import Floats
 
 
 def censored_risk(
@@ -126,8 +125,6 @@ def calibration(
     """
     import pandas as pd
     from scipy.stats import norm
-
-    from ..errors import check_alpha
 
     predicted, known, w = (np.asarray(a, dtype=np.float64) for a in (prediction, target, weights))
     if not predicted.shape == known.shape == w.shape or predicted.ndim != 1:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._core.types import Array, Bools, Floats, Ints
 from ..errors import ArgumentError, DataError, PositivityWarning, generator, number, one_of, tell
 from ..frames.seeds import settled
 from .durations import Durations, check_tau, choose_tau, read_durations
@@ -15,8 +16,6 @@ from .methods import Method, check_folds, fit_method, resolve_method
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from .._core.types import Array, Bools, Floats, Ints
 
 DEFAULT_FLOOR = 1e-3
 """G is not let fall below this unless asked for."""

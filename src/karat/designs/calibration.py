@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from .._core.types import Bools, Floats
 from ..errors import DesignError
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Floats
 
 _MOST_STEPS = 100
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Bools, Floats, Ints
 from ..errors import ArgumentError, DesignError, number, one_of
+from ..frames import Table
 from .base import Design
 from .fixed_size import METHODS, draw_units, hold_sizes, stratum_sizes
 from .given import codes_of, cut, names_of, sizes_of
 from .labelling import Labelling
 from .unequal import probabilities, read_sizes
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Floats, Ints
-    from ..frames import Table
 
 
 @dataclass(frozen=True)

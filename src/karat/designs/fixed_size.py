@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Bools, Floats, Ints
 from ..errors import DesignError
 from .frame import as_text
 from .given import check_size
 from .sizes import allocate
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Floats, Ints
 
 METHODS = ("sampford", "systematic")
 

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._core.types import Array, Bools, Ints
 from ..errors import DataError, DesignError
+from ..frames import Table
 from ..frames.order import canonical_order, number_parts
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from .._core.types import Array, Bools, Ints
-    from ..frames import Table
 
 _CHUNK = 100_000
 _SUBGROUP = "For a subgroup pass the sample cut to it: design=sample.subgroup(data, rows), with rows true inside."

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Bools, Ints
 from ..errors import ArgumentError, DataError, DesignError, whole
+from ..frames import Table
 from .frame import as_text
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Ints
-    from ..frames import Table
 
 
 def seed_number(seed: object) -> int | None:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from .._core.types import Bools, Floats, Ints
 from ..errors import DesignError
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Floats, Ints
 
 
 def given_sizes(probability: Floats, labelled: Bools, stratum: Ints) -> Floats:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Bools, Floats, Ints
 from ..errors import DesignError, DesignWarning, number, one_of, tell, whole
+from ..frames import Table
 from ..frames.table import as_float
 from .base import Design
 from .fixed_size import hold_sizes, stratum_sizes
 from .given import check_size, codes_of, cut, names_of, sizes_of
 from .labelling import Labelling
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Floats, Ints
-    from ..frames import Table
 
 
 @dataclass(frozen=True)

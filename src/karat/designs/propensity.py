@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Bools, Floats
 from ..errors import ArgumentError, DataError, DesignError, NotValidWarning, generator, number, tell
+from ..frames import Table
+from ..frames.encode import encode
+from ..frames.table import as_float
 from .base import Design, Drawn
 from .calibration import independent_columns, nonresponse_odds
 from .labelling import Labelling
 from .response import Response, answered
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Floats
-    from ..frames import Table
 
 _FOLDS = 5
 
@@ -203,10 +203,6 @@ def with_answers(design: Design, table: Table, labelled: Bools, sampled: object,
 
 def _draw(design: Design, table: Table, labelled: Bools, sampled: object) -> Labelling:
     """The rows drawn, from the design or from what the user says."""
-    from dataclasses import replace
-
-    from ..frames.table import as_float
-
     if sampled is None:
         if not isinstance(design, Drawn):
             raise ArgumentError(
@@ -226,8 +222,6 @@ def response_matrix(table: Table, on: object, role: str) -> Floats:
 
     Raises ArgumentError, DataError if columns are missing, or a formula gives missing values.
     """
-    from ..frames.encode import encode
-
     if isinstance(on, str) and "~" in on:
         import formulaic
 

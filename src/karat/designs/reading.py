@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from .._core.types import Bools
 from ..errors import DataError, DesignError
+from ..frames import Table
 from .base import Design, Drawn
 from .labelling import Labelling
 from .propensity import Propensity, with_answers
-
-if TYPE_CHECKING:
-    from .._core.types import Bools
-    from ..frames import Table
 
 
 def read_draw(

@@ -17,17 +17,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._core.types import Bools, Floats, Ints
 from ..errors import DesignError
 from .calibration import calibrated, nonresponse_odds
 from .labelling import Labelling, group_totals, pair_codes
 from .sequential import SequentialLabelling
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._core.types import Bools, Floats, Ints
 from ..errors import DesignError
 from .labelling import Labelling, pair_codes
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from .._core.types import Floats, Ints
 from ..errors import DesignError
-
-if TYPE_CHECKING:
-    from .._core.types import Floats, Ints
 
 _SMALLEST = 1e-12
 """Size, relative to the largest, that one of 0 counts as, so that bounds can still be filled."""

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Bools, Floats, Ints
 from ..errors import DesignError, DesignWarning, number, one_of, tell
+from ..frames import Table
 from ..frames.table import as_float
 from .base import Design
 from .fixed_size import METHODS, draw_units, hold_sizes, stratum_sizes
 from .given import codes_of, cut, names_of, sizes_of
 from .labelling import Labelling
 from .sizes import proportional
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Floats, Ints
-    from ..frames import Table
 
 _SMALL = 0.05
 """Share of the average probability below which a warning is given."""

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Bools, Floats, Ints
 from ..errors import ArgumentError, DesignError, generator, number
+from ..frames import Table
+from ..frames.table import as_float
 from .base import Design, Drawn, Sample, draw_in_order
 from .frame import FrameRecord, as_text
 from .given import codes_of, seed_number
 from .labelling import Labelling
 from .sequential import SequentialLabelling, Wave
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Floats, Ints
-    from ..frames import Table
 
 
 @dataclass(frozen=True)
@@ -102,8 +101,6 @@ class Waves(Design):
                 "which wave labelled a row is not known; pass the drawn sample (design=sample.design), or name the "
                 "column that says so, kt.Waves(..., wave='wave')."
             )
-        from ..frames.table import as_float
-
         number = as_float(table.column(self.wave, "Waves(wave)"), self.wave, "wave")
         number = np.where(np.isnan(number), 0.0, number)
         bad = ~np.isin(number, np.arange(len(self.designs) + 1))
@@ -129,8 +126,6 @@ def next_wave(
     sample: Sample, design: Design, data: object, seed: int | np.random.Generator | None, share: float | None
 ) -> Sample:
     """Draw a further wave, see :meth:`karat.designs.Sample.next_wave`."""
-    from ..frames import Table
-
     if not isinstance(design, Design) or isinstance(design, (Waves, Drawn)):
         raise ArgumentError(f"next_wave needs the design of one wave, for example kt.Unequal(...); got {design!r}.")
     if share is not None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from .._core.arguments import checked_arguments
 from .._core.threads import single_threaded
+from .._core.types import Floats, Ints
 from ..designs import Design
 from ..designs.given import codes_of
 from ..errors import ArgumentError, DataError, generator, number
@@ -24,12 +26,7 @@ from .reach import Sizing, by_stratum, sizes, squared_reach, with_reach
 from .report import text_table
 from .resolve import aim_weights, simple_random, stratified
 from .schemes import IndependentScheme, Scheme
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from .._core.types import Floats, Ints
-
+from .simulated_pilot import assumed_fit, in_words, read_qualities
 
 _NOTICEABLE = 0.02
 
@@ -111,8 +108,6 @@ class Allocations(Mapping[str, Allocation]):
 
         ``relative``: divided by those of the simple random sample.
         """
-        import pandas as pd
-
         table = pd.DataFrame({name: item.se for name, item in self.found.items()}, index=list(self.names))
         return table.div(table["simple random"], axis=0) if relative else table
 
@@ -122,8 +117,6 @@ class Allocations(Mapping[str, Allocation]):
         ``floors``: shares of the sample drawn with equal probabilities. Gives one row per floor: smallest probability,
         then the standard errors.
         """
-        import pandas as pd
-
         rows, s, n = [], self.sizing, self.found["optimal"].n
         for floor in floors:
             if not 0 <= floor <= 1:
@@ -149,8 +142,6 @@ class Allocations(Mapping[str, Allocation]):
         return out + [remark[0].upper() + remark[1:] + "." for remark in self.remarks]
 
     def _texts(self) -> pd.DataFrame:
-        import pandas as pd
-
         base = self.found["simple random"].se
         columns = {}
         for name, item in self.found.items():
@@ -313,8 +304,6 @@ def _pilot(
         raise ArgumentError(
             f"source is a {type(source).__name__}; give a fit, or a formula with surrogates= and accuracy=."
         )
-    from .simulated_pilot import assumed_fit, in_words, read_qualities
-
     qualities = read_qualities(surrogates, *given)
     fit = assumed_fit(model, source, table, qualities, {**options, "surrogates": surrogates}, seed=seed)
     return fit, [

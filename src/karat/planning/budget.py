@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from .._core.arguments import checked_arguments
 from ..errors import ArgumentError, number, one_of, whole
@@ -21,9 +22,6 @@ from ..results import Result
 from .pilot import Profile, slopes
 from .refit import mean_square
 from .report import text_table
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 GOLD = "gold only"
 _NO_HELP = 1e-6
@@ -69,8 +67,6 @@ class Budget:
         Gives columns ``term, option, r_squared, gold, surrogate, se, relative, break_even``: labels to buy, the
         standard error, that relative to gold alone, and the cost of a surrogate label at which it stops to pay.
         """
-        import pandas as pd
-
         rows = []
         for p in self.purchases:
             alone = self._find(GOLD, p.term).variance
@@ -135,8 +131,6 @@ class Budget:
             "against gold only": [f"{100 * (v - 1):+.0f} %" for v in table["relative"]],
             "pays up to": ["" if np.isnan(v) else f"{v:.3g}" for v in table["break_even"]],
         }
-        import pandas as pd
-
         return pd.DataFrame(shown, index=[f"{t}: {o}" for t, o in zip(table["term"], table["option"])])
 
     def _find(self, option: str, term: str) -> Purchase:

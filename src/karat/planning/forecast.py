@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.stats import chi2, f, t
 
+from .._core.types import Floats, Ints
 from ..designs.labelling import group_totals, pair_codes
 from ..estimate.df import kurtosis_df, satterthwaite_df
 from ..estimate.scores import LARGEST_LEVERAGE
 from ..results.tests import interval
-from .pilot import by_row, jackknife_log_variance, log_variance_of, mean_root, mended, pilot_df
+from .pilot import Profile, by_row, jackknife_log_variance, log_variance_of, mean_root, mended, pilot_df
 from .reach import lean_on_reach
-
-if TYPE_CHECKING:
-    from .._core.types import Floats, Ints
-    from .pilot import Profile
-    from .schemes import Scheme
+from .schemes import Scheme
 
 MEASURES = ("se", "half_width", "mde")
 LEARNING_RATE = 1.5
@@ -309,8 +306,6 @@ class Basis:
 
         A pilot's variance is a chi-square on d degrees of freedom around the truth; that of the next draw another.
         """
-        from scipy.stats import chi2, f
-
         tail = (1.0 - self.level) / 2.0
         finite = np.where(np.isfinite(d), d, 1e9)
         if self.band == "reported":
@@ -353,7 +348,5 @@ class Figures:
 
     def _mde(self, se: Floats) -> Floats:
         """Effect that a two-sided test at level alpha finds with the power asked for."""
-        from scipy.stats import t
-
         alpha = self.profile.reporting.alpha
         return (t.ppf(1.0 - alpha / 2.0, self.df) + t.ppf(self.power, self.df)) * se

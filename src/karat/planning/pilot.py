@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from scipy.special import gammaln, polygamma
+from scipy.stats import norm, t
 
+from .._core.types import Bools, Floats, Ints
+from ..designs import Labelling
 from ..designs.labelling import group_totals
 from ..errors import ArgumentError, KaratError
 from ..estimate.clusters import LEVERAGED
-from ..estimate.infer import combination, influences
+from ..estimate.covariance import Scores
+from ..estimate.infer import Parts, combination, influences
 from ..estimate.scores import LARGEST_LEVERAGE
+from ..estimate.shares import Shares
+from ..results import Result
 from ..results.tests import read_hypotheses
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Floats, Ints
-    from ..designs import Labelling
-    from ..estimate.covariance import Scores
-    from ..estimate.infer import Parts
-    from ..estimate.shares import Shares
-    from ..results import Result
-
 
 USUAL_CORRELATION, ITS_SPREAD = 0.02, 0.03
 """Correlation of labelling errors within clusters before the pilot has its say: mean and standard deviation."""
@@ -338,16 +336,12 @@ def mended(relative: Floats) -> Floats:
 
 def log_variance_of(relative: Floats) -> Floats:
     """Variance of the logarithm of a chi-square with a relative variance."""
-    from scipy.special import polygamma
-
     found: Floats = polygamma(1, np.maximum(1.0 / np.maximum(relative, 1e-12), _FEWEST_DF / 2.0))
     return np.where(relative > 0, found, 0.0)
 
 
 def pilot_df(log_variance: Floats) -> Floats:
     """Degrees of freedom of the chi-square whose logarithm has a given variance; infinite for none."""
-    from scipy.special import polygamma
-
     wanted = np.clip(log_variance, 1e-12, _MOST_LOG_VARIANCE)
     half = np.where(wanted > 1.0, 1.0 / np.sqrt(wanted), 1.0 / wanted + 0.5)
     for _ in range(40):
@@ -357,8 +351,6 @@ def pilot_df(log_variance: Floats) -> Floats:
 
 def mean_root(df: Floats) -> Floats:
     """``E sqrt(chi2_d / d)``: by how much the root of an unbiased variance falls short, on average."""
-    from scipy.special import gammaln
-
     finite = np.where(np.isfinite(df), df, 1e8)
     found: Floats = np.sqrt(2.0 / finite) * np.exp(gammaln((finite + 1.0) / 2.0) - gammaln(finite / 2.0))
     return np.where(finite < 1e6, found, 1.0)
@@ -369,8 +361,6 @@ def jackknife_log_variance(replicates: Sequence[Floats]) -> Floats:
 
     Few groups make it uncertain itself: it is widened to the t quantile of their number.
     """
-    from scipy.stats import norm, t
-
     values = np.log(np.maximum(np.vstack(replicates), 1e-300))
     middle = np.median(values, axis=0)
     values = middle + np.clip(values - middle, -_MOST_CHANGE, _MOST_CHANGE)

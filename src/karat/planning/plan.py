@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .._core.arguments import checked_arguments
 from .._core.threads import single_threaded
 from ..errors import ArgumentError, check_alpha, generator, number, one_of, whole
+from ..frames import Table
 from ..frames.seeds import seed_of_result, settled
 from ..regression.regress import regress
 from ..results import Result
@@ -19,10 +20,8 @@ from .reach import squared_reach, with_reach
 from .refit import Again, delete_groups, learn
 from .report import Needed, Plan
 from .resolve import resolve_scheme
-
-if TYPE_CHECKING:
-    from ..frames import Table
-    from .schemes import Scheme
+from .schemes import Scheme
+from .simulated_pilot import from_assumptions
 
 _POINTS = 24
 _FEW_CARRIERS, _TOO_FEW = 10.0, 3.0
@@ -147,8 +146,6 @@ def plan(
         known, table, learning, replicates = _from_fit(source, data, contrasts, groups, options, generator(seed))
         remarks = _pilot_remarks(source, data is not None and groups > 0, bool(replicates), learning)
     elif isinstance(source, str):
-        from .simulated_pilot import from_assumptions
-
         known, table, learning, remarks = from_assumptions(
             source, data, model, surrogates, (accuracy, r_squared, confusion), options, contrasts, generator(seed)
         )
@@ -190,8 +187,6 @@ def _from_fit(
     fit: Result, data: object, contrasts: object, groups: int, options: dict[str, Any], rng: np.random.Generator
 ) -> tuple[tuple[tuple[Profile, ...], ...], Table | None, Learning, tuple[Profile, ...]]:
     """Profile of a pilot, the table of its rows, what it says about learning, and the pilot without groups."""
-    from ..frames import Table
-
     profile = Profile.of(fit, contrasts)
     learning: Learning = Learning(0.0, profile.n_gold)
     if data is None:

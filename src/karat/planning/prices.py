@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Floats
 from ..errors import ArgumentError, number, whole
 from ..frames import Table
 from ..frames.table import as_float
-
-if TYPE_CHECKING:
-    from .._core.types import Floats
-    from .schemes import Scheme
+from .schemes import Scheme
 
 
 def prices_of(cost: Any, table: Table, codes: Any) -> Floats | None:

@@ -12,23 +12,20 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Floats, Ints
 from ..errors import ArgumentError, DataError
 from ..estimate.scores import correction
+from ..frames import Table
 from ..frames.encode import encode
 from ..frames.table import as_float
 from ..predict.crossfit import scale
 from ..regression.design_matrix import with_columns
-from .pilot import BORROWED, effective_counts
-
-if TYPE_CHECKING:
-    from .._core.types import Floats, Ints
-    from ..frames import Table
-    from ..results import Result
-    from .pilot import Profile
+from ..results import Result
+from .pilot import BORROWED, Profile, effective_counts
 
 UNEVEN = 0.25
 """By how much squared errors of the outcome are larger or smaller, relatively, where one coefficient counts."""

@@ -5,20 +5,20 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Bools, Ints
 from ..datasets import mask_gold
 from ..designs import Drawn, Labelling, SimpleRandom
 from ..errors import ArgumentError, DataError, KaratError, KaratWarning
+from ..frames import Table
+from ..regression.regress import regress
+from ..results import Result
 from .forecast import LEARNING_RATE, Learning
 from .pilot import Profile
 from .schemes import StratifiedScheme
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Ints
-    from ..results import Result
 
 _OF_THE_FIT = ("labelled", "seed", "scores", "compare", "design", "progress")
 """Arguments of the fit that refits do not take from it: its rows, its gold and its draw are those of the Result."""
@@ -53,8 +53,6 @@ class Again:
         Raises ArgumentError if an argument of the fit held values and was not given again; DataError if the data have
         another number of rows.
         """
-        from ..frames import Table
-
         call, parts = result.call, result.parts
         assert parts is not None
         if call is None:
@@ -100,8 +98,6 @@ class Again:
 
         ``labelled`` (N,); ``repeats``: at most this many random splits of the predictor.
         """
-        from ..regression.regress import regress
-
         arguments = dict(self.arguments)
         if repeats is not None:
             arguments["repeats"] = min(repeats, int(arguments.get("repeats", repeats)))

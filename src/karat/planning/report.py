@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from ..designs import Design
 from ..display.axes import PALETTE, axes, plain
 from ..errors import ArgumentError, DesignError, one_of, whole
 from .forecast import MEASURES, Basis
 from .pilot import slopes
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from ..designs import Design
 
 WORDS = {"se": "standard error", "half_width": "half-width", "mde": "detectable effect"}
 _MOST_LINES = 6
@@ -130,8 +127,6 @@ class Plan:
             Columns ``term, measure, target, n, n_low, n_high, reachable, best, best_low, best_high``; best is the
             figure with every row labelled.
         """
-        import pandas as pd
-
         rows = [(*astuple(r)[:6], r.reachable, *astuple(r)[6:]) for r in self.needed]
         columns = ["term", "measure", "target", "n", "n_low", "n_high", "reachable", "best", "best_low", "best_high"]
         table = pd.DataFrame(rows, columns=columns)
@@ -258,8 +253,6 @@ class Plan:
         return whole("n", n, least=scheme.least, most=self.basis.most)
 
     def _rows(self, sizes: Sequence[int]) -> pd.DataFrame:
-        import pandas as pd
-
         tables = []
         for n in sizes:
             figures = self.basis.at(n)
@@ -321,8 +314,6 @@ class PlanSummary:
 
     def table(self) -> pd.DataFrame:
         """Half-widths by coefficient and size, as text with intervals."""
-        import pandas as pd
-
         columns = {}
         for n in self.sizes():
             value, low, high = self.plan.basis.at(n).measure(self.plan.measure)

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Floats, Ints
 from ..designs import Bernoulli, Clustered, Drawn, Labelling, Sample, SimpleRandom, Stratified
 from ..designs.given import codes_of
 from ..designs.labelling import group_totals
 from ..errors import ArgumentError, DesignError
+from ..frames import Table
+from ..results import Result
+from .pilot import Profile
 from .reach import by_stratum
 from .schemes import ClusteredScheme, IndependentScheme, Scheme, StratifiedScheme, stratum_spread
-
-if TYPE_CHECKING:
-    from .._core.types import Floats, Ints
-    from ..frames import Table
-    from ..results import Result
-    from .pilot import Profile
 
 
 def resolve_scheme(
@@ -212,8 +210,6 @@ def _independent(design: Bernoulli, profile: Profile, table: Table | None) -> In
         return IndependentScheme(np.ones(profile.n_units), "Bernoulli")
     if isinstance(given, str) and table is None:
         raise ArgumentError(f"the design names the column {given!r}; give data= as well.")
-    from ..frames import Table
-
     rows = table if table is not None else Table.read({"row": np.arange(profile.n_units)})
     return IndependentScheme(design._values(rows), "Bernoulli, probabilities in proportion to those given")
 

@@ -10,19 +10,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Floats, Ints
 from ..designs import Bernoulli, Clustered, Design, SimpleRandom, Stratified
 from ..designs.labelling import group_totals
 from ..designs.sizes import proportional, scaling, whole_sizes
 from ..errors import DesignError
-from .pilot import BORROWED, effective_counts
-
-if TYPE_CHECKING:
-    from .._core.types import Floats, Ints
-    from .pilot import Profile
+from .pilot import BORROWED, Profile, effective_counts
 
 NO_REACH = 1e-12
 """Reach of a stratum, as a share of the mean, below which its units say nothing about a coefficient."""

@@ -5,21 +5,23 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from scipy.optimize import nnls
 
+from .._core.types import Array
+from ..datasets import mask_gold
 from ..designs import SimpleRandom
 from ..errors import ArgumentError, DataError, KaratWarning, number
 from ..frames import Table
 from ..frames.table import as_float
+from ..regression.regress import regress
+from ..results import Result
 from .forecast import Learning
 from .pilot import Profile
 from .refit import excess_of, mean_square
-
-if TYPE_CHECKING:
-    from .._core.types import Array
-    from ..results import Result
 
 _WORLDS, _WORLDS_AT_ENDS = 5, 3
 _PILOT = 1_000
@@ -198,9 +200,6 @@ def assumed_fit(
     """A fit on simulated gold for a simple random sample of n rows, with the ``at``-th value of each quality."""
     import narwhals as nw
 
-    from ..datasets import mask_gold
-    from ..regression.regress import regress
-
     rng = np.random.default_rng(seed)
     frame = table.native
     for name, quality in qualities.items():
@@ -271,8 +270,6 @@ def _first(given: Any, table: Table, name: str) -> Any:
 
 def _classes(surrogate: Any, name: str) -> tuple[list[Any], Any, Any]:
     """Classes of a hard label, their codes by row, and their shares; probabilities are cut at one half."""
-    import pandas as pd
-
     values = pd.Series(np.asarray(surrogate))
     if values.isna().any():
         raise DataError(
@@ -291,8 +288,6 @@ def _classes(surrogate: Any, name: str) -> tuple[list[Any], Any, Any]:
 
 def _posterior(matrix: Any, classes: list[Any], share: Any, name: str) -> Any:
     """P(gold class | surrogate class), rows by surrogate, from P(surrogate | gold) with gold in rows."""
-    from scipy.optimize import nnls
-
     if hasattr(matrix, "columns"):
         matrix = matrix.loc[classes, classes]
     table = np.asarray(matrix, dtype=np.float64)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from .._core.types import Array, Floats, Ints
 from ..errors import ArgumentError, DataError, whole
 from ..frames import Table
-
-if TYPE_CHECKING:
-    from .._core.types import Array, Floats, Ints
 
 
 def strata(
@@ -127,8 +126,6 @@ def _wanted(by: Any, cells: int) -> dict[str, int | None]:
 
 def _cells(table: Table, name: str, count: int | None) -> tuple[Ints, list[str]]:
     """Codes of the cells of a column, in order, and their names."""
-    import pandas as pd
-
     column = table.column(name, "by")
     if column.isna().any():
         raise DataError(f"column {name!r} has {int(column.isna().sum())} missing value(s); fill them, or leave it out.")

@@ -15,18 +15,16 @@ Nothing here is covered by what the project promises about public names.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
+from .._core.types import Floats
 from ..errors import ArgumentError, number
+from .networks.heads import Classes
+from .networks.rows import Rows
 from .networks.train import Objective, Step
-
-if TYPE_CHECKING:
-    from .._core.types import Floats
-    from .networks.heads import Classes
-    from .networks.rows import Rows
 
 __all__ = ["Forward", "ImpreciseEM"]
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from ..._core.types import Floats, Ints
 from ...errors import ArgumentError, DataError, LearnerError, one_of
+from ..experimental import Forward, read_loss
 from .fit import Networks, Problem, fit_networks
 from .heads import Head, class_head
 from .number_heads import number_head
 from .settings import Settings
-
-if TYPE_CHECKING:
-    from ..._core.types import Floats, Ints
-    from ..experimental import Forward
-    from .surrogates import Surrogates
+from .surrogates import Surrogates, read_stage
 
 
 @dataclass(frozen=True)
@@ -91,8 +89,6 @@ class Network(BaseEstimator):
         given = getattr(self, "loss", "soft_cross_entropy")
         if isinstance(given, str) and given == "soft_cross_entropy":
             return None
-        from ..experimental import read_loss
-
         loss = read_loss(given)
         if self.pretrain is None:
             raise ArgumentError(
@@ -183,8 +179,6 @@ class Network(BaseEstimator):
 
     def _fit(self, head: Head, x: Floats, target: Floats, weight: Floats, given: dict[str, Any]) -> Network:
         """Fit the one network of the estimator."""
-        from .surrogates import read_stage
-
         seed, loss = self._seed(), self._loss()
         stage = every = None
         if self.pretrain is not None or any(v is not None for v in given.values()):

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 
+from ..._core.types import Array, Floats
 from ...errors import ArgumentError, DataError, LearnerError, one_of
 from .base import Network, read_weights, several_columns
 from .heads import Head, class_head
-
-if TYPE_CHECKING:
-    from ..._core.types import Array, Floats
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

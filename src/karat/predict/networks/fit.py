@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
+from ..._core.types import Floats, Ints
 from .heads import Classes, Head
 from .layout import Layout
 from .linear import linear_start
 from .rows import Rows, hold_out
 from .settings import Settings, find_device, number_type, one_thread
+from .surrogates import Hint, Stage
 from .train import Objective, Trained, train
-
-if TYPE_CHECKING:
-    from ..._core.types import Floats, Ints
-    from .surrogates import Hint, Stage
 
 _FEWEST_TO_HOLD_OUT = 40
 """Training rows below which none is held out: the network stays at its linear start."""

@@ -7,16 +7,14 @@ A head is handed outputs of shape (M, B, n_outputs), its free parameters (M, 1, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch.nn.functional import logsigmoid, softplus
 
-if TYPE_CHECKING:
-    from ..._core.types import Floats
+from ..._core.types import Floats
 
-    Scales = dict[str, torch.Tensor]
+Scales = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)

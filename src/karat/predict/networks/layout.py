@@ -10,17 +10,14 @@ and M of them are held as one array of shape (M, P), so that one batched matrix 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from ..._core.types import Floats
 from .rows import START, stream
 
-if TYPE_CHECKING:
-    from ..._core.types import Floats
-
-    Parameters = dict[str, torch.Tensor]
+Parameters = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)

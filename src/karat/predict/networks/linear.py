@@ -7,12 +7,11 @@ objective are halved for that network.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-if TYPE_CHECKING:
-    from .heads import Head
+from .heads import Head
 
 _STEPS = 40
 _ENOUGH = 1e-7

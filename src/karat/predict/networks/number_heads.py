@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch.nn.functional import huber_loss, logsigmoid, softplus
 
+from ..._core.types import Floats
 from ...errors import ArgumentError, DataError
-from .heads import Head
-
-if TYPE_CHECKING:
-    from ..._core.types import Floats
-    from .heads import Scales
+from .heads import Head, Scales
 
 DISTRIBUTIONS = ("squared", "gaussian", "huber", "poisson", "laplace", "bitwise")
 _HUBER = 1.345

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
+from ..._core.types import Floats, Ints
+from .fit import Problem
 from .heads import Head, class_head
 from .layout import Layout
 from .linear import linear_start
@@ -17,10 +19,6 @@ from .rows import ROWS, Rows, hold_out, stream
 from .settings import Settings
 from .surrogates import Hint, Stage
 from .train import Objective, train
-
-if TYPE_CHECKING:
-    from ..._core.types import Floats, Ints
-    from .fit import Problem
 
 _MOST_ROWS = 20_000
 """Rows with surrogates that a network is pre-trained on; of more, a random part."""

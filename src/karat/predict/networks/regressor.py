@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import column_or_1d, validate_data
 
+from ..._core.types import Floats
 from ...errors import ArgumentError, DataError
 from .base import Network, read_weights, several_columns
 from .number_heads import number_head
-
-if TYPE_CHECKING:
-    from ..._core.types import Floats
 
 _MOST_VALUES = 65_536
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ..._core.types import Floats, Ints
+from ..._core.types import Floats, Ints
 
 START, SPLIT, ORDER, DROP, ROWS = 0, 1, 2, 3, 5
 """What a stream of random numbers is for."""

@@ -8,18 +8,16 @@ the features, hidden layers are kept, and the gold of the training folds trains 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
+from ..._core.types import Bools, Floats, Ints
 from ...errors import ArgumentError, DataError
-
-if TYPE_CHECKING:
-    from ..._core.types import Bools, Floats, Ints
-    from ..experimental import Forward
-    from .heads import Head
-    from .layout import Layout
+from ..experimental import Forward
+from .heads import Head
+from .layout import Layout
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,15 @@ parameters. Training M networks together therefore gives the numbers of training
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
+from .heads import Head
 from .layout import Layout
 from .rows import DROP, Batch, Rows, all_at_once, batches, keep_units, stream
 from .settings import Settings, mixed
-
-if TYPE_CHECKING:
-    from .heads import Head
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 _WORKING_SET = 3_000_000

@@ -9,14 +9,12 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from ..._core.types import Floats
 from ...errors import ArgumentError, one_of
-
-if TYPE_CHECKING:
-    from ..._core.types import Floats
 
 _WHOLE_FILE = 2**29
 _SAMPLES, _SAMPLE = 256, 2**16

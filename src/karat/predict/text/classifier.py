@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ..._core.types import Floats, Ints
 from ...errors import ArgumentError, DataError, number, one_of, whole
 from . import backbone
 from .encoder import TextEncoder
 from .texts import OfTexts, read_texts
 from .training import Lesson, read_targets, split_rows, train_network
-
-if TYPE_CHECKING:
-    from ..._core.types import Floats, Ints
 
 _EPOCHS = {"head": 200, "full": 5}
 _RATES = {"head": 1e-2, "full": 5e-5}

@@ -8,20 +8,18 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from ..._core.store import Store, cache_folder
+from ..._core.types import Floats
 from ...errors import ArgumentError, CacheError, DataError, one_of, whole
 from . import backbone
 from .hashing import HashingEncoder
 from .texts import OfTexts, distinct, read_texts
-
-if TYPE_CHECKING:
-    from ..._core.types import Floats
 
 _ONLY_TRANSFORMERS = ("revision", "max_length", "prompt")
 _SCHEMA = """

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
+from ..._core.types import Floats, Ints
 from ...errors import DataError, LearnerError
-
-if TYPE_CHECKING:
-    from ..._core.types import Floats, Ints
 
 
 def read_targets(y: object, n: int) -> tuple[np.ndarray, Floats]:
