@@ -16,9 +16,8 @@ from ..predict.learners import refuse_class
 from .cox import fit_cox
 from .durations import Durations
 from .fitted import Censoring, CrossFitted, GivenCensoring
-from .groups import fit_marginal, fit_strata, stratum_codes, within_strata
+from .groups import fit_kernel, fit_marginal, fit_strata, stratum_codes, within_strata
 from .hazard import fit_hazard, named_learner
-from .kernel import fit_kernel
 
 
 class Method:

@@ -7,8 +7,7 @@ from .clustered import Clustered
 from .frame import FrameRecord
 from .labelling import Labelling
 from .probability import Bernoulli, SimpleRandom, Stratified
-from .propensity import Propensity, with_answers
-from .reading import read_draw
+from .propensity import Propensity, read_draw, with_answers
 from .response import Response
 from .sequential import SequentialLabelling, Wave
 from .store import read_sample
@@ -41,7 +40,15 @@ __all__ = [
 def resolve(design: object) -> Design:
     """Turn what a user may pass as ``design=`` into a design.
 
-    ``design``: a float, column or array is a Bernoulli probability; None a simple random sample of the realised size.
+    Parameters
+    ----------
+    design : Design, Sample, float, str, array_like or None
+        A float, column or array is a Bernoulli probability; None a simple random sample of
+        the realised size.
+
+    Returns
+    -------
+    Design
 
     Examples
     --------

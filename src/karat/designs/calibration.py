@@ -13,8 +13,7 @@ _MOST_STEPS = 100
 def nonresponse_odds(z: Floats, labelled: Bools, weight: Floats) -> Floats:
     """Odds of giving no label, ``exp(-z'b)``, calibrated: answers weighted up reproduce the totals of z, shape (m,).
 
-    ``z`` (m, k): of the rows drawn; ``labelled`` (m,); ``weight`` (m,): of the draw. Raises DesignError if no weights
-    of the labelled rows can reproduce the totals: there is no overlap.
+    ``z`` (m, k) and ``weight`` (m,) are of the rows drawn.
 
     References
     ----------
@@ -40,10 +39,7 @@ def nonresponse_odds(z: Floats, labelled: Bools, weight: Floats) -> Floats:
 
 
 def calibrated(x: Floats, weight: Floats, offset: Floats, wanted: Floats, start: Floats) -> Floats:
-    """Coefficients b with ``sum weight exp(offset - x'b) x = wanted``: Newton's method on a convex function.
-
-    Raises DesignError if there is none.
-    """
+    """Coefficients b with ``sum weight exp(offset - x'b) x = wanted``: Newton's method on a convex function."""
     beta = start
 
     def objective(b: Floats) -> tuple[float, Floats]:

@@ -189,10 +189,7 @@ class FrameRecord:
 
 
 def drawing_order(table: Table, id: str | None) -> Ints:
-    """Positions of the rows in the order they are drawn in: by the hash of their id, or of all they hold, shape (N,).
-
-    ``id``: column that names each row.
-    """
+    """Positions of the rows in the order they are drawn in: by the hash of their id, or of all they hold."""
     if id is not None:
         return np.argsort(_hashes(unique_keys(table, id)), kind="stable")
     return canonical_order({name: table.column(name, "data") for name in table.columns})
@@ -217,9 +214,7 @@ def as_text(values: Iterable[object]) -> list[str]:
 
 
 def digest(column: pd.Series[Any]) -> str:
-    """Digest of a column, whatever library or file it came from.
-
-    ``column`` (N,). Gives 32 hexadecimal digits.
+    """Digest of a column, 32 hexadecimal digits, whatever library or file it came from.
 
     Examples
     --------

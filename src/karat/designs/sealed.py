@@ -16,7 +16,7 @@ _MOST_BYTES = 2**30
 
 
 def path_of(argument: str, given: object) -> Path:
-    """A path from the user, checked. Raises ArgumentError if it is neither a text nor a path."""
+    """A path from the user, checked."""
     if not isinstance(given, (str, os.PathLike)):
         raise ArgumentError(f"{argument}={given!r} is not allowed; give a path.")
     return Path(given)
@@ -29,11 +29,9 @@ def sealed(format: str, version: int, content: dict[str, Any]) -> str:
 
 
 def read_sealed(path: str | Path, format: str, version: int, again: str) -> dict[str, Any]:
-    """Read a file that :func:`sealed` wrote, and check that it is whole and unchanged.
+    """Read a file that :func:`sealed` wrote, up to a version, and check that it is whole and unchanged.
 
-    ``format``: what it must be; ``version``: the latest version this karat reads; files of version 1 have no checksum;
-    ``again``: how to get a good one, for messages. Raises DataError if it is missing, damaged, edited, something else,
-    or written by a later karat.
+    Files of version 1 have no checksum; ``again`` says how to get a good one.
     """
     path = path_of("path", path)
     name = repr(str(path))

@@ -42,15 +42,7 @@ def save_sample(sample: Sample, path: str | Path) -> None:
         "frame_hash": None if frame is None else frame.hash,
         "design": _design(sample.design.base),
         "labelling": _labelling(sample.labelling),
-        "frame": None
-        if frame is None
-        else {
-            "n_rows": frame.n_rows,
-            "columns": frame.columns,
-            "id": frame.id,
-            "keys": _array(frame.keys),
-            "origin": frame.origin,
-        },
+        "frame": None if frame is None else {**vars(frame), "keys": _array(frame.keys)},
     }
     try:
         path_of("path", path).write_text(sealed(FORMAT, VERSION, content), encoding="utf-8")
@@ -148,24 +140,18 @@ def _read_value(value: Any) -> Any:
 
 def _labelling(labelling: Labelling) -> dict[str, Any]:
     if isinstance(labelling, SequentialLabelling):
-        return {
-            "waves": [
-                {"rows": _array(w.rows), "labelling": _labelling(w.labelling), "share": w.share}
-                for w in labelling.waves
-            ]
-        }
+        parts = labelling.waves
+        return {"waves": [{**vars(w), "rows": _array(w.rows), "labelling": _labelling(w.labelling)} for w in parts]}
     out: dict[str, Any] = {f.name: getattr(labelling, f.name) for f in dataclasses.fields(labelling)}
     return out | {name: _array(out[name]) for name in ("probability", "labelled", "stratum", "unit")}
 
 
 def _read_labelling(text: dict[str, Any]) -> Labelling:
     if "waves" in text:
-        return SequentialLabelling.of(
-            tuple(
-                Wave(_read_array(w["rows"]).astype(bool), _read_labelling(w["labelling"]), w["share"])
-                for w in text["waves"]
-            )
-        )
+        read = [
+            (_read_array(w["rows"]).astype(bool), _read_labelling(w["labelling"]), w["share"]) for w in text["waves"]
+        ]
+        return SequentialLabelling.of(tuple(Wave(*part) for part in read))
     names = ("probability", "labelled", "stratum", "unit")
     return Labelling(**{**text, **{name: _read_array(text[name]) for name in names}})
 

@@ -12,10 +12,9 @@ from ..errors import DesignError, DesignWarning, number, one_of, tell
 from ..frames import Table
 from ..frames.table import as_float
 from .base import Design
-from .fixed_size import METHODS, draw_units, hold_sizes, stratum_sizes
-from .given import codes_of, cut, names_of, sizes_of
+from .fixed_size import METHODS, draw_units, hold_sizes, proportional, stratum_sizes
+from .given import codes_of, columns_in, cut, names_of, sizes_of
 from .labelling import Labelling
-from .sizes import proportional
 
 _SMALL = 0.05
 """Share of the average probability below which a warning is given."""
@@ -74,8 +73,7 @@ class Unequal(Design):
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns the design reads."""
-        by = () if self.by is None else (self.by,) if isinstance(self.by, str) else self.by
-        return (*((self.size,) if isinstance(self.size, str) else ()), *by)
+        return columns_in(self.size, self.by)
 
     def restricted(self, rows: Bools | Ints, table: Table) -> Design:
         """The design for some of the rows."""
@@ -84,7 +82,7 @@ class Unequal(Design):
     def select(self, table: Table, rng: np.random.Generator) -> Labelling:
         """Draw within each stratum."""
         size = read_sizes(table, self.size, "Unequal(size)")
-        codes, names = self._strata(table)
+        codes, names = codes_of(table, self.by, "Unequal(by)")
         n = self.n if self.n is not None else as_probabilities(size, codes, names)
         share = np.bincount(codes, weights=size) / size.sum()
         sizes = stratum_sizes("Unequal", n, np.bincount(codes), names, share, "units")
@@ -102,7 +100,7 @@ class Unequal(Design):
     def realised(self, table: Table, labelled: Bools) -> Labelling:
         """Count gold per stratum and hold it against what was declared."""
         size = read_sizes(table, self.size, "Unequal(size)")
-        codes, names = self._strata(table)
+        codes, names = codes_of(table, self.by, "Unequal(by)")
         counts, drawn = np.bincount(codes), np.bincount(codes[labelled], minlength=len(names))
         hold_sizes("Unequal", self.n, drawn, counts, names, "rows")
         pi = probabilities(size, codes, drawn, names, self.floor)
@@ -113,11 +111,6 @@ class Unequal(Design):
                 f"at position {int(np.flatnonzero(certain)[0])}; label them, or correct size or floor."
             )
         return self._labelling(pi, codes, names, labelled)
-
-    def _strata(self, table: Table) -> tuple[Ints, list[str]]:
-        if self.by is None:
-            return np.zeros(table.n_rows, dtype=np.intp), ["all"]
-        return codes_of(table, self.by, "Unequal(by)")
 
     def _labelling(self, pi: Floats, codes: Ints, names: list[str], labelled: Bools) -> Labelling:
         what = self.size if isinstance(self.size, str) else "size"
@@ -149,10 +142,7 @@ def read_sizes(table: Table, given: Any, argument: str) -> Floats:
 
 
 def as_probabilities(size: Floats, stratum: Ints, names: list[str]) -> Any:
-    """The sample size (in all, or by stratum) that sizes imply when they are probabilities.
-
-    Raises DesignError if they are not: above 1, or not adding up to a whole number.
-    """
+    """The sample size (in all, or by stratum) that sizes imply when they are probabilities."""
     total = np.bincount(stratum, weights=size)
     if size.max() > 1.0 or (np.abs(total - np.round(total)) > 1e-6 * np.maximum(total, 1.0)).any():
         raise DesignError(
@@ -166,11 +156,7 @@ def as_probabilities(size: Floats, stratum: Ints, names: list[str]) -> Any:
 
 
 def probabilities(size: Floats, stratum: Ints, sizes: Ints, names: list[str], floor: float) -> Floats:
-    """Probabilities proportional to size within strata, shape (M,).
-
-    ``size`` (M,); ``stratum`` (M,); ``sizes`` (S,): units drawn in each stratum. Raises DesignError if a stratum leaves
-    a single unit to chance: then there is no variance.
-    """
+    """Probabilities proportional to size within strata, shape (M,), of drawing ``sizes`` (S,) units in each."""
     pi = np.empty(len(size))
     for s, n in enumerate(sizes):
         inside = stratum == s

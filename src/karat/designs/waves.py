@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._core.types import Bools, Floats, Ints
+from .._core.types import Bools, Ints
 from ..errors import ArgumentError, DesignError, generator, number
 from ..frames import Table
 from ..frames.table import as_float
@@ -89,9 +89,12 @@ class Waves(Design):
         """Draw wave after wave."""
         left, parts = np.ones(table.n_rows, dtype=bool), []
         for design in self.designs:
-            part = draw_among(design, table, left, rng)
+            if not left.any():
+                raise DesignError("earlier waves have drawn every row; there is nothing left for another wave.")
+            part = design.restricted(left, table).select(table.filter(left), rng)
             parts.append((left, part))
-            left = _left(left, part)
+            left = left.copy()
+            left[left] = ~part.labelled
         return combined(parts, self.shares)
 
     def realised(self, table: Table, labelled: Bools) -> Labelling:
@@ -168,24 +171,11 @@ def _refuse_used_up(design: Design, table: Table, left: Bools) -> None:
         )
 
 
-def draw_among(design: Design, table: Table, rows: Bools, rng: np.random.Generator) -> Labelling:
-    """Draw from some of the rows; arrays that a design holds have a value for every row."""
-    if rows.all():
-        return design.select(table, rng)
-    if not rows.any():
-        raise DesignError("earlier waves have drawn every row; there is nothing left for another wave.")
-    return design.restricted(rows, table).select(table.filter(rows), rng)
-
-
 def combined(parts: Sequence[tuple[Bools, Labelling]], shares: Sequence[float] | None) -> SequentialLabelling:
-    """Waves with their shares. ``shares``: None for the default, see :class:`Waves`."""
-    given: Floats
-    if shares is not None:
-        given = np.asarray(shares, dtype=np.float64)
-    else:
-        given = np.array([_information(part) for _, part in parts])
-        if np.isinf(given).any():
-            given = np.isinf(given).astype(float)
+    """Waves, as rows left to each and its draw among them, with their shares (None for the default)."""
+    given = np.asarray([_information(part) for _, part in parts] if shares is None else shares, dtype=np.float64)
+    if np.isinf(given).any():
+        given = np.isinf(given).astype(float)
     given = given / given.sum()
     return SequentialLabelling.of(tuple(Wave(rows, part, float(o)) for (rows, part), o in zip(parts, given)))
 
@@ -195,9 +185,3 @@ def _information(part: Labelling) -> float:
     pi = part.probability[part.first_rows]
     n, big_n = float(pi.sum()), len(pi)
     return np.inf if (pi == 1.0).all() else n / (big_n * (big_n - n))
-
-
-def _left(left: Bools, part: Labelling) -> Bools:
-    out = left.copy()
-    out[np.flatnonzero(left)[part.labelled]] = False
-    return out
