@@ -6,9 +6,9 @@ martingale integrates in closed form, whatever G is fitted with::
     D = Delta Y / G(U-) + int_0^U m dM_C / G
       = m_0 + sum_{k: 0 < t_k < U} (m_k - m_{k-1}) / G(t_k) + Delta (Y - m_last) / G(U-)
 
-with U short for min(U, tau). m = 0 leaves inverse probability weighting, a constant m = g the product weights. D has the
-mean of Y given V if either G or m is right (Robins and Rotnitzky 1992); m is made from the hazards of the event times,
-not from G, so that it can be right where G is wrong.
+with U short for min(U, tau). m = 0 leaves inverse probability weighting, a constant m = g the product weights. D has
+the mean of Y given V if either G or m is right (Robins and Rotnitzky 1992); m is made from the hazards of the event
+times, not from G, so that it can be right where G is wrong.
 """
 
 from __future__ import annotations

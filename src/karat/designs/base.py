@@ -277,12 +277,7 @@ class Sample(SampleFiles):
         return frame
 
     def next_wave(
-        self,
-        design: Design,
-        data: object,
-        seed: int | np.random.Generator | None = None,
-        *,
-        share: float | None = None,
+        self, design: Design, data: object, seed: int | np.random.Generator | None = None, *, share: float | None = None
     ) -> Sample:
         """Draw a further wave among the rows not drawn yet, with probabilities that labels so far may have taught.
 

@@ -92,7 +92,7 @@ class SequentialLabelling(Labelling):
                 )
             if k == 0:
                 unit = part.unit
-            elif unit is not None and part.unit is not None and not _nested(unit[wave.rows], part.unit):
+            elif unit is not None and part.unit is not None and not same_groups(unit[wave.rows], part.unit):
                 raise DesignError(
                     f"wave {k + 1} draws other clusters than wave 1; draw the same clusters in every wave."
                 )
@@ -183,7 +183,7 @@ class SequentialLabelling(Labelling):
         return replace(kept, recorded=self.recorded)
 
 
-def _nested(first: Ints, second: Ints) -> bool:
+def same_groups(first: Ints, second: Ints) -> bool:
     """Whether two code vectors group rows alike."""
     return int(pair_codes(first, second).max(initial=-1)) + 1 == np.unique(first).size == np.unique(second).size
 

@@ -15,17 +15,17 @@ from .._core.threads import single_threaded
 from .._core.types import Floats, Ints
 from ..designs import Design
 from ..designs.given import codes_of
-from ..errors import ArgumentError, DataError, generator, number
+from ..errors import ArgumentError, DataError, generator, number, whole
 from ..frames import Table
+from ..frames.table import as_float
 from ..regression.regress import regress
 from ..results import Result
 from .forecast import Basis, Learning
 from .pilot import Profile, slopes
-from .prices import prices_of, size_of
 from .reach import Sizing, by_stratum, sizes, squared_reach, with_reach
 from .report import text_table
-from .resolve import aim_weights, simple_random, stratified
-from .schemes import IndependentScheme, Scheme
+from .resolve import aim_weights, stratified
+from .schemes import IndependentScheme, Scheme, simple_random
 from .simulated_pilot import assumed_fit, in_words, read_qualities
 
 _NOTICEABLE = 0.02
@@ -58,8 +58,7 @@ class Allocation:
     @property
     def sizes(self) -> dict[str, int]:
         """Gold rows per stratum; empty without strata."""
-        design = self.design
-        wanted = getattr(design, "n", None)
+        wanted = getattr(self.design, "n", None)
         return dict(wanted) if isinstance(wanted, Mapping) else {}
 
 
@@ -337,3 +336,44 @@ def _left(source: Any, profile: Profile, code: Ints, names: list[str], remarks: 
             "out of that wave's n, or merge strata"
         )
     return np.asarray(np.where(left < 2, count, left), dtype=np.float64)
+
+
+def prices_of(cost: Any, table: Table, codes: Any) -> Floats | None:
+    """Cost of a gold label of each row, shape (N,)."""
+    if cost is None:
+        return None
+    if isinstance(cost, Mapping):
+        if codes is None:
+            raise ArgumentError("cost= is by stratum, but there are no strata; give strata=, a column or one number.")
+        code, names = codes
+        asked = {str(key): value for key, value in cost.items()}
+        if set(asked) != set(names):
+            raise ArgumentError(f"cost must name every stratum: {names}; it names {sorted(asked)}.")
+        values = np.array([number(f"cost[{name!r}]", asked[name], above=0) for name in names])[code]
+    elif np.ndim(cost) == 0 and not isinstance(cost, str):
+        values = np.full(table.n_rows, number("cost", cost, above=0, instead="a column, or a mapping by stratum"))
+    else:
+        values = as_float(table.values(cost, "cost"), cost if isinstance(cost, str) else "cost", "cost")
+    if not np.isfinite(values).all() or (values <= 0).any():
+        raise ArgumentError("the cost of a gold label must be a positive number in every row.")
+    return values
+
+
+def size_of(n: Any, budget: Any, prices: Floats | None, scheme: Scheme) -> int:
+    """Gold labels of an allocation: as given, or as many as the budget pays for."""
+    if (n is None) == (budget is None):
+        raise ArgumentError("give either n, the number of gold labels, or budget with cost.")
+    most = scheme.n_frame
+    if n is not None:
+        return whole("n", n, least=scheme.least, most=most)
+    if prices is None:
+        raise ArgumentError("a budget needs cost=, what a gold label costs.")
+    budget = number("budget", budget, above=0)
+    low, high = scheme.least, most
+    if scheme.probability(low) @ prices > budget:
+        raise ArgumentError(f"budget={budget!r} does not pay for {low} gold labels; raise it.")
+    while low < high:
+        middle = (low + high + 1) // 2
+        affordable = scheme.probability(middle) @ prices <= budget * (1 + 1e-12)
+        low, high = (middle, high) if affordable else (low, middle - 1)
+    return low

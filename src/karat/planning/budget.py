@@ -105,14 +105,9 @@ class Budget:
         return [line + "." for line in out]
 
     def __str__(self) -> str:
-        corpus = {"fixed": "every document of the corpus is labelled", "free": "documents to label are chosen"}[
-            self.corpus
-        ]
-        lines = [
-            f"Budget of {self.spend:,.6g}, {self.gold_cost:g} per gold label; {corpus}",
-            *text_table(self._texts()),
-        ]
-        return "\n".join([*lines, "", *self.sentences()])
+        how = "every document of the corpus is labelled" if self.corpus == "fixed" else "documents to label are chosen"
+        head = f"Budget of {self.spend:,.6g}, {self.gold_cost:g} per gold label; {how}"
+        return "\n".join([head, *text_table(self._texts()), "", *self.sentences()])
 
     def __repr__(self) -> str:
         return f"<karat Budget: {self.spend:g}, {list(self.costs)}>"

@@ -65,7 +65,8 @@ def variance(profile: Profile, scheme: Scheme, n: float, ratio: float, learning:
     frame = scheme.probability(n, ratio)
     pi = frame[profile.position]
     clusters = gold_clusters(profile, frame, ratio, scheme.together)
-    inflation, most_df = _few_clusters(profile, ratio, clusters)
+    later = clusters if reporting.of_gold and clusters is not None else reporting.leveraged * ratio
+    inflation, most_df = reporting.few_clusters(later)
     n_rows = _rows(profile, scheme, n, ratio)
     population_factor, labelling_factor = _small_sample(profile, pi, n, ratio, n_rows, clusters)
     shrink = learning.factor(n) / ratio**2
@@ -105,13 +106,6 @@ def gold_clusters(profile: Profile, probability: Floats, ratio: float, together:
     with np.errstate(divide="ignore"):
         none_drawn = np.bincount(cluster, weights=np.log1p(-np.minimum(probability, 1.0)))
     return max(2.0, ratio * float((1.0 - np.exp(none_drawn)).sum()))
-
-
-def _few_clusters(profile: Profile, ratio: float, clusters: float | None) -> tuple[Floats, Floats]:
-    """What CRV2 and CRV3 will make of a variance, and the degrees of freedom they will allow, each of shape (q,)."""
-    reporting = profile.reporting
-    later = clusters if reporting.of_gold and clusters is not None else reporting.leveraged * ratio
-    return reporting.few_clusters(later)
 
 
 def _rows(profile: Profile, scheme: Scheme, n: float, ratio: float) -> float:
@@ -178,8 +172,7 @@ def degrees_of_freedom(
         *(_gold_shares(profile, pi, ratio) if gold_shares else _moments(profile, pi, ratio, clusters))
     )
     chosen = {"satterthwaite": by_parts, "kurtosis": by_kurtosis}.get(reporting.df, np.minimum(by_parts, by_kurtosis))
-    found = np.array([chosen[: reporting.width][row].min() for row in profile.involved])
-    return found
+    return np.array([chosen[: reporting.width][row].min() for row in profile.involved])
 
 
 def _gold_shares(profile: Profile, pi: Floats, ratio: float) -> tuple[Floats, Floats]:

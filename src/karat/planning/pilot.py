@@ -12,7 +12,7 @@ from scipy.stats import norm, t
 
 from .._core.types import Bools, Floats, Ints
 from ..designs import Labelling
-from ..designs.labelling import group_totals
+from ..designs.labelling import group_totals, pair_codes
 from ..errors import ArgumentError, KaratError
 from ..estimate.clusters import LEVERAGED
 from ..estimate.covariance import Scores
@@ -313,7 +313,7 @@ def _whole(base: Floats, own: Floats, error: Floats, labelling: Labelling, insid
     """Where labelling units were drawn whole, pairs within unit and cluster carry the weight of one."""
     assert labelling.unit is not None
     unit, weight = labelling.unit[labelling.gold], labelling.weight[:, None]
-    both = np.unique(unit.astype(np.int64) * (int(inside.max()) + 1) + inside, return_inverse=True)[1]
+    both = pair_codes(unit, inside)
     together = group_totals(error, both)[both] - error
     apart = group_totals(weight * error, inside)[inside] - group_totals(weight * error, both)[both]
     added = error * (together + apart)

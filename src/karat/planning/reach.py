@@ -99,12 +99,7 @@ def with_reach(profile: Profile, reach: Floats | None) -> Profile:
 
 
 def lean_on_reach(
-    profile: Profile,
-    rows: Floats,
-    probability: Floats,
-    ratio: float,
-    factor: Floats,
-    expected: Floats | None = None,
+    profile: Profile, rows: Floats, probability: Floats, ratio: float, factor: Floats, expected: Floats | None = None
 ) -> tuple[Floats, Floats, Floats]:
     """Draw the labelling variance of thin figures towards what reach says.
 
@@ -205,13 +200,7 @@ class Sizing:
 
 
 def sizes(
-    result: Result,
-    profile: Profile,
-    table: Table,
-    aims: Floats,
-    features: Any,
-    probability: Any,
-    seed: int,
+    result: Result, profile: Profile, table: Table, aims: Floats, features: Any, probability: Any, seed: int
 ) -> Sizing:
     """``u_i``, the root of the expected weighted squared labelling error of each unit.
 

@@ -18,7 +18,7 @@ from ..regression.regress import regress
 from ..results import Result
 from .forecast import LEARNING_RATE, Learning
 from .pilot import Profile
-from .schemes import StratifiedScheme
+from .schemes import simple_random
 
 _OF_THE_FIT = ("labelled", "seed", "scores", "compare", "design", "progress")
 """Arguments of the fit that refits do not take from it: its rows, its gold and its draw are those of the Result."""
@@ -218,8 +218,7 @@ def _halves(labelling: Labelling, rng: np.random.Generator) -> Iterator[Bools]:
 
 def mean_square(profile: Profile) -> Any:
     """Variance of labelling errors under simple random sampling, times a constant, shape (q,)."""
-    rows = StratifiedScheme(np.zeros(profile.n_units, dtype=np.intp), np.ones(1), ("all",), None, "")
-    spread = rows.spread(profile, 0.5 * profile.n_units, 1.0, np.ones(profile.n_gold))
+    spread = simple_random(profile.n_units).spread(profile, 0.5 * profile.n_units, 1.0, np.ones(profile.n_gold))
     return (profile.weight[:, None] * spread).sum(axis=0)
 
 

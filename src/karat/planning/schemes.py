@@ -18,6 +18,7 @@ from .._core.types import Floats, Ints
 from ..designs import Bernoulli, Clustered, Design, SimpleRandom, Stratified
 from ..designs.fixed_size import proportional, scaling, whole_sizes
 from ..designs.labelling import group_totals
+from ..designs.sequential import same_groups
 from ..errors import DesignError
 from .pilot import BORROWED, Profile, effective_counts
 
@@ -183,8 +184,7 @@ class IndependentScheme(Scheme):
 
     def spread(self, profile: Profile, n: float, ratio: float, factor: Floats) -> Floats:
         """Squares at ``1 / pi - 1``."""
-        size = self.size if self.honest is None else self.honest
-        pi = self._mixed(size, n, ratio)[profile.position]
+        pi = self._mixed(self.size if self.honest is None else self.honest, n, ratio)[profile.position]
         return ratio * ((1.0 / pi - 1.0) * factor)[:, None] * profile.error**2
 
     def design(self, n: int) -> Design:
@@ -252,12 +252,17 @@ class ClusteredScheme(Scheme):
         """
         if profile.labelling.unit is not None:
             return 0.0
-        rows = StratifiedScheme(np.zeros(len(self.code), dtype=np.intp), np.ones(1), ("all",), None, "")
+        rows = simple_random(len(self.code))
         return (profile.weight[:, None] * rows.spread(profile, n, ratio, factor)).sum(axis=0)
 
     def design(self, n: int) -> Design:
         """Clusters that hold about n rows."""
         return Clustered(self.column, max(2, round(self.units(n))))
+
+
+def simple_random(n_units: int) -> StratifiedScheme:
+    """Simple random sampling of rows."""
+    return StratifiedScheme(np.zeros(n_units, dtype=np.intp), np.ones(1), ("all",), None, "simple random sample")
 
 
 def within(profile: Profile, code: Ints, n_groups: int) -> tuple[Ints, Floats, Floats, Floats]:
@@ -294,7 +299,7 @@ def cluster_products(profile: Profile, code: Ints) -> tuple[Floats, Floats]:
     """
     labelling, error = profile.labelling, profile.error
     inside = code[profile.position]
-    whole = labelling.unit is not None and _same_groups(labelling.unit, code)
+    whole = labelling.unit is not None and same_groups(labelling.unit, code)
     if labelling.unit is not None and not whole:
         raise DesignError(
             "the pilot drew whole clusters of one kind, and the plan asks for clusters of another; what they share "
@@ -309,13 +314,5 @@ def cluster_products(profile: Profile, code: Ints) -> tuple[Floats, Floats]:
 
 
 def _group_sums(values: Floats, group: Ints, n_groups: int) -> Floats:
-    out = np.zeros((n_groups, values.shape[1]))
     found = group_totals(values, group)
-    out[: len(found)] = found
-    return out
-
-
-def _same_groups(left: Ints, right: Ints) -> bool:
-    """Whether two codings put the same rows together."""
-    pairs = len(np.unique(left.astype(np.int64) * (int(right.max()) + 1) + right))
-    return pairs == len(np.unique(left)) == len(np.unique(right))
+    return np.pad(found, ((0, n_groups - len(found)), (0, 0)))

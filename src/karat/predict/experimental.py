@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from .._core.types import Floats
 from ..errors import ArgumentError, number
@@ -97,7 +98,7 @@ class Taught:
         joint = np.stack([target @ matrix.T for matrix in self.matrix])
         return joint / np.maximum(joint.sum(axis=2, keepdims=True), 1e-12)
 
-    def objective(self, head: Any, scales: dict[str, Any], like: torch.Tensor) -> Objective:
+    def objective(self, head: Any, scales: dict[str, Any], like: Tensor) -> Objective:
         """What training minimises."""
         matrix, counts = (torch.from_numpy(v).to(like) for v in (self.matrix, self.counts))
         return EMObjective(head, scales, matrix, counts) if self.learns else ForwardObjective(head, scales, matrix)
@@ -141,23 +142,23 @@ def confusion(gold: Floats, surrogate: Floats, weight: Floats, smoothing: float)
 class ForwardObjective(Objective):
     """Cross-entropy of the surrogate under ``p T``."""
 
-    def __init__(self, head: Classes, scales: dict[str, Any], matrix: torch.Tensor) -> None:
+    def __init__(self, head: Classes, scales: dict[str, Any], matrix: Tensor) -> None:
         super().__init__(head, scales)
         self.matrix = matrix
 
-    def _log_surrogate(self, out: torch.Tensor, extra: Any, networks: torch.Tensor) -> torch.Tensor:
+    def _log_surrogate(self, out: Tensor, extra: Any, networks: Tensor) -> Tensor:
         """``log sum_k p_k T_ks``, shape (M, B, S)."""
         head: Any = self.head
         log_p = head.log_probability(out, extra)
         log_t = self.matrix[networks].clamp_min(1e-12).log()
         return (log_p[..., None] + log_t[:, None]).logsumexp(dim=2)
 
-    def loss(self, step: Step) -> torch.Tensor:
+    def loss(self, step: Step) -> Tensor:
         """Loss of each row."""
         found = self._log_surrogate(step.out, step.parameters.get("extra"), step.networks)
         return -(step.batch.target * found).sum(dim=-1)
 
-    def held_out(self, out: torch.Tensor, extra: Any, rows: Rows, networks: torch.Tensor) -> torch.Tensor:
+    def held_out(self, out: Tensor, extra: Any, rows: Rows, networks: Tensor) -> Tensor:
         """The same on held-out surrogates."""
         return -(rows.target * self._log_surrogate(out, extra, networks)).sum(dim=-1)
 
@@ -169,7 +170,7 @@ class EMObjective(ForwardObjective):
     cross-entropy, and at the end of each epoch ``T`` from the posteriors added to the gold's own counts.
     """
 
-    def __init__(self, head: Classes, scales: dict[str, Any], matrix: torch.Tensor, counts: torch.Tensor) -> None:
+    def __init__(self, head: Classes, scales: dict[str, Any], matrix: Tensor, counts: Tensor) -> None:
         super().__init__(head, scales, matrix.clone())
         self.prior = counts
         self.counts = counts.clone()
@@ -182,7 +183,7 @@ class EMObjective(ForwardObjective):
         self.counts = self.prior.clone()
         self.begun = True
 
-    def loss(self, step: Step) -> torch.Tensor:
+    def loss(self, step: Step) -> Tensor:
         """Cross-entropy with the posterior."""
         head: Any = self.head
         log_p = head.log_probability(step.out, step.parameters.get("extra"))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..._core.types import Floats, Ints
 from .heads import Classes, Head
@@ -105,10 +106,10 @@ class _Fit:
     problem: Problem
     settings: Settings
     layout: Layout
-    x: torch.Tensor
+    x: Tensor
     weight: Floats
-    scales: dict[str, torch.Tensor]
-    base: torch.Tensor
+    scales: dict[str, Tensor]
+    base: Tensor
     """Hidden layers drawn or pre-trained, shape (M, P)."""
     hint: Hint | None
     """What pre-training made of the last layer and the linear part, or None."""
@@ -187,7 +188,7 @@ def row_weights(problem: Problem) -> Floats:
 
 def network_scales(
     head: Head, target: Floats, weight: Floats, rows: tuple[Ints, ...], adjustment: float, device: Any, kind: Any
-) -> dict[str, torch.Tensor]:
+) -> dict[str, Tensor]:
     """Constants of the head from each network's own training rows, each of shape (M, 1, .)."""
     found = [head.scales(target[r], weight[m, r]) for m, r in enumerate(rows)]
     if adjustment and head.classifies:
@@ -197,7 +198,7 @@ def network_scales(
     return {name: torch.from_numpy(np.stack([f[name] for f in found])[:, None]).to(device, kind) for name in found[0]}
 
 
-def _started(fit: _Fit, rows: list[Ints], networks: Any) -> torch.Tensor:
+def _started(fit: _Fit, rows: list[Ints], networks: Any) -> Tensor:
     """Networks at the penalised linear fit to some rows; shape (M, P)."""
     problem, layout, head = fit.problem, fit.layout, fit.problem.head
     at = torch.as_tensor(networks, device=fit.x.device)
@@ -236,7 +237,7 @@ def _started(fit: _Fit, rows: list[Ints], networks: Any) -> torch.Tensor:
     return flat
 
 
-def _with_held_out(fit: _Fit, networks: Any) -> tuple[torch.Tensor, Any, torch.Tensor | None]:
+def _with_held_out(fit: _Fit, networks: Any) -> tuple[Tensor, Any, Tensor | None]:
     """Train with some rows held out: parameters, best epochs, temperatures."""
     problem, settings = fit.problem, fit.settings
     seeds = [problem.seeds[m] for m in networks]
@@ -264,8 +265,8 @@ def _with_held_out(fit: _Fit, networks: Any) -> tuple[torch.Tensor, Any, torch.T
 
 
 def _if_clearly_better(
-    layout: Layout, objective: Objective, held: Rows, start: torch.Tensor, trained: Trained
-) -> tuple[torch.Tensor, Any]:
+    layout: Layout, objective: Objective, held: Rows, start: Tensor, trained: Trained
+) -> tuple[Tensor, Any]:
     """Trained networks where they beat their linear start by more than a standard error on held-out rows.
 
     The best of many epochs looks better than it is: with 25 rows held out a linear truth would lose by training on.
@@ -285,7 +286,7 @@ def _if_clearly_better(
     return trained.flat.where(better[:, None], start), np.where(better.cpu().numpy(), trained.epochs, 0)
 
 
-def _on_all_rows(fit: _Fit, networks: Any, epochs: Any) -> torch.Tensor:
+def _on_all_rows(fit: _Fit, networks: Any, epochs: Any) -> Tensor:
     """Train on all rows for a given number of epochs."""
     rows = [fit.problem.rows[m] for m in networks]
     start = _started(fit, rows, networks)
@@ -304,7 +305,7 @@ def _on_all_rows(fit: _Fit, networks: Any, epochs: Any) -> torch.Tensor:
     ).flat
 
 
-def temperatures(head: Classes, layout: Layout, flat: torch.Tensor, held: Rows) -> torch.Tensor:
+def temperatures(head: Classes, layout: Layout, flat: Tensor, held: Rows) -> Tensor:
     """Temperature of each network by held-out cross-entropy (Guo et al. 2017), shape (M, 1, 1).
 
     A normal prior on its logarithm (standard deviation .3) keeps it near 1 where few rows are held out.
@@ -321,7 +322,7 @@ def temperatures(head: Classes, layout: Layout, flat: torch.Tensor, held: Rows) 
     return torch.from_numpy(_TEMPERATURES).to(flat)[best][:, None, None]
 
 
-def _some(scales: dict[str, torch.Tensor], networks: Any) -> dict[str, torch.Tensor]:
+def _some(scales: dict[str, Tensor], networks: Any) -> dict[str, Tensor]:
     return {name: value[torch.as_tensor(networks, device=value.device)] for name, value in scales.items()}
 
 

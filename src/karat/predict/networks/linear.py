@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from .heads import Head
 
@@ -19,14 +20,14 @@ _ENOUGH = 1e-7
 
 def linear_start(
     head: Head,
-    x: torch.Tensor,
-    target: torch.Tensor,
-    weight: torch.Tensor,
-    begin: torch.Tensor,
-    extra: torch.Tensor | None,
-    penalty: torch.Tensor,
+    x: Tensor,
+    target: Tensor,
+    weight: Tensor,
+    begin: Tensor,
+    extra: Tensor | None,
+    penalty: Tensor,
     scales: dict[str, Any],
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[Tensor, Tensor]:
     """Penalised linear fits of M networks.
 
     ``x`` (M, n, p); ``target`` (M, n, q); ``weight`` (M, n): 0 on padding; ``begin`` (M, n_outputs): outputs of the
@@ -71,7 +72,7 @@ def linear_start(
 
 def _objective(
     head: Head, x: Any, target: Any, weight: Any, theta: Any, extra: Any, ridge: Any, scales: dict[str, Any]
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Objective of each network, its gradient in theta, the curvature of each row's loss."""
     out = torch.bmm(x, theta).requires_grad_()
     with torch.enable_grad():
@@ -83,7 +84,7 @@ def _objective(
     return value, slope, head.curvature(out, target, scales)
 
 
-def _solve(x: torch.Tensor, curve: torch.Tensor, ridge: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+def _solve(x: Tensor, curve: Tensor, ridge: Tensor, right: Tensor) -> Tensor:
     """``(diag(ridge) + X' diag(curve) X)^-1 right`` for each network."""
     root = curve.clamp_min(0.0).sqrt()[..., None] * x
     gram = torch.bmm(root.transpose(1, 2), root) + torch.diag_embed(ridge)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..._core.types import Floats, Ints
 from .fit import Problem
@@ -30,8 +31,8 @@ _DECAY = 0.01
 
 
 def pretrain(
-    problem: Problem, settings: Settings, layout: Layout, x_gold: torch.Tensor, weight: Floats, base: torch.Tensor
-) -> tuple[torch.Tensor, Hint]:
+    problem: Problem, settings: Settings, layout: Layout, x_gold: Tensor, weight: Floats, base: Tensor
+) -> tuple[Tensor, Hint]:
     """Pre-train M networks.
 
     ``layout``: of the networks to be trained on gold; ``x_gold`` (n, p); ``weight`` (M, n): of the gold rows; ``base``
@@ -61,11 +62,11 @@ class _Work:
     problem: Problem
     stage: Stage
     settings: Settings
-    x: torch.Tensor
+    x: Tensor
     weight: Floats
     seeds: list[int]
 
-    def run(self) -> tuple[Layout, torch.Tensor]:
+    def run(self) -> tuple[Layout, Tensor]:
         """Layout and parameters of the pre-trained networks."""
         labels, loss = self.stage.labels, self.stage.loss
         if loss is not None:
@@ -89,7 +90,7 @@ class _Work:
             return [rows] * len(self.seeds)
         return [np.sort(stream(s, ROWS).choice(rows, _MOST_ROWS, replace=False)) for s in self.seeds]
 
-    def fit(self, head: Head, first: Floats, objective: Any) -> tuple[Layout, torch.Tensor]:
+    def fit(self, head: Head, first: Floats, objective: Any) -> tuple[Layout, Tensor]:
         """Train networks on the surrogates, from a penalised linear fit to ``first``, shape (N, K) or (M, N, K)."""
         rows = self.chosen_rows()
         layout = Layout(self.x.shape[1], self.settings.hidden, head.n_outputs)
@@ -111,9 +112,7 @@ class _Work:
         )
         return layout, trained.flat
 
-    def begin(
-        self, head: Head, layout: Layout, target: Floats, rows: list[Ints]
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def begin(self, head: Head, layout: Layout, target: Floats, rows: list[Ints]) -> tuple[Tensor, dict[str, Tensor]]:
         """Networks at the penalised linear fit to their rows; constants of the head."""
         flat = torch.from_numpy(layout.start(self.seeds)).to(self.x)
         views = layout.views(flat)
@@ -122,7 +121,7 @@ class _Work:
         where = torch.device("cpu") if self.x.device.type == "mps" else self.x.device
         p = self.x.shape[1]
         penalty = torch.full((p,), self.settings.ridge(p), dtype=torch.float64, device=where)
-        scales: dict[str, list[torch.Tensor]] = {}
+        scales: dict[str, list[Tensor]] = {}
         for m, at in enumerate(rows):
             own, weight = (target[m, at] if target.ndim == 3 else target[at]), np.ones(len(at))
             constants = head.scales(own, weight)

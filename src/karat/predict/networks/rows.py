@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..._core.types import Floats, Ints
 
@@ -59,14 +60,14 @@ class Rows:
     network.
     """
 
-    x: torch.Tensor
-    index: torch.Tensor
-    target: torch.Tensor
-    weight: torch.Tensor
-    count: torch.Tensor
+    x: Tensor
+    index: Tensor
+    target: Tensor
+    weight: Tensor
+    count: Tensor
 
     @classmethod
-    def gather(cls, x: torch.Tensor, target: Floats, weight: Floats, rows: list[Ints]) -> Rows:
+    def gather(cls, x: Tensor, target: Floats, weight: Floats, rows: list[Ints]) -> Rows:
         """Rows from positions.
 
         ``x`` (n, p); ``target`` (n, q); ``weight`` (n,); ``rows``: one per network; rows of weight 0 have no place
@@ -90,19 +91,15 @@ class Rows:
             torch.tensor([len(r) for r in rows], device=x.device),
         )
 
-    def take(self, networks: torch.Tensor) -> Rows:
+    def take(self, networks: Tensor) -> Rows:
         """The rows of some networks."""
         count = self.count[networks]
         most = int(count.max())
         return Rows(
-            self.x,
-            self.index[networks, :most],
-            self.target[networks, :most],
-            self.weight[networks, :most],
-            count,
+            self.x, self.index[networks, :most], self.target[networks, :most], self.weight[networks, :most], count
         )
 
-    def features(self) -> torch.Tensor:
+    def features(self) -> Tensor:
         """Features of all rows, shape (M, L, p)."""
         return self.x[self.index]
 
@@ -115,10 +112,10 @@ class Batch:
     a weighted sum is the mean; ``there`` (M, 1): which networks have rows in this batch; None if all do.
     """
 
-    x: torch.Tensor
-    target: torch.Tensor
-    weight: torch.Tensor
-    there: torch.Tensor | None
+    x: Tensor
+    target: Tensor
+    weight: Tensor
+    there: Tensor | None
 
 
 def batches(rows: Rows, seeds: list[int], epoch: int, size: int, whole: Batch | None) -> Iterator[Batch]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..._core.types import Bools, Floats, Ints
 from ...errors import ArgumentError, DataError
@@ -72,11 +73,9 @@ class Hint:
     """What pre-training made of the outputs. ``flat`` (M, P)."""
 
     layout: Layout
-    flat: torch.Tensor
+    flat: Tensor
 
-    def values(
-        self, networks: torch.Tensor, x: torch.Tensor, weight: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def values(self, networks: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Pre-trained outputs with standard deviation 1 over the rows, and what they were divided by.
 
         Padding has weight 0 and does not count.
@@ -89,7 +88,7 @@ class Hint:
         return z / spread, spread
 
     def fold_in(
-        self, networks: torch.Tensor, parameters: dict[str, torch.Tensor], slope: Any, intercept: Any, spread: Any
+        self, networks: Tensor, parameters: dict[str, Tensor], slope: Any, intercept: Any, spread: Any
     ) -> tuple[Any, Any]:
         """Give the pre-trained outputs their slope: into the last layer, the linear part and the intercept."""
         own = self.layout.views(self.flat[networks])

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from .heads import Head
 from .layout import Layout
@@ -33,18 +34,18 @@ class Objective:
         self.head = head
         self.scales = scales
 
-    def of(self, networks: torch.Tensor) -> dict[str, Any]:
+    def of(self, networks: Tensor) -> dict[str, Any]:
         """Scales of some networks."""
         return {name: value[networks] for name, value in self.scales.items()}
 
     def epoch(self, number: int) -> None:
         """Told the number of each epoch before it starts, from 1."""
 
-    def loss(self, step: Step) -> torch.Tensor:
+    def loss(self, step: Step) -> Tensor:
         """Loss of each row, shape (M, B); rows of padding are weighted 0 afterwards."""
         return self.head.loss(step.out, step.parameters.get("extra"), step.batch.target, self.of(step.networks))
 
-    def held_out(self, out: torch.Tensor, extra: Any, rows: Rows, networks: torch.Tensor) -> torch.Tensor:
+    def held_out(self, out: Tensor, extra: Any, rows: Rows, networks: Tensor) -> Tensor:
         """Loss of held-out rows, shape (M, B)."""
         return self.head.loss(out, extra, rows.target, self.of(networks))
 
@@ -53,10 +54,10 @@ class Objective:
 class Step:
     """What an objective may look at."""
 
-    parameters: dict[str, torch.Tensor]
-    out: torch.Tensor
+    parameters: dict[str, Tensor]
+    out: Tensor
     batch: Batch
-    networks: torch.Tensor
+    networks: Tensor
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,13 @@ class Trained:
     ``flat`` (M, P); ``epochs`` (M,): epoch of the best held-out loss, or the last one.
     """
 
-    flat: torch.Tensor
+    flat: Tensor
     epochs: Any
 
 
 def train(
     layout: Layout,
-    start: torch.Tensor,
+    start: Tensor,
     rows: Rows,
     objective: Objective,
     seeds: list[int],
@@ -106,7 +107,7 @@ class _Run:
     """One group of networks in training; those that stop are taken out."""
 
     def __init__(
-        self, layout: Layout, start: torch.Tensor, rows: Rows, objective: Objective, seeds: list[int],
+        self, layout: Layout, start: Tensor, rows: Rows, objective: Objective, seeds: list[int],
         settings: Settings, held: Rows | None, limit: Any, group: Any, anchored: tuple[str, ...],
     ) -> None:  # fmt: skip
         self.layout, self.objective, self.settings, self.limit = layout, objective, settings, limit
@@ -125,7 +126,7 @@ class _Run:
         self.waited = np.zeros(len(group), dtype=np.intp)
         self._leave(limit[group] <= 0)
 
-    def _enter(self, flat: torch.Tensor) -> None:
+    def _enter(self, flat: Tensor) -> None:
         """Take up the networks still alive."""
         ids = self.group[self.alive]
         self.networks = torch.as_tensor(ids, device=flat.device)
@@ -165,7 +166,7 @@ class _Run:
         with torch.no_grad():
             self._adam(torch.cat([part.flatten(1) for part in parts], dim=1), batch.there)
 
-    def _adam(self, gradient: torch.Tensor, there: torch.Tensor | None) -> None:
+    def _adam(self, gradient: Tensor, there: Tensor | None) -> None:
         """AdamW (Loshchilov and Hutter 2019); networks that are not ``there`` stay as they are."""
         rate = self.settings.learning_rate
         if there is None:
@@ -184,7 +185,7 @@ class _Run:
         change.addcmul_(self.decay, self.flat - self.anchor)
         self.flat.sub_(change.mul_(move))
 
-    def _masks(self, batch: Batch, epoch: int, number: int) -> list[torch.Tensor] | None:
+    def _masks(self, batch: Batch, epoch: int, number: int) -> list[Tensor] | None:
         settings = self.settings
         if not self.layout.hidden or settings.dropout == 0.0:
             return None
@@ -197,7 +198,7 @@ class _Run:
             out.append(torch.from_numpy(np.stack(draws)[:, : batch.x.shape[1]]).to(self.flat))
         return out
 
-    def _score(self) -> torch.Tensor:
+    def _score(self) -> Tensor:
         """Held-out loss of each network alive, shape (M,)."""
         assert self.held is not None
         assert self.held_x is not None

@@ -172,11 +172,7 @@ class TransformerClassifier(OfTexts, ClassifierMixin, BaseEstimator):
         """
         return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
 
-    def _fit_head(
-        self,
-        texts: list[str],
-        lesson: Lesson,
-    ) -> None:
+    def _fit_head(self, texts: list[str], lesson: Lesson) -> None:
         self.encoder_ = TextEncoder(
             self.model,
             batch_size=self.batch_size,
@@ -200,11 +196,7 @@ class TransformerClassifier(OfTexts, ClassifierMixin, BaseEstimator):
         self.weights_ = head.weight.detach().cpu().numpy().astype(np.float64)
         self.bias_ = head.bias.detach().cpu().numpy().astype(np.float64)
 
-    def _fit_full(
-        self,
-        texts: list[str],
-        lesson: Lesson,
-    ) -> None:
+    def _fit_full(self, texts: list[str], lesson: Lesson) -> None:
         device = lesson.device
         self.folder_, self.identity_ = backbone.locate(self.model, self.revision)
         body = backbone.load(self.folder_, device, self.max_length)
