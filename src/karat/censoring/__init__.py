@@ -48,34 +48,11 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand, because it needs sc
     from .learn import CensoredClassifier, CensoredRegressor
 
 __all__ = [
-    "CensoredClassifier",
-    "CensoredRegressor",
-    "Censoring",
-    "CensoringWeights",
-    "Cox",
-    "Durations",
-    "Function",
-    "Grouped",
-    "Kernel",
-    "Learned",
-    "Marginal",
-    "Method",
-    "Steps",
-    "Strata",
-    "SurvivalCurve",
-    "calibration",
-    "censored_risk",
-    "choose_tau",
-    "outcome",
-    "plot_calibration",
-    "plot_survival",
-    "plot_weights",
-    "product_limit",
-    "read_durations",
-    "resolve_method",
-    "survival_curve",
-    "weights",
-]
+    "CensoredClassifier", "CensoredRegressor", "Censoring", "CensoringWeights", "Cox", "Durations", "Function",
+    "Grouped", "Kernel", "Learned", "Marginal", "Method", "Steps", "Strata", "SurvivalCurve", "calibration",
+    "censored_risk", "choose_tau", "outcome", "plot_calibration", "plot_survival", "plot_weights", "product_limit",
+    "read_durations", "resolve_method", "survival_curve", "weights",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -146,14 +146,9 @@ class Kernel(Method):
     exact: bool = False
 
     def __init__(
-        self,
-        column: str | None = None,
-        *,
-        within: str | tuple[str, ...] | list[str] = (),
-        bandwidth: float | None = None,
-        anchors: int = 500,
-        exact: bool = False,
-    ) -> None:
+        self, column: str | None = None, *, within: str | tuple[str, ...] | list[str] = (),
+        bandwidth: float | None = None, anchors: int = 500, exact: bool = False,
+    ) -> None:  # fmt: skip
         strata = (within,) if isinstance(within, str) else tuple(within)
         if strata and column is None:
             raise ArgumentError("Kernel(within=...) needs the name of the number too: Kernel('age', within='party').")

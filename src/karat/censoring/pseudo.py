@@ -77,13 +77,9 @@ def time_grid(durations: Durations, tau: float, most: int = 100) -> Floats:
 
 
 def expected_outcome(
-    durations: Durations,
-    outcome: Outcome,
-    method: Method,
-    covariates: Array | None,
-    grid: Floats,
+    durations: Durations, outcome: Outcome, method: Method, covariates: Array | None, grid: Floats,
     rng: np.random.Generator,
-) -> Floats:
+) -> Floats:  # fmt: skip
     """Expected outcomes between grid points: the mean of its values at the two ends.
 
     ``method``: how the hazard of the event (of each cause) is estimated; ``covariates`` (n, q); ``grid`` (K,).

@@ -15,14 +15,9 @@ if TYPE_CHECKING:
 
 
 def censored_risk(
-    prediction: object,
-    time: object,
-    event: object,
-    fitted: CensoringWeights,
-    *,
-    covariates: object = None,
+    prediction: object, time: object, event: object, fitted: CensoringWeights, *, covariates: object = None,
     sample_weight: object = None,
-) -> float:
+) -> float:  # fmt: skip
     """Mean squared error of predicted durations up to tau, of rows some of which are censored.
 
     Parameters

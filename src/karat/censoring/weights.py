@@ -160,16 +160,13 @@ class CensoringWeights:
         total, complete = self._total()[rows], self.complete[rows]
         heavy = np.sort(total)[::-1][: max(1, len(total) // 100)].sum()
         return {
-            "rows": int(rows.sum()),
-            "censored before tau": float(np.mean(~complete)),
+            "rows": int(rows.sum()), "censored before tau": float(np.mean(~complete)),
             "at risk at tau": float(np.mean(self.durations.time[rows] >= self.tau)),
             "smallest G": float(self.survival[rows][complete].min()) if complete.any() else np.nan,
-            "largest weight": float(self.values[rows].max()),
-            "mean weight": self._mean(rows),
+            "largest weight": float(self.values[rows].max()), "mean weight": self._mean(rows),
             "weight on heaviest 1%": float(heavy / total.sum()) if total.sum() > 0 else np.nan,
-            "effective complete rows": _kish(total),
-            "floored": int(self.floored[rows].sum()),
-        }
+            "effective complete rows": _kish(total), "floored": int(self.floored[rows].sum()),
+        }  # fmt: skip
 
     def _mean(self, rows: Bools) -> float:
         w = self.durations.weight

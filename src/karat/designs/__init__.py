@@ -15,26 +15,10 @@ from .unequal import Unequal
 from .waves import Waves
 
 __all__ = [
-    "Bernoulli",
-    "Clustered",
-    "Design",
-    "Drawn",
-    "FrameRecord",
-    "Labelling",
-    "Propensity",
-    "Response",
-    "Sample",
-    "SequentialLabelling",
-    "SimpleRandom",
-    "Stratified",
-    "Unequal",
-    "Wave",
-    "Waves",
-    "read_draw",
-    "read_sample",
-    "resolve",
-    "with_answers",
-]
+    "Bernoulli", "Clustered", "Design", "Drawn", "FrameRecord", "Labelling", "Propensity", "Response", "Sample",
+    "SequentialLabelling", "SimpleRandom", "Stratified", "Unequal", "Wave", "Waves", "read_draw", "read_sample",
+    "resolve", "with_answers",
+]  # fmt: skip
 
 
 def resolve(design: object) -> Design:

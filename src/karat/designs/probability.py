@@ -205,10 +205,7 @@ class Stratified(Design):
         counts, drawn = np.bincount(codes), np.bincount(codes[labelled], minlength=len(names))
         by = " x ".join(self.columns)
         return Labelling(
-            (drawn / counts)[codes],
-            labelled,
-            fixed_size=True,
-            stratum=codes,
+            (drawn / counts)[codes], labelled, fixed_size=True, stratum=codes,
             description=f"stratified by {by}, {int(labelled.sum()):,} of {len(codes):,} in {len(names):,} strata",
             strata=tuple(names),
-        )
+        )  # fmt: skip

@@ -34,16 +34,11 @@ def save_sample(sample: Sample, path: str | Path) -> None:
     """Write a sample, see :meth:`karat.designs.Sample.save`."""
     frame = sample.design.frame
     content = {
-        "description": sample.labelling.description,
-        "n": sample.labelling.n_gold,
-        "N": len(sample.labelling.labelled),
-        "seed": sample.seed,
-        "sent": sample.sent,
-        "frame_hash": None if frame is None else frame.hash,
-        "design": _design(sample.design.base),
-        "labelling": _labelling(sample.labelling),
+        "description": sample.labelling.description, "n": sample.labelling.n_gold, "N": len(sample.labelling.labelled),
+        "seed": sample.seed, "sent": sample.sent, "frame_hash": None if frame is None else frame.hash,
+        "design": _design(sample.design.base), "labelling": _labelling(sample.labelling),
         "frame": None if frame is None else {**vars(frame), "keys": _array(frame.keys)},
-    }
+    }  # fmt: skip
     try:
         path_of("path", path).write_text(sealed(FORMAT, VERSION, content), encoding="utf-8")
     except OSError as error:

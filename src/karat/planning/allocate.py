@@ -284,14 +284,9 @@ def allocate(
 
 
 def _pilot(
-    source: Any,
-    table: Table,
-    model: str,
-    surrogates: Any,
-    given: tuple[object, object, object],
-    options: dict[str, Any],
-    seed: int,
-) -> tuple[Result, list[str]]:
+    source: Any, table: Table, model: str, surrogates: Any, given: tuple[object, object, object],
+    options: dict[str, Any], seed: int,
+) -> tuple[Result, list[str]]:  # fmt: skip
     """The pilot's fit, or one on simulated gold."""
     if isinstance(source, Result):
         if surrogates is not None or options or any(value is not None for value in given):

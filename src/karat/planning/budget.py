@@ -134,16 +134,10 @@ class Budget:
 
 @checked_arguments()
 def budget(
-    surrogates: Mapping[str, Any],
-    spend: float,
-    *,
-    gold_cost: float,
-    surrogate_cost: float | Mapping[str, float],
-    population: int | None = None,
-    corpus: str = "fixed",
-    terms: str | Sequence[str] | None = None,
+    surrogates: Mapping[str, Any], spend: float, *, gold_cost: float, surrogate_cost: float | Mapping[str, float],
+    population: int | None = None, corpus: str = "fixed", terms: str | Sequence[str] | None = None,
     target: str = "superpopulation",
-) -> Budget:
+) -> Budget:  # fmt: skip
     r"""Compare ways to spend a budget on gold and surrogate labels.
 
     Parameters

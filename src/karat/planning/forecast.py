@@ -139,14 +139,9 @@ def _small_sample(
 
 
 def degrees_of_freedom(
-    profile: Profile,
-    scheme: Scheme,
-    n: float,
-    ratio: float,
-    pi: Floats,
-    clusters: float | None,
+    profile: Profile, scheme: Scheme, n: float, ratio: float, pi: Floats, clusters: float | None,
     parts: tuple[Floats, Floats],
-) -> Floats:
+) -> Floats:  # fmt: skip
     """Degrees of freedom as :func:`karat.estimate.infer.infer` would find them, shape (q,).
 
     The kurtosis of influences is predicted from the pilot's scores: a unit enters with ``m + (1/pi - 1) e`` if drawn

@@ -161,13 +161,10 @@ def plan(
     scheme = resolve_scheme(design, allocation, profile, table, pilot, aims)
     basis = Basis(known, replicates, scheme, _ratio(population, profile, scheme), learning, power, level, band)
     return Plan(
-        basis=basis,
-        title=source if isinstance(source, str) else source.formula,
-        needed=tuple(needed(basis, *target) for target in targets),
-        sizes=_sizes(n, basis, targets != ()),
-        remarks=tuple(remarks + _scheme_remarks(basis)),
-        reusable=pilot is not None and _extends(basis),
-    )
+        basis=basis, title=source if isinstance(source, str) else source.formula,
+        needed=tuple(needed(basis, *target) for target in targets), sizes=_sizes(n, basis, targets != ()),
+        remarks=tuple(remarks + _scheme_remarks(basis)), reusable=pilot is not None and _extends(basis),
+    )  # fmt: skip
 
 
 def _for_refits(

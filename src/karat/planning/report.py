@@ -163,13 +163,9 @@ class Plan:
         return PlanSummary(self)
 
     def plot(
-        self,
-        measure: str | None = None,
-        *,
-        terms: Sequence[str] | None = None,
-        ax: Any = None,
+        self, measure: str | None = None, *, terms: Sequence[str] | None = None, ax: Any = None,
         title: str | None = None,
-    ) -> Any:
+    ) -> Any:  # fmt: skip
         """Budget curve: a figure by number of gold labels, with its interval as a band.
 
         Parameters
@@ -279,13 +275,10 @@ class PlanSummary:
         target = "this corpus (finite population)" if profile.reporting.target == "finite" else "superpopulation"
         band = "the expected figure" if basis.band == "expected" else "the figure of a single draw"
         return [
-            ("From", source),
-            ("Corpus", corpus),
-            ("Design", basis.scheme.title),
-            ("Target", target),
+            ("From", source), ("Corpus", corpus), ("Design", basis.scheme.title), ("Target", target),
             ("Covariance", profile.reporting.kind + clusters),
             ("In brackets", f"{100 * basis.level:g}% interval for {band}"),
-        ]
+        ]  # fmt: skip
 
     def sizes(self) -> list[int]:
         """At most five sizes to show: the pilot's, those needed, and all rows."""

@@ -43,15 +43,9 @@ def resolve_scheme(
 
 
 def stratified(
-    code: Ints,
-    names: Sequence[str],
-    by: Any,
-    allocation: object,
-    profile: Profile,
-    aims: Sequence[str],
-    cost: Floats | None = None,
-    expected: Floats | None = None,
-) -> StratifiedScheme:
+    code: Ints, names: Sequence[str], by: Any, allocation: object, profile: Profile, aims: Sequence[str],
+    cost: Floats | None = None, expected: Floats | None = None,
+) -> StratifiedScheme:  # fmt: skip
     """Stratified sampling with an allocation: ``"proportional"`` (or None), ``"equal"``, ``"neyman"``, or a mapping.
 
     ``cost`` (S,) is the mean cost of a label in each stratum, for Neyman's; ``expected`` (N,) the squared error of the
@@ -87,13 +81,9 @@ def _reach_inside(profile: Profile, code: Ints, expected: Floats | None) -> Floa
 
 
 def neyman_shares(
-    profile: Profile,
-    code: Ints,
-    n_strata: int,
-    aims: Sequence[str],
-    reach: Floats | None = None,
+    profile: Profile, code: Ints, n_strata: int, aims: Sequence[str], reach: Floats | None = None,
     cost: Floats | None = None,
-) -> Floats:
+) -> Floats:  # fmt: skip
     """``N_s sd_s(e) / sqrt(c_s)``, with squared errors of several figures added up in units of their variance.
 
     Neyman (1934); with costs Cochran (1977), section 5.5.

@@ -87,15 +87,9 @@ def read_qualities(surrogates: object, accuracy: object, r_squared: object, conf
 
 
 def from_assumptions(
-    formula: str,
-    data: object,
-    model: str,
-    surrogates: Mapping[str, Any] | None,
-    given: tuple[object, object, object],
-    options: dict[str, Any],
-    contrasts: object,
-    rng: np.random.Generator,
-) -> tuple[tuple[tuple[Profile, ...], ...], Table, Learning, list[str]]:
+    formula: str, data: object, model: str, surrogates: Mapping[str, Any] | None, given: tuple[object, object, object],
+    options: dict[str, Any], contrasts: object, rng: np.random.Generator,
+) -> tuple[tuple[tuple[Profile, ...], ...], Table, Learning, list[str]]:  # fmt: skip
     """Profiles of simulated pilots, and the assumptions in words."""
     if data is None:
         raise ArgumentError("a plan from a formula needs data=, the corpus with its surrogates.")
@@ -116,14 +110,9 @@ def from_assumptions(
 
 
 def _worlds(
-    model: str,
-    formula: str,
-    table: Table,
-    qualities: Mapping[str, Quality],
-    options: Mapping[str, Any],
-    contrasts: object,
-    rng: np.random.Generator,
-) -> tuple[tuple[tuple[Profile, ...], ...], Learning]:
+    model: str, formula: str, table: Table, qualities: Mapping[str, Quality], options: Mapping[str, Any],
+    contrasts: object, rng: np.random.Generator,
+) -> tuple[tuple[tuple[Profile, ...], ...], Learning]:  # fmt: skip
     """Profiles of fits on simulated gold, several for the quality planned for and some for the ends of its range."""
     n_pilot = min(_PILOT, table.n_rows // 2)
     seeds = rng.integers(2**31, size=3 * _WORLDS)
@@ -145,13 +134,9 @@ def _worlds(
 
 
 def simulate_gold(
-    surrogate: Any,
-    quality: Quality,
-    at: int,
-    name: str,
-    rng: np.random.Generator,
+    surrogate: Any, quality: Quality, at: int, name: str, rng: np.random.Generator,
     scale: tuple[float, float] | None = None,
-) -> Array:
+) -> Array:  # fmt: skip
     """Gold drawn given the surrogate.
 
     ``surrogate`` (N,); ``at``: which of its values; ``name``: label, for messages; ``scale``: mean and standard
@@ -187,16 +172,9 @@ def simulate_gold(
 
 
 def assumed_fit(
-    model: str,
-    formula: str,
-    table: Table,
-    qualities: Mapping[str, Quality],
-    options: Mapping[str, Any],
-    *,
-    at: int = 0,
-    n: int | None = None,
-    seed: int = 0,
-) -> Result:
+    model: str, formula: str, table: Table, qualities: Mapping[str, Quality], options: Mapping[str, Any], *,
+    at: int = 0, n: int | None = None, seed: int = 0,
+) -> Result:  # fmt: skip
     """A fit on simulated gold for a simple random sample of n rows, with the ``at``-th value of each quality."""
     import narwhals as nw
 

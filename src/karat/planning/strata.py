@@ -15,13 +15,9 @@ from ..frames import Table
 
 
 def strata(
-    data: object,
-    by: str | Sequence[str] | Mapping[str, int | None],
-    *,
-    cells: int = 3,
-    smallest: int = 20,
+    data: object, by: str | Sequence[str] | Mapping[str, int | None], *, cells: int = 3, smallest: int = 20,
     separator: str = " x ",
-) -> Array:
+) -> Array:  # fmt: skip
     """Cross columns into strata: quantile cells of numbers, classes as they are, tiny cells merged.
 
     Parameters

@@ -108,17 +108,9 @@ class Network(BaseEstimator):
         return fit_networks(problem, self._settings())
 
     def fit_together(
-        self,
-        x: Floats,
-        values: Floats,
-        weight: Floats | None,
-        rows: list[Ints],
-        seeds: list[int],
-        n_classes: int,
-        every: Floats,
-        n_chained: int = 0,
-        surrogate: Surrogates | None = None,
-    ) -> list[Fitted]:
+        self, x: Floats, values: Floats, weight: Floats | None, rows: list[Ints], seeds: list[int], n_classes: int,
+        every: Floats, n_chained: int = 0, surrogate: Surrogates | None = None,
+    ) -> list[Fitted]:  # fmt: skip
         """Fit one network for each training set, all at once: what cross-fitting calls.
 
         Parameters

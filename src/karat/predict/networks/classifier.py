@@ -98,16 +98,9 @@ class TorchClassifier(ClassifierMixin, Network):
     loss: Any = "soft_cross_entropy"
 
     def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        *,
-        surrogate: Any = None,
-        X_all: Any = None,
-        gold: Any = None,
+        self, X: Any, y: Any, sample_weight: Any = None, *, surrogate: Any = None, X_all: Any = None, gold: Any = None,
         hide: Any = None,
-    ) -> TorchClassifier:
+    ) -> TorchClassifier:  # fmt: skip
         """Fit the network.
 
         Parameters

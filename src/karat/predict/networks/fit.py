@@ -146,13 +146,10 @@ def fit_networks(problem: Problem, settings: Settings) -> Networks:
         if len(again):
             flat[torch.as_tensor(again)] = _on_all_rows(fit, again, epochs[again])
     return Networks(
-        problem.head,
-        fit.layout,
-        flat.cpu().numpy(),
-        {name: value.to("cpu", torch.float64).numpy() for name, value in scales.items() if name != "prior"},
-        epochs,
+        problem.head, fit.layout, flat.cpu().numpy(),
+        {name: value.to("cpu", torch.float64).numpy() for name, value in scales.items() if name != "prior"}, epochs,
         settings.device,
-    )
+    )  # fmt: skip
 
 
 def _begin(problem: Problem, settings: Settings, device: torch.device) -> _Fit:
@@ -293,16 +290,10 @@ def _on_all_rows(fit: _Fit, networks: Any, epochs: Any) -> Tensor:
     if not np.any(epochs):
         return start
     return train(
-        fit.layout,
-        start,
-        fit.rows(rows, networks),
-        Objective(fit.problem.head, _some(fit.scales, networks)),
-        [fit.problem.seeds[m] for m in networks],
-        fit.settings,
-        epochs=epochs,
-        anchored=_anchored(fit),
+        fit.layout, start, fit.rows(rows, networks), Objective(fit.problem.head, _some(fit.scales, networks)),
+        [fit.problem.seeds[m] for m in networks], fit.settings, epochs=epochs, anchored=_anchored(fit),
         label="training on all rows",
-    ).flat
+    ).flat  # fmt: skip
 
 
 def temperatures(head: Classes, layout: Layout, flat: Tensor, held: Rows) -> Tensor:

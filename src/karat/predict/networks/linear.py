@@ -19,15 +19,9 @@ _ENOUGH = 1e-7
 
 
 def linear_start(
-    head: Head,
-    x: Tensor,
-    target: Tensor,
-    weight: Tensor,
-    begin: Tensor,
-    extra: Tensor | None,
-    penalty: Tensor,
+    head: Head, x: Tensor, target: Tensor, weight: Tensor, begin: Tensor, extra: Tensor | None, penalty: Tensor,
     scales: dict[str, Any],
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Penalised linear fits of M networks.
 
     ``x`` (M, n, p); ``target`` (M, n, q); ``weight`` (M, n): 0 on padding; ``begin`` (M, n_outputs): outputs of the

@@ -101,12 +101,9 @@ class _Work:
             Rows.gather(self.x, self.stage.labels, every, [r[s[part]] for r, s in zip(rows, split)]) for part in (0, 1)
         )
         settings = replace(
-            self.settings,
-            batch_size=_BATCH,
-            max_epochs=_EPOCHS,
-            patience=_PATIENCE,
+            self.settings, batch_size=_BATCH, max_epochs=_EPOCHS, patience=_PATIENCE,
             weight_decay=min(self.settings.weight_decay, _DECAY),
-        )
+        )  # fmt: skip
         trained = train(
             layout, flat, training, objective(head, scales), self.seeds, settings, held=held, label="pre-training"
         )

@@ -85,16 +85,9 @@ patience, refit, pretrain, device, precision, progress, random_state
     distribution: str = "squared"
 
     def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        *,
-        surrogate: Any = None,
-        X_all: Any = None,
-        gold: Any = None,
+        self, X: Any, y: Any, sample_weight: Any = None, *, surrogate: Any = None, X_all: Any = None, gold: Any = None,
         hide: Any = None,
-    ) -> TorchRegressor:
+    ) -> TorchRegressor:  # fmt: skip
         """Fit the network.
 
         Parameters

@@ -84,12 +84,9 @@ class Rows:
             own_target[m, : len(at)] = target[at]
             own_weight[m, : len(at)] = w / w.mean()
         return cls(
-            x,
-            torch.from_numpy(index).to(x.device),
-            torch.from_numpy(own_target).to(x.device, x.dtype),
-            torch.from_numpy(own_weight).to(x.device, x.dtype),
-            torch.tensor([len(r) for r in rows], device=x.device),
-        )
+            x, torch.from_numpy(index).to(x.device), torch.from_numpy(own_target).to(x.device, x.dtype),
+            torch.from_numpy(own_weight).to(x.device, x.dtype), torch.tensor([len(r) for r in rows], device=x.device),
+        )  # fmt: skip
 
     def take(self, networks: Tensor) -> Rows:
         """The rows of some networks."""

@@ -72,18 +72,9 @@ class Trained:
 
 
 def train(
-    layout: Layout,
-    start: Tensor,
-    rows: Rows,
-    objective: Objective,
-    seeds: list[int],
-    settings: Settings,
-    *,
-    held: Rows | None = None,
-    epochs: Any = None,
-    anchored: tuple[str, ...] = ("skip",),
-    label: str = "training",
-) -> Trained:
+    layout: Layout, start: Tensor, rows: Rows, objective: Objective, seeds: list[int], settings: Settings, *,
+    held: Rows | None = None, epochs: Any = None, anchored: tuple[str, ...] = ("skip",), label: str = "training",
+) -> Trained:  # fmt: skip
     """Train M networks.
 
     ``start`` (M, P): where training starts; ``held``: held-out rows; each network keeps the parameters with the

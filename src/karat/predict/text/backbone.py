@@ -201,13 +201,9 @@ def embed(
         try:
             with torch.inference_mode(), autocast(device, precision):
                 out = model.encode(
-                    texts,
-                    batch_size=batch_size,
-                    prompt=prompt,
-                    normalize_embeddings=normalize,
-                    show_progress_bar=False,
-                    convert_to_numpy=True,
-                )
+                    texts, batch_size=batch_size, prompt=prompt, normalize_embeddings=normalize,
+                    show_progress_bar=False, convert_to_numpy=True,
+                )  # fmt: skip
             return np.ascontiguousarray(out, dtype=np.float32)
         except torch.cuda.OutOfMemoryError:
             if batch_size == 1:

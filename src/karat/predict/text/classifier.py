@@ -174,15 +174,9 @@ class TransformerClassifier(OfTexts, ClassifierMixin, BaseEstimator):
 
     def _fit_head(self, texts: list[str], lesson: Lesson) -> None:
         self.encoder_ = TextEncoder(
-            self.model,
-            batch_size=self.batch_size,
-            max_length=self.max_length,
-            device=self.device,
-            precision=self.precision,
-            revision=self.revision,
-            cache=self.cache,
-            progress=self.progress,
-        )
+            self.model, batch_size=self.batch_size, max_length=self.max_length, device=self.device,
+            precision=self.precision, revision=self.revision, cache=self.cache, progress=self.progress,
+        )  # fmt: skip
         vectors = np.asarray(self.encoder_.fit_transform(texts), dtype=np.float64)
         self.centre_ = vectors[lesson.training].mean(axis=0)
         self.scale_ = np.maximum(vectors[lesson.training].std(axis=0), 1e-6)
@@ -226,16 +220,9 @@ class TransformerClassifier(OfTexts, ClassifierMixin, BaseEstimator):
 
     def _run(self, forward: Any, parts: list[Any], optimiser: Any, schedule: Any, lesson: Lesson) -> None:
         self.n_epochs_, self.validation_loss_ = train_network(
-            forward,
-            parts,
-            optimiser,
-            schedule,
-            lesson,
-            epochs=self._most_epochs(),
-            patience=self.patience,
-            batch_size=self.batch_size,
-            progress=self.progress,
-        )
+            forward, parts, optimiser, schedule, lesson, epochs=self._most_epochs(), patience=self.patience,
+            batch_size=self.batch_size, progress=self.progress,
+        )  # fmt: skip
 
     def _network(self, device: str) -> tuple[Any, Any]:
         """The trained network, built again after unpickling."""

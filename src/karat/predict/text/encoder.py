@@ -277,24 +277,15 @@ class TextEncoder(OfTexts, TransformerMixin, BaseEstimator):
                 self.folder_, self._located = backbone.unchanged(self.folder_, self.identity_), True
             self._loaded = wanted, backbone.load(self.folder_, device, self.max_length)
         return backbone.embed(
-            self._loaded[1],
-            texts,
-            batch_size=self.batch_size,
-            device=device,
-            precision=precision,
-            prompt=self.prompt,
+            self._loaded[1], texts, batch_size=self.batch_size, device=device, precision=precision, prompt=self.prompt,
             normalize=self.normalize,
-        )
+        )  # fmt: skip
 
     def _open(self, precision: str) -> VectorCache:
         settings = {
-            "model": self.model,
-            "identity": self.identity_,
-            "max_length": self.max_length,
-            "prompt": self.prompt,
-            "normalize": self.normalize,
-            "precision": precision,
-        }
+            "model": self.model, "identity": self.identity_, "max_length": self.max_length, "prompt": self.prompt,
+            "normalize": self.normalize, "precision": precision,
+        }  # fmt: skip
         settings["model"] = settings["identity"] if str(self.identity_).startswith("files:") else settings["model"]
         return VectorCache(cache_folder(self.cache, "embeddings"), settings)
 

@@ -83,17 +83,9 @@ class Lesson:
 
 
 def train_network(
-    forward: Callable[[Ints], Any],
-    parts: list[Any],
-    optimiser: Any,
-    schedule: Any,
-    lesson: Lesson,
-    *,
-    epochs: int,
-    patience: int,
-    batch_size: int,
-    progress: bool,
-) -> tuple[int, float | None]:
+    forward: Callable[[Ints], Any], parts: list[Any], optimiser: Any, schedule: Any, lesson: Lesson, *, epochs: int,
+    patience: int, batch_size: int, progress: bool,
+) -> tuple[int, float | None]:  # fmt: skip
     """Train the parts of a network; the epoch that does best on held-out rows is kept.
 
     ``forward``: rows -> logits, shape (rows, K). Gives ``n_epochs`` (passes that the kept weights have had), ``loss``
