@@ -18,8 +18,6 @@ def censoring_covariates(X: Any, method: Method, columns: Any) -> Array | None:
     ``X`` (n, p); ``method``: may name columns; ``columns``: columns of X, or a function of X; None means those the
     method names, else all of X.
 
-    Examples
-    --------
     >>> from karat.censoring import Cox
     >>> censoring_covariates(np.array([[1.0, 2.0], [3.0, 4.0]]), Cox(), [1]).tolist()
     [[2.0], [4.0]]

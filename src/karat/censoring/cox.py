@@ -61,12 +61,8 @@ class _Sorted:
 
 
 def fit_cox(durations: Durations, covariates: Floats) -> CoxCensoring:
-    """Partial likelihood by Newton's method, tied censorings as Breslow has them.
+    """Partial likelihood by Newton's method, tied censorings as Breslow has them. ``covariates`` (n, q).
 
-    Shapes: covariates (n, q).
-
-    References
-    ----------
     Breslow (1974), *Covariance analysis of censored survival data*.
     """
     x = np.asarray(covariates, dtype=np.float64)

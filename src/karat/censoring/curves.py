@@ -280,8 +280,6 @@ def curves_by_group(
     ``time``, ``event`` (n,); ``group`` (n,): None gives one curve, under the key ``"all"``; ``weights`` (n,);
     ``**options``: of :func:`survival_curve`.
 
-    Examples
-    --------
     >>> list(curves_by_group([1.0, 2.0], [1, 1], ["b", "a"]))
     ['a', 'b']
     """

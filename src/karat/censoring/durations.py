@@ -247,8 +247,6 @@ def read_outcome(y: Any) -> tuple[Floats, Floats]:
     a data frame of any library with columns ``time`` and ``event``, or with two columns of which the boolean one, or
     else the second, is the event.
 
-    Examples
-    --------
     >>> read_outcome([(3.0, 1), (1.5, 0)])[0].tolist()
     [3.0, 1.5]
     """

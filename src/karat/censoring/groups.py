@@ -45,12 +45,8 @@ class ByStratum:
 
 
 def stratum_keys(covariates: Array) -> list[tuple[Any, ...]]:
-    """The values of each row as a tuple.
+    """The values of each row as a tuple. ``covariates`` (n,) or (n, q).
 
-    Shapes: covariates (n,) or (n, q).
-
-    Examples
-    --------
     >>> stratum_keys(np.array(["a", "b"]))
     [('a',), ('b',)]
     """
@@ -63,8 +59,6 @@ def stratum_codes(covariates: Array) -> tuple[Ints, dict[tuple[Any, ...], int]]:
 
     ``covariates`` (n,) or (n, q). Gives codes (n,).
 
-    Examples
-    --------
     >>> codes, levels = stratum_codes(np.array([1, 0, 1]))
     >>> codes.tolist(), levels
     ([1, 0, 1], {(0,): 0, (1,): 1})
@@ -193,8 +187,6 @@ def stand(values: Floats, anchors: Floats) -> tuple[Ints, Floats | None]:
     ``values`` (m,), ``anchors`` (A,). Gives ``lower`` (m,), ``share`` (m,) (0 where the value is the anchor, and
     outside the anchors).
 
-    Examples
-    --------
     >>> stand(np.array([0.0, 0.5, 9.0]), np.array([0.0, 1.0]))[1].tolist()
     [0.0, 0.5, 0.0]
     """
@@ -206,16 +198,10 @@ def stand(values: Floats, anchors: Floats) -> tuple[Ints, Floats | None]:
 
 
 def bandwidth_rule(values: Floats, weight: Floats | None = None) -> float:
-    """2.5 standard deviations times n^(-1/3).
+    """2.5 standard deviations times n^(-1/3). ``values`` (n,); ``weight`` (n,): n is then the effective number of rows.
 
-    ``values`` (n,); ``weight`` (n,): n is then the effective number of rows.
-
-    References
-    ----------
     Ausset, Clemencon, Portier (2022), *Empirical risk minimization under random censorship*, JMLR 23.
 
-    Examples
-    --------
     >>> bandwidth_rule(np.array([-1.0, 1.0] * 4))
     1.25
     """
@@ -232,8 +218,6 @@ def choose_anchors(values: Floats, anchors: int) -> Floats:
     ``values`` (n,): sorted; ``anchors``: at most this many. Gives in order, without repeats; every one is the value of
     a row, the smallest and largest among them, shape (A,).
 
-    Examples
-    --------
     >>> choose_anchors(np.arange(5.0), 3).tolist()
     [0.0, 2.0, 4.0]
     """
@@ -251,8 +235,6 @@ def fit_kernel(durations: Durations, values: Floats, *, bandwidth: float | None,
     values of V at which the estimate is made; rows between two read both, log-linearly; ``exact``: make it at every
     value of V instead.
 
-    References
-    ----------
     Beran (1981), *Nonparametric regression with randomly censored survival data*.
     """
     if not np.isfinite(values).all():

@@ -95,8 +95,6 @@ def product_limit_at_own(time: Floats, event: Bools, weight: Floats | None = Non
 
     ``time`` (n,): sorted from small to large; ``event`` (n,); ``weight`` (n,). Gives ``own`` (n,) (G(U-) of each row).
 
-    Examples
-    --------
     >>> product_limit_at_own(np.array([1.0, 2.0, 3.0]), np.array([True, False, True]))[1].tolist()
     [1.0, 1.0, 0.5]
     """
@@ -139,8 +137,6 @@ def time_order(time: Floats, group: Ints | None = None) -> tuple[Ints, Ints]:
 
     ``time`` (n,); ``group`` (n,): codes 0 to G - 1, each of which occurs.
 
-    Examples
-    --------
     >>> order, start = time_order(np.array([3.0, 1.0, 2.0]), np.array([0, 1, 0]))
     >>> order.tolist(), start.tolist()
     ([2, 0, 1], [0, 2, 3])

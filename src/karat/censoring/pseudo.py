@@ -35,8 +35,6 @@ class Outcome:
     ``kind``: ``min(T, tau)``, ``1{T > tau}``, or the time lost before tau to one cause, ``(tau - T)+ 1{cause}``;
     ``cause``: for time lost; None counts every cause.
 
-    Examples
-    --------
     >>> Outcome("lost", 5.0).of(np.array([2.0, 7.0]), np.array([1, 1])).tolist()
     [3.0, 0.0]
     """
@@ -136,12 +134,8 @@ def fit_event(
 
 
 def independent_columns(x: Floats) -> Floats:
-    """Columns that vary and are not combinations of those before them.
+    """Columns that vary and are not combinations of those before them. ``x`` (n, q). Gives (n, r).
 
-    ``x`` (n, q). Gives (n, r).
-
-    Examples
-    --------
     >>> independent_columns(np.array([[1.0, 0, 1], [1, 1, 2], [1, 2, 3]])).shape
     (3, 1)
     """
@@ -196,8 +190,6 @@ def pseudo_outcome(
     which ``expected`` changes, in order; ``expected`` (n, K + 1): m between the grid points (first column from 0 to
     t_1); one column is a constant m; None is m = 0.
 
-    Examples
-    --------
     >>> from karat.censoring import weights
     >>> w = weights([1.0, 2.0, 2.0, 3.0], [1, 0, 1, 1], tau=3.0)
     >>> pseudo_outcome(w, w.restricted).values.tolist()

@@ -69,10 +69,6 @@ def censored_risk(
 def weighted_mean(values: Floats, weight: Floats) -> float:
     """Mean of values by weight; rows of weight 0 may hold anything.
 
-    Shapes: values, weight (m,).
-
-    Examples
-    --------
     >>> weighted_mean(np.array([1.0, 3.0]), np.array([3.0, 1.0]))
     1.5
     """

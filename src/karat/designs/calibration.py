@@ -15,12 +15,8 @@ def nonresponse_odds(z: Floats, labelled: Bools, weight: Floats) -> Floats:
 
     ``z`` (m, k) and ``weight`` (m,) are of the rows drawn.
 
-    References
-    ----------
     Graham, Pinto, Egel (2012), *Inverse probability tilting for moment condition models with missing data*.
 
-    Examples
-    --------
     Two groups, of which half and a quarter answered:
 
     >>> z = np.repeat(np.eye(2), [4, 4], axis=0)
@@ -77,8 +73,6 @@ def calibrated(x: Floats, weight: Floats, offset: Floats, wanted: Floats, start:
 def independent_columns(matrix: Floats) -> Floats:
     """A constant and the columns that are not a combination of others, standardised; shape (N, k).
 
-    Examples
-    --------
     >>> independent_columns(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])).shape
     (3, 2)
     """

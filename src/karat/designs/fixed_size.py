@@ -21,8 +21,6 @@ def scaling(size: Floats, total: float, low: Floats | float = 0.0, high: Floats 
 
     ``size`` (M,): positive; ``low``, ``high`` (M,). Raises DesignError if the bounds do not leave room for the total.
 
-    Examples
-    --------
     >>> scaling(np.array([1.0, 1.0, 8.0]), 2.0)
     0.5
     """
@@ -57,8 +55,6 @@ def proportional(size: Floats, total: float, low: Floats | float = 0.0, high: Fl
     shared out among the others. ``size`` (M,): not negative; ``low``, ``high`` (M,). Raises DesignError if the bounds
     do not leave room for the total.
 
-    Examples
-    --------
     >>> proportional(np.array([1.0, 1.0, 2.0, 12.0]), 2)
     array([0.25, 0.25, 0.5 , 1.  ])
     >>> proportional(np.array([0.9, 0.1]), 10.0, np.array([2.0, 2.0]), np.array([50.0, 50.0]))
@@ -74,8 +70,6 @@ def proportional(size: Floats, total: float, low: Floats | float = 0.0, high: Fl
 def whole_sizes(size: Floats) -> Ints:
     """Whole numbers with the same sum, each the next lower or higher one; the largest remainders go up.
 
-    Examples
-    --------
     >>> whole_sizes(np.array([3.2, 4.7, 2.1]))
     array([3, 5, 2])
     """
@@ -88,8 +82,6 @@ def whole_sizes(size: Floats) -> Ints:
 def allocate(total: int, share: Floats, available: Ints) -> Ints:
     """Whole numbers that add up to a total, in proportion to shares, at least two each and at most what is there.
 
-    Examples
-    --------
     >>> allocate(10, np.array([0.9, 0.1]), np.array([50, 50]))
     array([8, 2])
     """
@@ -122,15 +114,11 @@ def sampford(pi: Floats, rng: np.random.Generator) -> Bools:
 
     ``pi`` (M,): probabilities below 1 that add up to a whole number n.
 
-    Notes
-    -----
     A first unit is drawn with probability ``pi / n``, and a set of all units independently with ``pi``; both are drawn
     anew until the set has n - 1 members and not the first unit. A sample s then has probability proportional to
     ``prod_s pi / (1 - pi) sum_s (1 - pi)``, which is Sampford's. This takes about ``sqrt(2 pi sum pi (1 - pi))`` sets,
     however large n is; Sampford's own rejective form would take ``exp(n^2 / 2 N)``.
 
-    References
-    ----------
     Sampford (1967), *On sampling without replacement with unequal probabilities of selection*; Bondesson, Traat,
     Lundqvist (2006), *Pareto sampling versus Sampford and conditional Poisson sampling*.
     """
@@ -152,8 +140,6 @@ def systematic(pi: Floats, rng: np.random.Generator) -> Bools:
 
     ``pi`` (M,): probabilities that add up to a whole number.
 
-    References
-    ----------
     Goodman and Kish (1950), *Controlled selection: a technique in probability sampling*; Hartley and Rao (1962).
     """
     order = rng.permutation(len(pi))

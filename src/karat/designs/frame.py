@@ -216,8 +216,6 @@ def as_text(values: Iterable[object]) -> list[str]:
 def digest(column: pd.Series[Any]) -> str:
     """Digest of a column, 32 hexadecimal digits, whatever library or file it came from.
 
-    Examples
-    --------
     >>> import pandas as pd
     >>> digest(pd.Series([1, 2])) == digest(pd.Series([1.0, 2.0])) == digest(pd.Series([1, 2.0], dtype=object))
     True

@@ -26,8 +26,6 @@ def cut(given: Any, argument: str, rows: Bools | Ints, table: Table) -> Any:
 def names_of(argument: str, given: object) -> str | tuple[str, ...]:
     """One column name, or several as a tuple, checked.
 
-    Examples
-    --------
     >>> names_of("by", ["party", "year"])
     ('party', 'year')
     """
@@ -42,8 +40,6 @@ def names_of(argument: str, given: object) -> str | tuple[str, ...]:
 def sizes_of(argument: str, given: object) -> Any:
     """A sample size in all or by stratum, checked; None where none was given.
 
-    Examples
-    --------
     >>> sizes_of("n", {"east": 40.0, "west": 60})
     {'east': 40, 'west': 60}
     """

@@ -13,8 +13,6 @@ def given_sizes(probability: Floats, labelled: Bools, stratum: Ints) -> Floats:
 
     Raises DesignError if a stratum has units but no gold.
 
-    Examples
-    --------
     >>> given_sizes(np.full(4, 0.1), np.array([True, False, False, False]), np.zeros(4, dtype=int)).tolist()
     [0.25, 0.25, 0.25, 0.25]
     """

@@ -103,9 +103,16 @@ class Allocations(Mapping[str, Allocation]):
         return f"<div><b>{head}</b>{self._texts().to_html()}{text}</div>"
 
     def table(self, relative: bool = False) -> pd.DataFrame:
-        """Predicted standard errors of all coefficients under each allocation, shape (q, number of allocations).
+        """Predicted standard errors of all coefficients under each allocation.
 
-        ``relative``: divided by those of the simple random sample.
+        Parameters
+        ----------
+        relative : bool
+            Divided by those of the simple random sample.
+
+        Returns
+        -------
+        pandas.DataFrame, shape (q, number of allocations)
         """
         table = pd.DataFrame({name: item.se for name, item in self.found.items()}, index=list(self.names))
         return table.div(table["simple random"], axis=0) if relative else table
@@ -113,8 +120,15 @@ class Allocations(Mapping[str, Allocation]):
     def path(self, floors: Sequence[float] = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)) -> pd.DataFrame:
         """Standard errors on the way from optimal (floor 0) to equal probabilities (floor 1).
 
-        ``floors``: shares of the sample drawn with equal probabilities. Gives one row per floor: smallest probability,
-        then the standard errors.
+        Parameters
+        ----------
+        floors : sequence of float
+            Shares of the sample drawn with equal probabilities.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per floor: smallest probability, then the standard errors.
         """
         rows, s, n = [], self.sizing, self.found["optimal"].n
         for floor in floors:

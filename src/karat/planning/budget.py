@@ -64,8 +64,11 @@ class Budget:
     def table(self) -> pd.DataFrame:
         """One row per coefficient and way to spend.
 
-        Gives columns ``term, option, r_squared, gold, surrogate, se, relative, break_even``: labels to buy, the
-        standard error, that relative to gold alone, and the cost of a surrogate label at which it stops to pay.
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``term, option, r_squared, gold, surrogate, se, relative, break_even``: labels to buy, the standard
+            error, that relative to gold alone, and the cost of a surrogate label at which it stops to pay.
         """
         rows = []
         for p in self.purchases:
@@ -225,8 +228,6 @@ def budget(
 def variance_of(r_squared: float, gold: float, bought: float, finite: bool = False) -> float:
     """``(1 - R^2) / n + R^2 / N``, in units of the variance of one gold score; a finite corpus has ``1 / N`` less.
 
-    Examples
-    --------
     >>> round(variance_of(0.5, 100.0, 1000.0), 6)
     0.0055
     """

@@ -269,8 +269,6 @@ def _scheme_remarks(basis: Basis) -> list[str]:
 def read_targets(given: object, names: tuple[str, ...]) -> tuple[tuple[str, str, float], ...]:
     """Targets as the user typed them: term, measure and value of each.
 
-    Examples
-    --------
     >>> read_targets({"war": {"half_width": 0.05}}, ("Intercept", "war"))
     (('war', 'half_width', 0.05),)
     """

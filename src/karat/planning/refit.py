@@ -165,8 +165,6 @@ def learn(again: Again, whole: Profile, rng: np.random.Generator) -> Learning:
 def excess_of(ratio: float, times: float) -> float:
     """Excess in the pilot if squared errors with ``times`` less gold are ``ratio`` times as large.
 
-    Examples
-    --------
     >>> round(excess_of(1.1, 2.0), 3)
     0.058
     """

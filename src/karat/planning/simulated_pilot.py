@@ -145,8 +145,6 @@ def simulate_gold(
     given the surrogate by Bayes' rule. R2: the surrogate shrunk towards its mean plus normal noise, such that gold has
     the mean and the spread asked for, shape (N,).
 
-    Examples
-    --------
     >>> label, rng = np.repeat([0, 1], 500), np.random.default_rng(1)
     >>> gold = simulate_gold(label, Quality("accuracy", (0.9,)), 0, "hostile", rng)
     >>> bool(abs((gold == label).mean() - 0.9) < 0.03)

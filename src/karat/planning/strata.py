@@ -82,8 +82,6 @@ def merged(cells: Ints, size: Ints, smallest: int) -> list[list[int]]:
     The smallest group goes to the nearest one: distances are those of mean codes, scaled to the range of the column,
     each column counting twice as much as the one after it.
 
-    Examples
-    --------
     >>> merged(np.array([[0, 0], [0, 1], [1, 0]]), np.array([50, 3, 40]), 20)
     [[0, 1], [2]]
     """

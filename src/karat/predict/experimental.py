@@ -37,8 +37,15 @@ _GONE = ("early_learning", "co_teaching", "confident_learning", "prototypes", "m
 class Forward:
     """Cross-entropy of the surrogate under ``p T``, with the confusion matrix ``T`` counted on gold.
 
-    ``smoothing``: gold rows' worth of the surrogate's own shares that each class is given, 0 to 1,000. Raises
-    ArgumentError if ``smoothing`` is out of range.
+    Parameters
+    ----------
+    smoothing : float
+        Gold rows' worth of the surrogate's own shares that each class is given, 0 to 1,000.
+
+    Raises
+    ------
+    ArgumentError
+        If ``smoothing`` is out of range.
 
     References
     ----------
@@ -71,7 +78,10 @@ class Forward:
 class ImpreciseEM(Forward):
     """The same with ``T`` learnt along with the network, the gold's counts being its prior.
 
-    ``smoothing``: as in :class:`Forward`.
+    Parameters
+    ----------
+    smoothing : float
+        As in :class:`Forward`.
 
     References
     ----------
@@ -126,8 +136,6 @@ def confusion(gold: Floats, surrogate: Floats, weight: Floats, smoothing: float)
 
     ``gold`` (n, K), ``surrogate`` (n, S), ``weight`` (n,). Gives (K, S).
 
-    Examples
-    --------
     >>> eye = np.eye(2)
     >>> confusion(eye[[0, 0, 1, 1]], eye[[0, 1, 1, 1]], np.ones(4), 0.0).round(6)
     array([[0.5, 0.5],

@@ -146,8 +146,6 @@ class Ordinal(Classes):
 def class_head(n_classes: int, ordinal: bool) -> Classes:
     """Head for K classes.
 
-    Examples
-    --------
     >>> class_head(2, ordinal=False).n_outputs
     1
     """

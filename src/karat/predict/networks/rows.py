@@ -25,8 +25,6 @@ def hold_out(seed: int, fraction: float, classes: Ints | None, n_rows: int) -> t
 
     ``classes`` (n_rows,), or None. Gives ``train, held`` (sorted).
 
-    Examples
-    --------
     >>> train, held = hold_out(1, 0.25, np.repeat([0, 1], 10), 20)
     >>> len(train), len(held)
     (15, 5)

@@ -164,8 +164,6 @@ def class_labels(surrogate: Any, classes: Any) -> Floats:
 
     ``surrogate`` (N,); ``classes``: gold's K classes.
 
-    Examples
-    --------
     >>> class_labels(["b", "c", "a"], ["a", "b"]).tolist()
     [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """

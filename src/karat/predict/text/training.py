@@ -19,8 +19,6 @@ def read_targets(y: object, n: int) -> tuple[np.ndarray, Floats]:
     ``y`` (n,): classes, or probabilities; the columns of a data frame name the classes; ``n``: number of texts. Gives
     ``classes`` (K,), ``target`` (n, K) (rows add up to one).
 
-    Examples
-    --------
     >>> read_targets(["no", "yes", "no"], 3)[1].tolist()
     [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]
     """
@@ -49,8 +47,6 @@ def split_rows(target: Floats, share: float | None, rng: np.random.Generator) ->
 
     ``target`` (n, K); ``share``: share held out.
 
-    Examples
-    --------
     >>> training, held_out = split_rows(np.eye(2)[[0, 1] * 20], 0.25, np.random.default_rng(0))
     >>> len(training), len(held_out)
     (30, 10)
