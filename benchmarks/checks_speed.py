@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import karat as kt
-from karat.regression import collect_checks as collecting
+from karat.regression import describe as collecting
 from karat.regression import describe as describing
 
 

@@ -535,7 +535,7 @@ def _():
 def _():
     from unittest import mock
 
-    from karat.estimate.solve import newton
+    from karat.estimate.root import newton
 
     with mock.patch.object(newton, "__defaults__", (1,)):  # one iteration at most
         fit(

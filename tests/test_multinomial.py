@@ -19,7 +19,7 @@ from karat.estimate.augment import AugmentedSample, Rows
 from karat.estimate.basis import on_gold_basis
 from karat.estimate.influence import linear_at_root
 from karat.estimate.rectify import gold_estimate, rectify
-from karat.estimate.solve import newton
+from karat.estimate.root import newton
 from karat.estimate.totals import Moments
 
 TOPICS, TONES = np.array(["economy", "law", "war"]), np.array(["negative", "neutral", "positive"])

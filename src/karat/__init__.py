@@ -36,8 +36,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .regression.durations.contrast import rmst_contrast
     from .regression.durations.dates import duration_from_dates
     from .regression.durations.rmst import rmst
-    from .regression.entry_points import logit, mean, multinomial, ols, poisson, probit
-    from .regression.regress import regress
+    from .regression.entry_points import logit, mean, multinomial, ols, poisson, probit, regress
     from .results import Result
     from .robustness.bootstrap import bootstrap
     from .robustness.diagnose import diagnose
@@ -64,7 +63,7 @@ _HOMES = {
     "bootstrap": "robustness.bootstrap",
     "diagnose": "robustness.diagnose",
     "budget": "planning",
-    "regress": "regression.regress",
+    "regress": "regression.entry_points",
     "duration_from_dates": "regression.durations.dates",
     "rmst": "regression.durations.rmst",
     "rmst_contrast": "regression.durations.contrast",

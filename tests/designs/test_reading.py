@@ -9,7 +9,7 @@ import pytest
 import karat as kt
 from karat.errors import DataError, DesignError, NotValidWarning
 from karat.regression.options import Arguments
-from karat.regression.pieces import pieces
+from karat.regression.pipeline import pieces
 
 from .. import corpora
 

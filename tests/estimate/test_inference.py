@@ -7,7 +7,7 @@ import karat as kt
 from karat.errors import DataError
 from karat.estimate.basis import nearest_psd
 from karat.estimate.df import kurtosis_df, satterthwaite_df
-from karat.estimate.solve import newton
+from karat.estimate.root import newton
 
 from .. import corpora
 

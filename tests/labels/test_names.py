@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import karat as kt
-from karat._core import memory
+from karat._core import machine
 from karat.cli.questions import read_label
 from karat.labels.tables.render import build_frame
 
@@ -274,7 +274,7 @@ def test_agreement_is_about_one_class_for_each_worker_and_task():
 
 
 def test_memory_is_asked_for_first(monkeypatch):
-    monkeypatch.setattr(memory, "available", lambda: 1e9)
+    monkeypatch.setattr(machine, "available", lambda: 1e9)
     rng = np.random.default_rng(0)
     votes = {"task": np.repeat(np.arange(800), 5), "worker": np.tile(np.arange(200), 20)}
     votes["label"] = rng.permutation(np.repeat(np.arange(2000), 2))
@@ -291,14 +291,14 @@ def test_memory_is_asked_for_first(monkeypatch):
     with pytest.raises(DataError, match="joint answers of rules"):
         L.rules(rules, list(rules), correlated=[list(rules)])
     counts = {"no": np.ones(10), "yes": np.ones(10)}
-    monkeypatch.setattr(memory, "available", lambda: 0.0)
+    monkeypatch.setattr(machine, "available", lambda: 0.0)
     assert len(L.aggregate(L.read_counts(counts, {"no": "no", "yes": "yes"}), "vote_share").tasks) == 10
 
 
 def test_available_memory_is_known_or_infinite():
-    assert memory.available() > 0
+    assert machine.available() > 0
     with pytest.raises(DataError, match=r"a table would take about 1,0.*; give fewer rows"):
-        memory.needs(1e21, "a table", "give fewer rows")
+        machine.needs(1e21, "a table", "give fewer rows")
 
 
 def test_raters_of_many_tasks_need_no_table_of_tasks_by_workers(monkeypatch):

@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 import karat as kt
 from karat.errors import ArgumentError
-from karat.frames.encode import Features, encode
+from karat.frames.matrices import Features, encode
 from karat.predict import Target, crossfit, learners, loss_weights
 from karat.predict import crossfit as _crossfit_function
 

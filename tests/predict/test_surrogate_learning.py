@@ -155,7 +155,7 @@ def test_a_changed_gold_label_leaves_its_own_prediction_alone(loss):
     x = rng.standard_normal((300, 3))
     y = (x[:, 0] + rng.standard_normal(300) > 0).astype(float)
     s = np.where(rng.random(300) < 0.3, 1 - y, y)
-    from karat.frames.encode import Features
+    from karat.frames.matrices import Features
 
     features = Features(np.column_stack([x, s]), ("a", "b", "c", "s"), (3,))
     gold, folds = np.arange(120), rng.integers(0, 3, (300, 2))

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import karat as kt
-from karat.frames.seeds import settled
+from karat.frames.order import settled
 from karat.predict import make_folds, row_order
 from karat.predict.folds import renumbered
 

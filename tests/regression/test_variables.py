@@ -87,8 +87,8 @@ def test_an_identifier_as_covariate_is_refused_before_it_is_expanded():
 
 
 def test_a_matrix_beyond_memory_is_refused(monkeypatch):
-    monkeypatch.setattr("karat._core.memory.available", lambda: 100.0)
-    monkeypatch.setattr("karat._core.memory._SMALL", 100)
+    monkeypatch.setattr("karat._core.machine.available", lambda: 100.0)
+    monkeypatch.setattr("karat._core.machine._SMALL", 100)
     with pytest.raises(DataError, match="GB of memory"):
         fit("y ~ region")
 

@@ -113,7 +113,7 @@ def truth(model: str, clustered: bool) -> np.ndarray:
     y = frame["y"].to_numpy()
     from karat import moments as models
     from karat.estimate.augment import Rows
-    from karat.estimate.solve import newton
+    from karat.estimate.root import newton
     from karat.estimate.totals import row_totals
 
     totals = row_totals(models.get(model), Rows(design, y), None)

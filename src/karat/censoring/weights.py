@@ -9,7 +9,7 @@ import numpy as np
 
 from .._core.types import Array, Bools, Floats, Ints
 from ..errors import ArgumentError, DataError, PositivityWarning, generator, number, one_of, tell
-from ..frames.seeds import settled
+from ..frames.order import settled
 from .durations import Durations, check_tau, choose_tau, read_durations
 from .fitted import Censoring, Grouped, Uncensored
 from .methods import Method, check_folds, fit_method, resolve_method

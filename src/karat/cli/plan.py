@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
 def make(options: argparse.Namespace) -> Plan:
     """The plan that the options ask for."""
     from .. import planning
-    from ..regression.regress import regress
+    from ..regression.entry_points import regress
 
     corpus = read_corpus(options)
     surrogates = dict(_pair(text, "--surrogate", "=") for text in options.surrogate)

@@ -11,7 +11,7 @@ import numpy as np
 from .._core.types import Bools, Floats
 from ..errors import ArgumentError, DataError, DesignError, NotValidWarning, generator, number, tell
 from ..frames import Table
-from ..frames.encode import encode
+from ..frames.matrices import encode
 from ..frames.table import as_float
 from .base import Design, Drawn
 from .calibration import independent_columns, nonresponse_odds

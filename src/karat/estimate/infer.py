@@ -1,16 +1,17 @@
-"""From an estimate to its covariance and degrees of freedom."""
+"""From an estimate to the covariance that was asked for, and its degrees of freedom."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, one_of
+from .clusters import KINDS as CLUSTER_KINDS
 from .clusters import LEVERAGED, Curvatures, Leverage, add_ways, ways
-from .covariance import Covariance, Meat, sandwich, stack, stack_clusters
+from .covariance import KINDS, Covariance, Meat, sandwich, stack, stack_clusters
 from .df import kurtosis_df, satterthwaite_df
 from .scores import Scores
 from .tune import effective_size
@@ -218,3 +219,53 @@ def _leveraged_df(parts: Parts, kind: str, covariance: Covariance, meat: Meat) -
         found = np.minimum(found, own * np.minimum(ratio, 1.0) ** 2)
     gold_df = effective_size(parts.scores.error, labelling) - 1.0 - parts.tuned - max(labelling.n_strata - 1, 0)
     return np.minimum(found, satterthwaite_df(total, np.diag(covariance.labelling), gold_df, found))
+
+
+DEFAULT_UNIT_COVARIANCE = "HC3"
+DEFAULT_CLUSTER_COVARIANCE = "CRV3"
+
+
+def read_vcov(vcov: object, cluster: object) -> tuple[str, Any]:
+    """The kind of covariance and the cluster column.
+
+    Parameters
+    ----------
+    vcov : str, mapping or None
+        ``"HC2"``, ``{"CRV1": "author"}``, or None for the default.
+    cluster : str, list of two str, array_like or None
+        Short for the default cluster form; two columns for clusters of two ways.
+
+    Returns
+    -------
+    kind : str
+    cluster : str, list of two str, array_like or None
+
+    Raises
+    ------
+    ArgumentError
+        If the two contradict each other.
+
+    Examples
+    --------
+    >>> read_vcov({"CRV3": "author"}, None)
+    ('CRV3', 'author')
+    """
+    if vcov is None:
+        return (DEFAULT_UNIT_COVARIANCE if cluster is None else DEFAULT_CLUSTER_COVARIANCE), cluster
+    if isinstance(vcov, Mapping):
+        if len(vcov) != 1:
+            raise ArgumentError(f"vcov={vcov!r} must have one entry, such as {{'CRV3': 'author'}}.")
+        kind, column = next(iter(vcov.items()))
+        one_of("vcov", kind, CLUSTER_KINDS)
+        if cluster is not None and not (isinstance(column, (str, list, tuple)) and cluster == column):
+            raise ArgumentError("vcov names a cluster and cluster= too; give one of them.")
+        return kind, column
+    one_of("vcov", vcov, KINDS)
+    kind = str(vcov)
+    if kind.startswith("CRV") and cluster is None:
+        raise ArgumentError(f"vcov={kind!r} needs clusters; write vcov={{'{kind}': 'column'}}.")
+    if kind.startswith("HC") and cluster is not None:
+        raise ArgumentError(
+            f"vcov={kind!r} ignores clusters but cluster= was given; use 'CRV1', 'CRV2' or 'CRV3', or drop cluster=."
+        )
+    return kind, cluster

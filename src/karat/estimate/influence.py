@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..designs.labelling import Known
     from ..moments import Model
     from .augment import AugmentedSample, Rows
-    from .solve import Root
+    from .root import Root
 
 _MOST_CALIBRATED = 25.0
 """Factor beyond which a variance is not corrected for the units that happened to be drawn."""

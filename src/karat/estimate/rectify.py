@@ -1,4 +1,4 @@
-"""Estimators on an augmented sample: gold only, surrogate only, rectified (DSL, PPI)."""
+"""Estimators on an augmented sample: gold only, surrogate only, rectified (DSL, PPI); what another split had given."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from ..errors import ConvergenceError
 from . import index
 from .basis import check_rank, curvature_of_columns, in_basis, on_gold_basis, to_coefficients
 from .influence import Linear, UnitBlocks, calibrations, linear_at_gold, linear_at_root
+from .root import definite, gold_root, newton, noise_of, positive
 from .scores import Scores, StoredBlocks
-from .solve import newton
-from .start import definite, gold_root, noise_of, positive
 from .totals import Moments, row_scores
 from .tune import Tuning, gold_only, tune, untuned
 
 if TYPE_CHECKING:
     from .._core.types import Floats
     from ..moments import Model
-    from .augment import AugmentedSample
-    from .solve import Root
+    from .augment import AugmentedSample, Rows
+    from .root import Root
 
 _SOUND = 0.5
 """Smallest eigenvalue of the Jacobian, relative to the gold-only one, below which its noise is looked at."""
@@ -282,3 +281,34 @@ def _combined(
     curvature = curvature_of_columns(sample, root.curvature)
     tuning = chosen.with_mixing(curvature)
     return Estimate(theta, curvature, scores, tuning, root.norm, root.iterations, notes, alone)
+
+
+def split_estimates(
+    model: Model,
+    sample: AugmentedSample,
+    blocks: list[tuple[Rows, ...]],
+    theta: Floats,
+    mixing: Floats | None,
+) -> Floats:
+    """One Newton step from the combined estimate to the root of each split.
+
+    Parameters
+    ----------
+    model : Model
+    sample : AugmentedSample
+        Its predicted rows are replaced.
+    blocks : list of tuple of Rows
+        Predicted rows of each of S splits.
+    theta : ndarray, shape (p,)
+    mixing : ndarray, shape (p, p), or None
+        Lambda, held fixed.
+
+    Returns
+    -------
+    ndarray, shape (S, p)
+    """
+    out = []
+    for predicted in blocks:
+        score, curvature = Moments.of(model, replace(sample, predicted=predicted)).rectified(mixing)(theta)
+        out.append(theta + np.linalg.solve(curvature, score))
+    return np.vstack(out)

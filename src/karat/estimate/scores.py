@@ -1,4 +1,4 @@
-"""Influence of units on the coefficients, and what small samples make of it."""
+"""Influence of units on the coefficients: what small samples and nuisances estimated on the same rows add to it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from .index import slices
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
+    from ..designs import Labelling
 
 LARGEST_LEVERAGE = 0.95
 """Leverage is cut here; a gold unit beyond it decides a coefficient on its own."""
@@ -189,3 +190,38 @@ def correction(leverage: Floats, kind: str) -> Floats | None:
         return None
     rest = 1.0 - np.minimum(leverage, LARGEST_LEVERAGE)
     return 1.0 / np.sqrt(rest) if kind == "HC2" else 1.0 / rest
+
+
+def add_gold_stage(scores: Scores, extra: Floats, labelling: Labelling) -> Scores:
+    """The nuisance was estimated from gold rows with their inverse probabilities: it adds to their labelling error too.
+
+    Parameters
+    ----------
+    scores : Scores
+    extra : ndarray, shape (n, p)
+        Influence of each gold row on the coefficients through the nuisance, inverse probability included.
+    labelling : Labelling
+
+    Returns
+    -------
+    Scores
+    """
+    return scores.plus(None, extra / labelling.weight[:, None])
+
+
+def add_population_stage(scores: Scores, extra: Floats) -> Scores:
+    """The nuisance was estimated from all rows: it adds nothing to labelling errors.
+
+    Parameters
+    ----------
+    scores : Scores
+    extra : ndarray, shape (N, p)
+        Influence of each row on the coefficients through the nuisance.
+
+    Returns
+    -------
+    Scores
+        On all N rows, also where ``scores`` were on gold rows alone.
+    """
+    whole = scores.everywhere(len(extra))
+    return whole.plus(extra, extra[whole.gold])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._core.arguments import known_arguments
-from .._core.memory import needs
+from .._core.machine import needs
 from ..errors import ArgumentError, DataError, number, one_of, whole
 from .aggregation.base import one_hot, softmax_rows
 from .aggregation.soft import SoftLabels

@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 
 from .._core.arguments import checked_arguments
-from .._core.threads import single_threaded
+from .._core.machine import single_threaded
 from .._core.types import Floats, Ints
 from ..designs import Design
 from ..designs.given import codes_of
 from ..errors import ArgumentError, DataError, generator, number, whole
 from ..frames import Table
 from ..frames.table import as_float
-from ..regression.regress import regress
+from ..regression.entry_points import regress
 from ..results import Result
 from .forecast import Basis, Learning
 from .pilot import Profile, slopes

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from .._core.arguments import checked_arguments
-from .._core.threads import single_threaded
+from .._core.machine import single_threaded
 from ..errors import ArgumentError, check_alpha, generator, number, one_of, whole
 from ..frames import Table
-from ..frames.seeds import seed_of_result, settled
-from ..regression.regress import regress
+from ..frames.order import seed_of_result, settled
+from ..regression.entry_points import regress
 from ..results import Result
 from .forecast import MEASURES, Basis, Learning
 from .pilot import Profile, pilot_df, slopes

@@ -20,7 +20,7 @@ from .._core.types import Floats, Ints
 from ..errors import ArgumentError, DataError
 from ..estimate.scores import correction
 from ..frames import Table
-from ..frames.encode import encode
+from ..frames.matrices import encode
 from ..frames.table import as_float
 from ..predict.crossfit import scale
 from ..regression.design_matrix import with_columns

@@ -14,7 +14,7 @@ from ..datasets import mask_gold
 from ..designs import Drawn, Labelling, SimpleRandom
 from ..errors import ArgumentError, DataError, KaratError, KaratWarning
 from ..frames import Table
-from ..regression.regress import regress
+from ..regression.entry_points import regress
 from ..results import Result
 from .forecast import LEARNING_RATE, Learning
 from .pilot import Profile

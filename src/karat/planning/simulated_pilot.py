@@ -17,7 +17,7 @@ from ..designs import SimpleRandom
 from ..errors import ArgumentError, DataError, KaratWarning, number
 from ..frames import Table
 from ..frames.table import as_float
-from ..regression.regress import regress
+from ..regression.entry_points import regress
 from ..results import Result
 from .forecast import Learning
 from .pilot import Profile

@@ -20,7 +20,7 @@ from .values import Predictions, Sums, Target, skills
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
-    from ..frames.encode import Features
+    from ..frames.matrices import Features
 
 _ALL_SPLITS_UP_TO = 1_000_000
 """Predictions (units times splits) up to which every unlabelled unit is predicted in every split;
@@ -142,7 +142,7 @@ def crossfit(
     Examples
     --------
     >>> import numpy as np
-    >>> from karat.frames.encode import Features
+    >>> from karat.frames.matrices import Features
     >>> from karat.predict import Target, crossfit
     >>> model = np.arange(12.0)
     >>> tone, features = Target("tone", 2 * model[:8], 0), Features(model[:, None], ("model",), (0,))

@@ -14,8 +14,8 @@ from ..estimate.covariance import Meat
 from ..estimate.index import n_coefficients
 from ..estimate.infer import Parts, combination, infer, influences
 from ..estimate.rectify import gold_estimate, surrogate_estimate
+from ..estimate.root import newton
 from ..estimate.shares import shares_of
-from ..estimate.solve import newton
 from ..estimate.totals import row_totals
 from ..frames.table import as_float
 from ..results.comparison import Column, Comparison, Difference

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._core.memory import needs
+from .._core.machine import needs
 from ..errors import ArgumentError, DataError, DesignWarning, FormulaError, one_of, tell
 from ..estimate.augment import Rows
 from ..estimate.clusters import cluster_codes, count, named

@@ -1,4 +1,4 @@
-"""One function per model; each hands on to :func:`karat.regress`.
+"""``regress``, from a formula and a table to a Result, and one function per model, which hands on to it.
 
 A formula is code: functions in it are called, so a formula from somebody you do not trust must not be fitted. Column
 names given by themselves (``by=``, ``surrogates=``, ...) are names and never run.
@@ -13,15 +13,68 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from .._core.arguments import checked_arguments
+from .._core.machine import single_threaded
 from ..errors import ArgumentError
 from ..frames import Table
 from ..frames.quoting import quote
+from ..results import Result
 from .group_means import without_gold
-from .options import FitOptions
-from .regress import regress
+from .options import Arguments, FitOptions
+from .pipeline import PLAIN, close_fit, open_fit
 
 if TYPE_CHECKING:
     from ..results import Result
+
+
+@checked_arguments(FitOptions)
+@single_threaded
+def regress(
+    model: str, formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Unpack[FitOptions]
+) -> Result:
+    """Regression in which some variables are known through surrogate labels, and through gold in a sample.
+
+    Parameters
+    ----------
+    model : {"ols", "logit", "probit", "poisson", "multinomial"}
+        Which regression.
+    formula : str
+        ``"outcome ~ covariates"`` (formulaic syntax; ``offset(x)`` adds an offset). A formula is code: do not fit one
+        from somebody you do not trust. Names with spaces, dots or such stand in backticks.
+    data : data frame
+        pandas, polars or pyarrow table, one row per unit; gold columns are missing where a unit was not labelled.
+    surrogates : mapping
+        Gold column -> its surrogate(s): a column, a list of columns, an array of N values, or a
+        mapping from class to probability column.
+    **options
+        How to fit.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    KaratError
+        One of its children, naming the argument or column at fault and how to correct it.
+
+    References
+    ----------
+    Egami, Hinck, Stewart, Wei (2023), *Using imperfect surrogates for downstream inference*;
+    Angelopoulos et al. (2023), *Prediction-powered inference*; Chen and Chen (2000).
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(2000, seed=1)
+    >>> sample = kt.SimpleRandom(n=300).draw(corpus, seed=1)
+    >>> labelled = kt.datasets.mask_gold(corpus, sample, "hostile")
+    >>> fit = kt.regress("ols", "outcome ~ hostile + length", labelled,
+    ...                  surrogates={"hostile": "hostile_llm"}, design=sample.design, seed=1)
+    >>> fit.coef().index.tolist()
+    ['Intercept', 'hostile', 'length']
+    """
+    arguments = Arguments.of(model, formula, surrogates, options)
+    return close_fit(open_fit(arguments, data, PLAIN), steps=PLAIN, assumed=arguments.design is None)
 
 
 @checked_arguments(FitOptions)

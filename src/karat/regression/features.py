@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError
-from ..frames.encode import Features, encode
 from ..frames.kinds import is_text
+from ..frames.matrices import Features, encode
 from ..frames.table import as_float
 from ..predict import Target
 from ..predict.values import SurrogateLabels

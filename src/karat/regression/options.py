@@ -25,7 +25,7 @@ from .._core.types import (
 )
 from ..errors import ArgumentError, check_alpha, number, one_of, processes, whole
 from ..estimate.covariance import KINDS
-from ..estimate.forms import DEFAULT_UNIT_COVARIANCE, read_vcov
+from ..estimate.infer import DEFAULT_UNIT_COVARIANCE, read_vcov
 
 
 class SharedOptions(TypedDict, total=False):

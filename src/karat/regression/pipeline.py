@@ -14,10 +14,11 @@ import numpy as np
 from .. import designs
 from .. import moments as models
 from ..checks.duplicates import prompt_rows
-from ..errors import generator
+from ..errors import ArgumentError, generator
 from ..estimate.augment import AugmentedSample, Rows
 from ..estimate.covariance import Meat
 from ..estimate.infer import Parts, infer, influences
+from ..estimate.rectify import gold_estimate, rectify
 from ..estimate.shares import group_means, shares_of
 from ..frames import Table
 from ..frames.formula import Parsed, parse
@@ -27,24 +28,30 @@ from .comparison_fits import Naive, compare_with, gold_column, naive_fit, wider_
 from .describe import describe
 from .design_matrix import Design, Prepared, matrices, prepare
 from .options import Arguments
-from .splits import median_over_splits, split_share
 from .steps import (
     augmented,
     estimated,
     frame_features,
     keeps_scores,
+    median_over_splits,
     parts_of,
     predicted_blocks,
     refuse_unused,
     seed_of_fit,
+    split_share,
     tell_user,
 )
 from .variables import Label, labelled_rows, read_labels
 
 if TYPE_CHECKING:
-    from .._core.types import Bools
+    from .._core.types import Bools, Floats
+    from ..designs import Labelling
+    from ..estimate.covariance import Covariance
     from ..estimate.rectify import Estimate
-    from ..frames.encode import Features
+    from ..estimate.tune import Tuning
+    from ..frames.matrices import Features
+    from ..moments import Model
+    from .design_matrix import Design, Prepared
 
 
 @dataclass(frozen=True)
@@ -173,3 +180,75 @@ def close_fit(fit: F, *, steps: Steps[F], assumed: bool) -> Result:
     result = steps.finish(result, fit, sample, estimate, parts, naive, meat)
     tell_user(result, estimate, options)
     return result.replace(seed=None if isinstance(fit.seed, np.random.Generator) else int(fit.seed))
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """What a fit was made from.
+
+    Parameters
+    ----------
+    model : Model
+    prepared : Prepared
+    matrix : Design
+    sample : AugmentedSample
+    options : Arguments
+    tuning : Tuning
+        Weights chosen for the fit; kept when labels or weights change.
+    crossfitted : bool
+    """
+
+    model: Model
+    prepared: Prepared
+    matrix: Design
+    sample: AugmentedSample
+    options: Arguments
+    tuning: Tuning
+    crossfitted: bool
+
+    def again(self, sample: AugmentedSample) -> tuple[Estimate, Covariance, Floats]:
+        """Estimate, covariance and degrees of freedom on a changed sample, with the weights of the fit."""
+        if self.options.estimator == "gold" or not sample.predicted:
+            estimate = gold_estimate(self.model, sample)
+        else:
+            estimate = rectify(self.model, sample, self.tuning, self.crossfitted)
+        parts = parts_of(self.model, sample, estimate, self.options)
+        covariance, df = infer(parts, self.options.vcov, self.options.target, self.options.df)
+        return estimate, covariance, df
+
+
+def pieces(options: Arguments, data: object) -> Pieces:
+    """Take a fit apart.
+
+    Raises
+    ------
+    ArgumentError
+        If the fit has no single estimating equation, or uses no gold.
+    """
+    if options.combine == "median":
+        raise ArgumentError("combine='median' has no single estimating equation to change; use combine='mean'.")
+    if options.estimator == "surrogate":
+        raise ArgumentError("estimator='surrogate' uses no gold, so nothing about the gold can change it.")
+    fit = open_fit(options, data, PLAIN)
+    sample, crossfitted = fit.sample, fit.predicted is not None
+    estimate = estimated(fit.model, sample, options, crossfitted)
+    tuning = replace(estimate.tuning, left_out=None)  # other samples have other units
+    return Pieces(fit.model, fit.prepared, fit.matrix, sample, options, tuning, crossfitted)
+
+
+def drawn_of(labelling: Labelling) -> Labelling:
+    """All rows drawn, of which some gave no label.
+
+    Raises
+    ------
+    ArgumentError
+        If none is missing.
+    """
+    first = labelling.first
+    if first is None or first.n_gold == labelling.n_gold:
+        raise ArgumentError(
+            "every row drawn has its label, so no missing label can change the result. Pass the whole draw with "
+            "design=sample.design (or sampled=) and nonresponse='ignorable', or design=karat.Propensity(...) for gold "
+            "that nobody drew."
+        )
+    return first

@@ -1,4 +1,4 @@
-"""The steps of a fit that entry points share."""
+"""The steps of a fit that entry points share, and what random splits of the gold sample do to it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .. import moments as models
 from ..errors import ArgumentError, DataError, NotValidWarning, SolverWarning, tell, whole
 from ..estimate.augment import AugmentedSample, Rows
 from ..estimate.clusters import connected, curvatures
-from ..estimate.infer import Parts
-from ..estimate.rectify import Estimate, gold_estimate, rectify, surrogate_estimate
+from ..estimate.infer import Parts, infer
+from ..estimate.rectify import Estimate, gold_estimate, rectify, split_estimates, surrogate_estimate
 from ..frames import Table
-from ..frames.seeds import settled
+from ..frames.order import settled
 from ..predict import Predictions, Target, capped_weights, check_folds, crossfit, learners, make_folds, row_order
 from ..results import Result
 from .describe import warn_small_samples
@@ -27,7 +27,12 @@ from .surrogates import probability_columns
 
 if TYPE_CHECKING:
     from .._core.types import Ints
-    from ..frames.encode import Features
+    from ..frames.matrices import Features
+    from ..moments import Model
+    from ..predict import Predictions
+    from ..results import Result
+    from .design_matrix import Design, Prepared
+    from .options import Arguments
 
 _KEEP_SCORES_UP_TO = 1_000_000
 """Numbers (units times coefficients) up to which influence scores are kept without being asked for."""
@@ -249,3 +254,60 @@ def seed_of_fit(seed: Any, prepared: Prepared, *words: object) -> Any:
     columns: dict[str, Any] = {f"observed {name}": prepared.frame[name].iloc[rows] for name in prepared.frame.columns}
     columns |= {f"gold {label.name}": label.gold.iloc[rows] for label in prepared.labels}
     return settled(None, {name: values.reset_index(drop=True) for name, values in columns.items()}, *words)
+
+
+def split_share(
+    result: Result,
+    regression: Model,
+    prepared: Prepared,
+    matrix: Design,
+    options: Arguments,
+    predicted: Predictions,
+) -> Result:
+    """With the largest share, over coefficients, of the variance that the random split adds to one split's estimate."""
+    if len(predicted.splits) < 2:
+        return result
+    blocks = [predicted_rows(prepared, matrix, split, options.imputation) for split in predicted.splits]
+    thetas = split_estimates(regression, augmented(prepared, matrix, ()), blocks, result.theta, result.lambda_matrix)
+    spread = thetas.var(axis=0, ddof=1) / len(thetas)
+    variance = np.diag(result.covariance)
+    share = np.divide(spread, variance, out=np.zeros_like(spread), where=variance > 0)
+    return result.replace(split_share=float(np.max(share)))
+
+
+def median_over_splits(
+    result: Result,
+    regression: Model,
+    prepared: Prepared,
+    matrix: Design,
+    options: Arguments,
+    predicted: Predictions,
+) -> Result:
+    """Solve per split; median of estimates and of (covariance plus squared distance to the median)."""
+    estimates, covariances, dofs = [], [], []
+    for split in predicted.splits:
+        sample = augmented(prepared, matrix, predicted_rows(prepared, matrix, split, options.imputation))
+        estimate = estimated(regression, sample, options, True)
+        covariance, dof = infer(
+            parts_of(regression, sample, estimate, options), options.vcov, options.target, options.df
+        )
+        estimates.append(estimate)
+        covariances.append(covariance)
+        dofs.append(dof)
+    thetas = [e.theta for e in estimates]
+    middle = np.median(thetas, axis=0)
+    spread = [v.total + np.outer(t - middle, t - middle) for t, v in zip(thetas, covariances)]
+    pick = int(np.argsort([np.linalg.norm(v, 2) for v in spread])[(len(spread) - 1) // 2])
+    scale = np.sqrt(np.median([np.diag(v) for v in spread], axis=0) / np.diag(spread[pick]))
+    tuning = estimates[pick].tuning
+    return result.replace(
+        theta=middle,
+        covariance=spread[pick] * np.outer(scale, scale),
+        labelling_covariance=covariances[pick].labelling,
+        df=np.min(dofs, axis=0),
+        choice=tuning.choice,
+        tuning_weight=np.diag(tuning.coefficient_weights).copy(),
+        lambda_matrix=tuning.mixing,
+        r_squared=tuning.r_squared,
+        parts=None,
+    )

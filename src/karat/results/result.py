@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import KaratError
-from ..estimate.forms import read_vcov
-from .fitted import Fitted
+from ..estimate.infer import read_vcov
+from .estimates import Fitted
 from .protocols import FormerNames, MaketablesProtocol, register_maketables
 
 if TYPE_CHECKING:

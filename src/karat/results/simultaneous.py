@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, generator, whole
-from ..frames.seeds import seed_of_result
+from ..frames.order import seed_of_result
 from .tests import interval
 
 if TYPE_CHECKING:

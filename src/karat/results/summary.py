@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..display.table import html_page, html_table, number, p_text, text_lines
-from .small_samples import small_sample_notes
-from .verdicts import short_form
+from .verdicts import short_form, small_sample_notes
 
 if TYPE_CHECKING:
     from .._core.types import Floats
-    from .fitted import Fitted
+    from .estimates import Fitted
 
 _ESTIMATORS = {
     "dsl": "DSL (gold + cross-fitted surrogates)",

@@ -18,8 +18,7 @@ from .. import designs
 from .._core.arguments import checked_arguments
 from ..errors import ArgumentError, DataError, KaratError, check_alpha, generator, one_of, processes, whole
 from ..frames import Table
-from ..frames.order import canonical_order
-from ..frames.seeds import seed_of_table
+from ..frames.order import canonical_order, seed_of_table
 from ..frames.table import as_float
 from ..results.estimates import Estimates, bounds_names
 from .resampling import in_order, multiplicities, refuse_unequal, resampling_units

@@ -25,7 +25,7 @@ from ..estimate.index import predictors, scores
 from ..frames.formula import row_by_row
 from ..frames.table import as_float
 from ..regression.design_matrix import with_columns
-from ..regression.pieces import Pieces, drawn_of
+from ..regression.pipeline import Pieces, drawn_of
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints

@@ -22,8 +22,8 @@ from ..errors import (
     tell,
 )
 from ..frames import Table
-from ..frames.seeds import seed_of_table
-from ..regression.regress import regress
+from ..frames.order import seed_of_table
+from ..regression.entry_points import regress
 from .joint import equality, joint_covariance, max_t_critical
 from .multiverse_result import Answers, Multiverse
 from .universes import Universe, all_at_once, refuse_probabilities, universes_of

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._core.arguments import checked_arguments
-from .._core.threads import single_threaded
+from .._core.machine import single_threaded
 from ..errors import ArgumentError, KaratWarning, check_alpha, generator
 from ..frames import Table
-from ..frames.seeds import seed_of_table
+from ..frames.order import seed_of_table
+from ..regression.entry_points import regress
 from ..regression.options import Arguments
-from ..regression.pieces import drawn_of, pieces
-from ..regression.regress import regress
+from ..regression.pipeline import drawn_of, pieces
 from .bounds import Bound, is_sharp, limits_of, worst_cases
 from .tilting import Curve, Flip, Tilting, tilt_variable
 

@@ -17,7 +17,7 @@ from ..designs.response import Response, as_response, tilted
 from ..errors import ArgumentError, KaratError
 from ..frames import Table
 from ..frames.table import as_float
-from ..regression.pieces import Pieces
+from ..regression.pipeline import Pieces
 
 if TYPE_CHECKING:
     from .._core.types import Floats

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..._core.memory import needs
+from ..._core.machine import needs
 from ...errors import ArgumentError, number, whole
 from .base import Aggregator, normalised, softmax_rows
 from .votes import worker_agreement

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..._core.memory import needs
+from ..._core.machine import needs
 from ...errors import DataError, one_of
 from ..tables.annotations import Annotations
 from ..tables.codes import class_tuple, codes_among, listed, name_of, objects, shown, sorted_codes

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..._core.memory import needs
+from ..._core.machine import needs
 from ...errors import DataError, number, whole
 from .base import Aggregator
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..._core.memory import needs
+from ..._core.machine import needs
 from ...errors import DataError, generator, one_of, whole
 from ...frames.kinds import is_number
 from ..tables.annotations import Annotations

@@ -345,7 +345,7 @@ def _gains(
 ) -> pd.DataFrame:  # fmt: skip
     import pandas as pd
 
-    from ...regression.regress import regress
+    from ...regression.entry_points import regress
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

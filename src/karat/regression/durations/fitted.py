@@ -9,7 +9,7 @@ import numpy as np
 
 from ...censoring.pseudo import PseudoOutcome, estimation_influence
 from ...estimate.augment import AugmentedSample
-from ...estimate.first_stage import add_gold_stage, add_population_stage
+from ...estimate.scores import add_gold_stage, add_population_stage
 from ...estimate.totals import linear_predictor
 from ..design_matrix import Design, Prepared
 from ..pipeline import Opened

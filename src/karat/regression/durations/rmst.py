@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 import numpy as np
 
 from ..._core.arguments import checked_arguments
-from ..._core.threads import single_threaded
+from ..._core.machine import single_threaded
 from ..._core.types import Estimator
 from ...censoring.pseudo import estimation_influence
 from ...censoring.weights import DEFAULT_FLOOR
@@ -51,7 +51,7 @@ from .outcomes import (
 if TYPE_CHECKING:
     from ..._core.types import Floats
     from ...estimate.rectify import Estimate
-    from ...frames.encode import Features
+    from ...frames.matrices import Features
 
 _LINKS = {"identity": "ols", "log": "poisson", "logit": "logit"}
 _TITLES = {"time": "Restricted mean duration", "survival": "Survival", "lost": "Restricted mean time lost"}

@@ -6,7 +6,7 @@ import threading
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from karat._core.threads import single_threaded
+from karat._core.machine import single_threaded
 
 
 def limits():
