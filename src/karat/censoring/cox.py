@@ -20,11 +20,9 @@ _SEPARATED = 15.0
 
 @dataclass(frozen=True)
 class CoxCensoring(Censoring):
-    """G(u | V) = exp(-Lambda(u) exp(V'b)), Breslow's Lambda.
+    """G(u | V) = exp(-Lambda(u) exp(V'b)), Breslow's Lambda; V is taken from its means, ``centre`` (q,).
 
-    ``coefficients`` (q,): log hazard ratios of being censored; ``centre`` (q,): means that V is taken from; ``jump``
-    (J,): censoring times in order; ``hazard`` (J,): cumulative hazard after each, at V = centre; ``linear`` (n,):
-    linear predictor of the fitted rows.
+    ``coefficients`` (q,) are log hazard ratios of being censored, ``hazard`` (J,) cumulative after each censoring time.
     """
 
     method: str

@@ -264,10 +264,7 @@ def _between(first: Floats, second: Floats, share: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class GivenCensoring(Censoring):
-    """A user's own G: a function of times and covariates.
-
-    ``function``: ``function(times, covariates) -> P(C >= time | V)``, times of shape (m,) and covariates as given.
-    """
+    """A user's own G: a function of times (m,) and covariates as given, ``P(C >= time | V)``."""
 
     function: Callable[[Floats, Any], Any] = field(repr=False)
     n_rows: int

@@ -104,10 +104,7 @@ def _fit(durations: Durations, group: Ints | None, place: Any, method: str) -> G
 
 
 def within_strata(parts: list[tuple[Ints, Grouped]], levels: dict[tuple[Any, ...], int], n_rows: int) -> Grouped:
-    """One estimate out of separate ones, made in separate strata.
-
-    ``parts``: rows of each stratum, and the estimate made from them.
-    """
+    """One estimate out of separate ones, each made from the rows of one stratum."""
     lower, share = np.empty(n_rows, dtype=np.intp), np.zeros(n_rows)
     steps: list[Steps] = []
     members: list[tuple[Any, Floats | None]] = []
@@ -151,11 +148,7 @@ class WithinStratum:
 
 @dataclass(frozen=True)
 class Between:
-    """Where new rows stand among anchors.
-
-    ``anchors`` (A,): in order; ``reach``: bandwidth: new rows further outside the anchors are warned about, and read
-    the nearest.
-    """
+    """Where new rows stand among anchors (A,); those further outside than ``reach`` are warned about."""
 
     anchors: Floats = field(repr=False)
     reach: float
@@ -229,11 +222,7 @@ def choose_anchors(values: Floats, anchors: int) -> Floats:
 
 
 def fit_kernel(durations: Durations, values: Floats, *, bandwidth: float | None, anchors: int, exact: bool) -> Grouped:
-    """Beran's estimate with the Epanechnikov kernel.
-
-    ``values`` (n,): the covariate V; ``bandwidth``: by default 2.5 standard deviations times n^(-1/3); ``anchors``:
-    values of V at which the estimate is made; rows between two read both, log-linearly; ``exact``: make it at every
-    value of V instead.
+    """Beran's estimate with the Epanechnikov kernel; the arguments are those of :class:`Kernel`.
 
     Beran (1981), *Nonparametric regression with randomly censored survival data*.
     """

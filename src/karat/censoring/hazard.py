@@ -19,7 +19,6 @@ class HazardCensoring(Censoring):
     """G(u | V) from hazards of K intervals, by a classifier of rows and intervals.
 
     Within an interval the hazard of every row is spread as the marginal one is, so that jumps at tied times stay jumps.
-    ``covariates`` (n, q).
     """
 
     method: str
@@ -48,10 +47,7 @@ class HazardCensoring(Censoring):
 
 @dataclass(frozen=True)
 class Clock:
-    """Time measured in intervals of equal marginal censoring hazard.
-
-    ``jump`` (J,): censoring times; ``reached`` (J,): intervals elapsed after each, up to ``n_intervals``.
-    """
+    """Time measured in intervals of equal marginal censoring hazard; ``reached`` (J,) have elapsed after each jump."""
 
     jump: Floats = field(repr=False)
     reached: Floats = field(repr=False)
@@ -64,10 +60,7 @@ class Clock:
 
 
 def make_clock(durations: Durations, intervals: int, tau: float) -> Clock:
-    """A clock of the marginal cumulative hazard of censoring before tau.
-
-    ``intervals``: at most this many; fewer where there are fewer censoring times; ``tau``: the clock stops there.
-    """
+    """A clock of the marginal cumulative hazard of censoring before tau, with at most so many intervals."""
     order, _ = time_order(durations.time)
     sorted_ = durations.take(order)
     steps = product_limit(sorted_.time, sorted_.event, sorted_.weight)
@@ -92,8 +85,7 @@ def fit_hazard(
     """Fit a classifier to rows times intervals.
 
     A row takes part in every interval it reaches, with the share of it (in marginal hazard) during which it was at risk
-    as its weight; a censored row ends with a 1. ``covariates`` (n, q); ``learner``: cloned; must take ``sample_weight``
-    and give ``predict_proba``.
+    as its weight; a censored row ends with a 1.
     """
     from sklearn.base import clone
 
@@ -116,11 +108,7 @@ def fit_hazard(
 
 
 def person_periods(durations: Durations, x: Floats, clock: Clock, tau: float) -> tuple[Floats, Floats, Floats]:
-    """One row for every interval a unit reaches.
-
-    ``x`` (n, q). Gives ``features`` (m, q + 1) (x and the interval's number), ``target`` (m,) (1 where censored in the
-    interval), ``weight`` (m,).
-    """
+    """One row for every interval a unit reaches: x and its number, 1 where censored in it, weight."""
     censored = ~durations.event & (durations.time < tau)
     elapsed = np.where(
         censored, clock.elapsed(durations.time, False), clock.elapsed(np.minimum(durations.time, tau), True)

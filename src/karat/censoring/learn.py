@@ -12,8 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._core.types import Array, Bools, Floats
 from ..errors import DataError, LearnerError
-from .columns import note_features
-from .minimise import CensoredRisk
+from .minimise import CensoredRisk, note_features
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

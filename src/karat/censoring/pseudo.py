@@ -78,10 +78,7 @@ def expected_outcome(
     durations: Durations, outcome: Outcome, method: Method, covariates: Array | None, grid: Floats,
     rng: np.random.Generator,
 ) -> Floats:  # fmt: skip
-    """Expected outcomes between grid points: the mean of its values at the two ends.
-
-    ``method``: how the hazard of the event (of each cause) is estimated; ``covariates`` (n, q); ``grid`` (K,).
-    """
+    """Expected outcomes (n, K + 1) between grid points: the mean of its values at the two ends."""
     edges = np.concatenate(([0.0], grid, [outcome.tau]))
     causes = durations.causes
     hazards = {}
@@ -114,8 +111,7 @@ def fit_event(
 ) -> Censoring:
     """P(T > u | V) of one cause, the others as censoring: the same estimators with the roles exchanged.
 
-    Censorings follow events at a tied time, so their times are moved up by the smallest step there is. ``covariates``
-    (n, q), optional.
+    Censorings follow events at a tied time, so their times are moved up by the smallest step there is.
     """
     own = durations.cause == cause
     time = np.where(own, durations.time, np.nextafter(durations.time, np.inf))

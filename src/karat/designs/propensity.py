@@ -218,10 +218,7 @@ def _draw(design: Design, table: Table, labelled: Bools, sampled: object) -> Lab
 
 
 def response_matrix(table: Table, on: object, role: str) -> Floats:
-    """A constant and the variables of a response model, standardised, shape (N, k).
-
-    Raises ArgumentError, DataError if columns are missing, or a formula gives missing values.
-    """
+    """A constant and the variables of a response model, standardised, shape (N, k)."""
     if isinstance(on, str) and "~" in on:
         import formulaic
 

@@ -34,11 +34,7 @@ _FASTEST_LEARNING = 1.6
 
 @dataclass(frozen=True)
 class Again:
-    """The pilot's fit as a function of which gold units count.
-
-    ``data``: the rows of the fit, gold where it was labelled; ``arguments``: of :func:`karat.regress`; ``gold``: gold
-    columns.
-    """
+    """The pilot's fit as a function of which gold units count; ``arguments`` are those of :func:`karat.regress`."""
 
     data: Any
     arguments: Mapping[str, Any]
@@ -48,11 +44,7 @@ class Again:
 
     @classmethod
     def of(cls, result: Result, data: object, contrasts: object, overrides: Mapping[str, Any]) -> Again:
-        """Take up a fit again with the data it was made from.
-
-        Raises ArgumentError if an argument of the fit held values and was not given again; DataError if the data have
-        another number of rows.
-        """
+        """Take up a fit again with the data it was made from, and the arguments that held values."""
         call, parts = result.call, result.parts
         assert parts is not None
         if call is None:
@@ -94,10 +86,7 @@ class Again:
         return cls(frame.to_native(), arguments, parts.labelling, gold, contrasts)
 
     def profile(self, labelled: Bools, seed: int, repeats: int | None = None) -> Profile | None:
-        """The profile of the fit with part of the gold, or None where it cannot be fitted.
-
-        ``labelled`` (N,); ``repeats``: at most this many random splits of the predictor.
-        """
+        """The profile of the fit with part of the gold, or None where it cannot be fitted."""
         arguments = dict(self.arguments)
         if repeats is not None:
             arguments["repeats"] = min(repeats, int(arguments.get("repeats", repeats)))
@@ -118,10 +107,7 @@ class Again:
 
 
 def delete_groups(again: Again, groups: int, rng: np.random.Generator) -> tuple[Profile, ...]:
-    """Profiles of the pilot without one group of its labelling units each.
-
-    ``groups``: number of random groups; those that cannot be fitted are left out. Empty if too few fits went through.
-    """
+    """Profiles of the pilot without one random group of its labelling units each; empty if too few went through."""
     if type(again.labelling) is not Labelling:  # several waves: leaving units out would change later waves
         return ()
     group = _random_groups(again.labelling, groups, rng)

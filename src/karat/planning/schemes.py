@@ -82,11 +82,9 @@ class Scheme(ABC):
 class StratifiedScheme(Scheme):
     """Simple random samples within strata; one stratum is the simple random sample.
 
-    ``code`` (N,): strata; ``share`` (S,): sample size wanted in each, in proportion; ``names``: empty texts where they
-    are not known; ``by``: columns that form the strata; None for one stratum, or where they are not known; ``reach``
-    (S, q): squared influence that a unit's outcome has on each figure, averaged over the stratum, where it is known;
-    the spread that a thin stratum borrows is in proportion to it; ``expected`` (N,): see :class:`Scheme`; ``most``
-    (S,): units of each stratum that can be drawn, where a pilot has used some.
+    ``share`` (S,) are sample sizes in proportion; ``names`` empty texts and ``by`` None where they are not known;
+    ``reach`` (S, q) is the squared influence of an outcome on each figure, averaged over the stratum, to which the
+    spread that a thin stratum borrows is in proportion; ``most`` (S,) can be drawn, where a pilot has used some.
     """
 
     code: Ints = field(repr=False)
@@ -153,9 +151,8 @@ class StratifiedScheme(Scheme):
 class IndependentScheme(Scheme):
     """Units drawn on their own with probabilities in proportion to a size, cut at 1 and mixed with a floor.
 
-    ``size`` (N,): positive; ``floor``: share of the sample that is drawn with equal probabilities; ``honest`` (N,):
-    sizes for predicting variances, where the size of a pilot unit must not know its own error; ``expected`` (N,): see
-    :class:`Scheme`.
+    ``floor`` is the share of the sample drawn with equal probabilities; ``honest`` (N,) are sizes for predicting
+    variances, where that of a pilot unit must not know its own error.
     """
 
     size: Floats = field(repr=False)
@@ -195,10 +192,7 @@ class IndependentScheme(Scheme):
 
 @dataclass(frozen=True, eq=False)
 class ClusteredScheme(Scheme):
-    """Simple random sample of whole clusters.
-
-    ``code`` (N,): cluster of each row; ``expected`` (N,): see :class:`Scheme`.
-    """
+    """Simple random sample of whole clusters."""
 
     code: Ints = field(repr=False)
     column: str

@@ -137,13 +137,11 @@ def simulate_gold(
     surrogate: Any, quality: Quality, at: int, name: str, rng: np.random.Generator,
     scale: tuple[float, float] | None = None,
 ) -> Array:  # fmt: skip
-    """Gold drawn given the surrogate.
+    """Gold drawn given the surrogate, by the ``at``-th value of its quality, shape (N,).
 
-    ``surrogate`` (N,); ``at``: which of its values; ``name``: label, for messages; ``scale``: mean and standard
-    deviation of numeric gold; by default those of the surrogate. By accuracy: the surrogate's class with that
-    probability, else another class in proportion to how often the surrogate gives it. Confusion matrix: gold classes
-    given the surrogate by Bayes' rule. R2: the surrogate shrunk towards its mean plus normal noise, such that gold has
-    the mean and the spread asked for, shape (N,).
+    Accuracy: the surrogate's class with that probability, else another class in proportion to how often the surrogate
+    gives it. Confusion matrix: gold classes given the surrogate by Bayes' rule. R2: the surrogate shrunk towards its
+    mean plus normal noise, such that gold has the mean and the standard deviation in ``scale``.
 
     >>> label, rng = np.repeat([0, 1], 500), np.random.default_rng(1)
     >>> gold = simulate_gold(label, Quality("accuracy", (0.9,)), 0, "hostile", rng)

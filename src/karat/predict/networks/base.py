@@ -21,10 +21,7 @@ from .surrogates import Surrogates, read_stage
 
 @dataclass(frozen=True)
 class Fitted:
-    """One network of several that were trained together.
-
-    ``networks``: one; ``centre``, ``spread`` (p,); ``classes_`` (K,).
-    """
+    """One network of several that were trained together, with centre and spread of its features, (p,)."""
 
     networks: Networks
     centre: Floats

@@ -27,12 +27,11 @@ _LOG_TEMPERATURE_SD = 0.3
 
 @dataclass(frozen=True)
 class Problem:
-    """What M networks learn.
+    """What M networks learn from the gold rows: standardised features (n, p), targets (n, q), positive weights (n,).
 
-    ``x`` (n, p): features of the gold rows, standardised; ``target`` (n, q): class distributions, numbers, or
-    distributions over 0, 1, ...; ``weight`` (n,): positive; ``rows``: training rows of each network; ``seeds``: one per
-    network; everything a network draws comes from its own; ``class_weight`` (K,); ``adjustment``: times the log prior
-    that is added to the logits in training (Menon et al. 2021); ``stage``: learning from surrogate labels before.
+    ``rows`` are the training rows of each network; everything it draws comes from its own seed. ``adjustment`` times
+    the log prior is added to the logits in training (Menon et al. 2021); ``stage`` is learning from surrogate labels
+    before.
     """
 
     head: Head
@@ -53,11 +52,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Networks:
-    """M trained networks.
-
-    ``flat`` (M, P): parameters; ``scales`` (M, 1, .); ``epochs`` (M,): epochs trained on gold; 0 stays at the linear
-    start.
-    """
+    """M trained networks; ``flat`` (M, P), ``scales`` (M, 1, .); ``epochs`` (M,) on gold, 0 at the linear start."""
 
     head: Head
     layout: Layout

@@ -22,10 +22,9 @@ def linear_start(
     head: Head, x: Tensor, target: Tensor, weight: Tensor, begin: Tensor, extra: Tensor | None, penalty: Tensor,
     scales: dict[str, Any],
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Penalised linear fits of M networks.
+    """Penalised linear fits of M networks to features (M, n, p), from the outputs ``begin`` of the constant prediction.
 
-    ``x`` (M, n, p); ``target`` (M, n, q); ``weight`` (M, n): 0 on padding; ``begin`` (M, n_outputs): outputs of the
-    constant prediction; ``extra`` (M, 1, n_extra): held where they are; ``penalty`` (p,).
+    The ``extra`` parameters are held where they are; padding has weight 0.
     """
     n, p = x.shape[1:]
     if p > n:

@@ -204,11 +204,7 @@ class Bitwise(Head):
 
 
 def number_head(distribution: str, target: Floats) -> Head:
-    """Head for numbers.
-
-    ``distribution``: one of :data:`DISTRIBUTIONS`; ``target`` (n, q): all training targets; only the number of bits is
-    read from them.
-    """
+    """Head for numbers, whose number of bits is read from all training targets, (n, q)."""
     if distribution not in DISTRIBUTIONS:
         raise ArgumentError(
             f"distribution={distribution!r} is not known; choose one of {', '.join(map(repr, DISTRIBUTIONS))}."

@@ -33,11 +33,7 @@ _DECAY = 0.01
 def pretrain(
     problem: Problem, settings: Settings, layout: Layout, x_gold: Tensor, weight: Floats, base: Tensor
 ) -> tuple[Tensor, Hint]:
-    """Pre-train M networks.
-
-    ``layout``: of the networks to be trained on gold; ``x_gold`` (n, p); ``weight`` (M, n): of the gold rows; ``base``
-    (M, P): hidden layers as drawn; replaced by the pre-trained ones.
-    """
+    """Pre-train M networks, whose hidden layers as drawn, ``base`` (M, P), give way to the pre-trained ones."""
     stage = problem.stage
     assert stage is not None
     x = torch.from_numpy(np.ascontiguousarray(stage.x)).to(x_gold)

@@ -51,11 +51,10 @@ def keep_units(rng: np.random.Generator, shape: tuple[int, ...], drop: float) ->
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of M networks out of one feature matrix.
+    """Rows of M networks out of one feature matrix (n, p).
 
-    ``x`` (n, p): features, shared; ``index`` (M, L): which rows each network has, padded with row 0; ``target`` (M, L,
-    q); ``weight`` (M, L): weights with mean 1 over a network's rows; 0 on padding; ``count`` (M,): rows of each
-    network.
+    ``index`` (M, L) says which rows each network has, padded with row 0; ``target`` (M, L, q); ``weight`` (M, L) has
+    mean 1 over a network's rows, 0 on padding; ``count`` (M,).
     """
 
     x: Tensor
@@ -66,11 +65,7 @@ class Rows:
 
     @classmethod
     def gather(cls, x: Tensor, target: Floats, weight: Floats, rows: list[Ints]) -> Rows:
-        """Rows from positions.
-
-        ``x`` (n, p); ``target`` (n, q); ``weight`` (n,); ``rows``: one per network; rows of weight 0 have no place
-        here.
-        """
+        """Rows from positions, one array for each network; rows of weight 0 have no place here."""
         longest = max(len(r) for r in rows)
         n_networks, q = len(rows), target.shape[-1]
         index = np.zeros((n_networks, longest), dtype=np.int64)
@@ -101,10 +96,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class Batch:
-    """One minibatch of every network.
+    """One minibatch of every network: features (M, B, p), targets (M, B, q).
 
-    ``x`` (M, B, p); ``target`` (M, B, q); ``weight`` (M, B): 0 on padding; divided by the number of real rows, so that
-    a weighted sum is the mean; ``there`` (M, 1): which networks have rows in this batch; None if all do.
+    ``weight`` (M, B) is divided by the number of real rows, so that a weighted sum is the mean; ``there`` (M, 1) says
+    which networks have rows in this batch, None if all do.
     """
 
     x: Tensor

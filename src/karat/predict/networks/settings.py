@@ -18,15 +18,10 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float64")
 
 @dataclass(frozen=True)
 class Settings:
-    """Training of one batch of networks.
+    """Training of one batch of networks; see :class:`TorchClassifier` for what the fields mean.
 
-    ``hidden``: units of each hidden layer; empty for a linear model; ``dropout``: share of hidden units dropped in
-    training; ``penalty``: ridge penalty of the linear start, on standardised features and the sum of the loss; None is
-    ``max(1, p / 4)``, which gives the linear predictor a prior standard deviation of about 2 however many features;
-    ``weight_decay``: pull (per unit of learning rate, decoupled) of hidden weights to 0, of the linear part to its
-    start; ``early_stopping``: hold out ``validation_fraction`` of the rows, and stop after ``patience`` epochs without
-    gain; ``refit``: train once more on all rows for as many epochs as were best; ``calibrate``: temperature scaling of
-    class probabilities on the held-out rows.
+    By default the ridge penalty of the linear start is ``max(1, p / 4)``, which gives the linear predictor a prior
+    standard deviation of about 2 however many features there are.
     """
 
     hidden: tuple[int, ...] = (32,)

@@ -25,9 +25,8 @@ from .layout import Layout
 class Surrogates:
     """Surrogate labels of one label, of all units, as cross-fitting hands them on.
 
-    ``values`` (N, S): class distributions (gold's classes first, then others), or numbers; missing is not a number;
-    ``gold`` (n,): positions of the gold rows; ``hide``: features that are surrogates themselves; ``seeds``: one per
-    network; networks with the same seed share their pre-training where it needs no gold.
+    ``values`` (N, S) are class distributions (gold's classes first, then others), or numbers; missing is not a number.
+    Networks with the same seed share their pre-training where it needs no gold.
     """
 
     values: Floats = field(repr=False)
@@ -43,11 +42,7 @@ class Surrogates:
 
 @dataclass(frozen=True)
 class Stage:
-    """The first stage of M networks.
-
-    ``x`` (N, p); ``labels`` (N, S): class distributions, or numbers with 0 for missing; ``there`` (N,): rows that have
-    a surrogate; ``gold`` (n,); ``loss``: None for plain cross-entropy, or least squares.
-    """
+    """The first stage of M networks; ``labels`` (N, S) are 0 in rows that are not ``there``."""
 
     x: Floats = field(repr=False)
     labels: Floats = field(repr=False)

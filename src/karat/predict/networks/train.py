@@ -62,10 +62,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Trained:
-    """Parameters at the best epoch of each network.
-
-    ``flat`` (M, P); ``epochs`` (M,): epoch of the best held-out loss, or the last one.
-    """
+    """Parameters (M, P) and epoch (M,) of the best held-out loss of each network, or of the last epoch."""
 
     flat: Tensor
     epochs: Any
@@ -75,12 +72,10 @@ def train(
     layout: Layout, start: Tensor, rows: Rows, objective: Objective, seeds: list[int], settings: Settings, *,
     held: Rows | None = None, epochs: Any = None, anchored: tuple[str, ...] = ("skip",), label: str = "training",
 ) -> Trained:  # fmt: skip
-    """Train M networks.
+    """Train M networks from ``start`` (M, P); each keeps its parameters with the least held-out loss, start included.
 
-    ``start`` (M, P): where training starts; ``held``: held-out rows; each network keeps the parameters with the
-    smallest loss there, the start included; ``epochs`` (M,): epochs of each network, when there are no held-out rows;
-    ``anchored``: parameters that weight decay pulls to where they start (Li, Grandvalet, Davoine 2018) instead of 0;
-    ``label``: for the progress bar.
+    ``epochs`` (M,) are those of each network when there are no held-out rows; weight decay pulls the parameters
+    ``anchored`` to where they start (Li, Grandvalet, Davoine 2018) instead of 0.
     """
     limit = np.full(len(seeds), settings.max_epochs) if epochs is None else np.asarray(epochs)
     best, at = start.clone(), np.zeros(len(seeds), dtype=np.intp)

@@ -298,10 +298,7 @@ class TextEncoder(OfTexts, TransformerMixin, BaseEstimator):
 
 
 class VectorCache:
-    """Vectors made by one model with one set of settings; each set has a file of its own.
-
-    ``settings``: all that the vectors depend on besides the text.
-    """
+    """Vectors made by one model with one set of settings; each set has a file of its own."""
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         described = json.dumps(settings, sort_keys=True)

@@ -64,11 +64,7 @@ def split_rows(target: Floats, share: float | None, rng: np.random.Generator) ->
 
 @dataclass(frozen=True)
 class Lesson:
-    """What is to be learnt.
-
-    ``target`` (n, K): probabilities of classes; ``weight`` (n,); ``training``, ``held_out``: rows to train on, and rows
-    that decide when to stop; ``rng``: order of the batches.
-    """
+    """What is to be learnt: probabilities (n, K), weights, rows to train on and rows that decide when to stop."""
 
     target: Floats = field(repr=False)
     weight: Floats = field(repr=False)
@@ -82,11 +78,7 @@ def train_network(
     forward: Callable[[Ints], Any], parts: list[Any], optimiser: Any, schedule: Any, lesson: Lesson, *, epochs: int,
     patience: int, batch_size: int, progress: bool,
 ) -> tuple[int, float | None]:  # fmt: skip
-    """Train the parts of a network; the epoch that does best on held-out rows is kept.
-
-    ``forward``: rows -> logits, shape (rows, K). Gives ``n_epochs`` (passes that the kept weights have had), ``loss``
-    (held-out loss; None when no rows are held out).
-    """
+    """Train the parts of a network, given its logits; the best epoch on held-out rows is kept, with its loss."""
     from tqdm import tqdm
 
     loss = _loss(forward, lesson)
