@@ -106,15 +106,11 @@ def _likelihood(rows: _Sorted, beta: Floats) -> tuple[float, Floats, Floats]:
     mean = s1 / s0[:, None]
     value = float(lost @ (linear[at] - np.log(s0)))
     gradient = lost @ (rows.x[at] - mean)
-    hazard = _reached(rows, at, lost / s0)
+    hazard = np.cumsum(
+        np.bincount(first, weights=lost / s0, minlength=len(rows.weight))
+    )  # up to each row
     information = (rows.x.T * (risk * hazard)) @ rows.x - (mean.T * lost) @ mean
     return value, gradient, information
-
-
-def _reached(rows: _Sorted, at: Ints, step: Floats) -> Floats:
-    """Sum of the steps whose risk set holds each row."""
-    jumps = np.bincount(rows.first[at], weights=step, minlength=len(rows.weight))
-    return np.cumsum(jumps)
 
 
 def _from_end(values: Floats) -> Floats:

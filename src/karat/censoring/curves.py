@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._core.types import Bools, Floats, Ints
+from .._core.types import Floats
 from ..errors import ArgumentError, DataError, check_alpha, number, one_of
 from .durations import Durations, read_durations
 from .product_limit import time_order
@@ -294,9 +294,5 @@ def curves_by_group(
     if values.isna().any():
         raise DataError("group is missing in some rows; drop them, or make them a group.")
     codes, levels = pd.factorize(values, sort=True)
-    return {level: _curve_of(durations, codes == g, options) for g, level in enumerate(levels)}
-
-
-def _curve_of(durations: Durations, rows: Bools | Ints, options: dict[str, Any]) -> SurvivalCurve:
-    part = durations.take(rows)
-    return survival_curve(part.time, part.cause, weights=part.weight, **options)
+    parts = {level: durations.take(codes == g) for g, level in enumerate(levels)}
+    return {level: survival_curve(p.time, p.cause, weights=p.weight, **options) for level, p in parts.items()}

@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn import config_context
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -16,7 +17,7 @@ from ..errors import ArgumentError, DataError, LearnerError
 from .durations import read_outcome
 from .methods import resolve_method
 from .risk import calibration, weighted_mean
-from .weights import DEFAULT_FLOOR, CensoringWeights, weights
+from .weights import DEFAULT_FLOOR, weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,35 +82,41 @@ class CensoredRisk(MetaEstimatorMixin, BaseEstimator):
         """
         self._check_learner()
         keyword = _weight_keyword(self.estimator)
-        time, event = read_outcome(y)
-        note_features(self, X, reset=True)
-        sampling = _sampling(sample_weight, len(time))
-        kept = np.arange(len(time)) if sampling is None else np.flatnonzero(sampling > 0)
-        _same_length(X, time)
-        method = resolve_method(self.censoring)
-        covariates = censoring_covariates(X, method, self.covariates)
+        time, event, sampling, kept, covariates = self._read(X, y, sample_weight, reset=True)
         self.weights_ = weights(
-            time[kept], event[kept], tau=self.tau, method=method,
-            covariates=None if covariates is None else covariates[kept],
+            time[kept], event[kept], tau=self.tau, method=resolve_method(self.censoring), covariates=covariates,
             weights=None if sampling is None else sampling[kept], floor=self.floor, leave_one_out=self.leave_one_out,
             folds=self.folds, cluster=None if groups is None else np.asarray(groups)[kept],
             seed=int(check_random_state(self.random_state).randint(2**31 - 1)),
         )  # fmt: skip
         self.tau_ = self.weights_.tau
         total = self.weights_.values if sampling is None else self.weights_.values * sampling[kept]
-        target = self._target(self.weights_)
+        durations = self.weights_.durations
+        target = self._known(self.weights_.restricted, _past(durations.time, durations.event, self.tau_))
         used = np.flatnonzero(total > 0)
         self.mean_ = float(total[used] @ target[used] / total[used].sum())
         self._check_target(target[used])
-        self.estimator_ = _fit_learner(self.estimator, keyword, rows_of(X, kept[used]), target[used], total[used])
+        # The weights are this estimator's own, not metadata that a user routes: they go to the last step by its prefix.
+        with config_context(enable_metadata_routing=False):
+            rows = rows_of(X, kept[used])
+            self.estimator_ = clone(self.estimator).fit(rows, target[used], **{keyword: total[used]})
         return self
 
     def _check_target(self, target: Floats) -> None:
         """Raise if a learner cannot be fitted to it."""
 
-    def _target(self, fitted: CensoringWeights) -> Floats:
-        durations = fitted.durations
-        return self._known(fitted.restricted, _past(durations.time, durations.event, fitted.tau))
+    def _read(
+        self, X: Any, y: Any, sample_weight: Any, *, reset: bool
+    ) -> tuple[Floats, Floats, Floats | None, Ints, Array | None]:
+        """Times, event codes, sampling weights; the rows that take part, and their covariates of censoring."""
+        time, event = read_outcome(y)
+        note_features(self, X, reset=reset)
+        sampling = _sampling(sample_weight, len(time))
+        kept = np.arange(len(time)) if sampling is None else np.flatnonzero(sampling > 0)
+        if (n_rows := count_rows(X)) != len(time):
+            raise ArgumentError(f"X has {n_rows} rows but y has {len(time)}; give one duration per row.")
+        covariates = censoring_covariates(X, resolve_method(self.censoring), self.covariates)
+        return time, event, sampling, kept, None if covariates is None else covariates[kept]
 
     def weigh(self, X: Any, y: Any, sample_weight: Any = None) -> Floats:
         """Weights of new rows from the G of the training rows.
@@ -197,14 +204,9 @@ class CensoredRisk(MetaEstimatorMixin, BaseEstimator):
 
     def _scored(self, X: Any, y: Any, sample_weight: Any) -> tuple[Floats, Floats]:
         check_is_fitted(self, "estimator_")
-        time, event = read_outcome(y)
-        _same_length(X, time)
-        note_features(self, X, reset=False)
-        sampling = _sampling(sample_weight, len(time))
-        kept = np.arange(len(time)) if sampling is None else np.flatnonzero(sampling > 0)
-        covariates = censoring_covariates(X, resolve_method(self.censoring), self.covariates)
+        time, event, sampling, kept, covariates = self._read(X, y, sample_weight, reset=False)
         w, target = np.zeros(len(time)), np.zeros(len(time))
-        w[kept] = self.weights_.weigh(time[kept], event[kept], None if covariates is None else covariates[kept])
+        w[kept] = self.weights_.weigh(time[kept], event[kept], covariates)
         if sampling is not None:
             w *= sampling
         past = _past(time[kept], event[kept] == 1, self.tau_)
@@ -244,12 +246,6 @@ def _sampling(sample_weight: Any, n_rows: int) -> Floats | None:
     return values
 
 
-def _same_length(X: Any, time: Floats) -> None:
-    n_rows = count_rows(X)
-    if n_rows != len(time):
-        raise ArgumentError(f"X has {n_rows} rows but y has {len(time)}; give one duration per row.")
-
-
 def _weight_keyword(estimator: Any) -> str:
     """Name under which the learner takes sample weights; a pipeline's last step has its own prefix."""
     from sklearn.model_selection._search import BaseSearchCV
@@ -273,14 +269,6 @@ def _weight_keyword(estimator: Any) -> str:
             "ones; use a learner that does, such as Ridge, RandomForestRegressor, HistGradientBoostingRegressor or SVR."
         )
     return f"{prefix}sample_weight"
-
-
-def _fit_learner(estimator: Any, keyword: str, X: Any, target: Floats, weight: Floats) -> Any:
-    from sklearn import config_context
-
-    # The weights are this estimator's own, not metadata that a user routes: they go to the last step by its prefix.
-    with config_context(enable_metadata_routing=False):
-        return clone(estimator).fit(X, target, **{keyword: weight})
 
 
 def censoring_covariates(X: Any, method: Method, columns: Any) -> Array | None:

@@ -200,7 +200,9 @@ class Plan:
             ax.plot(self.sizes, value, color=colour, linewidth=1.8, label=name)
         self._mark_targets(ax, shown, family)
         ax.set_xscale("log")
-        ax.set_xticks(_round_ticks(self.sizes[0], self.sizes[-1]))
+        low, high = self.sizes[0], self.sizes[-1]
+        ticks = (m * 10.0**k for k in range(10) for m in (1, 2, 5))
+        ax.set_xticks([*(tick for tick in ticks if low <= tick < 0.75 * high), high])
         ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         self._scale_figures(ax, [[point[part][self.names.index(name)] for name in family] for point in curve
                                  for part in (0, 1)])  # fmt: skip
@@ -368,10 +370,3 @@ def _short(value: float) -> str:
     if not 1e-3 <= abs(value) < 1e5:
         return f"{value:.3g}"
     return f"{value:.{max(0, 2 - int(np.floor(np.log10(abs(value)))))}f}"
-
-
-def _round_ticks(low: float, high: float) -> list[float]:
-    """Ticks 1, 2, 5 times powers of ten, and the ends."""
-    steps = [m * 10.0**k for k in range(0, 10) for m in (1, 2, 5)]
-    inside = [s for s in steps if low <= s <= high and s < 0.75 * high]
-    return [*inside, high]

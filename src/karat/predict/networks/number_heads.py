@@ -81,8 +81,8 @@ class Poisson(Head):
 
     def begin(self, target: Floats, weight: Floats, scales: dict[str, Floats]) -> tuple[Floats, Floats]:
         """Log of the mean."""
-        mean = _expected(target, weight)
-        return np.log(np.maximum(mean, 1e-3))[None], np.empty(0)
+        values, weight = _long(target, weight)
+        return np.log(np.maximum(float(weight @ values / weight.sum()), 1e-3))[None], np.empty(0)
 
     def loss(self, out: Tensor, extra: Tensor | None, target: Tensor, scales: Scales) -> Tensor:
         """``mu - y log mu``; a distribution of y enters by its mean."""
@@ -270,11 +270,6 @@ def _long(target: Floats, weight: Floats) -> tuple[Floats, Floats]:
     total = weight @ target
     values = np.flatnonzero(total > 0)
     return values.astype(np.float64), total[values]
-
-
-def _expected(target: Floats, weight: Floats) -> float:
-    values, weight = _long(target, weight)
-    return float(weight @ values / weight.sum())
 
 
 def _median(values: Floats, weight: Floats) -> float:

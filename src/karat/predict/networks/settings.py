@@ -43,7 +43,9 @@ class Settings:
     def __post_init__(self) -> None:
         one_of("device", self.device, DEVICES)
         one_of("precision", self.precision, PRECISIONS)
-        if not isinstance(self.hidden, tuple) or any(not _whole(h, 1) for h in self.hidden):
+        if not isinstance(self.hidden, tuple) or not all(
+            isinstance(h, (int, np.integer)) and not isinstance(h, bool) and h >= 1 for h in self.hidden
+        ):
             raise ArgumentError(f"hidden={self.hidden!r} is not allowed; give units per layer, such as (32,), or ().")
         for name, low in (("max_epochs", 0), ("batch_size", 1), ("patience", 1)):
             whole(name, getattr(self, name), least=low)
@@ -62,10 +64,6 @@ class Settings:
     def ridge(self, n_features: int) -> float:
         """Penalty of the linear start for a number of features."""
         return max(1.0, n_features / 4.0) if self.penalty is None else float(self.penalty)
-
-
-def _whole(value: object, low: int) -> bool:
-    return not isinstance(value, bool) and isinstance(value, (int, np.integer)) and bool(value >= low)
 
 
 def find_device(name: str) -> torch.device:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from .heads import Head
 from .layout import Layout
@@ -81,7 +82,8 @@ def train(
     best, at = start.clone(), np.zeros(len(seeds), dtype=np.intp)
     for group in _groups(layout, rows, settings):
         run = _Run(layout, start, rows, objective, seeds, settings, held, limit, group, anchored)
-        for epoch in _bar(range(1, int(limit[group].max()) + 1), label, settings.progress):
+        epochs_to_go = range(1, int(limit[group].max()) + 1)
+        for epoch in tqdm(epochs_to_go, desc=label, unit="epoch", disable=not settings.progress):
             if not run.one_epoch(epoch):
                 break
         ids = torch.as_tensor(group, device=start.device)
@@ -237,11 +239,3 @@ def _groups(layout: Layout, rows: Rows, settings: Settings) -> list[Any]:
     n_groups = -(-n_networks // size)
     size = -(-n_networks // n_groups)
     return [np.arange(a, min(a + size, n_networks)) for a in range(0, n_networks, size)]
-
-
-def _bar(epochs: Any, label: str, progress: bool) -> Any:
-    if not progress:
-        return epochs
-    from tqdm import tqdm
-
-    return tqdm(epochs, desc=label, unit="epoch")
