@@ -58,9 +58,8 @@ class Censoring(ABC):
 
         Parameters
         ----------
-        times : array_like, shape (m,) or (m, K)
-        rows : array_like of int, shape (m,), optional
-            Which of the fitted rows the times belong to; None means all, in order.
+        times, rows
+            As in :meth:`before`.
 
         Returns
         -------
@@ -88,9 +87,8 @@ class Censoring(ABC):
 
         Parameters
         ----------
-        times : array_like, shape (m,) or (m, K)
-        covariates : array_like, shape (m,) or (m, q), optional
-            V of the new rows, as given when fitting; not needed for the marginal distribution.
+        times, covariates
+            As in :meth:`before_new`.
 
         Returns
         -------

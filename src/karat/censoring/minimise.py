@@ -146,9 +146,8 @@ class CensoredRisk(MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array_like or data frame, shape (m, p)
-        y : m durations, in any form :meth:`fit` takes
-        sample_weight : array_like, shape (m,), optional
+        X, y, sample_weight
+            As in :meth:`weigh`.
 
         Returns
         -------
@@ -166,9 +165,8 @@ class CensoredRisk(MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array_like or data frame, shape (m, p)
-        y : m durations, in any form :meth:`fit` takes
-        sample_weight : array_like, shape (m,), optional
+        X, y, sample_weight
+            As in :meth:`weigh`.
 
         Returns
         -------
@@ -186,9 +184,8 @@ class CensoredRisk(MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array_like or data frame, shape (m, p)
-        y : m durations, in any form :meth:`fit` takes
-        sample_weight : array_like, shape (m,), optional
+        X, y, sample_weight
+            As in :meth:`weigh`.
         bins : int
             At most this many, with equal numbers of rows.
         alpha : float

@@ -182,9 +182,9 @@ class HashingEncoder(OfTexts, TransformerMixin, BaseEstimator):
             ("n_hashes", self.n_hashes),
             ("max_features", self.max_features),
         ):
-            if (value is None and name == "n_components") or (_is_count(value) and value >= 1):  # type: ignore[operator]
-                continue
-            raise ArgumentError(f"{name}={value!r} is not allowed; give a whole number of at least 1.")
+            count = isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
+            if not count and (value is not None or name != "n_components"):
+                raise ArgumentError(f"{name}={value!r} is not allowed; give a whole number of at least 1.")
 
 
 def _frequent(counts: Any, most: int) -> np.ndarray:
@@ -196,7 +196,3 @@ def _frequent(counts: Any, most: int) -> np.ndarray:
     if not len(kept):
         return np.zeros(1, dtype=np.intp)
     return np.sort(kept[np.argsort(-texts[kept], kind="stable")[:most]])
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
