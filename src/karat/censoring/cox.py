@@ -106,9 +106,7 @@ def _likelihood(rows: _Sorted, beta: Floats) -> tuple[float, Floats, Floats]:
     mean = s1 / s0[:, None]
     value = float(lost @ (linear[at] - np.log(s0)))
     gradient = lost @ (rows.x[at] - mean)
-    hazard = np.cumsum(
-        np.bincount(first, weights=lost / s0, minlength=len(rows.weight))
-    )  # up to each row
+    hazard = np.cumsum(np.bincount(first, weights=lost / s0, minlength=len(rows.weight)))
     information = (rows.x.T * (risk * hazard)) @ rows.x - (mean.T * lost) @ mean
     return value, gradient, information
 

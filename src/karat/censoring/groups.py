@@ -15,13 +15,9 @@ from .fitted import Grouped
 from .product_limit import Steps, product_limit, product_limit_at_own, time_order
 
 
-@dataclass(frozen=True)
-class Everyone:
+def everyone(covariates: Array | None, n_rows: int) -> tuple[Ints, Floats | None]:
     """Places every new row in the one group."""
-
-    def __call__(self, covariates: Array | None, n_rows: int) -> tuple[Ints, Floats | None]:
-        """Group 0 for each row."""
-        return np.zeros(n_rows, dtype=np.intp), None
+    return np.zeros(n_rows, dtype=np.intp), None
 
 
 @dataclass(frozen=True)
@@ -78,7 +74,7 @@ def stratum_codes(covariates: Array) -> tuple[Ints, dict[tuple[Any, ...], int]]:
 
 def fit_marginal(durations: Durations) -> Grouped:
     """One Kaplan-Meier estimate of G for all rows."""
-    return _fit(durations, None, Everyone(), "marginal (Kaplan-Meier)")
+    return _fit(durations, None, everyone, "marginal (Kaplan-Meier)")
 
 
 def fit_strata(durations: Durations, covariates: Array) -> Grouped:

@@ -21,7 +21,6 @@ from .weights import DEFAULT_FLOOR, weights
 
 if TYPE_CHECKING:
     import pandas as pd
-from collections.abc import Callable
 
 from .._core.types import Array, Ints
 from .methods import Kernel, Method, Strata
@@ -284,7 +283,11 @@ def censoring_covariates(X: Any, method: Method, columns: Any) -> Array | None:
             "use one of them."
         )
     if callable(columns):
-        return _from_function(columns, X)
+        values = np.asarray(columns(X))
+        if values.ndim not in (1, 2) or len(values) != count_rows(X):
+            shape, n = values.shape, count_rows(X)
+            raise ArgumentError(f"the function given as covariates returned shape {shape} for {n} rows; one line each.")
+        return values[:, None] if values.ndim == 1 else values
     names = list(method.columns) if columns is None else [columns] if np.ndim(columns) == 0 else list(columns)
     if not names and not method.needs_covariates:
         return None
@@ -354,15 +357,6 @@ def _names(X: Any) -> list[str] | None:
         if (found := getattr(X, attribute, None)) is not None:
             return [str(name) for name in found]
     return None
-
-
-def _from_function(function: Callable[[Any], Any], X: Any) -> Array:
-    values = np.asarray(function(X))
-    if values.ndim not in (1, 2) or len(values) != count_rows(X):
-        raise ArgumentError(
-            f"the function given as covariates returned shape {values.shape} for {count_rows(X)} rows; one line each."
-        )
-    return values[:, None] if values.ndim == 1 else values
 
 
 def _dense(values: Any) -> Array:

@@ -251,7 +251,8 @@ class Basis:
         world = [self._variance(profile, n) for profile in self.worlds[0]]
         total = np.mean([v.total for v in world], axis=0)
         df = np.mean([v.df for v in world], axis=0)
-        low, high = self._between_worlds(world, total, n)
+        ends = [np.mean([self._variance(p, n).total for p in profiles], axis=0) for profiles in self.worlds[1:]]
+        every = np.sqrt(np.vstack([total, *ends]))  # over the range assumed
         d = pilot_df(self._log_variance(world, n))
         relative = np.mean([v.own_relative for v in world], axis=0) * self.profile.n_gold / n
         later = np.where(relative > 0, np.maximum(2.0 / np.maximum(relative, 1e-12), _FEWEST_LATER), np.inf)
@@ -260,9 +261,8 @@ class Basis:
             below, above = self._bounds(d, later)
         if self.band == "expected":
             below, above = below * mean_root(later), above * mean_root(later)
-        return Figures(
-            n, root, np.minimum(low * below, root), np.maximum(high * above, root), df, self.profile, self.power
-        )
+        low, high = np.minimum(every.min(axis=0) * below, root), np.maximum(every.max(axis=0) * above, root)
+        return Figures(n, root, low, high, df, self.profile, self.power)
 
     def log_variance_at(self, n: float) -> Floats:
         """How unsure the pilot is: variance of the logarithm of the planned variance, shape (q,)."""
@@ -270,12 +270,6 @@ class Basis:
 
     def _variance(self, profile: Profile, n: float) -> Variance:
         return variance(profile, self.scheme, n, self.ratio, self.learning)
-
-    def _between_worlds(self, world: list[Variance], total: Floats, n: float) -> tuple[Floats, Floats]:
-        """Lowest and highest root of the variance over the range assumed, shape (q,)."""
-        ends = [np.mean([self._variance(p, n).total for p in profiles], axis=0) for profiles in self.worlds[1:]]
-        every = np.sqrt(np.vstack([total, *ends]))
-        return every.min(axis=0), every.max(axis=0)
 
     def _log_variance(self, world: list[Variance], n: float) -> Floats:
         """Variance of the logarithm of the planned variance, shape (q,)."""

@@ -192,17 +192,12 @@ class Profile:
 
     def gold_alone(self) -> Profile:
         """The same pilot read by the gold-only estimator."""
+        nothing = np.zeros((1, len(self.theta)))
         return replace(
-            self,
-            error=self.moment,
-            plain=self.score,
-            leverage=self.moment_leverage,
-            population=Population.of(
-                np.zeros((1, len(self.theta))), self.moment, self.moment, self.labelling, self.cluster
-            ),
-            tuned=np.zeros_like(self.tuned),
-            reporting=replace(self.reporting, estimator="gold"),
-        )
+            self, error=self.moment, plain=self.score, leverage=self.moment_leverage,
+            population=Population.of(nothing, self.moment, self.moment, self.labelling, self.cluster),
+            tuned=np.zeros_like(self.tuned), reporting=replace(self.reporting, estimator="gold"),
+        )  # fmt: skip
 
     @classmethod
     def of(cls, result: Result, contrasts: object = None) -> Profile:
@@ -240,18 +235,9 @@ class Profile:
             predicted[labelling.gold] -= labelling.weight[:, None] * beyond
         inflation, most_df, leveraged = _few_clusters(parts, matrix, kind, result.target)
         return cls(
-            names=names,
-            matrix=matrix,
-            theta=matrix @ result.theta,
-            error=error,
-            plain=plain,
-            moment=moment,
-            score=score,
-            leverage=scores.gold_leverage,
-            moment_leverage=_moment_leverage(scores),
-            population=Population.of(predicted, moment, beyond, labelling, cluster),
-            labelling=labelling,
-            cluster=cluster,
+            names=names, matrix=matrix, theta=matrix @ result.theta, error=error, plain=plain, moment=moment,
+            score=score, leverage=scores.gold_leverage, moment_leverage=_moment_leverage(scores), labelling=labelling,
+            cluster=cluster, population=Population.of(predicted, moment, beyond, labelling, cluster),
             tuned=np.array([parts.tuned[row].max() for row in np.abs(matrix) > 0]),
             reporting=Reporting(
                 kind, result.target, result.df_method, result.alpha, len(result.theta), result.interval,

@@ -87,15 +87,10 @@ def with_reach(profile: Profile, reach: Floats | None) -> Profile:
         effect = float(np.clip(np.median(population.value / np.maximum(population.single, 1e-300)), *_USUAL_EFFECTS))
         unsure = float(np.hypot(UNEVEN, _UNSURE_EFFECT))
     alone = effect * whole
-    return replace(
-        profile,
-        population=replace(
-            population,
-            value=(1.0 - lean) * population.value + lean * alone * mean,
-            influence=(1.0 - lean) * population.influence + lean * alone * square,
-            doubt=(1.0 - lean) ** 2 * population.doubt + (lean * unsure * alone * mean) ** 2,
-        ),
-    )
+    value = (1.0 - lean) * population.value + lean * alone * mean
+    influence = (1.0 - lean) * population.influence + lean * alone * square
+    doubt = (1.0 - lean) ** 2 * population.doubt + (lean * unsure * alone * mean) ** 2
+    return replace(profile, population=replace(population, value=value, influence=influence, doubt=doubt))
 
 
 def lean_on_reach(

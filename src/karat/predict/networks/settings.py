@@ -14,6 +14,10 @@ from ...errors import ArgumentError, number, one_of, whole
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16", "float64")
+_BOUNDS = {
+    "dropout": (0.0, 0.95), "validation_fraction": (0.05, 0.5), "weight_decay": (0.0, 100.0),
+    "learning_rate": (1e-8, 10.0), "penalty": (1e-6, 1e12),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -49,13 +53,7 @@ class Settings:
             raise ArgumentError(f"hidden={self.hidden!r} is not allowed; give units per layer, such as (32,), or ().")
         for name, low in (("max_epochs", 0), ("batch_size", 1), ("patience", 1)):
             whole(name, getattr(self, name), least=low)
-        for name, lowest, highest in (
-            ("dropout", 0.0, 0.95),
-            ("validation_fraction", 0.05, 0.5),
-            ("weight_decay", 0.0, 100.0),
-            ("learning_rate", 1e-8, 10.0),
-            ("penalty", 1e-6, 1e12),
-        ):
+        for name, (lowest, highest) in _BOUNDS.items():
             value = getattr(self, name)
             if name == "penalty" and value is None:
                 continue

@@ -156,17 +156,12 @@ class HashingEncoder(OfTexts, TransformerMixin, BaseEstimator):
 
         blocks = [
             HashingVectorizer(
-                n_features=self.n_hashes,
-                analyzer=analyzer,
-                ngram_range=span,
-                alternate_sign=False,
-                norm=None,
-                lowercase=self.lowercase,
-                token_pattern=r"(?u)\b\w+\b",
+                n_features=self.n_hashes, analyzer=analyzer, ngram_range=span, alternate_sign=False, norm=None,
+                lowercase=self.lowercase, token_pattern=r"(?u)\b\w+\b",
             ).transform(texts)
             for analyzer, span in (("word", self.words), ("char_wb", self.characters))
             if span is not None
-        ]
+        ]  # fmt: skip
         return blocks[0] if len(blocks) == 1 else sparse.hstack(blocks, format="csr")
 
     def _check(self) -> None:

@@ -99,7 +99,8 @@ def train_network(
     if kept is not None:
         for part, state in zip(parts, kept):
             part.load_state_dict(state)
-    _check_finite(parts)
+    if not all(bool(torch.isfinite(p).all()) for part in parts for p in part.parameters()):
+        raise LearnerError("training diverged: weights are not finite; lower learning_rate=, use precision='float32'.")
     return done, None if kept is None else float(best)
 
 
@@ -144,11 +145,6 @@ def _held_out(loss: Callable[[Ints], tuple[Any, Any]], batches: Iterator[Ints]) 
             "training diverged (the loss is not finite); lower learning_rate= or use precision='float32'."
         )
     return now
-
-
-def _check_finite(parts: list[Any]) -> None:
-    if not all(bool(torch.isfinite(p).all()) for part in parts for p in part.parameters()):
-        raise LearnerError("training diverged: weights are not finite; lower learning_rate=, use precision='float32'.")
 
 
 def _portions(rows: Ints, size: int) -> Iterator[Ints]:
