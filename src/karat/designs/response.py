@@ -157,10 +157,15 @@ class Response(Labelling):
             lost = (more[0], more[1]) if lost is None else (more[0] + lost[0], more[1] + lost[1])
         assert isinstance(kept, Response)
         assert kept.first is not None
-        response, z = self.response[rows], None if self.regressors is None else self.regressors[rows]
+        response, regressors = self.response[rows], None if self.regressors is None else self.regressors[rows]
         probability = kept.first.probability * response
         return replace(
-            kept, fixed_size=self.fixed_size, response=response, regressors=z, lost=lost, probability=probability
+            kept,
+            fixed_size=self.fixed_size,
+            response=response,
+            regressors=regressors,
+            lost=lost,
+            probability=probability,
         )
 
 

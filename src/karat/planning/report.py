@@ -200,9 +200,9 @@ class Plan:
             ax.plot(self.sizes, value, color=colour, linewidth=1.8, label=name)
         self._mark_targets(ax, shown, family)
         ax.set_xscale("log")
-        low, high = self.sizes[0], self.sizes[-1]
+        least, most = self.sizes[0], self.sizes[-1]
         ticks = (m * 10.0**k for k in range(10) for m in (1, 2, 5))
-        ax.set_xticks([*(tick for tick in ticks if low <= tick < 0.75 * high), high])
+        ax.set_xticks([*(tick for tick in ticks if least <= tick < 0.75 * most), most])
         ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         self._scale_figures(ax, [[point[part][self.names.index(name)] for name in family] for point in curve
                                  for part in (0, 1)])  # fmt: skip
