@@ -157,15 +157,11 @@ class Response(Labelling):
             lost = (more[0], more[1]) if lost is None else (more[0] + lost[0], more[1] + lost[1])
         assert isinstance(kept, Response)
         assert kept.first is not None
-        response, regressors = self.response[rows], None if self.regressors is None else self.regressors[rows]
+        regressors = None if self.regressors is None else self.regressors[rows]
+        response, fixed = self.response[rows], self.fixed_size
         probability = kept.first.probability * response
         return replace(
-            kept,
-            fixed_size=self.fixed_size,
-            response=response,
-            regressors=regressors,
-            lost=lost,
-            probability=probability,
+            kept, fixed_size=fixed, response=response, regressors=regressors, lost=lost, probability=probability
         )
 
 
