@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from .._core.machine import single_threaded
 from .._core.types import Floats, Ints
 from ..designs import Design
 from ..designs.given import codes_of
+from ..display.table import html_page, html_table, text_cells
 from ..errors import ArgumentError, DataError, generator, number, whole
 from ..frames import Table
 from ..frames.table import as_float
@@ -23,7 +23,6 @@ from ..results import Result
 from .forecast import Basis, Learning
 from .pilot import Profile, slopes
 from .reach import Sizing, by_stratum, sizes, squared_reach, with_reach
-from .report import text_table
 from .resolve import aim_weights, stratified
 from .schemes import IndependentScheme, Scheme, simple_random
 from .simulated_pilot import assumed_fit, in_words, read_qualities
@@ -95,12 +94,11 @@ class Allocations(Mapping[str, Allocation]):
 
     def __str__(self) -> str:
         head = f"Predicted standard errors, for {', '.join(self.aims)}:"
-        return "\n".join([head, *text_table(self._texts()), "", *self.sentences()])
+        return "\n".join([head, *text_cells(self._texts()), "", *self.sentences()])
 
     def _repr_html_(self) -> str:
-        text = "".join(f"<p>{escape(line)}</p>" for line in self.sentences())
-        head = escape(f"Predicted standard errors, for {', '.join(self.aims)}")
-        return f"<div><b>{head}</b>{self._texts().to_html()}{text}</div>"
+        head = f"Predicted standard errors, for {', '.join(self.aims)}"
+        return html_page(head, (), html_table(self._texts()), self.sentences())
 
     def table(self, relative: bool = False) -> pd.DataFrame:
         """Predicted standard errors of all coefficients under each allocation.

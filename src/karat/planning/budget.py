@@ -10,18 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from .._core.arguments import checked_arguments
+from ..display.table import html_page, html_table, text_cells
 from ..errors import ArgumentError, number, one_of, whole
 from ..results import Result
 from .pilot import Profile, slopes
 from .refit import mean_square
-from .report import text_table
 
 GOLD = "gold only"
 _NO_HELP = 1e-6
@@ -110,14 +109,13 @@ class Budget:
     def __str__(self) -> str:
         how = "every document of the corpus is labelled" if self.corpus == "fixed" else "documents to label are chosen"
         head = f"Budget of {self.spend:,.6g}, {self.gold_cost:g} per gold label; {how}"
-        return "\n".join([head, *text_table(self._texts()), "", *self.sentences()])
+        return "\n".join([head, *text_cells(self._texts()), "", *self.sentences()])
 
     def __repr__(self) -> str:
         return f"<karat Budget: {self.spend:g}, {list(self.costs)}>"
 
     def _repr_html_(self) -> str:
-        text = "".join(f"<p>{escape(line)}</p>" for line in self.sentences())
-        return f"<div><b>Budget of {self.spend:,.6g}</b>{self._texts().to_html()}{text}</div>"
+        return html_page(f"Budget of {self.spend:,.6g}", (), html_table(self._texts()), self.sentences())
 
     def _texts(self) -> pd.DataFrame:
         table = self.table()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 
 from ..designs import Design
 from ..display.axes import PALETTE, axes, plain
+from ..display.table import html_notes, html_page, html_table, text_cells
 from ..errors import ArgumentError, DesignError, one_of, whole
 from .forecast import MEASURES, Basis
 from .pilot import slopes
@@ -331,7 +331,7 @@ class PlanSummary:
 
     def __str__(self) -> str:
         lines = [f"Plan of the gold sample: {self.plan.title}", *(f"  {name}: {value}" for name, value in self.facts())]
-        lines += ["", self.heading() + ":", *text_table(self.table())]
+        lines += ["", self.heading() + ":", *text_cells(self.table())]
         if self.plan.needed:
             lines += ["", "Targets:", *("  " + self._target_line(found) for found in self.plan.needed)]
         if self.plan.remarks:
@@ -342,25 +342,10 @@ class PlanSummary:
         return str(self)
 
     def _repr_html_(self) -> str:
-        head = "<tr><th style='text-align:left'>"
-        facts = "".join(f"{head}{escape(n)}</th><td>{escape(v)}</td></tr>" for n, v in self.facts())
-        targets = "".join(f"<li>{escape(self._target_line(found))}</li>" for found in self.plan.needed)
-        remarks = "".join(f"<p>{escape(line)}</p>" for line in self.remarks())
-        return (
-            f"<div><b>Plan of the gold sample: {escape(self.plan.title)}</b><table>{facts}</table>"
-            f"<p>{escape(self.heading())}</p>{self.table().to_html()}"
-            + (f"<p>Targets</p><ul>{targets}</ul>" if targets else "")
-            + f"{remarks}</div>"
-        )
-
-
-def text_table(table: pd.DataFrame) -> list[str]:
-    """Lines of a table of texts, columns set right."""
-    cells = [["", *map(str, table.columns)]] + [
-        [str(i), *map(str, row)] for i, row in zip(table.index, table.to_numpy())
-    ]
-    widths = [max(len(row[k]) for row in cells) for k in range(len(cells[0]))]
-    return ["  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))]) for row in cells]
+        targets = "\n".join(["Targets", *(self._target_line(found) for found in self.plan.needed)])
+        body = html_notes([self.heading()]) + html_table(self.table())
+        notes = [*([targets] if self.plan.needed else []), *self.remarks()]
+        return html_page(f"Plan of the gold sample: {self.plan.title}", self.facts(), body, notes)
 
 
 def _short(value: float) -> str:
