@@ -220,13 +220,9 @@ def _thinned(rows: Any, key: Any) -> Any:
 
 
 def plot_calibration(
-    table: pd.DataFrame,
-    *,
-    unit: str = "time",
-    names: Sequence[str] = ("predicted", "observed"),
-    ax: Any = None,
+    table: pd.DataFrame, *, unit: str = "time", names: Sequence[str] = ("predicted", "observed"), ax: Any = None,
     title: str | None = None,
-) -> Any:
+) -> Any:  # fmt: skip
     """Observed against predicted values in bins, with intervals.
 
     Parameters

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ..errors import DesignError, DesignWarning, number, one_of, tell, whole
+from .._core.types import Bools, Floats, Ints
+from ..errors import ArgumentError, DesignError, DesignWarning, number, one_of, tell, whole
+from ..frames import Table
 from ..frames.table import as_float
 from .base import Design
 from .counted import Counted
-from .fixed_size import hold_sizes, stratum_sizes
-from .given import check_size, codes_of, cut, names_of, sizes_of
+from .fixed_size import draw_alike, hold_sizes, stratum_sizes
+from .given import check_size, codes_of, columns_in, cut, names_of, sizes_of
 from .labelling import Labelling
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Floats, Ints
-    from ..frames import Table
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class Bernoulli(Design):
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns the design reads."""
-        return (self.probability,) if isinstance(self.probability, str) else ()
+        return columns_in(self.probability)
 
     def restricted(self, rows: Bools | Ints, table: Table) -> Design:
         """The design for some of the rows."""
@@ -210,26 +208,20 @@ class Stratified(Design):
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns the design reads."""
-        return (self.by,) if isinstance(self.by, str) else self.by
-
-    def _strata(self, table: Table) -> tuple[Ints, list[str]]:
-        return codes_of(table, self.by, "Stratified(by)")
+        return columns_in(self.by)
 
     def select(self, table: Table, rng: np.random.Generator) -> Labelling:
         """Draw within each stratum."""
-        codes, names = self._strata(table)
+        codes, names = codes_of(table, self.by, "Stratified(by)")
         counts = np.bincount(codes)
         equal = np.full(len(names), 1 / len(names))
         share = counts / counts.sum() if self.allocation == "proportional" else equal
         sizes = stratum_sizes("Stratified", self.n, counts, names, share, "units")
-        labelled = np.zeros(len(codes), dtype=bool)
-        for s, size in enumerate(sizes):
-            labelled[rng.choice(np.flatnonzero(codes == s), size=int(size), replace=False)] = True
-        return self._labelling(codes, names, labelled)
+        return self._labelling(codes, names, draw_alike(codes, sizes, rng))
 
     def realised(self, table: Table, labelled: Bools) -> Labelling:
         """Count gold per stratum and hold it against what was declared."""
-        codes, names = self._strata(table)
+        codes, names = codes_of(table, self.by, "Stratified(by)")
         counts, drawn = np.bincount(codes), np.bincount(codes[labelled], minlength=len(names))
         hold_sizes("Stratified", self.n, drawn, counts, names, "rows")
         return self._labelling(codes, names, labelled)
@@ -241,16 +233,54 @@ class Stratified(Design):
         return Counted.of(positions, stratum, sizes, description=words, strata=tuple(names))
 
     def _describe(self, n: int, big_n: int, strata: int) -> str:
-        by = self.by if isinstance(self.by, str) else " x ".join(self.by)
-        return f"stratified by {by}, {n:,} of {big_n:,} in {strata:,} strata"
+        return f"stratified by {' x '.join(self.columns)}, {n:,} of {big_n:,} in {strata:,} strata"
 
     def _labelling(self, codes: Ints, names: list[str], labelled: Bools) -> Labelling:
         counts, drawn = np.bincount(codes), np.bincount(codes[labelled], minlength=len(names))
         return Labelling(
-            (drawn / counts)[codes],
-            labelled,
-            fixed_size=True,
-            stratum=codes,
+            (drawn / counts)[codes], labelled, fixed_size=True, stratum=codes,
             description=self._describe(int(labelled.sum()), len(codes), len(names)),
             strata=tuple(names),
+        )  # fmt: skip
+
+
+def read_counts(design: Design, sizes: Ints, names: list[str], positions: Ints, stratum: Ints) -> Counted:
+    """Read gold as a draw from its rows and from counts, where the other rows are not in memory.
+
+    Parameters
+    ----------
+    design : Design
+    sizes : ndarray of int, shape (S,)
+        Rows of each stratum.
+    names : list of str
+        Of the strata.
+    positions, stratum : ndarray of int, shape (n,)
+        Where the gold rows stand among all, and their strata.
+
+    Returns
+    -------
+    Counted
+
+    Raises
+    ------
+    ArgumentError
+        If the design must see all rows at once.
+    DesignError
+        If gold and design do not go together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import karat as kt
+    >>> draw = read_counts(kt.SimpleRandom(), np.array([1_000_000]), [""], np.arange(400), np.zeros(400, dtype=int))
+    >>> draw.description
+    'simple random sample, 400 of 1,000,000'
+    """
+    varies = isinstance(design, Bernoulli) and (isinstance(design.probability, str) or np.ndim(design.probability) > 0)
+    if varies or not isinstance(design, (Bernoulli, SimpleRandom, Stratified)):
+        raise ArgumentError(
+            f"design={design!r} must see all rows at once. A table that is read batch by batch takes "
+            "kt.SimpleRandom(), kt.Stratified(...), or kt.Bernoulli(...) with one probability for all rows; for "
+            "another design read the data into memory."
         )
+    return design.counted(sizes, names, positions, stratum)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..designs.sealed import read_sealed
+from ..designs.store import read_sealed
 from ..errors import ArgumentError, DataError, DesignWarning, one_of, tell
 from ..frames import Table
 from ..frames.files import decoded

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..designs.frame import as_text
 from ..designs.given import names_of
-from ..designs.sealed import path_of, sealed
+from ..designs.store import path_of, sealed
 from ..errors import ArgumentError, generator, number, whole
 from ..frames import Table
 from . import label_studio
