@@ -1,27 +1,20 @@
-"""Probabilities of a fixed-size design on some of its rows, given how many of these were drawn."""
+"""What fixed sizes make known: probabilities of some of the rows given how many were drawn, totals of errors."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 
+from .._core.types import Bools, Floats, Ints
 from ..errors import DesignError
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Floats, Ints
 
 
 def given_sizes(probability: Floats, labelled: Bools, stratum: Ints) -> Floats:
     """Probability of each labelling unit given how many were drawn in its stratum, shape (units,).
 
-    Raises
-    ------
-    DesignError
-        If a stratum has units but no gold.
+    Raises DesignError if a stratum has units but no gold.
 
-    Examples
-    --------
     >>> given_sizes(np.full(4, 0.1), np.array([True, False, False, False]), np.zeros(4, dtype=int)).tolist()
     [0.25, 0.25, 0.25, 0.25]
     """
@@ -53,3 +46,27 @@ def _rescaled(pi: Floats, n: int) -> Floats:
 
     scaled = np.exp(brentq(gap, -100.0, 100.0, xtol=1e-14)) * odds
     return np.asarray(scaled / (1.0 + scaled))
+
+
+@dataclass(frozen=True)
+class Known:
+    """What rows gain when the known part of the errors counts as predicted.
+
+    Predictions gain ``moved * level[stratum]``, influences ``share * level[stratum]``, 0 in total per stratum; the
+    level has shape (S, p), the others (N,).
+    """
+
+    moved: Floats
+    share: Floats
+    stratum: Ints
+    level: Floats
+
+    def take(self, rows: Ints | slice) -> Known:
+        """The same for some rows."""
+        return Known(self.moved[rows], self.share[rows], self.stratum[rows], self.level)
+
+    def totals(self, group: Ints, groups: int) -> Floats:
+        """Totals within groups of rows, shape (groups, p)."""
+        strata = len(self.level)
+        table = np.bincount(group * strata + self.stratum, weights=self.share, minlength=groups * strata)
+        return np.asarray(table.reshape(groups, strata) @ self.level)

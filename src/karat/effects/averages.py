@@ -67,7 +67,7 @@ class Groups:
         levels: list[tuple[Any, ...]] = [()]
         if seen:
             frame = fit.opened.table.pandas(seen, "by")
-            frame = frame if prepared.kept is None else frame[prepared.kept].reset_index(drop=True)
+            frame = prepared.units.of_units(frame).reset_index(drop=True)
             if frame.isna().to_numpy().any():
                 name, count = next((name, int(n)) for name, n in frame.isna().sum().items() if n)
                 raise DataError(f"by: {name!r} is missing in {count} row(s); fill it.")
@@ -187,13 +187,13 @@ def _finished(fit: OpenedFit, groups: Groups, sums: _Sums, every: tuple[Any, Any
     if every[0] is None:  # gold alone
         moment, own = contributions(gold, v[rows])
         predicted, share = np.zeros((fit.n_units, *value.shape)), np.zeros((fit.n_units, len(total)))
-        share[rows] = own * fit.sample.labelling.weight[:, None]
+        share[rows] = own * fit.sample.units.labelling.weight[:, None]
     else:
         predicted, share = contributions(every, v)
         moment = predicted[rows]
         if gold[0] is not None:
             moment, own = contributions(gold, v[rows])
-            share[rows] += fit.sample.labelling.weight[:, None] * (own - share[rows])
+            share[rows] += fit.sample.units.labelling.weight[:, None] * (own - share[rows])
     return Average(value, sums.jacobian / total[:, None, None], moment, predicted, share)
 
 

@@ -68,15 +68,14 @@ def covariance_and_df(fit: OpenedFit, own: Contributions, fixed: bool) -> tuple[
 
 def _scores(parts: Parts, own: Contributions) -> tuple[Scores, Scores]:
     """Scores of the coefficients with a row for every unit, and those of the averages, the coefficients given."""
-    n_units = len(own.predicted)
-    whole = parts.scores.everywhere(n_units)
-    gold, weight = whole.gold, whole.weight
+    whole = parts.scores.everywhere()
+    gold, weight = whole.gold, whole.units.labelling.weight
     error = own.moment - own.predicted[gold]
     psi = own.predicted.copy()
     psi[gold] = own.moment + (weight - 1.0)[:, None] * error
     rest = 1.0 - np.clip(own.share[gold], 0.0, LARGEST_LEVERAGE)
     left_out = (own.moment / rest, error / rest)
-    source = StoredBlocks(psi, np.zeros(n_units))
+    source = StoredBlocks(psi, np.zeros(len(psi)))
     return whole, replace(whole, source=source, moment=own.moment, error=error, left_out=left_out)
 
 
@@ -94,7 +93,6 @@ def _of_units(result: Result, parts: Parts, own: Contributions) -> tuple[Covaria
         moment=fit.moment @ g + given.moment,
         error=fit.error @ g + given.error,
         left_out=(fit.left_out[0] @ g + given.left_out[0], fit.left_out[1] @ g + given.left_out[1]),
-        n_rows=parts.scores.n_rows,
     )
     tuned = np.where(own.jacobian != 0, parts.tuned, 0.0).max(axis=1)
     return infer(replace(parts, scores=both, tuned=tuned), kind, result.target, result.df_method)
@@ -109,7 +107,7 @@ def _halfway(scores: Scores) -> Scores:
 
 def _of_clusters(result: Result, parts: Parts, own: Contributions) -> tuple[Covariance, Floats]:
     """CRV2, CRV3: totals of clusters are corrected for their leverage on coefficients, and for their share."""
-    kind, cluster, k = result.vcov_kind, parts.cluster, len(own.jacobian)
+    kind, cluster, k = result.vcov_kind, parts.units.cluster, len(own.jacobian)
     assert cluster is not None
     _, given = _scores(parts, own)
     codes = [one for _, one in ways(cluster)]
@@ -125,4 +123,4 @@ def _of_clusters(result: Result, parts: Parts, own: Contributions) -> tuple[Cova
         alone = np.logical_or.reduce([one.alone for one in averages.leverages(kind)[:2] if one is not None])
         total[alone], total[:, alone] = np.nan, np.nan
     df = np.array([joint_freedom(result, np.eye(1), row[None, :], parts) for row in own.jacobian])
-    return Covariance(total, parts.labelling.cross(error, error)), df
+    return Covariance(total, parts.units.labelling.cross(error, error)), df

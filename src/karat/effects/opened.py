@@ -93,12 +93,12 @@ class OpenedFit:
     @property
     def n_units(self) -> int:
         """N."""
-        return len(self.sample.labelling.labelled)
+        return self.sample.units.n_units
 
     @property
     def gold(self) -> Ints:
         """Positions of the gold rows, shape (n,)."""
-        return self.sample.labelling.gold
+        return self.sample.units.gold
 
     @property
     def covariates(self) -> list[str]:

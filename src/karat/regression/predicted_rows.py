@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError
-from ..estimate.augment import Rows
 from ..estimate.index import weighted
+from ..estimate.rows import Rows
 from ..frames.kinds import is_number, is_text
 from ..frames.table import as_float
 from .design_matrix import Design, Prepared, with_columns
@@ -70,7 +70,7 @@ def _from_base(shares: Floats, label: Label, classes: tuple[Any, ...]) -> Floats
 
 
 def surrogate_labels(
-    prepared: Prepared, given: Mapping[str, Any], imputation: str
+    prepared: Prepared, given: Mapping[str, Any], imputation: str, averaged_over: frozenset[str] = frozenset()
 ) -> tuple[list[LabelColumns], set[str]]:
     """Labels of predicted rows where these are given, one entry per combination of the classes averaged over.
 
@@ -81,6 +81,8 @@ def surrogate_labels(
         For each label class probabilities of shape (N, K), or hard labels, numbers or scores of shape (N,).
     imputation : {"moment", "value"}
         Whether probabilities of 0/1 labels are averaged over in the moment, or plugged in.
+    averaged_over : frozenset of str
+        0/1 labels whose values are probabilities even where all of these are 0 or 1, as in some batch of a table.
 
     Returns
     -------
@@ -96,7 +98,7 @@ def surrogate_labels(
     plugged: dict[str, Any] = {}
     averaged: dict[str, Floats] = {}
     for label in prepared.labels:
-        shares, values = _as_label(label, given[label.name], imputation)
+        shares, values = _as_label(label, given[label.name], imputation, label.name not in averaged_over)
         if shares is not None:
             averaged[label.name] = shares
         else:
@@ -115,14 +117,20 @@ def surrogate_labels(
     return blocks, set(averaged)
 
 
-def surrogate_rows(prepared: Prepared, design: Design, given: Mapping[str, Any], imputation: str) -> tuple[Rows, ...]:
+def surrogate_rows(
+    prepared: Prepared,
+    design: Design,
+    given: Mapping[str, Any],
+    imputation: str,
+    averaged_over: frozenset[str] = frozenset(),
+) -> tuple[Rows, ...]:
     """Rows with given labels put in: the surrogates themselves, or predictions from outside.
 
     Parameters
     ----------
     prepared : Prepared
     design : Design
-    given, imputation
+    given, imputation, averaged_over
         As in :func:`surrogate_labels`; with "value" labels are plugged in at their expectation.
 
     Returns
@@ -135,7 +143,7 @@ def surrogate_rows(prepared: Prepared, design: Design, given: Mapping[str, Any],
         If a value cannot be used as the label.
     """
     rows = []
-    blocks, averaged = surrogate_labels(prepared, given, imputation)
+    blocks, averaged = surrogate_labels(prepared, given, imputation, averaged_over)
     for columns, share in blocks:
         x = _covariates(prepared, design, columns)
         y = design.observed_y
@@ -160,8 +168,8 @@ def average_rows(blocks: tuple[Rows, ...]) -> tuple[Rows, ...]:
     return (Rows(x, y, blocks[0].offset),)
 
 
-def _as_label(label: Label, values: Any, imputation: str) -> tuple[Floats | None, Any]:
-    """Class shares (N, K), or values to plug in (N,)."""
+def _as_label(label: Label, values: Any, imputation: str, may_be_hard: bool) -> tuple[Floats | None, Any]:
+    """Class shares (N, K), or values to plug in (N,); where they may be hard, 0 and 1 are taken for labels."""
     array = np.asarray(values)
     if array.ndim == 2:
         if array.shape[1] != len(label.classes):
@@ -187,7 +195,7 @@ def _as_label(label: Label, values: Any, imputation: str) -> tuple[Floats | None
         return None, as_float(values, label.name, "surrogate of")
     if not label.coded:
         number = as_float(values, label.name, "surrogate of")
-        hard = bool(np.isin(number, (0.0, 1.0)).all())
+        hard = may_be_hard and bool(np.isin(number, (0.0, 1.0)).all())
         if hard or imputation == "value":
             return None, number
         if number.min() < 0 or number.max() > 1:

@@ -89,17 +89,18 @@ def reopen(
     arguments |= {"model": call.model, "formula": call.formula}
     if parts is None:
         return Reopened(table, {"design": call.design, **arguments})
-    n_rows = len(parts.labelling.labelled) if parts.kept is None else len(parts.kept)
+    units = parts.units
+    n_rows = units.n_units + units.n_dropped
     if table.n_rows != n_rows:
         raise DataError(
             f"data has {table.n_rows} rows, the fit was made from {n_rows}; give the table of the fit, in its order."
         )
     frame = table.native
-    if parts.kept is not None:
-        frame = frame.filter(parts.kept.tolist())
+    if units.kept is not None:
+        frame = frame.filter(units.kept.tolist())
         _refuse_arrays(arguments)
-    arguments["design"] = Drawn(SimpleRandom(), parts.labelling)
-    arguments["labelled"] = parts.labelling.labelled
+    arguments["design"] = Drawn(SimpleRandom(), units.labelling)
+    arguments["labelled"] = units.labelling.labelled
     return Reopened(frame.to_native(), arguments)
 
 
