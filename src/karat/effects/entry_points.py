@@ -176,7 +176,7 @@ def comparisons(
     data : data frame
         The table of the fit.
     variables : str, sequence of str or mapping, optional
-        Covariates; all by default. A mapping says how: a step (``{"length": 10}``; 1 by default), a pair
+        Covariates; all by default. A mapping says how: a step up (``{"length": 10}``; 1 by default), a pair
         (``{"length": (0, 5)}``), or for categories "reference" (the first against each other one, the default),
         "sequential" or "pairwise".
     contrast : {"difference", "ratio", "odds_ratio"}
