@@ -126,6 +126,28 @@ def test_clusters_of_one_unit_are_units(corpus, kind):
     assert one.covariance == pytest.approx(other.covariance * factor, rel=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["HC3", {"CRV3": "author"}])
+def test_leave_one_out_forms_are_jackknives(kind):
+    """Everything fitted again without each unit, or cluster: the forms are its first step, and hardly smaller."""
+    frame = corpora.corpus(128, seed=2, authors=16)
+    groups = np.arange(len(frame)) if kind == "HC3" else frame["author"].to_numpy()
+
+    def averages(rows):
+        fit = smf.logit("vote ~ stance + z", rows).fit(disp=0)
+        one, zero = (fit.predict(rows.assign(stance=k)).mean() for k in (1.0, 0.0))
+        p = fit.predict(rows)
+        return np.array([one - zero, one, p.mean(), fit.params["z"] * (p * (1 - p)).mean()])
+
+    names = np.unique(groups)
+    jackknife = np.array([averages(frame[groups != name]) for name in names]) - averages(frame)
+    factor = 1.0 if kind == "HC3" else (len(names) - 1) / len(names)
+    expected = np.sqrt(factor * (jackknife**2).sum(axis=0))
+    fit = all_gold("logit", "stance + z", frame, vcov=kind)
+    found = [kt.comparisons(fit, frame, "stance"), kt.predictions(fit, frame, at={"stance": 1}),
+             kt.predictions(fit, frame), kt.slopes(fit, frame, "z")]  # fmt: skip
+    assert np.concatenate([one.se() for one in found]) == pytest.approx(expected, rel=0.04)
+
+
 # ------------------------------------------------------------------ a second implementation
 
 
@@ -385,6 +407,7 @@ def test_ratios_of_coefficients():
     assert ratios.pvalue().to_numpy() == pytest.approx(fit.pvalue().to_numpy())
     assert ratios.se().to_numpy() == pytest.approx(fit.delta(np.exp)["Std. Error"].to_numpy(), rel=1e-5)
     assert "Odds ratios" in str(ratios)
+    assert ratios.logarithms().wald("stance = z").p_value == pytest.approx(fit.wald("stance = z").p_value, rel=1e-9)
     line = ratios.plot().lines[-1].get_xdata()
     assert set(line) == {1.0}
     with pytest.raises(KaratError, match="no ratios"):

@@ -58,6 +58,8 @@ KINDS = {
     "probit": lambda c: _fit(c, "probit", "high ~ hostile + length"),
     "poisson": lambda c: _fit(c, "poisson", "counts ~ hostile + length"),
     "mean": lambda c: kt.mean("hostile", c[0], surrogates={"hostile": "hostile_llm"}, design=c[1], seed=1),
+    "slopes": lambda c: kt.slopes(_fit(c, "logit", "high ~ hostile + length"), c[0]),
+    "ratios": lambda c: _fit(c, "logit", "high ~ hostile + length").ratios(),
     "combined": lambda c: _fit(c) - _fit(c, formula="outcome ~ hostile"),
     "bootstrap": _bootstrap,
     "contrast": _durations,
@@ -84,7 +86,8 @@ def test_the_common_face_agrees_with_itself(estimates):
     assert np.array_equal(table["estimate"], coef)
     assert np.array_equal(table["std_error"], se)
     assert np.array_equal(table[["conf_low", "conf_high"]], bounds)
-    assert np.allclose(table["statistic"], coef / se)
+    no_effect = np.log(coef) / (se / coef) if kind == "ratios" else coef / se
+    assert np.allclose(table["statistic"], no_effect)
     assert np.array_equal(table["p_value"], found.pvalue())
     assert np.allclose(np.sqrt(np.diag(found.vcov_matrix)), se)
     assert list(found.vcov_matrix.index) == list(coef.index)
@@ -131,6 +134,11 @@ def test_tests_and_plots(estimates):
             with pytest.raises(KaratError, match="one look only"):
                 call(name)
         return
+    if kind == "ratios":
+        for call in (found.wald, found.contrast):
+            with pytest.raises(KaratError, match="logarithms"):
+                call(name)
+        found = found.logarithms()
     tested = found.wald(matrix)
     assert tested.statistic == pytest.approx((found.coef().iloc[-1] / found.se().iloc[-1]) ** 2)
     assert tested.p_value == pytest.approx(found.pvalue().iloc[-1])

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .._core.types import Floats
+    from .tests import TestResult
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -85,8 +86,8 @@ class Effects(Estimates):
 class Ratios(Effects):
     """Ratios, whose logarithms have the t intervals: they are not symmetric about the estimate, and above 0.
 
-    ``covariance`` is that of the ratios, by the delta method; tests of a row are those of the hypothesis that the
-    ratio is 1.
+    ``covariance`` is that of the ratios, by the delta method; the test of a row is that of the hypothesis that the
+    ratio is 1. Other hypotheses are tested on :meth:`logarithms`.
 
     Examples
     --------
@@ -110,6 +111,28 @@ class Ratios(Effects):
 
         half = np.asarray(t.isf(level / 2.0, self.df)) * self._se() / self.theta
         return self.theta * np.exp(-half), self.theta * np.exp(half)
+
+    def logarithms(self) -> Effects:
+        """The logarithms of the ratios, from which intervals and tests come."""
+        scale = np.outer(self.theta, self.theta)
+        return Effects(
+            self.names, np.log(self.theta), self.covariance / scale, self.labelling_covariance / scale, self.df,
+            self.alpha, f"Logarithms of {self.title[0].lower()}{self.title[1:]}", self.about, self.grid,
+        )  # fmt: skip
+
+    def wald(self, hypothesis: object) -> TestResult:
+        """Not of ratios: see :meth:`logarithms`."""
+        raise _on_logarithms("wald")
+
+    def contrast(self, hypothesis: object, alpha: float | None = None) -> pd.DataFrame:
+        """Not of ratios: see :meth:`logarithms`."""
+        raise _on_logarithms("contrast")
+
+
+def _on_logarithms(method: str) -> KaratError:
+    return KaratError(
+        f"hypotheses about ratios are tested on logarithms, where no effect is 0; use .logarithms().{method}(...)."
+    )
 
 
 def ratios(result: Fitted) -> Ratios:
