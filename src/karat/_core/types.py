@@ -12,6 +12,7 @@ Floats: TypeAlias = NDArray[Any]
 Ints: TypeAlias = NDArray[np.intp]
 Bools: TypeAlias = NDArray[np.bool_]
 
+ModelName: TypeAlias = Literal["ols", "logit", "probit", "poisson", "multinomial", "mean"]
 Estimator: TypeAlias = Literal["dsl", "ppi", "gold", "surrogate"]
 Imputation: TypeAlias = Literal["moment", "value"]
 Combine: TypeAlias = Literal["mean", "median"]

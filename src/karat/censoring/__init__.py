@@ -2,7 +2,7 @@
 
 The interface that everything about durations builds on::
 
-    w = karat.censoring.weights(time, event, tau=..., method=..., covariates=V, weights=sampling)
+    w = karat.censoring.weights(time, event, tau=..., censoring=..., covariates=V, weights=sampling)
 
     w.values          Delta_tau / G(U_tau- | V), shape (n,): 0 if censored before tau; sampling weights not in it
     w.complete        Delta_tau, shape (n,): event seen, or under observation at tau

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from .._core.arguments import checked_arguments
 from ..errors import ArgumentError, DataError, LearnerError
 from .columns import censoring_covariates, count_rows, note_features, rows_of
 from .durations import read_outcome
@@ -87,7 +88,7 @@ class CensoredRisk(MetaEstimatorMixin, BaseEstimator):
         method = resolve_method(self.censoring)
         covariates = censoring_covariates(X, method, self.covariates)
         self.weights_ = weights(
-            time[kept], event[kept], tau=self.tau, method=method,
+            time[kept], event[kept], tau=self.tau, censoring=method,
             covariates=None if covariates is None else covariates[kept],
             weights=None if sampling is None else sampling[kept], floor=self.floor, leave_one_out=self.leave_one_out,
             folds=self.folds, cluster=None if groups is None else np.asarray(groups)[kept],
@@ -170,8 +171,9 @@ class CensoredRisk(MetaEstimatorMixin, BaseEstimator):
         risk = weighted_mean((target - self._predicted(X)) ** 2, w)
         return 1.0 - risk / weighted_mean((target - self.mean_) ** 2, w)
 
+    @checked_arguments(renamed={"bins": "n_bins"})
     def calibration(
-        self, X: Any, y: Any, sample_weight: Any = None, *, bins: int = 10, alpha: float = 0.05
+        self, X: Any, y: Any, sample_weight: Any = None, *, n_bins: int = 10, alpha: float = 0.05
     ) -> pd.DataFrame:
         """Predicted against observed values in bins of the prediction, for new rows.
 
@@ -180,7 +182,7 @@ class CensoredRisk(MetaEstimatorMixin, BaseEstimator):
         X : array_like or data frame, shape (m, p)
         y : m durations, in any form :meth:`fit` takes
         sample_weight : array_like, shape (m,), optional
-        bins : int
+        n_bins : int
             At most this many, with equal numbers of rows.
         alpha : float
             The intervals have level 1 - alpha.
@@ -193,7 +195,7 @@ class CensoredRisk(MetaEstimatorMixin, BaseEstimator):
         from .risk import calibration
 
         w, target = self._scored(X, y, sample_weight)
-        return calibration(self._predicted(X), target, w, bins=bins, alpha=alpha)
+        return calibration(self._predicted(X), target, w, n_bins=n_bins, alpha=alpha)
 
     def _scored(self, X: Any, y: Any, sample_weight: Any) -> tuple[Floats, Floats]:
         check_is_fitted(self, "estimator_")

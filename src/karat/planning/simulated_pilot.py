@@ -18,7 +18,7 @@ from .pilot import Profile
 from .refit import excess_of, mean_square
 
 if TYPE_CHECKING:
-    from .._core.types import Array
+    from .._core.types import Array, ModelName
     from ..results import Result
 
 _WORLDS, _WORLDS_AT_ENDS = 5, 3
@@ -87,7 +87,7 @@ def read_qualities(surrogates: object, accuracy: object, r_squared: object, conf
 def from_assumptions(
     formula: str,
     data: object,
-    model: str,
+    model: ModelName,
     surrogates: Mapping[str, Any] | None,
     given: tuple[object, object, object],
     options: dict[str, Any],
@@ -115,7 +115,7 @@ def from_assumptions(
 
 
 def _worlds(
-    model: str,
+    model: ModelName,
     formula: str,
     table: Table,
     qualities: Mapping[str, Quality],
@@ -199,7 +199,7 @@ def simulate_gold(
 
 
 def assumed_fit(
-    model: str,
+    model: ModelName,
     formula: str,
     table: Table,
     qualities: Mapping[str, Quality],
@@ -227,7 +227,9 @@ def assumed_fit(
     masked = mask_gold(frame.to_native(), sample, list(qualities))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", KaratWarning)
-        return regress(model, formula, masked, design=sample.design, seed=seed, scores=True, compare=False, **options)
+        return regress(
+            formula, masked, model=model, design=sample.design, seed=seed, scores=True, compare=False, **options
+        )
 
 
 def gold_scale(table: Table, name: str, surrogate: Any) -> tuple[float, float] | None:

@@ -113,17 +113,17 @@ def prepare(
     dropped = {name: int(mask.sum()) for name, mask in absent.items() if mask.any()}
     kept: Bools | None = None
     if shown is not None and shown.any():
-        absent["prompt="] = shown
-    if dropped or "prompt=" in absent:
+        absent["shown="] = shown
+    if dropped or "shown=" in absent:
         kept = _kept(absent, dropped, missing)
         inside = kept if shown is None else kept[~shown]
         if not (inside & labelling.labelled).any():
             raise DataError(
                 f"no gold row is left after dropping rows with missing values in {_listed(dropped) or 'no column'} and "
-                "rows of prompt=; fill the values, or label others."
+                "rows of shown=; fill the values, or label others."
             )
-        if "prompt=" in absent:
-            dropped["prompt="] = int(absent["prompt="].sum())
+        if "shown=" in absent:
+            dropped["shown="] = int(absent["shown="].sum())
         frame = frame[kept].reset_index(drop=True)
         labelling = labelling.keep(inside)
         labels = tuple(_restrict(label, kept) for label in labels)

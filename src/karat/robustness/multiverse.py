@@ -29,7 +29,7 @@ from .multiverse_result import Answers, Multiverse
 from .universes import Universe, all_at_once, refuse_probabilities, universes_of
 
 if TYPE_CHECKING:
-    from .._core.types import Floats
+    from .._core.types import Floats, ModelName
     from ..results import Result
 
 _SETS = "the multiverse sets it"
@@ -57,7 +57,7 @@ def multiverse(
     data: object,
     *,
     surrogates: Mapping[str, Any],
-    model: str = "ols",
+    model: ModelName = "ols",
     learners: Sequence[Any] | None = None,
     pair: str = "product",
     together: bool = True,
@@ -174,7 +174,12 @@ def _run(jobs: list[tuple[Any, ...]], n_jobs: int | None) -> list[_Fitted]:
 
 
 def _fit(
-    model: str, formula: str, table: Table, universe: Universe, common: Mapping[str, Any], terms: Sequence[str] | None
+    model: ModelName,
+    formula: str,
+    table: Table,
+    universe: Universe,
+    common: Mapping[str, Any],
+    terms: Sequence[str] | None,
 ) -> tuple[_Fitted, list[tuple[str, type[KaratWarning]]]]:
     """One universe, and what it warns of."""
     from ..results.revise import influence
@@ -183,7 +188,7 @@ def _fit(
         warnings.simplefilter("always")
         try:
             options = dict(common) | ({"learner": universe.learner} if common.get("estimator") != "ppi" else {})
-            result = regress(model, formula, table, surrogates=universe.surrogates, **options)
+            result = regress(formula, table, model=model, surrogates=universe.surrogates, **options)
         except KaratError as wrong:
             raise type(wrong)(f"universe {universe.name!r}: {wrong}") from None
     told: list[tuple[str, type[KaratWarning]]] = []

@@ -16,7 +16,7 @@ from ..errors import ArgumentError, KaratWarning, check_alpha, generator
 from ..frames import Table
 from ..frames.order import seed_of_table
 from ..regression.entry_points import regress
-from ..regression.options import Arguments
+from ..regression.options import MODEL_FIRST, Arguments
 from ..regression.pipeline import drawn_of, pieces
 from .bounds import Bound, is_sharp, limits_of, worst_cases
 from .tilting import Curve, Flip, Tilting, tilt_variable
@@ -24,7 +24,7 @@ from .tilting import Curve, Flip, Tilting, tilt_variable
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._core.types import Floats
+    from .._core.types import Floats, ModelName
     from ..results import Result
 
 _POINTS = 25
@@ -180,13 +180,13 @@ class Sensitivity:
 _SHORT = {"Std. Error": "se", "gamma, sign": "gamma:sign", "gamma, significance": "gamma:signif."}
 
 
-@checked_arguments(regress, defaults={"nonresponse": "ignorable"})
+@checked_arguments(regress, defaults={"nonresponse": "ignorable"}, reordered=MODEL_FIRST)
 @single_threaded
 def sensitivity(
-    model: str,
     formula: str,
     data: object,
     *,
+    model: ModelName = "ols",
     tilt: object = None,
     gamma: float | Sequence[float] = 3.0,
     limits: Mapping[str, Any] | None = None,
@@ -198,8 +198,7 @@ def sensitivity(
 
     Parameters
     ----------
-    model : {"ols", "logit", "probit", "poisson", "multinomial"}
-    formula, data
+    formula, data, model
         As in :func:`karat.regress`.
     tilt : str, mapping or array_like, optional
         What answering depends on beyond the observed variables: a labelled variable, ``{variable: class}``, or values
@@ -247,7 +246,7 @@ def sensitivity(
     >>> sample = kt.SimpleRandom(n=300).draw(corpus, seed=1)
     >>> answered = sample.labelled & (np.arange(2000) % 8 > 0)
     >>> gold = kt.datasets.mask_gold(corpus, answered, "hostile")
-    >>> found = kt.sensitivity("ols", "outcome ~ hostile + length", gold, surrogates={"hostile": "hostile_llm"},
+    >>> found = kt.sensitivity("outcome ~ hostile + length", gold, surrogates={"hostile": "hostile_llm"},
     ...                        design=sample.design, seed=1)
     >>> bool(found.tidy().loc["hostile", "Lowest"] > 0)
     True
@@ -269,7 +268,7 @@ def sensitivity(
         warnings.simplefilter("ignore", KaratWarning)
         taken = pieces(arguments, data)
     first = drawn_of(taken.prepared.labelling)
-    fit = regress(model, formula, data, **given)
+    fit = regress(formula, data, model=model, **given)
     chosen = tuple(terms) if terms is not None else fit.names
     for term in chosen:
         fit.position(term)

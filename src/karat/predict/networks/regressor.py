@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import column_or_1d, validate_data
 
+from ..._core.arguments import checked_arguments
 from ...errors import ArgumentError, DataError
 from .base import Network, read_weights, several_columns
 from .number_heads import number_head
@@ -86,6 +87,7 @@ patience, refit, pretrain, device, precision, progress, random_state
 
     distribution: str = "squared"
 
+    @checked_arguments(renamed={"gold": "gold_rows"})
     def fit(
         self,
         X: Any,
@@ -94,7 +96,7 @@ patience, refit, pretrain, device, precision, progress, random_state
         *,
         surrogate: Any = None,
         X_all: Any = None,
-        gold: Any = None,
+        gold_rows: Any = None,
         hide: Any = None,
     ) -> TorchRegressor:
         """Fit the network.
@@ -107,7 +109,7 @@ patience, refit, pretrain, device, precision, progress, random_state
         sample_weight : array_like, shape (n,), optional
         surrogate : array_like, shape (N,) or (N, s), optional
             With ``pretrain="surrogates"``: one or several surrogate numbers of the rows of ``X_all``, on any scale.
-        X_all, gold, hide
+        X_all, gold_rows, hide
             As in :meth:`TorchClassifier.fit`.
 
         Returns
@@ -132,7 +134,7 @@ patience, refit, pretrain, device, precision, progress, random_state
             target = column_or_1d(y, warn=True).astype(np.float64)[:, None]
         weight = read_weights(sample_weight, x)
         head = number_head(self.distribution, target[weight > 0])
-        given = {"surrogate": surrogate, "X_all": X_all, "gold": gold, "hide": hide}
+        given = {"surrogate": surrogate, "X_all": X_all, "gold_rows": gold_rows, "hide": hide}
         self._fit(head, x, target, weight, given)
         return self
 

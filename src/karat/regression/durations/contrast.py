@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..._core.arguments import checked_arguments
+from ..._core.arguments import Reordered, checked_arguments
 from ...censoring.methods import Strata
 from ...errors import ArgumentError, DataError
 from ...frames import Table
@@ -47,7 +47,7 @@ class RestrictedContrast(Estimates):
     >>> group = np.repeat(["a", "b"], 200)
     >>> t, c = rng.exponential(np.where(group == "a", 1.0, 2.0)), rng.exponential(3.0, size=400)
     >>> data = pd.DataFrame({"time": np.minimum(t, c), "event": t <= c, "group": group})
-    >>> kt.rmst_contrast(data, "group", time="time", event="event", tau=3.0).differences.index.tolist()
+    >>> kt.rmst_contrast("group", data, time="time", event="event", tau=3.0).differences.index.tolist()
     ['b - a']
     """
 
@@ -92,10 +92,14 @@ class RestrictedContrast(Estimates):
     __repr__ = __str__
 
 
-@checked_arguments(rmst, refused={"link": "differences and ratios are both given"})
+@checked_arguments(
+    rmst,
+    refused={"link": "differences and ratios are both given"},
+    reordered=Reordered(("data", "group"), lambda args: len(args) > 1 and not isinstance(args[0], str)),
+)
 def rmst_contrast(
-    data: object,
     group: str,
+    data: object,
     *,
     time: str,
     event: object,
@@ -109,9 +113,9 @@ def rmst_contrast(
 
     Parameters
     ----------
-    data : data frame
     group : str
         Column of the groups.
+    data : data frame
     time : str
         Column of the durations.
     event : str or array_like
@@ -147,7 +151,7 @@ def rmst_contrast(
     >>> group = np.repeat(["a", "b"], 200)
     >>> t, c = rng.exponential(np.where(group == "a", 1.0, 2.0)), rng.exponential(3.0, size=400)
     >>> data = pd.DataFrame({"time": np.minimum(t, c), "event": t <= c, "group": group})
-    >>> kt.rmst_contrast(data, "group", time="time", event="event", tau=3.0).means.index.tolist()
+    >>> kt.rmst_contrast("group", data, time="time", event="event", tau=3.0).means.index.tolist()
     ['a', 'b']
     """
     table = Table.read(data)

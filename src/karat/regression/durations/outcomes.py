@@ -256,7 +256,7 @@ def lasting(
     covariates = censoring_covariates(method, table, kept, rows, usable)
     cluster = None if prepared.cluster is None else connected(prepared.cluster[rows])
     found = weights(
-        time, codes, tau=tau, method=method, covariates=covariates, weights=weight, floor=floor, cluster=cluster,
+        time, codes, tau=tau, censoring=method, covariates=covariates, weights=weight, floor=floor, cluster=cluster,
         competing=competing, seed=rng,
     )  # fmt: skip
     outcome = Outcome(kind, found.tau, cause)
