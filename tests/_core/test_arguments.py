@@ -56,8 +56,8 @@ def test_a_type_checker_refuses_a_wrong_option(tmp_path, monkeypatch):
     api = pytest.importorskip("mypy.api")
     root = pathlib.Path(kt.__file__).parent
     monkeypatch.setenv("MYPYPATH", str(root.parent))
-    names = ("_core/arguments", "_core/types", "regression/__init__", "regression/options", "regression/entry_points")
-    files = [str(root / f"{name}.py") for name in ("__init__", *names)]
+    names = ("_core/arguments", "_core/types", "regression/__init__", "regression/options")
+    files = [str(root / f"{name}.py") for name in ("__init__", *names, "regression/entry_points")]
     snippet = tmp_path / "snippet.py"
     snippet.write_text(f"import karat as kt\n{WRONG}\n{RIGHT}\n")
     how = ["--config-file=", "--follow-imports=skip", "--ignore-missing-imports", f"--cache-dir={tmp_path / 'cache'}"]

@@ -248,12 +248,11 @@ def grid() -> list[Cell]:
     return cells
 
 
-def study(cells: list[Cell], passes: list[int], seed: int, jobs: int) -> Iterator[list[dict[str, Any]]]:
+def study(cells: list[Cell], passes: list[int], seed: int, jobs: int, first: int = 0) -> Iterator[list[dict[str, Any]]]:
     """Figures of all cells after each pass; a study that is cut short still shows every cell."""
     from joblib import Parallel, delayed
 
     raw: dict[Cell, tuple[list[np.ndarray | None], float]] = {cell: ([], 0.0) for cell in cells}
-    first = 0
     for size in passes:
         some = range(first, first + size)
         tasks = (delayed(repeat)(cell, some, seed) for cell in sorted(cells, key=lambda c: -c.n))
@@ -261,6 +260,17 @@ def study(cells: list[Cell], passes: list[int], seed: int, jobs: int) -> Iterato
             raw[cell] = (raw[cell][0] + found, raw[cell][1] + seconds)
         first += size
         yield [figures(cell, *raw[cell]) for cell in cells]
+
+
+def together(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
+    """Figures of two runs with different repetitions: means by their number, of extremes the worse."""
+    runs = (earlier, later)
+    n = [run["repetitions"] for run in runs]
+    out = {name: float(np.average([run[name] for run in runs], weights=n)) for name in MEANS}
+    out |= {name: max(run[name] for run in runs) for name in ("widest", "ratio_99")}
+    out |= {name: min(run[name] for run in runs) for name in ("lowest", "gold_lowest")}
+    out |= {name: sum(run[name] for run in runs) for name in ("repetitions", "refused", "seconds")}
+    return {**later, **out, "commit": f"{later['commit']} after {earlier['commit']}"}
 
 
 def line(found: dict[str, Any]) -> str:
@@ -273,6 +283,8 @@ def line(found: dict[str, Any]) -> str:
         f"{f['seconds'] / max(1, f['repetitions']):.2f}s"
     )
 
+
+MEANS = ("coverage", "se_over_sd", "width", "rmse", "gold_coverage", "gold_se_over_sd")
 
 COLUMNS = (
     "labelled", "design", "analysis clusters", "gold n", "surrogate", "covariate", "estimator", "repetitions",
@@ -324,6 +336,7 @@ def main() -> None:
     """Run the study."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--passes", type=int, nargs="+", default=[100] * 5, help="repetitions of each pass")
+    parser.add_argument("--first", type=int, default=0, help="number of repetitions that the JSON file holds already")
     parser.add_argument("--seed", type=int, default=2027)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--only", default="", help="cells whose name holds this text; others stay as they are")
@@ -334,10 +347,13 @@ def main() -> None:
     asked = subprocess.run(head, capture_output=True, text=True, cwd=ROOT, check=False)
     commit = asked.stdout.strip() or "unknown"
     cells = [c for c in grid() if options.only in str(c)]
-    before = json.loads(options.json.read_text()) if options.only and options.json.exists() else []
-    for rows in study(cells, options.passes, options.seed, options.jobs):
-        found = {str(Cell(**row["cell"])): row for row in before}
-        found |= {str(Cell(**row["cell"])): {**row, "commit": commit} for row in rows}
+    more = (options.only or options.first) and options.json.exists()
+    before = {str(Cell(**row["cell"])): row for row in (json.loads(options.json.read_text()) if more else [])}
+    for rows in study(cells, options.passes, options.seed, options.jobs, options.first):
+        found = dict(before)
+        for row in ({**row, "commit": commit} for row in rows):
+            name = str(Cell(**row["cell"]))
+            found[name] = together(before[name], row) if options.first else row
         every = [found[str(cell)] for cell in grid() if str(cell) in found]
         options.json.write_text(json.dumps(every, indent=1) + "\n")
         options.page.write_text(page(every, options.seed))
