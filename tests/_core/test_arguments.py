@@ -47,8 +47,38 @@ def test_every_argument_is_listed_with_its_default():
     assert all(f"    {name} : " in kt.regress.__doc__ for name in OPTIONS)
 
 
-WRONG = 'kt.ols("y ~ x", None, surrogates={"y": "s"}, tuning="nonsense")'
-RIGHT = 'kt.ols("y ~ x", None, surrogates={"y": "s"}, tuning="full", vcov={"CRV3": "a"})'
+HANDED_ON = {
+    "ols": 'kt.ols("y ~ x", None, surrogates={"y": "s"}',
+    "regress": 'kt.regress("y ~ x", None, surrogates={"y": "s"}, model="logit"',
+    "multiverse": 'kt.multiverse("y ~ x", None, surrogates={"y": ["s", "r"]}',
+    "sensitivity": 'kt.sensitivity("y ~ x", None, surrogates={"y": "s"}',
+    "plan": 'kt.plan("y ~ x", None, surrogates={"y": "s"}',
+    "allocate": 'kt.allocate("y ~ x", None, 100, surrogates={"y": "s"}',
+    "rmst": 'kt.rmst("y ~ x", None, event="e", tau=1.0, form="ipcw"',
+    "rmst_contrast": 'kt.rmst_contrast("g", None, time="t", event="e", tau=1.0, form="ipcw"',
+    "bootstrap": 'kt.bootstrap(print, None, surrogates={"y": "s"}',
+}
+"""The beginning of a call of each function that takes options of a regression."""
+
+WRONG = ['tuning="nonsense"', "labelled=3", "weights=0.5", 'cluster={"a": 1}']
+RIGHT = ['tuning="full"', 'labelled="gold"', "weights=np.ones(3)", 'cluster=["a", "b"]', "seed=1", "alpha=0.1"]
+WRONG_DESIGN = ["design=print", 'design={"a": 0.5}']
+RIGHT_DESIGN = ["design=0.5", 'design="p"', "design=np.ones(3)", "design=Drawn()", "design=None"]
+NO_DESIGN = ("plan", "allocate")
+HEAD = """import numpy as np
+import karat as kt
+
+class Drawn:
+    labelling = 1
+    design = 2
+
+"""
+DECLARING = (
+    "__init__", "_core/__init__", "_core/arguments", "_core/machine", "_core/types", "regression/__init__",
+    "regression/options", "regression/entry_points", "regression/durations/__init__", "regression/durations/options",
+    "regression/durations/rmst", "regression/durations/contrast", "robustness/__init__", "robustness/bootstrap",
+    "robustness/multiverse", "robustness/sensitivity", "planning/__init__", "planning/plan", "planning/allocate",
+)  # fmt: skip
 
 
 def test_a_type_checker_refuses_a_wrong_option(tmp_path, monkeypatch):
@@ -56,16 +86,23 @@ def test_a_type_checker_refuses_a_wrong_option(tmp_path, monkeypatch):
     api = pytest.importorskip("mypy.api")
     root = pathlib.Path(kt.__file__).parent
     monkeypatch.setenv("MYPYPATH", str(root.parent))
-    names = ("_core/arguments", "_core/types", "regression/__init__", "regression/options")
-    files = [str(root / f"{name}.py") for name in ("__init__", *names, "regression/entry_points")]
+    calls = {
+        f"{call}, {option})": option in (*WRONG, *WRONG_DESIGN)
+        for door, call in HANDED_ON.items()
+        for option in WRONG + RIGHT + ([] if door in NO_DESIGN else WRONG_DESIGN + RIGHT_DESIGN)
+    }
     snippet = tmp_path / "snippet.py"
-    snippet.write_text(f"import karat as kt\n{WRONG}\n{RIGHT}\n")
-    how = ["--config-file=", "--follow-imports=skip", "--ignore-missing-imports", f"--cache-dir={tmp_path / 'cache'}"]
-    out, _, _ = api.run([*how, *files, str(snippet)])
-    found = [line for line in out.splitlines() if "snippet.py" in line and "error" in line]
-    assert len(found) == 1, out
-    assert "snippet.py:2" in found[0]
-    assert "'nonsense'" in found[0]
+    snippet.write_text(HEAD + "\n".join(calls) + "\n")
+    settings = tmp_path / "mypy.ini"
+    settings.write_text(
+        "[mypy]\nfollow_imports = skip\nignore_missing_imports = True\n[mypy-numpy.*]\nfollow_imports = silent\n"
+    )
+    how = [f"--config-file={settings}", f"--cache-dir={tmp_path / 'cache'}"]
+    out, _, _ = api.run([*how, *(str(root / f"{name}.py") for name in DECLARING), str(snippet)])
+    found = {int(line.split(":")[1]) for line in out.splitlines() if "snippet.py" in line and "error" in line}
+    first = HEAD.count("\n") + 1
+    wrong = {call for at, call in enumerate(calls, first) if at in found}
+    assert wrong == {call for call, refused in calls.items() if refused}, out
 
 
 @pytest.mark.parametrize(

@@ -279,7 +279,7 @@ def test_allocations_beat_simple_random_sampling_on_their_aim():
             "tone ~ rare + z", corpora.masked(frame, sample.labelled, "tone"), surrogates={"tone": "score"},
             design=sample.design, learner=None, tuning=None, target="finite", seed=k,
         )  # fmt: skip
-        found = kt.allocate(fit, frame, 400, by="stratum", terms="rare", features=["sure", "rare"])
+        found = kt.allocate(fit, frame, 400, by="stratum", terms="rare", error_features=["sure", "rare"])
         base = exact_variance(found["simple random"], error)
         for name, values in ratios.items():
             values.append(np.sqrt(exact_variance(found[name], error) / base))
@@ -290,7 +290,7 @@ def test_allocations_beat_simple_random_sampling_on_their_aim():
     assert mean["neyman"][1] < 0.3
     assert mean["optimal"][1] < 0.4
     assert mean["neyman"][1] < mean["proportional"][1]
-    plain = kt.allocate(fit, frame, 400, by="stratum", terms="rare", features=["z"])["optimal"]
+    plain = kt.allocate(fit, frame, 400, by="stratum", terms="rare", error_features=["z"])["optimal"]
     costs = np.sqrt(exact_variance(plain, error) / base)
     assert (costs[[0, 2]] > 1.05).all(), "steering by leverage alone, what serves one coefficient costs the others"
 

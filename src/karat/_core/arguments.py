@@ -126,7 +126,7 @@ def _written(design: Any) -> Any:
 
 
 def checked_arguments(
-    *hands_on: Callable[..., Any] | type,
+    *hands_on: type,
     refused: Mapping[str, str] = MappingProxyType({}),
     defaults: Mapping[str, Any] = MappingProxyType({}),
     renamed: Mapping[str, str | Renamed] = MappingProxyType({}),
@@ -138,9 +138,8 @@ def checked_arguments(
 
     Parameters
     ----------
-    *hands_on : callable or type
-        What its ``**options`` are: a TypedDict of options, or functions whose keyword arguments are allowed too. They
-        join its signature and its help.
+    *hands_on : type
+        What its ``**options`` are: a TypedDict of options. They join its signature and its help.
     refused : mapping
         Handed-on arguments that the function does not take, and why; they are left out of signature and help.
     defaults : mapping
@@ -173,7 +172,7 @@ def checked_arguments(
         former: dict[str, str | Renamed] = dict(renamed)
         for other in hands_on:
             more, words = _declared(other)
-            former = {**_former(other), **former}
+            former = {**{o.former: name for name, o in options_in(other).items() if o.former}, **former}
             new = [name for name in more if name not in shown and name not in refused]
             docs |= {name: words[name] for name in new if name in words}
             shown |= {name: more[name].replace(default=defaults.get(name, more[name].default)) for name in new}
@@ -197,7 +196,6 @@ def checked_arguments(
                 raise ArgumentError(f"{function.__name__}(): {error}.") from None
             return function(*first, **given)
 
-        call.renamed = former  # type: ignore[attr-defined]
         if hands_on:
             call.__signature__ = signature.replace(parameters=list(shown.values()))  # type: ignore[attr-defined]
             call.__doc__ = _with_options(function.__doc__, docs)
@@ -276,15 +274,8 @@ def known_arguments(given: Iterable[str], caller: str, known: Iterable[str]) -> 
             raise ArgumentError(f"{caller}() has no argument {name!r}. {hint}")
 
 
-def _declared(other: Any) -> tuple[dict[str, inspect.Parameter], dict[str, str]]:
-    """Keyword arguments of a function, or options of a TypedDict, with their entries in the help."""
-    if not isinstance(other, type):
-        parameters = inspect.signature(other).parameters
-        entries = re.findall(r"^((\w+) : .+\n(?:    .*\n?)+)", inspect.cleandoc(other.__doc__ or ""), re.MULTILINE)
-        return (
-            {name: p for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY},
-            {name: entry.rstrip() for entry, name in entries},
-        )
+def _declared(other: type) -> tuple[dict[str, inspect.Parameter], dict[str, str]]:
+    """Options of a TypedDict as keyword arguments, and their entries in the help."""
     hints, options = get_type_hints(other), options_in(other)
     words = {
         name: f"{name} : {option.allowed}\n" + textwrap.indent(textwrap.fill(option.doc, 108), "    ")
@@ -295,13 +286,6 @@ def _declared(other: Any) -> tuple[dict[str, inspect.Parameter], dict[str, str]]
         name: inspect.Parameter(name, only, default=option.default, annotation=hints[name])
         for name, option in options.items()
     }, words
-
-
-def _former(other: Any) -> dict[str, str | Renamed]:
-    """Former names of the arguments of a function, or of the options of a TypedDict."""
-    if not isinstance(other, type):
-        return dict(getattr(other, "renamed", {}))
-    return {option.former: name for name, option in options_in(other).items() if option.former}
 
 
 def _with_options(doc: str | None, entries: Mapping[str, str]) -> str | None:

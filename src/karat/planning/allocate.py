@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from ..designs import Design
 from ..designs.given import codes_of
 from ..errors import ArgumentError, DataError, generator, number
 from ..frames import Table
-from ..regression.entry_points import regress
+from ..regression.options import AllocationOptions
 from ..results import Result
 from .forecast import Basis, Learning
 from .pilot import Profile, slopes
@@ -180,9 +180,10 @@ class Allocations(Mapping[str, Allocation]):
 
 
 @checked_arguments(
-    regress,
+    AllocationOptions,
     refused=dict.fromkeys(("design", "scores", "compare"), "an allocation sets it by itself"),
-    renamed={"strata": "by", "floor": "equal_share"},
+    renamed={"strata": "by", "floor": "equal_share", "features": "error_features"},
+    defaults={"seed": 0},
 )
 @single_threaded
 def allocate(
@@ -193,7 +194,7 @@ def allocate(
     by: str | Sequence[str] | None = None,
     terms: Sequence[str] | str | None = None,
     contrasts: str | Sequence[str] | None = None,
-    features: Any = None,
+    error_features: Any = None,
     probability: object = None,
     equal_share: float = 0.2,
     cost: Any = None,
@@ -203,9 +204,7 @@ def allocate(
     accuracy: object = None,
     r_squared: object = None,
     confusion: object = None,
-    context: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    **options: Any,
+    **options: Unpack[AllocationOptions],
 ) -> Allocations:
     r"""Share gold labels out: simple random, proportional, Neyman, and optimal probabilities, side by side.
 
@@ -223,7 +222,7 @@ def allocate(
         Coefficients or contrasts to serve; by default all but the intercept.
     contrasts : str or list of str, optional
         Linear combinations to plan for besides the coefficients.
-    features : list of columns or arrays, optional
+    error_features : list of columns or arrays, optional
         What squared labelling errors may depend on; by default the surrogates and the observed columns of the formula.
     probability : str or array_like, optional
         A predicted probability of class 1 of the labelled outcome: its uncertainty then steers, with leverage.
@@ -236,12 +235,9 @@ def allocate(
         In the place of n: what the gold labels may cost (expected).
     model, surrogates, accuracy, r_squared, confusion
         With a formula, as in :func:`plan`.
-    context : mapping, optional
-        Functions the formula uses.
-    seed : int
-        Of the cross-validation folds, and of simulated gold.
     **options
-        With a formula: further arguments of :func:`regress`.
+        With a formula: further arguments of :func:`regress`. With a fit: ``context``, and the ``seed`` (0) of the
+        cross-validation folds.
 
     Returns
     -------
@@ -278,9 +274,13 @@ def allocate(
     400
     """
     number("equal_share", 0.5 if equal_share in (0, 1) else equal_share, above=0, below=1)
+    given: dict[str, Any] = dict(options)
+    seed, context = given.pop("seed", 0), given.get("context")
+    if isinstance(source, Result):
+        given.pop("context", None)
     generator(seed)
     table = Table.read(data)
-    result, remarks = _pilot(source, table, model, surrogates, (accuracy, r_squared, confusion), options, seed)
+    result, remarks = _pilot(source, table, model, surrogates, (accuracy, r_squared, confusion), given, seed)
     profile = _profile(result, contrasts, table)
     aims = slopes(profile.names) if terms is None else [terms] if isinstance(terms, str) else list(terms)
     weights = aim_weights(profile, aims)
@@ -288,7 +288,7 @@ def allocate(
     codes = None if by is None else codes_of(table, by, "by")
     prices = prices_of(cost, table, codes)
     profile = with_reach(profile, squared_reach(result, profile, table, context))
-    sizing = sizes(result, profile, table, weights, features, probability, seed)
+    sizing = sizes(result, profile, table, weights, error_features, probability, seed)
     root = 1.0 if prices is None else np.sqrt(prices)
     expected = sizing.expected if codes is None else by_stratum(profile, codes[0], sizing.expected)
     steer = Sizing(sizing.size / root, sizing.honest / root, expected)

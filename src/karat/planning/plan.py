@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from .._core.arguments import Renamed, checked_arguments
 from .._core.machine import single_threaded
 from ..errors import ArgumentError, check_alpha, generator, number, one_of, whole
 from ..frames.order import seed_of_result, settled
-from ..regression.entry_points import regress
+from ..regression.options import PlanOptions
 from ..results import Result
 from .forecast import MEASURES, Basis, Learning
 from .pilot import Profile, pilot_df, slopes
@@ -39,7 +39,7 @@ _RENAMED: Mapping[str, str | Renamed] = {
 }
 
 
-@checked_arguments(regress, refused={"scores": _SETS, "compare": _SETS}, renamed=_RENAMED)
+@checked_arguments(PlanOptions, refused={"scores": _SETS, "compare": _SETS}, renamed=_RENAMED)
 @single_threaded
 def plan(
     source: Result | str,
@@ -60,8 +60,7 @@ def plan(
     accuracy: object = None,
     r_squared: object = None,
     confusion: object = None,
-    seed: int | np.random.Generator | None = None,
-    **options: Any,
+    **options: Unpack[PlanOptions],
 ) -> Plan:
     r"""Plan the gold sample: standard error, half-width and detectable effect by number of gold labels.
 
@@ -106,9 +105,8 @@ def plan(
         spread of the gold values in the data, where there are ten, else with those of the surrogate.
     confusion : array_like or mapping, optional
         Share of each surrogate class (columns) by gold class (rows).
-    seed : int or numpy.random.Generator, optional
     **options
-        Further arguments of :func:`regress` (cluster, weights, learner, ...).
+        Further arguments of :func:`regress` (seed, cluster, weights, learner, ...).
 
     Returns
     -------
@@ -146,19 +144,19 @@ def plan(
     level = 1.0 - check_alpha(number("band_alpha", band_alpha, above=0, below=1))
     if jackknife != 0:
         jackknife = whole("jackknife", jackknife, least=10, instead="or 0 for no refitting")
+    given: dict[str, Any] = dict(options)
+    seed = given.pop("seed", None)
     if isinstance(source, Result):
         seed = seed_of_result(seed, source, jackknife)
-    elif isinstance(source, str):
-        seed = settled(seed, {}, source, model, sorted(surrogates or {}), repr((accuracy, r_squared, confusion)))
-    if isinstance(source, Result):
-        options = _for_refits(data, surrogates, (accuracy, r_squared, confusion), options)
-        known, table, learning, replicates = _from_fit(source, data, contrasts, jackknife, options, generator(seed))
+        given = _for_refits(data, surrogates, (accuracy, r_squared, confusion), given)
+        known, table, learning, replicates = _from_fit(source, data, contrasts, jackknife, given, generator(seed))
         remarks = _pilot_remarks(source, data is not None and jackknife > 0, bool(replicates), learning)
     elif isinstance(source, str):
         from .simulated_pilot import from_assumptions
 
+        seed = settled(seed, {}, source, model, sorted(surrogates or {}), repr((accuracy, r_squared, confusion)))
         known, table, learning, remarks = from_assumptions(
-            source, data, model, surrogates, (accuracy, r_squared, confusion), options, contrasts, generator(seed)
+            source, data, model, surrogates, (accuracy, r_squared, confusion), given, contrasts, generator(seed)
         )
         replicates = ()
     else:

@@ -38,8 +38,11 @@ MODEL_FIRST = Reordered(("model", "formula", "data"), _names_a_model_first)
 """The order that positional arguments of doors with a model and a formula had before."""
 
 
-class SharedOptions(TypedDict, total=False):
-    """Options of every fit: the one place where one is declared."""
+# Each option is declared once; doors differ in which groups they take.
+
+
+class DesignOption(TypedDict, total=False):
+    """How gold was drawn: not for doors that set it."""
 
     design: Annotated[
         DesignLike,
@@ -51,8 +54,13 @@ class SharedOptions(TypedDict, total=False):
             False,
         ),
     ]
+
+
+class CommonOptions(TypedDict, total=False):
+    """Options of all doors."""
+
     labelled: Annotated[
-        ColumnLike,
+        ColumnLike | None,
         Option(
             None,
             "str or array_like, optional",
@@ -60,7 +68,7 @@ class SharedOptions(TypedDict, total=False):
         ),
     ]
     sampled: Annotated[
-        ColumnLike,
+        ColumnLike | None,
         Option(
             None,
             "str, array_like or None",
@@ -78,26 +86,8 @@ class SharedOptions(TypedDict, total=False):
             False,
         ),
     ]
-    features: Annotated[
-        object,
-        Option(
-            None,
-            "str, list or array_like, optional",
-            "Further columns, or an array of shape (N, k), for the predictor.",
-        ),
-    ]
-    learner: Annotated[
-        object,
-        Option(
-            "auto",
-            "str, scikit-learn estimator or None",
-            '``"auto"``, ``"calibration"``, ``"linear"``, ``"boosting"``, ``"forest"``, ``"torch"`` or an '
-            'estimator (such as ``karat.predict.TorchClassifier(pretrain="surrogates")``), cross-fitted; None '
-            "uses the surrogate itself as the prediction.",
-        ),
-    ]
     folds: Annotated[
-        object,
+        int | ColumnLike,
         Option(
             5,
             "int or array_like of shape (N,) or (N, S)",
@@ -138,7 +128,7 @@ class SharedOptions(TypedDict, total=False):
         ),
     ]
     cluster: Annotated[
-        ColumnLike | list[str],
+        ColumnLike | None,
         Option(
             None,
             "str, list of two str or array_like, optional",
@@ -147,7 +137,7 @@ class SharedOptions(TypedDict, total=False):
         ),
     ]
     weights: Annotated[
-        ColumnLike,
+        ColumnLike | None,
         Option(
             None,
             "str or array_like, optional",
@@ -187,7 +177,7 @@ class SharedOptions(TypedDict, total=False):
         ),
     ]
     shown: Annotated[
-        object,
+        ColumnLike | Mapping[str, Any] | None,
         Option(
             None,
             "str, array_like or mapping, optional",
@@ -197,39 +187,12 @@ class SharedOptions(TypedDict, total=False):
             former="prompt",
         ),
     ]
-    compare: Annotated[
-        bool,
-        Option(
-            True,
-            "bool",
-            "Also fit gold alone and surrogates alone, for ``Result.compare``.",
-            False,
-        ),
-    ]
-    scores: Annotated[
-        bool | None,
-        Option(
-            None,
-            "bool, optional",
-            "Keep influence scores of all units; by default when they are few (10^6 numbers).",
-            False,
-        ),
-    ]
     n_jobs: Annotated[
         int | None,
         Option(
             None,
             "int, optional",
             "Processes for cross-fitting.",
-        ),
-    ]
-    progress: Annotated[
-        bool,
-        Option(
-            False,
-            "bool",
-            "Show a progress bar.",
-            False,
         ),
     ]
     seed: Annotated[
@@ -251,8 +214,68 @@ class SharedOptions(TypedDict, total=False):
     ]
 
 
-class FitOptions(SharedOptions, total=False):
-    """Options of a regression."""
+class FeatureOption(TypedDict, total=False):
+    """What the predictor sees besides."""
+
+    features: Annotated[
+        ColumnLike | Mapping[str, Any] | None,
+        Option(
+            None,
+            "str, list or array_like, optional",
+            "Further columns, or an array of shape (N, k), for the predictor.",
+        ),
+    ]
+
+
+class LearnerOptions(TypedDict, total=False):
+    """How one set of predictions is made."""
+
+    learner: Annotated[
+        object,
+        Option(
+            "auto",
+            "str, scikit-learn estimator or None",
+            '``"auto"``, ``"calibration"``, ``"linear"``, ``"boosting"``, ``"forest"``, ``"torch"`` or an '
+            'estimator (such as ``karat.predict.TorchClassifier(pretrain="surrogates")``), cross-fitted; None '
+            "uses the surrogate itself as the prediction.",
+        ),
+    ]
+    progress: Annotated[
+        bool,
+        Option(
+            False,
+            "bool",
+            "Show a progress bar.",
+            False,
+        ),
+    ]
+
+
+class KeptOptions(TypedDict, total=False):
+    """What a Result keeps."""
+
+    compare: Annotated[
+        bool,
+        Option(
+            True,
+            "bool",
+            "Also fit gold alone and surrogates alone, for ``Result.compare``.",
+            False,
+        ),
+    ]
+    scores: Annotated[
+        bool | None,
+        Option(
+            None,
+            "bool, optional",
+            "Keep influence scores of all units; by default when they are few (10^6 numbers).",
+            False,
+        ),
+    ]
+
+
+class PredictionOption(TypedDict, total=False):
+    """Predictions from elsewhere."""
 
     predictions: Annotated[
         Mapping[str, Any] | None,
@@ -263,6 +286,11 @@ class FitOptions(SharedOptions, total=False):
             "seen the gold label of the unit they predict. Takes the place of the learner.",
         ),
     ]
+
+
+class EstimatorOptions(TypedDict, total=False):
+    """How predictions enter."""
+
     combine: Annotated[
         Combine,
         Option(
@@ -279,6 +307,26 @@ class FitOptions(SharedOptions, total=False):
             "Doubly robust with a learner, with the raw surrogate, gold alone, or surrogates alone (not valid).",
         ),
     ]
+
+
+class SharedOptions(DesignOption, CommonOptions, FeatureOption, LearnerOptions, KeptOptions, total=False):
+    """Options of every fit."""
+
+
+class FitOptions(SharedOptions, PredictionOption, EstimatorOptions, total=False):
+    """Options of a regression."""
+
+
+class PlanOptions(CommonOptions, FeatureOption, LearnerOptions, PredictionOption, EstimatorOptions, total=False):
+    """Options of a plan, which asks how gold will be drawn and keeps what it needs."""
+
+
+class AllocationOptions(CommonOptions, LearnerOptions, PredictionOption, EstimatorOptions, total=False):
+    """Options of an allocation, which is itself a way to draw gold."""
+
+
+class MultiverseOptions(DesignOption, CommonOptions, FeatureOption, EstimatorOptions, total=False):
+    """Options that all fits of a multiverse have in common."""
 
 
 OPTIONS = options_in(FitOptions)

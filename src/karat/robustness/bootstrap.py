@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from .resampling import in_order, multiplicities, refuse_unequal, resampling_uni
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._core.types import Bools, Floats
+    from .._core.types import Bools, ColumnLike, DesignLike, Floats
     from ..designs import Labelling
 
 TUNINGS = ("coefficient", "full", None)
@@ -114,11 +114,11 @@ def bootstrap(
     data: object,
     *,
     surrogates: Mapping[str, str],
-    design: object = None,
-    labelled: object = None,
-    cluster: object = None,
-    weights: object = None,
-    tuning: str | None = "coefficient",
+    design: DesignLike = None,
+    labelled: ColumnLike | None = None,
+    cluster: ColumnLike | None = None,
+    weights: ColumnLike | None = None,
+    tuning: Literal["coefficient", "full"] | None = "coefficient",
     draws: int = 500,
     alpha: float = 0.05,
     seed: int | np.random.Generator | None = None,

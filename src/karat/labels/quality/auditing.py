@@ -24,7 +24,7 @@ from .scoring import Scores, reliability, score
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..._core.types import Array, Bools, Ints, ModelName
+    from ..._core.types import Array, Bools, DesignLike, Ints, ModelName
     from ...designs import Labelling
     from ...frames import Table
 
@@ -168,7 +168,7 @@ def audit(
     data: object,
     gold: str,
     surrogate: str,
-    design: object = None,
+    design: DesignLike = None,
     *,
     covariates: Sequence[str] | None = None,
     formula: str | None = None,
@@ -340,7 +340,7 @@ def _probability_parts(
 
 
 def _gains(
-    data: object, gold: str, surrogate: str, formula: str, model: ModelName, design: object, cluster: str | None,
+    data: object, gold: str, surrogate: str, formula: str, model: ModelName, design: DesignLike, cluster: str | None,
     seed: int | None, notes: list[str],
 ) -> pd.DataFrame:  # fmt: skip
     import pandas as pd

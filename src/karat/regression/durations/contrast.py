@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from ..._core.arguments import Reordered, checked_arguments
+from ..._core.types import ColumnLike
 from ...censoring.methods import Strata
 from ...errors import ArgumentError, DataError
 from ...frames import Table
@@ -16,6 +17,7 @@ from ...frames.quoting import quote
 from ...results.combine import Combined
 from ...results.estimates import Estimates
 from ...results.tests import covariance_of
+from .options import DurationOptions
 from .rmst import rmst
 
 if TYPE_CHECKING:
@@ -93,7 +95,7 @@ class RestrictedContrast(Estimates):
 
 
 @checked_arguments(
-    rmst,
+    DurationOptions,
     refused={"link": "differences and ratios are both given"},
     reordered=Reordered(("data", "group"), lambda args: len(args) > 1 and not isinstance(args[0], str)),
 )
@@ -102,12 +104,12 @@ def rmst_contrast(
     data: object,
     *,
     time: str,
-    event: object,
+    event: ColumnLike,
     tau: float | str,
     reference: object = None,
     censoring: object = None,
     outcome_model: object = "strata",
-    **options: Any,
+    **options: Unpack[DurationOptions],
 ) -> RestrictedContrast:
     """Compare restricted means (survival, time lost) between groups.
 
