@@ -137,8 +137,9 @@ def _stack_all(scores: Sequence[Scores], kind: str, labelling: Labelling) -> Mea
     product, fourth = np.zeros((width, width)), np.zeros(width)
     for _, stacked in _blocks(scores, kind):
         product += stacked.T @ stacked
-        square = np.square(stacked / size)
-        fourth += np.einsum("ij,ij->j", square, square)
+        stacked /= size
+        np.square(stacked, out=stacked)
+        fourth += np.einsum("ij,ij->j", stacked, stacked)
     second = (np.diag(product) / size**2) ** 2
     concentration = np.divide(fourth, second, out=np.zeros(width), where=second > 0)
     population = product - labelling.independent_cross(error, error) if error.any() else product
@@ -195,9 +196,12 @@ def stack_clusters(
 
 
 def _blocks(scores: Sequence[Scores], kind: str) -> Iterator[Block]:
-    """Influences of several fits side by side; the buffer is used again for the next block."""
+    """Influences of several fits side by side, to be used up: the buffer is used again for the next block."""
+    if len(scores) == 1:
+        yield from scores[0].blocks(kind)
+        return
     starts = np.concatenate([[0], np.cumsum([s.error.shape[1] for s in scores])])
-    buffer = np.empty((BLOCK_ROWS, int(starts[-1])))
+    buffer = np.empty((BLOCK_ROWS, int(starts[-1])), order="F")
     for parts in zip(*(s.blocks(kind) for s in scores)):
         block = parts[0][0]
         stacked = buffer[: block.stop - block.start]

@@ -119,7 +119,7 @@ def leverage(inverse: Floats, designs: list[Floats], curvatures: list[Floats], p
     if curvatures[0].ndim == 1:
         out = np.zeros(len(designs[0]))
         for x, c in zip(designs, curvatures):
-            out += np.einsum("ij,ij->i", x @ inverse, x) * c
+            out += np.einsum("ji,ji->i", inverse.T @ x.T, x.T) * c
         return out
     assert phi is not None
     psi = phi @ inverse.T

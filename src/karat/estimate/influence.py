@@ -145,9 +145,10 @@ def calibrations(moments: Moments, theta: Floats, at: Linear) -> tuple[Floats | 
     """
     sample, labelling = moments.sample, moments.sample.labelling
     metric, model, predicted = np.linalg.inv(at.inverse), moments.model, (sample.predicted, moments.predicted_gold)
-    v = np.ones(sample.n_units) if sample.weights is None else sample.weights
+    v = sample.weights
+    square = None if v is None else v**2
     known = labelling.known_part(at.m - at.h)[1]
-    every = _Expected.of(model, theta, predicted[0], v**2, known, v, metric)
+    every = _Expected.of(model, theta, predicted[0], square, known, v, metric)
     drawn = sample.gold_analysis_weight**2
     gold = None if known is None else known.take(labelling.gold)
     some = _Expected.of(model, theta, predicted[1], drawn * labelling.weight, gold, sample.gold_analysis_weight, metric)
@@ -161,7 +162,7 @@ def calibrations(moments: Moments, theta: Floats, at: Linear) -> tuple[Floats | 
     else:
         every, some = (
             _Expected.of(model, theta, rows, weight, None, None, metric)
-            for rows, weight in zip(predicted, (v**2 * spread, drawn * labelling.spread))
+            for rows, weight in zip(predicted, (spread if v is None else square * spread, drawn * labelling.spread))
         )
         every_error, some_error = (every.errors, every.plain), (some.errors, some.plain)
     error = labelling.known_part(at.m - at.h)[0]
@@ -216,7 +217,7 @@ class _Expected:
         model: Model,
         theta: Floats,
         blocks: tuple[Rows, ...],
-        weight: Floats,
+        weight: Floats | None,
         known: Known | None,
         v: Floats | None,
         metric: Floats,
@@ -224,21 +225,24 @@ class _Expected:
         """In one pass; ``known`` is what the predicted moment of each unit gains, ``v`` its analysis weight."""
         p = len(theta)
         squares, means, plain = np.zeros((p, p)), np.zeros((p, p)), np.zeros((p, p))
-        for block in slices(len(weight)):
+        level = np.zeros((p, 0)) if known is None else metric @ known.level.T
+        for block in slices(len(blocks[0].y)):
+            outer = None if weight is None else weight[block]
             mean = np.zeros((block.stop - block.start, p))
             for rows in blocks:
                 x = rows.x[block]
                 score, curvature = model.evaluate(linear_predictor(rows, theta, block), rows.y[block])
                 m = index.scores(x, score)
-                if known is not None and v is not None:
-                    m += (known.moved[block] / v[block])[:, None] * (known.level @ metric.T)[known.stratum[block]]
-                own = weight[block] if rows.share is None else weight[block] * rows.share[block]
-                plain += index.gram(x, weighted(curvature, own))
-                squares += m.T @ (m * own[:, None])
+                if known is not None:
+                    moved = known.moved[block] if v is None else known.moved[block] / v[block]
+                    m += ((level if level.shape[1] == 1 else level[:, known.stratum[block]]) * moved).T
+                share = None if rows.share is None else rows.share[block]
+                plain += index.gram(x, weighted(curvature, outer, share))
+                squares += m.T @ index.weighted(m, outer, share)
                 if len(blocks) > 1:
-                    mean += m if rows.share is None else m * rows.share[block, None]
+                    mean += index.weighted(m, share)
             if len(blocks) > 1:
-                means += mean.T @ (mean * weight[block, None])
+                means += mean.T @ index.weighted(mean, outer)
         return cls(squares, squares - means if len(blocks) > 1 else means, plain)
 
 
@@ -263,7 +267,7 @@ class UnitBlocks:
                 scale = v if scale is None else v * scale
             if len(parts) == 1 and parts[0][1].ndim == 1:
                 x, score, _ = parts[0]
-                psi = x @ self.to_coefficients.T
+                psi = (self.to_coefficients @ x.T).T
                 psi *= (score if scale is None else score * scale)[:, None]
             else:
                 psi = _summed(parts) @ self.to_coefficients.T

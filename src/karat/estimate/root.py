@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from .augment import AugmentedSample, Rows
     from .totals import Totals
 
-_TOLERANCE = 1e-11
-"""Newton stops when no coefficient moves by more than this share of its size plus its standard error."""
+_TOLERANCE = 1e-9
+"""A step that moves no coefficient by more than this share of its size plus its standard error is the last one: the
+next would be of the size of its square."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def newton(totals: Totals, start: Floats, scale: Floats, noise: float = 1.0, max
         if not np.isfinite(step).all():
             return Root(theta, curvature, norm, False, iteration)
         if (np.abs(step) <= _TOLERANCE * (np.abs(theta) + unit)).all():
-            return Root(theta, curvature, norm, True, iteration)
+            return Root(theta + step, curvature, norm, True, iteration)
         fraction = 1.0
         while True:
             new = theta + fraction * step
@@ -108,6 +109,9 @@ def newton(totals: Totals, start: Floats, scale: Floats, noise: float = 1.0, max
             return Root(theta, curvature, norm, True, iteration)
     return Root(theta, curvature, norm, norm <= 1e-7, max_iterations)
 
+
+_NOISE_BLOCKS = 16
+"""Blocks of a large corpus, evenly spread, from which the unit of the solver is read: it need not be exact."""
 
 _SEPARATED_ETA = 12.0
 """Fitted probabilities beyond 1 - 6e-6 are looked at twice: the fit may be running to infinity."""
@@ -204,12 +208,14 @@ def noise_of(model: Model, rows: Rows, weight: Floats | None, theta: Floats, sca
         1 where all scores are 0.
     """
     squares = np.zeros((len(theta), len(theta)))
-    for block in index.slices(len(rows.y)):
+    blocks = index.slices(len(rows.y))
+    step = max(1, len(blocks) // _NOISE_BLOCKS)
+    for block in blocks[::step]:
         score, _ = model.evaluate(linear_predictor(rows, theta, block), rows.y[block])
         factors = (factor if factor is None else factor[block] for factor in (weight, rows.share))
         phi = index.scores(rows.x[block], index.weighted(score, *factors))
         squares += phi.T @ phi
-    size = float(np.sqrt(max(np.trace(np.linalg.solve(scale, squares)), 0.0) / len(theta)))
+    size = float(np.sqrt(max(np.trace(np.linalg.solve(scale, squares)) * step, 0.0) / len(theta)))
     return size if size > 0 and np.isfinite(size) else 1.0
 
 

@@ -81,9 +81,13 @@ def row_totals(model: Model, rows: Rows, weight: Floats | None) -> Totals:
     weight = _product(weight, rows.share)
 
     if model.linear:
-        gram = weighted_gram(rows.x, weight)
+        cross, gram = np.zeros(rows.x.shape[1]), np.zeros((rows.x.shape[1], rows.x.shape[1]))
         target = rows.y if rows.offset is None else rows.y - rows.offset
-        cross = rows.x.T @ (target if weight is None else weight * target)
+        for block in slices(len(target)):
+            x, own = rows.x[block], None if weight is None else weight[block]
+            weighted_x = x if own is None else x * own[:, None]
+            gram += weighted_x.T @ x
+            cross += target[block] @ weighted_x
         return lambda theta: (cross - gram @ theta, gram)
 
     last: list[Any] = [None, None]

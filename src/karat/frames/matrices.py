@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from .._core.types import Floats
 
-_COPY_ROWS = 4_096
 """Rows copied at a time from columns to rows, so that a block stays in cache."""
 
 
@@ -82,6 +81,11 @@ class MatrixSpec:
         """Outcome of a frame, shape (m,); of a category indicators of all classes but the first, shape (m, K - 1)."""
         if self.classes:
             return class_shares(frame[self.parsed.outcome], self.parsed.outcome, self.classes)
+        name = self.parsed.outcome
+        if name in frame.columns and frame[name].dtype == np.float64:  # a column as it is needs no formula
+            values = frame[name].to_numpy()
+            if finite(values):
+                return values
         left = _materialise(self.parsed, self.outcome, self._ready(frame), context)
         return _matrix(left, (self.parsed.outcome,))[:, 0]
 
@@ -220,21 +224,15 @@ def _categories(whole: frozenset[str], data: Any, *args: Any, **options: Any) ->
 
 
 def _matrix(matrix: Any, names: tuple[str, ...]) -> Floats:
-    """Row-major float64 copy, refused where not finite."""
-    columns = []
+    """Float64 copy, column by column in memory, refused where not finite."""
+    out = np.empty(matrix.shape, dtype=np.float64, order="F")
     for j, name in enumerate(names):
         column = matrix.iloc[:, j]
         try:
-            columns.append(column.to_numpy(dtype=np.float64, na_value=np.nan))
+            out[:, j] = column.to_numpy(dtype=np.float64, na_value=np.nan)
         except (TypeError, ValueError):
-            columns.append(as_float(column, name, "term"))
-    out = np.empty(matrix.shape, dtype=np.float64)
-    for start in range(0, len(out), _COPY_ROWS):
-        block = slice(start, start + _COPY_ROWS)
-        for j, values in enumerate(columns):
-            out[block, j] = values[block]
-    if not np.isfinite(out.sum()):
-        bad = ~np.isfinite(out)
+            out[:, j] = as_float(column, name, "term")
+    if not finite(out) and (bad := ~np.isfinite(out)).any():
         j = int(np.flatnonzero(bad.any(axis=0))[0])
         raise DataError(
             f"the term {names[j]!r} is not finite in {int(bad[:, j].sum())} row(s), first at position "
@@ -242,6 +240,12 @@ def _matrix(matrix: Any, names: tuple[str, ...]) -> Floats:
             "Correct the column or the transform."
         )
     return out
+
+
+def finite(values: Floats) -> bool:
+    """Whether every value is finite, told in one pass by their sum; no where the sum alone overflows."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(values.sum()))
 
 
 _LEAST_PROBABILITY = 1e-3
@@ -305,7 +309,7 @@ def encode(columns: list[tuple[str, Any, bool]], n_rows: int) -> Features:
             surrogate += range(len(names), len(names) + len(labels))
         blocks.append(block)
         names += labels
-    matrix = np.empty((n_rows, len(names)))
+    matrix = np.empty((n_rows, len(names)), order="F")
     at = 0
     for block in blocks:
         width = 1 if block.ndim == 1 else block.shape[1]
@@ -343,6 +347,8 @@ def _encode_one(name: str, values: Any) -> tuple[Floats, list[str]]:
     if is_text(series, name, "feature"):
         return _indicators(name, series)
     column = series.to_numpy(dtype=np.float64, na_value=np.nan)
+    if finite(column):
+        return column, [name]
     if np.isinf(column).any():
         raise DataError(f"feature {name!r} has {int(np.isinf(column).sum())} infinite value(s); replace them.")
     missing = np.isnan(column)

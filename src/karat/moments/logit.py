@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 from .base import Model, check_binary
 
 if TYPE_CHECKING:
@@ -26,9 +28,8 @@ class Logit(Model):
 
     def mean(self, eta: Floats) -> tuple[Floats, Floats]:
         """Probability and its slope."""
-        from scipy.special import expit
-
-        mu = expit(eta)
+        with np.errstate(over="ignore"):
+            mu = 1.0 / (1.0 + np.exp(-eta))
         return mu, mu * (1.0 - mu)
 
     def check_outcome(self, y: Floats, name: str) -> None:
