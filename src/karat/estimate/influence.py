@@ -234,7 +234,9 @@ class _Expected:
                 score, curvature = model.evaluate(linear_predictor(rows, theta, block), rows.y[block])
                 m = index.scores(x, score)
                 if known is not None:
-                    moved = known.moved[block] if v is None else known.moved[block] / v[block]
+                    moved = known.moved[block]
+                    if v is not None:  # a row of weight 0 expects nothing
+                        moved = np.divide(moved, v[block], out=np.zeros_like(moved), where=v[block] > 0)
                     m += ((level if level.shape[1] == 1 else level[:, known.stratum[block]]) * moved).T
                 share = None if rows.share is None else rows.share[block]
                 plain += index.gram(x, weighted(curvature, outer, share))
