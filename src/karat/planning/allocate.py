@@ -18,7 +18,7 @@ from ..frames import Table
 from ..regression.options import AllocationOptions
 from ..results import Result
 from .forecast import Basis, Learning
-from .pilot import Profile, slopes
+from .pilot import OF_THE_FRAME, Profile, slopes
 from .prices import prices_of, size_of
 from .reach import Sizing, by_stratum, sizes, squared_reach, with_reach
 from .report import text_table
@@ -181,7 +181,8 @@ class Allocations(Mapping[str, Allocation]):
 
 @checked_arguments(
     AllocationOptions,
-    refused=dict.fromkeys(("design", "scores", "compare"), "an allocation sets it by itself"),
+    refused=dict.fromkeys(("design", "scores", "compare"), "an allocation sets it by itself")
+    | {"subset": OF_THE_FRAME},
     renamed={"strata": "by", "floor": "equal_share", "features": "error_features"},
     defaults={"seed": 0},
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..designs.domain import Domain
 from ..designs.labelling import group_totals
 from ..errors import ArgumentError, KaratError
 from ..estimate.clusters import LEVERAGED
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from ..estimate.shares import Shares
     from ..results import Result
 
+
+OF_THE_FRAME = "a plan is for gold drawn from the whole frame; fit the pilot without it, on a table cut to the subgroup"
 
 USUAL_CORRELATION, ITS_SPREAD = 0.02, 0.03
 """Correlation of labelling errors within clusters before the pilot has its say: mean and standard deviation."""
@@ -229,6 +232,8 @@ class Profile:
             raise ArgumentError(
                 "a fit of surrogates alone has no gold to plan; fit with estimator='dsl', 'ppi' or 'gold'."
             )
+        if isinstance(parts.labelling, Domain):
+            raise ArgumentError(f"the pilot was fitted with subset=; {OF_THE_FRAME}.")
         matrix, names = _figures(result, contrasts)
         labelling, scores = parts.labelling, parts.scores
         clustered = result.vcov_kind.startswith("CRV") and parts.cluster is not None

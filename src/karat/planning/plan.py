@@ -14,7 +14,7 @@ from ..frames.order import seed_of_result, settled
 from ..regression.options import PlanOptions
 from ..results import Result
 from .forecast import MEASURES, Basis, Learning
-from .pilot import Profile, pilot_df, slopes
+from .pilot import OF_THE_FRAME, Profile, pilot_df, slopes
 from .reach import squared_reach, with_reach
 from .refit import Again, delete_groups, learn
 from .report import Needed, Plan
@@ -39,7 +39,7 @@ _RENAMED: Mapping[str, str | Renamed] = {
 }
 
 
-@checked_arguments(PlanOptions, refused={"scores": _SETS, "compare": _SETS}, renamed=_RENAMED)
+@checked_arguments(PlanOptions, refused={"scores": _SETS, "compare": _SETS, "subset": OF_THE_FRAME}, renamed=_RENAMED)
 @single_threaded
 def plan(
     source: Result | str,

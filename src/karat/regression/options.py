@@ -144,6 +144,15 @@ class CommonOptions(TypedDict, total=False):
             "Analysis weights, 0 or more.",
         ),
     ]
+    subset: Annotated[
+        ColumnLike | None,
+        Option(
+            None,
+            "str or array_like of true/false, optional",
+            "Rows that the regression is about (a subpopulation); the others leave, as rows with missing covariates "
+            "do. The draw stays that of the whole frame: give the table and the design as they were drawn.",
+        ),
+    ]
     target: Annotated[
         Target,
         Option(

@@ -149,7 +149,7 @@ def open_fit(options: Arguments, data: object, steps: Steps[F]) -> F:
     )
     prepared = prepare(
         table, parsed, labels, labelling, weights=options.weights, cluster=options.cluster, missing=options.missing,
-        context=options.context, shown=shown,
+        context=options.context, shown=shown, subset=options.subset,
     )  # fmt: skip
     matrix = matrices(prepared, model)
     seed = seed_of_fit(options.seed, prepared, steps.word(options), options.formula)

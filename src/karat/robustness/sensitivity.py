@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from ..results import Result
 
 _POINTS = 25
+_REFUSED = {
+    "subset": "answers outside it say how answering depends on what is observed; give weights= of 0 outside, which is "
+    "the same"
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,7 +184,7 @@ class Sensitivity:
 _SHORT = {"Std. Error": "se", "gamma, sign": "gamma:sign", "gamma, significance": "gamma:signif."}
 
 
-@checked_arguments(FitOptions, defaults={"nonresponse": "ignorable"}, reordered=MODEL_FIRST)
+@checked_arguments(FitOptions, refused=_REFUSED, defaults={"nonresponse": "ignorable"}, reordered=MODEL_FIRST)
 @single_threaded
 def sensitivity(
     formula: str,
