@@ -7,25 +7,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._core.arguments import checked_arguments
-from ..errors import ArgumentError, DataError, whole
+from .._core.types import Floats
+from ..errors import ArgumentError, DataError, check_alpha, whole
 from .weights import CensoringWeights
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._core.types import Floats
-
 
 @checked_arguments(renamed={"sample_weight": "weights"})
 def censored_risk(
-    prediction: object,
-    time: object,
-    event: object,
-    fitted: CensoringWeights,
-    *,
-    covariates: object = None,
+    prediction: object, time: object, event: object, fitted: CensoringWeights, *, covariates: object = None,
     weights: object = None,
-) -> float:
+) -> float:  # fmt: skip
     """Mean squared error of predicted durations up to tau, of rows some of which are censored.
 
     Parameters
@@ -78,10 +72,6 @@ def censored_risk(
 def weighted_mean(values: Floats, weight: Floats) -> float:
     """Mean of values by weight; rows of weight 0 may hold anything.
 
-    Shapes: values, weight (m,).
-
-    Examples
-    --------
     >>> weighted_mean(np.array([1.0, 3.0]), np.array([3.0, 1.0]))
     1.5
     """
@@ -131,8 +121,6 @@ def calibration(
     """
     import pandas as pd
     from scipy.stats import norm
-
-    from ..errors import check_alpha
 
     predicted, known, w = (np.asarray(a, dtype=np.float64) for a in (prediction, observed, weights))
     if not predicted.shape == known.shape == w.shape or predicted.ndim != 1:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
+from .._core.types import ModelName
 from ..errors import ArgumentError, RenamedWarning, tell
 from .tables import add_reading, read_corpus
 
@@ -35,7 +36,7 @@ def register(commands: Any) -> None:
     add("formula", help="the regression, such as 'tone ~ war + words'")
     add("--surrogate", action="append", required=True, metavar="GOLD=COLUMN[,COLUMN]",
         help="a gold column and its surrogate(s); may be repeated")  # fmt: skip
-    models = ("ols", "logit", "probit", "poisson", "multinomial")
+    models = tuple(name for name in get_args(ModelName) if name != "mean")
     add("--model", choices=models, default="ols", help="which regression (default: ols)")
     add("--goal", action="append", default=[], metavar="TERM:MEASURE=VALUE",
         help="measure is se, half_width or mde; may be repeated")  # fmt: skip

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
 from .._core.arguments import Renamed, checked_arguments
 from .._core.machine import single_threaded
+from .._core.types import ModelName
 from ..errors import ArgumentError, check_alpha, generator, number, one_of, whole
+from ..frames import Table
 from ..frames.order import seed_of_result, settled
 from ..regression.options import PlanOptions
 from ..results import Result
@@ -19,11 +21,8 @@ from .reach import squared_reach, with_reach
 from .refit import Again, delete_groups, learn
 from .report import Needed, Plan
 from .resolve import resolve_scheme
-
-if TYPE_CHECKING:
-    from .._core.types import ModelName
-    from ..frames import Table
-    from .schemes import Scheme
+from .schemes import Scheme
+from .simulated_pilot import from_assumptions
 
 _POINTS = 24
 _FEW_CARRIERS, _TOO_FEW = 10.0, 3.0
@@ -152,8 +151,6 @@ def plan(
         known, table, learning, replicates = _from_fit(source, data, contrasts, jackknife, given, generator(seed))
         remarks = _pilot_remarks(source, data is not None and jackknife > 0, bool(replicates), learning)
     elif isinstance(source, str):
-        from .simulated_pilot import from_assumptions
-
         seed = settled(seed, {}, source, model, sorted(surrogates or {}), repr((accuracy, r_squared, confusion)))
         known, table, learning, remarks = from_assumptions(
             source, data, model, surrogates, (accuracy, r_squared, confusion), given, contrasts, generator(seed)
@@ -170,13 +167,10 @@ def plan(
     scheme = resolve_scheme(design, allocation, profile, table, pilot, aims)
     basis = Basis(known, replicates, scheme, _ratio(population, profile, scheme), learning, power, level, band)
     return Plan(
-        basis=basis,
-        title=source if isinstance(source, str) else source.formula,
-        needed=tuple(needed(basis, *wanted) for wanted in goals),
-        sizes=_sizes(n, basis, goals != ()),
-        remarks=tuple(remarks + _scheme_remarks(basis)),
-        reusable=pilot is not None and _extends(basis),
-    )
+        basis=basis, title=source if isinstance(source, str) else source.formula,
+        needed=tuple(needed(basis, *wanted) for wanted in goals), sizes=_sizes(n, basis, goals != ()),
+        remarks=tuple(remarks + _scheme_remarks(basis)), reusable=pilot is not None and _extends(basis),
+    )  # fmt: skip
 
 
 def _for_refits(
@@ -196,8 +190,6 @@ def _from_fit(
     fit: Result, data: object, contrasts: object, groups: int, options: dict[str, Any], rng: np.random.Generator
 ) -> tuple[tuple[tuple[Profile, ...], ...], Table | None, Learning, tuple[Profile, ...]]:
     """Profile of a pilot, the table of its rows, what it says about learning, and the pilot without groups."""
-    from ..frames import Table
-
     profile = Profile.of(fit, contrasts)
     learning: Learning = Learning(0.0, profile.n_gold)
     if data is None:
@@ -253,8 +245,7 @@ def _pilot_remarks(fit: Result, asked: bool, refitted: bool, learning: Learning)
         share = 100 * (1 - 1 / (1 + learning.excess))
         found.append(
             f"the predictor is expected to learn: halves of the pilot say that up to {share:.0f} % of the squared "
-            "labelling "
-            "errors would go with ever more gold"
+            "labelling errors would go with ever more gold"
         )
     if asked is False and fit.estimator == "dsl":
         found.append("labelling errors are taken to stay as in the pilot, although the predictor learns from more gold")
@@ -284,8 +275,6 @@ def _scheme_remarks(basis: Basis) -> list[str]:
 def read_goals(given: object, names: tuple[str, ...]) -> tuple[tuple[str, str, float], ...]:
     """Goals as the user typed them: term, measure and value of each.
 
-    Examples
-    --------
     >>> read_goals({"war": {"half_width": 0.05}}, ("Intercept", "war"))
     (('war', 'half_width', 0.05),)
     """

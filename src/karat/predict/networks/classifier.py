@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin
@@ -11,12 +11,10 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 
 from ..._core.arguments import checked_arguments
+from ..._core.types import Array, Floats
 from ...errors import ArgumentError, DataError, LearnerError, one_of
 from .base import Network, read_weights, several_columns
 from .heads import Head, class_head
-
-if TYPE_CHECKING:
-    from ..._core.types import Array, Floats
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -102,16 +100,10 @@ class TorchClassifier(ClassifierMixin, Network):
 
     @checked_arguments(renamed={"gold": "gold_rows"})
     def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        *,
-        surrogate: Any = None,
-        X_all: Any = None,
+        self, X: Any, y: Any, sample_weight: Any = None, *, surrogate: Any = None, X_all: Any = None,
         gold_rows: Any = None,
         hide: Any = None,
-    ) -> TorchClassifier:
+    ) -> TorchClassifier:  # fmt: skip
         """Fit the network.
 
         Parameters
@@ -208,5 +200,4 @@ class TorchClassifier(ClassifierMixin, Network):
     def predict(self, X: Any) -> Array:
         """Most probable class, shape (m,)."""
         best = self.predict_proba(X).argmax(axis=1)
-        out: Array = self.classes_[best]
-        return out
+        return self.classes_[best]
