@@ -26,6 +26,7 @@ from .._core.types import (
 from ..errors import ArgumentError, check_alpha, number, one_of, processes, whole
 from ..estimate.covariance import KINDS
 from ..estimate.infer import DEFAULT_UNIT_COVARIANCE, read_vcov
+from ..predict.learners import NAMES
 
 
 def _names_a_model_first(args: tuple[Any, ...]) -> bool:
@@ -38,7 +39,7 @@ MODEL_FIRST = Reordered(("model", "formula", "data"), _names_a_model_first)
 """The order that positional arguments of doors with a model and a formula had before."""
 
 
-# Each option is declared once; doors differ in which groups they take.
+_LEARNERS = ", ".join(f"``{name!r}``" for name in ("auto", *NAMES))
 
 
 class DesignOption(TypedDict, total=False):
@@ -88,19 +89,11 @@ class CommonOptions(TypedDict, total=False):
     ]
     folds: Annotated[
         int | ColumnLike,
-        Option(
-            5,
-            "int or array_like of shape (N,) or (N, S)",
-            "Number of folds, or fold numbers from outside.",
-        ),
+        Option(5, "int or array_like of shape (N,) or (N, S)", "Number of folds, or fold numbers from outside."),
     ]
     repeats: Annotated[
         int,
-        Option(
-            5,
-            "int",
-            "Number of random splits, averaged.",
-        ),
+        Option(5, "int", "Number of random splits, averaged."),
     ]
     imputation: Annotated[
         Imputation,
@@ -138,11 +131,7 @@ class CommonOptions(TypedDict, total=False):
     ]
     weights: Annotated[
         ColumnLike | None,
-        Option(
-            None,
-            "str or array_like, optional",
-            "Analysis weights, 0 or more.",
-        ),
+        Option(None, "str or array_like, optional", "Analysis weights, 0 or more."),
     ]
     subset: Annotated[
         ColumnLike | None,
@@ -171,11 +160,7 @@ class CommonOptions(TypedDict, total=False):
     ]
     alpha: Annotated[
         float,
-        Option(
-            0.05,
-            "float",
-            "One minus the confidence level.",
-        ),
+        Option(0.05, "float", "One minus the confidence level."),
     ]
     missing: Annotated[
         Missing,
@@ -198,11 +183,7 @@ class CommonOptions(TypedDict, total=False):
     ]
     n_jobs: Annotated[
         int | None,
-        Option(
-            None,
-            "int, optional",
-            "Processes for cross-fitting.",
-        ),
+        Option(None, "int, optional", "Processes for cross-fitting."),
     ]
     seed: Annotated[
         int | np.random.Generator | None,
@@ -215,11 +196,7 @@ class CommonOptions(TypedDict, total=False):
     ]
     context: Annotated[
         Mapping[str, Any] | None,
-        Option(
-            None,
-            "mapping, optional",
-            "Functions and constants the formula may use.",
-        ),
+        Option(None, "mapping, optional", "Functions and constants the formula may use."),
     ]
 
 
@@ -244,19 +221,14 @@ class LearnerOptions(TypedDict, total=False):
         Option(
             "auto",
             "str, scikit-learn estimator or None",
-            '``"auto"``, ``"calibration"``, ``"linear"``, ``"boosting"``, ``"forest"``, ``"torch"`` or an '
-            'estimator (such as ``karat.predict.TorchClassifier(pretrain="surrogates")``), cross-fitted; None '
+            _LEARNERS
+            + ' or an estimator (such as ``karat.predict.TorchClassifier(pretrain="surrogates")``), cross-fitted; None '
             "uses the surrogate itself as the prediction.",
         ),
     ]
     progress: Annotated[
         bool,
-        Option(
-            False,
-            "bool",
-            "Show a progress bar.",
-            False,
-        ),
+        Option(False, "bool", "Show a progress bar.", False),
     ]
 
 
@@ -265,12 +237,7 @@ class KeptOptions(TypedDict, total=False):
 
     compare: Annotated[
         bool,
-        Option(
-            True,
-            "bool",
-            "Also fit gold alone and surrogates alone, for ``Result.compare``.",
-            False,
-        ),
+        Option(True, "bool", "Also fit gold alone and surrogates alone, for ``Result.compare``.", False),
     ]
     scores: Annotated[
         bool | None,
