@@ -110,8 +110,10 @@ def test_a_type_checker_refuses_a_wrong_option(tmp_path, monkeypatch):
     [
         (kt.multiverse, ("compare", "scores", "progress", "learner", "predictions")),
         (kt.rmst_contrast, ("link",)),
-        (kt.plan, ("scores", "compare")),
-        (kt.allocate, ("design", "scores", "compare")),
+        (kt.sensitivity, ("subset",)),
+        (kt.bootstrap, ("subset",)),
+        (kt.plan, ("scores", "compare", "subset")),
+        (kt.allocate, ("design", "scores", "compare", "subset")),
     ],
 )
 def test_help_does_not_list_what_a_function_refuses(function, refused):

@@ -250,7 +250,7 @@ def test_arguments_that_do_not_fit(noisy):
         fit(surrogate=s, X_all=x[:, :7])
     with pytest.raises(ArgumentError, match="gold_rows="):
         fit(loss=experimental.Forward(), surrogate=s, X_all=x)
-    with pytest.raises(ArgumentError, match="gold must name"):
+    with pytest.raises(ArgumentError, match="gold_rows must name"):
         fit(surrogate=s, X_all=x, gold_rows=np.arange(89))
     with pytest.raises(ArgumentError, match="hide"):
         fit(surrogate=s, X_all=x, hide=[8])

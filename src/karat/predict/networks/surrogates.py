@@ -126,7 +126,7 @@ def read_stage(
 
     if estimator.pretrain is None:
         raise ArgumentError(
-            "surrogate, X_all, gold_rows and hide are for pre-training, which pretrain=None has not; use "
+            "surrogate, X_all, gold_rows and hide are for pre-training, and pretrain is None; use "
             "pretrain='surrogates'."
         )
     if surrogate is None:
