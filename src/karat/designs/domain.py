@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 import numpy as np
 
-from .labelling import Known, Labelling
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Floats, Ints
+from .._core.types import Bools, Floats, Ints
+from .given_sizes import Known
+from .labelling import Labelling
 
 
 def within(whole: Labelling, inside: Bools) -> Domain:
@@ -62,6 +61,7 @@ class Domain(Labelling):
         Positions of the subpopulation among them.
     """
 
+    single: ClassVar[bool] = False
     whole: Labelling = field(default_factory=lambda: Labelling(np.ones(0), np.zeros(0, dtype=bool), False))
     rows: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
 

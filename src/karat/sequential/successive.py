@@ -22,7 +22,7 @@ _INFORMATIVE = 0.75
 def identity(fit: Result) -> tuple[Any, ...]:
     """What must be the same at all looks, and how gold was drawn where that is known."""
     same = (fit.names, fit.model, fit.formula, fit.estimator, fit.target, fit.vcov_kind, fit.cluster, fit.n_units)
-    return (same, None if fit.parts is None else fit.parts.labelling)
+    return (same, None if fit.parts is None else fit.parts.units.labelling)
 
 
 def check_look(fit: object, n_before: int, last: tuple[Any, ...]) -> None:
@@ -31,7 +31,7 @@ def check_look(fit: object, n_before: int, last: tuple[Any, ...]) -> None:
         raise ArgumentError(f"fits must hold Results; got {type(fit).__name__}.")
     if fit.estimator == "surrogate":
         raise ArgumentError("the surrogate estimator has no valid interval at any look; fit with gold.")
-    if fit.parts is not None and isinstance(fit.parts.labelling, Domain):
+    if fit.parts is not None and isinstance(fit.parts.units.labelling, Domain):
         raise ArgumentError("a sequence counts the gold of the whole frame; fit without subset= at each look.")
     if fit.n_gold <= n_before:
         raise ArgumentError(
@@ -64,7 +64,7 @@ def warn_uninformative(fit: Result, last: tuple[Any, ...]) -> None:
     """
     if fit.parts is None or last[1] is None:
         return
-    labelling = fit.parts.labelling.asked
+    labelling = fit.parts.units.labelling.asked
     if not isinstance(labelling, SequentialLabelling) or np.ptp(labelling.weight) < 1e-9:
         return
     before = [w.share for w in getattr(last[1].asked, "waves", ())] or [1.0]
@@ -86,7 +86,7 @@ def warn_uninformative(fit: Result, last: tuple[Any, ...]) -> None:
 
 def _asked_error(parts: Parts) -> Floats:
     """Errors of all rows drawn: with non-response 0 where no answer came, and answers over their probability."""
-    labelling, asked = parts.labelling, parts.labelling.asked
+    labelling, asked = parts.units.labelling, parts.units.labelling.asked
     if labelling is asked:
         return parts.scores.error
     out = np.zeros((asked.n_gold, parts.scores.error.shape[1]))

@@ -16,10 +16,11 @@ from ..._core.machine import single_threaded
 from ..._core.types import ColumnLike
 from ...censoring.pseudo import estimation_influence
 from ...errors import ArgumentError, one_of
-from ...estimate.augment import AugmentedSample, Rows
+from ...estimate.augment import AugmentedSample
 from ...estimate.basis import check_rank
 from ...estimate.covariance import Meat
 from ...estimate.infer import Parts
+from ...estimate.rows import Rows
 from ...frames import Table
 from ...frames.formula import Parsed
 from ...predict import Predictions, capped_weights, crossfit, learners
@@ -134,7 +135,8 @@ def rmst(
         own["surrogate_blind_to_censoring"],
     )  # fmt: skip
     fit = open_fit(arguments, data, steps)
-    return close_fit(fit, assumed=arguments.design is None and not fit.prepared.labelling.labelled.all(), steps=steps)
+    labelled = fit.prepared.units.labelling.labelled
+    return close_fit(fit, assumed=arguments.design is None and not labelled.all(), steps=steps)
 
 
 @dataclass(frozen=True)
@@ -240,7 +242,7 @@ def _check_lasting(data: Lasting, prepared: Prepared, matrix: Design, target: st
             "target='finite' leaves out what censoring adds to the variance: durations of this corpus are censored, "
             "so labelling all of it would not tell them either. Use target='superpopulation'."
         )
-    among = complete[prepared.labelling.gold] if data.everywhere else complete
+    among = complete[prepared.units.gold] if data.everywhere else complete
     check_rank(matrix.gold.x[among], None, matrix.spec.names, "gold rows with complete durations")
 
 
@@ -250,7 +252,7 @@ def _predict(
     codes: Floats, rng: np.random.Generator,
 ) -> tuple[Predictions | None, tuple[Rows, ...]]:  # fmt: skip
     """Predicted rows. The learner sees complete gold rows, each standing for the censored ones like it."""
-    labelling = prepared.labelling
+    labelling = prepared.units.labelling
     if options.estimator == "gold":
         return None, ()
     if options.learner is None or options.estimator in ("ppi", "surrogate"):
@@ -298,7 +300,7 @@ def _at_gold(blocks: tuple[Rows, ...], form: str, prepared: Prepared) -> Floats 
     """Predicted outcomes of the gold rows, for product weights; 0 where gold alone is used."""
     if form != "product":
         return None
-    gold = prepared.labelling.gold
+    gold = prepared.units.gold
     return np.zeros(len(gold)) if not blocks else average_rows(blocks)[0].y[gold]
 
 
