@@ -26,7 +26,7 @@ WITHOUT_LEARNER = {"learner": None, "compare": False, "seed": 1}
 def all_gold(model, formula, frame, **options):
     outcome, surrogate = OUTCOMES[model]
     options = {"design": 1.0, **WITHOUT_LEARNER, **options}
-    return kt.regress(model, f"{outcome} ~ {formula}", frame, surrogates={outcome: surrogate}, **options)
+    return kt.regress(f"{outcome} ~ {formula}", frame, model=model, surrogates={outcome: surrogate}, **options)
 
 
 def some_gold(model="logit", formula="stance + z + size", n=150, seed=5, frame=None, both=False, **options):
@@ -35,7 +35,7 @@ def some_gold(model="logit", formula="stance + z + size", n=150, seed=5, frame=N
     names = ["stance", outcome] if both else ["stance"]
     masked = corpora.masked(frame, kt.SimpleRandom(n).draw(frame, seed=seed).labelled, *names)
     surrogates = {"stance": "stance_llm"} | ({outcome: surrogate} if both else {})
-    fit = kt.regress(model, f"{outcome} ~ {formula}", masked, surrogates=surrogates, **{"seed": 1, **options})
+    fit = kt.regress(f"{outcome} ~ {formula}", masked, model=model, surrogates=surrogates, **{"seed": 1, **options})
     return fit, masked
 
 
@@ -381,6 +381,17 @@ def test_rows_that_were_dropped_and_answers_that_are_missing():
     found = kt.slopes(fit, masked, by="region")
     assert len(found.theta) == 6
     assert (found.se() > 0).all()
+
+
+def test_some_rows_of_the_frame():
+    fit, masked = some_gold(
+        "ols", "stance + z", compare=False, subset=corpora.corpus(400, seed=11)["region"] == "north"
+    )
+    found = kt.slopes(fit, masked)
+    for name in ("stance", "z"):
+        assert found.coef()[name] == pytest.approx(fit.coef()[name], rel=1e-9)
+        assert found.se()[name] == pytest.approx(fit.se()[name], rel=1e-7)
+    assert kt.predictions(fit, masked, by="region").names == ("region=north",)
 
 
 # ------------------------------------------------------------------ what comes back

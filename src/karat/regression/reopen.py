@@ -13,8 +13,8 @@ from ..frames import Table
 if TYPE_CHECKING:
     from ..results import Result
 
-_OF_THE_DRAW = ("labelled", "design", "sampled", "nonresponse", "prompt")
-"""What the draw kept with the influence scores stands for; given again where these were not kept."""
+_OF_THE_DRAW = ("labelled", "design", "sampled", "nonresponse", "shown", "subset")
+"""What the rows and the draw kept with the influence scores stand for; given again where these were not kept."""
 
 _OF_REPORTING = ("scores", "compare", "progress")
 
@@ -99,6 +99,7 @@ def reopen(
     if units.kept is not None:
         frame = frame.filter(units.kept.tolist())
         _refuse_arrays(arguments)
+    arguments = {name: value for name, value in arguments.items() if name not in _OF_THE_DRAW}
     arguments["design"] = Drawn(SimpleRandom(), units.labelling)
     arguments["labelled"] = units.labelling.labelled
     return Reopened(frame.to_native(), arguments)
