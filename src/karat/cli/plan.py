@@ -35,7 +35,7 @@ def register(commands: Any) -> None:
     add("formula", help="the regression, such as 'tone ~ war + words'")
     add("--surrogate", action="append", required=True, metavar="GOLD=COLUMN[,COLUMN]",
         help="a gold column and its surrogate(s); may be repeated")  # fmt: skip
-    models = ("ols", "logit", "probit", "poisson", "multinomial")
+    models = ("ols", "logit", "probit", "poisson", "multinomial", "gamma", "fractional")
     add("--model", choices=models, default="ols", help="which regression (default: ols)")
     add("--target", action="append", default=[], metavar="TERM:MEASURE=VALUE",
         help="measure is se, half_width or mde; may be repeated")  # fmt: skip

@@ -14,7 +14,7 @@ from ..estimate.covariance import Meat
 from ..estimate.index import n_coefficients
 from ..estimate.infer import Parts, combination, infer, influences
 from ..estimate.rectify import gold_estimate, surrogate_estimate
-from ..estimate.root import newton
+from ..estimate.root import newton, warm_start
 from ..estimate.shares import shares_of
 from ..estimate.totals import row_totals
 from ..frames.table import as_float
@@ -223,11 +223,14 @@ def _difference(result: Result, naive: Naive, parts: Parts, meat: Meat, options:
 
 
 def _cheap_start(model: Model, sample: AugmentedSample) -> Floats | None:
-    """Coefficients from a twentieth of a large corpus, to start the solver near the root."""
+    """Coefficients to start the solver near the root: of a large corpus from a twentieth, or near the outcomes."""
+    rows, weights = sample.predicted[0], sample.weights
     if sample.n_units < _LARGE:
-        return None
-    rows = sample.predicted[0]
-    some = rows.take(np.arange(0, sample.n_units, 20))
+        return warm_start(model, rows, weights) if model.local else None
+    every = np.arange(0, sample.n_units, 20)
+    some = rows.take(every)
+    if model.local:
+        return warm_start(model, some, None if weights is None else weights[every])
     totals = row_totals(model, some, None)
     first = np.zeros(n_coefficients(model, rows))
     _, scale = totals(first)

@@ -19,24 +19,24 @@ from ..frames import Table
 from ..frames.quoting import quote
 from ..results import Result
 from .group_means import without_gold
-from .options import Arguments, FitOptions
+from .options import Arguments, FitOptions, RegressOptions
 from .pipeline import PLAIN, close_fit, open_fit
 
 if TYPE_CHECKING:
     from ..results import Result
 
 
-@checked_arguments(FitOptions)
+@checked_arguments(RegressOptions)
 @single_threaded
 def regress(
-    model: str, formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Unpack[FitOptions]
+    model: str, formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Unpack[RegressOptions]
 ) -> Result:
     """Regression in which some variables are known through surrogate labels, and through gold in a sample.
 
     Parameters
     ----------
-    model : {"ols", "logit", "probit", "poisson", "multinomial"}
-        Which regression.
+    model : {"ols", "logit", "probit", "poisson", "multinomial", "gamma", "fractional", "quantile", ...}
+        Which regression; also ``"expectile"`` and ``"huber"``.
     formula : str
         ``"outcome ~ covariates"`` (formulaic syntax; ``offset(x)`` adds an offset). A formula is code: do not fit one
         from somebody you do not trust. Names with spaces, dots or such stand in backticks.

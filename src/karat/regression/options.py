@@ -270,7 +270,21 @@ class FitOptions(SharedOptions, total=False):
     ]
 
 
-OPTIONS = options_in(FitOptions)
+class RegressOptions(FitOptions, total=False):
+    """Options of a regression whose model is named."""
+
+    parameters: Annotated[
+        Mapping[str, Any] | None,
+        Option(
+            None,
+            "mapping, optional",
+            'Parameters of the model, where it has any: ``{"q": 0.25}`` of ``"quantile"`` and ``"expectile"``, '
+            '``"bandwidth"`` of ``"quantile"``, ``"k"`` and ``"scale"`` of ``"huber"``.',
+        ),
+    ]
+
+
+OPTIONS = options_in(RegressOptions)
 
 
 @dataclass(frozen=True)

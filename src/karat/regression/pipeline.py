@@ -138,7 +138,7 @@ PLAIN: Steps[Opened] = Steps()
 def open_fit(options: Arguments, data: object, steps: Steps[F]) -> F:
     """From arguments and a table to design matrices and predictions."""
     refuse_unused(options, options.predictions, options.features)
-    model = models.get(options.model)
+    model = models.get(options.model, options.parameters)
     table = Table.read(data)
     parsed = parse(options.formula, table.names, options.context, model.categorical)
     labels = steps.labels(parsed, table, options)
@@ -153,7 +153,14 @@ def open_fit(options: Arguments, data: object, steps: Steps[F]) -> F:
     )  # fmt: skip
     matrix = matrices(prepared, model)
     seed = seed_of_fit(options.seed, prepared, steps.word(options), options.formula)
-    return steps.predict(Opened(model, options, table, gold_rows, prepared, matrix, seed, generator(seed)))
+    fit = steps.predict(Opened(model, options, table, gold_rows, prepared, matrix, seed, generator(seed)))
+    return replace(fit, model=_settled(model, augmented(prepared, matrix, ())))
+
+
+def _settled(model: Model, sample: AugmentedSample) -> Model:
+    """The model with what must be a fixed number before the root is sought."""
+    gold = sample.gold
+    return model.settled(gold.x, gold.y if gold.offset is None else gold.y - gold.offset, sample.gold_weight)
 
 
 def close_fit(fit: F, *, steps: Steps[F], assumed: bool) -> Result:

@@ -198,7 +198,8 @@ def sensitivity(
 
     Parameters
     ----------
-    model : {"ols", "logit", "probit", "poisson", "multinomial"}
+    model : str
+        Which regression, as in :func:`karat.regress`; its ``parameters=`` are among the options.
     formula, data
         As in :func:`karat.regress`.
     tilt : str, mapping or array_like, optional
