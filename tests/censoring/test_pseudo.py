@@ -11,8 +11,16 @@ import karat as kt
 from karat.censoring import Kernel
 from karat.censoring.durations import Durations
 from karat.censoring.methods import Cox, Learned, Marginal, Strata
-from karat.censoring.pseudo import PseudoOutcome, estimation_influence, pseudo_outcome
-from karat.censoring.residual_mean import Outcome, expected_outcome, fit_event, independent_columns, time_grid
+from karat.censoring.pseudo import (
+    Outcome,
+    PseudoOutcome,
+    estimation_influence,
+    expected_outcome,
+    fit_event,
+    independent_columns,
+    pseudo_outcome,
+    time_grid,
+)
 
 from . import plain
 from .test_weights import smooth, tied

@@ -7,7 +7,7 @@ import pytest
 
 import karat as kt
 from karat.designs import Labelling, resolve
-from karat.designs.sizes import allocate
+from karat.designs.fixed_size import allocate
 from karat.errors import ArgumentError, DataError, DesignError, DesignWarning
 from karat.frames import Table
 

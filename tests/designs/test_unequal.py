@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 import karat as kt
 from karat.designs import Labelling
-from karat.designs.fixed_size import sampford, systematic
-from karat.designs.sizes import proportional
+from karat.designs.fixed_size import proportional, sampford, systematic
 from karat.errors import ArgumentError, DesignError, DesignWarning
 from karat.frames import Table
 

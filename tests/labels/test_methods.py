@@ -8,7 +8,7 @@ import pytest
 
 import karat as kt
 from karat.labels.aggregation.base import winners
-from karat.labels.aggregation.content_random import content_keys, uniforms
+from karat.labels.aggregation.mace import content_keys, uniforms
 
 from . import plain
 

@@ -6,7 +6,7 @@ import pytest
 from scipy.optimize import minimize
 
 import karat as kt
-from karat.designs.sizes import proportional, scaling
+from karat.designs.fixed_size import proportional, scaling
 from karat.errors import ArgumentError, DataError, DesignError
 from karat.planning.pilot import Profile
 from karat.planning.resolve import aim_weights, neyman_shares

@@ -15,7 +15,7 @@ _HOMES = {
     "LocalModel": "local",
     "Annotation": "result",
     "Panel": "panel",
-    "Cost": "cost",
+    "Cost": "result",
 }
 
 __all__ = list(_HOMES)

@@ -40,15 +40,8 @@ class Ticket:
 
 
 class AnswerStore:
-    """Answers of endpoints and models by the content of the request.
+    """Answers of endpoints and models by the content of the request; in memory where there is no folder.
 
-    Parameters
-    ----------
-    folder : Path or None
-        None keeps answers for one call, in memory.
-
-    Notes
-    -----
     Before a request is sent, the most it can cost is added to what its job has spent, in one transaction that all
     threads and processes share; when the answer has come it is written together with what it did cost. A request
     whose outcome is not known (a kill, a timeout) keeps its reservation. So the sum never falls short of the bill.

@@ -39,15 +39,7 @@ class Lost(Exception):
 
 @dataclass(frozen=True)
 class HttpReply:
-    """A reply.
-
-    Parameters
-    ----------
-    status : int
-    headers : mapping
-        Names in lower case.
-    text : str
-    """
+    """A reply; names of headers are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -55,16 +47,8 @@ class HttpReply:
 
 
 class Wire:
-    """Connections to one host, one for each thread.
+    """Connections to one host, one for each thread, with a time in seconds for a whole reply.
 
-    Parameters
-    ----------
-    url : str
-    timeout : float
-        Seconds for a whole reply.
-
-    Notes
-    -----
     A proxy that the environment names is used with the user name and password in its address. They go to the proxy,
     never to the endpoint, and into no message.
     """

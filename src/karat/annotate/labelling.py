@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
@@ -19,14 +20,13 @@ from .._version import __version__
 from ..errors import ArgumentError, EndpointError, KaratWarning, number, one_of, tell, whole
 from ..predict.text.texts import digest_of, read_texts
 from .answer_store import AnswerStore
-from .cost import Cost
 from .endpoint import Endpoint
 from .local import LocalModel
-from .one_text import METHODS, Row, RowAsker, share_method
+from .one_text import METHODS, Row, RowAsker
 from .panel import Panel
 from .question import Question
 from .requests import Asker, Stopped
-from .result import Annotation
+from .result import Annotation, Cost
 
 if TYPE_CHECKING:
     from .._core.types import Array
@@ -187,7 +187,8 @@ def _annotate(job: _Job, question: Question, model: Any, name: str, store: Answe
     p = np.array([np.full(k, np.nan) if row.p is None else row.p for row in listed], dtype=np.float64).reshape(-1, k)
     cost = _cost(store, name, model, asker)
     worker = getattr(model, "label", None) or str(model.model)
-    counts = {"texts": len(job.texts), "distinct": len(todo), "failed": len(failed), "methods": share_method(rows)}
+    methods = Counter(row.method for row in rows.values() if row.p is not None)
+    counts = {"texts": len(job.texts), "distinct": len(todo), "failed": len(failed), "methods": dict(methods)}
     return Annotation(
         ids=job.ids,
         classes=question.labels,

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,6 @@ from ..predict.text import backbone
 from .answer_store import AnswerStore
 from .one_text import Row
 from .question import Question
-
-if TYPE_CHECKING:
-    from .._core.types import Floats
 
 KINDS = ("auto", "nli", "causal")
 _WAY = 2
@@ -99,7 +96,14 @@ class LocalModel:
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise ArgumentError(f"the model {self.model!r} cannot be loaded: {error}") from error
-        return _kind(self.model, config.get("architectures") or [])
+        built = " ".join(config.get("architectures") or [])
+        if "SequenceClassification" in built:
+            return "nli"
+        if "CausalLM" in built or "LMHead" in built:
+            return "causal"
+        raise ArgumentError(
+            f"cannot tell what {self.model!r} is ({built or 'no architecture named'}); set kind='nli' or 'causal'."
+        )
 
     def shows(self, question: Question) -> list[Any]:
         """What the model sees besides the text, for the record.
@@ -122,20 +126,7 @@ class LocalModel:
     def rows(
         self, texts: list[str], question: Question, store: AnswerStore, job: str, progress: bool
     ) -> dict[str, Row]:
-        """Distributions of texts, each kept as soon as its batch is done.
-
-        Parameters
-        ----------
-        texts : list of str
-        question : Question
-        store : AnswerStore
-        job : str
-        progress : bool
-
-        Returns
-        -------
-        dict of str to Row
-        """
+        """Distributions of texts, each kept as soon as its batch is done."""
         from tqdm import tqdm
 
         about = self.describe()
@@ -248,7 +239,9 @@ class _Labeller:
             steps = torch.log_softmax(logits[i, start - 1 : end - 1].float(), dim=-1)
             wanted = torch.tensor(rows[i][start:end], device=steps.device)
             logs[i] = float(steps.gather(1, wanted[:, None]).sum())
-        return [_from_logs(block) for block in logs.reshape(len(texts), len(answers))]
+        blocks = logs.reshape(len(texts), len(answers))
+        shares = [(np.exp(block - block.max()), np.exp(block.max())) for block in blocks]
+        return [Row(p / p.sum(), "likelihood", float(min(top * p.sum(), 1.0))) for p, top in shares]
 
     def _fitted(self, text: str, limit: int) -> list[int]:
         """The prompt with as much of the text, from its start, as there is room for."""
@@ -294,23 +287,6 @@ class _Labeller:
         if alike and end is None:
             raise ArgumentError("labels begin with one another and the model has no end token; use other words.")
         return [[*a, end] if alike else a for a in answers]
-
-
-def _from_logs(logs: Floats) -> Row:
-    top = logs.max()
-    p = np.exp(logs - top)
-    return Row(p / p.sum(), "likelihood", float(min(np.exp(top) * p.sum(), 1.0)))
-
-
-def _kind(model: str, architectures: list[str]) -> str:
-    built = " ".join(architectures)
-    if "SequenceClassification" in built:
-        return "nli"
-    if "CausalLM" in built or "LMHead" in built:
-        return "causal"
-    raise ArgumentError(
-        f"cannot tell what {model!r} is ({built or 'no architecture named'}); set kind='nli' or 'causal'."
-    )
 
 
 def _entailment(config: Any, model: str) -> int:

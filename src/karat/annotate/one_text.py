@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,22 +29,17 @@ _JSON_TOKENS = 40
 
 @dataclass(frozen=True)
 class Row:
-    """What is known about one text.
-
-    Parameters
-    ----------
-    p : ndarray of shape (K,) or None
-        None when it could not be labelled.
-    method : str
-    mass : float
-    status : str
-        ``"ok"``, or why there is not a label.
-    """
+    """What is known about one text: ``p`` (K,), or None and in ``status`` why there is no label."""
 
     p: Floats | None
     method: str
     mass: float
     status: str = "ok"
+
+    @classmethod
+    def of(cls, reading: Reading, method: str) -> Row:
+        """What was read from a reply."""
+        return cls(reading.p, method, reading.mass)
 
 
 class NoLogprobs(Exception):
@@ -53,16 +47,7 @@ class NoLogprobs(Exception):
 
 
 class RowAsker:
-    """Labels texts one by one; threads share it.
-
-    Parameters
-    ----------
-    asker : Asker
-    question : Question
-    method : {"auto", "logprobs", "votes", "json"}
-    votes : int
-        Answers drawn for a text where log-probabilities are not to be had.
-    """
+    """Labels texts one by one; threads share it. ``votes`` are drawn where log-probabilities are not to be had."""
 
     def __init__(self, asker: Asker, question: Question, method: str, votes: int) -> None:
         self.asker, self.question, self.votes, self.asked_for = asker, question, votes, method
@@ -82,18 +67,14 @@ class RowAsker:
 
     def _label(self, text: str) -> Row:
         if self.method == "json":
-            return self._row(self._json(text), "json")
+            return Row.of(self._json(text), "json")
         if self.method == "logprobs":
             try:
-                return self._row(self._logprobs(text), "logprobs")
+                return Row.of(self._logprobs(text), "logprobs")
             except NoLogprobs as error:
                 if self.asked_for != "auto":
                     raise RowError(str(error)) from None
-        return self._row(self._sampled(text), "votes")
-
-    @staticmethod
-    def _row(reading: Reading, method: str) -> Row:
-        return Row(reading.p, method, reading.mass)
+        return Row.of(self._sampled(text), "votes")
 
     def _body(self, text: str, kind: str, **fields: Any) -> dict[str, Any]:
         point = self.asker.endpoint
@@ -102,8 +83,7 @@ class RowAsker:
             body["messages"] = self.question.messages(text, kind)
         else:
             body["prompt"] = self.question.prompt(text, kind)
-        body |= fields
-        body |= dict(point.parameters)
+        body |= fields | dict(point.parameters)
         body = {name: value for name, value in body.items() if value is not None}
         if not any(name in body for name in ("max_tokens", "max_completion_tokens")):
             raise EndpointError(
@@ -123,13 +103,9 @@ class RowAsker:
 
     def _logprobs(self, text: str) -> Reading:
         point = self.asker.endpoint
-        fields: dict[str, Any] = {"temperature": 0}
-        if point.api == "chat":
-            fields |= {"logprobs": True, "top_logprobs": point.top_logprobs}
-        else:
-            fields |= {"logprobs": point.top_logprobs}
-
-        body = self._body(text, "label", **fields)
+        chat = {"logprobs": True, "top_logprobs": point.top_logprobs}
+        asked = chat if point.api == "chat" else {"logprobs": point.top_logprobs}
+        body = self._body(text, "label", temperature=0, **asked)
 
         def read(payload: Any) -> Reading | str:
             choice = self._read(payload, 1).choices[0]
@@ -238,12 +214,3 @@ class RowAsker:
                 raise (Useless(str(error)) if body.get("temperature") == 0 else error) from None
 
         return self.asker.ask(body, 0, read)
-
-
-def share_method(rows: Mapping[Any, Row]) -> dict[str, int]:
-    """How many texts were labelled by which method."""
-    out: dict[str, int] = {}
-    for row in rows.values():
-        if row.p is not None:
-            out[row.method] = out.get(row.method, 0) + 1
-    return out

@@ -22,17 +22,9 @@ LIMITS = ("max_tokens", "max_completion_tokens")
 
 @dataclass(frozen=True)
 class Choice:
-    """One answer.
+    """One answer, and why the model stopped.
 
-    Parameters
-    ----------
-    text : str
-    tokens : tuple of Token or None
-        None when no log-probabilities came, or none that can be read.
-    finish : str
-        Why the model stopped.
-    odd : str
-        Why log-probabilities that came cannot be read.
+    ``tokens`` is None when no log-probabilities came, or none that can be read; then ``odd`` says why.
     """
 
     text: str
@@ -43,14 +35,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back, read.
-
-    Parameters
-    ----------
-    choices : tuple of Choice
-    model : str
-        The model that the endpoint says it used.
-    """
+    """What came back, read; ``model`` is the one that the endpoint says it used."""
 
     choices: tuple[Choice, ...]
     model: str

@@ -28,15 +28,7 @@ _SPECIAL = re.compile(r"^<[|\uff5c]?[\w\u2581\uff5c|./-]*[|\uff5c]?>$|^\[[A-Z_/]
 
 @dataclass(frozen=True)
 class Token:
-    """One place of an answer.
-
-    Parameters
-    ----------
-    text : str
-        What was answered there.
-    chances : dict of str to float
-        What could have been answered there, with probabilities; the likeliest only.
-    """
+    """One place of an answer: what was answered there, and what could have been, with chances; the likeliest only."""
 
     text: str
     chances: dict[str, float]
@@ -44,24 +36,15 @@ class Token:
 
 @dataclass(frozen=True)
 class Reading:
-    """A distribution read from answers.
-
-    Parameters
-    ----------
-    p : ndarray, shape (K,)
-        Adds up to one.
-    mass : float
-        Probability the model gave to the classes at all (share of usable votes).
-    unresolved : float
-        Share of that mass that could belong to more than one class and was split.
-    unlisted : float
-        Probability that is not listed, where some class is not listed either and could have all of it.
-    """
+    """A distribution read from answers; ``p`` (K,) adds up to one."""
 
     p: Floats
     mass: float
+    """Probability the model gave to the classes at all (share of usable votes)."""
     unresolved: float = 0.0
+    """Share of that mass that could belong to more than one class and was split."""
     unlisted: float = 0.0
+    """Probability that is not listed, where some class is not listed either and could have all of it."""
 
 
 def from_tokens(tokens: Sequence[Token], words: Sequence[str]) -> Reading:

@@ -43,14 +43,7 @@ class Stopped(Exception):
 
 
 class Pace:
-    """Rate limits, kept by all threads together.
-
-    Parameters
-    ----------
-    requests, tokens : float or None
-        Most per minute.
-    stop : threading.Event
-    """
+    """Rate limits, most requests and tokens per minute, kept by all threads together."""
 
     def __init__(self, requests: float | None, tokens: float | None, stop: threading.Event) -> None:
         self.requests, self.tokens, self.stop = requests, tokens, stop
@@ -84,16 +77,7 @@ class Pace:
 class Asker:
     """Asks an endpoint and remembers.
 
-    Parameters
-    ----------
-    endpoint : Endpoint
-    store : AnswerStore
-    job : str
-        What the money is spent on.
-    limit : int or None
-        What the job, and those that share its limit, may cost in all.
-    shared : sequence of str
-        Jobs that share the limit.
+    The money is spent on a job, which may cost ``limit`` together with the jobs that share it.
     """
 
     def __init__(

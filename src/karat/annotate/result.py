@@ -14,13 +14,59 @@ import numpy as np
 
 from ..errors import ArgumentError, DataError
 from ..predict.text.texts import digest_of, read_texts
-from .cost import Cost
 
 if TYPE_CHECKING:
     from .._core.types import Array, Bools, Floats
     from ..frames import Table
 
 _FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What labels did cost.
+
+    Parameters
+    ----------
+    amount : float
+        In ``currency``: all that this question to this model has cost so far, in this call and before, as far as the
+        cache knows. Requests whose outcome is not known count with the most they can have cost.
+    currency : str
+    requests : int
+        Requests behind the amount, failed tries included.
+    prompt_tokens, completion_tokens : int
+        As billed.
+    uncertain : int
+        Requests whose outcome is not known (timeouts, kills).
+    sent, cached : int
+        Requests sent in this call, and answers taken from the cache instead.
+    priced : bool
+        Whether a price was given.
+
+    Examples
+    --------
+    >>> from karat.annotate import Cost
+    >>> print(Cost(0.0125, "USD", 40, 9000, 40, 0, 40, 0, True))
+    0.0125 USD for 40 requests (9000 prompt and 40 completion tokens); 40 sent now, 0 taken from the cache
+    """
+
+    amount: float
+    currency: str
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    uncertain: int
+    sent: int
+    cached: int
+    priced: bool
+
+    def __str__(self) -> str:
+        money = f"{self.amount:.6g} {self.currency}" if self.priced else "no price given"
+        doubt = f", {self.uncertain} of unknown outcome counted in full" if self.uncertain else ""
+        return (
+            f"{money} for {self.requests} requests ({self.prompt_tokens} prompt and {self.completion_tokens} "
+            f"completion tokens{doubt}); {self.sent} sent now, {self.cached} taken from the cache"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,13 +232,8 @@ class Annotation:
         if twice := sorted(set(named) & set(table.columns)):
             raise DataError(f"data has the column {twice[0]!r} already; give the question another name=.")
         library = table.native.implementation
-        new = [nw.new_series(name, _plain(values), backend=library) for name, values in named.items()]
-        native = table.native.to_native()
-        if library.is_pandas_like():
-            columns = {s.name: s.to_native().to_numpy() for s in new}
-            frame = nw.from_native(native.assign(**columns), eager_only=True)
-        else:
-            frame = table.native.with_columns(*new)
+        plain = {n: [v.item() if isinstance(v, np.generic) else v for v in x.tolist()] for n, x in named.items()}
+        frame = table.put([nw.new_series(name, values, backend=library) for name, values in plain.items()])
         if drop_shown and self.shown.any():
             frame = frame.filter((~self.shown).tolist())
         return frame.to_native()
@@ -304,11 +345,5 @@ def _typed(labels: Array) -> Array:
     return np.array([np.nan if v is None else float(v) for v in labels.tolist()])
 
 
-def _plain(values: Array) -> Any:
-    return [v.item() if isinstance(v, np.generic) else v for v in values.tolist()]
-
-
 def _json(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    return str(value)
+    return value.item() if isinstance(value, np.generic) else str(value)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Array, Bools, Floats, Ints
 from ..errors import ArgumentError, ConvergenceError, DataError
+from .durations import Durations
 from .fitted import Censoring
-
-if TYPE_CHECKING:
-    from .._core.types import Array, Bools, Floats, Ints
-    from .durations import Durations
 
 _MAX_STEPS = 50
 _TOLERANCE = 1e-9
@@ -22,20 +20,9 @@ _SEPARATED = 15.0
 
 @dataclass(frozen=True)
 class CoxCensoring(Censoring):
-    """G(u | V) = exp(-Lambda(u) exp(V'b)), Breslow's Lambda.
+    """G(u | V) = exp(-Lambda(u) exp(V'b)), Breslow's Lambda; V is taken from its means, ``centre`` (q,).
 
-    Parameters
-    ----------
-    coefficients : ndarray, shape (q,)
-        Log hazard ratios of being censored.
-    centre : ndarray, shape (q,)
-        Means that V is taken from.
-    jump : ndarray, shape (J,)
-        Censoring times in order.
-    hazard : ndarray, shape (J,)
-        Cumulative hazard after each, at V = centre.
-    linear : ndarray, shape (n,)
-        Linear predictor of the fitted rows.
+    ``coefficients`` (q,) are log hazard ratios of being censored, ``hazard`` (J,) cumulative after each censoring time.
     """
 
     method: str
@@ -72,12 +59,8 @@ class _Sorted:
 
 
 def fit_cox(durations: Durations, covariates: Floats) -> CoxCensoring:
-    """Partial likelihood by Newton's method, tied censorings as Breslow has them.
+    """Partial likelihood by Newton's method, tied censorings as Breslow has them. ``covariates`` (n, q).
 
-    Shapes: covariates (n, q).
-
-    References
-    ----------
     Breslow (1974), *Covariance analysis of censored survival data*.
     """
     x = np.asarray(covariates, dtype=np.float64)
@@ -123,15 +106,9 @@ def _likelihood(rows: _Sorted, beta: Floats) -> tuple[float, Floats, Floats]:
     mean = s1 / s0[:, None]
     value = float(lost @ (linear[at] - np.log(s0)))
     gradient = lost @ (rows.x[at] - mean)
-    hazard = _reached(rows, at, lost / s0)
+    hazard = np.cumsum(np.bincount(first, weights=lost / s0, minlength=len(rows.weight)))
     information = (rows.x.T * (risk * hazard)) @ rows.x - (mean.T * lost) @ mean
     return value, gradient, information
-
-
-def _reached(rows: _Sorted, at: Ints, step: Floats) -> Floats:
-    """Sum of the steps whose risk set holds each row."""
-    jumps = np.bincount(rows.first[at], weights=step, minlength=len(rows.weight))
-    return np.cumsum(jumps)
 
 
 def _from_end(values: Floats) -> Floats:

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._core.types import Floats
 from ..errors import ArgumentError, DataError, check_alpha, number, one_of
 from .durations import Durations, read_durations
 from .product_limit import time_order
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from .._core.types import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -278,17 +277,9 @@ def curves_by_group(
 ) -> dict[Any, SurvivalCurve]:
     """One curve per value of ``group``, in order of the values.
 
-    Parameters
-    ----------
-    time, event : array_like, shape (n,)
-    group : array_like, shape (n,), or None
-        None gives one curve, under the key ``"all"``.
-    weights : array_like, shape (n,), optional
-    **options
-        Of :func:`survival_curve`.
+    ``time``, ``event`` (n,); ``group`` (n,): None gives one curve, under the key ``"all"``; ``weights`` (n,);
+    ``**options``: of :func:`survival_curve`.
 
-    Examples
-    --------
     >>> list(curves_by_group([1.0, 2.0], [1, 1], ["b", "a"]))
     ['a', 'b']
     """
@@ -303,9 +294,5 @@ def curves_by_group(
     if values.isna().any():
         raise DataError("group is missing in some rows; drop them, or make them a group.")
     codes, levels = pd.factorize(values, sort=True)
-    return {level: _curve_of(durations, codes == g, options) for g, level in enumerate(levels)}
-
-
-def _curve_of(durations: Durations, rows: Bools | Ints, options: dict[str, Any]) -> SurvivalCurve:
-    part = durations.take(rows)
-    return survival_curve(part.time, part.cause, weights=part.weight, **options)
+    parts = {level: durations.take(codes == g) for g, level in enumerate(levels)}
+    return {level: survival_curve(p.time, p.cause, weights=p.weight, **options) for level, p in parts.items()}

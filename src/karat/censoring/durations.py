@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Array, Bools, Floats, Ints
 from ..errors import ArgumentError, DataError, number
 from ..frames.order import canonical_order
-
-if TYPE_CHECKING:
-    from .._core.types import Array, Bools, Floats, Ints
 
 _FORMS = (
     "a structured array with fields event (bool) and time, as karat.censoring.outcome(time, event) and scikit-survival "
@@ -245,17 +243,10 @@ def outcome(time: object, event: object) -> Array:
 def read_outcome(y: Any) -> tuple[Floats, Floats]:
     """Times and event codes out of a y that a user gave, not yet checked for their values.
 
-    Parameters
-    ----------
-    y : array_like
-        A structured array with a boolean field for the event and a field for the time; two columns (time, event);
-        or a data frame of any library with columns ``time`` and ``event``, or with two columns of which the boolean
-        one, or else the second, is the event.
+    ``y``: a structured array with a boolean field for the event and a field for the time; two columns (time, event); or
+    a data frame of any library with columns ``time`` and ``event``, or with two columns of which the boolean one, or
+    else the second, is the event.
 
-    Gives time, event (n,).
-
-    Examples
-    --------
     >>> read_outcome([(3.0, 1), (1.5, 0)])[0].tolist()
     [3.0, 1.5]
     """

@@ -5,16 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Array, Bools, Floats, Ints
 from ..errors import ArgumentError, DataError
 from .product_limit import Steps
-
-if TYPE_CHECKING:
-    from .._core.types import Array, Bools, Floats, Ints
-
 
 _MOST_WEIGHTS = 200
 """Distinct sampling weights up to which leave-one-out estimates are made one by one."""
@@ -61,9 +58,8 @@ class Censoring(ABC):
 
         Parameters
         ----------
-        times : array_like, shape (m,) or (m, K)
-        rows : array_like of int, shape (m,), optional
-            Which of the fitted rows the times belong to; None means all, in order.
+        times, rows
+            As in :meth:`before`.
 
         Returns
         -------
@@ -91,9 +87,8 @@ class Censoring(ABC):
 
         Parameters
         ----------
-        times : array_like, shape (m,) or (m, K)
-        covariates : array_like, shape (m,) or (m, q), optional
-            V of the new rows, as given when fitting; not needed for the marginal distribution.
+        times, covariates
+            As in :meth:`before_new`.
 
         Returns
         -------
@@ -267,13 +262,7 @@ def _between(first: Floats, second: Floats, share: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class GivenCensoring(Censoring):
-    """A user's own G: a function of times and covariates.
-
-    Parameters
-    ----------
-    function : callable
-        ``function(times, covariates) -> P(C >= time | V)``, times of shape (m,) and covariates as given.
-    """
+    """A user's own G: a function of times (m,) and covariates as given, ``P(C >= time | V)``."""
 
     function: Callable[[Floats, Any], Any] = field(repr=False)
     n_rows: int
@@ -301,10 +290,7 @@ class GivenCensoring(Censoring):
 
 @dataclass(frozen=True)
 class CrossFitted(Censoring):
-    """Each row's G comes from a fit without the rows of its fold; new rows read the mean of all fits.
-
-    Shapes: fold (n,).
-    """
+    """Each row's G comes from a fit without the rows of its fold; new rows read the mean of all fits. ``fold`` (n,)."""
 
     method: str
     n_rows: int

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Array, Floats
 from ..errors import ArgumentError, DataError, LearnerError
 from .durations import Durations
 from .fitted import Censoring
 from .product_limit import product_limit, time_order
-
-if TYPE_CHECKING:
-    from .._core.types import Array, Floats
 
 
 @dataclass(frozen=True)
 class HazardCensoring(Censoring):
     """G(u | V) from hazards of K intervals, by a classifier of rows and intervals.
 
-    Within an interval the hazard of every row is spread as the marginal one is, so that jumps at tied times stay
-    jumps.
-
-    Shapes: covariates (n, q).
+    Within an interval the hazard of every row is spread as the marginal one is, so that jumps at tied times stay jumps.
     """
 
     method: str
@@ -52,15 +47,7 @@ class HazardCensoring(Censoring):
 
 @dataclass(frozen=True)
 class Clock:
-    """Time measured in intervals of equal marginal censoring hazard.
-
-    Parameters
-    ----------
-    jump : ndarray, shape (J,)
-        Censoring times.
-    reached : ndarray, shape (J,)
-        Intervals elapsed after each, up to ``n_intervals``.
-    """
+    """Time measured in intervals of equal marginal censoring hazard; ``reached`` (J,) have elapsed after each jump."""
 
     jump: Floats = field(repr=False)
     reached: Floats = field(repr=False)
@@ -73,15 +60,7 @@ class Clock:
 
 
 def make_clock(durations: Durations, intervals: int, tau: float) -> Clock:
-    """A clock of the marginal cumulative hazard of censoring before tau.
-
-    Parameters
-    ----------
-    intervals : int
-        At most this many; fewer where there are fewer censoring times.
-    tau : float
-        The clock stops there.
-    """
+    """A clock of the marginal cumulative hazard of censoring before tau, with at most so many intervals."""
     order, _ = time_order(durations.time)
     sorted_ = durations.take(order)
     steps = product_limit(sorted_.time, sorted_.event, sorted_.weight)
@@ -105,14 +84,8 @@ def fit_hazard(
 ) -> HazardCensoring:
     """Fit a classifier to rows times intervals.
 
-    A row takes part in every interval it reaches, with the share of it (in marginal hazard) during which it was at
-    risk as its weight; a censored row ends with a 1.
-
-    Parameters
-    ----------
-    covariates : ndarray, shape (n, q)
-    learner : scikit-learn classifier
-        Cloned; must take ``sample_weight`` and give ``predict_proba``.
+    A row takes part in every interval it reaches, with the share of it (in marginal hazard) during which it was at risk
+    as its weight; a censored row ends with a 1.
     """
     from sklearn.base import clone
 
@@ -135,18 +108,7 @@ def fit_hazard(
 
 
 def person_periods(durations: Durations, x: Floats, clock: Clock, tau: float) -> tuple[Floats, Floats, Floats]:
-    """One row for every interval a unit reaches.
-
-    Shapes: x (n, q).
-
-    Returns
-    -------
-    features : ndarray, shape (m, q + 1)
-        x and the interval's number.
-    target : ndarray, shape (m,)
-        1 where censored in the interval.
-    weight : ndarray, shape (m,)
-    """
+    """One row for every interval a unit reaches: x and its number, 1 where censored in it, weight."""
     censored = ~durations.event & (durations.time < tau)
     elapsed = np.where(
         censored, clock.elapsed(durations.time, False), clock.elapsed(np.minimum(durations.time, tau), True)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin, is_classifier
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from .._core.types import Array, Bools, Floats
 from ..errors import DataError, LearnerError
-from .columns import note_features
-from .minimise import CensoredRisk
-
-if TYPE_CHECKING:
-    from .._core.types import Array, Bools, Floats
+from .minimise import CensoredRisk, note_features
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

@@ -5,21 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Array, Floats, Ints
 from ..errors import ArgumentError, DataError, LearnerError, number, whole
+from ..predict import make_folds
 from ..predict.learners import refuse_class
 from .cox import fit_cox
+from .durations import Durations
 from .fitted import Censoring, CrossFitted, GivenCensoring
-from .groups import fit_marginal, fit_strata, stratum_codes, within_strata
+from .groups import fit_kernel, fit_marginal, fit_strata, stratum_codes, within_strata
 from .hazard import fit_hazard, named_learner
-from .kernel import fit_kernel
-
-if TYPE_CHECKING:
-    from .._core.types import Array, Floats, Ints
-    from .durations import Durations
 
 
 class Method:
@@ -148,14 +146,9 @@ class Kernel(Method):
     exact: bool = False
 
     def __init__(
-        self,
-        column: str | None = None,
-        *,
-        within: str | tuple[str, ...] | list[str] = (),
-        bandwidth: float | None = None,
-        anchors: int = 500,
-        exact: bool = False,
-    ) -> None:
+        self, column: str | None = None, *, within: str | tuple[str, ...] | list[str] = (),
+        bandwidth: float | None = None, anchors: int = 500, exact: bool = False,
+    ) -> None:  # fmt: skip
         strata = (within,) if isinstance(within, str) else tuple(within)
         if strata and column is None:
             raise ArgumentError("Kernel(within=...) needs the name of the number too: Kernel('age', within='party').")
@@ -372,8 +365,6 @@ def fit_method(
         )
     if not folds or isinstance(method, Function):
         return method.fit(durations, covariates, tau, rng)
-    from ..predict import make_folds
-
     fold = make_folds(~durations.event, folds, 1, rng, None, group, durations.order(covariates))[:, 0]
     fits = []
     for k in range(folds):

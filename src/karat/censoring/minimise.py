@@ -7,21 +7,23 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn import config_context
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from .._core.types import Bools, Floats
 from ..errors import ArgumentError, DataError, LearnerError
-from .columns import censoring_covariates, count_rows, note_features, rows_of
 from .durations import read_outcome
 from .methods import resolve_method
-from .risk import weighted_mean
-from .weights import DEFAULT_FLOOR, CensoringWeights, weights
+from .risk import calibration, weighted_mean
+from .weights import DEFAULT_FLOOR, weights
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._core.types import Bools, Floats
+from .._core.types import Array, Ints
+from .methods import Kernel, Method, Strata
 
 
 @dataclass(eq=False, repr=False)
@@ -79,35 +81,41 @@ class CensoredRisk(MetaEstimatorMixin, BaseEstimator):
         """
         self._check_learner()
         keyword = _weight_keyword(self.estimator)
-        time, event = read_outcome(y)
-        note_features(self, X, reset=True)
-        sampling = _sampling(sample_weight, len(time))
-        kept = np.arange(len(time)) if sampling is None else np.flatnonzero(sampling > 0)
-        _same_length(X, time)
-        method = resolve_method(self.censoring)
-        covariates = censoring_covariates(X, method, self.covariates)
+        time, event, sampling, kept, covariates = self._read(X, y, sample_weight, reset=True)
         self.weights_ = weights(
-            time[kept], event[kept], tau=self.tau, method=method,
-            covariates=None if covariates is None else covariates[kept],
+            time[kept], event[kept], tau=self.tau, method=resolve_method(self.censoring), covariates=covariates,
             weights=None if sampling is None else sampling[kept], floor=self.floor, leave_one_out=self.leave_one_out,
             folds=self.folds, cluster=None if groups is None else np.asarray(groups)[kept],
             seed=int(check_random_state(self.random_state).randint(2**31 - 1)),
         )  # fmt: skip
         self.tau_ = self.weights_.tau
         total = self.weights_.values if sampling is None else self.weights_.values * sampling[kept]
-        target = self._target(self.weights_)
+        durations = self.weights_.durations
+        target = self._known(self.weights_.restricted, _past(durations.time, durations.event, self.tau_))
         used = np.flatnonzero(total > 0)
         self.mean_ = float(total[used] @ target[used] / total[used].sum())
         self._check_target(target[used])
-        self.estimator_ = _fit_learner(self.estimator, keyword, rows_of(X, kept[used]), target[used], total[used])
+        # The weights are this estimator's own, not metadata that a user routes: they go to the last step by its prefix.
+        with config_context(enable_metadata_routing=False):
+            rows = rows_of(X, kept[used])
+            self.estimator_ = clone(self.estimator).fit(rows, target[used], **{keyword: total[used]})
         return self
 
     def _check_target(self, target: Floats) -> None:
         """Raise if a learner cannot be fitted to it."""
 
-    def _target(self, fitted: CensoringWeights) -> Floats:
-        durations = fitted.durations
-        return self._known(fitted.restricted, _past(durations.time, durations.event, fitted.tau))
+    def _read(
+        self, X: Any, y: Any, sample_weight: Any, *, reset: bool
+    ) -> tuple[Floats, Floats, Floats | None, Ints, Array | None]:
+        """Times, event codes, sampling weights; the rows that take part, and their covariates of censoring."""
+        time, event = read_outcome(y)
+        note_features(self, X, reset=reset)
+        sampling = _sampling(sample_weight, len(time))
+        kept = np.arange(len(time)) if sampling is None else np.flatnonzero(sampling > 0)
+        if (n_rows := count_rows(X)) != len(time):
+            raise ArgumentError(f"X has {n_rows} rows but y has {len(time)}; give one duration per row.")
+        covariates = censoring_covariates(X, resolve_method(self.censoring), self.covariates)
+        return time, event, sampling, kept, None if covariates is None else covariates[kept]
 
     def weigh(self, X: Any, y: Any, sample_weight: Any = None) -> Floats:
         """Weights of new rows from the G of the training rows.
@@ -137,9 +145,8 @@ class CensoredRisk(MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array_like or data frame, shape (m, p)
-        y : m durations, in any form :meth:`fit` takes
-        sample_weight : array_like, shape (m,), optional
+        X, y, sample_weight
+            As in :meth:`weigh`.
 
         Returns
         -------
@@ -157,9 +164,8 @@ class CensoredRisk(MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array_like or data frame, shape (m, p)
-        y : m durations, in any form :meth:`fit` takes
-        sample_weight : array_like, shape (m,), optional
+        X, y, sample_weight
+            As in :meth:`weigh`.
 
         Returns
         -------
@@ -177,9 +183,8 @@ class CensoredRisk(MetaEstimatorMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array_like or data frame, shape (m, p)
-        y : m durations, in any form :meth:`fit` takes
-        sample_weight : array_like, shape (m,), optional
+        X, y, sample_weight
+            As in :meth:`weigh`.
         bins : int
             At most this many, with equal numbers of rows.
         alpha : float
@@ -190,21 +195,14 @@ class CensoredRisk(MetaEstimatorMixin, BaseEstimator):
         pandas.DataFrame
             See :func:`karat.censoring.calibration`; :func:`karat.censoring.plot_calibration` draws it.
         """
-        from .risk import calibration
-
         w, target = self._scored(X, y, sample_weight)
         return calibration(self._predicted(X), target, w, bins=bins, alpha=alpha)
 
     def _scored(self, X: Any, y: Any, sample_weight: Any) -> tuple[Floats, Floats]:
         check_is_fitted(self, "estimator_")
-        time, event = read_outcome(y)
-        _same_length(X, time)
-        note_features(self, X, reset=False)
-        sampling = _sampling(sample_weight, len(time))
-        kept = np.arange(len(time)) if sampling is None else np.flatnonzero(sampling > 0)
-        covariates = censoring_covariates(X, resolve_method(self.censoring), self.covariates)
+        time, event, sampling, kept, covariates = self._read(X, y, sample_weight, reset=False)
         w, target = np.zeros(len(time)), np.zeros(len(time))
-        w[kept] = self.weights_.weigh(time[kept], event[kept], None if covariates is None else covariates[kept])
+        w[kept] = self.weights_.weigh(time[kept], event[kept], covariates)
         if sampling is not None:
             w *= sampling
         past = _past(time[kept], event[kept] == 1, self.tau_)
@@ -244,12 +242,6 @@ def _sampling(sample_weight: Any, n_rows: int) -> Floats | None:
     return values
 
 
-def _same_length(X: Any, time: Floats) -> None:
-    n_rows = count_rows(X)
-    if n_rows != len(time):
-        raise ArgumentError(f"X has {n_rows} rows but y has {len(time)}; give one duration per row.")
-
-
 def _weight_keyword(estimator: Any) -> str:
     """Name under which the learner takes sample weights; a pipeline's last step has its own prefix."""
     from sklearn.model_selection._search import BaseSearchCV
@@ -275,9 +267,102 @@ def _weight_keyword(estimator: Any) -> str:
     return f"{prefix}sample_weight"
 
 
-def _fit_learner(estimator: Any, keyword: str, X: Any, target: Floats, weight: Floats) -> Any:
-    from sklearn import config_context
+def censoring_covariates(X: Any, method: Method, columns: Any) -> Array | None:
+    """V, the covariates of G.
 
-    # The weights are this estimator's own, not metadata that a user routes: they go to the last step by its prefix.
-    with config_context(enable_metadata_routing=False):
-        return clone(estimator).fit(X, target, **{keyword: weight})
+    ``X`` (n, p); ``method``: may name columns; ``columns``: columns of X, or a function of X; None means those the
+    method names, else all of X.
+
+    >>> from karat.censoring import Cox
+    >>> censoring_covariates(np.array([[1.0, 2.0], [3.0, 4.0]]), Cox(), [1]).tolist()
+    [[2.0], [4.0]]
+    """
+    if columns is not None and method.columns:
+        raise ArgumentError(
+            f"the censoring method names the columns {list(method.columns)} and covariates={columns!r} names some too; "
+            "use one of them."
+        )
+    if callable(columns):
+        values = np.asarray(columns(X))
+        if values.ndim not in (1, 2) or len(values) != count_rows(X):
+            shape, n = values.shape, count_rows(X)
+            raise ArgumentError(f"the function given as covariates returned shape {shape} for {n} rows; one line each.")
+        return values[:, None] if values.ndim == 1 else values
+    names = list(method.columns) if columns is None else [columns] if np.ndim(columns) == 0 else list(columns)
+    if not names and not method.needs_covariates:
+        return None
+    if names:
+        return _dense(_take(X, names))
+    v = _dense(X)
+    if isinstance(method, (Kernel, Strata)) and v.shape[1] != 1:
+        raise ArgumentError(
+            f"X has {v.shape[1]} columns; name those that censoring depends on, for example "
+            f"{type(method).__name__}('age') or covariates=['age'] (positions for an array)."
+        )
+    return v
+
+
+def rows_of(X: Any, rows: Ints) -> Any:
+    """Some rows of an array, a list, a sparse matrix or a data frame."""
+    from sklearn.utils import _safe_indexing
+
+    return _safe_indexing(X.tocsr() if hasattr(X, "tocsr") else X if hasattr(X, "__len__") else np.asarray(X), rows)
+
+
+def count_rows(X: Any) -> int:
+    """Number of rows."""
+    if hasattr(X, "shape"):
+        return int(X.shape[0])
+    return len(X) if hasattr(X, "__len__") else len(np.asarray(X))
+
+
+def note_features(estimator: Any, X: Any, *, reset: bool) -> None:
+    """Set (in fit) or check the number and names of features, leaving X as it is for the learner."""
+    from sklearn.utils.validation import validate_data
+
+    if _has_features(X):
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+
+
+def _has_features(X: Any) -> bool:
+    """Tables and lists of lists have features; texts have none, and what else has none is the learner's to refuse."""
+    if hasattr(X, "shape"):
+        return len(X.shape) == 2
+    return isinstance(X, (list, tuple)) and len(X) > 0 and isinstance(X[0], (list, tuple, np.ndarray))
+
+
+def _take(X: Any, names: list[Any]) -> Any:
+    from sklearn.utils import _safe_indexing
+
+    if any(isinstance(name, str) for name in names):
+        known = _names(X)
+        if known is None:
+            raise ArgumentError(
+                f"the covariates of censoring are named {names} but X has no column names; give a data frame, or "
+                "positions in covariates=. In a pipeline, set_output(transform='pandas') keeps the names."
+            )
+        if missing := [name for name in names if name not in known]:
+            raise ArgumentError(f"X has no column {missing}; it has {known[:20]}.")
+        if not isinstance(X, dict) and hasattr(X, "column_names"):  # pyarrow
+            return X.select(names).to_pandas()
+    values = X if hasattr(X, "shape") else np.asarray(X)
+    try:
+        return _safe_indexing(values, names, axis=1)
+    except (IndexError, ValueError) as error:
+        raise ArgumentError(f"covariates={names} are not columns of X: {error}.") from error
+
+
+def _names(X: Any) -> list[str] | None:
+    for attribute in ("column_names", "columns"):
+        if (found := getattr(X, attribute, None)) is not None:
+            return [str(name) for name in found]
+    return None
+
+
+def _dense(values: Any) -> Array:
+    if hasattr(values, "toarray"):
+        values = values.toarray()
+    array = np.asarray(values)
+    if array.ndim != 2:
+        raise DataError(f"X has shape {array.shape}; the covariates of censoring need rows and columns.")
+    return array

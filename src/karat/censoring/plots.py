@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..display.axes import BLUE, GREEN, GREY, PURPLE, RED, SAND, axes, plain, pyplot
+from ..display.axes import BLUE, GREEN, GREY, PURPLE, RED, SAND, axes, panels, plain
 from ..errors import ArgumentError
 from .curves import SurvivalCurve, curves_by_group
 from .weights import CensoringWeights
@@ -180,9 +180,7 @@ def plot_weights(fitted: CensoringWeights, *, unit: str = "time", ax: Any = None
     """
     side = None
     if ax is None:
-        _, (ax, side) = pyplot().subplots(
-            1, 2, figsize=(7.6, 4.0), layout="constrained", sharey=True, width_ratios=(4, 1)
-        )  # fmt: skip
+        ax, side = panels((7.6, 4.0), 2, sharey=True, width_ratios=(4, 1))
     complete = np.flatnonzero(fitted.complete)
     kept, floored = complete[~fitted.floored[complete]], complete[fitted.floored[complete]]
     for rows, name, style in (
@@ -222,13 +220,9 @@ def _thinned(rows: Any, key: Any) -> Any:
 
 
 def plot_calibration(
-    table: pd.DataFrame,
-    *,
-    unit: str = "time",
-    names: Sequence[str] = ("predicted", "observed"),
-    ax: Any = None,
+    table: pd.DataFrame, *, unit: str = "time", names: Sequence[str] = ("predicted", "observed"), ax: Any = None,
     title: str | None = None,
-) -> Any:
+) -> Any:  # fmt: skip
     """Observed against predicted values in bins, with intervals.
 
     Parameters

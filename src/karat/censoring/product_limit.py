@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from .._core.types import Bools, Floats, Ints
+from .._core.types import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -95,20 +93,8 @@ def product_limit(time: Floats, event: Bools, weight: Floats | None = None) -> S
 def product_limit_at_own(time: Floats, event: Bools, weight: Floats | None = None) -> tuple[Steps, Floats]:
     """The same, with its value before each row's own time.
 
-    Parameters
-    ----------
-    time : ndarray, shape (n,)
-        Sorted from small to large.
-    event : ndarray of bool, shape (n,)
-    weight : ndarray, shape (n,), optional
+    ``time`` (n,): sorted from small to large; ``event`` (n,); ``weight`` (n,). Gives ``own`` (n,) (G(U-) of each row).
 
-    Returns
-    -------
-    own : ndarray, shape (n,)
-        G(U-) of each row.
-
-    Examples
-    --------
     >>> product_limit_at_own(np.array([1.0, 2.0, 3.0]), np.array([True, False, True]))[1].tolist()
     [1.0, 1.0, 0.5]
     """
@@ -149,16 +135,8 @@ def _tied(time: Floats, event: Bools, weight: Floats | None) -> tuple[Steps, Int
 def time_order(time: Floats, group: Ints | None = None) -> tuple[Ints, Ints]:
     """Rows in order of group and time, and where each group starts.
 
-    Parameters
-    ----------
-    time : ndarray, shape (n,)
-    group : ndarray of int, shape (n,), optional
-        Codes 0 to G - 1, each of which occurs.
+    ``time`` (n,); ``group`` (n,): codes 0 to G - 1, each of which occurs.
 
-    Gives order (n,), start (G + 1,).
-
-    Examples
-    --------
     >>> order, start = time_order(np.array([3.0, 1.0, 2.0]), np.array([0, 1, 0]))
     >>> order.tolist(), start.tolist()
     ([2, 0, 1], [0, 2, 3])

@@ -6,24 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DataError, whole
+from .._core.types import Floats
+from ..errors import ArgumentError, DataError, check_alpha, whole
 from .weights import CensoringWeights
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._core.types import Floats
-
 
 def censored_risk(
-    prediction: object,
-    time: object,
-    event: object,
-    fitted: CensoringWeights,
-    *,
-    covariates: object = None,
+    prediction: object, time: object, event: object, fitted: CensoringWeights, *, covariates: object = None,
     sample_weight: object = None,
-) -> float:
+) -> float:  # fmt: skip
     """Mean squared error of predicted durations up to tau, of rows some of which are censored.
 
     Parameters
@@ -75,10 +69,6 @@ def censored_risk(
 def weighted_mean(values: Floats, weight: Floats) -> float:
     """Mean of values by weight; rows of weight 0 may hold anything.
 
-    Shapes: values, weight (m,).
-
-    Examples
-    --------
     >>> weighted_mean(np.array([1.0, 3.0]), np.array([3.0, 1.0]))
     1.5
     """
@@ -126,8 +116,6 @@ def calibration(
     """
     import pandas as pd
     from scipy.stats import norm
-
-    from ..errors import check_alpha
 
     predicted, known, w = (np.asarray(a, dtype=np.float64) for a in (prediction, target, weights))
     if not predicted.shape == known.shape == w.shape or predicted.ndim != 1:

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._core.types import Bools, Floats
 from ..errors import ArgumentError, DataError, PositivityWarning, generator, number, one_of, tell
 from ..frames.order import settled
 from .durations import Durations, check_tau, choose_tau, read_durations
 from .fitted import Censoring, Grouped, Uncensored
-from .methods import Method, check_folds, fit_method, resolve_method
+from .methods import check_folds, fit_method, resolve_method
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from .._core.types import Array, Bools, Floats, Ints
 
 DEFAULT_FLOOR = 1e-3
 """G is not let fall below this unless asked for."""
@@ -161,16 +160,13 @@ class CensoringWeights:
         total, complete = self._total()[rows], self.complete[rows]
         heavy = np.sort(total)[::-1][: max(1, len(total) // 100)].sum()
         return {
-            "rows": int(rows.sum()),
-            "censored before tau": float(np.mean(~complete)),
+            "rows": int(rows.sum()), "censored before tau": float(np.mean(~complete)),
             "at risk at tau": float(np.mean(self.durations.time[rows] >= self.tau)),
             "smallest G": float(self.survival[rows][complete].min()) if complete.any() else np.nan,
-            "largest weight": float(self.values[rows].max()),
-            "mean weight": self._mean(rows),
+            "largest weight": float(self.values[rows].max()), "mean weight": self._mean(rows),
             "weight on heaviest 1%": float(heavy / total.sum()) if total.sum() > 0 else np.nan,
-            "effective complete rows": _kish(total),
-            "floored": int(self.floored[rows].sum()),
-        }
+            "effective complete rows": _kish(total), "floored": int(self.floored[rows].sum()),
+        }  # fmt: skip
 
     def _mean(self, rows: Bools) -> float:
         w = self.durations.weight
@@ -294,7 +290,11 @@ def weights(
     if leave_one_out and n_folds:
         raise ArgumentError("leave_one_out and folds both take a row out of its own estimate; use one of them.")
     chosen = isinstance(tau, str)
-    horizon = _horizon(tau, durations, how, v)
+    if isinstance(tau, str):
+        one_of("tau", tau, ("auto",))
+        horizon = choose_tau(durations, None if v is None else how.strata_of(v, durations.n_rows))
+    else:
+        horizon = check_tau(tau, durations)
     group = None if cluster is None else np.unique(np.asarray(cluster), return_inverse=True)[1]
     rng = generator(settled(seed, {"time": durations.time, "cause": durations.cause}))
     complete = durations.event | (durations.time >= horizon)
@@ -304,7 +304,11 @@ def weights(
     else:
         fitted = fit_method(how, durations, v, horizon, n_folds, group, rng)
     survival, replaced = _own(fitted, durations, horizon, leave_one_out)
-    found = _assemble(durations, horizon, chosen, fitted, complete, survival, floor, leave_one_out, replaced)
+    raised = np.maximum(survival, floor)
+    found = CensoringWeights(
+        durations, horizon, chosen, fitted, complete, np.minimum(durations.time, horizon), raised,
+        _ratio(complete, raised, floor), floor, (survival < floor) & complete, leave_one_out, replaced,
+    )  # fmt: skip
     found = replace(found, concerns=(*_lost_kinds(fitted, horizon), *_rare_kinds(found)))
     for concern in found.concerns:
         tell(concern, PositivityWarning)
@@ -341,14 +345,6 @@ def _rare_kinds(found: CensoringWeights) -> list[str]:
     ]
 
 
-def _horizon(tau: float | str, durations: Durations, how: Method, covariates: Array | None) -> float:
-    if isinstance(tau, str):
-        one_of("tau", tau, ("auto",))
-        strata: Ints | None = None if covariates is None else how.strata_of(covariates, durations.n_rows)
-        return choose_tau(durations, strata)
-    return check_tau(tau, durations)
-
-
 def _own(fitted: Censoring, durations: Durations, tau: float, leave_one_out: str | bool) -> tuple[Floats, int]:
     """G(U_tau- | V) of the fitted rows, and how many leave-one-out zeros were replaced."""
     if not leave_one_out or isinstance(fitted, Uncensored):
@@ -364,21 +360,6 @@ def _own(fitted: Censoring, durations: Durations, tau: float, leave_one_out: str
     if leave_one_out == "self" and gone.any():
         survival = np.where(gone, fitted.own(durations.time, tau), survival)
     return survival, int(gone.sum())
-
-
-def _assemble(
-    durations: Durations, tau: float, chosen: bool, fitted: Censoring, complete: Bools, survival: Floats,
-    floor: float, left_out: str | bool, replaced: int,
-) -> CensoringWeights:  # fmt: skip
-    low = survival < floor
-    floored = low & complete
-    if low.any():
-        survival = np.maximum(survival, floor)
-    values = _ratio(complete, survival, floor)
-    restricted = np.minimum(durations.time, tau)
-    return CensoringWeights(
-        durations, tau, chosen, fitted, complete, restricted, survival, values, floor, floored, left_out, replaced
-    )
 
 
 def _ratio(complete: Bools, survival: Floats, floor: float) -> Floats:

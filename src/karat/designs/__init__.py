@@ -7,8 +7,7 @@ from .clustered import Clustered
 from .frame import FrameRecord
 from .labelling import Labelling
 from .probability import Bernoulli, SimpleRandom, Stratified
-from .propensity import Propensity, with_answers
-from .reading import read_draw
+from .propensity import Propensity, read_draw, with_answers
 from .response import Response
 from .sequential import SequentialLabelling, Wave
 from .store import read_sample
@@ -16,26 +15,10 @@ from .unequal import Unequal
 from .waves import Waves
 
 __all__ = [
-    "Bernoulli",
-    "Clustered",
-    "Design",
-    "Drawn",
-    "FrameRecord",
-    "Labelling",
-    "Propensity",
-    "Response",
-    "Sample",
-    "SequentialLabelling",
-    "SimpleRandom",
-    "Stratified",
-    "Unequal",
-    "Wave",
-    "Waves",
-    "read_draw",
-    "read_sample",
-    "resolve",
-    "with_answers",
-]
+    "Bernoulli", "Clustered", "Design", "Drawn", "FrameRecord", "Labelling", "Propensity", "Response", "Sample",
+    "SequentialLabelling", "SimpleRandom", "Stratified", "Unequal", "Wave", "Waves", "read_draw", "read_sample",
+    "resolve", "with_answers",
+]  # fmt: skip
 
 
 def resolve(design: object) -> Design:

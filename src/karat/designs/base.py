@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Bools, Floats, Ints
 from ..errors import DataError, DesignError, KaratError, generator
+from ..frames import Table
+from ..frames.table import as_float
 from .exchange import SampleFiles
 from .frame import FrameRecord, drawing_order
 from .given import seed_number
 from .labelling import Labelling
 from .sequential import SequentialLabelling, drawn_after
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Floats, Ints
-    from ..frames import Table
 
 
 class Design(ABC):
@@ -90,8 +89,6 @@ class Design(ABC):
         >>> len(sample.positions)
         2
         """
-        from ..frames import Table
-
         table, rng = Table.read(data), generator(seed)
         record = FrameRecord.of(table, id, self.columns)
         labelling = draw_in_order(self, table, rng, id)
@@ -264,8 +261,6 @@ class Sample(SampleFiles):
         DesignError
             If it is another frame.
         """
-        from ..frames import Table
-
         table = Table.read(data)
         labelling = self.design.aligned(table)
         drawn = drawn_after(labelling, self.sent)
@@ -282,12 +277,7 @@ class Sample(SampleFiles):
         return frame
 
     def next_wave(
-        self,
-        design: Design,
-        data: object,
-        seed: int | np.random.Generator | None = None,
-        *,
-        share: float | None = None,
+        self, design: Design, data: object, seed: int | np.random.Generator | None = None, *, share: float | None = None
     ) -> Sample:
         """Draw a further wave among the rows not drawn yet, with probabilities that labels so far may have taught.
 
@@ -361,9 +351,6 @@ class Sample(SampleFiles):
         >>> fit.n_gold == int(sample.labelled[long].sum())
         True
         """
-        from ..frames import Table
-        from ..frames.table import as_float
-
         table = Table.read(data)
         name = rows if isinstance(rows, str) else "rows"
         marks = as_float(table.values(rows, "rows"), name, "indicator of the subgroup")

@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from .._core.types import Bools, Floats
 from ..errors import DesignError
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Floats
 
 _MOST_STEPS = 100
 
 
 def nonresponse_odds(z: Floats, labelled: Bools, weight: Floats) -> Floats:
-    """Odds of giving no label, ``exp(-z'b)``, calibrated: answers weighted up reproduce the totals of z.
+    """Odds of giving no label, ``exp(-z'b)``, calibrated: answers weighted up reproduce the totals of z, shape (m,).
 
-    Parameters
-    ----------
-    z : ndarray, shape (m, k)
-        Of the rows drawn.
-    labelled : ndarray of bool, shape (m,)
-    weight : ndarray, shape (m,)
-        Of the draw.
+    ``z`` (m, k) and ``weight`` (m,) are of the rows drawn.
 
-    Returns
-    -------
-    ndarray, shape (m,)
-
-    Raises
-    ------
-    DesignError
-        If no weights of the labelled rows can reproduce the totals: there is no overlap.
-
-    References
-    ----------
     Graham, Pinto, Egel (2012), *Inverse probability tilting for moment condition models with missing data*.
 
-    Examples
-    --------
     Two groups, of which half and a quarter answered:
 
     >>> z = np.repeat(np.eye(2), [4, 4], axis=0)
@@ -54,18 +31,11 @@ def nonresponse_odds(z: Floats, labelled: Bools, weight: Floats) -> Floats:
     level = np.log(weight[~labelled].sum() / w.sum())
     start = -np.linalg.lstsq(z, np.full(len(z), level), rcond=None)[0]
     beta = calibrated(z[labelled], w, np.zeros(len(w)), wanted, start)
-    odds: Floats = np.exp(-z @ beta)
-    return odds
+    return np.exp(-z @ beta)
 
 
 def calibrated(x: Floats, weight: Floats, offset: Floats, wanted: Floats, start: Floats) -> Floats:
-    """Coefficients b with ``sum weight exp(offset - x'b) x = wanted``: Newton's method on a convex function.
-
-    Raises
-    ------
-    DesignError
-        If there is none.
-    """
+    """Coefficients b with ``sum weight exp(offset - x'b) x = wanted``: Newton's method on a convex function."""
     beta = start
 
     def objective(b: Floats) -> tuple[float, Floats]:
@@ -103,8 +73,6 @@ def calibrated(x: Floats, weight: Floats, offset: Floats, wanted: Floats, start:
 def independent_columns(matrix: Floats) -> Floats:
     """A constant and the columns that are not a combination of others, standardised; shape (N, k).
 
-    Examples
-    --------
     >>> independent_columns(np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])).shape
     (3, 2)
     """

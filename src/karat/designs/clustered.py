@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Bools, Floats, Ints
 from ..errors import ArgumentError, DesignError, number, one_of
+from ..frames import Table
 from .base import Design
-from .fixed_size import METHODS, draw_units, hold_sizes, stratum_sizes
-from .given import codes_of, cut, names_of, sizes_of
+from .fixed_size import METHODS, draw_alike, draw_units, hold_sizes, stratum_sizes
+from .given import codes_of, columns_in, cut, names_of, sizes_of
 from .labelling import Labelling
 from .unequal import probabilities, read_sizes
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Floats, Ints
-    from ..frames import Table
 
 
 @dataclass(frozen=True)
@@ -68,8 +66,7 @@ class Clustered(Design):
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns the design reads."""
-        by = () if self.by is None else (self.by,) if isinstance(self.by, str) else self.by
-        return (self.cluster, *by, *((self.size,) if isinstance(self.size, str) else ()))
+        return columns_in(self.cluster, self.by, self.size)
 
     def restricted(self, rows: Bools | Ints, table: Table) -> Design:
         """The design for some of the rows."""
@@ -80,9 +77,7 @@ class Clustered(Design):
         frame = _Clusters.read(self, table)
         sizes = stratum_sizes("Clustered", self.n, frame.counts, frame.strata, frame.share, "clusters")
         if self.size is None:
-            drawn = np.zeros(len(frame.names), dtype=bool)
-            for s, n in enumerate(sizes):
-                drawn[rng.choice(np.flatnonzero(frame.stratum == s), size=int(n), replace=False)] = True
+            drawn = draw_alike(frame.stratum, sizes, rng)
         else:
             drawn = draw_units(frame.probability(sizes, self.floor), frame.stratum, self.method, rng)
         return self._labelling(frame, sizes, drawn)
@@ -105,8 +100,7 @@ class Clustered(Design):
         if len(certain):
             raise DesignError(
                 f"cluster {frame.names[certain[0]]!r} is so large that it is drawn with certainty but has no gold; "
-                "label "
-                "it, or correct size or floor."
+                "label it, or correct size or floor."
             )
         return self._labelling(frame, drawn, gold > 0)
 
@@ -141,17 +135,14 @@ class _Clusters:
     def read(cls, design: Clustered, table: Table) -> _Clusters:
         code, names = codes_of(table, design.cluster, "Clustered(cluster)")
         first = np.unique(code, return_index=True)[1]
-        stratum, strata = np.zeros(len(names), dtype=np.intp), ["all"]
-        if design.by is not None:
-            rows, strata = codes_of(table, design.by, "Clustered(by)")
-            _constant(rows, code, first, names, "stratum")
-            stratum = rows[first]
+        stratum, strata = codes_of(table, design.by, "Clustered(by)")
+        _constant(stratum, code, first, names, "stratum")
         size = None
         if design.size is not None:
             values = read_sizes(table, design.size, "Clustered(size)")
             _constant(values, code, first, names, "size")
             size = values[first]
-        return cls(code, names, stratum, strata, size)
+        return cls(code, names, stratum[first], strata, size)
 
     @property
     def counts(self) -> Ints:
@@ -177,6 +168,5 @@ def _constant(values: Floats, code: Ints, first: Ints, names: list[str], what: s
         where = names[code[np.flatnonzero(differs)[0]]]
         raise DesignError(
             f"{what} changes within {int(np.unique(code[differs]).size)} cluster(s) (for example {where!r}); whole "
-            "clusters "
-            f"are drawn, so every row of one needs the same {what}."
+            f"clusters are drawn, so every row of one needs the same {what}."
         )

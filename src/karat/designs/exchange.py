@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
     import pandas as pd
 
 
@@ -15,20 +14,10 @@ class SampleFiles:
     """What a :class:`karat.designs.Sample` does with files; ``fieldwork/`` and ``store.py`` do the work."""
 
     def to_labelling(
-        self: Any,
-        folder: str | Path,
-        data: object,
-        text: str,
-        labels: object,
-        *,
-        show: Sequence[str] = (),
-        annotators: int | Sequence[str] = 1,
-        overlap: float = 1,
-        formats: Sequence[str] = ("csv", "label-studio"),
-        instructions: str = "",
-        seed: int | None = None,
-        overwrite: bool = False,
-    ) -> list[Path]:
+        self: Any, folder: str | Path, data: object, text: str, labels: object, *, show: Sequence[str] = (),
+        annotators: int | Sequence[str] = 1, overlap: float = 1, formats: Sequence[str] = ("csv", "label-studio"),
+        instructions: str = "", seed: int | None = None, overwrite: bool = False,
+    ) -> list[Path]:  # fmt: skip
         """Write the documents to label now for the annotators: CSV, and tasks and interface for Label Studio.
 
         Documents come in random order under names that give nothing away; no surrogate, stratum or probability
@@ -91,14 +80,9 @@ class SampleFiles:
         )  # fmt: skip
 
     def read_annotations(
-        self: Any,
-        paths: object,
-        data: object,
-        *,
-        labels: object = None,
-        annotators: Mapping[Any, str] | None = None,
+        self: Any, paths: object, data: object, *, labels: object = None, annotators: Mapping[Any, str] | None = None,
         duplicates: str = "raise",
-    ) -> pd.DataFrame:
+    ) -> pd.DataFrame:  # fmt: skip
         """Read what annotators returned: one row per document and annotator, for :mod:`karat.labels`.
 
         Parameters
@@ -134,16 +118,9 @@ class SampleFiles:
         return read_annotations(self, paths, data, labels=labels, annotators=annotators, duplicates=duplicates)
 
     def read_labels(
-        self: Any,
-        paths: object,
-        data: object,
-        *,
-        labels: object = None,
-        join: str = "expert_mean",
-        annotators: Mapping[Any, str] | None = None,
-        duplicates: str = "raise",
-        missing: str = "warn",
-    ) -> Any:
+        self: Any, paths: object, data: object, *, labels: object = None, join: str = "expert_mean",
+        annotators: Mapping[Any, str] | None = None, duplicates: str = "raise", missing: str = "warn",
+    ) -> Any:  # fmt: skip
         """Read what annotators returned and fill it in as gold.
 
         Parameters

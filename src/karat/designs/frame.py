@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._core.types import Array, Bools, Ints
 from ..errors import DataError, DesignError
+from ..frames import Table
 from ..frames.order import canonical_order, number_parts
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from .._core.types import Array, Bools, Ints
-    from ..frames import Table
 
 _CHUNK = 100_000
 _SUBGROUP = "For a subgroup pass the sample cut to it: design=sample.subgroup(data, rows), with rows true inside."
@@ -152,7 +151,7 @@ class FrameRecord:
             ordered = column if place is None else column.iloc[place].reset_index(drop=True)
             if digest(ordered) == self.columns[name]:
                 same += 1
-            elif not _is_gold(column, looked_at):
+            elif looked_at.all() or not column.isna().to_numpy()[~looked_at].all():  # gold is missing elsewhere
                 changed.append(name)
         if changed:
             what = f"the column(s) {', '.join(map(repr, changed[:5]))} differ"
@@ -190,31 +189,14 @@ class FrameRecord:
 
 
 def drawing_order(table: Table, id: str | None) -> Ints:
-    """Positions of the rows in the order they are drawn in: by the hash of their id, or of all they hold.
-
-    Parameters
-    ----------
-    table : Table
-    id : str or None
-        Column that names each row.
-
-    Returns
-    -------
-    ndarray of int, shape (N,)
-    """
+    """Positions of the rows in the order they are drawn in: by the hash of their id, or of all they hold."""
     if id is not None:
         return np.argsort(_hashes(unique_keys(table, id)), kind="stable")
     return canonical_order({name: table.column(name, "data") for name in table.columns})
 
 
 def unique_keys(table: Table, id: str) -> list[str]:
-    """Ids of all rows as text.
-
-    Raises
-    ------
-    DataError
-        If one is missing or stands twice.
-    """
+    """Ids of all rows as text. Raises DataError if one is missing or stands twice."""
     column = table.column(id, "id")
     if column.isna().any():
         raise DataError(f"id {id!r} is missing in {int(column.isna().sum())} row(s); every row needs one.")
@@ -232,19 +214,8 @@ def as_text(values: Iterable[object]) -> list[str]:
 
 
 def digest(column: pd.Series[Any]) -> str:
-    """Digest of a column, whatever library or file it came from.
+    """Digest of a column, 32 hexadecimal digits, whatever library or file it came from.
 
-    Parameters
-    ----------
-    column : pandas.Series, shape (N,)
-
-    Returns
-    -------
-    str
-        32 hexadecimal digits.
-
-    Examples
-    --------
     >>> import pandas as pd
     >>> digest(pd.Series([1, 2])) == digest(pd.Series([1.0, 2.0])) == digest(pd.Series([1, 2.0], dtype=object))
     True
@@ -266,11 +237,6 @@ def digest(column: pd.Series[Any]) -> str:
         out.update("".join(texts).encode("utf-8", "surrogatepass"))
         out.update(np.fromiter(map(len, texts), dtype="<i8", count=len(texts)).tobytes())
     return out.hexdigest()
-
-
-def _is_gold(column: pd.Series[Any], looked_at: Bools) -> bool:
-    """Whether a column is known at most in the rows that experts have looked at."""
-    return not looked_at.all() and bool(column.isna().to_numpy()[~looked_at].all())
 
 
 def _hashes(keys: list[str]) -> Array:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Bools, Ints
 from ..errors import ArgumentError, DataError, DesignError, whole
+from ..frames import Table
 from .frame import as_text
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Ints
-    from ..frames import Table
 
 
 def seed_number(seed: object) -> int | None:
@@ -28,13 +26,6 @@ def cut(given: Any, argument: str, rows: Bools | Ints, table: Table) -> Any:
 def names_of(argument: str, given: object) -> str | tuple[str, ...]:
     """One column name, or several as a tuple, checked.
 
-    Raises
-    ------
-    ArgumentError
-        If it is neither a name nor a sequence of different names.
-
-    Examples
-    --------
     >>> names_of("by", ["party", "year"])
     ('party', 'year')
     """
@@ -49,13 +40,6 @@ def names_of(argument: str, given: object) -> str | tuple[str, ...]:
 def sizes_of(argument: str, given: object) -> Any:
     """A sample size in all or by stratum, checked; None where none was given.
 
-    Raises
-    ------
-    ArgumentError
-        If a size is not a whole number of at least 1.
-
-    Examples
-    --------
     >>> sizes_of("n", {"east": 40.0, "west": 60})
     {'east': 40, 'west': 60}
     """
@@ -66,31 +50,18 @@ def sizes_of(argument: str, given: object) -> Any:
     return whole(argument, given, least=1, instead="a mapping from stratum to number, or None to read gold")
 
 
-def codes_of(table: Table, columns: str | tuple[str, ...], role: str) -> tuple[Ints, list[str]]:
-    """Integer codes and printable names of the groups that one or several columns form.
+def columns_in(*given: Any) -> tuple[str, ...]:
+    """Columns among arguments that may be a name, several as a tuple, values, or None."""
+    return tuple(c for one in given for c in (one if isinstance(one, tuple) else (one,)) if isinstance(c, str))
 
-    Parameters
-    ----------
-    table : Table
-        The data.
-    columns : str or tuple of str
-        Grouping columns.
-    role : str
-        For messages.
 
-    Returns
-    -------
-    codes : ndarray of int, shape (N,)
-    names : list of str
-
-    Raises
-    ------
-    DataError
-        If a grouping value is missing, or two that differ read alike.
-    """
+def codes_of(table: Table, columns: str | tuple[str, ...] | None, role: str) -> tuple[Ints, list[str]]:
+    """Codes (N,) and printable names of the groups that one or several columns form; of all rows for None."""
     import pandas as pd
 
-    names = (columns,) if isinstance(columns, str) else tuple(columns)
+    if columns is None:
+        return np.zeros(table.n_rows, dtype=np.intp), ["all"]
+    names = columns_in(columns)
     frame = table.pandas(list(names), role)
     for name in names:
         if frame[name].isna().any():
@@ -116,26 +87,7 @@ def codes_of(table: Table, columns: str | tuple[str, ...], role: str) -> tuple[I
 
 
 def check_size(n: int | None, available: int, what: str) -> int:
-    """The sample size, held against what there is.
-
-    Parameters
-    ----------
-    n : int or None
-        Size asked for, at least 1.
-    available : int
-        How many there are.
-    what : str
-        Name of what is counted.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    DesignError
-        If no size was given, or it does not fit.
-    """
+    """The sample size asked for, held against how many there are of what is counted."""
     if n is None:
         raise DesignError(f"to draw, the design needs n, the number of {what} to label.")
     if n > available:

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from .._core.types import Bools, Floats, Ints
 from ..errors import DesignError
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Floats, Ints
 
 
 def given_sizes(probability: Floats, labelled: Bools, stratum: Ints) -> Floats:
     """Probability of each labelling unit given how many were drawn in its stratum, shape (units,).
 
-    Raises
-    ------
-    DesignError
-        If a stratum has units but no gold.
+    Raises DesignError if a stratum has units but no gold.
 
-    Examples
-    --------
     >>> given_sizes(np.full(4, 0.1), np.array([True, False, False, False]), np.zeros(4, dtype=int)).tolist()
     [0.25, 0.25, 0.25, 0.25]
     """

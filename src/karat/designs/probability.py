@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Bools, Floats, Ints
 from ..errors import DesignError, DesignWarning, number, one_of, tell, whole
+from ..frames import Table
 from ..frames.table import as_float
 from .base import Design
-from .fixed_size import hold_sizes, stratum_sizes
-from .given import check_size, codes_of, cut, names_of, sizes_of
+from .fixed_size import draw_alike, hold_sizes, stratum_sizes
+from .given import check_size, codes_of, columns_in, cut, names_of, sizes_of
 from .labelling import Labelling
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Floats, Ints
-    from ..frames import Table
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class Bernoulli(Design):
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns the design reads."""
-        return (self.probability,) if isinstance(self.probability, str) else ()
+        return columns_in(self.probability)
 
     def restricted(self, rows: Bools | Ints, table: Table) -> Design:
         """The design for some of the rows."""
@@ -185,38 +183,29 @@ class Stratified(Design):
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns the design reads."""
-        return (self.by,) if isinstance(self.by, str) else self.by
-
-    def _strata(self, table: Table) -> tuple[Ints, list[str]]:
-        return codes_of(table, self.by, "Stratified(by)")
+        return columns_in(self.by)
 
     def select(self, table: Table, rng: np.random.Generator) -> Labelling:
         """Draw within each stratum."""
-        codes, names = self._strata(table)
+        codes, names = codes_of(table, self.by, "Stratified(by)")
         counts = np.bincount(codes)
         equal = np.full(len(names), 1 / len(names))
         share = counts / counts.sum() if self.allocation == "proportional" else equal
         sizes = stratum_sizes("Stratified", self.n, counts, names, share, "units")
-        labelled = np.zeros(len(codes), dtype=bool)
-        for s, size in enumerate(sizes):
-            labelled[rng.choice(np.flatnonzero(codes == s), size=int(size), replace=False)] = True
-        return self._labelling(codes, names, labelled)
+        return self._labelling(codes, names, draw_alike(codes, sizes, rng))
 
     def realised(self, table: Table, labelled: Bools) -> Labelling:
         """Count gold per stratum and hold it against what was declared."""
-        codes, names = self._strata(table)
+        codes, names = codes_of(table, self.by, "Stratified(by)")
         counts, drawn = np.bincount(codes), np.bincount(codes[labelled], minlength=len(names))
         hold_sizes("Stratified", self.n, drawn, counts, names, "rows")
         return self._labelling(codes, names, labelled)
 
     def _labelling(self, codes: Ints, names: list[str], labelled: Bools) -> Labelling:
         counts, drawn = np.bincount(codes), np.bincount(codes[labelled], minlength=len(names))
-        by = self.by if isinstance(self.by, str) else " x ".join(self.by)
+        by = " x ".join(self.columns)
         return Labelling(
-            (drawn / counts)[codes],
-            labelled,
-            fixed_size=True,
-            stratum=codes,
+            (drawn / counts)[codes], labelled, fixed_size=True, stratum=codes,
             description=f"stratified by {by}, {int(labelled.sum()):,} of {len(codes):,} in {len(names):,} strata",
             strata=tuple(names),
-        )
+        )  # fmt: skip

@@ -1,22 +1,22 @@
-"""Gold that nobody drew: a model of who was labelled in place of a design."""
+"""Gold that is there read as a draw: some rows without a label, some shown to the labeller, or drawn by nobody."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Bools, Floats
 from ..errors import ArgumentError, DataError, DesignError, NotValidWarning, generator, number, tell
+from ..frames import Table
+from ..frames.matrices import encode
+from ..frames.table import as_float
 from .base import Design, Drawn
 from .calibration import independent_columns, nonresponse_odds
 from .labelling import Labelling
 from .response import Response, answered
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Floats
-    from ..frames import Table
 
 _FOLDS = 5
 
@@ -203,10 +203,6 @@ def with_answers(design: Design, table: Table, labelled: Bools, sampled: object,
 
 def _draw(design: Design, table: Table, labelled: Bools, sampled: object) -> Labelling:
     """The rows drawn, from the design or from what the user says."""
-    from dataclasses import replace
-
-    from ..frames.table import as_float
-
     if sampled is None:
         if not isinstance(design, Drawn):
             raise ArgumentError(
@@ -222,15 +218,7 @@ def _draw(design: Design, table: Table, labelled: Bools, sampled: object) -> Lab
 
 
 def response_matrix(table: Table, on: object, role: str) -> Floats:
-    """A constant and the variables of a response model, standardised, shape (N, k).
-
-    Raises
-    ------
-    ArgumentError, DataError
-        If columns are missing, or a formula gives missing values.
-    """
-    from ..frames.matrices import encode
-
+    """A constant and the variables of a response model, standardised, shape (N, k)."""
     if isinstance(on, str) and "~" in on:
         import formulaic
 
@@ -248,3 +236,60 @@ def response_matrix(table: Table, on: object, role: str) -> Floats:
         raise ArgumentError(f"{role}={on!r} is not allowed; give a column, a list of columns, or a formula '~ a + b'.")
     features = encode([(str(n), table.column(str(n), role), False) for n in names], table.n_rows)
     return independent_columns(features.matrix)
+
+
+def read_draw(
+    design: Design, table: Table, labelled: Bools, sampled: object, nonresponse: object, shown: Bools | None = None
+) -> Labelling:
+    """Read gold as a draw, see :func:`with_answers`; rows shown to the labeller leave the frame first.
+
+    Their gold was there before anything was drawn, so a design that is read from the gold (its size, its
+    totals, a model of who was labelled) must not see it. A recorded draw is read whole and then kept without
+    them; so are declared sizes that only hold with them, which says that these rows were drawn like the others.
+
+    Parameters
+    ----------
+    design : Design
+    table : Table
+    labelled : ndarray of bool, shape (N,)
+    sampled, nonresponse : object
+        As in :func:`with_answers`.
+    shown : ndarray of bool, shape (N,), optional
+
+    Returns
+    -------
+    Labelling
+        Of the rows that were not shown.
+
+    Raises
+    ------
+    ArgumentError, DataError, DesignError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import karat as kt
+    >>> from karat.frames import Table
+    >>> rows = np.arange(20)
+    >>> drawn = read_draw(kt.SimpleRandom(), Table.read({"row": rows}), rows < 5, None, "raise", shown=rows < 2)
+    >>> drawn.n_gold, len(drawn.probability)
+    (3, 18)
+    """
+    if shown is None or not shown.any():
+        return with_answers(design, table, labelled, sampled, nonresponse)
+    rest = ~shown
+    if not (labelled & rest).any():
+        raise DataError("no gold row is left without the rows of prompt=; label others.")
+    if isinstance(design, Drawn):
+        return with_answers(design, table, labelled, sampled, nonresponse).keep(rest)
+    marks = sampled if sampled is None or isinstance(sampled, str) else table.values(sampled, "sampled")[rest]
+    try:
+        return with_answers(design.restricted(rest, table), table.filter(rest), labelled[rest], marks, nonresponse)
+    except DesignError:
+        if isinstance(design, Propensity):
+            raise
+        try:
+            return with_answers(design, table, labelled, sampled, nonresponse).keep(rest)
+        except DesignError:
+            pass
+        raise

@@ -17,17 +17,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._core.types import Bools, Floats, Ints
 from ..errors import DesignError
 from .calibration import calibrated, nonresponse_odds
 from .labelling import Labelling, group_totals, pair_codes
 from .sequential import SequentialLabelling
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -110,9 +107,11 @@ class Response(Labelling):
         assert self.first is not None
         rho, w = self.response[self.labelled], self.first_weight
         drawn = self.labelled[self.first.gold]
-        out = self._first_phase(left / rho[:, None], right / rho[:, None], drawn)
+        padded = [np.zeros((len(drawn), side.shape[1])) for side in (left, right)]
+        for every, side in zip(padded, (left, right)):
+            every[drawn] = side / rho[:, None]
         second = (1.0 - rho) / rho**2
-        out = out + left.T @ (right * (second * w)[:, None])
+        out = self.first.cross(*padded) + left.T @ (right * (second * w)[:, None])
         if self.regressors is None:
             return out
         # What z explains of the second phase is known, so its variance goes.
@@ -143,13 +142,6 @@ class Response(Labelling):
         pairs = (group_totals(left, group) * factor[first][:, None]).T @ group_totals(right, group)
         return np.asarray(own + pairs - (left * factor[:, None]).T @ right)
 
-    def _first_phase(self, left: Floats, right: Floats, drawn: Bools) -> Floats:
-        assert self.first is not None
-        padded = [np.zeros((len(drawn), side.shape[1])) for side in (left, right)]
-        for whole, side in zip(padded, (left, right)):
-            whole[drawn] = side
-        return self.first.cross(*padded)
-
     def keep(self, rows: Bools) -> Labelling:
         """The same on a subset of rows that observed variables define."""
         if rows.all():
@@ -164,41 +156,20 @@ class Response(Labelling):
             more = [z.T @ (z * v[:, None]) for v in weights]
             lost = (more[0], more[1]) if lost is None else (more[0] + lost[0], more[1] + lost[1])
         assert isinstance(kept, Response)
-        first = kept.first
-        assert first is not None
-        out = replace(
-            kept,
-            fixed_size=self.fixed_size,
-            response=self.response[rows],
-            regressors=None if self.regressors is None else self.regressors[rows],
-            lost=lost,
+        assert kept.first is not None
+        regressors = None if self.regressors is None else self.regressors[rows]
+        response, fixed = self.response[rows], self.fixed_size
+        probability = kept.first.probability * response
+        return replace(
+            kept, fixed_size=fixed, response=response, regressors=regressors, lost=lost, probability=probability
         )
-        return replace(out, probability=first.probability * self.response[rows])
 
 
 def answered(drawn: Labelling, labelled: Bools, regressors: Floats | None, how: str) -> Labelling:
-    """The draw as far as its labels came back.
+    """The draw as far as its labels came back, in the rows ``labelled`` (N,) of those drawn; ``how`` describes it.
 
-    Parameters
-    ----------
-    drawn : Labelling
-        All rows drawn.
-    labelled : ndarray of bool, shape (N,)
-        Rows whose label came back; a subset of those drawn.
-    regressors : ndarray, shape (N, k), or None
-        Variables on which answering depends; None takes answers as random within strata.
-    how : str
-        For the description.
-
-    Returns
-    -------
-    Labelling
-        Answers of simple random samples (in strata) are simple random samples again, given their number.
-
-    Raises
-    ------
-    DesignError
-        If a stratum holds drawn rows and no answer, or the model cannot be fitted.
+    Answering depends on ``regressors`` (N, k); None takes answers as random within strata. Answers of simple random
+    samples (in strata) are simple random samples again, given their number.
     """
     text = f"{drawn.description}; {int(labelled.sum()):,} of the {drawn.n_gold:,} drawn have labels, {how}"
     strata, names = _cells(drawn)
@@ -271,18 +242,8 @@ def tilted(labelling: Labelling, tilt: Floats) -> Response:
 
     The odds of non-response are multiplied by ``exp(tilt)`` and calibrated anew to the variables of the response model,
     so that ``w -> w_1 (1 + (1/rho - 1) exp(tilt - z'd))``: among rows without an answer the labels follow the
-    distribution of the answers, tilted (Scharfstein, Rotnitzky, Robins 1999).
-
-    Parameters
-    ----------
-    labelling : Labelling
-        With drawn rows that gave no label (``first``).
-    tilt : ndarray, shape (n,)
-        Of the rows that answered.
-
-    Returns
-    -------
-    Response
+    distribution of the answers, tilted (Scharfstein, Rotnitzky, Robins 1999). ``labelling``: with drawn rows that gave
+    no label (``first``); ``tilt`` (n,): of the rows that answered.
     """
     base = labelling if isinstance(labelling, Response) else as_response(labelling)
     rho, w = base.response[base.labelled], base.first_weight
@@ -293,17 +254,12 @@ def tilted(labelling: Labelling, tilt: Floats) -> Response:
     delta = calibrated(z, w, offset, wanted, np.zeros(z.shape[1]))
     response = base.response.copy()
     response[base.labelled] = 1.0 / (1.0 + np.exp(offset - z @ delta))
-    return replace(base, response=response, probability=_asked_probability(base) * response)
+    assert base.first is not None
+    return replace(base, response=response, probability=base.first.probability * response)
 
 
 def as_response(labelling: Labelling) -> Response:
-    """Answers of simple random samples, written as a second phase with one probability for each stratum.
-
-    Raises
-    ------
-    DesignError
-        If every drawn row has its label.
-    """
+    """Answers of simple random samples, written as a second phase with one probability for each stratum."""
     first = labelling.first
     if first is None:
         raise DesignError("every drawn row has its label.")
@@ -318,8 +274,3 @@ def as_response(labelling: Labelling) -> Response:
         stratum=first.stratum, unit=first.unit, description=labelling.description, strata=labelling.strata,
         recorded=labelling.recorded, first=first, response=response, regressors=np.eye(n)[:, asked > 0][strata],
     )  # fmt: skip
-
-
-def _asked_probability(labelling: Response) -> Floats:
-    assert labelling.first is not None
-    return labelling.first.probability

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._core.types import Bools, Floats, Ints
 from ..errors import DesignError
 from .labelling import Labelling, pair_codes
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -91,12 +88,11 @@ class SequentialLabelling(Labelling):
             if (part.unit is None) != (waves[0].labelling.unit is None):
                 raise DesignError(
                     f"wave {k + 1} and wave 1 draw different kinds of units (rows in one, whole clusters in the "
-                    "other); "
-                    "draw the same kind in every wave."
+                    "other); draw the same kind in every wave."
                 )
             if k == 0:
                 unit = part.unit
-            elif unit is not None and part.unit is not None and not _nested(unit[wave.rows], part.unit):
+            elif unit is not None and part.unit is not None and not same_groups(unit[wave.rows], part.unit):
                 raise DesignError(
                     f"wave {k + 1} draws other clusters than wave 1; draw the same clusters in every wave."
                 )
@@ -178,9 +174,8 @@ class SequentialLabelling(Labelling):
         for k, wave in enumerate(self.waves):
             if not (rows & wave.rows).any():
                 raise DesignError(
-                    f"after leaving out rows with missing values none is left that wave {k + 1} could have drawn; "
-                    "fill the "
-                    "values."
+                    f"after leaving out rows with missing values none is left that wave {k + 1} could have drawn; fill "
+                    "the values."
                 )
         kept = SequentialLabelling.of(
             tuple(Wave(w.rows[rows], w.labelling.keep(rows[w.rows]), w.share) for w in self.waves)
@@ -188,7 +183,7 @@ class SequentialLabelling(Labelling):
         return replace(kept, recorded=self.recorded)
 
 
-def _nested(first: Ints, second: Ints) -> bool:
+def same_groups(first: Ints, second: Ints) -> bool:
     """Whether two code vectors group rows alike."""
     return int(pair_codes(first, second).max(initial=-1)) + 1 == np.unique(first).size == np.unique(second).size
 

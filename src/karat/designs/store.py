@@ -1,9 +1,12 @@
-"""A drawn sample as a JSON file, and back: months pass between drawing and fitting."""
+"""JSON files that are kept for months and must come back as they were written, above all a drawn sample."""
 
 from __future__ import annotations
 
 import base64
 import dataclasses
+import hashlib
+import json
+import os
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from .._version import __version__
 from ..errors import ArgumentError, DataError, DesignError
 from .base import Design, Drawn, Sample
 from .clustered import Clustered
 from .frame import FrameRecord
 from .labelling import Labelling
 from .probability import Bernoulli, SimpleRandom, Stratified
-from .sealed import path_of, read_sealed, sealed
 from .sequential import SequentialLabelling, Wave
 from .unequal import Unequal
 from .waves import Waves
@@ -26,7 +29,7 @@ FORMAT = "karat sample"
 VERSION = 2
 _AGAIN = "write one with sample.save(path), or draw anew"
 _MOST_BYTES = 2**30
-"""Of one array: larger ones are refused before they are unpacked."""
+"""Of a file, and of an array in it: larger ones are refused before they are read or unpacked."""
 _DESIGNS = {c.__name__: c for c in (Bernoulli, SimpleRandom, Stratified, Clustered, Unequal, Waves)}
 
 
@@ -34,24 +37,11 @@ def save_sample(sample: Sample, path: str | Path) -> None:
     """Write a sample, see :meth:`karat.designs.Sample.save`."""
     frame = sample.design.frame
     content = {
-        "description": sample.labelling.description,
-        "n": sample.labelling.n_gold,
-        "N": len(sample.labelling.labelled),
-        "seed": sample.seed,
-        "sent": sample.sent,
-        "frame_hash": None if frame is None else frame.hash,
-        "design": _design(sample.design.base),
-        "labelling": _labelling(sample.labelling),
-        "frame": None
-        if frame is None
-        else {
-            "n_rows": frame.n_rows,
-            "columns": frame.columns,
-            "id": frame.id,
-            "keys": _array(frame.keys),
-            "origin": frame.origin,
-        },
-    }
+        "description": sample.labelling.description, "n": sample.labelling.n_gold, "N": len(sample.labelling.labelled),
+        "seed": sample.seed, "sent": sample.sent, "frame_hash": None if frame is None else frame.hash,
+        "design": _design(sample.design.base), "labelling": _labelling(sample.labelling),
+        "frame": None if frame is None else {**vars(frame), "keys": _array(frame.keys)},
+    }  # fmt: skip
     try:
         path_of("path", path).write_text(sealed(FORMAT, VERSION, content), encoding="utf-8")
     except OSError as error:
@@ -148,24 +138,18 @@ def _read_value(value: Any) -> Any:
 
 def _labelling(labelling: Labelling) -> dict[str, Any]:
     if isinstance(labelling, SequentialLabelling):
-        return {
-            "waves": [
-                {"rows": _array(w.rows), "labelling": _labelling(w.labelling), "share": w.share}
-                for w in labelling.waves
-            ]
-        }
+        parts = labelling.waves
+        return {"waves": [{**vars(w), "rows": _array(w.rows), "labelling": _labelling(w.labelling)} for w in parts]}
     out: dict[str, Any] = {f.name: getattr(labelling, f.name) for f in dataclasses.fields(labelling)}
     return out | {name: _array(out[name]) for name in ("probability", "labelled", "stratum", "unit")}
 
 
 def _read_labelling(text: dict[str, Any]) -> Labelling:
     if "waves" in text:
-        return SequentialLabelling.of(
-            tuple(
-                Wave(_read_array(w["rows"]).astype(bool), _read_labelling(w["labelling"]), w["share"])
-                for w in text["waves"]
-            )
-        )
+        read = [
+            (_read_array(w["rows"]).astype(bool), _read_labelling(w["labelling"]), w["share"]) for w in text["waves"]
+        ]
+        return SequentialLabelling.of(tuple(Wave(*part) for part in read))
     names = ("probability", "labelled", "stratum", "unit")
     return Labelling(**{**text, **{name: _read_array(text[name]) for name in names}})
 
@@ -205,3 +189,54 @@ def _read_array(text: dict[str, Any] | None) -> Any:
         raise DataError(f"it holds an array of more than {_MOST_BYTES // 2**20} MiB")
     array = np.frombuffer(raw, dtype=kind)
     return array.astype(array.dtype.newbyteorder("="))
+
+
+def path_of(argument: str, given: object) -> Path:
+    """A path from the user, checked."""
+    if not isinstance(given, (str, os.PathLike)):
+        raise ArgumentError(f"{argument}={given!r} is not allowed; give a path.")
+    return Path(given)
+
+
+def sealed(format: str, version: int, content: dict[str, Any]) -> str:
+    """The text of a file, with its format, version and checksum. ``content``: what JSON can hold."""
+    whole = {"format": format, "version": version, "karat": __version__, **content}
+    return json.dumps({**whole, "checksum": _checksum(whole)}, indent=1, ensure_ascii=False) + "\n"
+
+
+def read_sealed(path: str | Path, format: str, version: int, again: str) -> dict[str, Any]:
+    """Read a file that :func:`sealed` wrote, up to a version, and check that it is whole and unchanged.
+
+    Files of version 1 have no checksum; ``again`` says how to get a good one.
+    """
+    path = path_of("path", path)
+    name = repr(str(path))
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise DataError(f"{name} is larger than {_MOST_BYTES // 2**20} MiB, so it is not a {format}; {again}.")
+        text = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"the file {name} cannot be read: {error.strerror}.") from None
+    except DataError:
+        raise
+    except (ValueError, RecursionError):
+        raise DataError(f"{name} is not a {format}: it is not JSON; {again}.") from None
+    if not isinstance(text, dict) or text.get("format") != format:
+        raise DataError(f"{name} is not a {format}; {again}.")
+    found = text.get("version")
+    if isinstance(found, bool) or not isinstance(found, int) or found < 1:
+        raise DataError(f"{name} names version {found!r} of its format, which is not a version; {again}.")
+    if found > version:
+        raise DataError(
+            f"{name} was written by a later karat ({text.get('karat', 'unknown')}: version {found} of the format, this "
+            f"one reads up to {version}); update karat to read it."
+        )
+    checksum = text.pop("checksum", None)
+    if found > 1 and checksum != _checksum(text):
+        raise DataError(f"{name} has been edited or damaged since karat wrote it (its checksum differs); {again}.")
+    return text
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Bools, Floats, Ints
 from ..errors import DesignError, DesignWarning, number, one_of, tell
+from ..frames import Table
 from ..frames.table import as_float
 from .base import Design
-from .fixed_size import METHODS, draw_units, hold_sizes, stratum_sizes
-from .given import codes_of, cut, names_of, sizes_of
+from .fixed_size import METHODS, draw_units, hold_sizes, proportional, stratum_sizes
+from .given import codes_of, columns_in, cut, names_of, sizes_of
 from .labelling import Labelling
-from .sizes import proportional
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Floats, Ints
-    from ..frames import Table
 
 _SMALL = 0.05
 """Share of the average probability below which a warning is given."""
@@ -76,8 +73,7 @@ class Unequal(Design):
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns the design reads."""
-        by = () if self.by is None else (self.by,) if isinstance(self.by, str) else self.by
-        return (*((self.size,) if isinstance(self.size, str) else ()), *by)
+        return columns_in(self.size, self.by)
 
     def restricted(self, rows: Bools | Ints, table: Table) -> Design:
         """The design for some of the rows."""
@@ -86,7 +82,7 @@ class Unequal(Design):
     def select(self, table: Table, rng: np.random.Generator) -> Labelling:
         """Draw within each stratum."""
         size = read_sizes(table, self.size, "Unequal(size)")
-        codes, names = self._strata(table)
+        codes, names = codes_of(table, self.by, "Unequal(by)")
         n = self.n if self.n is not None else as_probabilities(size, codes, names)
         share = np.bincount(codes, weights=size) / size.sum()
         sizes = stratum_sizes("Unequal", n, np.bincount(codes), names, share, "units")
@@ -95,9 +91,8 @@ class Unequal(Design):
         if pi.min() < _SMALL * average:
             tell(
                 f"the smallest inclusion probability is {pi.min():.3g}, a weight of {1 / pi.min():.0f} where the "
-                "average "
-                f"unit has {1 / average:.0f}: one such unit could decide the estimate. Give a floor, for example "
-                f"floor={0.2 * average:.2g}.",
+                f"average unit has {1 / average:.0f}: one such unit could decide the estimate. Give a floor, for "
+                f"example floor={0.2 * average:.2g}.",
                 DesignWarning,
             )
         return self._labelling(pi, codes, names, draw_units(pi, codes, self.method, rng))
@@ -105,7 +100,7 @@ class Unequal(Design):
     def realised(self, table: Table, labelled: Bools) -> Labelling:
         """Count gold per stratum and hold it against what was declared."""
         size = read_sizes(table, self.size, "Unequal(size)")
-        codes, names = self._strata(table)
+        codes, names = codes_of(table, self.by, "Unequal(by)")
         counts, drawn = np.bincount(codes), np.bincount(codes[labelled], minlength=len(names))
         hold_sizes("Unequal", self.n, drawn, counts, names, "rows")
         pi = probabilities(size, codes, drawn, names, self.floor)
@@ -113,15 +108,9 @@ class Unequal(Design):
         if certain.any():
             raise DesignError(
                 f"{int(certain.sum())} row(s) are so large that they are drawn with certainty but have no gold, first "
-                "at "
-                f"position {int(np.flatnonzero(certain)[0])}; label them, or correct size or floor."
+                f"at position {int(np.flatnonzero(certain)[0])}; label them, or correct size or floor."
             )
         return self._labelling(pi, codes, names, labelled)
-
-    def _strata(self, table: Table) -> tuple[Ints, list[str]]:
-        if self.by is None:
-            return np.zeros(table.n_rows, dtype=np.intp), ["all"]
-        return codes_of(table, self.by, "Unequal(by)")
 
     def _labelling(self, pi: Floats, codes: Ints, names: list[str], labelled: Bools) -> Labelling:
         what = self.size if isinstance(self.size, str) else "size"
@@ -139,13 +128,7 @@ class Unequal(Design):
 
 
 def read_sizes(table: Table, given: Any, argument: str) -> Floats:
-    """Sizes of all rows, checked to be positive.
-
-    Raises
-    ------
-    DesignError
-        If a size is missing, zero or negative.
-    """
+    """Sizes of all rows, checked to be positive. Raises DesignError if a size is missing, zero or negative."""
     name = given if isinstance(given, str) else "size"
     size = as_float(table.values(given, argument), name, "size")
     for bad, what in ((np.isnan(size), "missing"), (size <= 0, "zero or negative")):
@@ -159,13 +142,7 @@ def read_sizes(table: Table, given: Any, argument: str) -> Floats:
 
 
 def as_probabilities(size: Floats, stratum: Ints, names: list[str]) -> Any:
-    """The sample size (in all, or by stratum) that sizes imply when they are probabilities.
-
-    Raises
-    ------
-    DesignError
-        If they are not: above 1, or not adding up to a whole number.
-    """
+    """The sample size (in all, or by stratum) that sizes imply when they are probabilities."""
     total = np.bincount(stratum, weights=size)
     if size.max() > 1.0 or (np.abs(total - np.round(total)) > 1e-6 * np.maximum(total, 1.0)).any():
         raise DesignError(
@@ -179,26 +156,7 @@ def as_probabilities(size: Floats, stratum: Ints, names: list[str]) -> Any:
 
 
 def probabilities(size: Floats, stratum: Ints, sizes: Ints, names: list[str], floor: float) -> Floats:
-    """Probabilities proportional to size within strata.
-
-    Parameters
-    ----------
-    size : ndarray, shape (M,)
-    stratum : ndarray of int, shape (M,)
-    sizes : ndarray of int, shape (S,)
-        Units drawn in each stratum.
-    names : list of str
-    floor : float
-
-    Returns
-    -------
-    ndarray, shape (M,)
-
-    Raises
-    ------
-    DesignError
-        If a stratum leaves a single unit to chance: then there is no variance.
-    """
+    """Probabilities proportional to size within strata, shape (M,), of drawing ``sizes`` (S,) units in each."""
     pi = np.empty(len(size))
     for s, n in enumerate(sizes):
         inside = stratum == s
@@ -213,7 +171,6 @@ def probabilities(size: Floats, stratum: Ints, sizes: Ints, names: list[str], fl
             where = f" in stratum {names[s]!r}" if len(names) > 1 else ""
             raise DesignError(
                 f"{certain} of the {n} units{where} are so large that they are drawn with certainty, which leaves one "
-                "to "
-                "chance and no variance; draw one more, or even the sizes out."
+                "to chance and no variance; draw one more, or even the sizes out."
             )
     return pi

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Bools, Ints
 from ..errors import ArgumentError, DesignError, generator, number
+from ..frames import Table
+from ..frames.table import as_float
 from .base import Design, Drawn, Sample, draw_in_order
 from .frame import FrameRecord, as_text
 from .given import codes_of, seed_number
 from .labelling import Labelling
 from .sequential import SequentialLabelling, Wave
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Floats, Ints
-    from ..frames import Table
 
 
 @dataclass(frozen=True)
@@ -90,9 +89,12 @@ class Waves(Design):
         """Draw wave after wave."""
         left, parts = np.ones(table.n_rows, dtype=bool), []
         for design in self.designs:
-            part = draw_among(design, table, left, rng)
+            if not left.any():
+                raise DesignError("earlier waves have drawn every row; there is nothing left for another wave.")
+            part = design.restricted(left, table).select(table.filter(left), rng)
             parts.append((left, part))
-            left = _left(left, part)
+            left = left.copy()
+            left[left] = ~part.labelled
         return combined(parts, self.shares)
 
     def realised(self, table: Table, labelled: Bools) -> Labelling:
@@ -100,19 +102,15 @@ class Waves(Design):
         if self.wave is None:
             raise DesignError(
                 "which wave labelled a row is not known; pass the drawn sample (design=sample.design), or name the "
-                "column "
-                "that says so, kt.Waves(..., wave='wave')."
+                "column that says so, kt.Waves(..., wave='wave')."
             )
-        from ..frames.table import as_float
-
         number = as_float(table.column(self.wave, "Waves(wave)"), self.wave, "wave")
         number = np.where(np.isnan(number), 0.0, number)
         bad = ~np.isin(number, np.arange(len(self.designs) + 1))
         if bad.any():
             raise DesignError(
                 f"wave column {self.wave!r} holds {number[bad][0]:g}; it must be 1 to {len(self.designs)} in labelled "
-                "rows, "
-                "missing or 0 elsewhere."
+                "rows, missing or 0 elsewhere."
             )
         contradiction = np.flatnonzero((number > 0) != labelled)
         if len(contradiction):
@@ -131,8 +129,6 @@ def next_wave(
     sample: Sample, design: Design, data: object, seed: int | np.random.Generator | None, share: float | None
 ) -> Sample:
     """Draw a further wave, see :meth:`karat.designs.Sample.next_wave`."""
-    from ..frames import Table
-
     if not isinstance(design, Design) or isinstance(design, (Waves, Drawn)):
         raise ArgumentError(f"next_wave needs the design of one wave, for example kt.Unequal(...); got {design!r}.")
     if share is not None:
@@ -160,12 +156,7 @@ def next_wave(
 
 
 def _refuse_used_up(design: Design, table: Table, left: Bools) -> None:
-    """Raise where units are asked for in a stratum of which earlier waves have drawn every row.
-
-    Raises
-    ------
-    DesignError
-    """
+    """Raise where units are asked for in a stratum of which earlier waves have drawn every row."""
     by, n = getattr(design, "by", None), getattr(design, "n", None)
     if by is None or not isinstance(n, Mapping):
         return
@@ -180,31 +171,11 @@ def _refuse_used_up(design: Design, table: Table, left: Bools) -> None:
         )
 
 
-def draw_among(design: Design, table: Table, rows: Bools, rng: np.random.Generator) -> Labelling:
-    """Draw from some of the rows; arrays that a design holds have a value for every row."""
-    if rows.all():
-        return design.select(table, rng)
-    if not rows.any():
-        raise DesignError("earlier waves have drawn every row; there is nothing left for another wave.")
-    return design.restricted(rows, table).select(table.filter(rows), rng)
-
-
 def combined(parts: Sequence[tuple[Bools, Labelling]], shares: Sequence[float] | None) -> SequentialLabelling:
-    """Waves with their shares.
-
-    Parameters
-    ----------
-    parts : sequence of (rows left to the wave, its draw among them)
-    shares : sequence of float or None
-        None for the default, see :class:`Waves`.
-    """
-    given: Floats
-    if shares is not None:
-        given = np.asarray(shares, dtype=np.float64)
-    else:
-        given = np.array([_information(part) for _, part in parts])
-        if np.isinf(given).any():
-            given = np.isinf(given).astype(float)
+    """Waves, as rows left to each and its draw among them, with their shares (None for the default)."""
+    given = np.asarray([_information(part) for _, part in parts] if shares is None else shares, dtype=np.float64)
+    if np.isinf(given).any():
+        given = np.isinf(given).astype(float)
     given = given / given.sum()
     return SequentialLabelling.of(tuple(Wave(rows, part, float(o)) for (rows, part), o in zip(parts, given)))
 
@@ -214,9 +185,3 @@ def _information(part: Labelling) -> float:
     pi = part.probability[part.first_rows]
     n, big_n = float(pi.sum()), len(pi)
     return np.inf if (pi == 1.0).all() else n / (big_n * (big_n - n))
-
-
-def _left(left: Bools, part: Labelling) -> Bools:
-    out = left.copy()
-    out[np.flatnonzero(left)[part.labelled]] = False
-    return out

@@ -16,6 +16,13 @@ _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasci
     c: "\\" + c for c in "&%$#_{}"
 }
 
+_STYLE = """
+body { font-family: system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; border-bottom: 1px solid #ddd; }
+table { border-collapse: collapse; font-size: .9rem; } td, th { padding: .2rem .6rem; text-align: right; }
+tr:nth-child(even) { background: #f6f6f6; } img { max-width: 100%; }
+"""
+
 
 def number(value: float) -> str:
     """Four decimals, or powers of ten where these say nothing."""
@@ -38,35 +45,75 @@ def escape_latex(text: str) -> str:
     return "".join(_LATEX.get(c, c) for c in text)
 
 
-def text_lines(head: Sequence[str], names: Sequence[str], rows: Sequence[Sequence[str]], cell: int = 11) -> list[str]:
-    """Lines of a table: names set left, cells set right."""
-    width = max(12, *(len(n) for n in names)) + 2
+def text_lines(
+    head: Sequence[str],
+    names: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    cell: int | Sequence[int] = 11,
+    corner: str = "",
+    width: int = 0,
+) -> list[str]:
+    """Lines of a table: names set left, cells set right, as wide as ``cell`` says for all or for each column."""
+    width = width or max(12, *(len(n) for n in names)) + 2
+    cells = [cell] * len(head) if isinstance(cell, int) else cell
     return [
-        name.ljust(width) + "".join(c.rjust(cell) for c in cells) for name, cells in zip(("", *names), (head, *rows))
+        name.ljust(width) + "".join(c.rjust(w) for c, w in zip(line, cells))
+        for name, line in zip((corner, *names), (head, *rows))
     ]
 
 
+def text_table(frame: pd.DataFrame, digits: str = ".4g", missing: str = "NaN", formats: Any = None) -> list[str]:
+    """A data frame of numbers as lines of text."""
+    return str(frame.to_string(**_cells(digits, missing, formats))).splitlines()
+
+
+def text_cells(frame: pd.DataFrame) -> list[str]:
+    """A data frame of texts as lines of text, columns as wide as what they hold."""
+    head, names = [str(c) for c in frame], [str(i) for i in frame.index]
+    widths = [2 + max(map(len, (name, *frame[column]))) for name, column in zip(head, frame)]
+    return text_lines(head, names, frame.to_numpy().tolist(), widths, width=max(map(len, names)))
+
+
 def html_table(
-    frame: pd.DataFrame,
-    digits: str = ".4g",
-    missing: str = "NaN",
-    formats: Any = None,
-    **options: Any,
+    frame: pd.DataFrame, digits: str = ".4g", missing: str = "NaN", formats: Any = None, **options: Any
 ) -> str:
     """A data frame as HTML, with everything in it escaped."""
-    how = {"float_format": lambda value: format(value, digits), "na_rep": missing, "formatters": formats}
-    return str(frame.to_html(**how, **options))
+    return str(frame.to_html(**_cells(digits, missing, formats), **options))
 
 
-def html_page(title: str, facts: Sequence[tuple[str, str]], body: str, notes: Sequence[str]) -> str:
-    """A heading, facts, a body that is HTML already, and remarks."""
+def _cells(digits: str, missing: str, formats: Any) -> dict[str, Any]:
+    """How pandas is to write the cells of a table."""
+    return {"float_format": lambda value: format(value, digits), "na_rep": missing, "formatters": formats}
+
+
+def html_page(
+    title: str, facts: Sequence[tuple[str, str]], body: str, notes: Sequence[str], colours: Sequence[str] = ()
+) -> str:
+    """A heading, facts (with the colours of their names, if any), a body that is HTML already, and remarks."""
     listed = "".join(
-        f"<tr><th style='text-align:left'>{escape_html(name)}</th><td>{escape_html(value)}</td></tr>"
-        for name, value in facts
+        f"<tr><th style='text-align:left{colour and f';color:{colour}'}'>{escape_html(name)}</th>"
+        f"<td style='text-align:left'>{_broken(value)}</td></tr>"
+        for (name, value), colour in zip(facts, colours or [""] * len(facts))
     )
     above = f"<table>{listed}</table>" if listed else ""
-    below = "".join(f"<p>{escape_html(note)}</p>" for note in notes)
-    return f"<div><b>{escape_html(title)}</b>{above}{body}{below}</div>"
+    return f"<div><b>{escape_html(title)}</b>{above}{body}{html_notes(notes)}</div>"
+
+
+def html_notes(notes: Sequence[str]) -> str:
+    """Remarks, each a paragraph."""
+    return "".join(f"<p>{_broken(note)}</p>" for note in notes)
+
+
+def html_document(title: str, body: str) -> str:
+    """A page of its own; the body is HTML already."""
+    shown = escape_html(title)
+    head = f'<head><meta charset="utf-8"><title>{shown}</title><style>{_STYLE}</style></head>'
+    return f'<!doctype html><html lang="en">{head}<body><h1>{shown}</h1>{body}</body></html>'
+
+
+def _broken(text: str) -> str:
+    """Text as HTML that keeps its lines."""
+    return escape_html(text).replace("\n", "<br>")
 
 
 def latex_table(

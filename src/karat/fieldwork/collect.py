@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..designs.sealed import read_sealed
+from ..designs.store import read_sealed
 from ..errors import ArgumentError, DataError, DesignWarning, one_of, tell
 from ..frames import Table
 from ..frames.files import decoded
@@ -132,12 +132,7 @@ _NAME_THEM = "If two people filled these files, name them: annotators={'file': '
 
 
 def _hold_people(found: Mapping[str, Sequence[_Answer]]) -> None:
-    """Raise where a copy of a file, or another spelling of a name, would count as a second person.
-
-    Raises
-    ------
-    DataError
-    """
+    """Raise where a copy of a file, or another spelling of a name, would count as a second person."""
     spelled: dict[str, _Answer] = {}
     for answers in found.values():
         for answer in answers:
@@ -181,13 +176,7 @@ def _files(paths: object, sample: Sample) -> tuple[list[Path], dict[str, Any] | 
 
 
 def read_manifest(path: Path, sample: Sample) -> dict[str, Any]:
-    """What annotators of a sample were asked, and who they are.
-
-    Raises
-    ------
-    DataError
-        If the file is damaged or edited, or belongs to another sample.
-    """
+    """What annotators of a sample were asked, and who they are; raises where the file is damaged or another's."""
     again = f"take {MANIFEST} as to_labelling wrote it, or remove it and say what was asked with labels="
     found = read_sealed(path, FORMAT, VERSION, again)
     frame = sample.design.frame
@@ -229,20 +218,17 @@ def _answers(
     for path in files:
         found: Iterator[tuple[str, str, Mapping[str, Any]]]
         if path.suffix.lower() == ".json":
-            found = label_studio.answers(_read_json(path), path.name, questions)
+            try:
+                export = json.loads(decoded(path.read_bytes()))
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{path.name} is not JSON: {error}.") from None
+            found = label_studio.answers(export, path.name, questions)
         else:
             found = _csv_rows(path, questions)
         name = renamed.get(str(path), renamed.get(path.name)) or ""
         for document, inside, raw in found:
             who = name or inside or stems.get(path.stem, "")
             yield _Answer(path.name, document, who or path.stem, bool(who), raw)
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(decoded(path.read_bytes()))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path.name} is not JSON: {error}.") from None
 
 
 def _csv_rows(path: Path, questions: Sequence[Question]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

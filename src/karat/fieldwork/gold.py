@@ -129,10 +129,9 @@ def _with_earlier(table: Table, name: str, values: Array) -> Array:
     differ = [i for i in both if not _alike(old[i], values[i])]
     if differ:
         raise DataError(
-            f"column {name!r} already holds gold in {len(differ)} of the rows that were read, with other values "
-            "(first at "
-            f"position {differ[0]}: {old[differ[0]]!r}, read {values[differ[0]]!r}); set the column missing there, or "
-            "rename it."
+            f"column {name!r} already holds gold in {len(differ)} of the rows that were read, with other values (first "
+            f"at position {differ[0]}: {old[differ[0]]!r}, read {values[differ[0]]!r}); set the column missing there, "
+            "or rename it."
         )
     out = values.copy()
     out[there & ~new] = old[there & ~new]
@@ -164,8 +163,7 @@ def _tell_missing(sample: Sample, table: Table, columns: Mapping[str, Array], mi
         if len(lost):
             message = (
                 f"{len(lost)} of {int(drawn.sum())} drawn row(s) have no {name!r} yet, first at position {lost[0]}; "
-                "have "
-                "them labelled before the fit."
+                "have them labelled before the fit."
             )
             if missing == "raise":
                 raise DataError(message)
@@ -187,7 +185,4 @@ def _filled(table: Table, columns: Mapping[str, Array]) -> Any:
         if frame.implementation.is_pandas_like() and numbers:
             plain = [np.nan if v is None else v for v in plain]
         series.append(nw.new_series(name, plain, kind, backend=frame.implementation))
-    if frame.implementation.is_pandas_like():
-        native = frame.to_native()
-        return native.assign(**{s.name: s.to_native().to_numpy() for s in series})
-    return frame.with_columns(*series).to_native()
+    return table.put(series).to_native()

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..designs.frame import as_text
 from ..designs.given import names_of
-from ..designs.sealed import path_of, sealed
+from ..designs.store import path_of, sealed
 from ..errors import ArgumentError, generator, number, whole
 from ..frames import Table
 from . import label_studio
@@ -132,16 +132,14 @@ def _check(
     telling = [name for name in show if name in sample.design.base.columns]
     if telling:
         raise ArgumentError(
-            f"show names {telling[0]!r}, a column the sample was drawn by; annotators must not see it, or their "
-            "labels may "
-            "lean on it."
+            f"show names {telling[0]!r}, a column the sample was drawn by; annotators must not see it, or their labels "
+            "may lean on it."
         )
     for name in [*(q.name for q in questions), *show]:
         if not label_studio.valid_name(name) and "label-studio" in formats:
             raise ArgumentError(
-                f"{name!r} cannot be the name of a label or column in Label Studio: letters, digits, _ and - only, "
-                "and not "
-                "'document' or 'text'. Rename it, or use formats=('csv',)."
+                f"{name!r} cannot be the name of a label or column in Label Studio: letters, digits, _ and - only, and "
+                "not 'document' or 'text'. Rename it, or use formats=('csv',)."
             )
     taken = {"document", "text", WHO, NOTE} & {*show, *(q.name for q in questions)}
     if taken:
@@ -176,12 +174,7 @@ def _annotators(given: object) -> list[str]:
 
 
 def check_name(name: object) -> str:
-    """The name of an annotator, fit for a file name on every system.
-
-    Raises
-    ------
-    ArgumentError
-    """
+    """The name of an annotator, fit for a file name on every system; raises where it is not."""
     if not isinstance(name, str):
         raise ArgumentError(f"annotators holds {name!r}, which is not a name; give texts.")
     name = name.strip()

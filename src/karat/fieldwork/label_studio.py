@@ -20,32 +20,14 @@ TEXT = "document_text"
 
 
 def tasks(documents: Iterable[str], texts: Iterable[str], shown: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
-    """Tasks to import, one per document.
-
-    Parameters
-    ----------
-    documents, texts : iterable of str
-    shown : sequence of dict
-        Further columns to show with each document.
-    """
+    """Tasks to import, one per document; ``shown`` are further columns to show with each."""
     return [
         {"data": {"document": document, "text": text, **more}} for document, text, more in zip(documents, texts, shown)
     ]
 
 
 def interface(questions: Sequence[Question], shown: Sequence[str], instructions: str = "") -> str:
-    """The labelling interface (XML) that goes with the tasks.
-
-    Parameters
-    ----------
-    questions : sequence of Question
-    shown : sequence of str
-        Further columns to show above the text.
-    instructions : str
-
-    Returns
-    -------
-    str
+    """The labelling interface (XML) that goes with the tasks; ``shown`` are further columns to show above the text.
 
     Examples
     --------
@@ -82,22 +64,9 @@ def interface(questions: Sequence[Question], shown: Sequence[str], instructions:
 
 
 def answers(export: Any, file: str, questions: Sequence[Question]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Document, annotator and raw answers of every annotation in an export.
+    """Document, annotator and raw answers of every annotation in an export, JSON or JSON-MIN.
 
-    Parameters
-    ----------
-    export : list of dict
-        Parsed JSON or JSON-MIN export. Tasks without annotations, drafts, predictions and skipped
-        (cancelled) annotations give nothing.
-    file : str
-        For messages.
-    questions : sequence of Question
-
-    Raises
-    ------
-    DataError
-        If it is not an export, a field has another name or form than Label Studio gives it, or an annotation holds two
-        answers to one question.
+    Tasks without annotations, drafts, predictions and skipped (cancelled) annotations give nothing.
     """
     if not isinstance(export, list) or not all(isinstance(task, dict) for task in export):
         raise DataError(
@@ -160,13 +129,7 @@ def valid_name(name: str) -> bool:
 
 
 def _typed(value: Any, kind: type[Any], what: str) -> Any:
-    """A list or an object of an export; an empty one where there is null.
-
-    Raises
-    ------
-    DataError
-        If it is something else.
-    """
+    """A list or an object of an export; an empty one where there is null."""
     if value is None:
         return kind()
     if not isinstance(value, kind):

@@ -20,17 +20,10 @@ KINDS = ("choices", "number", "rating", "text")
 
 @dataclass(frozen=True)
 class Question:
-    """One question: a gold column to be.
+    """One question: a gold column to be, of one of the ``KINDS``.
 
-    Parameters
-    ----------
-    name : str
-        Name of the gold column.
-    kind : {"choices", "number", "rating", "text"}
-    classes : tuple
-        Allowed answers of ``"choices"``.
-    low, high : float or None
-        Bounds of a number; a rating goes from 1 to ``high``.
+    ``classes`` are the allowed answers of ``"choices"``, ``low`` and ``high`` bound a number; a rating goes from 1 to
+    ``high``.
 
     Examples
     --------
@@ -76,13 +69,7 @@ class Question:
         return self.kind + bounds
 
     def read(self, answer: Any) -> Any:
-        """An answer as it goes into the gold column; None where there is none.
-
-        Raises
-        ------
-        DataError
-            If it is not allowed.
-        """
+        """An answer as it goes into the gold column; None where there is none, an error where it is not allowed."""
         text = "" if answer is None else str(answer).strip()
         if not text:
             return None
@@ -119,19 +106,8 @@ class Question:
 def read_questions(labels: object) -> tuple[Question, ...]:
     """Questions as users write them.
 
-    Parameters
-    ----------
-    labels : mapping
-        Gold column -> a sequence of classes (texts, numbers, or True and False), ``"number"``, ``"number:LOW:HIGH"`` (a
-        bound may be empty), ``"rating:MAX"`` or ``"text"``.
-
-    Returns
-    -------
-    tuple of Question
-
-    Raises
-    ------
-    ArgumentError
+    A mapping: gold column -> a sequence of classes (texts, numbers, or True and False), ``"number"``,
+    ``"number:LOW:HIGH"`` (a bound may be empty), ``"rating:MAX"`` or ``"text"``.
 
     Examples
     --------
@@ -141,8 +117,7 @@ def read_questions(labels: object) -> tuple[Question, ...]:
     if not isinstance(labels, Mapping) or not labels:
         raise ArgumentError(
             "labels must map each gold column to its classes, or to 'number', 'number:LOW:HIGH', 'rating:MAX' or "
-            "'text', "
-            f"for example labels={{'hostile': ['no', 'yes']}}; got {labels!r}."
+            f"'text', for example labels={{'hostile': ['no', 'yes']}}; got {labels!r}."
         )
     for name in labels:
         if not isinstance(name, str) or not name.strip():
@@ -175,18 +150,12 @@ def _question(name: str, given: Any) -> Question:
         return Question(name, "choices", _classes(name, given))
     raise ArgumentError(
         f"labels[{name!r}]={given!r} is not understood; give two or more different classes, 'number', "
-        "'number:LOW:HIGH', "
-        "'rating:MAX' or 'text'."
+        "'number:LOW:HIGH', 'rating:MAX' or 'text'."
     )
 
 
 def _classes(name: str, given: Any) -> tuple[Any, ...]:
-    """Classes of a question: plain texts, numbers or booleans that no answer can take for each other.
-
-    Raises
-    ------
-    ArgumentError
-    """
+    """Classes of a question: plain texts, numbers or booleans that no answer can take for each other."""
     classes = tuple(c.item() if isinstance(c, np.generic) else c for c in given)
     why = "" if len(classes) >= 2 else "there must be two or more"
     seen: dict[str, Any] = {}

@@ -23,10 +23,6 @@ def escape(text: str) -> str:
 
     Texts that start with an apostrophe get a second one, so that :func:`unescape` gives every text back exactly.
 
-    Parameters
-    ----------
-    text : str
-
     Examples
     --------
     >>> escape("=1+1"), escape("'tis"), escape("1+1")
@@ -38,10 +34,6 @@ def escape(text: str) -> str:
 def unescape(cell: str) -> str:
     """The text of a cell that :func:`escape` wrote; cells that it cannot have written are kept as they are.
 
-    Parameters
-    ----------
-    cell : str
-
     Examples
     --------
     >>> unescape("'=1+1"), unescape("''tis"), unescape("'tis")
@@ -51,13 +43,7 @@ def unescape(cell: str) -> str:
 
 
 def sheet(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
-    """A CSV file with a byte order mark, so that spreadsheet programs read it as Unicode.
-
-    Parameters
-    ----------
-    header : sequence of str
-    rows : iterable of sequences of str
-    """
+    """A CSV file with a byte order mark, so that spreadsheet programs read it as Unicode."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, quoting=csv.QUOTE_ALL)
     writer.writerows([escape(cell) for cell in row] for row in (header, *rows))
@@ -67,19 +53,7 @@ def sheet(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
 def read_sheet(path: Path) -> pd.DataFrame:
     """A CSV file as texts, whatever a spreadsheet program made of its separators and encoding.
 
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    pandas.DataFrame
-        Cells as they were before :func:`sheet` escaped them, empty ones as empty texts.
-
-    Raises
-    ------
-    DataError
-        If it cannot be read as a table, or names a column twice.
+    Cells are as they were before :func:`sheet` escaped them, empty ones empty texts.
     """
     import pandas as pd
 

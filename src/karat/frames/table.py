@@ -111,6 +111,15 @@ class Table:
         """
         return Table(self.native.filter(rows.tolist()), self.repeated)
 
+    def put(self, columns: Iterable[Any]) -> Any:
+        """The frame (narwhals) with Series put in or replaced, in its own library."""
+        if not self.native.implementation.is_pandas_like():
+            return self.native.with_columns(*columns)
+        import narwhals as nw
+
+        native = self.native.to_native().assign(**{s.name: s.to_native().to_numpy() for s in columns})
+        return nw.from_native(native, eager_only=True)
+
     def require(self, names: Iterable[str], role: str) -> None:
         """Raise unless every name is a column.
 

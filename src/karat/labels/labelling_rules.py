@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import signature
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ import numpy as np
 from .._core.arguments import known_arguments
 from .._core.machine import needs
 from ..errors import ArgumentError, DataError, number, one_of, whole
+from ..frames import Table
 from .aggregation.base import one_hot, softmax_rows
 from .aggregation.soft import SoftLabels
 from .tables.codes import UNKNOWN, class_tuple, classes_in, codes_in, objects, sorted_codes
@@ -20,11 +21,11 @@ from .tables.render import backend_of
 
 if TYPE_CHECKING:
     from .._core.types import Array, Floats, Ints
-    from ..frames import Table
 
 _LARGEST_GROUP = 3
 
 
+@dataclass(eq=False, repr=False)
 class RuleModel:
     r"""Label model for rules (data programming), with abstentions and correlated rules.
 
@@ -71,28 +72,19 @@ class RuleModel:
     array([0, 1, 0, 1])
     """
 
-    tables_: list[Floats]
-    groups_: tuple[tuple[int, ...], ...]
-    prior_: Floats
-    accuracy_: Floats
-    coverage_: Floats
-    probabilities_: Floats
-    converged_: bool
-    n_iter_: int
-
-    def __init__(
-        self,
-        correlated: str | Sequence[Sequence[int]] | None = "auto",
-        accuracy: float = 0.7,
-        strength: float = 2.0,
-        n_iter: int = 500,
-        tol: float = 1e-8,
-    ) -> None:
-        self.correlated = correlated
-        self.accuracy = accuracy
-        self.strength = strength
-        self.n_iter = n_iter
-        self.tol = tol
+    correlated: str | Sequence[Sequence[int]] | None = "auto"
+    accuracy: float = 0.7
+    strength: float = 2.0
+    n_iter: int = 500
+    tol: float = 1e-8
+    tables_: list[Floats] = field(init=False)
+    groups_: tuple[tuple[int, ...], ...] = field(init=False)
+    prior_: Floats = field(init=False)
+    accuracy_: Floats = field(init=False)
+    coverage_: Floats = field(init=False)
+    probabilities_: Floats = field(init=False)
+    converged_: bool = field(init=False)
+    n_iter_: int = field(init=False)
 
     def fit(self, said: Ints, n_classes: int, gold: Ints | None = None) -> RuleModel:
         """Fit to the answers of the rules.
@@ -263,8 +255,6 @@ def rules(
     >>> kt.labels.rules(rows, ["r1", "r2", "r3"]).hard().tolist()
     ['pro', 'anti', 'anti']
     """
-    from ..frames import Table
-
     table = Table.read(data)
     few = isinstance(columns, str) or not isinstance(columns, Sequence) or len(columns) < (2 if gold is not None else 3)
     if few or len(set(columns)) < len(columns):
@@ -294,21 +284,18 @@ def rules(
     notes = tuple(f"rules taken as correlated: {j}" for j in joint)
     if not model.converged_:
         notes += (f"stopped after {model.n_iter_} rounds before it settled",)
-    tasks = np.arange(len(said)) if id is None else _task_names(table, id)
+    tasks: Array = np.arange(len(said))
+    if id is not None:
+        named, code = sorted_codes(table.as_given(id, "id"), f"column {id!r} (id)")
+        if len(named) < len(code) or (code < 0).any():
+            raise DataError(f"column {id!r} (id) must name every row differently, none missing.")
+        tasks = named[code]
     spoken = (said >= 0).astype(np.float64)
     return SoftLabels(
         tasks, order, model.probabilities_, spoken.sum(axis=1), "rules", names, spoken.sum(axis=0),
         skills={"accuracy": model.accuracy_, "coverage": model.coverage_}, notes=notes,
         id_column=id or "task", backend=backend_of(data),
     )  # fmt: skip
-
-
-def _task_names(table: Table, column: str) -> Array:
-    """Names of the tasks in row order; none missing or repeated."""
-    names, code = sorted_codes(table.as_given(column, "id"), f"column {column!r} (id)")
-    if len(names) < len(code) or (code < 0).any():
-        raise DataError(f"column {column!r} (id) must name every row differently, none missing.")
-    return np.asarray(names[code])
 
 
 def _checked(said: Any, n_classes: int) -> Ints:

@@ -4,32 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from .._core.arguments import checked_arguments
 from .._core.machine import single_threaded
+from .._core.types import Floats, Ints
 from ..designs import Design
 from ..designs.given import codes_of
-from ..errors import ArgumentError, DataError, generator, number
+from ..display.table import html_page, html_table, text_cells
+from ..errors import ArgumentError, DataError, generator, number, whole
 from ..frames import Table
+from ..frames.table import as_float
 from ..regression.entry_points import regress
 from ..results import Result
 from .forecast import Basis, Learning
 from .pilot import Profile, slopes
-from .prices import prices_of, size_of
 from .reach import Sizing, by_stratum, sizes, squared_reach, with_reach
-from .report import text_table
-from .resolve import aim_weights, simple_random, stratified
-from .schemes import IndependentScheme, Scheme
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from .._core.types import Floats, Ints
-
+from .resolve import aim_weights, stratified
+from .schemes import IndependentScheme, Scheme, simple_random
+from .simulated_pilot import assumed_fit, in_words, read_qualities
 
 _NOTICEABLE = 0.02
 
@@ -61,8 +57,7 @@ class Allocation:
     @property
     def sizes(self) -> dict[str, int]:
         """Gold rows per stratum; empty without strata."""
-        design = self.design
-        wanted = getattr(design, "n", None)
+        wanted = getattr(self.design, "n", None)
         return dict(wanted) if isinstance(wanted, Mapping) else {}
 
 
@@ -99,12 +94,11 @@ class Allocations(Mapping[str, Allocation]):
 
     def __str__(self) -> str:
         head = f"Predicted standard errors, for {', '.join(self.aims)}:"
-        return "\n".join([head, *text_table(self._texts()), "", *self.sentences()])
+        return "\n".join([head, *text_cells(self._texts()), "", *self.sentences()])
 
     def _repr_html_(self) -> str:
-        text = "".join(f"<p>{escape(line)}</p>" for line in self.sentences())
-        head = escape(f"Predicted standard errors, for {', '.join(self.aims)}")
-        return f"<div><b>{head}</b>{self._texts().to_html()}{text}</div>"
+        head = f"Predicted standard errors, for {', '.join(self.aims)}"
+        return html_page(head, (), html_table(self._texts()), self.sentences())
 
     def table(self, relative: bool = False) -> pd.DataFrame:
         """Predicted standard errors of all coefficients under each allocation.
@@ -118,8 +112,6 @@ class Allocations(Mapping[str, Allocation]):
         -------
         pandas.DataFrame, shape (q, number of allocations)
         """
-        import pandas as pd
-
         table = pd.DataFrame({name: item.se for name, item in self.found.items()}, index=list(self.names))
         return table.div(table["simple random"], axis=0) if relative else table
 
@@ -136,8 +128,6 @@ class Allocations(Mapping[str, Allocation]):
         pandas.DataFrame
             One row per floor: smallest probability, then the standard errors.
         """
-        import pandas as pd
-
         rows, s, n = [], self.sizing, self.found["optimal"].n
         for floor in floors:
             if not 0 <= floor <= 1:
@@ -163,8 +153,6 @@ class Allocations(Mapping[str, Allocation]):
         return out + [remark[0].upper() + remark[1:] + "." for remark in self.remarks]
 
     def _texts(self) -> pd.DataFrame:
-        import pandas as pd
-
         base = self.found["simple random"].se
         columns = {}
         for name, item in self.found.items():
@@ -308,14 +296,9 @@ def allocate(
 
 
 def _pilot(
-    source: Any,
-    table: Table,
-    model: str,
-    surrogates: Any,
-    given: tuple[object, object, object],
-    options: dict[str, Any],
-    seed: int,
-) -> tuple[Result, list[str]]:
+    source: Any, table: Table, model: str, surrogates: Any, given: tuple[object, object, object],
+    options: dict[str, Any], seed: int,
+) -> tuple[Result, list[str]]:  # fmt: skip
     """The pilot's fit, or one on simulated gold."""
     if isinstance(source, Result):
         if surrogates is not None or options or any(value is not None for value in given):
@@ -327,8 +310,6 @@ def _pilot(
         raise ArgumentError(
             f"source is a {type(source).__name__}; give a fit, or a formula with surrogates= and accuracy=."
         )
-    from .simulated_pilot import assumed_fit, in_words, read_qualities
-
     qualities = read_qualities(surrogates, *given)
     fit = assumed_fit(model, source, table, qualities, {**options, "surrogates": surrogates}, seed=seed)
     return fit, [
@@ -362,3 +343,44 @@ def _left(source: Any, profile: Profile, code: Ints, names: list[str], remarks: 
             "out of that wave's n, or merge strata"
         )
     return np.asarray(np.where(left < 2, count, left), dtype=np.float64)
+
+
+def prices_of(cost: Any, table: Table, codes: Any) -> Floats | None:
+    """Cost of a gold label of each row, shape (N,)."""
+    if cost is None:
+        return None
+    if isinstance(cost, Mapping):
+        if codes is None:
+            raise ArgumentError("cost= is by stratum, but there are no strata; give strata=, a column or one number.")
+        code, names = codes
+        asked = {str(key): value for key, value in cost.items()}
+        if set(asked) != set(names):
+            raise ArgumentError(f"cost must name every stratum: {names}; it names {sorted(asked)}.")
+        values = np.array([number(f"cost[{name!r}]", asked[name], above=0) for name in names])[code]
+    elif np.ndim(cost) == 0 and not isinstance(cost, str):
+        values = np.full(table.n_rows, number("cost", cost, above=0, instead="a column, or a mapping by stratum"))
+    else:
+        values = as_float(table.values(cost, "cost"), cost if isinstance(cost, str) else "cost", "cost")
+    if not np.isfinite(values).all() or (values <= 0).any():
+        raise ArgumentError("the cost of a gold label must be a positive number in every row.")
+    return values
+
+
+def size_of(n: Any, budget: Any, prices: Floats | None, scheme: Scheme) -> int:
+    """Gold labels of an allocation: as given, or as many as the budget pays for."""
+    if (n is None) == (budget is None):
+        raise ArgumentError("give either n, the number of gold labels, or budget with cost.")
+    most = scheme.n_frame
+    if n is not None:
+        return whole("n", n, least=scheme.least, most=most)
+    if prices is None:
+        raise ArgumentError("a budget needs cost=, what a gold label costs.")
+    budget = number("budget", budget, above=0)
+    low, high = scheme.least, most
+    if scheme.probability(low) @ prices > budget:
+        raise ArgumentError(f"budget={budget!r} does not pay for {low} gold labels; raise it.")
+    while low < high:
+        middle = (low + high + 1) // 2
+        affordable = scheme.probability(middle) @ prices <= budget * (1 + 1e-12)
+        low, high = (middle, high) if affordable else (low, middle - 1)
+    return low

@@ -10,20 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from .._core.arguments import checked_arguments
+from ..display.table import html_page, html_table, text_cells
 from ..errors import ArgumentError, number, one_of, whole
 from ..results import Result
 from .pilot import Profile, slopes
 from .refit import mean_square
-from .report import text_table
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 GOLD = "gold only"
 _NO_HELP = 1e-6
@@ -72,8 +69,6 @@ class Budget:
             Columns ``term, option, r_squared, gold, surrogate, se, relative, break_even``: labels to buy, the standard
             error, that relative to gold alone, and the cost of a surrogate label at which it stops to pay.
         """
-        import pandas as pd
-
         rows = []
         for p in self.purchases:
             alone = self._find(GOLD, p.term).variance
@@ -112,21 +107,15 @@ class Budget:
         return [line + "." for line in out]
 
     def __str__(self) -> str:
-        corpus = {"fixed": "every document of the corpus is labelled", "free": "documents to label are chosen"}[
-            self.corpus
-        ]
-        lines = [
-            f"Budget of {self.spend:,.6g}, {self.gold_cost:g} per gold label; {corpus}",
-            *text_table(self._texts()),
-        ]
-        return "\n".join([*lines, "", *self.sentences()])
+        how = "every document of the corpus is labelled" if self.corpus == "fixed" else "documents to label are chosen"
+        head = f"Budget of {self.spend:,.6g}, {self.gold_cost:g} per gold label; {how}"
+        return "\n".join([head, *text_cells(self._texts()), "", *self.sentences()])
 
     def __repr__(self) -> str:
         return f"<karat Budget: {self.spend:g}, {list(self.costs)}>"
 
     def _repr_html_(self) -> str:
-        text = "".join(f"<p>{escape(line)}</p>" for line in self.sentences())
-        return f"<div><b>Budget of {self.spend:,.6g}</b>{self._texts().to_html()}{text}</div>"
+        return html_page(f"Budget of {self.spend:,.6g}", (), html_table(self._texts()), self.sentences())
 
     def _texts(self) -> pd.DataFrame:
         table = self.table()
@@ -138,8 +127,6 @@ class Budget:
             "against gold only": [f"{100 * (v - 1):+.0f} %" for v in table["relative"]],
             "pays up to": ["" if np.isnan(v) else f"{v:.3g}" for v in table["break_even"]],
         }
-        import pandas as pd
-
         return pd.DataFrame(shown, index=[f"{t}: {o}" for t, o in zip(table["term"], table["option"])])
 
     def _find(self, option: str, term: str) -> Purchase:
@@ -148,16 +135,10 @@ class Budget:
 
 @checked_arguments()
 def budget(
-    surrogates: Mapping[str, Any],
-    spend: float,
-    *,
-    gold_cost: float,
-    surrogate_cost: float | Mapping[str, float],
-    population: int | None = None,
-    corpus: str = "fixed",
-    terms: str | Sequence[str] | None = None,
+    surrogates: Mapping[str, Any], spend: float, *, gold_cost: float, surrogate_cost: float | Mapping[str, float],
+    population: int | None = None, corpus: str = "fixed", terms: str | Sequence[str] | None = None,
     target: str = "superpopulation",
-) -> Budget:
+) -> Budget:  # fmt: skip
     r"""Compare ways to spend a budget on gold and surrogate labels.
 
     Parameters
@@ -245,8 +226,6 @@ def budget(
 def variance_of(r_squared: float, gold: float, bought: float, finite: bool = False) -> float:
     """``(1 - R^2) / n + R^2 / N``, in units of the variance of one gold score; a finite corpus has ``1 / N`` less.
 
-    Examples
-    --------
     >>> round(variance_of(0.5, 100.0, 1000.0), 6)
     0.0055
     """

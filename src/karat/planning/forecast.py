@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.stats import chi2, f, t
 
+from .._core.types import Floats, Ints
 from ..designs.labelling import group_totals, pair_codes
 from ..estimate.df import kurtosis_df, satterthwaite_df
 from ..estimate.scores import LARGEST_LEVERAGE
 from ..results.tests import interval
-from .pilot import by_row, jackknife_log_variance, log_variance_of, mean_root, mended, pilot_df
+from .pilot import Profile, by_row, jackknife_log_variance, log_variance_of, mean_root, mended, pilot_df
 from .reach import lean_on_reach
-
-if TYPE_CHECKING:
-    from .._core.types import Floats, Ints
-    from .pilot import Profile
-    from .schemes import Scheme
+from .schemes import Scheme
 
 MEASURES = ("se", "half_width", "mde")
 LEARNING_RATE = 1.5
@@ -31,10 +28,8 @@ class Learning:
     """How labelling errors shrink as the predictor sees more gold: squares as ``1 + excess (n_gold / n)^1.5``.
 
     A learner's excess error has a term in 1 / n and, where regularisation and folds bite, terms that fall faster;
-    halves of a small pilot show them together, and the exponent stands between.
-
-    ``excess`` is the part of the squared error in the pilot of ``n_gold`` rows that more gold would take away, relative
-    to what would stay.
+    halves of a small pilot show them together, and the exponent stands between. ``excess`` is the part of the squared
+    error in the pilot of ``n_gold`` rows that more gold would take away, relative to what would stay.
     """
 
     excess: float
@@ -70,7 +65,8 @@ def variance(profile: Profile, scheme: Scheme, n: float, ratio: float, learning:
     frame = scheme.probability(n, ratio)
     pi = frame[profile.position]
     clusters = gold_clusters(profile, frame, ratio, scheme.together)
-    inflation, most_df = _few_clusters(profile, ratio, clusters)
+    later = clusters if reporting.of_gold and clusters is not None else reporting.leveraged * ratio
+    inflation, most_df = reporting.few_clusters(later)
     n_rows = _rows(profile, scheme, n, ratio)
     population_factor, labelling_factor = _small_sample(profile, pi, n, ratio, n_rows, clusters)
     shrink = learning.factor(n) / ratio**2
@@ -112,13 +108,6 @@ def gold_clusters(profile: Profile, probability: Floats, ratio: float, together:
     return max(2.0, ratio * float((1.0 - np.exp(none_drawn)).sum()))
 
 
-def _few_clusters(profile: Profile, ratio: float, clusters: float | None) -> tuple[Floats, Floats]:
-    """What CRV2 and CRV3 will make of a variance, and the degrees of freedom they will allow, each of shape (q,)."""
-    reporting = profile.reporting
-    later = clusters if reporting.of_gold and clusters is not None else reporting.leveraged * ratio
-    return reporting.few_clusters(later)
-
-
 def _rows(profile: Profile, scheme: Scheme, n: float, ratio: float) -> float:
     """Rows over which the population part of the fit is summed."""
     reporting = profile.reporting
@@ -150,14 +139,9 @@ def _small_sample(
 
 
 def degrees_of_freedom(
-    profile: Profile,
-    scheme: Scheme,
-    n: float,
-    ratio: float,
-    pi: Floats,
-    clusters: float | None,
+    profile: Profile, scheme: Scheme, n: float, ratio: float, pi: Floats, clusters: float | None,
     parts: tuple[Floats, Floats],
-) -> Floats:
+) -> Floats:  # fmt: skip
     """Degrees of freedom as :func:`karat.estimate.infer.infer` would find them, shape (q,).
 
     The kurtosis of influences is predicted from the pilot's scores: a unit enters with ``m + (1/pi - 1) e`` if drawn
@@ -183,8 +167,7 @@ def degrees_of_freedom(
         *(_gold_shares(profile, pi, ratio) if gold_shares else _moments(profile, pi, ratio, clusters))
     )
     chosen = {"satterthwaite": by_parts, "kurtosis": by_kurtosis}.get(reporting.df, np.minimum(by_parts, by_kurtosis))
-    found = np.array([chosen[: reporting.width][row].min() for row in profile.involved])
-    return found
+    return np.array([chosen[: reporting.width][row].min() for row in profile.involved])
 
 
 def _gold_shares(profile: Profile, pi: Floats, ratio: float) -> tuple[Floats, Floats]:
@@ -268,7 +251,8 @@ class Basis:
         world = [self._variance(profile, n) for profile in self.worlds[0]]
         total = np.mean([v.total for v in world], axis=0)
         df = np.mean([v.df for v in world], axis=0)
-        low, high = self._between_worlds(world, total, n)
+        ends = [np.mean([self._variance(p, n).total for p in profiles], axis=0) for profiles in self.worlds[1:]]
+        every = np.sqrt(np.vstack([total, *ends]))  # over the range assumed
         d = pilot_df(self._log_variance(world, n))
         relative = np.mean([v.own_relative for v in world], axis=0) * self.profile.n_gold / n
         later = np.where(relative > 0, np.maximum(2.0 / np.maximum(relative, 1e-12), _FEWEST_LATER), np.inf)
@@ -277,9 +261,8 @@ class Basis:
             below, above = self._bounds(d, later)
         if self.band == "expected":
             below, above = below * mean_root(later), above * mean_root(later)
-        return Figures(
-            n, root, np.minimum(low * below, root), np.maximum(high * above, root), df, self.profile, self.power
-        )
+        low, high = np.minimum(every.min(axis=0) * below, root), np.maximum(every.max(axis=0) * above, root)
+        return Figures(n, root, low, high, df, self.profile, self.power)
 
     def log_variance_at(self, n: float) -> Floats:
         """How unsure the pilot is: variance of the logarithm of the planned variance, shape (q,)."""
@@ -288,18 +271,11 @@ class Basis:
     def _variance(self, profile: Profile, n: float) -> Variance:
         return variance(profile, self.scheme, n, self.ratio, self.learning)
 
-    def _between_worlds(self, world: list[Variance], total: Floats, n: float) -> tuple[Floats, Floats]:
-        """Lowest and highest root of the variance over the range assumed, shape (q,)."""
-        ends = [np.mean([self._variance(p, n).total for p in profiles], axis=0) for profiles in self.worlds[1:]]
-        every = np.sqrt(np.vstack([total, *ends]))
-        return every.min(axis=0), every.max(axis=0)
-
     def _log_variance(self, world: list[Variance], n: float) -> Floats:
         """Variance of the logarithm of the planned variance, shape (q,)."""
         if self.assumed:
             logs = np.log(np.maximum([v.total for v in world], 1e-300))
-            spread: Floats = logs.var(axis=0, ddof=1) / len(logs)
-            return spread
+            return logs.var(axis=0, ddof=1) / len(logs)
         found = world[0].log_variance
         if self.replicates:
             totals = [self._variance(profile, n).total for profile in self.replicates]
@@ -312,8 +288,6 @@ class Basis:
 
         A pilot's variance is a chi-square on d degrees of freedom around the truth; that of the next draw another.
         """
-        from scipy.stats import chi2, f
-
         tail = (1.0 - self.level) / 2.0
         finite = np.where(np.isfinite(d), d, 1e9)
         if self.band == "reported":
@@ -356,8 +330,5 @@ class Figures:
 
     def _mde(self, se: Floats) -> Floats:
         """Effect that a two-sided test at level alpha finds with the power asked for."""
-        from scipy.stats import t
-
         alpha = self.profile.reporting.alpha
-        found: Floats = (t.ppf(1.0 - alpha / 2.0, self.df) + t.ppf(self.power, self.df)) * se
-        return found
+        return (t.ppf(1.0 - alpha / 2.0, self.df) + t.ppf(self.power, self.df)) * se

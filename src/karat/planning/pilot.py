@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from scipy.special import gammaln, polygamma
+from scipy.stats import norm, t
 
-from ..designs.labelling import group_totals
+from .._core.types import Bools, Floats, Ints
+from ..designs import Labelling
+from ..designs.labelling import group_totals, pair_codes
 from ..errors import ArgumentError, KaratError
 from ..estimate.clusters import LEVERAGED
-from ..estimate.infer import combination, influences
+from ..estimate.covariance import Scores
+from ..estimate.infer import Parts, combination, influences
 from ..estimate.scores import LARGEST_LEVERAGE
+from ..estimate.shares import Shares
+from ..results import Result
 from ..results.tests import read_hypotheses
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Floats, Ints
-    from ..designs import Labelling
-    from ..estimate.covariance import Scores
-    from ..estimate.infer import Parts
-    from ..estimate.shares import Shares
-    from ..results import Result
-
 
 USUAL_CORRELATION, ITS_SPREAD = 0.02, 0.03
 """Correlation of labelling errors within clusters before the pilot has its say: mean and standard deviation."""
@@ -142,23 +140,13 @@ class Population:
 class Profile:
     """Gold units of a pilot in coefficient space, and the part of the variance that no gold label removes.
 
-    Parameters
-    ----------
-    names, matrix, theta
-        Coefficients, then contrasts: q figures; what turns p coefficients into them; their values.
-    error : ndarray, shape (n, q)
-        ``Psi (m - Lambda h)`` of gold units, with the small-sample correction of the fit.
-    plain : ndarray, shape (n, q)
-        The same without correction.
-    moment : ndarray, shape (n, q)
-        ``Psi m`` with the small-sample correction of the fit; the error of gold alone.
-    score : ndarray, shape (n, q)
-        The same without correction.
-    leverage, moment_leverage : ndarray, shape (n,)
-        What leaving a unit out does to its error and to its moment: 1 less the square they had over that of HC2.
-    reach : ndarray, shape (N, q), or None
-        Squared influence of an error in the outcome on each figure, where the table was given and no covariate is
-        labelled: a squared labelling error is this times the squared error of the outcome.
+    ``names``, ``matrix``, ``theta``: coefficients, then contrasts: q figures; what turns p coefficients into them;
+    their values; ``error`` (n, q): ``Psi (m - Lambda h)`` of gold units, with the small-sample correction of the fit;
+    ``plain`` (n, q): the same without correction; ``moment`` (n, q): ``Psi m`` with the small-sample correction of the
+    fit; the error of gold alone; ``score`` (n, q): the same without correction; ``leverage``, ``moment_leverage`` (n,):
+    what leaving a unit out does to its error and to its moment: 1 less the square they had over that of HC2; ``reach``
+    (N, q): squared influence of an error in the outcome on each figure, where the table was given and no covariate is
+    labelled: a squared labelling error is this times the squared error of the outcome.
     """
 
     names: tuple[str, ...]
@@ -204,17 +192,12 @@ class Profile:
 
     def gold_alone(self) -> Profile:
         """The same pilot read by the gold-only estimator."""
+        nothing = np.zeros((1, len(self.theta)))
         return replace(
-            self,
-            error=self.moment,
-            plain=self.score,
-            leverage=self.moment_leverage,
-            population=Population.of(
-                np.zeros((1, len(self.theta))), self.moment, self.moment, self.labelling, self.cluster
-            ),
-            tuned=np.zeros_like(self.tuned),
-            reporting=replace(self.reporting, estimator="gold"),
-        )
+            self, error=self.moment, plain=self.score, leverage=self.moment_leverage,
+            population=Population.of(nothing, self.moment, self.moment, self.labelling, self.cluster),
+            tuned=np.zeros_like(self.tuned), reporting=replace(self.reporting, estimator="gold"),
+        )  # fmt: skip
 
     @classmethod
     def of(cls, result: Result, contrasts: object = None) -> Profile:
@@ -252,18 +235,9 @@ class Profile:
             predicted[labelling.gold] -= labelling.weight[:, None] * beyond
         inflation, most_df, leveraged = _few_clusters(parts, matrix, kind, result.target)
         return cls(
-            names=names,
-            matrix=matrix,
-            theta=matrix @ result.theta,
-            error=error,
-            plain=plain,
-            moment=moment,
-            score=score,
-            leverage=scores.gold_leverage,
-            moment_leverage=_moment_leverage(scores),
-            population=Population.of(predicted, moment, beyond, labelling, cluster),
-            labelling=labelling,
-            cluster=cluster,
+            names=names, matrix=matrix, theta=matrix @ result.theta, error=error, plain=plain, moment=moment,
+            score=score, leverage=scores.gold_leverage, moment_leverage=_moment_leverage(scores), labelling=labelling,
+            cluster=cluster, population=Population.of(predicted, moment, beyond, labelling, cluster),
             tuned=np.array([parts.tuned[row].max() for row in np.abs(matrix) > 0]),
             reporting=Reporting(
                 kind, result.target, result.df_method, result.alpha, len(result.theta), result.interval,
@@ -325,7 +299,7 @@ def _whole(base: Floats, own: Floats, error: Floats, labelling: Labelling, insid
     """Where labelling units were drawn whole, pairs within unit and cluster carry the weight of one."""
     assert labelling.unit is not None
     unit, weight = labelling.unit[labelling.gold], labelling.weight[:, None]
-    both = np.unique(unit.astype(np.int64) * (int(inside.max()) + 1) + inside, return_inverse=True)[1]
+    both = pair_codes(unit, inside)
     together = group_totals(error, both)[both] - error
     apart = group_totals(weight * error, inside)[inside] - group_totals(weight * error, both)[both]
     added = error * (together + apart)
@@ -343,22 +317,17 @@ def mended(relative: Floats) -> Floats:
 
     For a sum of k normal squares, k random, it is 3/k, but 3/(k + 2) is what the sample shows.
     """
-    found: Floats = relative / (1.0 - np.minimum(2.0 * relative / 3.0, 0.8))
-    return found
+    return relative / (1.0 - np.minimum(2.0 * relative / 3.0, 0.8))
 
 
 def log_variance_of(relative: Floats) -> Floats:
     """Variance of the logarithm of a chi-square with a relative variance."""
-    from scipy.special import polygamma
-
     found: Floats = polygamma(1, np.maximum(1.0 / np.maximum(relative, 1e-12), _FEWEST_DF / 2.0))
     return np.where(relative > 0, found, 0.0)
 
 
 def pilot_df(log_variance: Floats) -> Floats:
     """Degrees of freedom of the chi-square whose logarithm has a given variance; infinite for none."""
-    from scipy.special import polygamma
-
     wanted = np.clip(log_variance, 1e-12, _MOST_LOG_VARIANCE)
     half = np.where(wanted > 1.0, 1.0 / np.sqrt(wanted), 1.0 / wanted + 0.5)
     for _ in range(40):
@@ -368,8 +337,6 @@ def pilot_df(log_variance: Floats) -> Floats:
 
 def mean_root(df: Floats) -> Floats:
     """``E sqrt(chi2_d / d)``: by how much the root of an unbiased variance falls short, on average."""
-    from scipy.special import gammaln
-
     finite = np.where(np.isfinite(df), df, 1e8)
     found: Floats = np.sqrt(2.0 / finite) * np.exp(gammaln((finite + 1.0) / 2.0) - gammaln(finite / 2.0))
     return np.where(finite < 1e6, found, 1.0)
@@ -380,12 +347,9 @@ def jackknife_log_variance(replicates: Sequence[Floats]) -> Floats:
 
     Few groups make it uncertain itself: it is widened to the t quantile of their number.
     """
-    from scipy.stats import norm, t
-
     values = np.log(np.maximum(np.vstack(replicates), 1e-300))
     middle = np.median(values, axis=0)
     values = middle + np.clip(values - middle, -_MOST_CHANGE, _MOST_CHANGE)
     groups = len(values)
     widened = (t.ppf(0.95, groups - 1) / norm.ppf(0.95)) ** 2
-    spread: Floats = (groups - 1) ** 2 / groups * values.var(axis=0, ddof=1) * widened
-    return spread
+    return (groups - 1) ** 2 / groups * values.var(axis=0, ddof=1) * widened

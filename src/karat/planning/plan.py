@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .._core.arguments import checked_arguments
 from .._core.machine import single_threaded
 from ..errors import ArgumentError, check_alpha, generator, number, one_of, whole
+from ..frames import Table
 from ..frames.order import seed_of_result, settled
 from ..regression.entry_points import regress
 from ..results import Result
@@ -19,10 +20,8 @@ from .reach import squared_reach, with_reach
 from .refit import Again, delete_groups, learn
 from .report import Needed, Plan
 from .resolve import resolve_scheme
-
-if TYPE_CHECKING:
-    from ..frames import Table
-    from .schemes import Scheme
+from .schemes import Scheme
+from .simulated_pilot import from_assumptions
 
 _POINTS = 24
 _FEW_CARRIERS, _TOO_FEW = 10.0, 3.0
@@ -147,8 +146,6 @@ def plan(
         known, table, learning, replicates = _from_fit(source, data, contrasts, groups, options, generator(seed))
         remarks = _pilot_remarks(source, data is not None and groups > 0, bool(replicates), learning)
     elif isinstance(source, str):
-        from .simulated_pilot import from_assumptions
-
         known, table, learning, remarks = from_assumptions(
             source, data, model, surrogates, (accuracy, r_squared, confusion), options, contrasts, generator(seed)
         )
@@ -164,13 +161,10 @@ def plan(
     scheme = resolve_scheme(design, allocation, profile, table, pilot, aims)
     basis = Basis(known, replicates, scheme, _ratio(population, profile, scheme), learning, power, level, band)
     return Plan(
-        basis=basis,
-        title=source if isinstance(source, str) else source.formula,
-        needed=tuple(needed(basis, *target) for target in targets),
-        sizes=_sizes(n, basis, targets != ()),
-        remarks=tuple(remarks + _scheme_remarks(basis)),
-        reusable=pilot is not None and _extends(basis),
-    )
+        basis=basis, title=source if isinstance(source, str) else source.formula,
+        needed=tuple(needed(basis, *target) for target in targets), sizes=_sizes(n, basis, targets != ()),
+        remarks=tuple(remarks + _scheme_remarks(basis)), reusable=pilot is not None and _extends(basis),
+    )  # fmt: skip
 
 
 def _for_refits(
@@ -190,8 +184,6 @@ def _from_fit(
     fit: Result, data: object, contrasts: object, groups: int, options: dict[str, Any], rng: np.random.Generator
 ) -> tuple[tuple[tuple[Profile, ...], ...], Table | None, Learning, tuple[Profile, ...]]:
     """Profile of a pilot, the table of its rows, what it says about learning, and the pilot without groups."""
-    from ..frames import Table
-
     profile = Profile.of(fit, contrasts)
     learning: Learning = Learning(0.0, profile.n_gold)
     if data is None:
@@ -247,8 +239,7 @@ def _pilot_remarks(fit: Result, asked: bool, refitted: bool, learning: Learning)
         share = 100 * (1 - 1 / (1 + learning.excess))
         found.append(
             f"the predictor is expected to learn: halves of the pilot say that up to {share:.0f} % of the squared "
-            "labelling "
-            "errors would go with ever more gold"
+            "labelling errors would go with ever more gold"
         )
     if asked is False and fit.estimator == "dsl":
         found.append("labelling errors are taken to stay as in the pilot, although the predictor learns from more gold")
@@ -278,8 +269,6 @@ def _scheme_remarks(basis: Basis) -> list[str]:
 def read_targets(given: object, names: tuple[str, ...]) -> tuple[tuple[str, str, float], ...]:
     """Targets as the user typed them: term, measure and value of each.
 
-    Examples
-    --------
     >>> read_targets({"war": {"half_width": 0.05}}, ("Intercept", "war"))
     (('war', 'half_width', 0.05),)
     """

@@ -12,23 +12,20 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Floats, Ints
 from ..errors import ArgumentError, DataError
 from ..estimate.scores import correction
+from ..frames import Table
 from ..frames.matrices import encode
 from ..frames.table import as_float
 from ..predict.crossfit import scale
 from ..regression.design_matrix import with_columns
-from .pilot import BORROWED, effective_counts
-
-if TYPE_CHECKING:
-    from .._core.types import Floats, Ints
-    from ..frames import Table
-    from ..results import Result
-    from .pilot import Profile
+from ..results import Result
+from .pilot import BORROWED, Profile, effective_counts
 
 UNEVEN = 0.25
 """By how much squared errors of the outcome are larger or smaller, relatively, where one coefficient counts."""
@@ -67,8 +64,7 @@ def squared_reach(result: Result, profile: Profile, table: Table, context: Any) 
         return None
     frame = table.pandas(sorted(spec.parsed.covariate_variables), "formula")
     x = spec.x(with_columns(frame, {}, table.n_rows), context)
-    found: Floats = (x @ np.linalg.inv(parts.curvature).T @ profile.matrix.T) ** 2
-    return found
+    return (x @ np.linalg.inv(parts.curvature).T @ profile.matrix.T) ** 2
 
 
 def with_reach(profile: Profile, reach: Floats | None) -> Profile:
@@ -91,24 +87,14 @@ def with_reach(profile: Profile, reach: Floats | None) -> Profile:
         effect = float(np.clip(np.median(population.value / np.maximum(population.single, 1e-300)), *_USUAL_EFFECTS))
         unsure = float(np.hypot(UNEVEN, _UNSURE_EFFECT))
     alone = effect * whole
-    return replace(
-        profile,
-        population=replace(
-            population,
-            value=(1.0 - lean) * population.value + lean * alone * mean,
-            influence=(1.0 - lean) * population.influence + lean * alone * square,
-            doubt=(1.0 - lean) ** 2 * population.doubt + (lean * unsure * alone * mean) ** 2,
-        ),
-    )
+    value = (1.0 - lean) * population.value + lean * alone * mean
+    influence = (1.0 - lean) * population.influence + lean * alone * square
+    doubt = (1.0 - lean) ** 2 * population.doubt + (lean * unsure * alone * mean) ** 2
+    return replace(profile, population=replace(population, value=value, influence=influence, doubt=doubt))
 
 
 def lean_on_reach(
-    profile: Profile,
-    rows: Floats,
-    probability: Floats,
-    ratio: float,
-    factor: Floats,
-    expected: Floats | None = None,
+    profile: Profile, rows: Floats, probability: Floats, ratio: float, factor: Floats, expected: Floats | None = None
 ) -> tuple[Floats, Floats, Floats]:
     """Draw the labelling variance of thin figures towards what reach says.
 
@@ -209,13 +195,7 @@ class Sizing:
 
 
 def sizes(
-    result: Result,
-    profile: Profile,
-    table: Table,
-    aims: Floats,
-    features: Any,
-    probability: Any,
-    seed: int,
+    result: Result, profile: Profile, table: Table, aims: Floats, features: Any, probability: Any, seed: int
 ) -> Sizing:
     """``u_i``, the root of the expected weighted squared labelling error of each unit.
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Bools, Ints
 from ..datasets import mask_gold
 from ..designs import Drawn, Labelling, SimpleRandom
 from ..errors import ArgumentError, DataError, KaratError, KaratWarning
+from ..frames import Table
+from ..regression.entry_points import regress
+from ..results import Result
 from .forecast import LEARNING_RATE, Learning
 from .pilot import Profile
-from .schemes import StratifiedScheme
-
-if TYPE_CHECKING:
-    from .._core.types import Bools, Ints
-    from ..results import Result
+from .schemes import simple_random
 
 _OF_THE_FIT = ("labelled", "seed", "scores", "compare", "design", "progress")
 """Arguments of the fit that refits do not take from it: its rows, its gold and its draw are those of the Result."""
@@ -34,19 +34,7 @@ _FASTEST_LEARNING = 1.6
 
 @dataclass(frozen=True)
 class Again:
-    """The pilot's fit as a function of which gold units count.
-
-    Parameters
-    ----------
-    data : data frame
-        The rows of the fit, gold where it was labelled.
-    arguments : mapping
-        Of :func:`karat.regress`.
-    labelling : Labelling
-    gold : tuple of str
-        Gold columns.
-    contrasts : object
-    """
+    """The pilot's fit as a function of which gold units count; ``arguments`` are those of :func:`karat.regress`."""
 
     data: Any
     arguments: Mapping[str, Any]
@@ -56,17 +44,7 @@ class Again:
 
     @classmethod
     def of(cls, result: Result, data: object, contrasts: object, overrides: Mapping[str, Any]) -> Again:
-        """Take up a fit again with the data it was made from.
-
-        Raises
-        ------
-        ArgumentError
-            If an argument of the fit held values and was not given again.
-        DataError
-            If the data have another number of rows.
-        """
-        from ..frames import Table
-
+        """Take up a fit again with the data it was made from, and the arguments that held values."""
         call, parts = result.call, result.parts
         assert parts is not None
         if call is None:
@@ -108,21 +86,7 @@ class Again:
         return cls(frame.to_native(), arguments, parts.labelling, gold, contrasts)
 
     def profile(self, labelled: Bools, seed: int, repeats: int | None = None) -> Profile | None:
-        """The profile of the fit with part of the gold, or None where it cannot be fitted.
-
-        Parameters
-        ----------
-        labelled : ndarray of bool, shape (N,)
-        seed : int
-        repeats : int, optional
-            At most this many random splits of the predictor.
-
-        Returns
-        -------
-        Profile or None
-        """
-        from ..regression.entry_points import regress
-
+        """The profile of the fit with part of the gold, or None where it cannot be fitted."""
         arguments = dict(self.arguments)
         if repeats is not None:
             arguments["repeats"] = min(repeats, int(arguments.get("repeats", repeats)))
@@ -143,20 +107,7 @@ class Again:
 
 
 def delete_groups(again: Again, groups: int, rng: np.random.Generator) -> tuple[Profile, ...]:
-    """Profiles of the pilot without one group of its labelling units each.
-
-    Parameters
-    ----------
-    again : Again
-    groups : int
-        Number of random groups; those that cannot be fitted are left out.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    tuple of Profile
-        Empty if too few fits went through.
-    """
+    """Profiles of the pilot without one random group of its labelling units each; empty if too few went through."""
     if type(again.labelling) is not Labelling:  # several waves: leaving units out would change later waves
         return ()
     group = _random_groups(again.labelling, groups, rng)
@@ -175,16 +126,6 @@ def learn(again: Again, whole: Profile, rng: np.random.Generator) -> Learning:
 
     The ratio of squared errors in halves to those in the whole is the median over figures of its mean over halves,
     since one predictor serves them all.
-
-    Parameters
-    ----------
-    again : Again
-    whole : Profile
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    Learning
     """
     if (
         type(again.labelling) is not Labelling
@@ -210,8 +151,6 @@ def learn(again: Again, whole: Profile, rng: np.random.Generator) -> Learning:
 def excess_of(ratio: float, times: float) -> float:
     """Excess in the pilot if squared errors with ``times`` less gold are ``ratio`` times as large.
 
-    Examples
-    --------
     >>> round(excess_of(1.1, 2.0), 3)
     0.058
     """
@@ -249,8 +188,7 @@ def _random_groups(labelling: Labelling, groups: int, rng: np.random.Generator) 
     order = np.lexsort((rng.random(len(first)), stratum))
     dealt = np.empty(len(first), dtype=np.intp)
     dealt[order] = np.arange(len(first)) % min(groups, len(first))
-    found: Ints = dealt[unit]
-    return found
+    return dealt[unit]
 
 
 def _halves(labelling: Labelling, rng: np.random.Generator) -> Iterator[Bools]:
@@ -264,8 +202,7 @@ def _halves(labelling: Labelling, rng: np.random.Generator) -> Iterator[Bools]:
 
 def mean_square(profile: Profile) -> Any:
     """Variance of labelling errors under simple random sampling, times a constant, shape (q,)."""
-    rows = StratifiedScheme(np.zeros(profile.n_units, dtype=np.intp), np.ones(1), ("all",), None, "")
-    spread = rows.spread(profile, 0.5 * profile.n_units, 1.0, np.ones(profile.n_gold))
+    spread = simple_random(profile.n_units).spread(profile, 0.5 * profile.n_units, 1.0, np.ones(profile.n_gold))
     return (profile.weight[:, None] * spread).sum(axis=0)
 
 

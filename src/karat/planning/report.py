@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
-from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from ..designs import Design
 from ..display.axes import PALETTE, axes, plain
+from ..display.table import html_notes, html_page, html_table, text_cells
 from ..errors import ArgumentError, DesignError, one_of, whole
 from .forecast import MEASURES, Basis
 from .pilot import slopes
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from ..designs import Design
 
 WORDS = {"se": "standard error", "half_width": "half-width", "mde": "detectable effect"}
 _MOST_LINES = 6
@@ -130,8 +127,6 @@ class Plan:
             Columns ``term, measure, target, n, n_low, n_high, reachable, best, best_low, best_high``; best is the
             figure with every row labelled.
         """
-        import pandas as pd
-
         rows = [(*astuple(r)[:6], r.reachable, *astuple(r)[6:]) for r in self.needed]
         columns = ["term", "measure", "target", "n", "n_low", "n_high", "reachable", "best", "best_low", "best_high"]
         table = pd.DataFrame(rows, columns=columns)
@@ -168,13 +163,9 @@ class Plan:
         return PlanSummary(self)
 
     def plot(
-        self,
-        measure: str | None = None,
-        *,
-        terms: Sequence[str] | None = None,
-        ax: Any = None,
+        self, measure: str | None = None, *, terms: Sequence[str] | None = None, ax: Any = None,
         title: str | None = None,
-    ) -> Any:
+    ) -> Any:  # fmt: skip
         """Budget curve: a figure by number of gold labels, with its interval as a band.
 
         Parameters
@@ -209,7 +200,9 @@ class Plan:
             ax.plot(self.sizes, value, color=colour, linewidth=1.8, label=name)
         self._mark_targets(ax, shown, family)
         ax.set_xscale("log")
-        ax.set_xticks(_round_ticks(self.sizes[0], self.sizes[-1]))
+        least, most = self.sizes[0], self.sizes[-1]
+        ticks = (m * 10.0**k for k in range(10) for m in (1, 2, 5))
+        ax.set_xticks([*(tick for tick in ticks if least <= tick < 0.75 * most), most])
         ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         self._scale_figures(ax, [[point[part][self.names.index(name)] for name in family] for point in curve
                                  for part in (0, 1)])  # fmt: skip
@@ -258,8 +251,6 @@ class Plan:
         return whole("n", n, least=scheme.least, most=self.basis.most)
 
     def _rows(self, sizes: Sequence[int]) -> pd.DataFrame:
-        import pandas as pd
-
         tables = []
         for n in sizes:
             figures = self.basis.at(n)
@@ -286,13 +277,10 @@ class PlanSummary:
         target = "this corpus (finite population)" if profile.reporting.target == "finite" else "superpopulation"
         band = "the expected figure" if basis.band == "expected" else "the figure of a single draw"
         return [
-            ("From", source),
-            ("Corpus", corpus),
-            ("Design", basis.scheme.title),
-            ("Target", target),
+            ("From", source), ("Corpus", corpus), ("Design", basis.scheme.title), ("Target", target),
             ("Covariance", profile.reporting.kind + clusters),
             ("In brackets", f"{100 * basis.level:g}% interval for {band}"),
-        ]
+        ]  # fmt: skip
 
     def sizes(self) -> list[int]:
         """At most five sizes to show: the pilot's, those needed, and all rows."""
@@ -321,8 +309,6 @@ class PlanSummary:
 
     def table(self) -> pd.DataFrame:
         """Half-widths by coefficient and size, as text with intervals."""
-        import pandas as pd
-
         columns = {}
         for n in self.sizes():
             value, low, high = self.plan.basis.at(n).measure(self.plan.measure)
@@ -345,7 +331,7 @@ class PlanSummary:
 
     def __str__(self) -> str:
         lines = [f"Plan of the gold sample: {self.plan.title}", *(f"  {name}: {value}" for name, value in self.facts())]
-        lines += ["", self.heading() + ":", *text_table(self.table())]
+        lines += ["", self.heading() + ":", *text_cells(self.table())]
         if self.plan.needed:
             lines += ["", "Targets:", *("  " + self._target_line(found) for found in self.plan.needed)]
         if self.plan.remarks:
@@ -356,25 +342,10 @@ class PlanSummary:
         return str(self)
 
     def _repr_html_(self) -> str:
-        head = "<tr><th style='text-align:left'>"
-        facts = "".join(f"{head}{escape(n)}</th><td>{escape(v)}</td></tr>" for n, v in self.facts())
-        targets = "".join(f"<li>{escape(self._target_line(found))}</li>" for found in self.plan.needed)
-        remarks = "".join(f"<p>{escape(line)}</p>" for line in self.remarks())
-        return (
-            f"<div><b>Plan of the gold sample: {escape(self.plan.title)}</b><table>{facts}</table>"
-            f"<p>{escape(self.heading())}</p>{self.table().to_html()}"
-            + (f"<p>Targets</p><ul>{targets}</ul>" if targets else "")
-            + f"{remarks}</div>"
-        )
-
-
-def text_table(table: pd.DataFrame) -> list[str]:
-    """Lines of a table of texts, columns set right."""
-    cells = [["", *map(str, table.columns)]] + [
-        [str(i), *map(str, row)] for i, row in zip(table.index, table.to_numpy())
-    ]
-    widths = [max(len(row[k]) for row in cells) for k in range(len(cells[0]))]
-    return ["  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))]) for row in cells]
+        targets = "\n".join(["Targets", *(self._target_line(found) for found in self.plan.needed)])
+        body = html_notes([self.heading()]) + html_table(self.table())
+        notes = [*([targets] if self.plan.needed else []), *self.remarks()]
+        return html_page(f"Plan of the gold sample: {self.plan.title}", self.facts(), body, notes)
 
 
 def _short(value: float) -> str:
@@ -384,10 +355,3 @@ def _short(value: float) -> str:
     if not 1e-3 <= abs(value) < 1e5:
         return f"{value:.3g}"
     return f"{value:.{max(0, 2 - int(np.floor(np.log10(abs(value)))))}f}"
-
-
-def _round_ticks(low: float, high: float) -> list[float]:
-    """Ticks 1, 2, 5 times powers of ten, and the ends."""
-    steps = [m * 10.0**k for k in range(0, 10) for m in (1, 2, 5)]
-    inside = [s for s in steps if low <= s <= high and s < 0.75 * high]
-    return [*inside, high]

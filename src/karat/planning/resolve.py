@@ -3,39 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Floats, Ints
 from ..designs import Bernoulli, Clustered, Drawn, Labelling, Sample, SimpleRandom, Stratified
-from ..designs.given import codes_of
+from ..designs.given import codes_of, columns_in
 from ..designs.labelling import group_totals
 from ..errors import ArgumentError, DesignError
+from ..frames import Table
+from ..results import Result
+from .pilot import Profile
 from .reach import by_stratum
-from .schemes import ClusteredScheme, IndependentScheme, Scheme, StratifiedScheme, stratum_spread
-
-if TYPE_CHECKING:
-    from .._core.types import Floats, Ints
-    from ..frames import Table
-    from ..results import Result
-    from .pilot import Profile
+from .schemes import ClusteredScheme, IndependentScheme, Scheme, StratifiedScheme, simple_random, stratum_spread
 
 
 def resolve_scheme(
-    design: Any,
-    allocation: object,
-    profile: Profile,
-    table: Table | None,
-    pilot: Result | None,
-    aims: Sequence[str],
+    design: Any, allocation: object, profile: Profile, table: Table | None, pilot: Result | None, aims: Sequence[str]
 ) -> Scheme:
     """The design to plan for (None: the pilot's); ``aims`` are the figures that Neyman's allocation serves."""
     scheme = getattr(design, "scheme", None)
     if isinstance(scheme, Scheme):
         found: Scheme = scheme
     else:
-        found = _of_design(_bare(design), allocation, profile, table, pilot, aims)
-    if allocation is not None and (isinstance(scheme, Scheme) or not _has_strata(found)):
+        drawn = design.design if isinstance(design, Sample) else design
+        base = drawn.base if isinstance(drawn, Drawn) else drawn
+        found = _of_design(base, allocation, profile, table, pilot, aims)
+    has_strata = isinstance(found, StratifiedScheme) and found.by is not None
+    if allocation is not None and (isinstance(scheme, Scheme) or not has_strata):
         raise ArgumentError(
             "allocation= shares a sample out among strata; give design=kt.Stratified(...), or take it out."
         )
@@ -46,21 +42,10 @@ def resolve_scheme(
     return found
 
 
-def simple_random(n_units: int) -> StratifiedScheme:
-    """Simple random sampling of rows."""
-    return StratifiedScheme(np.zeros(n_units, dtype=np.intp), np.ones(1), ("all",), None, "simple random sample")
-
-
 def stratified(
-    code: Ints,
-    names: Sequence[str],
-    by: Any,
-    allocation: object,
-    profile: Profile,
-    aims: Sequence[str],
-    cost: Floats | None = None,
-    expected: Floats | None = None,
-) -> StratifiedScheme:
+    code: Ints, names: Sequence[str], by: Any, allocation: object, profile: Profile, aims: Sequence[str],
+    cost: Floats | None = None, expected: Floats | None = None,
+) -> StratifiedScheme:  # fmt: skip
     """Stratified sampling with an allocation: ``"proportional"`` (or None), ``"equal"``, ``"neyman"``, or a mapping.
 
     ``cost`` (S,) is the mean cost of a label in each stratum, for Neyman's; ``expected`` (N,) the squared error of the
@@ -81,11 +66,9 @@ def stratified(
     else:
         raise ArgumentError(
             f"allocation={allocation!r} is not allowed; choose 'proportional', 'equal', 'neyman', or give a mapping "
-            "from "
-            "stratum to share."
+            "from stratum to share."
         )
-    on = by if isinstance(by, str) or by is None else " x ".join(by)
-    title = f"stratified by {on or 'the strata given'}, {how}"
+    title = f"stratified by {' x '.join(columns_in(by)) or 'the strata given'}, {how}"
     return StratifiedScheme(code, share, tuple(names), by, title, inside, expected)
 
 
@@ -98,13 +81,9 @@ def _reach_inside(profile: Profile, code: Ints, expected: Floats | None) -> Floa
 
 
 def neyman_shares(
-    profile: Profile,
-    code: Ints,
-    n_strata: int,
-    aims: Sequence[str],
-    reach: Floats | None = None,
+    profile: Profile, code: Ints, n_strata: int, aims: Sequence[str], reach: Floats | None = None,
     cost: Floats | None = None,
-) -> Floats:
+) -> Floats:  # fmt: skip
     """``N_s sd_s(e) / sqrt(c_s)``, with squared errors of several figures added up in units of their variance.
 
     Neyman (1934); with costs Cochran (1977), section 5.5.
@@ -112,8 +91,7 @@ def neyman_shares(
     spread = stratum_spread(profile, code, n_strata, reach)
     square = spread**2 @ aim_weights(profile, aims)
     count = np.bincount(code, minlength=n_strata)
-    share: Floats = count * np.sqrt(square / (1.0 if cost is None else cost))
-    return share
+    return count * np.sqrt(square / (1.0 if cost is None else cost))
 
 
 def aim_weights(profile: Profile, aims: Sequence[str]) -> Floats:
@@ -131,24 +109,8 @@ def aim_weights(profile: Profile, aims: Sequence[str]) -> Floats:
     return weight
 
 
-def _bare(design: Any) -> Any:
-    """The design without a draw."""
-    if isinstance(design, Sample):
-        design = design.design
-    return design.base if isinstance(design, Drawn) else design
-
-
-def _has_strata(scheme: Scheme) -> bool:
-    return isinstance(scheme, StratifiedScheme) and scheme.by is not None
-
-
 def _of_design(
-    design: Any,
-    allocation: object,
-    profile: Profile,
-    table: Table | None,
-    pilot: Result | None,
-    aims: Sequence[str],
+    design: Any, allocation: object, profile: Profile, table: Table | None, pilot: Result | None, aims: Sequence[str]
 ) -> Scheme:
     if design is None:
         return _as_pilot(allocation, profile, table, pilot, aims)
@@ -160,10 +122,9 @@ def _of_design(
         code, _ = _codes(table, design.cluster, profile, pilot)
         return ClusteredScheme(code, design.cluster, f"whole clusters of {design.cluster}")
     if isinstance(design, Stratified):
-        by = design.by if isinstance(design.by, str) else tuple(design.by)
-        code, names = _codes(table, by, profile, pilot)
+        code, names = _codes(table, design.by, profile, pilot)
         given = design.n if allocation is None and isinstance(design.n, Mapping) else allocation
-        return stratified(code, names, by, given or design.allocation, profile, aims)
+        return stratified(code, names, design.by, given or design.allocation, profile, aims)
     raise ArgumentError(
         f"design is a {type(design).__name__}; give kt.SimpleRandom, kt.Bernoulli, kt.Stratified or kt.Clustered, what "
         "kt.allocate returned, or leave it out for the pilot's."
@@ -171,11 +132,7 @@ def _of_design(
 
 
 def _as_pilot(
-    allocation: object,
-    profile: Profile,
-    table: Table | None,
-    pilot: Result | None,
-    aims: Sequence[str],
+    allocation: object, profile: Profile, table: Table | None, pilot: Result | None, aims: Sequence[str]
 ) -> Scheme:
     """The design of the pilot, as its labelling has it."""
     labelling = profile.labelling
@@ -194,13 +151,13 @@ def _as_pilot(
     by: Any = None
     names = [""] * (int(labelling.stratum.max()) + 1)
     if isinstance(written, Stratified):
-        by = written.by if isinstance(written.by, str) else tuple(written.by)
+        by = written.by
         if table is not None:
             names = codes_of(table, by, "design")[1]
     count = np.bincount(labelling.stratum)
     if allocation is None:
         share = np.bincount(labelling.stratum[labelling.gold], minlength=len(count)).astype(np.float64)
-        on = "the pilot's strata" if by is None else by if isinstance(by, str) else " x ".join(by)
+        on = " x ".join(columns_in(by)) or "the pilot's strata"
         title = f"stratified by {on}, shared out as in the pilot"
         expected = by_stratum(profile, labelling.stratum)
         inside = _reach_inside(profile, labelling.stratum, expected)
@@ -214,8 +171,6 @@ def _independent(design: Bernoulli, profile: Profile, table: Table | None) -> In
         return IndependentScheme(np.ones(profile.n_units), "Bernoulli")
     if isinstance(given, str) and table is None:
         raise ArgumentError(f"the design names the column {given!r}; give data= as well.")
-    from ..frames import Table
-
     rows = table if table is not None else Table.read({"row": np.arange(profile.n_units)})
     return IndependentScheme(design._values(rows), "Bernoulli, probabilities in proportion to those given")
 
@@ -225,19 +180,17 @@ def _codes(table: Table | None, by: Any, profile: Profile, pilot: Result | None)
     if table is not None:
         return codes_of(table, by, "design")
     written = None if pilot is None or pilot.call is None else pilot.call.design
-    labelling = profile.labelling
-    if isinstance(written, Stratified) and _columns(written.by) == _columns(by) and labelling.stratum is not None:
-        return labelling.stratum, [""] * (int(labelling.stratum.max()) + 1)
-    if isinstance(written, Clustered) and written.cluster == by and labelling.unit is not None:
-        return labelling.unit, [""] * (int(labelling.unit.max()) + 1)
+    labelling, code = profile.labelling, None
     parts = None if pilot is None else pilot.parts
-    if parts is not None and parts.cluster is not None and parts.cluster_name == by:
-        return parts.cluster, [""] * (int(parts.cluster.max()) + 1)
+    if isinstance(written, Stratified) and columns_in(written.by) == columns_in(by):
+        code = labelling.stratum
+    elif isinstance(written, Clustered) and written.cluster == by:
+        code = labelling.unit
+    if code is None and parts is not None and parts.cluster_name == by:
+        code = parts.cluster
+    if code is not None:
+        return code, [""] * (int(code.max()) + 1)
     raise ArgumentError(f"the design names {by!r}, which the fit does not hold; give the pilot's table as data=.")
-
-
-def _columns(by: Any) -> tuple[str, ...]:
-    return (by,) if isinstance(by, str) else tuple(by)
 
 
 def _given_shares(allocation: Mapping[Any, Any], names: Sequence[str]) -> Floats:

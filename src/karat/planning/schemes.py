@@ -10,19 +10,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._core.types import Floats, Ints
 from ..designs import Bernoulli, Clustered, Design, SimpleRandom, Stratified
+from ..designs.fixed_size import proportional, scaling, whole_sizes
 from ..designs.labelling import group_totals
-from ..designs.sizes import proportional, scaling, whole_sizes
+from ..designs.sequential import same_groups
 from ..errors import DesignError
-from .pilot import BORROWED, effective_counts
-
-if TYPE_CHECKING:
-    from .._core.types import Floats, Ints
-    from .pilot import Profile
+from .pilot import BORROWED, Profile, effective_counts
 
 NO_REACH = 1e-12
 """Reach of a stratum, as a share of the mean, below which its units say nothing about a coefficient."""
@@ -84,24 +82,9 @@ class Scheme(ABC):
 class StratifiedScheme(Scheme):
     """Simple random samples within strata; one stratum is the simple random sample.
 
-    Parameters
-    ----------
-    code : ndarray of int, shape (N,)
-        Strata.
-    share : ndarray, shape (S,)
-        Sample size wanted in each, in proportion.
-    names : tuple of str
-        Empty texts where they are not known.
-    by : str or tuple of str or None
-        Columns that form the strata; None for one stratum, or where they are not known.
-    title : str
-    reach : ndarray, shape (S, q), optional
-        Squared influence that a unit's outcome has on each figure, averaged over the stratum, where it is known; the
-        spread that a thin stratum borrows is in proportion to it.
-    expected : ndarray, shape (N,), optional
-        See :class:`Scheme`.
-    most : ndarray, shape (S,), optional
-        Units of each stratum that can be drawn, where a pilot has used some.
+    ``share`` (S,) are sample sizes in proportion; ``names`` empty texts and ``by`` None where they are not known;
+    ``reach`` (S, q) is the squared influence of an outcome on each figure, averaged over the stratum, to which the
+    spread that a thin stratum borrows is in proportion; ``most`` (S,) can be drawn, where a pilot has used some.
     """
 
     code: Ints = field(repr=False)
@@ -140,8 +123,7 @@ class StratifiedScheme(Scheme):
 
     def probability(self, n: float, ratio: float = 1.0) -> Floats:
         """Sampling fraction of the stratum."""
-        found: Floats = (self.sizes(n, ratio) / (self.count * ratio))[self.code]
-        return found
+        return (self.sizes(n, ratio) / (self.count * ratio))[self.code]
 
     def spread(self, profile: Profile, n: float, ratio: float, factor: Floats) -> Floats:
         """Squares around stratum means, ``N_s^2 (1/n_s - 1/N_s)``; those with few pilot units borrow from the rest."""
@@ -153,8 +135,7 @@ class StratifiedScheme(Scheme):
         asked = (scale * BORROWED / (freedom + BORROWED)) @ reach
         lends = np.where(reach > NO_REACH * reach.mean(axis=0), freedom[:, None], 0.0)
         lent = asked * lends / np.maximum(lends.sum(axis=0) * np.where(lends > 0, reach, 1.0), 1e-300)
-        contribution: Floats = ((own + lent) * norm[:, None])[code] * centred**2 * factor[:, None]
-        return contribution
+        return ((own + lent) * norm[:, None])[code] * centred**2 * factor[:, None]
 
     def design(self, n: int) -> Design:
         """Whole sizes."""
@@ -170,17 +151,8 @@ class StratifiedScheme(Scheme):
 class IndependentScheme(Scheme):
     """Units drawn on their own with probabilities in proportion to a size, cut at 1 and mixed with a floor.
 
-    Parameters
-    ----------
-    size : ndarray, shape (N,)
-        Positive.
-    title : str
-    floor : float
-        Share of the sample that is drawn with equal probabilities.
-    honest : ndarray, shape (N,), optional
-        Sizes for predicting variances, where the size of a pilot unit must not know its own error.
-    expected : ndarray, shape (N,), optional
-        See :class:`Scheme`.
+    ``floor`` is the share of the sample drawn with equal probabilities; ``honest`` (N,) are sizes for predicting
+    variances, where that of a pilot unit must not know its own error.
     """
 
     size: Floats = field(repr=False)
@@ -209,10 +181,8 @@ class IndependentScheme(Scheme):
 
     def spread(self, profile: Profile, n: float, ratio: float, factor: Floats) -> Floats:
         """Squares at ``1 / pi - 1``."""
-        size = self.size if self.honest is None else self.honest
-        pi = self._mixed(size, n, ratio)[profile.position]
-        contribution: Floats = ratio * ((1.0 / pi - 1.0) * factor)[:, None] * profile.error**2
-        return contribution
+        pi = self._mixed(self.size if self.honest is None else self.honest, n, ratio)[profile.position]
+        return ratio * ((1.0 / pi - 1.0) * factor)[:, None] * profile.error**2
 
     def design(self, n: int) -> Design:
         """Poisson sampling with these probabilities."""
@@ -222,17 +192,7 @@ class IndependentScheme(Scheme):
 
 @dataclass(frozen=True, eq=False)
 class ClusteredScheme(Scheme):
-    """Simple random sample of whole clusters.
-
-    Parameters
-    ----------
-    code : ndarray of int, shape (N,)
-        Cluster of each row.
-    column : str
-    title : str
-    expected : ndarray, shape (N,), optional
-        See :class:`Scheme`.
-    """
+    """Simple random sample of whole clusters."""
 
     code: Ints = field(repr=False)
     column: str
@@ -277,8 +237,7 @@ class ClusteredScheme(Scheme):
             scale *= profile.labelling.n_units / max(profile.labelling.n_units - 1.0, 1.0)
         mean = (profile.weight[:, None] * profile.error).sum(axis=0) / self.n_clusters
         square = left * right - mean * left
-        contribution: Floats = scale * factor[:, None] * square
-        return contribution
+        return scale * factor[:, None] * square
 
     def least_variance(self, profile: Profile, n: float, ratio: float, factor: Floats) -> Floats | float:
         """That of rows drawn on their own: products of pairs are noisy, and drawing together seldom helps.
@@ -287,13 +246,17 @@ class ClusteredScheme(Scheme):
         """
         if profile.labelling.unit is not None:
             return 0.0
-        rows = StratifiedScheme(np.zeros(len(self.code), dtype=np.intp), np.ones(1), ("all",), None, "")
-        found: Floats = (profile.weight[:, None] * rows.spread(profile, n, ratio, factor)).sum(axis=0)
-        return found
+        rows = simple_random(len(self.code))
+        return (profile.weight[:, None] * rows.spread(profile, n, ratio, factor)).sum(axis=0)
 
     def design(self, n: int) -> Design:
         """Clusters that hold about n rows."""
         return Clustered(self.column, max(2, round(self.units(n))))
+
+
+def simple_random(n_units: int) -> StratifiedScheme:
+    """Simple random sampling of rows."""
+    return StratifiedScheme(np.zeros(n_units, dtype=np.intp), np.ones(1), ("all",), None, "simple random sample")
 
 
 def within(profile: Profile, code: Ints, n_groups: int) -> tuple[Ints, Floats, Floats, Floats]:
@@ -318,8 +281,7 @@ def stratum_spread(profile: Profile, code: Ints, n_groups: int, reach: Floats | 
     reach = np.ones((n_groups, 1)) if reach is None else reach
     own = norm[:, None] * _group_sums(profile.weight[:, None] * centred**2, inside, n_groups)
     pooled = freedom @ (own / np.maximum(reach, 1e-300)) / freedom.sum() * reach
-    found: Floats = np.sqrt((freedom[:, None] * own + BORROWED * pooled) / (freedom + BORROWED)[:, None])
-    return found
+    return np.sqrt((freedom[:, None] * own + BORROWED * pooled) / (freedom + BORROWED)[:, None])
 
 
 def cluster_products(profile: Profile, code: Ints) -> tuple[Floats, Floats]:
@@ -331,12 +293,11 @@ def cluster_products(profile: Profile, code: Ints) -> tuple[Floats, Floats]:
     """
     labelling, error = profile.labelling, profile.error
     inside = code[profile.position]
-    whole = labelling.unit is not None and _same_groups(labelling.unit, code)
+    whole = labelling.unit is not None and same_groups(labelling.unit, code)
     if labelling.unit is not None and not whole:
         raise DesignError(
             "the pilot drew whole clusters of one kind, and the plan asks for clusters of another; what they share "
-            "cannot "
-            "be told from the pilot. Plan for the pilot's clusters, or draw a pilot of rows."
+            "cannot be told from the pilot. Plan for the pilot's clusters, or draw a pilot of rows."
         )
     weight = np.ones(len(error)) if whole else profile.weight
     if not whole and labelling.fixed_size and labelling.unit is None and labelling.stratum is None:
@@ -347,13 +308,5 @@ def cluster_products(profile: Profile, code: Ints) -> tuple[Floats, Floats]:
 
 
 def _group_sums(values: Floats, group: Ints, n_groups: int) -> Floats:
-    out = np.zeros((n_groups, values.shape[1]))
     found = group_totals(values, group)
-    out[: len(found)] = found
-    return out
-
-
-def _same_groups(left: Ints, right: Ints) -> bool:
-    """Whether two codings put the same rows together."""
-    pairs = len(np.unique(left.astype(np.int64) * (int(right.max()) + 1) + right))
-    return pairs == len(np.unique(left)) == len(np.unique(right))
+    return np.pad(found, ((0, n_groups - len(found)), (0, 0)))

@@ -5,21 +5,23 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+from scipy.optimize import nnls
 
+from .._core.types import Array
+from ..datasets import mask_gold
 from ..designs import SimpleRandom
 from ..errors import ArgumentError, DataError, KaratWarning, number
 from ..frames import Table
 from ..frames.table import as_float
+from ..regression.entry_points import regress
+from ..results import Result
 from .forecast import Learning
 from .pilot import Profile
 from .refit import excess_of, mean_square
-
-if TYPE_CHECKING:
-    from .._core.types import Array
-    from ..results import Result
 
 _WORLDS, _WORLDS_AT_ENDS = 5, 3
 _PILOT = 1_000
@@ -85,15 +87,9 @@ def read_qualities(surrogates: object, accuracy: object, r_squared: object, conf
 
 
 def from_assumptions(
-    formula: str,
-    data: object,
-    model: str,
-    surrogates: Mapping[str, Any] | None,
-    given: tuple[object, object, object],
-    options: dict[str, Any],
-    contrasts: object,
-    rng: np.random.Generator,
-) -> tuple[tuple[tuple[Profile, ...], ...], Table, Learning, list[str]]:
+    formula: str, data: object, model: str, surrogates: Mapping[str, Any] | None, given: tuple[object, object, object],
+    options: dict[str, Any], contrasts: object, rng: np.random.Generator,
+) -> tuple[tuple[tuple[Profile, ...], ...], Table, Learning, list[str]]:  # fmt: skip
     """Profiles of simulated pilots, and the assumptions in words."""
     if data is None:
         raise ArgumentError("a plan from a formula needs data=, the corpus with its surrogates.")
@@ -102,9 +98,8 @@ def from_assumptions(
     remarks = [
         "no gold yet: gold was simulated from the surrogates, assuming that " + in_words(qualities),
         "it is assumed that mistakes depend on nothing but the surrogate's own value; where they also depend on "
-        "covariates or "
-        "on the outcome, or come in clusters, more gold is needed. Treat this as a first guess and plan again from a "
-        "pilot",
+        "covariates or on the outcome, or come in clusters, more gold is needed. Treat this as a first guess and plan "
+        "again from a pilot",
     ]
     remarks += _scale_remarks(table, qualities, surrogates)
     if len(found) == 1:
@@ -115,14 +110,9 @@ def from_assumptions(
 
 
 def _worlds(
-    model: str,
-    formula: str,
-    table: Table,
-    qualities: Mapping[str, Quality],
-    options: Mapping[str, Any],
-    contrasts: object,
-    rng: np.random.Generator,
-) -> tuple[tuple[tuple[Profile, ...], ...], Learning]:
+    model: str, formula: str, table: Table, qualities: Mapping[str, Quality], options: Mapping[str, Any],
+    contrasts: object, rng: np.random.Generator,
+) -> tuple[tuple[tuple[Profile, ...], ...], Learning]:  # fmt: skip
     """Profiles of fits on simulated gold, several for the quality planned for and some for the ends of its range."""
     n_pilot = min(_PILOT, table.n_rows // 2)
     seeds = rng.integers(2**31, size=3 * _WORLDS)
@@ -144,36 +134,15 @@ def _worlds(
 
 
 def simulate_gold(
-    surrogate: Any,
-    quality: Quality,
-    at: int,
-    name: str,
-    rng: np.random.Generator,
+    surrogate: Any, quality: Quality, at: int, name: str, rng: np.random.Generator,
     scale: tuple[float, float] | None = None,
-) -> Array:
-    """Gold drawn given the surrogate.
+) -> Array:  # fmt: skip
+    """Gold drawn given the surrogate, by the ``at``-th value of its quality, shape (N,).
 
-    Parameters
-    ----------
-    surrogate : array_like, shape (N,)
-    quality : Quality
-    at : int
-        Which of its values.
-    name : str
-        Label, for messages.
-    rng : numpy.random.Generator
-    scale : pair of float, optional
-        Mean and standard deviation of numeric gold; by default those of the surrogate.
+    Accuracy: the surrogate's class with that probability, else another class in proportion to how often the surrogate
+    gives it. Confusion matrix: gold classes given the surrogate by Bayes' rule. R2: the surrogate shrunk towards its
+    mean plus normal noise, such that gold has the mean and the standard deviation in ``scale``.
 
-    Returns
-    -------
-    ndarray, shape (N,)
-        Accuracy: the surrogate's class with that probability, else another class in proportion to how often the
-        surrogate gives it. Confusion matrix: gold classes given the surrogate by Bayes' rule. R2: the surrogate shrunk
-        towards its mean plus normal noise, such that gold has the mean and the spread asked for.
-
-    Examples
-    --------
     >>> label, rng = np.repeat([0, 1], 500), np.random.default_rng(1)
     >>> gold = simulate_gold(label, Quality("accuracy", (0.9,)), 0, "hostile", rng)
     >>> bool(abs((gold == label).mean() - 0.9) < 0.03)
@@ -199,21 +168,11 @@ def simulate_gold(
 
 
 def assumed_fit(
-    model: str,
-    formula: str,
-    table: Table,
-    qualities: Mapping[str, Quality],
-    options: Mapping[str, Any],
-    *,
-    at: int = 0,
-    n: int | None = None,
-    seed: int = 0,
-) -> Result:
+    model: str, formula: str, table: Table, qualities: Mapping[str, Quality], options: Mapping[str, Any], *,
+    at: int = 0, n: int | None = None, seed: int = 0,
+) -> Result:  # fmt: skip
     """A fit on simulated gold for a simple random sample of n rows, with the ``at``-th value of each quality."""
     import narwhals as nw
-
-    from ..datasets import mask_gold
-    from ..regression.entry_points import regress
 
     rng = np.random.default_rng(seed)
     frame = table.native
@@ -285,8 +244,6 @@ def _first(given: Any, table: Table, name: str) -> Any:
 
 def _classes(surrogate: Any, name: str) -> tuple[list[Any], Any, Any]:
     """Classes of a hard label, their codes by row, and their shares; probabilities are cut at one half."""
-    import pandas as pd
-
     values = pd.Series(np.asarray(surrogate))
     if values.isna().any():
         raise DataError(
@@ -297,17 +254,14 @@ def _classes(surrogate: Any, name: str) -> tuple[list[Any], Any, Any]:
     code, levels = pd.factorize(values, sort=True)
     if not 2 <= len(levels) <= _MOST_CLASSES:
         raise ArgumentError(
-            f"the surrogate of {name!r} has {len(levels)} distinct values; accuracy= and confusion= are for classes "
-            "(2 to "
-            f"{_MOST_CLASSES}). For a number give r_squared=."
+            f"the surrogate of {name!r} has {len(levels)} distinct values; accuracy= and confusion= are for classes (2 "
+            f"to {_MOST_CLASSES}). For a number give r_squared=."
         )
     return list(levels), code, np.bincount(code) / len(code)
 
 
 def _posterior(matrix: Any, classes: list[Any], share: Any, name: str) -> Any:
     """P(gold class | surrogate class), rows by surrogate, from P(surrogate | gold) with gold in rows."""
-    from scipy.optimize import nnls
-
     if hasattr(matrix, "columns"):
         matrix = matrix.loc[classes, classes]
     table = np.asarray(matrix, dtype=np.float64)

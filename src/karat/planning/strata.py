@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from .._core.types import Array, Floats, Ints
 from ..errors import ArgumentError, DataError, whole
 from ..frames import Table
 
-if TYPE_CHECKING:
-    from .._core.types import Array, Floats, Ints
-
 
 def strata(
-    data: object,
-    by: str | Sequence[str] | Mapping[str, int | None],
-    *,
-    cells: int = 3,
-    smallest: int = 20,
+    data: object, by: str | Sequence[str] | Mapping[str, int | None], *, cells: int = 3, smallest: int = 20,
     separator: str = " x ",
-) -> Array:
+) -> Array:  # fmt: skip
     """Cross columns into strata: quantile cells of numbers, classes as they are, tiny cells merged.
 
     Parameters
@@ -78,8 +73,7 @@ def strata(
     group_of = np.empty(len(distinct), dtype=np.intp)
     for g, group in enumerate(members):
         group_of[group] = g
-    found: Array = texts[group_of[inverse.ravel()]].astype(str)
-    return found
+    return texts[group_of[inverse.ravel()]].astype(str)
 
 
 def merged(cells: Ints, size: Ints, smallest: int) -> list[list[int]]:
@@ -88,8 +82,6 @@ def merged(cells: Ints, size: Ints, smallest: int) -> list[list[int]]:
     The smallest group goes to the nearest one: distances are those of mean codes, scaled to the range of the column,
     each column counting twice as much as the one after it.
 
-    Examples
-    --------
     >>> merged(np.array([[0, 0], [0, 1], [1, 0]]), np.array([50, 3, 40]), 20)
     [[0, 1], [2]]
     """
@@ -128,8 +120,6 @@ def _wanted(by: Any, cells: int) -> dict[str, int | None]:
 
 def _cells(table: Table, name: str, count: int | None) -> tuple[Ints, list[str]]:
     """Codes of the cells of a column, in order, and their names."""
-    import pandas as pd
-
     column = table.column(name, "by")
     if column.isna().any():
         raise DataError(f"column {name!r} has {int(column.isna().sum())} missing value(s); fill them, or leave it out.")

@@ -17,31 +17,16 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .text.hashing import HashingEncoder
 
 _HOMES = {
-    "Distribution": "networks.regressor",
-    "HashingEncoder": "text.hashing",
-    "TextEncoder": "text.encoder",
-    "TorchClassifier": "networks.classifier",
-    "TorchRegressor": "networks.regressor",
+    "Distribution": "networks.regressor", "HashingEncoder": "text.hashing", "TextEncoder": "text.encoder",
+    "TorchClassifier": "networks.classifier", "TorchRegressor": "networks.regressor",
     "TransformerClassifier": "text.classifier",
-}
+}  # fmt: skip
 
 __all__ = [
-    "Distribution",
-    "HashingEncoder",
-    "Predictions",
-    "Skill",
-    "Target",
-    "TextEncoder",
-    "TorchClassifier",
-    "TorchRegressor",
-    "TransformerClassifier",
-    "capped_weights",
-    "check_folds",
-    "crossfit",
-    "loss_weights",
-    "make_folds",
-    "row_order",
-]
+    "Distribution", "HashingEncoder", "Predictions", "Skill", "Target", "TextEncoder", "TorchClassifier",
+    "TorchRegressor", "TransformerClassifier", "capped_weights", "check_folds", "crossfit", "loss_weights",
+    "make_folds", "row_order",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

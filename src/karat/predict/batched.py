@@ -20,15 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """One split and fold.
-
-    Parameters
-    ----------
-    train : ndarray of int
-        Gold rows to learn from, positions among gold.
-    rows : ndarray of int
-        Units to predict.
-    """
+    """One split and fold. ``train``: gold rows to learn from, positions among gold; ``rows``: units to predict."""
 
     number: int
     split: int
@@ -50,21 +42,9 @@ def train_together(
 ) -> tuple[list[Any] | None, ...]:
     """Train the networks of every label whose learner is one.
 
-    Parameters
-    ----------
-    chosen : tuple
-        Learner of each label.
-    matrix : ndarray, shape (N, f)
-        Features of all units.
-    surrogate : tuple of int
-        Columns that come from surrogates.
-    gold : ndarray of int, shape (n,)
-    weight : ndarray, shape (n,), or None
-
-    Returns
-    -------
-    tuple of (list or None)
-        For each label its fitted networks, one per task; None where the learner is none of these.
+    ``chosen``: learner of each label; ``matrix`` (N, f): features of all units; ``surrogate``: columns that come from
+    surrogates; ``gold`` (n,); ``weight`` (n,). Gives for each label its fitted networks, one per task; None where the
+    learner is none of these.
     """
     out: list[list[Any] | None] = []
     before = np.empty((len(gold), 0))

@@ -15,19 +15,17 @@ Nothing here is covered by what the project promises about public names.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from .._core.types import Floats
 from ..errors import ArgumentError, number
+from .networks.heads import Classes
+from .networks.rows import Rows
 from .networks.train import Objective, Step
-
-if TYPE_CHECKING:
-    import torch
-
-    from .._core.types import Floats
-    from .networks.heads import Classes
-    from .networks.rows import Rows
 
 __all__ = ["Forward", "ImpreciseEM"]
 
@@ -108,13 +106,10 @@ class Taught:
     def true_classes(self, target: Floats) -> Floats:
         """The classes that surrogates (N, S) make probable for each network, shape (M, N, K)."""
         joint = np.stack([target @ matrix.T for matrix in self.matrix])
-        out: Floats = joint / np.maximum(joint.sum(axis=2, keepdims=True), 1e-12)
-        return out
+        return joint / np.maximum(joint.sum(axis=2, keepdims=True), 1e-12)
 
-    def objective(self, head: Any, scales: dict[str, Any], like: torch.Tensor) -> Objective:
+    def objective(self, head: Any, scales: dict[str, Any], like: Tensor) -> Objective:
         """What training minimises."""
-        import torch
-
         matrix, counts = (torch.from_numpy(v).to(like) for v in (self.matrix, self.counts))
         return EMObjective(head, scales, matrix, counts) if self.learns else ForwardObjective(head, scales, matrix)
 
@@ -139,12 +134,8 @@ def read_loss(loss: object) -> Forward:
 def confusion(gold: Floats, surrogate: Floats, weight: Floats, smoothing: float) -> Floats:
     """``T[k, s] = P(surrogate s | gold k)`` from gold rows, smoothed towards the surrogate's shares.
 
-    Shapes: gold (n, K), surrogate (n, S), weight (n,).
+    ``gold`` (n, K), ``surrogate`` (n, S), ``weight`` (n,). Gives (K, S).
 
-    Gives (K, S).
-
-    Examples
-    --------
     >>> eye = np.eye(2)
     >>> confusion(eye[[0, 0, 1, 1]], eye[[0, 1, 1, 1]], np.ones(4), 0.0).round(6)
     array([[0.5, 0.5],
@@ -153,31 +144,29 @@ def confusion(gold: Floats, surrogate: Floats, weight: Floats, smoothing: float)
     counts = (gold * weight[:, None]).T @ surrogate
     share = (weight @ surrogate + 1e-3) / (weight.sum() + 1e-3 * surrogate.shape[1])
     counts = counts + (smoothing + 1e-12) * share
-    out: Floats = counts / counts.sum(axis=1, keepdims=True)
-    return out
+    return counts / counts.sum(axis=1, keepdims=True)
 
 
 class ForwardObjective(Objective):
     """Cross-entropy of the surrogate under ``p T``."""
 
-    def __init__(self, head: Classes, scales: dict[str, Any], matrix: torch.Tensor) -> None:
+    def __init__(self, head: Classes, scales: dict[str, Any], matrix: Tensor) -> None:
         super().__init__(head, scales)
         self.matrix = matrix
 
-    def _log_surrogate(self, out: torch.Tensor, extra: Any, networks: torch.Tensor) -> torch.Tensor:
+    def _log_surrogate(self, out: Tensor, extra: Any, networks: Tensor) -> Tensor:
         """``log sum_k p_k T_ks``, shape (M, B, S)."""
         head: Any = self.head
         log_p = head.log_probability(out, extra)
         log_t = self.matrix[networks].clamp_min(1e-12).log()
-        joined: torch.Tensor = (log_p[..., None] + log_t[:, None]).logsumexp(dim=2)
-        return joined
+        return (log_p[..., None] + log_t[:, None]).logsumexp(dim=2)
 
-    def loss(self, step: Step) -> torch.Tensor:
+    def loss(self, step: Step) -> Tensor:
         """Loss of each row."""
         found = self._log_surrogate(step.out, step.parameters.get("extra"), step.networks)
         return -(step.batch.target * found).sum(dim=-1)
 
-    def held_out(self, out: torch.Tensor, extra: Any, rows: Rows, networks: torch.Tensor) -> torch.Tensor:
+    def held_out(self, out: Tensor, extra: Any, rows: Rows, networks: Tensor) -> Tensor:
         """The same on held-out surrogates."""
         return -(rows.target * self._log_surrogate(out, extra, networks)).sum(dim=-1)
 
@@ -189,7 +178,7 @@ class EMObjective(ForwardObjective):
     cross-entropy, and at the end of each epoch ``T`` from the posteriors added to the gold's own counts.
     """
 
-    def __init__(self, head: Classes, scales: dict[str, Any], matrix: torch.Tensor, counts: torch.Tensor) -> None:
+    def __init__(self, head: Classes, scales: dict[str, Any], matrix: Tensor, counts: Tensor) -> None:
         super().__init__(head, scales, matrix.clone())
         self.prior = counts
         self.counts = counts.clone()
@@ -202,10 +191,8 @@ class EMObjective(ForwardObjective):
         self.counts = self.prior.clone()
         self.begun = True
 
-    def loss(self, step: Step) -> torch.Tensor:
+    def loss(self, step: Step) -> Tensor:
         """Cross-entropy with the posterior."""
-        import torch
-
         head: Any = self.head
         log_p = head.log_probability(step.out, step.parameters.get("extra"))
         with torch.no_grad():

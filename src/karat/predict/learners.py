@@ -25,19 +25,10 @@ _WIDE = 64
 def candidates(learner: object, n_gold: int, n_features: int = 1) -> list[Any]:
     """What to try for a learner argument: names or estimators.
 
-    Parameters
-    ----------
-    learner : str or scikit-learn estimator
-        ``"auto"`` goes by gold size: calibration of the surrogates below 50, a penalised linear model
-        below 300, from then on whichever of linear and boosting has the smaller out-of-fold loss; with more than
-        64 features (embeddings) the torch network is compared with them.
-    n_gold : int
-        Gold rows.
-
-    Returns
-    -------
-    list
-        One or more candidates; several are compared by out-of-fold loss.
+    ``learner``: ``"auto"`` goes by gold size: calibration of the surrogates below 50, a penalised linear model below
+    300, from then on whichever of linear and boosting has the smaller out-of-fold loss; with more than 64 features
+    (embeddings) the torch network is compared with them; ``n_gold``: gold rows. Gives one or more candidates; several
+    are compared by out-of-fold loss.
 
     Examples
     --------
@@ -100,16 +91,9 @@ def ridge(n_features: int) -> float:
 def build(candidate: Any, n_classes: int, seed: int, n_features: int = 1) -> Any:
     """A fresh estimator for a candidate.
 
-    Parameters
-    ----------
-    candidate : str or estimator
-        A user's estimator is cloned.
-    n_classes : int
-        Classes of the target, 0 for a number.
-    seed : int
-        For learners that draw; a user's own ``random_state`` stays as it is.
-    n_features : int
-        Features before any rotation, on which the penalty of linear models depends.
+    ``candidate``: a user's estimator is cloned; ``n_classes``: classes of the target, 0 for a number; ``seed``: for
+    learners that draw; a user's own ``random_state`` stays as it is; ``n_features``: features before any rotation, on
+    which the penalty of linear models depends.
     """
     classify = n_classes > 0
     if not isinstance(candidate, str):
@@ -165,15 +149,8 @@ def learns_from_surrogates(candidate: Any) -> bool:
 def fit(estimator: Any, x: Floats, target: Floats, weight: Floats | None, name: str) -> Any:
     """Fit with loss weights where the estimator takes them.
 
-    Parameters
-    ----------
-    estimator : scikit-learn estimator
-        Unfitted; a pipeline hands weights to its last step.
-    x : ndarray, shape (m, f)
-    target : ndarray, shape (m,)
-    weight : ndarray, shape (m,), or None
-    name : str
-        Label being learnt, for messages.
+    ``estimator``: unfitted; a pipeline hands weights to its last step; ``x`` (m, f); ``target`` (m,); ``weight`` (m,);
+    ``name``: label being learnt, for messages.
     """
     arguments: dict[str, Any] = {}
     if weight is not None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..display.table import html_table
+from ..display.table import html_notes, html_table, text_lines
 from ..errors import check_alpha
 from .tests import interval
 
@@ -157,14 +156,13 @@ class Comparison:
 
     def lines(self, digits: int = 3) -> list[str]:
         """The table as text lines: estimate, standard error in brackets."""
-        width = max(12, *(len(n) for n in self.names)) + 2
         titles = [c.title for c in self.columns]
-        cell = max(20, *(len(t) + 2 for t in titles))
-        out = ["".ljust(width) + "".join(t.rjust(cell) for t in titles) + "  eff. gold"]
-        for j, name in enumerate(self.names):
-            cells = "".join(f"{c.theta[j]:.{digits}f} ({c.se[j]:.{digits}f})".rjust(cell) for c in self.columns)
-            out.append(name.ljust(width) + cells + _count(self.effective_gold[j]).rjust(11))
-        return out + self.notes()
+        rows = [
+            [*(f"{c.theta[j]:.{digits}f} ({c.se[j]:.{digits}f})" for c in self.columns), _count(gold)]
+            for j, gold in enumerate(self.effective_gold)
+        ]
+        widths = [max(20, *(len(t) + 2 for t in titles))] * len(titles)
+        return text_lines([*titles, "eff. gold"], self.names, rows, [*widths, 11]) + self.notes()
 
     def notes(self) -> list[str]:
         """The difference test and what must be said next to the table."""
@@ -189,7 +187,7 @@ class Comparison:
     def _repr_html_(self) -> str:
         table = self.table()
         table[("", "eff. gold")] = np.round(self.effective_gold)
-        return html_table(table) + "".join(f"<p>{escape(line)}</p>" for line in self.notes())
+        return html_table(table) + html_notes(self.notes())
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         return np.column_stack([c.theta for c in self.columns])

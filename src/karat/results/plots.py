@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ..display.axes import BLUE, RED, SAND, axes, plain
+from ..display.axes import BLUE, MAUVE, PEACH, RED, SAND, axes, plain
 from ..errors import ArgumentError
 
 _COLOURS = {
-    "Surrogate only": RED, "Censored as complete": "#d98b5f", "Censored dropped": "#c27ba0",
+    "Surrogate only": RED, "Censored as complete": PEACH, "Censored dropped": MAUVE,
     "Gold only": SAND, "DSL": BLUE, "PPI": BLUE,
 }  # fmt: skip
 _MARKERS = {"Surrogate only": "X", "Censored as complete": "X", "Censored dropped": "X", "Gold only": "s"}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._core.arguments import checked_arguments
 from ..checks.duplicates import Duplicates, document_codes, duplicates, prompt_rows
+from ..display.axes import AMBER, GREEN, GREY, RED
+from ..display.table import html_page, html_table, text_lines
 from ..errors import ArgumentError, KaratError
 from ..frames import Table
 from ..results.verdicts import Finding, findings, short_form
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Diagnosis", "Finding", "diagnose", "short_form"]
 
 _MARKS = {"ok": "ok", "look": "LOOK", "problem": "PROBLEM", "unknown": "?"}
-_COLOURS = {"ok": "#2a7f4f", "look": "#a86b00", "problem": "#b2182b", "unknown": "#666666"}
+_COLOURS = {"ok": GREEN, "look": AMBER, "problem": RED, "unknown": GREY}
 
 
 @dataclass(frozen=True)
@@ -112,17 +113,13 @@ class Diagnosis:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td style='color:{_COLOURS[f.verdict]}'><b>{f.verdict}</b></td>"
-            f"<td style='text-align:left'>{escape(f.check)}</td><td style='text-align:left'>{escape(f.found)}"
-            + (f"<br><i>{escape(f.advice)}</i>" if f.advice and f.verdict != "ok" else "")
-            + "</td></tr>"
-            for f in self.findings
-        )
-        table = ""
-        if self.balance is not None:
-            table = self.balance.tidy().to_html(float_format=lambda value: f"{value:.3g}")
-        return f"<div><b>Checks of {escape(self.title)}</b><table>{rows}</table>{table}</div>"
+        facts, colours = [], []
+        for f in self.findings:
+            advice = f"\n-> {f.advice}" if f.advice and f.verdict != "ok" else ""
+            facts.append((f"{f.check}: {f.verdict}", f.found + advice))
+            colours.append(_COLOURS[f.verdict])
+        table = "" if self.balance is None else html_table(self.balance.tidy(), ".3g")
+        return html_page(f"Checks of {self.title}", facts, table, (), colours)
 
 
 @checked_arguments()
@@ -230,13 +227,12 @@ def _used(fit: Result, table: Table) -> Bools:
 def balance_lines(balance: Balance, most: int = 25) -> list[str]:
     """The balance table as text, largest standardised differences first."""
     order: Sequence[Any] = sorted(balance.rows, key=lambda r: -abs(r.standardised))
-    width = max(12, *(len(r.name) for r in order[:most])) + 2
-    head = ["frame", "weighted gold", "std. diff.", "p"]
-    lines = ["  " + "variable".ljust(width) + "".join(h.rjust(15) for h in head)]
+    rows = []
     for r in order[:most]:
         p = "by design" if np.isnan(r.p_value) else f"{r.p_value:.3f}"
-        cells = [f"{r.frame_mean:.4g}", f"{r.gold_mean:.4g}", f"{r.standardised:+.3f}", p]
-        lines.append("  " + r.name.ljust(width) + "".join(c.rjust(15) for c in cells))
+        rows.append([f"{r.frame_mean:.4g}", f"{r.gold_mean:.4g}", f"{r.standardised:+.3f}", p])
+    head = ["frame", "weighted gold", "std. diff.", "p"]
+    lines = ["  " + line for line in text_lines(head, [r.name for r in order[:most]], rows, 15, "variable")]
     if len(order) > most:
         lines.append(f"  ... {len(order) - most} more, all closer; .balance.tidy() has them")
     return lines

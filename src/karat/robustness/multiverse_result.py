@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..display.table import html_page, html_table
+from ..display.table import html_page, html_table, text_table
 from ..errors import ArgumentError
 from ..results.combine import Combined
 from ..results.estimates import Estimates
@@ -216,7 +216,7 @@ class Multiverse(Estimates):
         lines = [
             f"{len(self)} universes of {self.formula}: one gold set ({self.n_gold:,} of {self.n_units:,} rows)",
             "",
-            *table.to_string(float_format=lambda v: f"{v:.3g}", na_rep="", formatters=_PERCENT).splitlines(),
+            *text_table(table, ".3g", "", _PERCENT),
             "",
         ]
         for term in self.terms:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._core.arguments import checked_arguments
 from .._core.machine import single_threaded
+from ..display.table import html_notes, html_page, html_table, text_table
 from ..errors import ArgumentError, KaratWarning, check_alpha, generator
 from ..frames import Table
 from ..frames.order import seed_of_table
@@ -138,7 +138,7 @@ class Sensitivity:
             head = f"{lost:,} of the {self.n_drawn:,} rows drawn have no label ({lost / self.n_drawn:.1%})."
         lines = [f"Sensitivity of {self.fit.formula} to missing labels", head, ""]
         table = self.tidy().rename(columns=_SHORT)
-        lines += table.to_string(float_format=lambda v: f"{v:.4g}", na_rep="none").splitlines() + [""]
+        lines += [*text_table(table, missing="none"), ""]
         if self.bounds:
             limits = "".join(f"; {n} between {low:g} and {high:g}" for n, (low, high) in self.limits.items())
             kind = "sharp" if self.sharp else "the largest found by a search, not proven sharp"
@@ -169,12 +169,9 @@ class Sensitivity:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        table: str = self.tidy().to_html(float_format=lambda v: f"{v:.4g}", na_rep="none")
-        notes = [line for line in self.lines() if line.startswith(("Lowest", "gamma", "  "))]
-        shown = [line for line in notes if not line.startswith("  ") or "averages" in line]
-        return f"<div><b>{escape(self.lines()[0])}</b><p>{escape(self.lines()[1])}</p>{table}" + "".join(
-            f"<p>{escape(line)}</p>" for line in shown if not line.startswith("gamma, ")
-        )
+        title, head, *rest = self.lines()
+        notes = rest[rest.index("", 1) + 1 :]
+        return html_page(title, (), html_notes([head]) + html_table(self.tidy(), missing="none"), notes)
 
 
 _SHORT = {"Std. Error": "se", "gamma, sign": "gamma:sign", "gamma, significance": "gamma:signif."}

@@ -10,8 +10,7 @@ import numpy as np
 
 from ..._core.machine import needs
 from ...errors import ArgumentError, KaratWarning, number
-from ..tables.annotations import Annotations
-from ..tables.codes import shown
+from ..tables.codes import objects, shown
 from ..tables.read import as_annotations
 from ..tables.render import backend_of
 from .base import Aggregator
@@ -120,24 +119,24 @@ def aggregate(
     probabilities = layers[0]
     if pooled:
         probabilities = coded.clamp(_pool(str(method), np.stack(layers), weights, names))
-    notes = coded.notes + tuple(_unconverged(models))
-    _warn(coded)
+    late = [m for m in models if not getattr(m, "converged_", True)]
+    notes = coded.notes + tuple(f"{m.name} stopped after {m.n_iter_} rounds before it settled" for m in late)
+    bare = int((coded.n_labels == 0).sum())
+    if bare:
+        warnings.warn(
+            f"{bare} task(s) have no label (first: {shown(coded.tasks[coded.n_labels == 0][0])}); they keep a row "
+            "with the prior distribution and n_labels 0.",
+            KaratWarning,
+            stacklevel=2,
+        )
     return SoftLabels(
-        coded.tasks,
-        coded.classes,
-        probabilities,
-        coded.n_labels,
-        str(method) if isinstance(method, str) else method.name,
-        coded.workers,
-        coded.worker_labels,
-        skills={m.name: m.skills_ for m in models if hasattr(m, "skills_")},
+        coded.tasks, coded.classes, probabilities, coded.n_labels, method if isinstance(method, str) else method.name,
+        coded.workers, coded.worker_labels, skills={m.name: m.skills_ for m in models if hasattr(m, "skills_")},
         confusion=next((m.confusion_ for m in models if hasattr(m, "confusion_")), None),
         members=dict(zip(names, layers)) if keep_members and pooled else {},
-        extras={} if pooled else _extras(models[0]),
-        notes=notes,
-        id_column=str(columns.get("task", "task")),
-        backend=backend_of(annotations),
-    )
+        extras={} if pooled else _extras(models[0]), notes=notes,
+        id_column=str(columns.get("task", "task")), backend=backend_of(annotations),
+    )  # fmt: skip
 
 
 def make(name: str, settings: Mapping[str, Any] | None = None) -> Aggregator:
@@ -151,9 +150,7 @@ def make(name: str, settings: Mapping[str, Any] | None = None) -> Aggregator:
 
 
 def _models(
-    method: str | Aggregator,
-    members: Sequence[str | Aggregator] | None,
-    settings: Mapping[str, Mapping[str, Any]],
+    method: str | Aggregator, members: Sequence[str | Aggregator] | None, settings: Mapping[str, Mapping[str, Any]]
 ) -> list[Aggregator]:
     if not isinstance(settings, Mapping):
         raise ArgumentError(f"settings must map a method to its settings; got {settings!r}.")
@@ -202,28 +199,7 @@ def _pool(method: str, layers: Array, weights: Mapping[str, float] | None, names
 
 def _extras(model: Aggregator) -> dict[str, Array]:
     if isinstance(model, TopTwo):
-        names = np.empty(len(model.classes_), dtype=object)
-        names[:] = model.classes_
-        return {"second": names[model.second_], "confusion": model.confusion_}
+        return {"second": objects(model.classes_)[model.second_], "confusion": model.confusion_}
     if isinstance(model, GLAD):
         return {"easiness": model.easiness_}
     return {}
-
-
-def _unconverged(models: list[Aggregator]) -> list[str]:
-    return [
-        f"{m.name} stopped after {m.n_iter_} rounds before it settled"  # type: ignore[attr-defined]
-        for m in models
-        if not getattr(m, "converged_", True)
-    ]
-
-
-def _warn(coded: Annotations) -> None:
-    bare = int((coded.n_labels == 0).sum())
-    if bare:
-        warnings.warn(
-            f"{bare} task(s) have no label (first: {shown(coded.tasks[coded.n_labels == 0][0])}); they keep a row "
-            "with the prior distribution and n_labels 0.",
-            KaratWarning,
-            stacklevel=3,
-        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,8 +51,13 @@ class Aggregator(ABC):
     tasks_: Array
     workers_: Array
     probabilities_: Floats
-    name: str = ""
-    needs_workers: bool = True
+    skills_: Floats
+    prior_: Floats
+    loss_history_: list[float]
+    converged_: bool
+    n_iter_: int
+    name = ""
+    needs_workers = True
 
     @abstractmethod
     def _fit(self, annotations: Annotations) -> Floats:
@@ -149,6 +155,26 @@ class Aggregator(ABC):
     def __repr__(self) -> str:
         inside = ", ".join(f"{n}={v!r}" for n, v in self.get_params().items())
         return f"{type(self).__name__}({inside})"
+
+
+@dataclass
+class Climb:
+    """Log likelihood per label round by round, until it grows by less than ``tol``."""
+
+    tol: float
+    history: list[float] = field(default_factory=list)
+    converged: bool = False
+
+    def settled(self, value: float) -> bool:
+        """Note the value of a round; whether it is the last."""
+        gain = value - (self.history[-1] if self.history else -np.inf)
+        self.history.append(value)
+        self.converged = gain < max(self.tol, 1e-12)
+        return gain < self.tol
+
+    def keep(self, model: Aggregator) -> None:
+        """Tell the model how it went."""
+        model.loss_history_, model.converged_, model.n_iter_ = self.history, self.converged, len(self.history)
 
 
 def softmax_rows(scores: Floats, shift: bool = True) -> tuple[Floats, Floats]:

@@ -2,25 +2,64 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..._core.machine import needs
 from ...errors import ArgumentError, number, whole
-from .base import Aggregator, normalised, softmax_rows
+from .base import Aggregator, Climb, normalised, softmax_rows
 from .votes import worker_agreement
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..._core.types import Floats
+    from ..._core.types import Bools, Floats
     from ..tables.annotations import Annotations, Candidates
 
 _FLOOR = 1e-10
 
 
-class DawidSkene(Aggregator):
+@dataclass(eq=False, repr=False)
+class _WithPrior(Aggregator):
+    """EM with a class prior for each family of tasks."""
+
+    n_iter: int = 100
+    tol: float = 1e-6
+    smoothing: float = 0.0
+
+    def _run_em(
+        self, annotations: Annotations, expect: Callable[[Floats], tuple[Floats, Floats]],
+        maximise: Callable[[Floats], None],
+    ) -> Floats:  # fmt: skip
+        """Alternate the two steps from vote shares until the log likelihood settles."""
+        climb = Climb(self.tol)
+        prior = _family_means(annotations, annotations.clamp(normalised(annotations.counts)))
+        for _ in range(self.n_iter):
+            posterior, log_sum = expect(prior)
+            value = (float(log_sum.sum()) + annotations.log_gold(posterior)) / max(annotations.total, 1.0)
+            prior = _family_means(annotations, annotations.clamp(posterior))
+            maximise(posterior)
+            if climb.settled(value) and self.tol > 0:
+                break
+        climb.keep(self)
+        self.prior_ = prior
+        return posterior
+
+    def _check(self) -> None:
+        self.n_iter = whole("n_iter", self.n_iter, least=1)
+        number("tol", self.tol, least=0)
+        number("smoothing", self.smoothing, least=0)
+
+    def _one_prior(self, annotations: Annotations) -> Floats:
+        """The class prior for new labels."""
+        if annotations.family is not None or len(self.prior_) > 1:
+            raise ArgumentError("predict_proba on new labels needs a model fitted on one family of tasks.")
+        return self.prior_
+
+
+class DawidSkene(_WithPrior):
     r"""A confusion matrix for every worker, and the true classes, by EM.
 
     Parameters
@@ -64,22 +103,17 @@ class DawidSkene(Aggregator):
     """
 
     name = "dawid_skene"
-    confusion_: Floats
-    prior_: Floats
-    loss_history_: list[float]
-    converged_: bool
-    n_iter_: int
-
-    def __init__(self, n_iter: int = 100, tol: float = 1e-6, smoothing: float = 0.0) -> None:
-        self.n_iter = n_iter
-        self.tol = tol
-        self.smoothing = smoothing
 
     def _fit(self, annotations: Annotations) -> Floats:
-        _check(self)
+        self._check()
         matrices_fit(annotations)
-        used = _used_cells(annotations) if self.smoothing == 0 else None
-        emission = self._normalise(_start_counts(annotations), used)
+        k, plain = annotations.n_classes, annotations.folded()
+        used = None
+        if self.smoothing == 0:  # classes that each worker has ever used
+            key = plain.worker.astype(np.int64) * k + plain.label
+            used = np.bincount(key, minlength=plain.n_workers * k).reshape(-1, k) > 0
+        share = plain.clamp(normalised(plain.counts))
+        emission = self._normalise(np.asarray(plain.answers.T @ share), used)
 
         def expect(prior: Floats) -> tuple[Floats, Floats]:
             return self._posterior(annotations, np.log(emission), prior)
@@ -91,28 +125,26 @@ class DawidSkene(Aggregator):
                 counts += _candidate_counts(annotations.candidates, emission, posterior, annotations.n_classes)
             emission = self._normalise(counts, used)
 
-        posterior = run_em(self, annotations, expect, maximise)
-        k = annotations.n_classes
+        posterior = self._run_em(annotations, expect, maximise)
         self.confusion_ = np.ascontiguousarray(emission.reshape(-1, k, k).transpose(0, 2, 1))
         return posterior
 
     def _predict(self, annotations: Annotations) -> Floats:
         k = annotations.n_classes
         emission = self.confusion_.transpose(0, 2, 1).reshape(-1, k)
-        if annotations.family is not None or len(self.prior_) > 1:
-            raise ArgumentError("predict_proba on new labels needs a model fitted on one family of tasks.")
-        return self._posterior(annotations, np.log(emission), self.prior_)[0]
+        return self._posterior(annotations, np.log(emission), self._one_prior(annotations))[0]
 
     def _posterior(self, annotations: Annotations, log_emission: Floats, prior: Floats) -> tuple[Floats, Floats]:
         scores = np.asarray(annotations.answers @ log_emission)
-        add_prior(scores, annotations, prior)
+        _add_prior(scores, annotations, prior)
         if annotations.candidates is not None:
-            add_candidates(scores, annotations.candidates, np.exp(log_emission))
+            likelihood = _candidate_likelihood(annotations.candidates, np.exp(log_emission))[1]
+            annotations.candidates.add_to(scores, likelihood)
         # No score falls below log(1e-10) for each label and one for the prior.
         lowest = -np.log(_FLOOR) * (1 + float(annotations.n_labels.max()))
         return softmax_rows(scores, shift=lowest > 600)
 
-    def _normalise(self, counts: Floats, used: Floats | None) -> Floats:
+    def _normalise(self, counts: Floats, used: Bools | None) -> Floats:
         """Probabilities of answers given truth from expected counts; both of shape (W K, K), row (worker, answer)."""
         k = counts.shape[1]
         table = counts.reshape(-1, k, k)
@@ -125,7 +157,7 @@ class DawidSkene(Aggregator):
         return np.maximum(out, _FLOOR).reshape(-1, k)
 
 
-class OneCoin(Aggregator):
+class OneCoin(_WithPrior):
     """Dawid-Skene with one accuracy per worker; errors fall evenly on the other classes.
 
     Parameters
@@ -159,19 +191,9 @@ class OneCoin(Aggregator):
     """
 
     name = "one_coin"
-    skills_: Floats
-    prior_: Floats
-    loss_history_: list[float]
-    converged_: bool
-    n_iter_: int
-
-    def __init__(self, n_iter: int = 100, tol: float = 1e-6, smoothing: float = 0.0) -> None:
-        self.n_iter = n_iter
-        self.tol = tol
-        self.smoothing = smoothing
 
     def _fit(self, annotations: Annotations) -> Floats:
-        _check(self)
+        self._check()
         share = annotations.clamp(normalised(annotations.counts))
         skills = self._skills(annotations, share, None)
 
@@ -182,14 +204,12 @@ class OneCoin(Aggregator):
             nonlocal skills
             skills = self._skills(annotations, posterior, skills)
 
-        posterior = run_em(self, annotations, expect, maximise)
+        posterior = self._run_em(annotations, expect, maximise)
         self.skills_ = skills
         return posterior
 
     def _predict(self, annotations: Annotations) -> Floats:
-        if len(self.prior_) > 1:
-            raise ArgumentError("predict_proba on new labels needs a model fitted on one family of tasks.")
-        return _one_coin_posterior(annotations, self.skills_, self.prior_)[0]
+        return _one_coin_posterior(annotations, self.skills_, self._one_prior(annotations))[0]
 
     def _skills(self, annotations: Annotations, posterior: Floats, before: Floats | None) -> Floats:
         """Expected share of right answers, shape (W,)."""
@@ -209,35 +229,7 @@ class OneCoin(Aggregator):
         return np.clip(np.where(total + self.smoothing > 0, out, 1.0 / annotations.n_classes), _FLOOR, 1 - _FLOOR)
 
 
-def run_em(
-    model: DawidSkene | OneCoin,
-    annotations: Annotations,
-    expect: Callable[[Floats], tuple[Floats, Floats]],
-    maximise: Callable[[Floats], None],
-) -> Floats:
-    """Alternate the two steps from vote shares until the log likelihood settles."""
-    start = annotations.clamp(normalised(annotations.counts))
-    prior = family_means(annotations, start)
-    model.loss_history_ = []
-    model.converged_ = False
-    posterior, last = start, -np.inf
-    for _ in range(model.n_iter):
-        posterior, log_sum = expect(prior)
-        value = (float(log_sum.sum()) + annotations.log_gold(posterior)) / max(annotations.total, 1.0)
-        posterior = annotations.clamp(posterior)
-        prior = family_means(annotations, posterior)
-        maximise(posterior)
-        model.loss_history_.append(value)
-        model.converged_ = value - last < max(model.tol, 1e-12)
-        if value - last < model.tol > 0:
-            break
-        last = value
-    model.n_iter_ = len(model.loss_history_)
-    model.prior_ = prior
-    return posterior
-
-
-def family_means(annotations: Annotations, posterior: Floats) -> Floats:
+def _family_means(annotations: Annotations, posterior: Floats) -> Floats:
     """Mean class probabilities of each family of tasks, floored; shape (F, K)."""
     if annotations.family is None:
         total = np.ones(len(posterior)) @ posterior
@@ -247,16 +239,10 @@ def family_means(annotations: Annotations, posterior: Floats) -> Floats:
     return np.maximum(np.column_stack(sums) / size[:, None], _FLOOR)
 
 
-def add_prior(scores: Floats, annotations: Annotations, prior: Floats) -> None:
+def _add_prior(scores: Floats, annotations: Annotations, prior: Floats) -> None:
     """Add the log prior of each task's family to its scores, in place."""
     log_prior = np.log(prior)
     scores += log_prior[0] if annotations.family is None else log_prior[annotations.family]
-
-
-def add_candidates(scores: Floats, extra: Candidates, emission: Floats) -> None:
-    """Add the log likelihood of imprecise answers to the scores of their tasks, in place."""
-    likelihood = _candidate_likelihood(extra, emission)[1]
-    np.add.at(scores, extra.task, extra.weight[:, None] * np.log(np.maximum(likelihood, 1e-300)))
 
 
 def _candidate_likelihood(extra: Candidates, emission: Floats) -> tuple[Floats, Floats]:
@@ -283,38 +269,15 @@ def _one_coin_posterior(annotations: Annotations, skills: Floats, prior: Floats)
     scores = annotations.votes @ np.repeat(np.log(skills) - wrong, k)
     scores = np.asarray(scores.reshape(annotations.n_tasks, k))
     scores += np.bincount(
-        annotations.task,
-        wrong[annotations.worker] * (1.0 if annotations.weight is None else annotations.weight),
-        minlength=annotations.n_tasks,
+        annotations.task, wrong[annotations.worker] * annotations.weights, minlength=annotations.n_tasks
     )[:, None]
-    add_prior(scores, annotations, prior)
+    _add_prior(scores, annotations, prior)
     extra = annotations.candidates
     if extra is not None:
         s = skills[extra.worker][:, None]
         likelihood = s * extra.member + (extra.size[:, None] - extra.member) * (1 - s) / (k - 1)
-        np.add.at(scores, extra.task, extra.weight[:, None] * np.log(likelihood))
+        extra.add_to(scores, likelihood)
     return softmax_rows(scores)
-
-
-def _start_counts(annotations: Annotations) -> Floats:
-    """Expected counts from vote shares, imprecise labels spread evenly; shape (W K, K)."""
-    plain = annotations.folded()
-    share = plain.clamp(normalised(plain.counts))
-    return np.asarray(plain.answers.T @ share)
-
-
-def _used_cells(annotations: Annotations) -> Floats:
-    """Which classes each worker has ever used, shape (W, K)."""
-    plain = annotations.folded()
-    key = plain.worker.astype(np.int64) * plain.n_classes + plain.label
-    cells = plain.n_workers * plain.n_classes
-    return np.asarray(np.bincount(key, minlength=cells).reshape(-1, plain.n_classes) > 0)
-
-
-def _check(model: DawidSkene | OneCoin) -> None:
-    model.n_iter = whole("n_iter", model.n_iter, least=1)
-    number("tol", model.tol, least=0)
-    number("smoothing", model.smoothing, least=0)
 
 
 def matrices_fit(annotations: Annotations) -> None:

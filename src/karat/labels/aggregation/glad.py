@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import number, whole
-from .base import Aggregator, softmax_rows
+from .base import Aggregator, Climb, softmax_rows
 
 if TYPE_CHECKING:
     from ..._core.types import Floats, Ints
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _LONGEST_STEP = 1.0
 
 
+@dataclass(eq=False, repr=False)
 class GLAD(Aggregator):
     r"""Generative model of labels, abilities and difficulties.
 
@@ -58,24 +59,16 @@ class GLAD(Aggregator):
     array([1.2, 1.2, 0.6])
     """
 
+    n_iter: int = 100
+    tol: float = 1e-6
     name = "glad"
-    skills_: Floats
-    easiness_: Floats
-    loss_history_: list[float]
-    converged_: bool
-    n_iter_: int
-
-    def __init__(self, n_iter: int = 100, tol: float = 1e-6) -> None:
-        self.n_iter = n_iter
-        self.tol = tol
 
     def _fit(self, annotations: Annotations) -> Floats:
         self.n_iter = whole("n_iter", self.n_iter, least=1)
         number("tol", self.tol, least=0)
         found = _run(annotations, np.ones(annotations.n_workers), self.n_iter, self.tol, move_workers=True)
         self.skills_, self.easiness_ = found.ability, np.exp(found.log_easiness)
-        self.loss_history_, self.converged_ = found.history, found.converged
-        self.n_iter_ = len(found.history)
+        found.climb.keep(self)
         return found.posterior
 
     def _predict(self, annotations: Annotations) -> Floats:
@@ -87,8 +80,7 @@ class _State:
     ability: Floats
     log_easiness: Floats
     posterior: Floats
-    history: list[float]
-    converged: bool
+    climb: Climb
 
 
 @dataclass(frozen=True)
@@ -104,11 +96,10 @@ class _Labels:
         extra = annotations.candidates
         if extra is None:
             return cls(annotations.task, annotations.worker, annotations.weight)
-        first = np.ones(len(annotations.task)) if annotations.weight is None else annotations.weight
         return cls(
             np.concatenate([annotations.task, extra.task]),
             np.concatenate([annotations.worker, extra.worker]),
-            np.concatenate([first, extra.weight]),
+            np.concatenate([annotations.weights, extra.weight]),
         )
 
     def weigh(self, values: Floats) -> Floats:
@@ -117,19 +108,13 @@ class _Labels:
 
 def _run(annotations: Annotations, ability: Floats, n_iter: int, tol: float, *, move_workers: bool) -> _State:
     labels = _Labels.of(annotations)
-    beta = np.ones(annotations.n_tasks)
-    state = _State(ability, beta, np.empty(0), [], False)
-    n_labels = max(annotations.total, 1.0)
+    state = _State(ability, np.ones(annotations.n_tasks), np.empty(0), Climb(tol))
     curve = _Curve.at(labels, state.ability, state.log_easiness)
-    last = -np.inf
     for _ in range(n_iter):
         state.posterior, right, value = _expect(annotations, labels, curve, state)
         value -= 0.5 * float(((state.ability - 1) ** 2).sum() + ((state.log_easiness - 1) ** 2).sum())
-        state.history.append(value / n_labels)
-        if state.history[-1] - last < tol:
-            state.converged = True
+        if state.climb.settled(value / max(annotations.total, 1.0)):
             break
-        last = state.history[-1]
         if move_workers:
             state.ability, curve = _move_abilities(labels, right, curve, state)
         state.log_easiness, curve = _move_easiness(labels, right, curve, state)
@@ -167,10 +152,9 @@ def _expect(annotations: Annotations, labels: _Labels, curve: _Curve, state: _St
     if extra is not None:
         right = curve.sigmoid[m:][:, None]
         allowed = right * extra.member + (extra.size[:, None] - extra.member) * (1 - right) / (k - 1)
-        np.add.at(scores, extra.task, extra.weight[:, None] * np.log(np.maximum(allowed, 1e-300)))
+        extra.add_to(scores, allowed)
     posterior, log_sum = softmax_rows(scores)
-    weight = 1.0 if annotations.weight is None else annotations.weight
-    base = (curve.softplus[:m] + np.log(k - 1)) * weight
+    base = (curve.softplus[:m] + np.log(k - 1)) * annotations.weights
     value = float(log_sum.sum() - base.sum()) + annotations.log_gold(posterior)
     annotations.clamp(posterior)
     correct = posterior[annotations.task, annotations.label]

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...errors import ArgumentError, number, one_of, whole
 from .base import Aggregator, softmax_rows
-from .content_random import content_keys, uniforms
 
 if TYPE_CHECKING:
-    from ..._core.types import Floats
+    from ..._core.types import Array, Floats
     from ..tables.annotations import Annotations, Candidates
 
 
+@dataclass(eq=False, repr=False)
 class MACE(Aggregator):
     r"""Multi-annotator competence estimation.
 
@@ -67,29 +68,14 @@ class MACE(Aggregator):
     array([0, 1, 0])
     """
 
+    n_restarts: int = 10
+    n_iter: int = 50
+    method: str = "vb"
+    prior: tuple[float, float] = (0.5, 0.5)
+    strategy_prior: float = 10.0
+    smoothing: float | None = None
+    seed: int = 0
     name = "mace"
-    skills_: Floats
-    knowing_: Floats
-    strategies_: Floats
-    likelihoods_: list[float]
-
-    def __init__(
-        self,
-        n_restarts: int = 10,
-        n_iter: int = 50,
-        method: str = "vb",
-        prior: tuple[float, float] = (0.5, 0.5),
-        strategy_prior: float = 10.0,
-        smoothing: float | None = None,
-        seed: int = 0,
-    ) -> None:
-        self.n_restarts = n_restarts
-        self.n_iter = n_iter
-        self.method = method
-        self.prior = prior
-        self.strategy_prior = strategy_prior
-        self.smoothing = smoothing
-        self.seed = seed
 
     def _fit(self, annotations: Annotations) -> Floats:
         self._check()
@@ -122,12 +108,8 @@ class MACE(Aggregator):
         if self.method == "vb":
             return _variational(knowing, np.array(self.prior)), _variational(habits, self.strategy_prior)
         extra = 0.01 / habits.shape[1] if self.smoothing is None else self.smoothing
-        knowing, habits = knowing + extra, habits + extra
-        floor = 1e-300
-        return (
-            knowing / np.maximum(knowing.sum(axis=1, keepdims=True), floor),
-            habits / np.maximum(habits.sum(axis=1, keepdims=True), floor),
-        )
+        one, two = (c / np.maximum(c.sum(axis=1, keepdims=True), 1e-300) for c in (knowing + extra, habits + extra))
+        return one, two
 
     def _check(self) -> None:
         one_of("method", self.method, ("vb", "em"))
@@ -148,9 +130,7 @@ class _Sums:
 
     def __init__(self, annotations: Annotations) -> None:
         self.data = annotations
-        cells = annotations.n_workers * annotations.n_classes
-        self.given = np.asarray(annotations.votes.sum(axis=0)).ravel().reshape(-1, annotations.n_classes)
-        assert self.given.size == cells
+        self.given = np.asarray(annotations.votes.sum(axis=0)).reshape(-1, annotations.n_classes)
 
     def posterior(self, knowing: Floats, habits: Floats) -> tuple[Floats, float]:
         """Class probabilities, shape (n, K), gold clamped, and the marginal log likelihood."""
@@ -160,8 +140,7 @@ class _Sums:
         scores = (data.votes @ gain.ravel()).reshape(data.n_tasks, data.n_classes)
         scores = np.asarray(scores) - np.log(data.n_classes)
         if data.candidates is not None:
-            likelihood = _candidate_likelihood(data.candidates, knowing, habits)[0]
-            np.add.at(scores, data.candidates.task, data.candidates.weight[:, None] * np.log(likelihood))
+            data.candidates.add_to(scores, _candidate_likelihood(data.candidates, knowing, habits))
         posterior, log_sum = softmax_rows(scores)
         value = float(log_sum.sum() + (self.given * np.log(habit)).sum())
         value += data.log_gold(posterior)
@@ -173,12 +152,10 @@ class _Sums:
         agreed = (data.votes.T @ posterior.ravel()).reshape(-1, data.n_classes)
         copied = agreed * knowing[:, [1]] / (knowing[:, [1]] + np.maximum(knowing[:, [0]] * habits, 1e-300))
         habitual = self.given - copied
+        copied = copied.sum(axis=1)
         if data.candidates is not None:
             more_copied, more_habitual = _candidate_expected(data.candidates, knowing, habits, posterior)
-            copied = copied.sum(axis=1) + more_copied
-            habitual = habitual + more_habitual
-        else:
-            copied = copied.sum(axis=1)
+            copied, habitual = copied + more_copied, habitual + more_habitual
         return np.column_stack([habitual.sum(axis=1), copied]), habitual
 
 
@@ -189,15 +166,14 @@ def _variational(counts: Floats, prior: Floats | float) -> Floats:
     return np.asarray(np.exp(digamma(counts) - digamma(counts.sum(axis=1, keepdims=True))))
 
 
-def _candidate_likelihood(extra: Candidates, knowing: Floats, habits: Floats) -> tuple[Floats, Floats]:
-    """Probability of each imprecise answer given the truth, and its habitual part."""
+def _candidate_likelihood(extra: Candidates, knowing: Floats, habits: Floats) -> Floats:
+    """Probability of each imprecise answer given the truth, shape (R, K)."""
     habitual = knowing[extra.worker, 0] * (habits[extra.worker] * extra.member).sum(axis=1)
-    habitual = np.maximum(habitual, 1e-300)
-    return knowing[extra.worker, 1][:, None] * extra.member + habitual[:, None], habitual
+    return knowing[extra.worker, 1][:, None] * extra.member + np.maximum(habitual, 1e-300)[:, None]
 
 
 def _candidate_expected(extra: Candidates, knowing: Floats, habits: Floats, posterior: Floats) -> tuple[Floats, Floats]:
-    likelihood, _ = _candidate_likelihood(extra, knowing, habits)
+    likelihood = _candidate_likelihood(extra, knowing, habits)
     copied = posterior[extra.task] * extra.member * knowing[extra.worker, 1][:, None] / likelihood
     copied = copied.sum(axis=1) * extra.weight
     within = habits[extra.worker] * extra.member
@@ -205,3 +181,64 @@ def _candidate_expected(extra: Candidates, knowing: Floats, habits: Floats, post
     habitual = np.zeros_like(habits)
     np.add.at(habitual, extra.worker, within * (extra.weight - copied)[:, None])
     return np.bincount(extra.worker, copied, minlength=len(habits)), habitual
+
+
+def content_keys(annotations: Annotations, rounds: int = 3) -> tuple[Array, Array]:
+    """Keys of workers and classes that renaming and shuffling leave in place.
+
+    Made from who answered what, in a few rounds of colour refinement on integers, whose sums do not depend on order.
+    A random start keeps its numbers under renaming if these are hashes of such keys.
+
+    References
+    ----------
+    Weisfeiler and Leman (1968), for colour refinement.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from karat.labels import Annotations
+    >>> t, w, y = np.array([0, 0, 1]), np.array(["a", "b", "a"]), np.array(["x", "y", "x"])
+    >>> one, _ = content_keys(Annotations.of(t, w, y))
+    >>> two, _ = content_keys(Annotations.of(t, np.array(["z", "b", "z"]), y))
+    >>> bool(one[0] == two[1])
+    True
+    """
+    a = annotations
+    task, worker, label = (np.zeros(n, dtype=np.uint64) for n in (a.n_tasks, a.n_workers, a.n_classes))
+    weight: Array = np.zeros(1, dtype=np.uint64)
+    if a.weight is not None:
+        weight = np.round(a.weight * 2.0**40).astype(np.uint64)
+    for _ in range(rounds):
+        each = _mix(_mix(_mix(task[a.task] + np.uint64(1)) ^ worker[a.worker]) + label[a.label])
+        each = _mix(each + weight)
+        task, worker, label = (
+            _mix(old + _sums(each, code, len(old)))
+            for old, code in ((task, a.task), (worker, a.worker), (label, a.label))
+        )
+    return worker, label
+
+
+def uniforms(seed: int, *keys: Array) -> Floats:
+    """Numbers in [0, 1) that depend on a seed and on keys, broadcast against each other."""
+    with np.errstate(over="ignore"):
+        out = _mix(np.asarray(seed % 2**64, dtype=np.uint64))
+        for key in keys:
+            out = _mix(out + key)
+    return np.asarray((out >> np.uint64(11)).astype(np.float64) * 2.0**-53)
+
+
+def _mix(x: Array) -> Array:
+    """The splitmix64 finaliser."""
+    with np.errstate(over="ignore"):
+        x = np.asarray(x, dtype=np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return np.asarray(x ^ (x >> np.uint64(31)))
+
+
+def _sums(values: Array, code: Array, size: int) -> Array:
+    """Sums of 64-bit integers by group, modulo 2^64."""
+    out = np.zeros(size, dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        np.add.at(out, code, values)
+    return out

@@ -138,19 +138,11 @@ def aggregate_codes(
     p = model.probabilities_[:, 1].reshape(len(tasks), n_codes)
     confusion = getattr(model, "confusion_", None)
     return MultiLabels(
-        tasks,
-        order,
-        p,
-        np.bincount(task_code, minlength=len(tasks)),
-        method,
-        workers,
-        skills=getattr(model, "skills_", None),
+        tasks, order, p, np.bincount(task_code, minlength=len(tasks)), method, workers, getattr(model, "skills_", None),
         sensitivity=None if confusion is None else confusion[:, 1, 1],
         specificity=None if confusion is None else confusion[:, 0, 0],
-        prevalence=p.mean(axis=0),
-        id_column=task,
-        backend=backend_of(data),
-    )
+        prevalence=p.mean(axis=0), id_column=task, backend=backend_of(data),
+    )  # fmt: skip
 
 
 def _read(
@@ -166,7 +158,8 @@ def _read(
     values = label_column(table, label)
     tasks, task_code = names_in(table, task, "task")
     workers, worker_code = names_in(table, worker, "worker")
-    sets = [_codes_in(v) for v in values.tolist()]
+    named = [map(name_of, v if _several(v) else [v]) for v in values.tolist()]
+    sets = [tuple(dict.fromkeys(name for name in names if name is not None)) for names in named]
     row = np.repeat(np.arange(len(sets)), [len(s) for s in sets])
     flat = objects([c for s in sets for c in s])
     found = listed(sorted_codes(flat, f"column {label!r}")[0])
@@ -175,19 +168,16 @@ def _read(
         raise DataError(f"column {label!r} names no code at all; name the possible ones with codes=[...].")
     key = task_code * len(workers) + worker_code
     meetings, pair = np.unique(key, return_inverse=True)
-    lists = any(isinstance(v, Iterable) and not isinstance(v, str) for v in values.dropna())
-    if lists and len(meetings) < len(key):
+    if len(meetings) < len(key) and any(map(_several, values.dropna())):
         twice = pd.Series(key).duplicated().to_numpy()
         first = int(np.flatnonzero(twice)[0])
         raise DataError(
             f"task {shown(tasks[task_code[first]])} and worker {shown(workers[worker_code[first]])} have two sets of "
             "codes; keep one."
         )
-    named = codes_among(flat, order, "code") if len(flat) else np.empty(0, dtype=np.intp)
-    return tasks, workers, order, meetings // len(workers), meetings % len(workers), pair[row], named
+    codes_named = codes_among(flat, order, "code") if len(flat) else np.empty(0, dtype=np.intp)
+    return tasks, workers, order, meetings // len(workers), meetings % len(workers), pair[row], codes_named
 
 
-def _codes_in(value: Any) -> tuple[Any, ...]:
-    several = isinstance(value, Iterable) and not isinstance(value, (str, bytes))
-    names = map(name_of, value if several else [value])
-    return tuple(dict.fromkeys(name for name in names if name is not None))
+def _several(value: Any) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, (str, bytes))

@@ -169,9 +169,7 @@ class SoftLabels:
         """
         one_of("ties", ties, TIES)
         chosen = winners(self.probabilities, ties, generator(seed))
-        names = np.empty(len(self.classes), dtype=object)
-        names[:] = self.classes
-        out = names[chosen.argmax(axis=1)]
+        out = objects(self.classes)[chosen.argmax(axis=1)]
         if ties == "split":
             out[chosen.max(axis=1) < 1] = None
         return out

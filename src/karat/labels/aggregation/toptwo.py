@@ -9,15 +9,16 @@ import numpy as np
 
 from ..._core.machine import needs
 from ...errors import DataError, number, whole
-from .base import Aggregator
+from .base import Aggregator, Climb
 
 if TYPE_CHECKING:
-    from ..._core.types import Floats, Ints
+    from ..._core.types import Floats
     from ..tables.annotations import Annotations
 
 _SMALLEST, _LARGEST = 1e-4, 1 - 1e-4
 
 
+@dataclass(eq=False, repr=False)
 class TopTwo(Aggregator):
     r"""Truth, most confusing answer, and how confusing it is, for every task; three classes or more.
 
@@ -76,21 +77,10 @@ class TopTwo(Aggregator):
     ['y', 'x']
     """
 
+    n_iter: int = 100
+    tol: float = 1e-5
+    n_levels: int = 5
     name = "top_two"
-    skills_: Floats
-    second_: Ints
-    second_probabilities_: Floats
-    confusion_: Floats
-    levels_: Floats
-    level_weights_: Floats
-    loss_history_: list[float]
-    converged_: bool
-    n_iter_: int
-
-    def __init__(self, n_iter: int = 100, tol: float = 1e-5, n_levels: int = 5) -> None:
-        self.n_iter = n_iter
-        self.tol = tol
-        self.n_levels = n_levels
 
     def _fit(self, annotations: Annotations) -> Floats:
         self.n_iter = whole("n_iter", self.n_iter, least=0)
@@ -111,20 +101,16 @@ class TopTwo(Aggregator):
         data = annotations.folded()
         levels = 0.5 + 0.5 * (np.arange(self.n_levels) + 0.5) / self.n_levels
         weights = np.full(self.n_levels, 1.0 / self.n_levels)
-        skills = spectral_reliability(data)
+        skills = _spectral_reliability(data)
         found = _posterior(data, skills, levels, weights)
-        self.loss_history_, self.converged_ = [], self.n_iter == 0
-        last = -np.inf
+        climb = Climb(self.tol, converged=self.n_iter == 0)
         for _ in range(self.n_iter):
-            self.loss_history_.append(found.value / max(data.total, 1.0))
-            if self.loss_history_[-1] - last < self.tol:
-                self.converged_ = True
+            if climb.settled(found.value / max(data.total, 1.0)):
                 break
-            last = self.loss_history_[-1]
             skills = _serious(data, found, skills, levels)
             weights = found.level.mean(axis=0)
             found = _posterior(data, skills, levels, weights)
-        self.n_iter_ = len(self.loss_history_)
+        climb.keep(self)
         self.skills_, self.levels_, self.level_weights_ = skills, levels, weights
         self._keep(found, levels)
         return found.truth
@@ -169,7 +155,7 @@ class _Found:
         return np.asarray(self.first.sum(axis=1))
 
 
-def spectral_reliability(annotations: Annotations, n_iter: int = 50) -> Floats:
+def _spectral_reliability(annotations: Annotations, n_iter: int = 50) -> Floats:
     """Reliabilities from agreement between workers alone.
 
     Notes
@@ -179,14 +165,13 @@ def spectral_reliability(annotations: Annotations, n_iter: int = 50) -> Floats:
     """
     k = annotations.n_classes
     votes, total = annotations.votes, annotations.worker_labels
-    by_worker = np.repeat
-    weight = np.ones(len(annotations.task)) if annotations.weight is None else annotations.weight
+    weight = annotations.weights
     own = np.bincount(annotations.worker, weight**2, minlength=annotations.n_workers)
     task, worker = annotations.task, annotations.worker
     level = np.full(annotations.n_workers, 0.5)
     scale = np.full(annotations.n_workers, 0.8)
     for _ in range(n_iter):
-        agreed = votes.T @ (votes @ by_worker(level, k))
+        agreed = votes.T @ (votes @ np.repeat(level, k))
         agreed = agreed.reshape(-1, k).sum(axis=1) - own * level
         seen = np.bincount(task, weight * level[worker], minlength=annotations.n_tasks)
         together = np.bincount(worker, weight * seen[task], minlength=len(level)) - own * level
@@ -224,8 +209,7 @@ def _posterior(annotations: Annotations, skills: Floats, levels: Floats, weights
     mass = np.exp(joint - height)
     total = mass.sum(axis=(1, 2), keepdims=True)
     other = np.exp(second + _log_sum_of_others(first) - height)
-    weight = 1.0 if annotations.weight is None else annotations.weight
-    base = float((np.log(noise)[annotations.worker] * weight).sum())
+    base = float((np.log(noise)[annotations.worker] * annotations.weights).sum())
     value = float((np.log(total) + height).sum()) + base
     return _Found(mass / total, other / total, first, second, value)
 

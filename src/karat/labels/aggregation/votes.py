@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,36 @@ if TYPE_CHECKING:
     from ..tables.annotations import Annotations
 
 
-class MajorityVote(Aggregator):
+class _Counting(Aggregator):
+    """Methods that look at the labels of one task alone."""
+
+    needs_workers = False
+
+    def _fit(self, annotations: Annotations) -> Floats:
+        return self._predict(annotations)
+
+
+class _Weighting(Aggregator):
+    """Methods that weigh the votes of each worker."""
+
+    ties: str
+
+    def _predict(self, annotations: Annotations) -> Floats:
+        plain = annotations.folded()
+        votes = _weighted_votes(plain, self.skills_)
+        none = votes.sum(axis=1) <= 0
+        if none.any():
+            votes[none] = plain.counts[none]
+        return normalised(votes)
+
+    def _agreement(self, plain: Annotations, votes: Floats) -> Floats:
+        """Agreement of each worker with the winners of a vote (gold where it is known)."""
+        one_of("ties", self.ties, TIES[:2])
+        return worker_agreement(plain, plain.clamp(winners(votes, self.ties)))
+
+
+@dataclass(eq=False, repr=False)
+class MajorityVote(_Counting):
     """All probability on the class with most labels.
 
     Parameters
@@ -34,21 +64,15 @@ class MajorityVote(Aggregator):
            [0. , 1. ]])
     """
 
+    ties: str = "split"
+    seed: int | np.random.Generator | None = 0
     name = "majority"
-    needs_workers = False
-
-    def __init__(self, ties: str = "split", seed: int | np.random.Generator | None = 0) -> None:
-        self.ties = ties
-        self.seed = seed
-
-    def _fit(self, annotations: Annotations) -> Floats:
-        return self._predict(annotations)
 
     def _predict(self, annotations: Annotations) -> Floats:
         return winners(annotations.counts, self.ties, generator(self.seed))
 
 
-class VoteShare(Aggregator):
+class VoteShare(_Counting):
     """Share of the labels of a task that name each class; uniform for a task without labels.
 
     Examples
@@ -61,16 +85,12 @@ class VoteShare(Aggregator):
     """
 
     name = "vote_share"
-    needs_workers = False
-
-    def _fit(self, annotations: Annotations) -> Floats:
-        return self._predict(annotations)
 
     def _predict(self, annotations: Annotations) -> Floats:
         return normalised(annotations.counts)
 
 
-class Softmax(Aggregator):
+class Softmax(_Counting):
     """Softmax of the numbers of labels.
 
     References
@@ -86,16 +106,13 @@ class Softmax(Aggregator):
     """
 
     name = "softmax"
-    needs_workers = False
-
-    def _fit(self, annotations: Annotations) -> Floats:
-        return self._predict(annotations)
 
     def _predict(self, annotations: Annotations) -> Floats:
         return softmax_rows(annotations.counts.copy())[0]
 
 
-class Wawa(Aggregator):
+@dataclass(eq=False, repr=False)
+class Wawa(_Weighting):
     r"""Worker agreement with aggregate: votes weighted by each worker's agreement with the majority.
 
     Parameters
@@ -120,24 +137,17 @@ class Wawa(Aggregator):
     array([0.5, 1. , 1. ])
     """
 
+    ties: str = "split"
     name = "wawa"
-    skills_: Floats
-
-    def __init__(self, ties: str = "split") -> None:
-        self.ties = ties
 
     def _fit(self, annotations: Annotations) -> Floats:
-        one_of("ties", self.ties, TIES[:2])
         plain = annotations.folded()
-        winner = plain.clamp(winners(plain.counts, self.ties))
-        self.skills_ = worker_agreement(plain, winner)
-        return weighted_share(plain, self.skills_)
-
-    def _predict(self, annotations: Annotations) -> Floats:
-        return weighted_share(annotations.folded(), self.skills_)
+        self.skills_ = self._agreement(plain, plain.counts)
+        return self._predict(plain)
 
 
-class ZeroBasedSkill(Aggregator):
+@dataclass(eq=False, repr=False)
+class ZeroBasedSkill(_Weighting):
     """Weighted vote whose worker weights move towards the worker's agreement with it.
 
     Parameters
@@ -167,20 +177,13 @@ class ZeroBasedSkill(Aggregator):
     array([0.5, 1. , 1. ])
     """
 
+    n_iter: int = 100
+    learning_rate: float = 1.0
+    halve_every: int = 20
+    ties: str = "split"
     name = "zero_based_skill"
-    skills_: Floats
-    n_rounds_: int
-
-    def __init__(
-        self, n_iter: int = 100, learning_rate: float = 1.0, halve_every: int = 20, ties: str = "split"
-    ) -> None:
-        self.n_iter = n_iter
-        self.learning_rate = learning_rate
-        self.halve_every = halve_every
-        self.ties = ties
 
     def _fit(self, annotations: Annotations) -> Floats:
-        one_of("ties", self.ties, TIES[:2])
         n_iter, halve_every = whole("n_iter", self.n_iter, least=1), whole("halve_every", self.halve_every, least=1)
         plain = annotations.folded()
         skills = np.full(plain.n_workers, 1.0 / plain.n_classes + 1e-5)
@@ -188,17 +191,13 @@ class ZeroBasedSkill(Aggregator):
         for round_ in range(1, n_iter + 1):
             if round_ % halve_every == 0:
                 step /= 2.0
-            votes = _weighted_votes(plain, skills)
-            agreed = worker_agreement(plain, plain.clamp(winners(votes, self.ties)))
+            agreed = self._agreement(plain, _weighted_votes(plain, skills))
             self.n_rounds_ = round_
             if np.array_equal(agreed, skills):
                 break
             skills = skills + step * (agreed - skills)
         self.skills_ = skills
-        return weighted_share(plain, skills)
-
-    def _predict(self, annotations: Annotations) -> Floats:
-        return weighted_share(annotations.folded(), self.skills_)
+        return self._predict(plain)
 
 
 def worker_agreement(annotations: Annotations, probabilities: Floats) -> Floats:
@@ -207,15 +206,6 @@ def worker_agreement(annotations: Annotations, probabilities: Floats) -> Floats:
     agreed = by_cell.reshape(annotations.n_workers, annotations.n_classes).sum(axis=1)
     total = annotations.worker_labels
     return np.asarray(np.divide(agreed, total, out=np.zeros_like(agreed), where=total > 0))
-
-
-def weighted_share(annotations: Annotations, skills: Floats) -> Floats:
-    """Share of the vote when each worker's labels weigh the worker's skill."""
-    votes = _weighted_votes(annotations, skills)
-    none = votes.sum(axis=1) <= 0
-    if none.any():
-        votes[none] = annotations.counts[none]
-    return normalised(votes)
 
 
 def _weighted_votes(annotations: Annotations, skills: Floats) -> Floats:

@@ -125,11 +125,7 @@ def agreement(
     _check_scale(coded, level)
     _check_whole_labels(coded)
     n, k = coded.n_tasks, coded.n_classes
-    needs(
-        8.0 * (4 * n * k + 5 * k * k + 60 * n),
-        f"agreement of {n:,} tasks over {k:,} classes",
-        "merge rare classes",
-    )
+    needs(8.0 * (4 * n * k + 5 * k * k + 60 * n), f"agreement of {n:,} tasks over {k:,} classes", "merge rare classes")
     counts = coded.counts
     several = counts.sum(axis=1) > 1 + 1e-9
     if not several.any():

@@ -72,7 +72,7 @@ def unbiased_truth(annotations: Annotations, confusion: Floats, prior: Floats) -
     # Variance of row y of the inverse, over answers given the truth, averaged over classes and truths.
     second = np.einsum("c,wcy,wyk->w", prior, confusion, inverse**2)
     variance = np.maximum(second - 1.0, 1e-3)
-    weight = (1.0 / variance)[data.worker] * (1.0 if data.weight is None else data.weight)
+    weight = (1.0 / variance)[data.worker] * data.weights
     each = inverse[data.worker, data.label] * weight[:, None]
     out = np.column_stack([np.bincount(data.task, column, minlength=data.n_tasks) for column in each.T])
     total = np.bincount(data.task, weight, minlength=data.n_tasks)

@@ -284,14 +284,14 @@ def experts(
         _check_latent(coded, level)
         confusion, prior = dependent_confusion(coded, 0.0)
         gold = unbiased_truth(coded, confusion, prior)
-        names, _ = _class_names(coded)
+        names, _ = _names(coded, level)
         gold = gold[:, -len(names) :]
         of = tuple(f"a number whose mean is 1 where the truth is {c!r}, else 0" for c in coded.classes[-len(names) :])
         notes.append("error rates are estimated; .sensitivity() shows what shared errors would do")
     elif estimand == "group":
         gold, names, of = _by_group(coded, groups, level)
     else:
-        gold, (names, of) = _mean_answer(coded, coded.counts, level), _mean_names(coded, level)
+        gold, (names, of) = _mean_answer(coded, coded.counts, level), _names(coded, level)
     several = (coded.counts.sum(axis=1) > 1 + 1e-9).any() and coded.weight is None and coded.candidates is None
     return ExpertGold(
         coded.tasks, gold, names, estimand, agreement(coded, level) if several else None, coded.n_labels,
@@ -308,12 +308,10 @@ def _mean_answer(coded: Annotations, counts: Floats, level: str) -> Floats:
     return share[:, 1:] if coded.n_classes == 2 else share
 
 
-def _mean_names(coded: Annotations, level: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    return (("gold",), ("mean of the answers",)) if level == "interval" else _class_names(coded)
-
-
-def _class_names(coded: Annotations) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _names(coded: Annotations, level: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names of the gold columns, and what each is."""
+    if level == "interval":
+        return ("gold",), ("mean of the answers",)
     if coded.n_classes == 2:
         return ("gold",), (f"share of {coded.classes[1]!r} among the answers",)
     return tuple(f"gold_{c}" for c in coded.classes), tuple(f"share of {c!r} among the answers" for c in coded.classes)
@@ -328,15 +326,14 @@ def _by_group(coded: Annotations, groups: object, level: str) -> tuple[Floats, t
         raise DataError(f"groups does not name the expert(s) {missing[:5]}; give every expert a group.")
     found, of_worker = sorted_codes(objects([given[w] for w in listed(coded.workers)]), "groups")
     plain = coded.folded()
-    weight = np.ones(len(plain.task)) if plain.weight is None else plain.weight
     columns, names = [], []
     of: list[str] = []
     for code, group in enumerate(found.tolist()):
         inside = of_worker[plain.worker] == code
         key = plain.task[inside].astype(np.int64) * plain.n_classes + plain.label[inside]
-        counts = np.bincount(key, weight[inside], minlength=plain.n_tasks * plain.n_classes)
+        counts = np.bincount(key, plain.weights[inside], minlength=plain.n_tasks * plain.n_classes)
         columns.append(_mean_answer(coded, counts.reshape(plain.n_tasks, -1), level))
-        own, what = _mean_names(coded, level)
+        own, what = _names(coded, level)
         names += [name.replace("gold", f"gold_{group}", 1) for name in own]
         of += [f"{w} of {group}" for w in what]
     return np.column_stack(columns), tuple(names), tuple(of)
@@ -348,9 +345,8 @@ def _check_latent(coded: Annotations, level: str) -> None:
     thrice = float((coded.n_labels > 2.5).mean())
     if coded.n_workers < 3 or thrice == 0:
         raise DataError(
-            "estimand='latent_truth' needs three experts or more on the same units; there are "
-            f"{coded.n_workers} experts, "
-            f"and {thrice:.0%} of the units have three labels. With two, error rates and prevalence cannot be "
+            f"estimand='latent_truth' needs three experts or more on the same units; there are {coded.n_workers} "
+            f"experts, and {thrice:.0%} of the units have three labels. With two, error rates and prevalence cannot be "
             "known separately: use 'expert_mean'."
         )
 

@@ -16,7 +16,6 @@ from ..tables.read import as_annotations
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..._core.types import Floats
 
 _FEWEST_HUMANS, _FEWEST_ITEMS = 3, 30
 
@@ -51,19 +50,13 @@ class AlternativeAnnotator:
     def __str__(self) -> str:
         verdict = "passes" if self.passes else "does not pass"
         return (
-            f"alternative annotator test {verdict}: winning rate {self.winning_rate:.2f} over "
-            f"{len(self.table)} humans at "
-            f"epsilon {self.epsilon:g}, mean advantage probability {self.advantage:.2f}"
+            f"alternative annotator test {verdict}: winning rate {self.winning_rate:.2f} over {len(self.table)} humans "
+            f"at epsilon {self.epsilon:g}, mean advantage probability {self.advantage:.2f}"
         )
 
 
 def alternative_annotator(
-    humans: object,
-    model: Mapping[Any, Any],
-    *,
-    epsilon: float = 0.15,
-    alpha: float = 0.05,
-    **columns: Any,
+    humans: object, model: Mapping[Any, Any], *, epsilon: float = 0.15, alpha: float = 0.05, **columns: Any
 ) -> AlternativeAnnotator:
     """Test whether a model agrees with human annotators as well as they agree with each other.
 
@@ -139,12 +132,15 @@ def alternative_annotator(
         machine = np.where(answer[task] >= 0, rest[np.arange(len(task)), np.maximum(answer[task], 0)], 0) / others
         model_wins, human_wins = machine >= human - 1e-12, human >= machine - 1e-12
         gap = human_wins.astype(np.float64) - model_wins
-        rows.append((name, len(task), model_wins.mean(), human_wins.mean(), _one_sided(gap, epsilon)))
+        spread, size = gap.std(ddof=1), len(task)
+        p = float(gap.mean() >= epsilon)
+        if spread > 0:
+            p = float(stats.t.cdf((gap.mean() - epsilon) / (spread / np.sqrt(size)), size - 1))
+        rows.append((name, size, model_wins.mean(), human_wins.mean(), p))
     if len(rows) < _FEWEST_HUMANS:
         raise DataError(
-            f"the alternative annotator test needs {_FEWEST_HUMANS} humans with {_FEWEST_ITEMS} items shared "
-            "with others and "
-            f"the model; there are {len(rows)}. Have more items labelled more than once."
+            f"the alternative annotator test needs {_FEWEST_HUMANS} humans with {_FEWEST_ITEMS} items shared with "
+            f"others and the model; there are {len(rows)}. Have more items labelled more than once."
         )
     table = pd.DataFrame(rows, columns=["human", "items", "model advantage", "human advantage", "p-value"])
     adjusted = stats.false_discovery_control(table["p-value"], method="by")
@@ -153,15 +149,6 @@ def alternative_annotator(
     return AlternativeAnnotator(
         rate, rate >= 0.5, float(table["model advantage"].mean()), epsilon, table, tuple(left_out)
     )
-
-
-def _one_sided(gap: Floats, epsilon: float) -> float:
-    from scipy import stats
-
-    spread = gap.std(ddof=1)
-    if spread == 0:
-        return 0.0 if gap.mean() < epsilon else 1.0
-    return float(stats.t.cdf((gap.mean() - epsilon) / (spread / np.sqrt(len(gap))), len(gap) - 1))
 
 
 def _model_codes(coded: Annotations, model: Mapping[Any, Any]) -> Any:

@@ -2,166 +2,34 @@
 
 from __future__ import annotations
 
+import numbers
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...errors import ArgumentError, DataError, KaratError, generator
+from ...frames import Table
 from ...frames.kinds import is_number
+from ...frames.table import as_float
 from ..aggregation.base import one_hot
-from ..tables.audit_columns import clusters_of, covariates_of, labels_of
-from ..tables.codes import classes_in, positions
+from ..tables.codes import classes_in, listed, objects, positions, sorted_codes
 from ..tables.read import declared_order, distributions
 from ..tables.row_labels import Soft
 from .alternative import AlternativeAnnotator, alternative_annotator
-from .errors_by_design import Confusion, Differential, confusion, differential, numeric_errors
-from .review import Review, ensemble_flags, rank_for_review
-from .scoring import Scores, reliability, score
+from .errors_by_design import confusion, differential, numeric_errors
+from .report import Audit
+from .review import ensemble_flags, rank_for_review
+from .scoring import reliability, score
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..._core.types import Array, Bools, Ints
+    from ..._core.types import Array, Bools, Floats, Ints
     from ...designs import Labelling
-    from ...frames import Table
 
 _MOST_CLASSES = 12
-
-
-@dataclass(frozen=True, eq=False)
-class Audit:
-    """Quality of surrogate labels against a gold sample; prints as text, and as one HTML page.
-
-    Parameters
-    ----------
-    gold, surrogate : str
-        Columns.
-    n_gold, n_units : int
-    design : str
-        How the gold was drawn.
-    confusion : Confusion or None
-        For labels that are classes.
-    numeric : dict or None
-        For labels that are numbers: bias, root mean squared error, correlation, slope.
-    differential : Differential or None
-        Whether errors depend on the covariates.
-    scores : Scores or None
-        Of the class probabilities, weighted by the design.
-    calibration : pandas.DataFrame or None
-        Reliability table of the class probabilities.
-    gains : pandas.DataFrame or None
-        For each coefficient of the formula: R-squared of the surrogate, standard error with and without it, effective
-        number of gold labels.
-    alternative : AlternativeAnnotator or None
-    flagged : ndarray of int
-        Rows that the ensemble of models contradicts with confidence.
-    review : Review or None
-        What to look at next.
-    notes : tuple of str
-        What could not be had, and why.
-
-    Examples
-    --------
-    >>> import karat as kt
-    >>> corpus, _ = kt.datasets.simulate(1000, seed=1)
-    >>> sample = kt.SimpleRandom(n=200).draw(corpus, seed=1)
-    >>> labelled = kt.datasets.mask_gold(corpus, sample, "hostile")
-    >>> report = kt.labels.audit(labelled, "hostile", "hostile_llm", sample.design, covariates=["outcome", "length"])
-    >>> report.differential.joint_pvalue < 0.05
-    True
-    """
-
-    gold: str
-    surrogate: str
-    n_gold: int
-    n_units: int
-    design: str
-    confusion: Confusion | None = None
-    numeric: dict[str, Any] | None = None
-    differential: Differential | None = None
-    scores: Scores | None = None
-    calibration: pd.DataFrame | None = field(default=None, repr=False)
-    gains: pd.DataFrame | None = field(default=None, repr=False)
-    alternative: AlternativeAnnotator | None = field(default=None, repr=False)
-    flagged: Ints = field(default_factory=lambda: np.empty(0, dtype=np.intp), repr=False)
-    review: Review | None = field(default=None, repr=False)
-    notes: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        lines = [
-            f"Audit of {self.surrogate} against {self.gold}: {self.n_gold} gold of {self.n_units} units, {self.design}"
-        ]
-        if self.confusion is not None:
-            low, high = self.confusion.accuracy_interval
-            lines.append(
-                f"  accuracy {self.confusion.accuracy:.3f} [{low:.3f}, {high:.3f}], Cohen kappa "
-                f"{self.confusion.kappa:.3f}"
-            )
-            for c, name in enumerate(self.confusion.classes):
-                low, high = self.confusion.recall_interval[c, c]
-                lines.append(f"  recall of {name}: {self.confusion.recall[c, c]:.3f} [{low:.3f}, {high:.3f}]")
-        if self.numeric is not None:
-            low, high = self.numeric["bias_interval"]
-            lines.append(
-                f"  bias {self.numeric['bias']:.3f} [{low:.3f}, {high:.3f}], root mean squared error "
-                f"{self.numeric['rmse']:.3f}, correlation {self.numeric['correlation']:.3f}"
-            )
-        if self.differential is not None:
-            lines.append(f"  {self.differential}")
-        if self.scores is not None:
-            lines.append(
-                f"  probabilities: negative log likelihood {self.scores.nll:.3f}, Brier {self.scores.brier:.3f}, "
-                f"calibration error {self.scores.ece:.3f}"
-            )
-        if self.gains is not None:
-            lines += [
-                "  what the surrogate saves:",
-                *("    " + row for row in self.gains.round(3).to_string().split("\n")),
-            ]
-        if self.alternative is not None:
-            lines.append(f"  {self.alternative}")
-        if len(self.flagged):
-            lines.append(f"  {len(self.flagged)} label(s) contradicted by the ensemble of models")
-        if self.review is not None:
-            lines.append(
-                f"  {int(self.review.suspect.sum())} label(s) off the diagonal of the confident joint: review first"
-            )
-        lines += [f"  note: {note}" for note in self.notes]
-        lines.append(
-            "  None of this makes a regression on the surrogate alone valid; give it to surrogates= with the gold."
-        )
-        return "\n".join(lines)
-
-    def summary(self) -> str:
-        """The audit as text."""
-        return str(self)
-
-    def to_html(self, path: Any = None) -> str:
-        """The audit as one HTML page with pictures inside.
-
-        Parameters
-        ----------
-        path : str or path, optional
-            Where to write it.
-
-        Returns
-        -------
-        str
-        """
-        from .report import page
-
-        text = page(self)
-        if path is not None:
-            from pathlib import Path
-
-            Path(path).write_text(text, encoding="utf-8")
-        return text
-
-    def _repr_html_(self) -> str:
-        return self.to_html()
 
 
 def audit(
@@ -237,13 +105,12 @@ def audit(
     200
     """
     from ... import designs
-    from ...frames import Table
 
     table = Table.read(data)
     if gold == surrogate:
         raise ArgumentError(f"gold and surrogate are the same column {gold!r}; name the column of the surrogate.")
     generator(seed)
-    truth, label = labels_of(table, gold, "gold"), labels_of(table, surrogate, "surrogate")
+    truth, label = _labels(table, gold, "gold"), _labels(table, surrogate, "surrogate")
     labelled = np.asarray(truth.notna(), dtype=bool)
     if not labelled.any():
         raise DataError(f"column {gold!r} (gold) is empty; an audit needs gold labels of a sample.")
@@ -253,7 +120,7 @@ def audit(
             "them."
         )
     labelling = designs.resolve(design).realised(table, labelled)
-    groups = clusters_of(table, cluster, labelled)
+    groups = _clusters(table, cluster, labelled)
     notes: list[str] = []
     if design is None:
         notes.append("no design was given: a simple random sample of the realised size is assumed")
@@ -262,7 +129,7 @@ def audit(
     classes = parts.pop("classes")
     error, what = parts.pop("error"), parts.pop("what")
     if covariates:
-        x, names = covariates_of(table, covariates, labelled)
+        x, names = _covariates(table, covariates, labelled)
         parts["differential"] = differential(error, x, names, what, labelling, groups)
     if probabilities is not None:
         parts |= _probability_parts(table, probabilities, truth, label, labelling, labelled, surrogate)
@@ -291,8 +158,7 @@ def _label_parts(
     if len(found) > _MOST_CLASSES and not numeric:
         raise DataError(
             f"{gold!r} and {surrogate!r} hold {len(found)} different values; an audit of classes takes up to "
-            f"{_MOST_CLASSES}. "
-            "Merge classes, or recode to numbers."
+            f"{_MOST_CLASSES}. Merge classes, or recode to numbers."
         )
     if numeric and len(found) > _MOST_CLASSES:
         g, s = truth[labelled].to_numpy(dtype=np.float64), label[labelled].to_numpy(dtype=np.float64)
@@ -391,8 +257,61 @@ def _flags(table: Table, models: Sequence[str], label: Any, classes: tuple[Any, 
         raise ArgumentError(f"models={models!r}: name two columns or more.")
     layers = []
     for name in models:
-        codes = positions(labels_of(table, name, "models"), classes)
+        codes = positions(_labels(table, name, "models"), classes)
         if (codes < 0).any():
             raise DataError(f"column {name!r} (models) holds labels that are not among {list(classes)}; recode it.")
         layers.append(one_hot(codes, len(classes)))
     return np.flatnonzero(ensemble_flags(np.stack(layers), positions(label, classes), cutoff)[0])
+
+
+def _labels(table: Table, column: str, role: str) -> pd.Series[Any]:
+    """A column of labels as names, None where missing or blank."""
+    import pandas as pd
+
+    names, code = sorted_codes(table.as_given(column, role), f"column {column!r} ({role})")
+    return pd.Series(objects([*listed(names), None])[code]).infer_objects()
+
+
+def _covariates(table: Table, names: Sequence[str], labelled: Bools) -> tuple[Floats, tuple[str, ...]]:
+    """Covariates of the gold rows as numbers; text becomes indicators, the first level left out."""
+    if isinstance(names, str) or not isinstance(names, Sequence):
+        raise ArgumentError(f"covariates={names!r} is not allowed; give a list of columns.")
+    import pandas as pd
+
+    columns: list[Array] = []
+    wide: list[str] = []
+    for name in names:
+        values = table.column(name, "covariates")[labelled]
+        if pd.api.types.is_numeric_dtype(values.dtype) and values.notna().all():
+            columns.append(as_float(values, name, "covariate"))
+            wide.append(str(name))
+            continue
+        levels, code = sorted_codes(values, f"column {name!r} (covariates)")
+        if (code < 0).any():
+            raise DataError(f"covariate {name!r} has {int((code < 0).sum())} missing value(s) on gold rows; fill them.")
+        kinds = listed(levels)
+        order = declared_order(table, name)
+        if not isinstance(values.dtype, pd.CategoricalDtype) and all(map(is_number, kinds)):
+            columns.append(np.array(kinds, dtype=np.float64)[code])
+            wide.append(str(name))
+            continue
+        if not all(isinstance(v, (str, numbers.Real)) for v in kinds):
+            raise DataError(f"covariate {name!r} holds {type(kinds[0]).__name__} values; give numbers or text.")
+        if len(columns) + len(kinds) >= len(code):
+            raise DataError(
+                f"covariate {name!r} has {len(kinds)} levels on {len(code)} gold rows; merge levels, or drop it."
+            )
+        kept = [v for v in order or kinds if v in set(kinds)][1:]
+        columns += [code == kinds.index(v) for v in kept]
+        wide += [f"{name}_{v}" for v in kept]
+    return np.column_stack([np.asarray(c, dtype=np.float64) for c in columns]), tuple(wide)
+
+
+def _clusters(table: Table, cluster: str | None, labelled: Bools) -> Ints | None:
+    """Codes of the clusters of the gold rows."""
+    if cluster is None:
+        return None
+    codes = sorted_codes(table.as_given(cluster, "cluster")[labelled], f"column {cluster!r} (cluster)")[1]
+    if (codes < 0).any():
+        raise DataError(f"column {cluster!r} (cluster) has {int((codes < 0).sum())} missing value(s) on gold rows.")
+    return codes

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...errors import ArgumentError, DataError, number
 from ..aggregation.pooling import mean_pool
+from ..tables.codes import objects
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,14 +61,12 @@ class Review:
         """Position, error probability, suspect, suggested class; most suspicious first."""
         import pandas as pd
 
-        names = np.empty(len(self.classes), dtype=object)
-        names[:] = self.classes
         return pd.DataFrame(
             {
                 "position": self.order,
                 "error_probability": self.error_probability[self.order],
                 "suspect": self.suspect[self.order],
-                "suggested": names[self.suggested[self.order]],
+                "suggested": objects(self.classes)[self.suggested[self.order]],
             }
         )
 

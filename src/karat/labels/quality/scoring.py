@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...display.axes import BLUE, axes, plain
 from ...errors import ArgumentError, DataError, generator, whole
 from ..aggregation.base import one_hot
 from ..aggregation.soft import SoftLabels
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from ..._core.types import Array, Bools, Floats, Ints
+    from ..._core.types import Array, Floats, Ints
 
 _MIX = 0.99
 """Share of the prediction when it is mixed with the uniform distribution before taking logs."""
@@ -109,7 +110,7 @@ def score(
     0.111
     """
     n_bins = whole("n_bins", n_bins, least=1)
-    p, truth, w, _ = with_gold(probabilities, gold, classes, weights)
+    p, truth, w = _with_gold(probabilities, gold, classes, weights)
     hit = one_hot(truth, p.shape[1])
     top = p >= p.max(axis=1, keepdims=True) - 1e-12
     chosen = top / top.sum(axis=1, keepdims=True)
@@ -165,7 +166,7 @@ def reliability(
     import pandas as pd
 
     n_bins = whole("n_bins", n_bins, least=1)
-    p, truth, w, _ = with_gold(probabilities, gold, classes, weights)
+    p, truth, w = _with_gold(probabilities, gold, classes, weights)
     top = p >= p.max(axis=1, keepdims=True) - 1e-12
     right = top[np.arange(len(truth)), truth] / top.sum(axis=1)
     confidence = p.max(axis=1)
@@ -179,12 +180,11 @@ def reliability(
         low, high = wilson(accuracy, size)
         rows.append((b / n_bins, (b + 1) / n_bins, int(inside.sum()), v.sum() / w.sum(),
                      float(v @ confidence[inside] / v.sum()), accuracy, low, high))  # fmt: skip
-    names = ["low", "high", "n", "share", "confidence", "accuracy", "2.5%", "97.5%"]
-    return pd.DataFrame(rows, columns=names)
+    return pd.DataFrame(rows, columns=["low", "high", "n", "share", "confidence", "accuracy", "2.5%", "97.5%"])
 
 
 def reliability_diagram(table: pd.DataFrame, ax: Any = None, title: str | None = None) -> Any:
-    """Draw a reliability table.
+    """Draw a reliability table: share correct by stated probability.
 
     Parameters
     ----------
@@ -197,6 +197,11 @@ def reliability_diagram(table: pd.DataFrame, ax: Any = None, title: str | None =
     -------
     matplotlib Axes
 
+    Raises
+    ------
+    KaratError
+        If matplotlib is not installed.
+
     Examples
     --------
     >>> import matplotlib
@@ -207,15 +212,13 @@ def reliability_diagram(table: pd.DataFrame, ax: Any = None, title: str | None =
     >>> kt.labels.reliability_diagram(table).get_xlabel()
     'Probability given to the most probable class'
     """
-    import matplotlib.pyplot as plt
-
-    if ax is None:
-        _, ax = plt.subplots(figsize=(4.2, 4.2), layout="constrained")
+    ax = axes(ax, (4.2, 4.2))
     ax.plot([0, 1], [0, 1], color="0.6", linewidth=1)
     error = np.abs(np.stack([table["accuracy"] - table["2.5%"], table["97.5%"] - table["accuracy"]]))
-    ax.errorbar(table["confidence"], table["accuracy"], error, fmt="o", color="#1b4f8f", capsize=2)
+    ax.errorbar(table["confidence"], table["accuracy"], error, fmt="o", color=BLUE, capsize=2)
     ax.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="Probability given to the most probable class")
-    ax.set(ylabel="Share correct", title=title)
+    ax.set(ylabel="Share correct")
+    plain(ax, title)
     return ax
 
 
@@ -245,11 +248,11 @@ class Temperature:
     value: float
     halves: tuple[float, float]
     before: Scores
-    after: Scores = field()
+    after: Scores
 
     def apply(self, probabilities: Floats) -> Floats:
         """Probabilities at this temperature, shape (n, K)."""
-        return heated(np.asarray(probabilities, dtype=np.float64), self.value)
+        return _heated(np.asarray(probabilities, dtype=np.float64), self.value)
 
 
 def fit_temperature(
@@ -291,7 +294,7 @@ def fit_temperature(
     >>> fit.value > 1
     True
     """
-    p, truth, w, _ = with_gold(probabilities, gold, classes, weights)
+    p, truth, w = _with_gold(probabilities, gold, classes, weights)
     if len(truth) < 4:
         raise DataError(f"a temperature needs four tasks with gold or more, there are {len(truth)}.")
     half = np.empty(len(truth), dtype=bool)
@@ -299,7 +302,7 @@ def fit_temperature(
     half[np.lexsort((w, truth, *p.T))] = generator(seed).permutation(len(truth)) % 2 == 0
     fits = tuple(_best_temperature(p[part], truth[part], w[part]) for part in (half, ~half))
     crossed = p.copy()
-    crossed[half], crossed[~half] = heated(p[half], fits[1]), heated(p[~half], fits[0])
+    crossed[half], crossed[~half] = _heated(p[half], fits[1]), _heated(p[~half], fits[0])
     names = range(p.shape[1])
     return Temperature(
         _best_temperature(p, truth, w),
@@ -309,7 +312,7 @@ def fit_temperature(
     )
 
 
-def heated(probabilities: Floats, temperature: float) -> Floats:
+def _heated(probabilities: Floats, temperature: float) -> Floats:
     """Probabilities raised to 1 / temperature and normalised, shape (n, K)."""
     logs = np.log(np.maximum(probabilities, 1e-12)) / temperature
     logs -= logs.max(axis=1, keepdims=True)
@@ -326,24 +329,22 @@ def wilson(share: float, n: float, z: float = 1.959963984540054) -> tuple[float,
     return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
-def with_gold(
+def _with_gold(
     probabilities: SoftLabels | Floats, gold: Any, classes: Sequence[Any] | None, weights: Floats | None
-) -> tuple[Floats, Ints, Floats, Bools]:
-    """Rows with gold: probabilities, class codes, weights, and which rows they are."""
+) -> tuple[Floats, Ints, Floats]:
+    """Rows with gold: probabilities, class codes, weights."""
     p, names, order = _parts(probabilities, classes)
-    values = _gold_values(gold, names, len(p))
-    codes = codes_in(values, order, "gold class", "gold")
+    codes = codes_in(_gold_values(gold, names, len(p)), order, "gold class", "gold")
     known = codes >= 0
     if not known.any():
         raise DataError("no task has gold; give the gold class of at least one.")
-    truth = codes[known]
     w = np.ones(len(p)) if weights is None else _numbers(weights, "weights")
     if w.shape != (len(p),):
         raise ArgumentError(f"weights has shape {w.shape}; give one number for each of the {len(p)} rows.")
     w = w[known]
     if not np.isfinite(w).all() or (w < 0).any() or w.sum() <= 0:
         raise ArgumentError("weights must be finite and 0 or more on the rows with gold, not all 0.")
-    return p[known], truth, w, known
+    return p[known], codes[known], w
 
 
 def _parts(given: SoftLabels | Floats, classes: Sequence[Any] | None) -> tuple[Floats, Array | None, tuple[Any, ...]]:
@@ -357,13 +358,6 @@ def _parts(given: SoftLabels | Floats, classes: Sequence[Any] | None) -> tuple[F
     if not np.isfinite(p).all() or (p < -1e-9).any() or (np.abs(p.sum(axis=1) - 1) > 1e-4).any():
         raise DataError("probabilities must be finite, not negative, and add up to 1 in every row.")
     return p, None, class_tuple(classes)
-
-
-def _numbers(values: Any, argument: str) -> Floats:
-    try:
-        return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ArgumentError(f"{argument} must hold numbers, one for each row ({error}).") from None
 
 
 def _gold_values(gold: Any, tasks: Array | None, n: int) -> Array:
@@ -393,6 +387,13 @@ def _best_temperature(p: Floats, truth: Ints, w: Floats) -> float:
     safe = _MIX * p + (1 - _MIX) / p.shape[1]
 
     def loss(log_t: float) -> float:
-        return float(-(w @ np.log(np.maximum(heated(safe, np.exp(log_t))[rows, truth], 1e-12))))
+        return float(-(w @ np.log(np.maximum(_heated(safe, np.exp(log_t))[rows, truth], 1e-12))))
 
     return float(np.exp(minimize_scalar(loss, bounds=(-2.5, 3.5), method="bounded").x))
+
+
+def _numbers(values: Any, argument: str) -> Floats:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"{argument} must hold numbers, one for each row ({error}).") from None

@@ -24,16 +24,7 @@ if TYPE_CHECKING:
 class Candidates:
     """Imprecise labels: each names a set of classes, one of which the worker had in mind.
 
-    Parameters
-    ----------
-    task : ndarray of int, shape (R,)
-        Task of each answer.
-    worker : ndarray of int, shape (R,)
-        Worker of each answer.
-    member : ndarray of bool, shape (R, K)
-        Classes the answer allows. "Not C" allows all classes but C.
-    weight : ndarray, shape (R,)
-        Weight of each answer.
+    Task, worker and weight of R answers, and the classes that each allows (R, K); "not C" allows all but C.
     """
 
     task: Ints
@@ -48,6 +39,10 @@ class Candidates:
     def size(self) -> Ints:
         """Number of classes each answer allows, shape (R,)."""
         return np.asarray(self.member.sum(axis=1), dtype=np.intp)
+
+    def add_to(self, scores: Floats, likelihood: Floats) -> None:
+        """Add the log likelihood of each answer, shape (R, K), to the scores of its task, in place."""
+        np.add.at(scores, self.task, self.weight[:, None] * np.log(np.maximum(likelihood, 1e-300)))
 
     @cached_property
     def pairs(self) -> tuple[Ints, Ints, Ints]:
@@ -201,8 +196,7 @@ class Annotations:
         kind: Any = np.int32 if max(shape) < 2**31 else np.int64
         column = self.worker.astype(kind) * kind(k) + self.label
         row = self.task.astype(kind) * kind(k) + self.label
-        data = np.ones(len(row)) if self.weight is None else self.weight
-        return sparse.coo_matrix((data, (row, column)), shape=shape).tocsr()
+        return sparse.coo_matrix((self.weights, (row, column)), shape=shape).tocsr()
 
     @cached_property
     def answers(self) -> Any:
@@ -242,6 +236,11 @@ class Annotations:
         return out
 
     @property
+    def weights(self) -> Floats:
+        """Weight of each precise label, shape (m,)."""
+        return np.ones(len(self.task)) if self.weight is None else self.weight
+
+    @property
     def total(self) -> float:
         """Total weight of all labels."""
         return float(self.n_labels.sum())
@@ -253,7 +252,6 @@ class Annotations:
         extra = self.candidates
         answer, label, _ = extra.pairs
         share = (extra.weight / extra.size)[answer]
-        weight = np.ones(len(self.task)) if self.weight is None else self.weight
         out = Annotations.sort(
             self.tasks,
             self.workers,
@@ -261,7 +259,7 @@ class Annotations:
             np.concatenate([self.task, extra.task[answer]]),
             np.concatenate([self.worker, extra.worker[answer]]),
             np.concatenate([self.label, label]),
-            np.concatenate([weight, share]),
+            np.concatenate([self.weights, share]),
         )
         return replace(
             out, gold=self.gold, family=self.family, notes=self.notes, anonymous=self.anonymous, ordered=self.ordered

@@ -109,18 +109,21 @@ def read_annotations(
     weights = _weights(table, weight)
 
     declared = None if only_soft else declared_order(table, label)
-    order, ordered = class_order(answers, classes, _gold_names(gold, table), declared)
+    gold_names = []
+    if isinstance(gold, str):
+        gold_names = listed(sorted_codes(table.as_given(gold, "gold"), f"column {gold!r} (gold)")[0])
+    elif isinstance(gold, Mapping):
+        gold_names = [v for v in map(name_of, gold.values()) if v is not None]
+    order, ordered = class_order(answers, classes, gold_names, declared)
     known_tasks, task_code = _all_tasks(task_list, task_code, tasks)
     notes = answers.notes
-    pieces = answers.pieces(order)
-    out = None
-    if answers.plain_only and weights is None:
-        out = pieces.annotations(known_tasks, worker_list, order, task_code, worker_code, None)
+    place = known_tasks, worker_list, order, task_code, worker_code
+    out = answers.annotations(*place, None) if answers.plain_only and weights is None else None
     if out is None or out.repeated:
         weights, repeated = _repeats(task_code, worker_code, answers, weights, duplicates, known_tasks, worker_list)
         if repeated:
             notes = (*notes, f"{repeated} repeated label(s) of one worker on one task share one vote")
-        out = pieces.annotations(known_tasks, worker_list, order, task_code, worker_code, weights)
+        out = answers.annotations(*place, weights)
     bare = int((out.n_labels == 0).sum())
     if bare:
         notes = (*notes, f"{bare} task(s) without any label")
@@ -193,8 +196,7 @@ def names_in(table: Table, column: str, role: str) -> tuple[Array, Ints]:
         first = int(np.flatnonzero(absent)[0])
         raise DataError(
             f"column {column!r} ({role}) has {int(absent.sum())} missing value(s) (blank ones count), first at row "
-            f"{first}; every label "
-            f"needs a {role}. Fill them, or drop these rows."
+            f"{first}; every label needs a {role}. Fill them, or drop these rows."
         )
     return names, codes
 
@@ -304,13 +306,7 @@ def _all_tasks(found: Array, code: Ints, wanted: Sequence[Any] | None) -> tuple[
 
 
 def _repeats(
-    task: Ints,
-    worker: Ints,
-    answers: RowLabels,
-    weights: Floats | None,
-    duplicates: str,
-    tasks: Array,
-    workers: Array,
+    task: Ints, worker: Ints, answers: RowLabels, weights: Floats | None, duplicates: str, tasks: Array, workers: Array
 ) -> tuple[Floats | None, int]:
     """Refuse repeated labels of a worker on a task, or give each a share of one vote."""
     given = answers.given
@@ -330,13 +326,6 @@ def _repeats(
     times = np.bincount(code, weights=None if given is None else given.astype(np.float64))
     share = 1.0 / np.maximum(times, 1)[code]
     return (share if weights is None else weights * share), int(same.sum())
-
-
-def _gold_names(gold: object, table: Table) -> list[Any]:
-    """Classes that gold names."""
-    if isinstance(gold, str):
-        return listed(sorted_codes(table.as_given(gold, "gold"), f"column {gold!r} (gold)")[0])
-    return [v for v in map(name_of, gold.values()) if v is not None] if isinstance(gold, Mapping) else []
 
 
 def _gold(

@@ -41,14 +41,7 @@ class Not:
 
 @dataclass(frozen=True)
 class Soft:
-    """Rows that hold a distribution over classes.
-
-    Parameters
-    ----------
-    classes : tuple
-    values : ndarray, shape (m, K')
-    given : ndarray of bool, shape (m,)
-    """
+    """Distributions over classes, ``values`` (m, K'), and which of the m rows hold one."""
 
     classes: tuple[Any, ...]
     values: Floats
@@ -59,20 +52,8 @@ class Soft:
 class RowLabels:
     """Rows of a label table by what they hold.
 
-    Parameters
-    ----------
-    names : tuple
-        Distinct precise labels.
-    code : ndarray of int, shape (m,)
-        Position in ``names``, -1 where the row holds no precise label.
-    rows : ndarray of int, shape (R,)
-        Rows with a set of classes or a class ruled out.
-    members : tuple of tuple
-        Classes each of these names.
-    excluded : ndarray of bool, shape (R,)
-        Whether they are ruled out.
-    soft : Soft or None
-    notes : tuple of str
+    ``code`` (m,) is the position in the distinct precise ``names``, -1 where a row holds none; ``rows`` (R,) hold a
+    set of classes, ``members``, or have them ruled out, ``excluded``.
     """
 
     names: tuple[Any, ...]
@@ -97,10 +78,40 @@ class RowLabels:
         """Whether every row holds one class."""
         return self.soft is None and not len(self.rows) and bool((self.code >= 0).all())
 
-    def pieces(self, order: tuple[Any, ...]) -> CodedRows:
-        """The rows in codes of ``order``; raises where a label is not among the classes."""
-        place = codes_among(objects(self.names), order, "label")
-        code = np.append(place, UNKNOWN)[self.code]
+    def annotations(
+        self, tasks: Array, workers: Array, order: tuple[Any, ...], task: Ints, worker: Ints, weights: Floats | None
+    ) -> Annotations:
+        """Precise, imprecise and soft labels together, in codes of ``order``."""
+        code = np.append(codes_among(objects(self.names), order, "label"), UNKNOWN)[self.code]
+        member = self._members(order)
+        known = code >= 0
+        if known.all():
+            return Annotations.sort(tasks, workers, order, task, worker, code, weights)
+        base = np.ones(len(task)) if weights is None else weights
+        keep = np.flatnonzero(known)
+        parts = [(task[keep], worker[keep], code[keep], base[keep])]
+        if self.soft is not None:
+            values = np.zeros((len(code), len(order)))
+            values[:, codes_among(objects(self.soft.classes), order, "label")] = self.soft.values
+            row, column = np.nonzero((values > 1e-12) & self.soft.given[:, None])
+            parts.append((task[row], worker[row], column, values[row, column] * base[row]))
+        # A set of one class is a plain label; a set of all classes says nothing.
+        size = member.sum(axis=1)
+        one, some = self.rows[size == 1], (size > 1) & (size < len(order))
+        parts.append((task[one], worker[one], member[size == 1].argmax(axis=1), base[one]))
+        extra = None
+        if some.any():
+            rows, member = self.rows[some], member[some]
+            place = np.lexsort((*np.packbits(member, axis=1).T, worker[rows], task[rows]))
+            rows = rows[place]
+            extra = Candidates(task[rows], worker[rows], member[place], base[rows])
+        t, w, y, v = (np.concatenate(column) for column in zip(*parts))
+        if not len(t) and extra is None:
+            raise DataError("no row holds a label: all are missing, abstentions, or sets of all classes.")
+        return replace(Annotations.sort(tasks, workers, order, t, w, y, v), candidates=extra)
+
+    def _members(self, order: tuple[Any, ...]) -> Bools:
+        """Classes that each imprecise label allows, shape (R, K)."""
         position = {name: i for i, name in enumerate(order)}
         member = np.zeros((len(self.rows), len(order)), dtype=bool)
         for i, names in enumerate(self.members):
@@ -113,65 +124,7 @@ class RowLabels:
         member ^= self.excluded[:, None]
         if not member.any(axis=1).all():
             raise DataError("a label rules out every class; check the labels that are ruled out.")
-        soft = self.soft
-        if soft is not None:
-            values = np.zeros((len(code), len(order)))
-            values[:, codes_among(objects(soft.classes), order, "label")] = soft.values
-            soft = Soft(order, values, soft.given)
-        return CodedRows(code, self.rows, member, soft)
-
-
-@dataclass(frozen=True)
-class CodedRows:
-    """Labels of rows in codes.
-
-    Parameters
-    ----------
-    code : ndarray of int, shape (m,)
-    rows : ndarray of int, shape (R,)
-    member : ndarray of bool, shape (R, K)
-    soft : Soft or None
-    """
-
-    code: Ints
-    rows: Ints
-    member: Bools
-    soft: Soft | None
-
-    def annotations(
-        self,
-        tasks: Array,
-        workers: Array,
-        order: tuple[Any, ...],
-        task: Ints,
-        worker: Ints,
-        weights: Floats | None,
-    ) -> Annotations:
-        """Put precise, imprecise and soft labels together."""
-        known = self.code >= 0
-        if known.all():
-            return Annotations.sort(tasks, workers, order, task, worker, self.code, weights)
-        base = np.ones(len(task)) if weights is None else weights
-        keep = np.flatnonzero(known)
-        parts = [(task[keep], worker[keep], self.code[keep], base[keep])]
-        if self.soft is not None:
-            row, column = np.nonzero((self.soft.values > 1e-12) & self.soft.given[:, None])
-            parts.append((task[row], worker[row], column, self.soft.values[row, column] * base[row]))
-        # A set of one class is a plain label; a set of all classes says nothing.
-        size = self.member.sum(axis=1)
-        one, some = self.rows[size == 1], (size > 1) & (size < len(order))
-        parts.append((task[one], worker[one], self.member[size == 1].argmax(axis=1), base[one]))
-        extra = None
-        if some.any():
-            rows, member = self.rows[some], self.member[some]
-            place = np.lexsort((*np.packbits(member, axis=1).T, worker[rows], task[rows]))
-            rows = rows[place]
-            extra = Candidates(task[rows], worker[rows], member[place], base[rows])
-        t, w, y, v = (np.concatenate(column) for column in zip(*parts))
-        if not len(t) and extra is None:
-            raise DataError("no row holds a label: all are missing, abstentions, or sets of all classes.")
-        out = Annotations.sort(tasks, workers, order, t, w, y, v)
-        return replace(out, candidates=extra)
+        return member
 
 
 def read_row_labels(
@@ -202,9 +155,8 @@ def read_row_labels(
         first = int(np.flatnonzero(empty)[0])
         if missing == "raise":
             raise DataError(
-                f"column {column!r} has {int(empty.sum())} missing label(s) (blank ones count), first at row "
-                f"{first}; fill them, "
-                "or set missing='abstain'."
+                f"column {column!r} has {int(empty.sum())} missing label(s) (blank ones count), first at row {first}; "
+                "fill them, or set missing='abstain'."
             )
         notes.append(f"{int(empty.sum())} missing label(s) taken as abstentions")
     no_label = {name_of(value) for value in abstain}

@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from ..._core.types import Floats, Ints
 from ...errors import ArgumentError, DataError, LearnerError, one_of
+from ..experimental import Forward, read_loss
 from .fit import Networks, Problem, fit_networks
 from .heads import Head, class_head
 from .number_heads import number_head
 from .settings import Settings
-
-if TYPE_CHECKING:
-    from ..._core.types import Floats, Ints
-    from ..experimental import Forward
-    from .surrogates import Surrogates
+from .surrogates import Surrogates, read_stage
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """One network of several that were trained together.
-
-    Parameters
-    ----------
-    networks : Networks
-        One.
-    centre, spread : ndarray, shape (p,)
-    classes_ : ndarray of int, shape (K,)
-    """
+    """One network of several that were trained together, with centre and spread of its features, (p,)."""
 
     networks: Networks
     centre: Floats
@@ -40,8 +30,7 @@ class Fitted:
 
     def predict(self, x: Floats) -> Floats:
         """Expectations, shape (m,)."""
-        out: Floats = self.networks.mean((x - self.centre) / self.spread)[0]
-        return out
+        return self.networks.mean((x - self.centre) / self.spread)[0]
 
     def predict_proba(self, x: Floats) -> Floats:
         """Class probabilities, shape (m, K)."""
@@ -97,8 +86,6 @@ class Network(BaseEstimator):
         given = getattr(self, "loss", "soft_cross_entropy")
         if isinstance(given, str) and given == "soft_cross_entropy":
             return None
-        from ..experimental import read_loss
-
         loss = read_loss(given)
         if self.pretrain is None:
             raise ArgumentError(
@@ -118,17 +105,9 @@ class Network(BaseEstimator):
         return fit_networks(problem, self._settings())
 
     def fit_together(
-        self,
-        x: Floats,
-        values: Floats,
-        weight: Floats | None,
-        rows: list[Ints],
-        seeds: list[int],
-        n_classes: int,
-        every: Floats,
-        n_chained: int = 0,
-        surrogate: Surrogates | None = None,
-    ) -> list[Fitted]:
+        self, x: Floats, values: Floats, weight: Floats | None, rows: list[Ints], seeds: list[int], n_classes: int,
+        every: Floats, n_chained: int = 0, surrogate: Surrogates | None = None,
+    ) -> list[Fitted]:  # fmt: skip
         """Fit one network for each training set, all at once: what cross-fitting calls.
 
         Parameters
@@ -189,8 +168,6 @@ class Network(BaseEstimator):
 
     def _fit(self, head: Head, x: Floats, target: Floats, weight: Floats, given: dict[str, Any]) -> Network:
         """Fit the one network of the estimator."""
-        from .surrogates import read_stage
-
         seed, loss = self._seed(), self._loss()
         stage = every = None
         if self.pretrain is not None or any(v is not None for v in given.values()):

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 
+from ..._core.types import Array, Floats
 from ...errors import ArgumentError, DataError, LearnerError, one_of
 from .base import Network, read_weights, several_columns
 from .heads import Head, class_head
-
-if TYPE_CHECKING:
-    from ..._core.types import Array, Floats
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -100,16 +98,9 @@ class TorchClassifier(ClassifierMixin, Network):
     loss: Any = "soft_cross_entropy"
 
     def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        *,
-        surrogate: Any = None,
-        X_all: Any = None,
-        gold: Any = None,
+        self, X: Any, y: Any, sample_weight: Any = None, *, surrogate: Any = None, X_all: Any = None, gold: Any = None,
         hide: Any = None,
-    ) -> TorchClassifier:
+    ) -> TorchClassifier:  # fmt: skip
         """Fit the network.
 
         Parameters
@@ -206,5 +197,4 @@ class TorchClassifier(ClassifierMixin, Network):
     def predict(self, X: Any) -> Array:
         """Most probable class, shape (m,)."""
         best = self.predict_proba(X).argmax(axis=1)
-        out: Array = self.classes_[best]
-        return out
+        return self.classes_[best]

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from ..._core.types import Floats, Ints
 from .heads import Classes, Head
 from .layout import Layout
 from .linear import linear_start
 from .rows import Rows, hold_out
 from .settings import Settings, find_device, number_type, one_thread
+from .surrogates import Hint, Stage
 from .train import Objective, Trained, train
-
-if TYPE_CHECKING:
-    import torch
-
-    from ..._core.types import Floats, Ints
-    from .surrogates import Hint, Stage
 
 _FEWEST_TO_HOLD_OUT = 40
 """Training rows below which none is held out: the network stays at its linear start."""
@@ -29,25 +27,11 @@ _LOG_TEMPERATURE_SD = 0.3
 
 @dataclass(frozen=True)
 class Problem:
-    """What M networks learn.
+    """What M networks learn from the gold rows: standardised features (n, p), targets (n, q), positive weights (n,).
 
-    Parameters
-    ----------
-    x : ndarray, shape (n, p)
-        Features of the gold rows, standardised.
-    target : ndarray, shape (n, q)
-        Class distributions, numbers, or distributions over 0, 1, ....
-    weight : ndarray, shape (n,)
-        Positive.
-    rows : tuple of ndarray of int
-        Training rows of each network.
-    seeds : tuple of int
-        One per network; everything a network draws comes from its own.
-    class_weight : "balanced", ndarray of shape (K,), or None
-    adjustment : float
-        Times the log prior that is added to the logits in training (Menon et al. 2021).
-    stage : Stage, optional
-        Learning from surrogate labels before.
+    ``rows`` are the training rows of each network; everything it draws comes from its own seed. ``adjustment`` times
+    the log prior is added to the logits in training (Menon et al. 2021); ``stage`` is learning from surrogate labels
+    before.
     """
 
     head: Head
@@ -68,16 +52,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Networks:
-    """M trained networks.
-
-    Parameters
-    ----------
-    flat : ndarray, shape (M, P)
-        Parameters.
-    scales : dict of ndarray, each of shape (M, 1, .)
-    epochs : ndarray of int, shape (M,)
-        Epochs trained on gold; 0 stays at the linear start.
-    """
+    """M trained networks; ``flat`` (M, P), ``scales`` (M, 1, .); ``epochs`` (M,) on gold, 0 at the linear start."""
 
     head: Head
     layout: Layout
@@ -98,8 +73,6 @@ class Networks:
 
     def probability(self, x: Floats, support: Floats) -> Floats:
         """Probabilities of whole numbers, shape (M, B, J)."""
-        import torch
-
         head: Any = self.head
         return self._each(x, lambda out, extra, scales: head.probability(out, scales, torch.from_numpy(support)))
 
@@ -108,8 +81,6 @@ class Networks:
         return self._each(x, lambda out, extra, scales: out)
 
     def _each(self, x: Floats, of: Any, block: int = 8192) -> Floats:
-        import torch
-
         where = find_device(self.device if self.device != "auto" else "cpu")
         kind = torch.float64 if where.type == "cpu" else torch.float32
         parameters = self.layout.views(torch.from_numpy(self.flat).to(where, kind))
@@ -130,10 +101,10 @@ class _Fit:
     problem: Problem
     settings: Settings
     layout: Layout
-    x: torch.Tensor
+    x: Tensor
     weight: Floats
-    scales: dict[str, torch.Tensor]
-    base: torch.Tensor
+    scales: dict[str, Tensor]
+    base: Tensor
     """Hidden layers drawn or pre-trained, shape (M, P)."""
     hint: Hint | None
     """What pre-training made of the last layer and the linear part, or None."""
@@ -145,8 +116,6 @@ class _Fit:
 
 def fit_networks(problem: Problem, settings: Settings) -> Networks:
     """Fit M networks at once."""
-    import torch
-
     device = find_device(settings.device)
     with one_thread():
         fit = _begin(problem, settings, device)
@@ -172,18 +141,13 @@ def fit_networks(problem: Problem, settings: Settings) -> Networks:
         if len(again):
             flat[torch.as_tensor(again)] = _on_all_rows(fit, again, epochs[again])
     return Networks(
-        problem.head,
-        fit.layout,
-        flat.cpu().numpy(),
-        {name: value.to("cpu", torch.float64).numpy() for name, value in scales.items() if name != "prior"},
-        epochs,
+        problem.head, fit.layout, flat.cpu().numpy(),
+        {name: value.to("cpu", torch.float64).numpy() for name, value in scales.items() if name != "prior"}, epochs,
         settings.device,
-    )
+    )  # fmt: skip
 
 
 def _begin(problem: Problem, settings: Settings, device: torch.device) -> _Fit:
-    import torch
-
     head = problem.head
     kind = number_type(settings.precision, device)
     layout = Layout(problem.x.shape[1], settings.hidden, head.n_outputs, head.n_extra)
@@ -216,10 +180,8 @@ def row_weights(problem: Problem) -> Floats:
 
 def network_scales(
     head: Head, target: Floats, weight: Floats, rows: tuple[Ints, ...], adjustment: float, device: Any, kind: Any
-) -> dict[str, torch.Tensor]:
+) -> dict[str, Tensor]:
     """Constants of the head from each network's own training rows, each of shape (M, 1, .)."""
-    import torch
-
     found = [head.scales(target[r], weight[m, r]) for m, r in enumerate(rows)]
     if adjustment and head.classifies:
         for m, r in enumerate(rows):
@@ -228,10 +190,8 @@ def network_scales(
     return {name: torch.from_numpy(np.stack([f[name] for f in found])[:, None]).to(device, kind) for name in found[0]}
 
 
-def _started(fit: _Fit, rows: list[Ints], networks: Any) -> torch.Tensor:
+def _started(fit: _Fit, rows: list[Ints], networks: Any) -> Tensor:
     """Networks at the penalised linear fit to some rows; shape (M, P)."""
-    import torch
-
     problem, layout, head = fit.problem, fit.layout, fit.problem.head
     at = torch.as_tensor(networks, device=fit.x.device)
     # in double precision, which Apple GPUs do not have
@@ -269,7 +229,7 @@ def _started(fit: _Fit, rows: list[Ints], networks: Any) -> torch.Tensor:
     return flat
 
 
-def _with_held_out(fit: _Fit, networks: Any) -> tuple[torch.Tensor, Any, torch.Tensor | None]:
+def _with_held_out(fit: _Fit, networks: Any) -> tuple[Tensor, Any, Tensor | None]:
     """Train with some rows held out: parameters, best epochs, temperatures."""
     problem, settings = fit.problem, fit.settings
     seeds = [problem.seeds[m] for m in networks]
@@ -297,14 +257,12 @@ def _with_held_out(fit: _Fit, networks: Any) -> tuple[torch.Tensor, Any, torch.T
 
 
 def _if_clearly_better(
-    layout: Layout, objective: Objective, held: Rows, start: torch.Tensor, trained: Trained
-) -> tuple[torch.Tensor, Any]:
+    layout: Layout, objective: Objective, held: Rows, start: Tensor, trained: Trained
+) -> tuple[Tensor, Any]:
     """Trained networks where they beat their linear start by more than a standard error on held-out rows.
 
     The best of many epochs looks better than it is: with 25 rows held out a linear truth would lose by training on.
     """
-    import torch
-
     loss = []
     with torch.no_grad():
         networks = torch.arange(len(start), device=start.device)
@@ -320,32 +278,24 @@ def _if_clearly_better(
     return trained.flat.where(better[:, None], start), np.where(better.cpu().numpy(), trained.epochs, 0)
 
 
-def _on_all_rows(fit: _Fit, networks: Any, epochs: Any) -> torch.Tensor:
+def _on_all_rows(fit: _Fit, networks: Any, epochs: Any) -> Tensor:
     """Train on all rows for a given number of epochs."""
     rows = [fit.problem.rows[m] for m in networks]
     start = _started(fit, rows, networks)
     if not np.any(epochs):
         return start
     return train(
-        fit.layout,
-        start,
-        fit.rows(rows, networks),
-        Objective(fit.problem.head, _some(fit.scales, networks)),
-        [fit.problem.seeds[m] for m in networks],
-        fit.settings,
-        epochs=epochs,
-        anchored=_anchored(fit),
+        fit.layout, start, fit.rows(rows, networks), Objective(fit.problem.head, _some(fit.scales, networks)),
+        [fit.problem.seeds[m] for m in networks], fit.settings, epochs=epochs, anchored=_anchored(fit),
         label="training on all rows",
-    ).flat
+    ).flat  # fmt: skip
 
 
-def temperatures(head: Classes, layout: Layout, flat: torch.Tensor, held: Rows) -> torch.Tensor:
+def temperatures(head: Classes, layout: Layout, flat: Tensor, held: Rows) -> Tensor:
     """Temperature of each network by held-out cross-entropy (Guo et al. 2017), shape (M, 1, 1).
 
     A normal prior on its logarithm (standard deviation .3) keeps it near 1 where few rows are held out.
     """
-    import torch
-
     with torch.no_grad():
         parameters = layout.views(flat)
         out = layout.forward(parameters, held.features())
@@ -358,9 +308,7 @@ def temperatures(head: Classes, layout: Layout, flat: torch.Tensor, held: Rows) 
     return torch.from_numpy(_TEMPERATURES).to(flat)[best][:, None, None]
 
 
-def _some(scales: dict[str, torch.Tensor], networks: Any) -> dict[str, torch.Tensor]:
-    import torch
-
+def _some(scales: dict[str, Tensor], networks: Any) -> dict[str, Tensor]:
     return {name: value[torch.as_tensor(networks, device=value.device)] for name, value in scales.items()}
 
 

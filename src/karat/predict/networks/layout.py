@@ -10,29 +10,20 @@ and M of them are held as one array of shape (M, P), so that one batched matrix 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from ..._core.types import Floats
 from .rows import START, stream
 
-if TYPE_CHECKING:
-    import torch
-
-    from ..._core.types import Floats
-
-    Parameters = dict[str, torch.Tensor]
+Parameters = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Shapes of one network.
-
-    Parameters
-    ----------
-    n_extra : int
-        Free parameters of the head, such as cut-points.
-    """
+    """Shapes of one network. ``n_extra``: free parameters of the head, such as cut-points."""
 
     n_features: int
     hidden: tuple[int, ...]
@@ -60,7 +51,7 @@ class Layout:
         """P."""
         return sum(a * b for a, b in self.shapes().values())
 
-    def views(self, flat: torch.Tensor) -> Parameters:
+    def views(self, flat: Tensor) -> Parameters:
         """The parameters as views of the array, each of shape (M, a, b)."""
         out, at = {}, 0
         for name, (a, b) in self.shapes().items():
@@ -88,13 +79,11 @@ class Layout:
         """Which parameters weight decay pulls (1) and which it leaves alone (0), shape (P,)."""
         return self.mask(("weight", "last", "skip"))
 
-    def forward(self, parameters: Parameters, x: torch.Tensor, keep: list[torch.Tensor] | None = None) -> torch.Tensor:
+    def forward(self, parameters: Parameters, x: Tensor, keep: list[Tensor] | None = None) -> Tensor:
         """Outputs, shape (M, B, n_outputs), of features of shape (M, B, n_features).
 
         ``keep`` holds one mask per hidden layer, shape (M, B, units) or (M, 1, units).
         """
-        import torch
-
         out = torch.baddbmm(parameters["bias"], x, parameters["skip"])
         if not self.hidden:
             return out

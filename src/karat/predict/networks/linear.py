@@ -7,45 +7,25 @@ objective are halved for that network.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import torch
+import torch
+from torch import Tensor
 
-    from .heads import Head
+from .heads import Head
 
 _STEPS = 40
 _ENOUGH = 1e-7
 
 
 def linear_start(
-    head: Head,
-    x: torch.Tensor,
-    target: torch.Tensor,
-    weight: torch.Tensor,
-    begin: torch.Tensor,
-    extra: torch.Tensor | None,
-    penalty: torch.Tensor,
+    head: Head, x: Tensor, target: Tensor, weight: Tensor, begin: Tensor, extra: Tensor | None, penalty: Tensor,
     scales: dict[str, Any],
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Penalised linear fits of M networks.
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Penalised linear fits of M networks to features (M, n, p), from the outputs ``begin`` of the constant prediction.
 
-    Parameters
-    ----------
-    x : Tensor, shape (M, n, p)
-    target : Tensor, shape (M, n, q)
-    weight : Tensor, shape (M, n)
-        0 on padding.
-    begin : Tensor, shape (M, n_outputs)
-        Outputs of the constant prediction.
-    extra : Tensor, shape (M, 1, n_extra), or None
-        Held where they are.
-    penalty : Tensor, shape (p,) or (M, p)
-
-    Gives slope (M, p, n_outputs), intercept (M, 1, n_outputs).
+    The ``extra`` parameters are held where they are; padding has weight 0.
     """
-    import torch
-
     n, p = x.shape[1:]
     if p > n:
         # slopes lie in the span of the rows: x / sqrt(penalty) = r' q', and a unit penalty on q'slopes is the same
@@ -85,10 +65,8 @@ def linear_start(
 
 def _objective(
     head: Head, x: Any, target: Any, weight: Any, theta: Any, extra: Any, ridge: Any, scales: dict[str, Any]
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Objective of each network, its gradient in theta, the curvature of each row's loss."""
-    import torch
-
     out = torch.bmm(x, theta).requires_grad_()
     with torch.enable_grad():
         loss = (head.loss(out, extra, target, scales) * weight).sum(dim=1)
@@ -99,10 +77,8 @@ def _objective(
     return value, slope, head.curvature(out, target, scales)
 
 
-def _solve(x: torch.Tensor, curve: torch.Tensor, ridge: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+def _solve(x: Tensor, curve: Tensor, ridge: Tensor, right: Tensor) -> Tensor:
     """``(diag(ridge) + X' diag(curve) X)^-1 right`` for each network."""
-    import torch
-
     root = curve.clamp_min(0.0).sqrt()[..., None] * x
     gram = torch.bmm(root.transpose(1, 2), root) + torch.diag_embed(ridge)
     return torch.cholesky_solve(right[..., None], torch.linalg.cholesky(gram))[..., 0]

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import huber_loss, logsigmoid, softplus
 
+from ..._core.types import Floats
 from ...errors import ArgumentError, DataError
-from .heads import Head
-
-if TYPE_CHECKING:
-    import torch
-
-    from ..._core.types import Floats
-    from .heads import Scales
+from .heads import Head, Scales
 
 DISTRIBUTIONS = ("squared", "gaussian", "huber", "poisson", "laplace", "bitwise")
 _HUBER = 1.345
@@ -35,11 +32,11 @@ class Squared(Head):
         """Zero: the mean."""
         return np.zeros(self.n_outputs), np.empty(0)
 
-    def loss(self, out: torch.Tensor, extra: torch.Tensor | None, target: torch.Tensor, scales: Scales) -> torch.Tensor:
+    def loss(self, out: Tensor, extra: Tensor | None, target: Tensor, scales: Scales) -> Tensor:
         """Half the squared error in units of the spread."""
         return 0.5 * ((target - scales["centre"]) / scales["spread"] - out).square().sum(dim=-1)
 
-    def mean(self, out: torch.Tensor, extra: torch.Tensor | None, scales: Scales) -> torch.Tensor:
+    def mean(self, out: Tensor, extra: Tensor | None, scales: Scales) -> Tensor:
         """The output in the target's units."""
         return (scales["centre"] + scales["spread"] * out)[..., 0]
 
@@ -55,10 +52,8 @@ class Huber(Squared):
         plain = super().scales(target, weight)["spread"]
         return {"centre": np.array([centre]), "spread": np.where(spread > 1e-3 * plain, spread, plain)}
 
-    def loss(self, out: torch.Tensor, extra: torch.Tensor | None, target: torch.Tensor, scales: Scales) -> torch.Tensor:
+    def loss(self, out: Tensor, extra: Tensor | None, target: Tensor, scales: Scales) -> Tensor:
         """Quadratic up to 1.345 spreads, linear beyond."""
-        from torch.nn.functional import huber_loss
-
         z = (target - scales["centre"]) / scales["spread"]
         return huber_loss(out, z.expand_as(out), reduction="none", delta=_HUBER).sum(dim=-1)
 
@@ -69,7 +64,7 @@ class Gaussian(Squared):
 
     n_outputs: int = 2
 
-    def loss(self, out: torch.Tensor, extra: torch.Tensor | None, target: torch.Tensor, scales: Scales) -> torch.Tensor:
+    def loss(self, out: Tensor, extra: Tensor | None, target: Tensor, scales: Scales) -> Tensor:
         """Negative log likelihood in units of the spread."""
         z = (target[..., 0] - scales["centre"][..., 0]) / scales["spread"][..., 0]
         log_sd = out[..., 1].clamp(-7.0, 7.0)
@@ -86,19 +81,19 @@ class Poisson(Head):
 
     def begin(self, target: Floats, weight: Floats, scales: dict[str, Floats]) -> tuple[Floats, Floats]:
         """Log of the mean."""
-        mean = _expected(target, weight)
-        return np.log(np.maximum(mean, 1e-3))[None], np.empty(0)
+        values, weight = _long(target, weight)
+        return np.log(np.maximum(float(weight @ values / weight.sum()), 1e-3))[None], np.empty(0)
 
-    def loss(self, out: torch.Tensor, extra: torch.Tensor | None, target: torch.Tensor, scales: Scales) -> torch.Tensor:
+    def loss(self, out: Tensor, extra: Tensor | None, target: Tensor, scales: Scales) -> Tensor:
         """``mu - y log mu``; a distribution of y enters by its mean."""
         log_mu = out[..., 0].clamp(-20.0, 20.0)
         return log_mu.exp() - _numbers(target) * log_mu
 
-    def curvature(self, out: torch.Tensor, target: torch.Tensor, scales: Scales) -> torch.Tensor:
+    def curvature(self, out: Tensor, target: Tensor, scales: Scales) -> Tensor:
         """The mean."""
         return out.clamp(-20.0, 20.0).exp().clamp_min(1e-4)
 
-    def mean(self, out: torch.Tensor, extra: torch.Tensor | None, scales: Scales) -> torch.Tensor:
+    def mean(self, out: Tensor, extra: Tensor | None, scales: Scales) -> Tensor:
         """``exp(out)``."""
         return out[..., 0].clamp(-20.0, 20.0).exp()
 
@@ -127,24 +122,20 @@ class Laplace(Head):
         """The location alone."""
         return 1
 
-    def _parts(self, out: torch.Tensor, scales: Scales) -> tuple[torch.Tensor, torch.Tensor]:
+    def _parts(self, out: Tensor, scales: Scales) -> tuple[Tensor, Tensor]:
         location = scales["centre"][..., 0] + scales["spread"][..., 0] * out[..., 0]
         return location, scales["spread"][..., 0] * out[..., 1].clamp(-5.0, 7.0).exp()
 
-    def loss(self, out: torch.Tensor, extra: torch.Tensor | None, target: torch.Tensor, scales: Scales) -> torch.Tensor:
+    def loss(self, out: Tensor, extra: Tensor | None, target: Tensor, scales: Scales) -> Tensor:
         """Negative log probability."""
-        import torch
-
         location, scale = self._parts(out, scales)
         if target.shape[-1] == 1:
             return -_log_laplace_cell(target[..., 0], location, scale)
         support = torch.arange(target.shape[-1], dtype=out.dtype, device=out.device)
         return -(target * _log_laplace_cell(support, location[..., None], scale[..., None])).sum(dim=-1)
 
-    def mean(self, out: torch.Tensor, extra: torch.Tensor | None, scales: Scales) -> torch.Tensor:
+    def mean(self, out: Tensor, extra: Tensor | None, scales: Scales) -> Tensor:
         """``sum over j >= 0 of P(Y > j)``, a geometric series on either side of the location."""
-        import torch
-
         location, scale = self._parts(out, scales)
         first = torch.ceil(location - 0.5).clamp_min(0.0)
         decay = -torch.expm1(-1.0 / scale)
@@ -152,7 +143,7 @@ class Laplace(Head):
         below = 0.5 * torch.exp((first - 0.5 - location) / scale) * -torch.expm1(-first / scale) / decay
         return first - below + above
 
-    def probability(self, out: torch.Tensor, scales: Scales, support: torch.Tensor) -> torch.Tensor:
+    def probability(self, out: Tensor, scales: Scales, support: Tensor) -> Tensor:
         """Probability of each whole number, shape (M, B, J)."""
         location, scale = self._parts(out, scales)
         return _log_laplace_cell(support.to(out.dtype), location[..., None], scale[..., None]).exp()
@@ -179,11 +170,8 @@ class Bitwise(Head):
         share = (weight @ bits + 0.5) / (weight.sum() + 1.0)
         return np.log(share / (1 - share)), np.empty(0)
 
-    def loss(self, out: torch.Tensor, extra: torch.Tensor | None, target: torch.Tensor, scales: Scales) -> torch.Tensor:
+    def loss(self, out: Tensor, extra: Tensor | None, target: Tensor, scales: Scales) -> Tensor:
         """Binary cross-entropies of the bits in use; a distribution of y enters by the expectation of each bit."""
-        import torch
-        from torch.nn.functional import softplus
-
         place = torch.arange(self.n_outputs, device=out.device)
         if target.shape[-1] == 1:
             bits = ((target - scales["low"]).round().clamp_min(0).long() >> place & 1).to(out.dtype)
@@ -193,23 +181,18 @@ class Bitwise(Head):
             bits = torch.matmul(target, each)
         return ((softplus(out) - bits * out) * scales["used"]).sum(dim=-1)
 
-    def curvature(self, out: torch.Tensor, target: torch.Tensor, scales: Scales) -> torch.Tensor:
+    def curvature(self, out: Tensor, target: Tensor, scales: Scales) -> Tensor:
         """``p (1 - p)`` of each bit."""
         p = out.sigmoid()
         return (p * (1 - p)).clamp_min(1e-4)
 
-    def mean(self, out: torch.Tensor, extra: torch.Tensor | None, scales: Scales) -> torch.Tensor:
+    def mean(self, out: Tensor, extra: Tensor | None, scales: Scales) -> Tensor:
         """Sum of the places of the bits, by their probabilities."""
-        import torch
-
         place = 2.0 ** torch.arange(self.n_outputs, dtype=out.dtype, device=out.device)
         return scales["low"][..., 0] + (out.sigmoid() * scales["used"] * place).sum(dim=-1)
 
-    def probability(self, out: torch.Tensor, scales: Scales, support: torch.Tensor) -> torch.Tensor:
+    def probability(self, out: Tensor, scales: Scales, support: Tensor) -> Tensor:
         """Probability of each whole number, shape (M, B, J)."""
-        import torch
-        from torch.nn.functional import logsigmoid
-
         place = torch.arange(self.n_outputs, device=out.device)
         offset = support.to(out.dtype) - scales["low"]
         bits = (offset.clamp_min(0).long()[..., None] >> place & 1).to(out.dtype)
@@ -221,15 +204,7 @@ class Bitwise(Head):
 
 
 def number_head(distribution: str, target: Floats) -> Head:
-    """Head for numbers.
-
-    Parameters
-    ----------
-    distribution : str
-        One of :data:`DISTRIBUTIONS`.
-    target : ndarray, shape (n, q)
-        All training targets; only the number of bits is read from them.
-    """
+    """Head for numbers, whose number of bits is read from all training targets, (n, q)."""
     if distribution not in DISTRIBUTIONS:
         raise ArgumentError(
             f"distribution={distribution!r} is not known; choose one of {', '.join(map(repr, DISTRIBUTIONS))}."
@@ -267,10 +242,8 @@ def _check_counts(distribution: str, values: Floats) -> None:
         )
 
 
-def _log_laplace_cell(y: torch.Tensor, location: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+def _log_laplace_cell(y: Tensor, location: Tensor, scale: Tensor) -> Tensor:
     """``log P(Y = y)`` of a Laplace variable rounded to whole numbers, all mass below 1/2 at 0."""
-    import torch
-
     distance = (y - location).abs()
     half, whole = 0.5 / scale, 1.0 / scale
     # off the cell of the location: 1/2 exp(-(d - 1/2)/b) (1 - exp(-1/b)); on it: 1 - exp(-1/2b) cosh(d/b)
@@ -283,10 +256,8 @@ def _log_laplace_cell(y: torch.Tensor, location: torch.Tensor, scale: torch.Tens
     return torch.where(y <= 0, zero, cell)
 
 
-def _numbers(target: torch.Tensor) -> torch.Tensor:
+def _numbers(target: Tensor) -> Tensor:
     """Targets as numbers; a distribution over 0, 1, ... as its mean."""
-    import torch
-
     if target.shape[-1] == 1:
         return target[..., 0]
     return target @ torch.arange(target.shape[-1], dtype=target.dtype, device=target.device)
@@ -299,11 +270,6 @@ def _long(target: Floats, weight: Floats) -> tuple[Floats, Floats]:
     total = weight @ target
     values = np.flatnonzero(total > 0)
     return values.astype(np.float64), total[values]
-
-
-def _expected(target: Floats, weight: Floats) -> float:
-    values, weight = _long(target, weight)
-    return float(weight @ values / weight.sum())
 
 
 def _median(values: Floats, weight: Floats) -> float:

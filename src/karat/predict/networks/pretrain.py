@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from ..._core.types import Floats, Ints
+from .fit import Problem
 from .heads import Head, class_head
 from .layout import Layout
 from .linear import linear_start
@@ -16,12 +20,6 @@ from .rows import ROWS, Rows, hold_out, stream
 from .settings import Settings
 from .surrogates import Hint, Stage
 from .train import Objective, train
-
-if TYPE_CHECKING:
-    import torch
-
-    from ..._core.types import Floats, Ints
-    from .fit import Problem
 
 _MOST_ROWS = 20_000
 """Rows with surrogates that a network is pre-trained on; of more, a random part."""
@@ -33,24 +31,9 @@ _DECAY = 0.01
 
 
 def pretrain(
-    problem: Problem, settings: Settings, layout: Layout, x_gold: torch.Tensor, weight: Floats, base: torch.Tensor
-) -> tuple[torch.Tensor, Hint]:
-    """Pre-train M networks.
-
-    Parameters
-    ----------
-    layout : Layout
-        Of the networks to be trained on gold.
-    x_gold : Tensor, shape (n, p)
-    weight : ndarray, shape (M, n)
-        Of the gold rows.
-    base : Tensor, shape (M, P)
-        Hidden layers as drawn; replaced by the pre-trained ones.
-
-    Gives base (M, P).
-    """
-    import torch
-
+    problem: Problem, settings: Settings, layout: Layout, x_gold: Tensor, weight: Floats, base: Tensor
+) -> tuple[Tensor, Hint]:
+    """Pre-train M networks, whose hidden layers as drawn, ``base`` (M, P), give way to the pre-trained ones."""
     stage = problem.stage
     assert stage is not None
     x = torch.from_numpy(np.ascontiguousarray(stage.x)).to(x_gold)
@@ -75,11 +58,11 @@ class _Work:
     problem: Problem
     stage: Stage
     settings: Settings
-    x: torch.Tensor
+    x: Tensor
     weight: Floats
     seeds: list[int]
 
-    def run(self) -> tuple[Layout, torch.Tensor]:
+    def run(self) -> tuple[Layout, Tensor]:
         """Layout and parameters of the pre-trained networks."""
         labels, loss = self.stage.labels, self.stage.loss
         if loss is not None:
@@ -103,7 +86,7 @@ class _Work:
             return [rows] * len(self.seeds)
         return [np.sort(stream(s, ROWS).choice(rows, _MOST_ROWS, replace=False)) for s in self.seeds]
 
-    def fit(self, head: Head, first: Floats, objective: Any) -> tuple[Layout, torch.Tensor]:
+    def fit(self, head: Head, first: Floats, objective: Any) -> tuple[Layout, Tensor]:
         """Train networks on the surrogates, from a penalised linear fit to ``first``, shape (N, K) or (M, N, K)."""
         rows = self.chosen_rows()
         layout = Layout(self.x.shape[1], self.settings.hidden, head.n_outputs)
@@ -114,23 +97,16 @@ class _Work:
             Rows.gather(self.x, self.stage.labels, every, [r[s[part]] for r, s in zip(rows, split)]) for part in (0, 1)
         )
         settings = replace(
-            self.settings,
-            batch_size=_BATCH,
-            max_epochs=_EPOCHS,
-            patience=_PATIENCE,
+            self.settings, batch_size=_BATCH, max_epochs=_EPOCHS, patience=_PATIENCE,
             weight_decay=min(self.settings.weight_decay, _DECAY),
-        )
+        )  # fmt: skip
         trained = train(
             layout, flat, training, objective(head, scales), self.seeds, settings, held=held, label="pre-training"
         )
         return layout, trained.flat
 
-    def begin(
-        self, head: Head, layout: Layout, target: Floats, rows: list[Ints]
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def begin(self, head: Head, layout: Layout, target: Floats, rows: list[Ints]) -> tuple[Tensor, dict[str, Tensor]]:
         """Networks at the penalised linear fit to their rows; constants of the head."""
-        import torch
-
         flat = torch.from_numpy(layout.start(self.seeds)).to(self.x)
         views = layout.views(flat)
         if self.settings.hidden:
@@ -138,7 +114,7 @@ class _Work:
         where = torch.device("cpu") if self.x.device.type == "mps" else self.x.device
         p = self.x.shape[1]
         penalty = torch.full((p,), self.settings.ridge(p), dtype=torch.float64, device=where)
-        scales: dict[str, list[torch.Tensor]] = {}
+        scales: dict[str, list[Tensor]] = {}
         for m, at in enumerate(rows):
             own, weight = (target[m, at] if target.ndim == 3 else target[at]), np.ones(len(at))
             constants = head.scales(own, weight)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import column_or_1d, validate_data
 
+from ..._core.types import Floats
 from ...errors import ArgumentError, DataError
 from .base import Network, read_weights, several_columns
 from .number_heads import number_head
-
-if TYPE_CHECKING:
-    from ..._core.types import Floats
 
 _MOST_VALUES = 65_536
 
@@ -87,16 +85,9 @@ patience, refit, pretrain, device, precision, progress, random_state
     distribution: str = "squared"
 
     def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        *,
-        surrogate: Any = None,
-        X_all: Any = None,
-        gold: Any = None,
+        self, X: Any, y: Any, sample_weight: Any = None, *, surrogate: Any = None, X_all: Any = None, gold: Any = None,
         hide: Any = None,
-    ) -> TorchRegressor:
+    ) -> TorchRegressor:  # fmt: skip
         """Fit the network.
 
         Parameters
@@ -139,8 +130,7 @@ patience, refit, pretrain, device, precision, progress, random_state
     def predict(self, X: Any) -> Floats:
         """Expectation, shape (m,) (with ``distribution="huber"`` the robust centre)."""
         x = self._scaled(X)
-        out: Floats = self.networks_.mean(x)[0]
-        return out
+        return self.networks_.mean(x)[0]
 
     def predict_distribution(self, X: Any, support: Any = None) -> Distribution:
         """Predicted distributions.

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import torch
-
-    from ..._core.types import Floats, Ints
+from ..._core.types import Floats, Ints
 
 START, SPLIT, ORDER, DROP, ROWS = 0, 1, 2, 3, 5
 """What a stream of random numbers is for."""
@@ -26,15 +23,8 @@ def stream(seed: int, purpose: int, *more: int) -> np.random.Generator:
 def hold_out(seed: int, fraction: float, classes: Ints | None, n_rows: int) -> tuple[Ints, Ints]:
     """Rows to train on and rows held out, balanced on classes.
 
-    Shapes: classes (n_rows,), or None.
+    ``classes`` (n_rows,), or None. Gives ``train, held`` (sorted).
 
-    Returns
-    -------
-    train, held : ndarray of int
-        Sorted.
-
-    Examples
-    --------
     >>> train, held = hold_out(1, 0.25, np.repeat([0, 1], 10), 20)
     >>> len(train), len(held)
     (15, 5)
@@ -61,41 +51,21 @@ def keep_units(rng: np.random.Generator, shape: tuple[int, ...], drop: float) ->
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of M networks out of one feature matrix.
+    """Rows of M networks out of one feature matrix (n, p).
 
-    Parameters
-    ----------
-    x : Tensor, shape (n, p)
-        Features, shared.
-    index : Tensor of int, shape (M, L)
-        Which rows each network has, padded with row 0.
-    target : Tensor, shape (M, L, q)
-    weight : Tensor, shape (M, L)
-        Weights with mean 1 over a network's rows; 0 on padding.
-    count : Tensor, shape (M,)
-        Rows of each network.
+    ``index`` (M, L) says which rows each network has, padded with row 0; ``target`` (M, L, q); ``weight`` (M, L) has
+    mean 1 over a network's rows, 0 on padding; ``count`` (M,).
     """
 
-    x: torch.Tensor
-    index: torch.Tensor
-    target: torch.Tensor
-    weight: torch.Tensor
-    count: torch.Tensor
+    x: Tensor
+    index: Tensor
+    target: Tensor
+    weight: Tensor
+    count: Tensor
 
     @classmethod
-    def gather(cls, x: torch.Tensor, target: Floats, weight: Floats, rows: list[Ints]) -> Rows:
-        """Rows from positions.
-
-        Parameters
-        ----------
-        x : Tensor, shape (n, p)
-        target : ndarray, shape (n, q)
-        weight : ndarray, shape (n,), or (M, n) where each network has its own
-        rows : list of ndarray of int
-            One per network; rows of weight 0 have no place here.
-        """
-        import torch
-
+    def gather(cls, x: Tensor, target: Floats, weight: Floats, rows: list[Ints]) -> Rows:
+        """Rows from positions, one array for each network; rows of weight 0 have no place here."""
         longest = max(len(r) for r in rows)
         n_networks, q = len(rows), target.shape[-1]
         index = np.zeros((n_networks, longest), dtype=np.int64)
@@ -107,48 +77,35 @@ class Rows:
             own_target[m, : len(at)] = target[at]
             own_weight[m, : len(at)] = w / w.mean()
         return cls(
-            x,
-            torch.from_numpy(index).to(x.device),
-            torch.from_numpy(own_target).to(x.device, x.dtype),
-            torch.from_numpy(own_weight).to(x.device, x.dtype),
-            torch.tensor([len(r) for r in rows], device=x.device),
-        )
+            x, torch.from_numpy(index).to(x.device), torch.from_numpy(own_target).to(x.device, x.dtype),
+            torch.from_numpy(own_weight).to(x.device, x.dtype), torch.tensor([len(r) for r in rows], device=x.device),
+        )  # fmt: skip
 
-    def take(self, networks: torch.Tensor) -> Rows:
+    def take(self, networks: Tensor) -> Rows:
         """The rows of some networks."""
         count = self.count[networks]
         most = int(count.max())
         return Rows(
-            self.x,
-            self.index[networks, :most],
-            self.target[networks, :most],
-            self.weight[networks, :most],
-            count,
+            self.x, self.index[networks, :most], self.target[networks, :most], self.weight[networks, :most], count
         )
 
-    def features(self) -> torch.Tensor:
+    def features(self) -> Tensor:
         """Features of all rows, shape (M, L, p)."""
         return self.x[self.index]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One minibatch of every network.
+    """One minibatch of every network: features (M, B, p), targets (M, B, q).
 
-    Parameters
-    ----------
-    x : Tensor, shape (M, B, p)
-    target : Tensor, shape (M, B, q)
-    weight : Tensor, shape (M, B)
-        0 on padding; divided by the number of real rows, so that a weighted sum is the mean.
-    there : Tensor of bool, shape (M, 1), or None
-        Which networks have rows in this batch; None if all do.
+    ``weight`` (M, B) is divided by the number of real rows, so that a weighted sum is the mean; ``there`` (M, 1) says
+    which networks have rows in this batch, None if all do.
     """
 
-    x: torch.Tensor
-    target: torch.Tensor
-    weight: torch.Tensor
-    there: torch.Tensor | None
+    x: Tensor
+    target: Tensor
+    weight: Tensor
+    there: Tensor | None
 
 
 def batches(rows: Rows, seeds: list[int], epoch: int, size: int, whole: Batch | None) -> Iterator[Batch]:
@@ -156,8 +113,6 @@ def batches(rows: Rows, seeds: list[int], epoch: int, size: int, whole: Batch | 
 
     Networks with no more than ``size`` rows see all of them at once, in their own order of rows.
     """
-    import torch
-
     if whole is not None:
         yield whole
         return

@@ -5,40 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
 from ...errors import ArgumentError, number, one_of, whole
 
-if TYPE_CHECKING:
-    import torch
-
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16", "float64")
+_BOUNDS = {
+    "dropout": (0.0, 0.95), "validation_fraction": (0.05, 0.5), "weight_decay": (0.0, 100.0),
+    "learning_rate": (1e-8, 10.0), "penalty": (1e-6, 1e12),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Training of one batch of networks.
+    """Training of one batch of networks; see :class:`TorchClassifier` for what the fields mean.
 
-    Parameters
-    ----------
-    hidden : tuple of int
-        Units of each hidden layer; empty for a linear model.
-    dropout : float
-        Share of hidden units dropped in training.
-    penalty : float or None
-        Ridge penalty of the linear start, on standardised features and the sum of the loss; None is
-        ``max(1, p / 4)``, which gives the linear predictor a prior standard deviation of about 2 however many features.
-    weight_decay : float
-        Pull (per unit of learning rate, decoupled) of hidden weights to 0, of the linear part to its start.
-    early_stopping : bool
-        Hold out ``validation_fraction`` of the rows, and stop after ``patience`` epochs without gain.
-    refit : bool
-        Train once more on all rows for as many epochs as were best.
-    calibrate : bool
-        Temperature scaling of class probabilities on the held-out rows.
+    By default the ridge penalty of the linear start is ``max(1, p / 4)``, which gives the linear predictor a prior
+    standard deviation of about 2 however many features there are.
     """
 
     hidden: tuple[int, ...] = (32,)
@@ -60,17 +47,13 @@ class Settings:
     def __post_init__(self) -> None:
         one_of("device", self.device, DEVICES)
         one_of("precision", self.precision, PRECISIONS)
-        if not isinstance(self.hidden, tuple) or any(not _whole(h, 1) for h in self.hidden):
+        if not isinstance(self.hidden, tuple) or not all(
+            isinstance(h, (int, np.integer)) and not isinstance(h, bool) and h >= 1 for h in self.hidden
+        ):
             raise ArgumentError(f"hidden={self.hidden!r} is not allowed; give units per layer, such as (32,), or ().")
         for name, low in (("max_epochs", 0), ("batch_size", 1), ("patience", 1)):
             whole(name, getattr(self, name), least=low)
-        for name, lowest, highest in (
-            ("dropout", 0.0, 0.95),
-            ("validation_fraction", 0.05, 0.5),
-            ("weight_decay", 0.0, 100.0),
-            ("learning_rate", 1e-8, 10.0),
-            ("penalty", 1e-6, 1e12),
-        ):
+        for name, (lowest, highest) in _BOUNDS.items():
             value = getattr(self, name)
             if name == "penalty" and value is None:
                 continue
@@ -81,20 +64,8 @@ class Settings:
         return max(1.0, n_features / 4.0) if self.penalty is None else float(self.penalty)
 
 
-def _whole(value: object, low: int) -> bool:
-    return not isinstance(value, bool) and isinstance(value, (int, np.integer)) and bool(value >= low)
-
-
 def find_device(name: str) -> torch.device:
-    """The device a name means.
-
-    Parameters
-    ----------
-    name : {"auto", "cpu", "cuda", "mps"}
-        ``"auto"`` takes a CUDA GPU where there is one, else the CPU.
-    """
-    import torch
-
+    """The device a name means. ``name``: ``"auto"`` takes a CUDA GPU where there is one, else the CPU."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():
@@ -106,8 +77,6 @@ def find_device(name: str) -> torch.device:
 
 def number_type(precision: str, device: torch.device) -> torch.dtype:
     """Type of the parameters (bfloat16 is for products only, so parameters are float32 then)."""
-    import torch
-
     if precision == "float64":
         if device.type == "mps":
             raise ArgumentError("precision='float64' is not there on device='mps'; use 'float32', or device='cpu'.")
@@ -117,8 +86,6 @@ def number_type(precision: str, device: torch.device) -> torch.dtype:
 
 def mixed(precision: str, device: torch.device) -> Any:
     """Context in which matrix products run in bfloat16: on a CUDA GPU with ``"auto"``, anywhere with ``"bfloat16"``."""
-    import torch
-
     on = precision == "bfloat16" or (
         precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     )
@@ -128,8 +95,6 @@ def mixed(precision: str, device: torch.device) -> Any:
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Torch limited to one thread: small products fit the cache, and a second thread would spin."""
-    import torch
-
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

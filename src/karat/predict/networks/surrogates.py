@@ -8,35 +8,25 @@ the features, hidden layers are kept, and the gold of the training folds trains 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from ..._core.types import Bools, Floats, Ints
 from ...errors import ArgumentError, DataError
-
-if TYPE_CHECKING:
-    import torch
-
-    from ..._core.types import Bools, Floats, Ints
-    from ..experimental import Forward
-    from .heads import Head
-    from .layout import Layout
+from ..experimental import Forward
+from .heads import Head
+from .layout import Layout
 
 
 @dataclass(frozen=True)
 class Surrogates:
     """Surrogate labels of one label, of all units, as cross-fitting hands them on.
 
-    Parameters
-    ----------
-    values : ndarray, shape (N, S)
-        Class distributions (gold's classes first, then others), or numbers; missing is not a number.
-    gold : ndarray of int, shape (n,)
-        Positions of the gold rows.
-    hide : tuple of int
-        Features that are surrogates themselves.
-    seeds : tuple of int
-        One per network; networks with the same seed share their pre-training where it needs no gold.
+    ``values`` (N, S) are class distributions (gold's classes first, then others), or numbers; missing is not a number.
+    Networks with the same seed share their pre-training where it needs no gold.
     """
 
     values: Floats = field(repr=False)
@@ -52,19 +42,7 @@ class Surrogates:
 
 @dataclass(frozen=True)
 class Stage:
-    """The first stage of M networks.
-
-    Parameters
-    ----------
-    x : ndarray, shape (N, p)
-    labels : ndarray, shape (N, S)
-        Class distributions, or numbers with 0 for missing.
-    there : ndarray of bool, shape (N,)
-        Rows that have a surrogate.
-    gold : ndarray of int, shape (n,), or None
-    loss : karat.predict.experimental.Forward, or None
-        None for plain cross-entropy, or least squares.
-    """
+    """The first stage of M networks; ``labels`` (N, S) are 0 in rows that are not ``there``."""
 
     x: Floats = field(repr=False)
     labels: Floats = field(repr=False)
@@ -87,23 +65,16 @@ class Stage:
 
 @dataclass(frozen=True)
 class Hint:
-    """What pre-training made of the outputs.
-
-    Shapes: flat (M, P).
-    """
+    """What pre-training made of the outputs. ``flat`` (M, P)."""
 
     layout: Layout
-    flat: torch.Tensor
+    flat: Tensor
 
-    def values(
-        self, networks: torch.Tensor, x: torch.Tensor, weight: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def values(self, networks: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Pre-trained outputs with standard deviation 1 over the rows, and what they were divided by.
 
         Padding has weight 0 and does not count.
         """
-        import torch
-
         with torch.no_grad():
             z = self.layout.forward(self.layout.views(self.flat[networks]), x)
             share = (weight / weight.sum(dim=1, keepdim=True))[..., None]
@@ -112,11 +83,9 @@ class Hint:
         return z / spread, spread
 
     def fold_in(
-        self, networks: torch.Tensor, parameters: dict[str, torch.Tensor], slope: Any, intercept: Any, spread: Any
+        self, networks: Tensor, parameters: dict[str, Tensor], slope: Any, intercept: Any, spread: Any
     ) -> tuple[Any, Any]:
         """Give the pre-trained outputs their slope: into the last layer, the linear part and the intercept."""
-        import torch
-
         own = self.layout.views(self.flat[networks])
         p = own["skip"].shape[1]
         each = slope[:, p:] / spread.to(slope).transpose(1, 2)
@@ -188,16 +157,8 @@ def read_stage(
 def class_labels(surrogate: Any, classes: Any) -> Floats:
     """Surrogate classes as distributions over gold's classes, then any that gold does not have; missing rows as NaN.
 
-    Parameters
-    ----------
-    surrogate : array_like, shape (N,) or (N, S)
-    classes : sequence
-        Gold's K classes.
+    ``surrogate`` (N,); ``classes``: gold's K classes.
 
-    Gives (N, S), S at least K.
-
-    Examples
-    --------
     >>> class_labels(["b", "c", "a"], ["a", "b"]).tolist()
     [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
@@ -214,8 +175,7 @@ def class_labels(surrogate: Any, classes: Any) -> Floats:
         there = np.isfinite(soft).all(axis=1)
         if (soft[there] < -1e-9).any() or (np.abs(soft[there].sum(axis=1) - 1.0) > 1e-4).any():
             raise DataError("surrogate must hold class distributions: not negative, adding up to 1 in every row.")
-        out: Floats = np.clip(soft, 0.0, None)
-        return out
+        return np.clip(soft, 0.0, None)
     flat = pd.Series(array.reshape(len(array)))
     known = list(classes)
     unseen = [c for c in pd.unique(flat.dropna()) if c not in set(known)]

@@ -8,18 +8,17 @@ parameters. Training M networks together therefore gives the numbers of training
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
 
+from .heads import Head
 from .layout import Layout
 from .rows import DROP, Batch, Rows, all_at_once, batches, keep_units, stream
 from .settings import Settings, mixed
-
-if TYPE_CHECKING:
-    import torch
-
-    from .heads import Head
 
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 _WORKING_SET = 3_000_000
@@ -36,18 +35,18 @@ class Objective:
         self.head = head
         self.scales = scales
 
-    def of(self, networks: torch.Tensor) -> dict[str, Any]:
+    def of(self, networks: Tensor) -> dict[str, Any]:
         """Scales of some networks."""
         return {name: value[networks] for name, value in self.scales.items()}
 
     def epoch(self, number: int) -> None:
         """Told the number of each epoch before it starts, from 1."""
 
-    def loss(self, step: Step) -> torch.Tensor:
+    def loss(self, step: Step) -> Tensor:
         """Loss of each row, shape (M, B); rows of padding are weighted 0 afterwards."""
         return self.head.loss(step.out, step.parameters.get("extra"), step.batch.target, self.of(step.networks))
 
-    def held_out(self, out: torch.Tensor, extra: Any, rows: Rows, networks: torch.Tensor) -> torch.Tensor:
+    def held_out(self, out: Tensor, extra: Any, rows: Rows, networks: Tensor) -> Tensor:
         """Loss of held-out rows, shape (M, B)."""
         return self.head.loss(out, extra, rows.target, self.of(networks))
 
@@ -56,62 +55,35 @@ class Objective:
 class Step:
     """What an objective may look at."""
 
-    parameters: dict[str, torch.Tensor]
-    out: torch.Tensor
+    parameters: dict[str, Tensor]
+    out: Tensor
     batch: Batch
-    networks: torch.Tensor
+    networks: Tensor
 
 
 @dataclass(frozen=True)
 class Trained:
-    """Parameters at the best epoch of each network.
+    """Parameters (M, P) and epoch (M,) of the best held-out loss of each network, or of the last epoch."""
 
-    Parameters
-    ----------
-    flat : Tensor, shape (M, P)
-    epochs : ndarray of int, shape (M,)
-        Epoch of the best held-out loss, or the last one.
-    """
-
-    flat: torch.Tensor
+    flat: Tensor
     epochs: Any
 
 
 def train(
-    layout: Layout,
-    start: torch.Tensor,
-    rows: Rows,
-    objective: Objective,
-    seeds: list[int],
-    settings: Settings,
-    *,
-    held: Rows | None = None,
-    epochs: Any = None,
-    anchored: tuple[str, ...] = ("skip",),
-    label: str = "training",
-) -> Trained:
-    """Train M networks.
+    layout: Layout, start: Tensor, rows: Rows, objective: Objective, seeds: list[int], settings: Settings, *,
+    held: Rows | None = None, epochs: Any = None, anchored: tuple[str, ...] = ("skip",), label: str = "training",
+) -> Trained:  # fmt: skip
+    """Train M networks from ``start`` (M, P); each keeps its parameters with the least held-out loss, start included.
 
-    Parameters
-    ----------
-    start : Tensor, shape (M, P)
-        Where training starts.
-    held : Rows, optional
-        Held-out rows; each network keeps the parameters with the smallest loss there, the start included.
-    epochs : array of int, shape (M,), optional
-        Epochs of each network, when there are no held-out rows.
-    anchored : tuple of str
-        Parameters that weight decay pulls to where they start (Li, Grandvalet, Davoine 2018) instead of 0.
-    label : str
-        For the progress bar.
+    ``epochs`` (M,) are those of each network when there are no held-out rows; weight decay pulls the parameters
+    ``anchored`` to where they start (Li, Grandvalet, Davoine 2018) instead of 0.
     """
-    import torch
-
     limit = np.full(len(seeds), settings.max_epochs) if epochs is None else np.asarray(epochs)
     best, at = start.clone(), np.zeros(len(seeds), dtype=np.intp)
     for group in _groups(layout, rows, settings):
         run = _Run(layout, start, rows, objective, seeds, settings, held, limit, group, anchored)
-        for epoch in _bar(range(1, int(limit[group].max()) + 1), label, settings.progress):
+        epochs_to_go = range(1, int(limit[group].max()) + 1)
+        for epoch in tqdm(epochs_to_go, desc=label, unit="epoch", disable=not settings.progress):
             if not run.one_epoch(epoch):
                 break
         ids = torch.as_tensor(group, device=start.device)
@@ -123,11 +95,9 @@ class _Run:
     """One group of networks in training; those that stop are taken out."""
 
     def __init__(
-        self, layout: Layout, start: torch.Tensor, rows: Rows, objective: Objective, seeds: list[int],
+        self, layout: Layout, start: Tensor, rows: Rows, objective: Objective, seeds: list[int],
         settings: Settings, held: Rows | None, limit: Any, group: Any, anchored: tuple[str, ...],
     ) -> None:  # fmt: skip
-        import torch
-
         self.layout, self.objective, self.settings, self.limit = layout, objective, settings, limit
         self.group, self.all_seeds = group, seeds
         ids = torch.as_tensor(group, device=start.device)
@@ -144,10 +114,8 @@ class _Run:
         self.waited = np.zeros(len(group), dtype=np.intp)
         self._leave(limit[group] <= 0)
 
-    def _enter(self, flat: torch.Tensor) -> None:
+    def _enter(self, flat: Tensor) -> None:
         """Take up the networks still alive."""
-        import torch
-
         ids = self.group[self.alive]
         self.networks = torch.as_tensor(ids, device=flat.device)
         self.seeds = [self.all_seeds[i] for i in ids]
@@ -177,8 +145,6 @@ class _Run:
         return len(self.alive) > 0
 
     def _step(self, batch: Batch, epoch: int, number: int) -> None:
-        import torch
-
         keep = self._masks(batch, epoch, number)
         with mixed(self.settings.precision, self.flat.device):
             out = self.layout.forward(self.parameters, batch.x, keep)
@@ -188,7 +154,7 @@ class _Run:
         with torch.no_grad():
             self._adam(torch.cat([part.flatten(1) for part in parts], dim=1), batch.there)
 
-    def _adam(self, gradient: torch.Tensor, there: torch.Tensor | None) -> None:
+    def _adam(self, gradient: Tensor, there: Tensor | None) -> None:
         """AdamW (Loshchilov and Hutter 2019); networks that are not ``there`` stay as they are."""
         rate = self.settings.learning_rate
         if there is None:
@@ -207,9 +173,7 @@ class _Run:
         change.addcmul_(self.decay, self.flat - self.anchor)
         self.flat.sub_(change.mul_(move))
 
-    def _masks(self, batch: Batch, epoch: int, number: int) -> list[torch.Tensor] | None:
-        import torch
-
+    def _masks(self, batch: Batch, epoch: int, number: int) -> list[Tensor] | None:
         settings = self.settings
         if not self.layout.hidden or settings.dropout == 0.0:
             return None
@@ -222,10 +186,8 @@ class _Run:
             out.append(torch.from_numpy(np.stack(draws)[:, : batch.x.shape[1]]).to(self.flat))
         return out
 
-    def _score(self) -> torch.Tensor:
+    def _score(self) -> Tensor:
         """Held-out loss of each network alive, shape (M,)."""
-        import torch
-
         assert self.held is not None
         assert self.held_x is not None
         with torch.no_grad():
@@ -246,8 +208,6 @@ class _Run:
         return (self.waited >= self.settings.patience) | (self.limit[self.group[self.alive]] <= epoch)
 
     def _keep(self, which: Any, epoch: int) -> None:
-        import torch
-
         here = torch.as_tensor(np.flatnonzero(which), device=self.flat.device)
         there = torch.as_tensor(self.alive[which], device=self.flat.device)
         self.best[there] = self.flat[here]
@@ -255,8 +215,6 @@ class _Run:
 
     def _leave(self, done: Any) -> None:
         """Take finished networks out."""
-        import torch
-
         if not np.any(done):
             return
         stay = torch.as_tensor(np.flatnonzero(~done), device=self.flat.device)
@@ -281,11 +239,3 @@ def _groups(layout: Layout, rows: Rows, settings: Settings) -> list[Any]:
     n_groups = -(-n_networks // size)
     size = -(-n_networks // n_groups)
     return [np.arange(a, min(a + size, n_networks)) for a in range(0, n_networks, size)]
-
-
-def _bar(epochs: Any, label: str, progress: bool) -> Any:
-    if not progress:
-        return epochs
-    from tqdm import tqdm
-
-    return tqdm(epochs, desc=label, unit="epoch")

@@ -9,14 +9,12 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from ..._core.types import Floats
 from ...errors import ArgumentError, one_of
-
-if TYPE_CHECKING:
-    from ..._core.types import Floats
 
 _WHOLE_FILE = 2**29
 _SAMPLES, _SAMPLE = 256, 2**16
@@ -37,20 +35,9 @@ def need_transformers() -> None:
 
 
 def locate(model: str, revision: str | None) -> tuple[Path, str]:
-    """Folder of a model and its identity: what it is, not where it is or what it is called.
+    """Folder of a model and its identity: ``name@commit`` on the hub, a fingerprint of its files for a folder.
 
-    Parameters
-    ----------
-    model : str
-        Local folder, or name on the Hugging Face hub (downloaded once; with ``HF_HUB_OFFLINE=1`` only
-        looked up among what was downloaded).
-    revision : str or None
-        Branch, tag or commit on the hub.
-
-    Returns
-    -------
-    identity : str
-        ``name@commit`` for a hub model, a fingerprint of its files for a folder.
+    A hub model is downloaded once; with ``HF_HUB_OFFLINE=1`` it is only looked up among what was downloaded.
     """
     folder = Path(model).expanduser()
     if folder.is_dir():
@@ -91,13 +78,7 @@ def fingerprint(folder: Path) -> str:
 
 
 def unchanged(folder: Path, identity: str) -> Path:
-    """The folder of a model that something was fitted with, once it is sure that the same model is still in it.
-
-    Parameters
-    ----------
-    identity : str
-        As :func:`locate` gave it.
-    """
+    """The folder of a model that something was fitted with, once it is sure that the same model is still in it."""
     if not identity.startswith("files:"):
         name, _, commit = identity.rpartition("@")
         return folder if folder.is_dir() else locate(name, commit)[0]
@@ -117,13 +98,7 @@ def check_device(device: object) -> None:
 
 
 def choose_device(device: object) -> str:
-    """The device to compute on: as asked, or the best there is.
-
-    Parameters
-    ----------
-    device : str
-        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
-    """
+    """The device to compute on: as asked, or the best there is."""
     check_device(device)
     import torch
 
@@ -159,24 +134,7 @@ def autocast(device: str, precision: str) -> Any:
 
 
 def load(folder: Path, device: str, max_length: int | None) -> Any:
-    """A sentence-transformers model; a plain transformers model gets mean pooling.
-
-    Parameters
-    ----------
-    folder : Path
-    device : str
-    max_length : int or None
-        Tokens after which texts are cut.
-
-    Returns
-    -------
-    SentenceTransformer
-
-    Raises
-    ------
-    ArgumentError
-        If the files are not a model that can be loaded.
-    """
+    """A sentence-transformers model; a plain transformers model gets mean pooling."""
     need_transformers()
     with hushed():
         from sentence_transformers import SentenceTransformer
@@ -221,28 +179,16 @@ def hushed() -> Iterator[None]:
 def embed(
     model: Any, texts: list[str], *, batch_size: int, device: str, precision: str, prompt: str | None, normalize: bool
 ) -> Floats:
-    """Vectors of texts; a batch that does not fit the memory of the device is halved and tried again.
-
-    Parameters
-    ----------
-    prompt : str or None
-        Put before every text.
-
-    Gives (len(texts), d).
-    """
+    """Vectors of texts; a batch that does not fit the memory of the device is halved and tried again."""
     import torch
 
     while True:
         try:
             with torch.inference_mode(), autocast(device, precision):
                 out = model.encode(
-                    texts,
-                    batch_size=batch_size,
-                    prompt=prompt,
-                    normalize_embeddings=normalize,
-                    show_progress_bar=False,
-                    convert_to_numpy=True,
-                )
+                    texts, batch_size=batch_size, prompt=prompt, normalize_embeddings=normalize,
+                    show_progress_bar=False, convert_to_numpy=True,
+                )  # fmt: skip
             return np.ascontiguousarray(out, dtype=np.float32)
         except torch.cuda.OutOfMemoryError:
             if batch_size == 1:
@@ -254,10 +200,7 @@ def embed(
 def in_portions(
     texts: list[str], batch_size: int, encode: Callable[[list[str]], Floats]
 ) -> Iterator[tuple[list[int], Floats]]:
-    """Encode long texts first, in portions of about two seconds, so that little is lost when the work is cut short.
-
-    Yields vectors (len(positions), d).
-    """
+    """Positions and vectors, long texts first, in portions of two seconds: little is lost when work is cut short."""
     import time
 
     order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ..._core.types import Floats, Ints
 from ...errors import ArgumentError, DataError, number, one_of, whole
 from . import backbone
 from .encoder import TextEncoder
 from .texts import OfTexts, read_texts
 from .training import Lesson, read_targets, split_rows, train_network
-
-if TYPE_CHECKING:
-    from ..._core.types import Floats, Ints
 
 _EPOCHS = {"head": 200, "full": 5}
 _RATES = {"head": 1e-2, "full": 5e-5}
@@ -114,8 +113,6 @@ class TransformerClassifier(OfTexts, ClassifierMixin, BaseEstimator):
         -------
         TransformerClassifier
         """
-        import torch
-
         self._check()
         texts = read_texts(X)
         self.classes_, target = read_targets(y, len(texts))
@@ -145,7 +142,6 @@ class TransformerClassifier(OfTexts, ClassifierMixin, BaseEstimator):
         -------
         ndarray, shape (N, K)
         """
-        import torch
         from scipy.special import softmax
 
         check_is_fitted(self, "classes_")
@@ -176,23 +172,11 @@ class TransformerClassifier(OfTexts, ClassifierMixin, BaseEstimator):
         """
         return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
 
-    def _fit_head(
-        self,
-        texts: list[str],
-        lesson: Lesson,
-    ) -> None:
-        import torch
-
+    def _fit_head(self, texts: list[str], lesson: Lesson) -> None:
         self.encoder_ = TextEncoder(
-            self.model,
-            batch_size=self.batch_size,
-            max_length=self.max_length,
-            device=self.device,
-            precision=self.precision,
-            revision=self.revision,
-            cache=self.cache,
-            progress=self.progress,
-        )
+            self.model, batch_size=self.batch_size, max_length=self.max_length, device=self.device,
+            precision=self.precision, revision=self.revision, cache=self.cache, progress=self.progress,
+        )  # fmt: skip
         vectors = np.asarray(self.encoder_.fit_transform(texts), dtype=np.float64)
         self.centre_ = vectors[lesson.training].mean(axis=0)
         self.scale_ = np.maximum(vectors[lesson.training].std(axis=0), 1e-6)
@@ -206,13 +190,7 @@ class TransformerClassifier(OfTexts, ClassifierMixin, BaseEstimator):
         self.weights_ = head.weight.detach().cpu().numpy().astype(np.float64)
         self.bias_ = head.bias.detach().cpu().numpy().astype(np.float64)
 
-    def _fit_full(
-        self,
-        texts: list[str],
-        lesson: Lesson,
-    ) -> None:
-        import torch
-
+    def _fit_full(self, texts: list[str], lesson: Lesson) -> None:
         device = lesson.device
         self.folder_, self.identity_ = backbone.locate(self.model, self.revision)
         body = backbone.load(self.folder_, device, self.max_length)
@@ -242,21 +220,12 @@ class TransformerClassifier(OfTexts, ClassifierMixin, BaseEstimator):
 
     def _run(self, forward: Any, parts: list[Any], optimiser: Any, schedule: Any, lesson: Lesson) -> None:
         self.n_epochs_, self.validation_loss_ = train_network(
-            forward,
-            parts,
-            optimiser,
-            schedule,
-            lesson,
-            epochs=self._most_epochs(),
-            patience=self.patience,
-            batch_size=self.batch_size,
-            progress=self.progress,
-        )
+            forward, parts, optimiser, schedule, lesson, epochs=self._most_epochs(), patience=self.patience,
+            batch_size=self.batch_size, progress=self.progress,
+        )  # fmt: skip
 
     def _network(self, device: str) -> tuple[Any, Any]:
         """The trained network, built again after unpickling."""
-        import torch
-
         if self.__dict__.get("_loaded") is None:
             body = backbone.load(self.folder_, device, self.max_length)
             body.load_state_dict(self.body_)

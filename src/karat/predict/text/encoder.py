@@ -8,20 +8,18 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from ..._core.store import Store, cache_folder
+from ..._core.types import Floats
 from ...errors import ArgumentError, CacheError, DataError, one_of, whole
 from . import backbone
 from .hashing import HashingEncoder
 from .texts import OfTexts, distinct, read_texts
-
-if TYPE_CHECKING:
-    from ..._core.types import Floats
 
 _ONLY_TRANSFORMERS = ("revision", "max_length", "prompt")
 _SCHEMA = """
@@ -279,24 +277,15 @@ class TextEncoder(OfTexts, TransformerMixin, BaseEstimator):
                 self.folder_, self._located = backbone.unchanged(self.folder_, self.identity_), True
             self._loaded = wanted, backbone.load(self.folder_, device, self.max_length)
         return backbone.embed(
-            self._loaded[1],
-            texts,
-            batch_size=self.batch_size,
-            device=device,
-            precision=precision,
-            prompt=self.prompt,
+            self._loaded[1], texts, batch_size=self.batch_size, device=device, precision=precision, prompt=self.prompt,
             normalize=self.normalize,
-        )
+        )  # fmt: skip
 
     def _open(self, precision: str) -> VectorCache:
         settings = {
-            "model": self.model,
-            "identity": self.identity_,
-            "max_length": self.max_length,
-            "prompt": self.prompt,
-            "normalize": self.normalize,
-            "precision": precision,
-        }
+            "model": self.model, "identity": self.identity_, "max_length": self.max_length, "prompt": self.prompt,
+            "normalize": self.normalize, "precision": precision,
+        }  # fmt: skip
         settings["model"] = settings["identity"] if str(self.identity_).startswith("files:") else settings["model"]
         return VectorCache(cache_folder(self.cache, "embeddings"), settings)
 
@@ -309,13 +298,7 @@ class TextEncoder(OfTexts, TransformerMixin, BaseEstimator):
 
 
 class VectorCache:
-    """Vectors made by one model with one set of settings; each set has a file of its own.
-
-    Parameters
-    ----------
-    settings : mapping
-        All that the vectors depend on besides the text.
-    """
+    """Vectors made by one model with one set of settings; each set has a file of its own."""
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
         described = json.dumps(settings, sort_keys=True)
@@ -325,13 +308,7 @@ class VectorCache:
         self.store.write("INSERT OR IGNORE INTO about VALUES ('settings', ?)", [(described,)])
 
     def get(self, texts: Sequence[str]) -> dict[int, Floats]:
-        """Vectors that are there.
-
-        Returns
-        -------
-        dict of int to ndarray
-            Position -> vector.
-        """
+        """Vectors that are there. Gives position -> vector."""
         found: dict[int, Floats] = {}
         for start in range(0, len(texts), _AT_ONCE):
             keys = {key_of(text): start + i for i, text in enumerate(texts[start : start + _AT_ONCE])}
@@ -343,10 +320,7 @@ class VectorCache:
         return found
 
     def put(self, texts: Sequence[str], vectors: Floats) -> None:
-        """Keep vectors; all of them or, when the disk is full, none.
-
-        Shapes: vectors (len(texts), d).
-        """
+        """Keep vectors; all of them or, when the disk is full, none. ``vectors`` (len(texts), d)."""
         rows = ((key_of(text), vector.astype("<f4").tobytes()) for text, vector in zip(texts, vectors))
         self.store.write("INSERT OR IGNORE INTO vectors VALUES (?, ?)", rows)
 

@@ -156,17 +156,12 @@ class HashingEncoder(OfTexts, TransformerMixin, BaseEstimator):
 
         blocks = [
             HashingVectorizer(
-                n_features=self.n_hashes,
-                analyzer=analyzer,
-                ngram_range=span,
-                alternate_sign=False,
-                norm=None,
-                lowercase=self.lowercase,
-                token_pattern=r"(?u)\b\w+\b",
+                n_features=self.n_hashes, analyzer=analyzer, ngram_range=span, alternate_sign=False, norm=None,
+                lowercase=self.lowercase, token_pattern=r"(?u)\b\w+\b",
             ).transform(texts)
             for analyzer, span in (("word", self.words), ("char_wb", self.characters))
             if span is not None
-        ]
+        ]  # fmt: skip
         return blocks[0] if len(blocks) == 1 else sparse.hstack(blocks, format="csr")
 
     def _check(self) -> None:
@@ -182,9 +177,9 @@ class HashingEncoder(OfTexts, TransformerMixin, BaseEstimator):
             ("n_hashes", self.n_hashes),
             ("max_features", self.max_features),
         ):
-            if (value is None and name == "n_components") or (_is_count(value) and value >= 1):  # type: ignore[operator]
-                continue
-            raise ArgumentError(f"{name}={value!r} is not allowed; give a whole number of at least 1.")
+            count = isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= 1
+            if not count and (value is not None or name != "n_components"):
+                raise ArgumentError(f"{name}={value!r} is not allowed; give a whole number of at least 1.")
 
 
 def _frequent(counts: Any, most: int) -> np.ndarray:
@@ -196,7 +191,3 @@ def _frequent(counts: Any, most: int) -> np.ndarray:
     if not len(kept):
         return np.zeros(1, dtype=np.intp)
     return np.sort(kept[np.argsort(-texts[kept], kind="stable")[:most]])
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

@@ -14,15 +14,9 @@ from ...errors import ArgumentError, DataError
 def read_texts(texts: object, name: str = "X") -> list[str]:
     """Texts as a list of str.
 
-    Parameters
-    ----------
-    texts : sequence of str
-        A list, numpy array, or column of a pandas, polars or pyarrow table. Empty texts are allowed.
-    name : str
-        Name of the argument, for messages.
+    ``texts``: a list, numpy array, or column of a pandas, polars or pyarrow table. Empty texts are allowed; ``name``:
+    name of the argument, for messages.
 
-    Examples
-    --------
     >>> read_texts(np.array(["a text", ""]))
     ['a text', '']
     """
@@ -47,12 +41,8 @@ def read_texts(texts: object, name: str = "X") -> list[str]:
 
 
 def distinct(texts: list[str]) -> tuple[list[str], np.ndarray]:
-    """Distinct texts in order of appearance, and where each text is among them.
+    """Distinct texts in order of appearance, and where each text is among them. Gives (len(texts),).
 
-    Gives (len(texts),).
-
-    Examples
-    --------
     >>> distinct(["b", "a", "b"])[0]
     ['b', 'a']
     """

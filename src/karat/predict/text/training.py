@@ -4,34 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
+from ..._core.types import Floats, Ints
 from ...errors import DataError, LearnerError
-
-if TYPE_CHECKING:
-    from ..._core.types import Floats, Ints
 
 
 def read_targets(y: object, n: int) -> tuple[np.ndarray, Floats]:
     """Classes and their probabilities in each row.
 
-    Parameters
-    ----------
-    y : array_like, shape (n,) or (n, K)
-        Classes, or probabilities; the columns of a data frame name the classes.
-    n : int
-        Number of texts.
+    ``y`` (n,): classes, or probabilities; the columns of a data frame name the classes; ``n``: number of texts. Gives
+    ``classes`` (K,), ``target`` (n, K) (rows add up to one).
 
-    Returns
-    -------
-    classes : ndarray, shape (K,)
-    target : ndarray, shape (n, K)
-        Rows add up to one.
-
-    Examples
-    --------
     >>> read_targets(["no", "yes", "no"], 3)[1].tolist()
     [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]
     """
@@ -58,14 +45,8 @@ def read_targets(y: object, n: int) -> tuple[np.ndarray, Floats]:
 def split_rows(target: Floats, share: float | None, rng: np.random.Generator) -> tuple[Ints, Ints]:
     """Rows to train on and rows held out, each class in proportion; none are held out where there are few.
 
-    Parameters
-    ----------
-    target : ndarray, shape (n, K)
-    share : float or None
-        Share held out.
+    ``target`` (n, K); ``share``: share held out.
 
-    Examples
-    --------
     >>> training, held_out = split_rows(np.eye(2)[[0, 1] * 20], 0.25, np.random.default_rng(0))
     >>> len(training), len(held_out)
     (30, 10)
@@ -83,18 +64,7 @@ def split_rows(target: Floats, share: float | None, rng: np.random.Generator) ->
 
 @dataclass(frozen=True)
 class Lesson:
-    """What is to be learnt.
-
-    Parameters
-    ----------
-    target : ndarray, shape (n, K)
-        Probabilities of classes.
-    weight : ndarray, shape (n,)
-    training, held_out : ndarray of int
-        Rows to train on, and rows that decide when to stop.
-    rng : numpy.random.Generator
-        Order of the batches.
-    """
+    """What is to be learnt: probabilities (n, K), weights, rows to train on and rows that decide when to stop."""
 
     target: Floats = field(repr=False)
     weight: Floats = field(repr=False)
@@ -105,31 +75,10 @@ class Lesson:
 
 
 def train_network(
-    forward: Callable[[Ints], Any],
-    parts: list[Any],
-    optimiser: Any,
-    schedule: Any,
-    lesson: Lesson,
-    *,
-    epochs: int,
-    patience: int,
-    batch_size: int,
-    progress: bool,
-) -> tuple[int, float | None]:
-    """Train the parts of a network; the epoch that does best on held-out rows is kept.
-
-    Parameters
-    ----------
-    forward : callable
-        Rows -> logits, shape (rows, K).
-
-    Returns
-    -------
-    n_epochs : int
-        Passes that the kept weights have had.
-    loss : float or None
-        Held-out loss; None when no rows are held out.
-    """
+    forward: Callable[[Ints], Any], parts: list[Any], optimiser: Any, schedule: Any, lesson: Lesson, *, epochs: int,
+    patience: int, batch_size: int, progress: bool,
+) -> tuple[int, float | None]:  # fmt: skip
+    """Train the parts of a network, given its logits; the best epoch on held-out rows is kept, with its loss."""
     from tqdm import tqdm
 
     loss = _loss(forward, lesson)
@@ -150,13 +99,12 @@ def train_network(
     if kept is not None:
         for part, state in zip(parts, kept):
             part.load_state_dict(state)
-    _check_finite(parts)
+    if not all(bool(torch.isfinite(p).all()) for part in parts for p in part.parameters()):
+        raise LearnerError("training diverged: weights are not finite; lower learning_rate=, use precision='float32'.")
     return done, None if kept is None else float(best)
 
 
 def _loss(forward: Callable[[Ints], Any], lesson: Lesson) -> Callable[[Ints], tuple[Any, Any]]:
-    import torch
-
     goal = torch.tensor(lesson.target, dtype=torch.float32, device=lesson.device)
     mean = lesson.weight[lesson.training].mean() or 1.0
     weight = torch.tensor(lesson.weight / mean, dtype=torch.float32, device=lesson.device)
@@ -172,8 +120,6 @@ def _loss(forward: Callable[[Ints], Any], lesson: Lesson) -> Callable[[Ints], tu
 def _one_epoch(
     loss: Callable[[Ints], tuple[Any, Any]], parts: list[Any], optimiser: Any, schedule: Any, batches: Iterator[Ints]
 ) -> None:
-    import torch
-
     parameters = [p for part in parts for p in part.parameters()]
     for part in parts:
         part.train()
@@ -191,8 +137,6 @@ def _one_epoch(
 
 
 def _held_out(loss: Callable[[Ints], tuple[Any, Any]], batches: Iterator[Ints]) -> float:
-    import torch
-
     with torch.inference_mode():
         sums = [[float(v) for v in loss(rows)] for rows in batches]
     now = sum(s[0] for s in sums) / max(sum(s[1] for s in sums), 1e-12)
@@ -201,13 +145,6 @@ def _held_out(loss: Callable[[Ints], tuple[Any, Any]], batches: Iterator[Ints]) 
             "training diverged (the loss is not finite); lower learning_rate= or use precision='float32'."
         )
     return now
-
-
-def _check_finite(parts: list[Any]) -> None:
-    import torch
-
-    if not all(bool(torch.isfinite(p).all()) for part in parts for p in part.parameters()):
-        raise LearnerError("training diverged: weights are not finite; lower learning_rate=, use precision='float32'.")
 
 
 def _portions(rows: Ints, size: int) -> Iterator[Ints]:

@@ -10,8 +10,7 @@ import numpy as np
 
 from ...censoring.durations import Durations, read_durations
 from ...censoring.methods import Kernel, Marginal, Method, Strata, resolve_method
-from ...censoring.pseudo import PseudoOutcome, pseudo_outcome
-from ...censoring.residual_mean import Outcome, expected_outcome, independent_columns, time_grid
+from ...censoring.pseudo import Outcome, PseudoOutcome, expected_outcome, independent_columns, pseudo_outcome, time_grid
 from ...censoring.weights import CensoringWeights, weights
 from ...errors import ArgumentError, DataError, one_of
 from ...estimate.clusters import connected
