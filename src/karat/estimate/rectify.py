@@ -9,9 +9,10 @@ import numpy as np
 
 from ..errors import ConvergenceError
 from . import index
+from .augment import Rows
 from .basis import check_rank, curvature_of_columns, in_basis, on_gold_basis, to_coefficients
 from .influence import Linear, UnitBlocks, calibrations, linear_at_gold, linear_at_root
-from .root import definite, gold_root, newton, noise_of, positive
+from .root import definite, gold_root, newton, noise_of, positive, warm_start
 from .scores import Scores, StoredBlocks
 from .totals import Moments, row_scores
 from .tune import Tuning, gold_only, tune, untuned
@@ -19,7 +20,7 @@ from .tune import Tuning, gold_only, tune, untuned
 if TYPE_CHECKING:
     from .._core.types import Floats
     from ..moments import Model
-    from .augment import AugmentedSample, Rows
+    from .augment import AugmentedSample
     from .root import Root
 
 _SOUND = 0.5
@@ -125,8 +126,10 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
     -------
     Estimate
     """
-    first = np.zeros(index.n_coefficients(model, sample.gold)) if start is None else start
     rows = sample.predicted[0]
+    if start is None:
+        start = _near(model, sample) if model.local else np.zeros(index.n_coefficients(model, sample.gold))
+    first = start
     totals = Moments.of(model, sample).everywhere
     assert totals is not None
     _, scale = totals(first)
@@ -165,6 +168,14 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
         root.norm,
         root.iterations,
     )
+
+
+def _near(model: Model, sample: AugmentedSample) -> Floats:
+    """Coefficients near the root of all predicted rows together."""
+    blocks, v = sample.predicted, np.ones(sample.n_units) if sample.weights is None else sample.weights
+    offset = None if blocks[0].offset is None else np.concatenate([block.offset for block in blocks])
+    rows = Rows(np.vstack([block.x for block in blocks]), np.concatenate([block.y for block in blocks]), offset)
+    return warm_start(model, rows, np.concatenate([v if block.share is None else v * block.share for block in blocks]))
 
 
 def _noise(moments: Moments, root: Root) -> float:

@@ -84,8 +84,8 @@ class Quantile(Model):
             )
 
     def working(self, y: Floats, x: Floats, share: Floats) -> Floats:
-        """The quantile line, about."""
-        return quantile_line(x, y, share, self.q)
+        """The quantile line."""
+        return quantile_line(x, y, share, self.q, self.bandwidth)
 
 
 def bandwidth_of(x: Floats, y: Floats, weight: Floats, q: float) -> float:

@@ -223,14 +223,13 @@ def _difference(result: Result, naive: Naive, parts: Parts, meat: Meat, options:
 
 
 def _cheap_start(model: Model, sample: AugmentedSample) -> Floats | None:
-    """Coefficients to start the solver near the root: of a large corpus from a twentieth, or near the outcomes."""
-    rows, weights = sample.predicted[0], sample.weights
+    """Coefficients from a twentieth of a large corpus, to start the solver near the root."""
     if sample.n_units < _LARGE:
-        return warm_start(model, rows, weights) if model.local else None
-    every = np.arange(0, sample.n_units, 20)
+        return None
+    rows, every = sample.predicted[0], np.arange(0, sample.n_units, 20)
     some = rows.take(every)
     if model.local:
-        return warm_start(model, some, None if weights is None else weights[every])
+        return warm_start(model, some, None if sample.weights is None else sample.weights[every])
     totals = row_totals(model, some, None)
     first = np.zeros(n_coefficients(model, rows))
     _, scale = totals(first)
