@@ -523,6 +523,23 @@ def test_other_estimators(name, estimator):
         assert np.isfinite(fit.se()).all()
 
 
+@pytest.mark.parametrize("labelled", ["outcome", "covariate", "both"])
+@pytest.mark.parametrize("name", MODELS)
+def test_batches(name, labelled, tmp_path):
+    names = settings_of(name)[labelled]
+    data = masked(corpus(400), names, 120)
+    data.to_parquet(tmp_path / "corpus.parquet")
+    batches = kt.Batches(tmp_path / "corpus.parquet", rows=90)
+    options = {"design": kt.SimpleRandom(n=120), "learner": None, "seed": 1}
+    if name in ("quantile", "huber"):
+        with pytest.raises(ArgumentError, match=f"model='{name}' needs all rows in memory"):
+            fitted(name, batches, names, **options)
+        return
+    one, two = (fitted(name, source, names, **options) for source in (data, batches))
+    assert two.theta == pytest.approx(one.theta, rel=1e-9)
+    assert two.covariance == pytest.approx(one.covariance, rel=1e-8)
+
+
 def test_difference_of_two_quantiles():
     """Influences of both fits are kept, so that their difference is tested with the joint covariance."""
     data = masked(corpus(900), ["tone"])

@@ -15,11 +15,12 @@ from karat import moments as models
 from karat.designs import Labelling
 from karat.errors import ArgumentError, DataError, FormulaError, NotValidWarning, SeparationError
 from karat.estimate import index
-from karat.estimate.augment import AugmentedSample, Rows
+from karat.estimate.augment import AugmentedSample, Units
 from karat.estimate.basis import on_gold_basis
 from karat.estimate.influence import linear_at_root
 from karat.estimate.rectify import gold_estimate, rectify
 from karat.estimate.root import newton
+from karat.estimate.rows import Memory, Rows
 from karat.estimate.totals import Moments
 
 TOPICS, TONES = np.array(["economy", "law", "war"]), np.array(["negative", "neutral", "positive"])
@@ -252,8 +253,8 @@ def test_left_out_scores_by_brute_force():
     h = (data["topic_llm"].to_numpy()[:, None] == TOPICS[1:]).astype(float)
     x = np.column_stack([np.ones(len(data)), data["x"]])
     gold = data["topic"].notna().to_numpy()
-    labelling = fit.parts.labelling
-    sample = AugmentedSample(Rows(x[gold], y[gold]), (Rows(x, h),), labelling)
+    labelling = fit.parts.units.labelling
+    sample = AugmentedSample(Rows(x[gold], y[gold]), Memory((Rows(x, h),)), Units(labelling))
     estimate = rectify(models.get("multinomial"), sample, None, False)
     assert estimate.theta == pytest.approx(fit.theta, rel=1e-10)
     a, w = estimate.curvature, labelling.weight
@@ -476,7 +477,7 @@ def test_plain_gold_estimate_weighs_by_inverse_probabilities():
     def fit(rows, weights):
         draw = Labelling(np.full(len(rows), 1.0), np.full(len(rows), True), fixed_size=False)
         return gold_estimate(
-            models.get("multinomial"), AugmentedSample(Rows(x[rows], y[rows]), (), draw, weights)
+            models.get("multinomial"), AugmentedSample(Rows(x[rows], y[rows]), Memory(), Units(draw, weights))
         ).theta
 
     assert fit(np.arange(600), np.full(600, 2.0)) == pytest.approx(fit(twice, None), rel=1e-10)

@@ -57,14 +57,15 @@ def test_defaults():
 
 
 def test_weights_of_a_unit_add_up():
-    from karat.estimate.augment import AugmentedSample, Rows
+    from karat.estimate.augment import AugmentedSample, Units
+    from karat.estimate.rows import Memory, Rows
 
     frame = corpora.corpus(50, seed=1)
     draw = kt.Bernoulli("pi").draw(frame, seed=1).labelling
     v = frame["weight"].to_numpy()
     rows = Rows(np.ones((50, 1)), np.zeros(50))
-    sample = AugmentedSample(rows.take(draw.gold), (rows,), draw, v)
+    sample = AugmentedSample(rows.take(draw.gold), Memory((rows,)), Units(draw, v))
     gold, predicted = sample.unit_weights()
     np.testing.assert_allclose(gold + predicted, v)
     np.testing.assert_allclose(gold, np.where(draw.labelled, v / frame["pi"], 0.0))
-    np.testing.assert_allclose(sample.gold_weight, gold[draw.labelled])
+    np.testing.assert_allclose(sample.units.gold_weight, gold[draw.labelled])

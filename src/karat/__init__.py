@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
         read_sample,
     )
     from .errors import KaratError, KaratWarning
+    from .frames.batches import Batches
     from .planning.allocate import allocate
     from .planning.budget import budget
     from .planning.plan import plan
@@ -46,6 +47,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .sequential.monitor import ConfidenceSequence, confidence_sequence
 
 _HOMES = {
+    "Batches": "frames.batches",
     "Bernoulli": "designs",
     "Clustered": "designs",
     "Design": "designs",
@@ -91,6 +93,7 @@ _MODULES = ("annotate", "censoring", "datasets", "designs", "errors", "labels", 
 # Spelt out, because type checkers and editors read it; a test holds it against the two above.
 __all__ = [
     "__version__",
+    "Batches",
     "Bernoulli",
     "Clustered",
     "ConfidenceSequence",

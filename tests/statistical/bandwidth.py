@@ -15,10 +15,11 @@ from scipy.stats import norm, t
 
 from karat import moments as models
 from karat.designs import Labelling
-from karat.estimate.augment import AugmentedSample, Rows
+from karat.estimate.augment import AugmentedSample, Units
 from karat.estimate.clusters import Curvatures
 from karat.estimate.infer import Parts, infer
 from karat.estimate.rectify import gold_estimate
+from karat.estimate.rows import Memory, Rows
 from karat.moments.quantile import _WIDTH, bandwidth_of
 
 MULTIPLES = (0.5, 1.0, 1.5, 2.0, 3.0)
@@ -47,8 +48,8 @@ def once(kind: str, q: float, n: int, seed: int) -> np.ndarray:
     labelling, out = Labelling(np.ones(n), np.ones(n, dtype=bool), fixed_size=True), []
     for multiple in MULTIPLES:
         model = models.get("quantile", {"q": q, "bandwidth": multiple * rate})
-        estimate = gold_estimate(model, AugmentedSample(Rows(x, y), (), labelling))
-        covariance, df = infer(Parts.of(estimate, labelling, None, Curvatures()), "HC3", "superpopulation", "auto")
+        estimate = gold_estimate(model, AugmentedSample(Rows(x, y), Memory(), Units(labelling)))
+        covariance, df = infer(Parts.of(estimate, Curvatures()), "HC3", "superpopulation", "auto")
         error = estimate.theta - truth
         out.append([error, np.abs(error) <= t.ppf(0.975, df) * np.sqrt(np.diag(covariance.total))])
     return np.array(out)

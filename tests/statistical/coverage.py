@@ -112,11 +112,11 @@ def truth(model: str, clustered: bool) -> np.ndarray:
     design = np.column_stack([np.ones(len(frame)), frame["x"], frame["z"]])
     y = frame["y"].to_numpy()
     from karat import moments as models
-    from karat.estimate.augment import Rows
     from karat.estimate.root import newton
+    from karat.estimate.rows import Rows, pieces_of
     from karat.estimate.totals import row_totals
 
-    totals = row_totals(models.get(model), Rows(design, y), None)
+    totals = row_totals(models.get(model), pieces_of((Rows(design, y),), None))
     return newton(totals, np.zeros(3), totals(np.zeros(3))[1]).theta
 
 

@@ -153,7 +153,7 @@ def one(cell: Cell, seed: int) -> np.ndarray:
     features = np.column_stack([np.ones(N_UNITS), frame["x"], frame["z"]])[:, :p]
     census = np.linalg.lstsq(features, frame["y"].to_numpy(), rcond=None)[0]
     finite, finite_df = infer(fit.parts, fit.vcov_kind, "finite", "auto")
-    labelling = fit.parts.labelling
+    labelling = fit.parts.units.labelling
     plain = replace(labelling, fixed_size=False) if len(labelling.parts) == 1 else labelling
     plain_parts = replace(fit.parts, labelling=plain)
     from scipy.stats import t

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..designs.counted import Counted
 from ..designs.labelling import Labelling, group_totals
 from ..designs.sequential import SequentialLabelling
 from ..errors import DesignError
@@ -52,14 +53,17 @@ def weight_total(labelling: Labelling) -> WeightTotal:
     """
     from scipy.stats import norm
 
-    total, n_units = float(labelling.weight.sum()), len(labelling.labelled)
+    total, n_units = float(labelling.weight.sum()), labelling.n_rows
     ones = np.ones((labelling.n_gold, 1))
     try:
         variance: Floats | None = labelling.cross(ones, ones)
     except DesignError:  # a stratum with one gold unit has no estimated variance
         variance = None
     if not _sum_is_fixed(labelling):
-        known = frame_covariance(labelling, np.ones((n_units, 1)))
+        if isinstance(labelling, Counted):
+            known: Floats | None = np.atleast_2d(labelling.count @ labelling.spread_everywhere)
+        else:
+            known = frame_covariance(labelling, np.ones((n_units, 1)))
         variance = variance if known is None else known
     se = float("nan") if variance is None else float(np.sqrt(max(variance[0, 0], 0.0)))
     gap = total - n_units
@@ -77,8 +81,8 @@ def _sum_is_fixed(labelling: Labelling) -> bool:
         return False
     weight = labelling.weight
     if labelling.stratum is None:
-        return bool(np.ptp(weight) == 0) and type(labelling) is Labelling
-    codes = labelling.stratum[labelling.gold]
+        return bool(np.ptp(weight) == 0) and labelling.single
+    codes = labelling.stratum[labelling.kind_of_gold]
     return bool((weight == _of_groups(weight, codes, int(codes.max()) + 1)[codes]).all())
 
 

@@ -1,6 +1,8 @@
-"""Probabilities of a fixed-size design on some of its rows, given how many of these were drawn."""
+"""What fixed sizes make known: probabilities of some of the rows given how many were drawn, totals of errors."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -44,3 +46,27 @@ def _rescaled(pi: Floats, n: int) -> Floats:
 
     scaled = np.exp(brentq(gap, -100.0, 100.0, xtol=1e-14)) * odds
     return np.asarray(scaled / (1.0 + scaled))
+
+
+@dataclass(frozen=True)
+class Known:
+    """What rows gain when the known part of the errors counts as predicted.
+
+    Predictions gain ``moved * level[stratum]``, influences ``share * level[stratum]``, 0 in total per stratum; the
+    level has shape (S, p), the others (N,).
+    """
+
+    moved: Floats
+    share: Floats
+    stratum: Ints
+    level: Floats
+
+    def take(self, rows: Ints | slice) -> Known:
+        """The same for some rows."""
+        return Known(self.moved[rows], self.share[rows], self.stratum[rows], self.level)
+
+    def totals(self, group: Ints, groups: int) -> Floats:
+        """Totals within groups of rows, shape (groups, p)."""
+        strata = len(self.level)
+        table = np.bincount(group * strata + self.stratum, weights=self.share, minlength=groups * strata)
+        return np.asarray(table.reshape(groups, strata) @ self.level)

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from ..errors import DesignError
-from .given_sizes import given_sizes
+from .given_sizes import Known, given_sizes
 
 if TYPE_CHECKING:
     from .._core.types import Bools, Floats, Ints
@@ -64,6 +64,9 @@ class Labelling:
     recorded: bool = False
     first: Labelling | None = None
 
+    single: ClassVar[bool] = True
+    """Whether it is one draw, of which every row drawn has its label."""
+
     @property
     def asked(self) -> Labelling:
         """The draw itself, before any of the drawn units failed to answer."""
@@ -79,6 +82,20 @@ class Labelling:
         """What must be said of labels that are not a probability sample; empty for one that is."""
         return ""
 
+    @property
+    def n_rows(self) -> int:
+        """N."""
+        return len(self.labelled)
+
+    @property
+    def kind_of_gold(self) -> Ints:
+        """Where the arrays hold the drawn rows, shape (n,)."""
+        return self.gold
+
+    def kinds(self, at: slice, stratum: Ints | None) -> slice | Ints:
+        """Where the arrays hold the rows of a block: at their positions ``at``, or by their strata."""
+        return at
+
     @cached_property
     def n_gold(self) -> int:
         """Number of rows drawn."""
@@ -92,7 +109,7 @@ class Labelling:
     @cached_property
     def weight(self) -> Floats:
         """Weights of the drawn rows, with expectation 1 over all rows; inverse probabilities, shape (n,)."""
-        return 1.0 / self.probability[self.labelled]
+        return 1.0 / self.probability[self.kind_of_gold]
 
     @cached_property
     def spread(self) -> Floats:
@@ -100,7 +117,7 @@ class Labelling:
 
         ``(1 - pi) / pi^2``: its total over the drawn rows is unbiased for the variances of all weights.
         """
-        pi = self.probability[self.labelled]
+        pi = self.probability[self.kind_of_gold]
         return (1.0 - pi) / pi**2
 
     @property
@@ -111,7 +128,7 @@ class Labelling:
     @property
     def census(self) -> bool:
         """Whether every row is gold with weight 1, so that nothing is left to chance."""
-        return bool(self.labelled.all() and (self.weight == 1.0).all())
+        return self.n_gold == self.n_rows and bool((self.weight == 1.0).all())
 
     @cached_property
     def n_units(self) -> int:
@@ -122,6 +139,12 @@ class Labelling:
     def n_chance(self) -> int:
         """Number of labelling units that were drawn by chance: those with a probability below 1."""
         return int((self._drawn.probability < 1.0).sum())
+
+    @property
+    def stratum_sizes(self) -> Ints:
+        """Rows of each stratum, shape (S,)."""
+        assert self.stratum is not None
+        return np.bincount(self.stratum)
 
     @cached_property
     def n_strata(self) -> int:
@@ -256,7 +279,7 @@ class Labelling:
         """
         factor = self.weight * (self.weight - 1.0)
         if self.unit is not None and cluster is not None:
-            group = pair_codes(self.unit[self.labelled], cluster[self.labelled])
+            group = pair_codes(self.unit[self.gold], cluster[self.gold])
             first = np.unique(group, return_index=True)[1]
             left, right, factor = group_totals(left, group), group_totals(right, group), factor[first]
         return np.asarray((left * factor[:, None]).T @ right)
@@ -264,7 +287,7 @@ class Labelling:
     @property
     def independent(self) -> bool:
         """Whether labelling units were drawn independently, so that the plain sandwich over them holds."""
-        return type(self) is Labelling and not self.fixed_size
+        return self.single and not self.fixed_size
 
     def shares(self, error: Floats) -> Floats:
         """What each gold row adds to the variances of :meth:`cross`, about: ``spread (e - known)^2``, shape (n, p)."""
@@ -278,7 +301,7 @@ class Labelling:
         With any weights that add up to N, a constant can be moved. Errors have shape (n, p); what every row gains is
         None where the design fixes no total.
         """
-        if type(self) is Labelling and self.fixed_size:
+        if self.single and self.fixed_size:
             pi, stratum, unit = self._drawn.probability, self._drawn.stratum, self._drawn.code
             totals = (error if unit is None else group_totals(error, unit)) / pi[:, None]
             chance = pi < 1.0
@@ -287,9 +310,9 @@ class Labelling:
             size = np.bincount(stratum[chance], weights=1.0 - pi[chance], minlength=len(found))
             level[: len(found)] = found / np.where(size > 0, size, 1.0)[:, None]
             share, rest, codes = self._moves
-            moved = share[self.gold, None] * level[codes[self.gold]]
+            moved = share[self.kind_of_gold, None] * level[codes[self.kind_of_gold]]
             return error - moved, Known(share, rest, codes, level)
-        n_rows, weight = len(self.labelled), self.weight
+        n_rows, weight = self.n_rows, self.weight
         if self.independent or abs(weight.sum() - n_rows) > 1e-9 * n_rows or not len(error):
             return error, None
         level = np.average(error, axis=0, weights=np.maximum(self.spread, 1e-300))[None, :]
@@ -299,7 +322,7 @@ class Labelling:
     def _moves(self) -> tuple[Floats, Floats, Ints]:
         """What each row gains of the level of its stratum, the same less what weighted errors lose, its stratum."""
         n_rows = len(self.labelled)
-        if type(self) is Labelling and self.fixed_size:
+        if self.single and self.fixed_size:
             rows = 1.0 if self._code is None else np.bincount(self._code)[self._code]
             codes = np.zeros(n_rows, dtype=np.intp) if self.stratum is None else self.stratum
             share = self.probability / rows
@@ -323,36 +346,13 @@ class Labelling:
 
     @cached_property
     def _drawn(self) -> _Drawn:
-        pi = self.probability[self.labelled]
-        stratum = np.zeros(len(pi), dtype=np.intp) if self.stratum is None else self.stratum[self.labelled]
+        at = self.kind_of_gold
+        pi = self.probability[at]
+        stratum = np.zeros(len(pi), dtype=np.intp) if self.stratum is None else self.stratum[at]
         if self.unit is None:
             return _Drawn(pi, stratum, None)
-        _, first, code = np.unique(self.unit[self.labelled], return_index=True, return_inverse=True)
+        _, first, code = np.unique(self.unit[at], return_index=True, return_inverse=True)
         return _Drawn(pi[first], stratum[first], code.astype(np.intp))
-
-
-@dataclass(frozen=True)
-class Known:
-    """What rows gain when the known part of the errors counts as predicted.
-
-    Predictions gain ``moved * level[stratum]``, influences ``share * level[stratum]``, 0 in total per stratum; the
-    level has shape (S, p), the others (N,).
-    """
-
-    moved: Floats
-    share: Floats
-    stratum: Ints
-    level: Floats
-
-    def take(self, rows: Ints) -> Known:
-        """The same for some rows."""
-        return Known(self.moved[rows], self.share[rows], self.stratum[rows], self.level)
-
-    def totals(self, group: Ints, groups: int) -> Floats:
-        """Totals within groups of rows, shape (groups, p)."""
-        strata = len(self.level)
-        table = np.bincount(group * strata + self.stratum, weights=self.share, minlength=groups * strata)
-        return np.asarray(table.reshape(groups, strata) @ self.level)
 
 
 @dataclass(frozen=True)

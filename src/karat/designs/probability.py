@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from .._core.types import Bools, Floats, Ints
-from ..errors import DesignError, DesignWarning, number, one_of, tell, whole
+from ..errors import ArgumentError, DesignError, DesignWarning, number, one_of, tell, whole
 from ..frames import Table
 from ..frames.table import as_float
 from .base import Design
+from .counted import Counted
 from .fixed_size import draw_alike, hold_sizes, stratum_sizes
 from .given import check_size, codes_of, columns_in, cut, names_of, sizes_of
 from .labelling import Labelling
@@ -84,14 +85,27 @@ class Bernoulli(Design):
                 f"{int(certain.sum())} row(s) have inclusion probability 1 but no gold, first at position "
                 f"{int(np.flatnonzero(certain)[0])}; label them or correct the probability."
             )
-        expected, spread = pi.sum(), np.sqrt((pi * (1 - pi)).sum())
-        if abs(labelled.sum() - expected) > 5 * spread + 1e-6 * expected:
+        self._hold(float(pi.sum()), float((pi * (1 - pi)).sum()), int(labelled.sum()))
+        return Labelling(pi, labelled, fixed_size=False, description=self._describe(pi))
+
+    def counted(self, sizes: Ints, names: list[str], positions: Ints, stratum: Ints) -> Counted:
+        """The draw from its gold rows and the number of all, where there is one probability."""
+        pi, big_n = float(self.probability), int(sizes.sum())
+        if pi == 1.0 and len(positions) < big_n:
+            raise DesignError(f"{big_n - len(positions)} row(s) have inclusion probability 1 but no gold; label them.")
+        self._hold(big_n * pi, big_n * pi * (1 - pi), len(positions))
+        return Counted.of(positions, stratum, sizes, probability=pi, description=self._describe(np.array([pi])))
+
+    @staticmethod
+    def _hold(expected: float, variance: float, n: int) -> None:
+        """Warn where far more or fewer rows are gold than expected."""
+        spread = np.sqrt(variance)
+        if abs(n - expected) > 5 * spread + 1e-6 * expected:
             tell(
-                f"the inclusion probabilities add up to {expected:.1f}, but {int(labelled.sum())} rows are gold "
+                f"the inclusion probabilities add up to {expected:.1f}, but {n} rows are gold "
                 f"(standard deviation {spread:.1f}); check that the probabilities are those of this draw.",
                 DesignWarning,
             )
-        return Labelling(pi, labelled, fixed_size=False, description=self._describe(pi))
 
     @staticmethod
     def _describe(pi: Floats) -> str:
@@ -131,20 +145,31 @@ class SimpleRandom(Design):
 
     def realised(self, table: Table, labelled: Bools) -> Labelling:
         """Take the realised size, or hold it against the declared one."""
-        n = int(labelled.sum())
+        self._hold(int(labelled.sum()))
+        return self._labelling(labelled)
+
+    def counted(self, sizes: Ints, names: list[str], positions: Ints, stratum: Ints) -> Counted:
+        """The draw from its gold rows and the number of all."""
+        self._hold(len(positions))
+        return Counted.of(positions, stratum, sizes, description=self._describe(len(positions), int(sizes.sum())))
+
+    def _hold(self, n: int) -> None:
+        """Raise unless as many rows carry gold as were declared."""
         if self.n is not None and n != self.n:
             raise DesignError(
                 f"SimpleRandom(n={self.n}) was declared but {n} rows carry gold; "
                 + ("some drawn units came back without a label." if n < self.n else "more were labelled than drawn.")
                 + " Correct n, or the gold column."
             )
-        return self._labelling(labelled)
+
+    @classmethod
+    def _labelling(cls, labelled: Bools) -> Labelling:
+        n, big_n = int(labelled.sum()), len(labelled)
+        return Labelling(np.full(big_n, n / big_n), labelled, fixed_size=True, description=cls._describe(n, big_n))
 
     @staticmethod
-    def _labelling(labelled: Bools) -> Labelling:
-        n, big_n = int(labelled.sum()), len(labelled)
-        pi = np.full(big_n, n / big_n)
-        return Labelling(pi, labelled, fixed_size=True, description=f"simple random sample, {n:,} of {big_n:,}")
+    def _describe(n: int, big_n: int) -> str:
+        return f"simple random sample, {n:,} of {big_n:,}"
 
 
 @dataclass(frozen=True)
@@ -201,11 +226,61 @@ class Stratified(Design):
         hold_sizes("Stratified", self.n, drawn, counts, names, "rows")
         return self._labelling(codes, names, labelled)
 
+    def counted(self, sizes: Ints, names: list[str], positions: Ints, stratum: Ints) -> Counted:
+        """The draw from its gold rows and the sizes of strata."""
+        hold_sizes("Stratified", self.n, np.bincount(stratum, minlength=len(names)), sizes, names, "rows")
+        words = self._describe(len(positions), int(sizes.sum()), len(names))
+        return Counted.of(positions, stratum, sizes, description=words, strata=tuple(names))
+
+    def _describe(self, n: int, big_n: int, strata: int) -> str:
+        return f"stratified by {' x '.join(self.columns)}, {n:,} of {big_n:,} in {strata:,} strata"
+
     def _labelling(self, codes: Ints, names: list[str], labelled: Bools) -> Labelling:
         counts, drawn = np.bincount(codes), np.bincount(codes[labelled], minlength=len(names))
-        by = " x ".join(self.columns)
         return Labelling(
             (drawn / counts)[codes], labelled, fixed_size=True, stratum=codes,
-            description=f"stratified by {by}, {int(labelled.sum()):,} of {len(codes):,} in {len(names):,} strata",
+            description=self._describe(int(labelled.sum()), len(codes), len(names)),
             strata=tuple(names),
         )  # fmt: skip
+
+
+def read_counts(design: Design, sizes: Ints, names: list[str], positions: Ints, stratum: Ints) -> Counted:
+    """Read gold as a draw from its rows and from counts, where the other rows are not in memory.
+
+    Parameters
+    ----------
+    design : Design
+    sizes : ndarray of int, shape (S,)
+        Rows of each stratum.
+    names : list of str
+        Of the strata.
+    positions, stratum : ndarray of int, shape (n,)
+        Where the gold rows stand among all, and their strata.
+
+    Returns
+    -------
+    Counted
+
+    Raises
+    ------
+    ArgumentError
+        If the design must see all rows at once.
+    DesignError
+        If gold and design do not go together.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import karat as kt
+    >>> draw = read_counts(kt.SimpleRandom(), np.array([1_000_000]), [""], np.arange(400), np.zeros(400, dtype=int))
+    >>> draw.description
+    'simple random sample, 400 of 1,000,000'
+    """
+    varies = isinstance(design, Bernoulli) and (isinstance(design.probability, str) or np.ndim(design.probability) > 0)
+    if varies or not isinstance(design, (Bernoulli, SimpleRandom, Stratified)):
+        raise ArgumentError(
+            f"design={design!r} must see all rows at once. A table that is read batch by batch takes "
+            "kt.SimpleRandom(), kt.Stratified(...), or kt.Bernoulli(...) with one probability for all rows; for "
+            "another design read the data into memory."
+        )
+    return design.counted(sizes, names, positions, stratum)

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -59,6 +60,7 @@ class Response(Labelling):
     ([1.0, 0.5], [0.5, 0.25])
     """
 
+    single: ClassVar[bool] = False
     response: Floats = field(default_factory=lambda: np.ones(0))
     regressors: Floats | None = None
     lost: tuple[Floats, Floats] | None = None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -67,6 +68,7 @@ class SequentialLabelling(Labelling):
     ('SequentialLabelling', 6)
     """
 
+    single: ClassVar[bool] = False
     waves: tuple[Wave, ...] = ()
 
     @classmethod

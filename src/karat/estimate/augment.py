@@ -7,64 +7,104 @@ weight ``v_i`` whatever the prediction.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .rows import Pieces, Rows, Source, pieces_of
+
 if TYPE_CHECKING:
-    from .._core.types import Floats, Ints
+    from .._core.types import Bools, Floats, Ints
     from ..designs import Labelling
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Rows of a regression.
+class Units:
+    """The units of a fit: how gold was drawn among them, and what else is known of each.
 
     Parameters
     ----------
-    x : ndarray, shape (m, p)
-        Design matrix.
-    y : ndarray, shape (m,)
-        Outcome; of a category the shares of all classes but the first, shape (m, K - 1).
-    offset : ndarray, shape (m,), optional
-        Added to the linear predictor.
-    share : ndarray, shape (m,), optional
-        Probability of the class combination this row represents; None means 1.
-    """
-
-    x: Floats
-    y: Floats
-    offset: Floats | None = None
-    share: Floats | None = None
-
-    def take(self, positions: Ints) -> Rows:
-        """The rows at some positions."""
-        return Rows(
-            self.x[positions],
-            self.y[positions],
-            None if self.offset is None else self.offset[positions],
-            None if self.share is None else self.share[positions],
-        )
-
-
-@dataclass(frozen=True)
-class AugmentedSample:
-    """Gold rows, predicted rows, and how the gold was drawn.
-
-    Parameters
-    ----------
-    gold : Rows
-        n rows with gold labels, in row order.
-    predicted : tuple of Rows
-        One block of N rows per class combination; the shares of a unit add up to 1. Empty
-        for the gold-only estimator.
     labelling : Labelling
         The draw, N units.
     weights : ndarray, shape (N,), optional
         Analysis weights v; None means 1.
     cluster : ndarray of int, shape (N,) or (N, 2), optional
         Analysis cluster codes, of one or two ways.
+    cluster_name : str
+        Column of the clusters.
+    kept : ndarray of bool, optional
+        Rows of the user's data that are the units; None when all are.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from karat.designs import Labelling
+    >>> draw = Labelling(np.full(3, 0.5), np.array([True, False, True]), fixed_size=False)
+    >>> Units(draw, weights=np.array([1.0, 2.0, 3.0])).gold_weight
+    array([2., 6.])
+    """
+
+    labelling: Labelling = field(repr=False)
+    weights: Floats | None = field(repr=False, default=None)
+    cluster: Ints | None = field(repr=False, default=None)
+    cluster_name: str = ""
+    kept: Bools | None = field(repr=False, default=None)
+
+    @property
+    def n_units(self) -> int:
+        """N."""
+        return self.labelling.n_rows
+
+    @property
+    def n_dropped(self) -> int:
+        """Rows of the data that are no units."""
+        return 0 if self.kept is None else int((~self.kept).sum())
+
+    @property
+    def gold(self) -> Ints:
+        """Positions of the gold units, shape (n,)."""
+        return self.labelling.gold
+
+    @property
+    def gold_in_data(self) -> Ints:
+        """Positions of the gold units among the rows of the data, shape (n,)."""
+        return self.gold if self.kept is None else np.flatnonzero(self.kept)[self.gold]
+
+    @property
+    def gold_analysis_weight(self) -> Floats:
+        """Analysis weight v of the gold units, shape (n,)."""
+        return np.ones(self.labelling.n_gold) if self.weights is None else self.weights[self.gold]
+
+    @property
+    def gold_weight(self) -> Floats:
+        """``v w`` of the gold units, shape (n,)."""
+        return self.gold_analysis_weight * self.labelling.weight
+
+    def weights_in(self, at: slice) -> Floats | None:
+        """Analysis weights of a block of units; None means 1."""
+        return None if self.weights is None else self.weights[at]
+
+    def summed_over(self, kind: str) -> Ints | None:
+        """Cluster codes that a covariance of this kind sums over; None for one of units."""
+        return self.cluster if kind.startswith("CRV") else None
+
+    def of_units(self, values: Any) -> Any:
+        """What belongs to the units, of values for all rows of the data."""
+        return values if self.kept is None else values[self.kept]
+
+
+@dataclass(frozen=True)
+class AugmentedSample:
+    """Gold rows, predicted rows, and the units they belong to.
+
+    Parameters
+    ----------
+    gold : Rows
+        n rows with gold labels, in row order.
+    predicted : Source
+        Predicted rows of all units; empty for the gold-only estimator.
+    units : Units
     names : tuple of str
         Names of the p columns of the design.
     basis : ndarray, shape (p, p), or None
@@ -76,41 +116,41 @@ class AugmentedSample:
 
     >>> import numpy as np
     >>> from karat.designs import Labelling
+    >>> from karat.estimate.rows import Memory
     >>> draw = Labelling(np.full(3, 0.5), np.array([True, False, True]), fixed_size=False)
-    >>> sample = AugmentedSample(Rows(np.ones((2, 1)), np.ones(2)), (Rows(np.ones((3, 1)), np.zeros(3)),), draw)
+    >>> gold, predicted = Rows(np.ones((2, 1)), np.ones(2)), Rows(np.ones((3, 1)), np.zeros(3))
+    >>> sample = AugmentedSample(gold, Memory((predicted,)), Units(draw))
     >>> gold, predicted = sample.unit_weights()
     >>> gold + predicted
     array([1., 1., 1.])
     """
 
     gold: Rows
-    predicted: tuple[Rows, ...]
-    labelling: Labelling
-    weights: Floats | None = None
-    cluster: Ints | None = None
+    predicted: Source
+    units: Units
     names: tuple[str, ...] = ()
     basis: Floats | None = None
 
     @property
-    def n_units(self) -> int:
-        """N."""
-        return len(self.labelling.labelled)
+    def gold_pieces(self) -> Pieces:
+        """Gold rows and their weights ``v w``, block by block."""
+        return pieces_of((self.gold,), self.units.gold_weight)
 
     @property
-    def gold_analysis_weight(self) -> Floats:
-        """Analysis weight v of the gold rows, shape (n,)."""
-        if self.weights is None:
-            return np.ones(self.labelling.n_gold)
-        return self.weights[self.labelling.labelled]
+    def pieces(self) -> Pieces:
+        """Predicted rows and analysis weights, block by block."""
+        return lambda: (
+            (rows, self.units.weights_in(block.at)) for block in self.predicted.blocks() for rows in block.rows
+        )
 
-    @property
-    def gold_weight(self) -> Floats:
-        """``v w`` of the gold rows, shape (n,)."""
-        return self.gold_analysis_weight * self.labelling.weight
+    def drawn(self, labelling: Labelling) -> AugmentedSample:
+        """The same with another draw."""
+        return replace(self, units=replace(self.units, labelling=labelling))
 
     def unit_weights(self) -> tuple[Floats, Floats]:
         """Weight of the gold row and of the predicted rows together, each of shape (N,)."""
-        v = np.ones(self.n_units) if self.weights is None else self.weights
-        gold = np.zeros(self.n_units)
-        gold[self.labelling.gold] = self.gold_weight
+        units = self.units
+        v = np.ones(units.n_units) if units.weights is None else units.weights
+        gold = np.zeros(units.n_units)
+        gold[units.gold] = units.gold_weight
         return gold, v - gold

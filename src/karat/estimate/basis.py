@@ -9,11 +9,12 @@ import numpy as np
 
 from ..errors import DataError
 from .index import repeated
+from .rows import Memory
 from .totals import weighted_gram
 
 if TYPE_CHECKING:
     from .._core.types import Floats
-    from .augment import AugmentedSample, Rows
+    from .augment import AugmentedSample
 
 _COLLINEAR = 1e-11
 """Smallest singular value of the scaled design, relative to the largest, that is not taken for 0."""
@@ -82,6 +83,25 @@ def check_rank(x: Floats, weight: Floats | None, names: tuple[str, ...], where: 
     )
 
 
+def design_of(sample: AugmentedSample) -> tuple[Floats, Floats | None]:
+    """A design matrix with the cross products of the predicted rows, and its weights, for :func:`check_rank`.
+
+    The rows themselves where they are in memory, one for each unit; otherwise the triangle of their QR decomposition,
+    block by block.
+    """
+    from scipy.linalg import qr
+
+    if isinstance(sample.predicted, Memory) and len(sample.predicted) == 1:
+        return sample.predicted.rows[0].x, sample.units.weights
+    p = sample.gold.x.shape[1]
+    triangle = np.zeros((p, p))
+    for rows, weight in sample.pieces():
+        own = rows.weight(weight)
+        x = rows.x if own is None else rows.x * np.sqrt(own)[:, None]
+        triangle = qr(np.vstack([triangle, x]), mode="r")[0][:p]
+    return triangle, None
+
+
 def in_basis(sample: AugmentedSample, basis: Floats | None) -> AugmentedSample:
     """The sample with its design in the coordinates ``x T``; coefficients of each predictor are ``T^-1 theta`` there.
 
@@ -97,17 +117,12 @@ def in_basis(sample: AugmentedSample, basis: Floats | None) -> AugmentedSample:
     """
     if basis is None:
         return sample
-
-    def turned(rows: Rows) -> Rows:
-        return replace(rows, x=rows.x @ basis)
-
-    predicted = tuple(turned(rows) for rows in sample.predicted)
-    return replace(sample, gold=turned(sample.gold), predicted=predicted, basis=basis)
+    return replace(sample, gold=sample.gold.turned(basis), predicted=sample.predicted.turned(basis), basis=basis)
 
 
 def on_gold_basis(sample: AugmentedSample) -> AugmentedSample:
     """The sample in well-conditioned coordinates of its gold rows, which must have full rank."""
-    return in_basis(sample, check_rank(sample.gold.x, sample.gold_weight, sample.names, "gold rows"))
+    return in_basis(sample, check_rank(sample.gold.x, sample.units.gold_weight, sample.names, "gold rows"))
 
 
 def to_coefficients(sample: AugmentedSample, values: Floats) -> Floats:

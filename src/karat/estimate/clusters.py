@@ -19,6 +19,7 @@ from ..designs.labelling import pair_codes
 from ..errors import ArgumentError
 from . import index
 from .basis import nearest_psd, on_gold_basis
+from .rows import in_memory
 from .totals import linear_predictor
 
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
 
     from .._core.types import Bools, Floats, Ints
     from ..moments import Model
-    from .augment import AugmentedSample, Rows
+    from .augment import AugmentedSample
     from .rectify import Estimate
+    from .rows import Rows
 
 KINDS = ("CRV0", "CRV1", "CRV2", "CRV3")
 LEVERAGED = {"CRV2": 0.5, "CRV3": 1.0}
@@ -182,14 +184,14 @@ def curvatures(model: Model, sample: AugmentedSample, estimate: Estimate, kind: 
     ArgumentError
         If they would take too much memory and are needed.
     """
-    if sample.cluster is None:
+    if sample.units.cluster is None:
         return Curvatures()
-    cluster, sample, theta = sample.cluster, on_gold_basis(sample), estimate.theta
+    cluster, sample, theta = sample.units.cluster, on_gold_basis(sample), estimate.theta
     basis = None if sample.basis is None else index.repeated(sample.basis, len(theta))
     if basis is not None:
         theta = np.linalg.solve(basis, theta)
-    gold_alone = estimator == "gold" or estimate.scores.rows is not None
-    gold, p = sample.labelling.gold, len(theta)
+    gold_alone = estimator == "gold" or estimate.scores.gold_alone
+    gold, p = sample.units.gold, len(theta)
     for whose in ["gold"] if gold_alone else [estimator, "gold"]:
         parts, out = _weighted_rows(sample, whose), []
         for _, codes in ways(cluster):
@@ -216,15 +218,15 @@ def _refuse(groups: int, p: int, kind: str) -> Curvatures:
 
 def _weighted_rows(sample: AugmentedSample, estimator: str) -> list[tuple[Rows, Ints | None, Floats | None]]:
     """Rows that make up the curvature, where they stand (None for all), and their weights."""
-    gold = sample.labelling.gold
+    gold = sample.units.gold
     out: list[tuple[Rows, Ints | None, Floats | None]] = []
     if estimator != "surrogate":
-        out.append((sample.gold, gold, sample.gold_weight))
+        out.append((sample.gold, gold, sample.units.gold_weight))
     if estimator != "gold":
-        for rows in sample.predicted:
-            out.append((rows, None, sample.weights))
+        for rows in in_memory(sample.predicted, "a covariance for clusters"):
+            out.append((rows, None, sample.units.weights))
             if estimator != "surrogate":
-                out.append((rows.take(gold), gold, -sample.gold_weight))
+                out.append((rows.take(gold), gold, -sample.units.gold_weight))
     return out
 
 

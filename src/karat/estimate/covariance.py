@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,12 +17,12 @@ import numpy as np
 from ..designs.labelling import group_totals
 from ..errors import ArgumentError, one_of
 from .basis import nearest_psd
-from .index import BLOCK_ROWS
-from .scores import Block, Scores, StoredBlocks
+from .scores import Block, Scores, StoredBlocks, put
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
     from ..designs import Labelling
+    from .augment import Units
     from .clusters import Leverage
 
 KINDS = ("HC0", "HC1", "HC2", "HC3", "CRV0", "CRV1", "CRV2", "CRV3")
@@ -85,7 +86,7 @@ class Covariance:
     labelling: Floats
 
 
-def stack(scores: Sequence[Scores], kind: str, labelling: Labelling) -> Meat:
+def stack(scores: Sequence[Scores], kind: str) -> Meat:
     """Population part of one or several fits on the same data (methods, section 4).
 
     Parameters
@@ -93,16 +94,15 @@ def stack(scores: Sequence[Scores], kind: str, labelling: Labelling) -> Meat:
     scores : sequence of Scores
     kind : str
         Small-sample form for units, see :func:`sandwich`.
-    labelling : Labelling
-        The draw.
 
     Returns
     -------
     Meat
     """
+    labelling = scores[0].units.labelling
     by_row = labelling.independent and labelling.unit is None and kind not in ("HC2", "HC3")
     if by_row or all(s.labels_known for s in scores):
-        return _stack_all(scores, kind, labelling)
+        return _stack_all(scores, kind)
     parts = [s.gold_parts(kind) for s in scores]
     moment, error = (np.hstack([part[k] for part in parts]) for k in (0, 1))
     shares = labelling.weight[:, None] * moment**2 + labelling.shares(error)
@@ -128,11 +128,12 @@ def gold_population(moment: Floats, labelling: Labelling) -> Floats:
     return np.asarray((moment * labelling.weight[:, None]).T @ moment)
 
 
-def _stack_all(scores: Sequence[Scores], kind: str, labelling: Labelling) -> Meat:
+def _stack_all(scores: Sequence[Scores], kind: str) -> Meat:
     """Units drawn independently, or labels taken as they are: squares of the influences of all units, in one pass."""
     error = np.hstack([s.gold_parts(kind)[1] for s in scores])
     width = error.shape[1]
-    size = np.hstack([np.sqrt(np.square(s.weight[:, None] * s.moment).sum(axis=0)) for s in scores])
+    labelling = scores[0].units.labelling
+    size = np.hstack([np.sqrt(np.square(labelling.weight[:, None] * s.moment).sum(axis=0)) for s in scores])
     size[size == 0] = 1.0
     product, fourth = np.zeros((width, width)), np.zeros(width)
     for _, stacked in _blocks(scores, kind):
@@ -143,12 +144,10 @@ def _stack_all(scores: Sequence[Scores], kind: str, labelling: Labelling) -> Mea
     second = (np.diag(product) / size**2) ** 2
     concentration = np.divide(fourth, second, out=np.zeros(width), where=second > 0)
     population = product - labelling.independent_cross(error, error) if error.any() else product
-    return Meat(population, concentration, scores[0].n_rows)
+    return Meat(population, concentration, max(s.n_rows for s in scores))
 
 
-def stack_clusters(
-    scores: Sequence[Scores], cluster: Ints, leverages: Sequence[Leverage | None], labelling: Labelling
-) -> Meat:
+def stack_clusters(scores: Sequence[Scores], cluster: Ints, leverages: Sequence[Leverage | None]) -> Meat:
     """Squares of the totals of clusters, less what independent labelling of their units adds to them.
 
     Where a fixed size makes a total known, that part of the error is taken as if it had been predicted: without it the
@@ -162,16 +161,14 @@ def stack_clusters(
         Codes from 0.
     leverages : sequence of Leverage or None
         Of each fit, where it is corrected for.
-    labelling : Labelling
-        The draw.
 
     Returns
     -------
     Meat
     """
-    every, errors = [], []
+    every, errors, labelling = [], [], scores[0].units.labelling
     for one, leverage in zip(scores, leverages):
-        codes = cluster if one.rows is None else cluster[one.rows]
+        codes = cluster[labelling.gold] if one.gold_alone else cluster
         totals = np.zeros((int(cluster.max()) + 1, one.error.shape[1]))
         for block, psi in one.blocks("CRV0"):
             inside = codes[block]
@@ -189,24 +186,34 @@ def stack_clusters(
         errors.append(error)
     stacked, error = np.hstack(every), np.hstack(errors)
     product = stacked.T @ stacked
-    rows = scores[0].rows
-    groups = int(np.unique(cluster if rows is None else cluster[rows]).size)
+    groups = int(np.unique(cluster[labelling.gold] if scores[0].gold_alone else cluster).size)
     population = product - labelling.independent_cross(error, error, cluster)
     return Meat(population, _concentration(stacked**2), groups, np.diag(product).copy())
 
 
 def _blocks(scores: Sequence[Scores], kind: str) -> Iterator[Block]:
-    """Influences of several fits side by side, to be used up: the buffer is used again for the next block."""
+    """Influences of several fits side by side, to be used up: the buffer is used again for the next block.
+
+    Where some fits have rows for all units, those on gold rows alone have 0 at the others.
+    """
     if len(scores) == 1:
         yield from scores[0].blocks(kind)
         return
     starts = np.concatenate([[0], np.cumsum([s.error.shape[1] for s in scores])])
-    buffer = np.empty((BLOCK_ROWS, int(starts[-1])), order="F")
-    for parts in zip(*(s.blocks(kind) for s in scores)):
+    columns = [slice(start, stop) for start, stop in pairwise(starts)]
+    whole = [k for k, s in enumerate(scores) if not s.gold_alone] or list(range(len(scores)))
+    sparse = {k: s.of_gold(kind) for k, s in enumerate(scores) if k not in whole}
+    buffer = np.empty((0, int(starts[-1])))
+    for parts in zip(*(scores[k].blocks(kind) for k in whole)):
         block = parts[0][0]
-        stacked = buffer[: block.stop - block.start]
-        for (_, psi), start, stop in zip(parts, starts[:-1], starts[1:]):
-            stacked[:, start:stop] = psi
+        size = block.stop - block.start
+        buffer = buffer if size <= len(buffer) else np.empty((size, buffer.shape[1]), order="F")
+        stacked = buffer[:size]
+        for k, (_, psi) in zip(whole, parts):
+            stacked[:, columns[k]] = psi
+        for k, own in sparse.items():
+            stacked[:, columns[k]] = 0.0
+            put(stacked[:, columns[k]], block, scores[k].units.gold, own)
         yield block, stacked
 
 
@@ -292,9 +299,7 @@ def with_population(population: Floats, design: Floats, labelling: Labelling) ->
     return nearest_psd(population, scale) + design
 
 
-def influence_covariance(
-    psi: Floats, error: Floats, labelling: Labelling, target: str, cluster: Ints | None = None
-) -> Floats:
+def influence_covariance(psi: Floats, error: Floats, units: Units, target: str, cluster: Ints | None = None) -> Floats:
     """Covariance of any estimate from its influence on coefficients (no small-sample factor).
 
     Parameters
@@ -303,7 +308,7 @@ def influence_covariance(
         Influence of each unit.
     error : ndarray, shape (n, p)
         What the inverse-probability total of gold units adds to it.
-    labelling : Labelling
+    units : Units
     target : {"superpopulation", "finite"}
     cluster : ndarray of int, shape (N,), optional
 
@@ -311,18 +316,14 @@ def influence_covariance(
     -------
     ndarray, shape (p, p)
     """
+    labelling = units.labelling
     design = labelling.cross(error, error)
     if target == "finite":
         return design
-    weight, gold = labelling.weight, labelling.gold
-    moment = psi[gold] - (weight - 1.0)[:, None] * error
-    scores = Scores(
-        StoredBlocks(psi, np.zeros(len(psi))), moment, error, (moment, error), weight, gold, np.zeros(len(gold)),
-        len(psi),
-    )  # fmt: skip
-    meat = (
-        stack([scores], "HC0", labelling) if cluster is None else stack_clusters([scores], cluster, [None], labelling)
-    )
+    moment = psi[units.gold] - (labelling.weight - 1.0)[:, None] * error
+    stored = StoredBlocks(psi, np.zeros(len(psi)))
+    scores = Scores(stored, moment, error, (moment, error), units, np.zeros(len(error)))
+    meat = stack([scores], "HC0") if cluster is None else stack_clusters([scores], cluster, [None])
     return with_population(meat.population, design, labelling)
 
 

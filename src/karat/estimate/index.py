@@ -13,8 +13,6 @@ import numpy as np
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
-    from ..moments import Model
-    from .augment import Rows
 
 BLOCK_ROWS = 8_192
 """Rows handled at a time: a block of 10 columns stays in the second-level cache."""
@@ -27,11 +25,6 @@ def slices(n_rows: int, size: int = 0) -> list[slice]:
     """Row slices that cover ``n_rows`` rows, block by block; smaller ones where a row holds ``size x size`` numbers."""
     rows = BLOCK_ROWS if not size else max(1, min(BLOCK_ROWS, _BLOCK_NUMBERS // size**2))
     return [slice(start, min(start + rows, n_rows)) for start in range(0, n_rows, rows)]
-
-
-def n_coefficients(model: Model, rows: Rows) -> int:
-    """q, the coefficients of a model on rows like these."""
-    return rows.x.shape[1] * model.predictors(rows.y)
 
 
 def predictors(x: Floats, theta: Floats, offset: Floats | None = None) -> Floats:

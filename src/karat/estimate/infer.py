@@ -17,8 +17,8 @@ from .scores import Scores
 from .tune import effective_size
 
 if TYPE_CHECKING:
-    from .._core.types import Bools, Floats, Ints
-    from ..designs import Labelling
+    from .._core.types import Floats, Ints
+    from .augment import Units
     from .rectify import Estimate
 
 
@@ -32,29 +32,29 @@ class Parts:
     curvature : ndarray, shape (p, p)
     tuned : ndarray, shape (p,)
         Estimated weights per coefficient.
-    labelling : Labelling
-    cluster : ndarray of int, shape (N,) or (N, 2), or None
     cluster_curvature : Curvatures
         Curvature of each cluster; empty when it is not known.
-    cluster_name : str
-        Column of the clusters.
-    kept : ndarray of bool or None
-        Rows of the user's data that were used; None when all were.
     """
 
     scores: Scores = field(repr=False)
     curvature: Floats = field(repr=False)
     tuned: Floats
-    labelling: Labelling = field(repr=False)
-    cluster: Ints | None = field(repr=False, default=None)
     cluster_curvature: Curvatures = field(repr=False, default=Curvatures())
-    cluster_name: str = ""
-    kept: Bools | None = field(repr=False, default=None)
 
     @classmethod
-    def of(cls, estimate: Estimate, labelling: Labelling, cluster: Ints | None, cluster_curvature: Curvatures) -> Parts:
+    def of(cls, estimate: Estimate, cluster_curvature: Curvatures) -> Parts:
         """Parts of an estimate."""
-        return cls(estimate.scores, estimate.curvature, estimate.tuning.tuned, labelling, cluster, cluster_curvature)
+        return cls(estimate.scores, estimate.curvature, estimate.tuning.tuned, cluster_curvature)
+
+    @property
+    def units(self) -> Units:
+        """The units of the fit."""
+        return self.scores.units
+
+    def clustered(self, codes: Ints, name: str) -> Parts:
+        """The same with other analysis clusters, whose curvature is not known."""
+        units = replace(self.units, cluster=codes, cluster_name=name)
+        return replace(self, scores=replace(self.scores, units=units), cluster_curvature=Curvatures())
 
     def stored(self) -> Parts:
         """The same with influence scores in memory, free of the data."""
@@ -68,7 +68,7 @@ class Parts:
         ArgumentError
             If the kind needs the curvature of the clusters, and it is not known.
         """
-        if self.cluster is None or kind not in LEVERAGED:
+        if self.units.cluster is None or kind not in LEVERAGED:
             return (None, None, None)
         if not self.cluster_curvature.ways:
             raise ArgumentError(
@@ -89,18 +89,12 @@ class Parts:
 
 def influences(parts: Sequence[Parts], kind: str) -> Meat:
     """Stacked cross products of one or several fits on the same data."""
-    first = parts[0]
-    scores = [one.scores for one in parts]
-    if kind.startswith("CRV") and first.cluster is not None:
+    scores, cluster = [one.scores for one in parts], parts[0].units.summed_over(kind)
+    if cluster is not None:
         leverages = zip(*(one.leverages(kind) for one in parts))
-        meat, *others = (
-            stack_clusters(scores, codes, each, first.labelling)
-            for (_, codes), each in zip(ways(first.cluster), leverages)
-        )
+        meat, *others = (stack_clusters(scores, codes, each) for (_, codes), each in zip(ways(cluster), leverages))
         return replace(meat, others=tuple(others))
-    if any((one.rows is None) != (scores[0].rows is None) for one in scores):
-        scores = [one.everywhere(len(first.labelling.labelled)) for one in scores]
-    return stack(scores, kind, first.labelling)
+    return stack(scores, kind)
 
 
 def combination(parts: Sequence[Parts], matrices: Sequence[Floats], kind: str, target: str, meat: Meat) -> Floats:
@@ -121,14 +115,12 @@ def combination(parts: Sequence[Parts], matrices: Sequence[Floats], kind: str, t
     """
     error = np.asarray(sum(one.scores.gold_parts(kind)[1] @ matrix.T for one, matrix in zip(parts, matrices)))
     both = meat.combined(np.hstack(matrices))
-    first = parts[0]
-    return covariance_of(both, error, first.labelling, first.scores.n_rows, kind, target, first.cluster).total
+    return _covariance(both, error, parts[0].scores, kind, target).total
 
 
-def covariance_of(
-    meat: Meat, error: Floats, labelling: Labelling, n_rows: int, kind: str, target: str, cluster: Ints | None
-) -> Covariance:
+def _covariance(meat: Meat, error: Floats, scores: Scores, kind: str, target: str) -> Covariance:
     """:func:`sandwich` for clusters of one or two ways."""
+    labelling, cluster, n_rows = scores.units.labelling, scores.units.cluster, scores.n_rows
     if cluster is None or not kind.startswith("CRV"):
         return sandwich(meat, error, labelling, n_rows, kind=kind, target=target)
     found = [
@@ -163,9 +155,7 @@ def infer(parts: Parts, kind: str, target: str, df: Any, meat: Meat | None = Non
     df : ndarray, shape (p,)
     """
     meat = influences([parts], kind) if meat is None else meat
-    cluster = parts.cluster if kind.startswith("CRV") else None
-    scores, labelling = parts.scores, parts.labelling
-    covariance = covariance_of(meat, scores.gold_parts(kind)[1], labelling, scores.n_rows, kind, target, cluster)
+    covariance = _covariance(meat, parts.scores.gold_parts(kind)[1], parts.scores, kind, target)
     p = len(parts.curvature)
     if df == "normal":
         freedom = np.full(p, np.inf)
@@ -183,14 +173,15 @@ def infer(parts: Parts, kind: str, target: str, df: Any, meat: Meat | None = Non
 
 def _classical_df(parts: Parts, kind: str, covariance: Covariance, df: str, meat: Meat) -> Floats:
     """Degrees of freedom that count units, or clusters, and see how evenly influences spread over them."""
-    labelling = parts.labelling
+    labelling = parts.units.labelling
     by_way = [meat, *meat.others[:1]]
     by_kurtosis = np.min([kurtosis_df(np.ones(len(one.concentration)), one.concentration) for one in by_way], axis=0)
     if df == "kurtosis":
         return by_kurtosis
     gold_size, used = float(labelling.n_chance), float(len(parts.curvature))
-    if kind.startswith("CRV") and parts.cluster is not None:
-        signed = ways(parts.cluster)
+    cluster = parts.units.summed_over(kind)
+    if cluster is not None:
+        signed = ways(cluster)
         gold_size = min(gold_size, *(float(np.unique(c[labelling.gold]).size) for sign, c in signed if sign > 0))
         used = 1.0
     by_parts = satterthwaite_df(
@@ -208,7 +199,7 @@ def _leveraged_df(parts: Parts, kind: str, covariance: Covariance, meat: Meat) -
     Sums over clusters M hold the labelling noise too, so all of the variance V rests on them, whatever its parts; where
     the design leaves less of it than independent draws would, their noise weighs more: ``df (V / M)^2``.
     """
-    labelling, total = parts.labelling, np.diag(covariance.total)
+    labelling, total = parts.units.labelling, np.diag(covariance.total)
     found = np.full(len(total), np.inf)
     for leverage, one in zip(parts.leverages(kind)[:2], (meat, *meat.others)):
         assert leverage is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,11 @@ from .totals import Moments, linear_predictor, row_scores
 
 if TYPE_CHECKING:
     from .._core.types import Floats
-    from ..designs.labelling import Known
+    from ..designs.given_sizes import Known
     from ..moments import Model
-    from .augment import AugmentedSample, Rows
+    from .augment import AugmentedSample
     from .root import Root
+    from .rows import Rows
 
 _MOST_CALIBRATED = 25.0
 """Factor beyond which a variance is not corrected for the units that happened to be drawn."""
@@ -71,7 +72,7 @@ def linear_at_gold(moments: Moments, root: Root) -> Linear:
 def _linear(moments: Moments, root: Root, at_root: bool) -> Linear:
     sample, model = moments.sample, moments.model
     inverse = np.linalg.inv(root.curvature)
-    v, w = sample.gold_analysis_weight, sample.labelling.weight
+    v, w = sample.units.gold_analysis_weight, sample.units.labelling.weight
     gold_score, (curvature,) = row_scores(model, root.theta, (sample.gold,))
     m = gold_score * v[:, None]
     x = sample.gold.x
@@ -86,7 +87,7 @@ def _linear(moments: Moments, root: Root, at_root: bool) -> Linear:
         weights = [own, *(weighted(c, v * (1.0 - w)) for c in curvatures[1:])]
         designs = [x, *(rows.x for rows in moments.predicted_gold)]
         # what a fixed size makes known leaves with no unit
-        error = sample.labelling.known_part(m - h)[0]
+        error = sample.units.labelling.known_part(m - h)[0]
         shift = _left_out_shift(inverse, designs, weights, m + (w - 1.0)[:, None] * error)
     elif own.ndim == 1:
         shift = (w / (1.0 - leverage))[:, None] * (m @ inverse.T)
@@ -143,15 +144,13 @@ def calibrations(moments: Moments, theta: Floats, at: Linear) -> tuple[Floats | 
     ----------
     Isaki (1983), *Variance estimation using auxiliary information*, JASA 78.
     """
-    sample, labelling = moments.sample, moments.sample.labelling
-    metric, model, predicted = np.linalg.inv(at.inverse), moments.model, (sample.predicted, moments.predicted_gold)
-    v = sample.weights
-    square = None if v is None else v**2
-    known = labelling.known_part(at.m - at.h)[1]
-    every = _Expected.of(model, theta, predicted[0], square, known, v, metric)
-    drawn = sample.gold_analysis_weight**2
-    gold = None if known is None else known.take(labelling.gold)
-    some = _Expected.of(model, theta, predicted[1], drawn * labelling.weight, gold, sample.gold_analysis_weight, metric)
+    sample, labelling = moments.sample, moments.sample.units.labelling
+    metric, model = np.linalg.inv(at.inverse), moments.model
+    v, rows = sample.units.gold_analysis_weight, moments.predicted_gold
+    error, known = labelling.known_part(at.m - at.h)
+    gold = None if known is None else known.take(labelling.kind_of_gold)
+    every = _Expected.of(model, theta, _of_all(sample, None, known), metric)
+    some = _Expected.of(model, theta, _of_gold(rows, v**2 * labelling.weight, v, gold), metric)
     of_moments = _factor(at.m, labelling.weight, (every.squares, every.plain), (some.squares, some.plain), at, metric)
     spread = labelling.spread_everywhere
     if len(sample.predicted) == 1 and np.ptp(spread) == 0:
@@ -160,12 +159,9 @@ def calibrations(moments: Moments, theta: Floats, at: Linear) -> tuple[Floats | 
             (0.0 * some.plain, spread[0] * some.plain),
         )
     else:
-        every, some = (
-            _Expected.of(model, theta, rows, weight, None, None, metric)
-            for rows, weight in zip(predicted, (spread if v is None else square * spread, drawn * labelling.spread))
-        )
+        every = _Expected.of(model, theta, _of_all(sample, spread, None), metric)
+        some = _Expected.of(model, theta, _of_gold(rows, v**2 * labelling.spread, v, None), metric)
         every_error, some_error = (every.errors, every.plain), (some.errors, some.plain)
-    error = labelling.known_part(at.m - at.h)[0]
     return of_moments, _factor(error, labelling.spread, every_error, some_error, at, metric)
 
 
@@ -216,34 +212,49 @@ class _Expected:
         cls,
         model: Model,
         theta: Floats,
-        blocks: tuple[Rows, ...],
-        weight: Floats | None,
-        known: Known | None,
-        v: Floats | None,
+        blocks: Iterable[_Weighed],
         metric: Floats,
     ) -> _Expected:
-        """In one pass; ``known`` is what the predicted moment of each unit gains, ``v`` its analysis weight."""
+        """In one pass over rows, their weights, and what the predicted moment of each unit gains."""
         p = len(theta)
-        squares, means, plain = np.zeros((p, p)), np.zeros((p, p)), np.zeros((p, p))
-        level = np.zeros((p, 0)) if known is None else metric @ known.level.T
-        for block in slices(len(blocks[0].y)):
-            outer = None if weight is None else weight[block]
-            mean = np.zeros((block.stop - block.start, p))
-            for rows in blocks:
-                x = rows.x[block]
-                score, curvature = model.evaluate(linear_predictor(rows, theta, block), rows.y[block])
-                m = index.scores(x, score)
+        squares, errors, plain = np.zeros((p, p)), np.zeros((p, p)), np.zeros((p, p))
+        for combinations, weight, v, known in blocks:
+            level = np.zeros((p, 0)) if known is None else metric @ known.level.T
+            own, mean = np.zeros((p, p)), np.zeros((len(combinations[0].y), p))
+            for rows in combinations:
+                score, curvature = model.evaluate(linear_predictor(rows, theta), rows.y)
+                m = index.scores(rows.x, score)
                 if known is not None:
-                    moved = known.moved[block] if v is None else known.moved[block] / v[block]
-                    m += ((level if level.shape[1] == 1 else level[:, known.stratum[block]]) * moved).T
-                share = None if rows.share is None else rows.share[block]
-                plain += index.gram(x, weighted(curvature, outer, share))
-                squares += m.T @ index.weighted(m, outer, share)
-                if len(blocks) > 1:
-                    mean += index.weighted(m, share)
-            if len(blocks) > 1:
-                means += mean.T @ index.weighted(mean, outer)
-        return cls(squares, squares - means if len(blocks) > 1 else means, plain)
+                    moved = known.moved if v is None else known.moved / v
+                    m += ((level if level.shape[1] == 1 else level[:, known.stratum]) * moved).T
+                plain += index.gram(rows.x, weighted(curvature, weight, rows.share))
+                own += m.T @ index.weighted(m, weight, rows.share)
+                if len(combinations) > 1:
+                    mean += index.weighted(m, rows.share)
+            squares += own
+            if len(combinations) > 1:
+                errors += own - mean.T @ index.weighted(mean, weight)
+        return cls(squares, errors, plain)
+
+
+_Weighed = tuple[tuple["Rows", ...], "Floats | None", "Floats | None", "Known | None"]
+"""Rows of some units, the weight of their squares, their analysis weights, and what their moments gain."""
+
+
+def _of_all(sample: AugmentedSample, spread: Floats | None, known: Known | None) -> Iterator[_Weighed]:
+    """All units, squares weighted by ``v^2`` times the spread of their kind (1 if there is none)."""
+    for block in sample.predicted.blocks():
+        v, kind = sample.units.weights_in(block.at), sample.units.labelling.kinds(block.at, block.stratum)
+        weight = None if v is None else v**2
+        if spread is not None:
+            weight = spread[kind] if weight is None else weight * spread[kind]
+        yield block.rows, weight, v, None if known is None else known.take(kind)
+
+
+def _of_gold(rows: tuple[Rows, ...], weight: Floats, v: Floats, known: Known | None) -> Iterator[_Weighed]:
+    """Gold units, block by block."""
+    for at in slices(len(v)):
+        yield tuple(one.take(at) for one in rows), weight[at], v[at], None if known is None else known.take(at)
 
 
 @dataclass(frozen=True)
@@ -259,9 +270,9 @@ class UnitBlocks:
     def __call__(self, kind: str) -> Iterator[Block]:
         """Influences of the predicted rows; with HC2 and HC3 divided by one minus their leverage."""
         sample = self.sample
-        for block in slices(sample.n_units):
-            parts = [self._evaluate(rows, block) for rows in sample.predicted]
-            v = None if sample.weights is None else sample.weights[block]
+        for block in sample.predicted.blocks():
+            parts = [self._evaluate(rows) for rows in block.rows]
+            v = sample.units.weights_in(block.at)
             scale = self._factor(parts, v, kind)
             if v is not None:
                 scale = v if scale is None else v * scale
@@ -273,13 +284,12 @@ class UnitBlocks:
                 psi = _summed(parts) @ self.to_coefficients.T
                 if scale is not None:
                     psi *= scale[:, None]
-            yield block, psi
+            yield block.at, psi
 
-    def _evaluate(self, rows: Rows, block: slice) -> tuple[Floats, Floats, Floats]:
-        """Design rows, score and curvature (times share) of one block of one class combination."""
-        score, curvature = self.model.evaluate(linear_predictor(rows, self.theta, block), rows.y[block])
-        share = None if rows.share is None else rows.share[block]
-        return rows.x[block], weighted(score, share), weighted(curvature, share)
+    def _evaluate(self, rows: Rows) -> tuple[Floats, Floats, Floats]:
+        """Design rows, score and curvature (times share) of one class combination."""
+        score, curvature = self.model.evaluate(linear_predictor(rows, self.theta), rows.y)
+        return rows.x, weighted(score, rows.share), weighted(curvature, rows.share)
 
     def _factor(self, parts: list[tuple[Floats, Floats, Floats]], v: Floats | None, kind: str) -> Floats | None:
         """Small-sample correction of each row, shape (rows,)."""

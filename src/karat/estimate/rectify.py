@@ -9,12 +9,12 @@ import numpy as np
 
 from ..errors import ConvergenceError
 from . import index
-from .augment import Rows
-from .basis import check_rank, curvature_of_columns, in_basis, on_gold_basis, to_coefficients
+from .basis import check_rank, curvature_of_columns, design_of, in_basis, on_gold_basis, to_coefficients
 from .influence import Linear, UnitBlocks, calibrations, linear_at_gold, linear_at_root
 from .root import definite, gold_root, newton, noise_of, positive, warm_start
+from .rows import Memory, Rows, in_memory
 from .scores import Scores, StoredBlocks
-from .totals import Moments, row_scores
+from .totals import Moments, n_coefficients, row_scores
 from .tune import Tuning, gold_only, tune, untuned
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..moments import Model
     from .augment import AugmentedSample
     from .root import Root
+    from .rows import Rows
 
 _SOUND = 0.5
 """Smallest eigenvalue of the Jacobian, relative to the gold-only one, below which its noise is looked at."""
@@ -108,7 +109,7 @@ def rectify(model: Model, sample: AugmentedSample, tuning: str | Tuning | None, 
 
 def gold_estimate(model: Model, sample: AugmentedSample) -> Estimate:
     """Inverse probability weighted regression on gold alone (Lambda = 0)."""
-    moments = Moments.of(model, on_gold_basis(replace(sample, predicted=())))
+    moments = Moments.of(model, on_gold_basis(replace(sample, predicted=Memory())))
     return _gold_at(moments, gold_root(moments))
 
 
@@ -126,40 +127,36 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
     -------
     Estimate
     """
-    rows = sample.predicted[0]
     if start is None:
-        start = _near(model, sample) if model.local else np.zeros(index.n_coefficients(model, sample.gold))
+        start = _near(model, sample) if model.local else np.zeros(n_coefficients(model, sample.gold))
     first = start
     totals = Moments.of(model, sample).everywhere
     assert totals is not None
     _, scale = totals(first)
     size = np.sqrt(np.abs(np.diag(scale)))
     if not (size > 0).all() or np.linalg.eigvalsh(scale / np.outer(size, size))[0] < 1e-5:
-        basis = check_rank(rows.x, sample.weights, sample.names, "rows with surrogate labels")
+        basis = check_rank(*design_of(sample), sample.names, "rows with surrogate labels")
         sample = in_basis(sample, basis)
         first = first if basis is None else np.linalg.solve(index.repeated(basis, len(first)), first)
         totals = Moments.of(model, sample).everywhere
         assert totals is not None
         _, scale = totals(first)
     scale = positive(scale)
-    root = newton(totals, first, scale, noise_of(model, sample.predicted[0], sample.weights, first, scale))
+    root = newton(totals, first, scale, noise_of(model, sample.pieces, sample.units.n_units, first, scale))
     if not root.converged:
         raise ConvergenceError(
             "the regression on surrogate labels did not converge; they may be separated by the covariates."
         )
     inverse = np.linalg.inv(root.curvature)
     source = UnitBlocks(model, sample, root.theta, inverse, to_coefficients(sample, inverse.T).T)
-    gold = sample.labelling.gold
-    score, curvatures = row_scores(model, root.theta, tuple(rows.take(gold) for rows in sample.predicted))
-    phi = score * sample.gold_analysis_weight[:, None]
+    predicted = sample.predicted.at(sample.units.gold)
+    score, curvatures = row_scores(model, root.theta, predicted)
+    phi = score * sample.units.gold_analysis_weight[:, None]
     moment = phi @ source.to_coefficients.T
-    own = [index.weighted(curvature, sample.gold_analysis_weight) for curvature in curvatures]
-    leverage = index.leverage(inverse, [rows.x[gold] for rows in sample.predicted], own, phi)
+    own = [index.weighted(curvature, sample.units.gold_analysis_weight) for curvature in curvatures]
+    leverage = index.leverage(inverse, [rows.x for rows in predicted], own, phi)
     none, leverage = np.zeros_like(moment), np.clip(leverage, 0.0, 0.95)
-    scores = Scores(
-        source, moment, none, (moment / (1.0 - leverage)[:, None], none), sample.labelling.weight, gold, leverage,
-        sample.n_units,
-    )  # fmt: skip
+    scores = Scores(source, moment, none, (moment / (1.0 - leverage)[:, None], none), sample.units, leverage)
     return Estimate(
         to_coefficients(sample, root.theta),
         curvature_of_columns(sample, root.curvature),
@@ -172,15 +169,17 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
 
 def _near(model: Model, sample: AugmentedSample) -> Floats:
     """Coefficients near the root of all predicted rows together."""
-    blocks, v = sample.predicted, np.ones(sample.n_units) if sample.weights is None else sample.weights
-    offset = None if blocks[0].offset is None else np.concatenate([block.offset for block in blocks])
+    blocks, v = in_memory(sample.predicted, f"the {model.title.lower()} on surrogates alone"), sample.units.weights
+    v = np.ones(sample.units.n_units) if v is None else v
+    offsets = [block.offset for block in blocks if block.offset is not None]
+    offset = np.concatenate(offsets) if offsets else None
     rows = Rows(np.vstack([block.x for block in blocks]), np.concatenate([block.y for block in blocks]), offset)
     return warm_start(model, rows, np.concatenate([v if block.share is None else v * block.share for block in blocks]))
 
 
 def _noise(moments: Moments, root: Root) -> float:
     sample = moments.sample
-    return noise_of(moments.model, sample.gold, sample.gold_weight, root.theta, positive(root.curvature))
+    return noise_of(moments.model, sample.gold_pieces, len(sample.gold.y), root.theta, positive(root.curvature))
 
 
 def _gold_at(moments: Moments, root: Root) -> Estimate:
@@ -188,11 +187,8 @@ def _gold_at(moments: Moments, root: Root) -> Estimate:
     sample = moments.sample
     at = linear_at_gold(replace(moments, predicted_gold=()), root)
     moment, left_out = (to_coefficients(sample, part) for part in (at.m, at.left_out_m))
-    weight, gold = sample.labelling.weight, sample.labelling.gold
-    scores = Scores(
-        StoredBlocks(moment * weight[:, None], at.leverage), moment, moment, (left_out, left_out), weight,
-        np.arange(len(gold)), at.leverage, len(gold), gold,
-    )  # fmt: skip
+    stored = StoredBlocks(moment * sample.units.labelling.weight[:, None], at.leverage)
+    scores = Scores(stored, moment, moment, (left_out, left_out), sample.units, at.leverage, gold_alone=True)
     p = len(root.theta)
     return Estimate(
         to_coefficients(sample, root.theta),
@@ -220,15 +216,15 @@ def _is_sound(moments: Moments, root: Root, start: Root) -> bool:
     error = index.quadratic(sample.gold.x, curvatures[0], u)
     for rows, curvature in zip(moments.predicted_gold, curvatures[1:]):
         error = error - index.quadratic(rows.x, curvature, u)
-    error = (error * sample.gold_analysis_weight)[:, None]
-    noise = float(np.sqrt(max(sample.labelling.cross(error, error)[0, 0], 0.0)))
+    error = (error * sample.units.gold_analysis_weight)[:, None]
+    noise = float(np.sqrt(max(sample.units.labelling.cross(error, error)[0, 0], 0.0)))
     return bool(values[0] > _CLEAR_OF_NOISE * noise)
 
 
 def _is_far(at: Linear, alone: Estimate, sample: AugmentedSample) -> bool:
     """Whether the estimate of weight 1 is far noisier than gold alone, so that nothing is to be read off there."""
     error, gold = to_coefficients(sample, at.left_out_m - at.left_out_h), alone.scores.left_out[1]
-    labelling = sample.labelling
+    labelling = sample.units.labelling
     one, own = np.diag(labelling.cross(error, error)), np.diag(labelling.cross(gold, gold))
     return bool((one > _FAR * own).any())
 
@@ -241,7 +237,7 @@ def _choose(method: str | None, at: Linear, sample: AugmentedSample, crossfitted
     if not sound:
         return gold_only(p)
     m, h, left_m, left_h = (to_coefficients(sample, part) for part in (at.m, at.h, at.left_out_m, at.left_out_h))
-    return tune(method, (m, h), (left_m, left_h), sample.labelling, crossfitted, at.at_root)
+    return tune(method, (m, h), (left_m, left_h), sample.units.labelling, crossfitted, at.at_root)
 
 
 def _calibrated(moments: Moments, root: Root, at: Linear, moment: Floats, error: Floats) -> tuple[Floats, Floats]:
@@ -285,10 +281,7 @@ def _combined(
         left_moment[:, j], left_error[:, j] = (part[:, j] for part in alone.scores.left_out)
         uncalibrated[:, j] = left_error[:, j]
     source = UnitBlocks(model, sample, root.theta, at.inverse, to_theta)
-    scores = Scores.of(
-        source, moment, error, (left_moment, left_error), uncalibrated, sample.labelling.weight, sample.labelling.gold,
-        sample.n_units,
-    )  # fmt: skip
+    scores = Scores.of(source, moment, error, (left_moment, left_error), uncalibrated, sample.units)
     curvature = curvature_of_columns(sample, root.curvature)
     tuning = chosen.with_mixing(curvature)
     return Estimate(theta, curvature, scores, tuning, root.norm, root.iterations, notes, alone)
@@ -320,6 +313,6 @@ def split_estimates(
     """
     out = []
     for predicted in blocks:
-        score, curvature = Moments.of(model, replace(sample, predicted=predicted)).rectified(mixing)(theta)
+        score, curvature = Moments.of(model, replace(sample, predicted=Memory(predicted))).rectified(mixing)(theta)
         out.append(theta + np.linalg.solve(curvature, score))
     return np.vstack(out)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import ConvergenceError, SeparationError
 from . import index
-from .totals import Moments, linear_predictor, weighted_gram
+from .totals import Moments, linear_predictor, n_coefficients, weighted_gram
 
 if TYPE_CHECKING:
     from .._core.types import Floats
     from ..moments import Model
-    from .augment import AugmentedSample, Rows
+    from .augment import AugmentedSample
+    from .rows import Pieces, Rows
     from .totals import Totals
 
 _TOLERANCE = 1e-9
@@ -129,12 +131,12 @@ def gold_root(moments: Moments) -> Root:
         If there is no finite root.
     """
     sample, model = moments.sample, moments.model
-    start = np.zeros(index.n_coefficients(model, sample.gold))
+    start = np.zeros(n_coefficients(model, sample.gold))
     if not model.linear:
-        start = warm_start(model, sample.gold, sample.gold_weight)
+        start = warm_start(model, sample.gold, sample.units.gold_weight)
     _, scale = moments.gold(start)
     scale = positive(scale)
-    root = newton(moments.gold, start, scale, noise_of(model, sample.gold, sample.gold_weight, start, scale))
+    root = newton(moments.gold, start, scale, noise_of(model, sample.gold_pieces, len(sample.gold.y), start, scale))
     if model.separable:
         _refuse_separation(sample, root)
     if not root.converged:
@@ -158,7 +160,7 @@ def _refuse_separation(sample: AugmentedSample, root: Root) -> None:
     largest = float(np.abs(index.predictors(sample.gold.x, root.theta)).max())
     if root.converged and largest <= _SEPARATED_ETA:
         return
-    gram = index.repeated(weighted_gram(sample.gold.x, sample.gold_weight), len(root.theta))
+    gram = index.repeated(weighted_gram(sample.gold.x, sample.units.gold_weight), len(root.theta))
     size = np.sqrt(np.diag(gram))
     scale = np.outer(size, size)
     values, vectors = eigh((root.curvature + root.curvature.T) / 2 / scale, gram / scale)
@@ -191,15 +193,16 @@ def warm_start(model: Model, rows: Rows, weight: Floats | None) -> Floats:
     return np.asarray(found.T.ravel())
 
 
-def noise_of(model: Model, rows: Rows, weight: Floats | None, theta: Floats, scale: Floats) -> float:
+def noise_of(model: Model, pieces: Pieces, n_rows: int, theta: Floats, scale: Floats) -> float:
     """Size of ``sqrt(score' A^-1 score)`` per coefficient that sampling gives the total score: the solver's unit.
 
     Parameters
     ----------
     model : Model
-    rows : Rows
-        m rows.
-    weight : ndarray, shape (m,), or None
+    pieces : callable
+        Hands out rows and their weights.
+    n_rows : int
+        How many these are; of a large corpus blocks evenly spread are looked at.
     theta : ndarray, shape (q,)
         Where the scores are taken.
     scale : ndarray, shape (q, q)
@@ -211,12 +214,10 @@ def noise_of(model: Model, rows: Rows, weight: Floats | None, theta: Floats, sca
         1 where all scores are 0.
     """
     squares = np.zeros((len(theta), len(theta)))
-    blocks = index.slices(len(rows.y))
-    step = max(1, len(blocks) // _NOISE_BLOCKS)
-    for block in blocks[::step]:
-        score, _ = model.evaluate(linear_predictor(rows, theta, block), rows.y[block])
-        factors = (factor if factor is None else factor[block] for factor in (weight, rows.share))
-        phi = index.scores(rows.x[block], index.weighted(score, *factors))
+    step = max(1, n_rows // index.BLOCK_ROWS // _NOISE_BLOCKS)
+    for rows, weight in islice(pieces(), None, None, step):
+        score, _ = model.evaluate(linear_predictor(rows, theta), rows.y)
+        phi = index.scores(rows.x, index.weighted(score, weight, rows.share))
         squares += phi.T @ phi
     size = float(np.sqrt(max(np.trace(np.linalg.solve(scale, squares)) * step, 0.0) / len(theta)))
     return size if size > 0 and np.isfinite(size) else 1.0

@@ -12,7 +12,7 @@ from .index import slices
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
-    from ..designs import Labelling
+    from .augment import Units
 
 LARGEST_LEVERAGE = 0.95
 """Leverage is cut here; a gold unit beyond it decides a coefficient on its own."""
@@ -39,27 +39,20 @@ class Scores:
         ``A^-1 (m - Lambda h)`` of the gold units; its inverse-probability total is what labelling adds.
     left_out : tuple of two ndarrays of shape (n, p)
         Moment and error of each gold unit at the estimate without it.
-    weight : ndarray, shape (n,)
-        Weight w of the gold units, 1 over their probability.
-    gold : ndarray of int, shape (n,)
-        Where the gold units stand among the rows of the blocks.
+    units : Units
     gold_leverage : ndarray, shape (n,)
         Share of a gold unit in its own fit: 1 less its error over its left-out error.
-    n_rows : int
-        Rows in all blocks: N, or n for the gold-only estimator.
-    rows : ndarray of int or None
-        Position in the data of each row; None when all N are there.
+    gold_alone : bool
+        Whether the rows of the blocks are the gold units alone, and not all N.
     """
 
     source: Callable[[str], Iterator[Block]]
     moment: Floats
     error: Floats
     left_out: tuple[Floats, Floats]
-    weight: Floats
-    gold: Ints
+    units: Units
     gold_leverage: Floats
-    n_rows: int
-    rows: Ints | None = None
+    gold_alone: bool = False
 
     @classmethod
     def of(
@@ -69,13 +62,21 @@ class Scores:
         error: Floats,
         left_out: tuple[Floats, Floats],
         uncalibrated: Floats,
-        weight: Floats,
-        gold: Ints,
-        n_rows: int,
+        units: Units,
     ) -> Scores:
         """Scores whose leverage is read off what leaving a unit out does to its error before calibration."""
         leverage = np.clip(1.0 - 1.0 / _growth(error, uncalibrated) ** 2, 0.0, LARGEST_LEVERAGE)
-        return cls(source, moment, error, left_out, weight, gold, leverage, n_rows)
+        return cls(source, moment, error, left_out, units, leverage)
+
+    @property
+    def n_rows(self) -> int:
+        """Rows in all blocks: N, or n for the gold-only estimator."""
+        return len(self.error) if self.gold_alone else self.units.n_units
+
+    @property
+    def gold(self) -> Ints:
+        """Where the gold units stand among the rows of the blocks, shape (n,)."""
+        return np.arange(len(self.error)) if self.gold_alone else self.units.gold
 
     @property
     def labels_known(self) -> bool:
@@ -99,12 +100,15 @@ class Scores:
 
     def blocks(self, kind: str) -> Iterator[Block]:
         """Influences of all rows, block by block; each block may be used up."""
-        moment, error = self.gold_parts(kind)
-        own = moment + (self.weight - 1.0)[:, None] * error
+        own, gold = self.of_gold(kind), self.gold
         for block, psi in self.source(kind):
-            first, last = np.searchsorted(self.gold, (block.start, block.stop))
-            psi[self.gold[first:last] - block.start] = own[first:last]
+            put(psi, block, gold, own)
             yield block, psi
+
+    def of_gold(self, kind: str) -> Floats:
+        """Influences of the gold units, shape (n, p)."""
+        moment, error = self.gold_parts(kind)
+        return np.asarray(moment + (self.units.labelling.weight - 1.0)[:, None] * error)
 
     def stored(self) -> Scores:
         """The same held in memory, so that it can be pickled and read again without the data."""
@@ -129,16 +133,15 @@ class Scores:
         assert isinstance(kept, StoredBlocks)
         return kept.psi
 
-    def everywhere(self, n_units: int) -> Scores:
+    def everywhere(self) -> Scores:
         """The same in memory with a row for every unit; the influence of units without a row is 0."""
         kept = self.stored()
-        if kept.rows is None:
+        if not kept.gold_alone:
             return kept
         assert isinstance(kept.source, StoredBlocks)
-        psi, leverage = np.zeros((n_units, self.error.shape[1])), np.zeros(n_units)
-        psi[kept.rows], leverage[kept.rows] = kept.source.psi, kept.source.leverage
-        source = StoredBlocks(psi, leverage)
-        return replace(kept, source=source, gold=kept.rows[kept.gold], rows=None, n_rows=n_units)
+        psi, leverage = np.zeros((self.units.n_units, self.error.shape[1])), np.zeros(self.units.n_units)
+        psi[self.units.gold], leverage[self.units.gold] = kept.source.psi, kept.source.leverage
+        return replace(kept, source=StoredBlocks(psi, leverage), gold_alone=False)
 
     def plus(self, psi: Floats | None, gold: Floats) -> Scores:
         """The same with more added to the influence of all rows in memory, and to moment and error of the gold ones.
@@ -155,8 +158,14 @@ class Scores:
         out = replace(self.stored(), moment=self.moment + gold, error=error, left_out=left)
         assert isinstance(out.source, StoredBlocks)
         whole = out.source.psi.copy() if psi is None else out.source.psi + psi
-        whole[out.gold] = out.moment + (out.weight - 1.0)[:, None] * out.error
+        whole[out.gold] = out.moment + (out.units.labelling.weight - 1.0)[:, None] * out.error
         return replace(out, source=StoredBlocks(whole, out.source.leverage))
+
+
+def put(psi: Floats, block: slice, gold: Ints, own: Floats) -> None:
+    """Put the influences of gold units, which stand at ``gold``, into a block."""
+    first, last = np.searchsorted(gold, (block.start, block.stop))
+    psi[gold[first:last] - block.start] = own[first:last]
 
 
 def _growth(plain: Floats, left_out: Floats) -> Floats:
@@ -192,7 +201,7 @@ def correction(leverage: Floats, kind: str) -> Floats | None:
     return 1.0 / np.sqrt(rest) if kind == "HC2" else 1.0 / rest
 
 
-def add_gold_stage(scores: Scores, extra: Floats, labelling: Labelling) -> Scores:
+def add_gold_stage(scores: Scores, extra: Floats) -> Scores:
     """The nuisance was estimated from gold rows with their inverse probabilities: it adds to their labelling error too.
 
     Parameters
@@ -200,13 +209,12 @@ def add_gold_stage(scores: Scores, extra: Floats, labelling: Labelling) -> Score
     scores : Scores
     extra : ndarray, shape (n, p)
         Influence of each gold row on the coefficients through the nuisance, inverse probability included.
-    labelling : Labelling
 
     Returns
     -------
     Scores
     """
-    return scores.plus(None, extra / labelling.weight[:, None])
+    return scores.plus(None, extra / scores.units.labelling.weight[:, None])
 
 
 def add_population_stage(scores: Scores, extra: Floats) -> Scores:
@@ -223,5 +231,5 @@ def add_population_stage(scores: Scores, extra: Floats) -> Scores:
     Scores
         On all N rows, also where ``scores`` were on gold rows alone.
     """
-    whole = scores.everywhere(len(extra))
+    whole = scores.everywhere()
     return whole.plus(extra, extra[whole.gold])

@@ -193,12 +193,12 @@ def shares_of(
     -------
     Shares
     """
-    labelling, x = sample.labelling, sample.gold.x
+    labelling, x = sample.units.labelling, sample.gold.x
     group = x.argmax(axis=1)
     p = x.shape[1]
-    v = sample.gold_analysis_weight
-    clustered = kind.startswith("CRV") and parts.cluster is not None
-    clusters = list(np.atleast_2d(parts.cluster[labelling.gold].T)) if clustered and parts.cluster is not None else []
+    v = sample.units.gold_analysis_weight
+    cluster = parts.units.summed_over(kind)
+    clusters = [] if cluster is None else list(np.atleast_2d(cluster[labelling.gold].T))
     total = np.bincount(group, v * labelling.weight, p)
     drawn_whole = None if labelling.unit is None else labelling.unit[labelling.gold]
     kish = total**2 / np.bincount(group, (v * labelling.weight) ** 2, p)
@@ -210,7 +210,7 @@ def shares_of(
     variance = np.diag(plain.total) - np.diag(plain.labelling) / labelling.n_gold
     reported = np.diag(covariance.total)
     gold_df = 1.0 / units - 1.0 - parts.tuned - _strata_beyond_one(sample, group, p)
-    df = satterthwaite_df(reported, np.diag(covariance.labelling), gold_df, float(sample.n_units - p))
+    df = satterthwaite_df(reported, np.diag(covariance.labelling), gold_df, float(sample.units.n_units - p))
     rest = sample.gold.y - theta[group]
     weight = v * labelling.weight
     return Shares(
@@ -242,7 +242,7 @@ def _most_varied(x: Floats, weight: Floats, groupings: tuple[Ints | None, ...]) 
 
 def _strata_beyond_one(sample: AugmentedSample, group: Ints, p: int) -> Floats:
     """Strata that hold gold of each group, beyond the first, where the sizes of strata were fixed."""
-    labelling = sample.labelling
+    labelling = sample.units.labelling
     if labelling.stratum is None or not labelling.fixed_size:
         return np.zeros(p)
     pairs = np.unique(np.column_stack([group, labelling.stratum[labelling.gold]]), axis=0)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import index
-from .augment import AugmentedSample, Rows
+from .augment import AugmentedSample
 from .index import slices, weighted
+from .rows import Pieces, Rows, pieces_of
 
 if TYPE_CHECKING:
     from .._core.types import Floats
@@ -20,11 +21,14 @@ Totals = Callable[["Floats"], tuple["Floats", "Floats"]]
 """Maps coefficients to (sum of scores, shape (q,); minus its derivative, shape (q, q))."""
 
 
-def linear_predictor(rows: Rows, theta: Floats, block: slice | None = None) -> Floats:
-    """Linear predictors of rows, or of a block of them, shape (m,) or (m, J)."""
-    if block is None:
-        return index.predictors(rows.x, theta, rows.offset)
-    return index.predictors(rows.x[block], theta, None if rows.offset is None else rows.offset[block])
+def n_coefficients(model: Model, rows: Rows) -> int:
+    """q, the coefficients of a model on rows like these."""
+    return rows.x.shape[1] * model.predictors(rows.y)
+
+
+def linear_predictor(rows: Rows, theta: Floats) -> Floats:
+    """Linear predictors of rows, shape (m,) or (m, J)."""
+    return index.predictors(rows.x, theta, rows.offset)
 
 
 def weighted_gram(x: Floats, weight: Floats | None) -> Floats:
@@ -52,25 +56,28 @@ def weighted_gram(x: Floats, weight: Floats | None) -> Floats:
     return out
 
 
-def _product(*factors: Floats | None) -> Floats | None:
-    """Product of the factors that are there."""
-    out: Floats | None = None
-    for factor in factors:
-        if factor is not None:
-            out = factor if out is None else out * factor
-    return out
+def _cross_products(pieces: Pieces) -> tuple[Floats, Floats]:
+    """``sum w x x'`` and ``sum w x y`` in one pass, shapes (p, p) and (p,)."""
+    gram, cross = np.zeros((0, 0)), np.zeros(0)
+    for rows, weight in pieces():
+        if not len(cross):
+            gram, cross = np.zeros((rows.x.shape[1],) * 2), np.zeros(rows.x.shape[1])
+        x, target = rows.x, rows.y if rows.offset is None else rows.y - rows.offset
+        own = rows.weight(weight)
+        weighted_x = x if own is None else x * own[:, None]
+        gram += weighted_x.T @ x
+        cross += target @ weighted_x
+    return gram, cross
 
 
-def row_totals(model: Model, rows: Rows, weight: Floats | None) -> Totals:
+def row_totals(model: Model, pieces: Pieces) -> Totals:
     """Weighted totals of score and curvature over rows, as a function of the coefficients.
 
     Parameters
     ----------
     model : Model
-    rows : Rows
-        m rows.
-    weight : ndarray, shape (m,), or None
-        Row weights, multiplied by the rows' shares.
+    pieces : callable
+        Hands out rows and their weights, which are multiplied by the rows' shares.
 
     Returns
     -------
@@ -78,17 +85,9 @@ def row_totals(model: Model, rows: Rows, weight: Floats | None) -> Totals:
         ``theta -> (total score, total curvature)``. Linear models are summed up once; for others the
         last answer is kept, so that asking again at a root costs nothing.
     """
-    weight = _product(weight, rows.share)
-
     if model.linear:
-        cross, gram = np.zeros(rows.x.shape[1]), np.zeros((rows.x.shape[1], rows.x.shape[1]))
-        target = rows.y if rows.offset is None else rows.y - rows.offset
-        for block in slices(len(target)):
-            x, own = rows.x[block], None if weight is None else weight[block]
-            weighted_x = x if own is None else x * own[:, None]
-            gram += weighted_x.T @ x
-            cross += target[block] @ weighted_x
-        return lambda theta: (cross - gram @ theta, gram)
+        known = _cross_products(pieces)
+        return lambda theta: (known[1] - known[0] @ theta, known[0])
 
     last: list[Any] = [None, None]
 
@@ -97,28 +96,13 @@ def row_totals(model: Model, rows: Rows, weight: Floats | None) -> Totals:
             return last[1]
         q = len(theta)
         total, gram = np.zeros(q), np.zeros((q, q))
-        for block in slices(len(rows.y)):
-            x = rows.x[block]
-            score, curvature = model.evaluate(linear_predictor(rows, theta, block), rows.y[block])
-            if weight is not None:
-                score, curvature = weighted(score, weight[block]), weighted(curvature, weight[block])
-            total += index.total(x, score)
-            gram += index.gram(x, curvature)
+        for rows, weight in pieces():
+            score, curvature = model.evaluate(linear_predictor(rows, theta), rows.y)
+            own = rows.weight(weight)
+            total += index.total(rows.x, weighted(score, own))
+            gram += index.gram(rows.x, weighted(curvature, own))
         last[:] = [theta.copy(), (total, gram)]
         return total, gram
-
-    return at
-
-
-def sum_of(parts: list[Totals]) -> Totals:
-    """Add totals up."""
-
-    def at(theta: Floats) -> tuple[Floats, Floats]:
-        score, curvature = parts[0](theta)
-        for part in parts[1:]:
-            more_score, more_curvature = part(theta)
-            score, curvature = score + more_score, curvature + more_curvature
-        return score, curvature
 
     return at
 
@@ -149,16 +133,16 @@ class Moments:
     @classmethod
     def of(cls, model: Model, sample: AugmentedSample) -> Moments:
         """Set the totals up (linear models are summed here, once)."""
-        gold = row_totals(model, sample.gold, sample.gold_weight)
+        gold = row_totals(model, sample.gold_pieces)
         if not sample.predicted:
             return cls(model, sample, gold, None, None)
-        predicted_gold = tuple(rows.take(sample.labelling.gold) for rows in sample.predicted)
+        predicted_gold = sample.predicted.at(sample.units.gold)
         return cls(
             model,
             sample,
             gold,
-            sum_of([row_totals(model, rows, sample.weights) for rows in sample.predicted]),
-            sum_of([row_totals(model, rows, sample.gold_weight) for rows in predicted_gold]),
+            row_totals(model, sample.pieces),
+            row_totals(model, pieces_of(predicted_gold, sample.units.gold_weight)),
             predicted_gold,
         )
 

@@ -271,6 +271,23 @@ def refuse_stateful(parsed: Parsed, labelled: list[str]) -> None:
                     )
 
 
+def refuse_learnt(parsed: Parsed) -> None:
+    """Raise where a formula learns from a whole column, which a table that is read batch by batch does not show.
+
+    Raises
+    ------
+    FormulaError
+        Naming the term.
+    """
+    factors = [str(f.expr) for term in [*parsed.formula.lhs, *parsed.formula.rhs] for f in term.factors]
+    for text in (*factors, *parsed.offsets):
+        if _STATEFUL.search(text) or AGGREGATE.search(text):
+            raise FormulaError(
+                f"{restored(text, parsed.aliases)!r} is made from a whole column, and the data come batch by batch; "
+                "use fixed numbers, for example I((x - 50) / 10), or compute the column first."
+            )
+
+
 def plain_message(error: Exception) -> str:
     """A formulaic message without terminal colours."""
     return re.sub(r"\x1b\[[0-9;]*m|⧛[^m]*m|⧚", "", str(error)).replace("\n", " ").strip()

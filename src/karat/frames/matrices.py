@@ -232,13 +232,11 @@ def _matrix(matrix: Any, names: tuple[str, ...]) -> Floats:
             out[:, j] = column.to_numpy(dtype=np.float64, na_value=np.nan)
         except (TypeError, ValueError):
             out[:, j] = as_float(column, name, "term")
-    if not finite(out) and (bad := ~np.isfinite(out)).any():
-        j = int(np.flatnonzero(bad.any(axis=0))[0])
-        raise DataError(
-            f"the term {names[j]!r} is not finite in {int(bad[:, j].sum())} row(s), first at position "
-            f"{int(np.flatnonzero(bad[:, j])[0])}; a logarithm of zero or a division by zero makes this. "
-            "Correct the column or the transform."
-        )
+        if not finite(out[:, j]) and (bad := np.flatnonzero(~np.isfinite(out[:, j]))).size:
+            raise DataError(
+                f"the term {name!r} is not finite in {len(bad)} row(s), first at position {bad[0]}; a logarithm of "
+                "zero or a division by zero makes this. Correct the column or the transform."
+            )
     return out
 
 

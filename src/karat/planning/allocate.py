@@ -320,7 +320,7 @@ def _pilot(
 def _profile(result: Result, contrasts: object, table: Table) -> Profile:
     """What the pilot says of a labelling error of each row of the table, which must be the one it was fitted on."""
     profile = Profile.of(result, contrasts)
-    if result.parts is not None and result.parts.kept is not None:
+    if result.parts is not None and result.parts.units.kept is not None:
         raise DataError(
             "the pilot's fit left rows out for missing values; drop or fill them in the data first, and fit again."
         )

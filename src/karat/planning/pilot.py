@@ -213,19 +213,19 @@ class Profile:
                 "a fit of surrogates alone has no gold to plan; fit with estimator='dsl', 'ppi' or 'gold'."
             )
         matrix, names = _figures(result, contrasts)
-        labelling, scores = parts.labelling, parts.scores
-        clustered = result.vcov_kind.startswith("CRV") and parts.cluster is not None
-        cluster = parts.cluster if clustered else None
+        labelling, scores = parts.units.labelling, parts.scores
+        cluster = parts.units.summed_over(result.vcov_kind)
+        clustered = cluster is not None
         if cluster is not None and cluster.ndim == 2:
             raise ArgumentError(
-                f"planning does not support clusters of two ways ({parts.cluster_name}); plan from a fit with "
+                f"planning does not support clusters of two ways ({parts.units.cluster_name}); plan from a fit with "
                 "one of them in cluster=."
             )
         kind = result.vcov_kind
         plain, score = scores.error @ matrix.T, scores.moment @ matrix.T
         moment, error = (part @ matrix.T for part in scores.gold_parts(kind))
         predicted, beyond = np.zeros((1, len(matrix))), moment
-        if scores.rows is None and (clustered or by_row(kind, labelling.independent and labelling.unit is None)):
+        if not scores.gold_alone and (clustered or by_row(kind, labelling.independent and labelling.unit is None)):
             predicted, beyond = scores.influence() @ matrix.T, plain
             if clustered:
                 beyond, known = labelling.known_part(plain)
@@ -242,7 +242,7 @@ class Profile:
             reporting=Reporting(
                 kind, result.target, result.df_method, result.alpha, len(result.theta), result.interval,
                 result.estimator, clustered, inflation, most_df, leveraged,
-                result.estimator == "gold" or scores.rows is not None, result.shares,
+                result.estimator == "gold" or scores.gold_alone, result.shares,
             ),
         )  # fmt: skip
 

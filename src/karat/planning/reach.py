@@ -279,7 +279,7 @@ def _predicted_score(result: Result, profile: Profile, aims: Floats) -> Floats:
     """Log of the weighted square of the predicted moment of all units; of gold units without their gold, shape (N,)."""
     parts = result.parts
     assert parts is not None
-    if parts.scores.rows is not None:
+    if parts.scores.gold_alone:
         return np.zeros(profile.n_units)
     predicted = parts.scores.influence().copy()
     predicted[profile.position] -= profile.weight[:, None] * parts.scores.error

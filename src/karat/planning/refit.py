@@ -69,21 +69,21 @@ class Again:
                 f"example kt.plan(fit, data, {lacking[0]}=...), or plan without data=."
             )
         table = Table.read(data)
-        n_rows = len(parts.labelling.labelled) if parts.kept is None else len(parts.kept)
+        n_rows = len(parts.units.labelling.labelled) if parts.units.kept is None else len(parts.units.kept)
         if table.n_rows != n_rows:
             raise DataError(
                 f"data has {table.n_rows} rows, the fit was made from {n_rows}; give the table of the fit, in its "
                 "order."
             )
         frame = table.native
-        if parts.kept is not None:
-            frame = frame.filter(parts.kept.tolist())
+        if parts.units.kept is not None:
+            frame = frame.filter(parts.units.kept.tolist())
             _refuse_arrays(arguments)
         for name in _OF_THE_FIT:
             arguments.pop(name, None)
         gold = tuple(str(name) for name in arguments["surrogates"])
         arguments |= {"model": call.model, "formula": call.formula}
-        return cls(frame.to_native(), arguments, parts.labelling, gold, contrasts)
+        return cls(frame.to_native(), arguments, parts.units.labelling, gold, contrasts)
 
     def profile(self, labelled: Bools, seed: int, repeats: int | None = None) -> Profile | None:
         """The profile of the fit with part of the gold, or None where it cannot be fitted."""

@@ -186,8 +186,8 @@ def _codes(table: Table | None, by: Any, profile: Profile, pilot: Result | None)
         code = labelling.stratum
     elif isinstance(written, Clustered) and written.cluster == by:
         code = labelling.unit
-    if code is None and parts is not None and parts.cluster_name == by:
-        code = parts.cluster
+    if code is None and parts is not None and parts.units.cluster_name == by:
+        code = parts.units.cluster
     if code is not None:
         return code, [""] * (int(code.max()) + 1)
     raise ArgumentError(f"the design names {by!r}, which the fit does not hold; give the pilot's table as data=.")

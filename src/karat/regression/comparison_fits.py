@@ -11,12 +11,12 @@ from ..errors import DataError, KaratError, SmallSampleWarning, tell
 from ..estimate.augment import AugmentedSample
 from ..estimate.clusters import curvatures
 from ..estimate.covariance import Meat
-from ..estimate.index import n_coefficients
 from ..estimate.infer import Parts, combination, infer, influences
 from ..estimate.rectify import gold_estimate, surrogate_estimate
 from ..estimate.root import newton, warm_start
+from ..estimate.rows import Memory, Source, pieces_of
 from ..estimate.shares import shares_of
-from ..estimate.totals import row_totals
+from ..estimate.totals import n_coefficients, row_totals
 from ..frames.table import as_float
 from ..results.comparison import Column, Comparison, Difference
 from ..results.tests import joint_freedom, joint_test
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..estimate.rectify import Estimate
     from ..moments import Model
     from ..results import Result
+    from .batches import BatchRows
     from .options import Arguments
     from .variables import Label
 
@@ -57,9 +58,14 @@ class Naive:
 
 
 def naive_fit(
-    model: Model, prepared: Prepared, matrix: Design, sample: AugmentedSample, options: Arguments
+    model: Model,
+    prepared: Prepared,
+    matrix: Design,
+    sample: AugmentedSample,
+    options: Arguments,
+    source: BatchRows | None = None,
 ) -> Naive | str:
-    """Fit surrogates alone: the first of each label, plugged in as if it were gold.
+    """Fit surrogates alone: the first of each label, plugged in as if it were gold; of batches, from their source.
 
     Returns
     -------
@@ -70,7 +76,10 @@ def naive_fit(
         for label in prepared.labels:
             _refuse_other_scale(label)
         given = {label.name: label.surrogates[0].values for label in prepared.labels}
-        rows = surrogate_rows(prepared, matrix, given, "value")
+        if source is None:
+            rows: Source = Memory(surrogate_rows(prepared, matrix, given, "value"))
+        else:
+            rows = source.plugged()
         naive = replace(sample, predicted=rows)
         start = None if model.linear else _cheap_start(model, naive)
         estimate = surrogate_estimate(model, naive, start)
@@ -78,7 +87,7 @@ def naive_fit(
         return f"Surrogate only is not shown: {error}"
     curvature = curvatures(model, naive, estimate, options.vcov, "surrogate")
     caution = "; ".join([_CAUTION, *_unit_remarks(prepared)])
-    return Naive(estimate.theta, Parts.of(estimate, sample.labelling, sample.cluster, curvature), caution)
+    return Naive(estimate.theta, Parts.of(estimate, curvature), caution)
 
 
 def _refuse_other_scale(label: Label) -> None:
@@ -105,7 +114,7 @@ def _unit_remarks(prepared: Prepared) -> list[str]:
         if label.classes or first.probabilities:
             continue
         gold = as_float(label.gold.dropna(), label.name, "gold").std()
-        spread = np.nanstd(as_float(first.values, first.name, "surrogate"))
+        spread = np.nanstd(as_float(first.values, first.name, "surrogate")) if first.sd is None else first.sd
         if gold > 0 and spread > 0 and not 0.5 <= spread / gold <= 2.0:
             out.append(f"{first.name!r} has {spread / gold:.2g} times the standard deviation of {label.name!r}")
     return out
@@ -119,7 +128,7 @@ def gold_column(
         return None
     gold = estimate.gold or gold_estimate(model, sample)
     curvature = curvatures(model, sample, gold, options.vcov, "gold")
-    parts = Parts.of(gold, sample.labelling, sample.cluster, curvature)
+    parts = Parts.of(gold, curvature)
     covariance, df = infer(parts, options.vcov, options.target, options.df)
     total, shares = covariance.total, None
     if result.shares is not None:
@@ -224,14 +233,15 @@ def _difference(result: Result, naive: Naive, parts: Parts, meat: Meat, options:
 
 def _cheap_start(model: Model, sample: AugmentedSample) -> Floats | None:
     """Coefficients from a twentieth of a large corpus, to start the solver near the root."""
-    if sample.n_units < _LARGE:
+    if sample.units.n_units < _LARGE or not isinstance(sample.predicted, Memory):
         return None
-    rows, every = sample.predicted[0], np.arange(0, sample.n_units, 20)
-    some = rows.take(every)
+    every = np.arange(0, sample.units.n_units, 20)
+    some = sample.predicted.at(every)
     if model.local:
-        return warm_start(model, some, None if sample.weights is None else sample.weights[every])
-    totals = row_totals(model, some, None)
-    first = np.zeros(n_coefficients(model, rows))
+        weights = sample.units.weights
+        return warm_start(model, some[0], None if weights is None else weights[every])
+    totals = row_totals(model, pieces_of(some, None))
+    first = np.zeros(n_coefficients(model, sample.gold))
     _, scale = totals(first)
     root = newton(totals, first, scale)
     return root.theta if root.converged else None

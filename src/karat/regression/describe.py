@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,7 +48,7 @@ def collect(
     -------
     Checks
     """
-    labelling = prepared.labelling
+    labelling = prepared.units.labelling
     influential, leverage = _influential(prepared, parts, names, np.sqrt(np.maximum(np.diag(covariance), 0.0)))
     return Checks(
         balance=_balance(prepared, features),
@@ -64,7 +63,7 @@ def collect(
 
 
 def _balance(prepared: Prepared, features: Features | None) -> Balance | None:
-    labelling = prepared.labelling
+    labelling = prepared.units.labelling
     if labelling.labelled.all() or features is None:
         return None
     surrogate, outcome = set(features.surrogate), prepared.parsed.outcome_variables
@@ -82,13 +81,13 @@ def _strata(labelling: Labelling) -> tuple[Stratum, ...]:
     drawn = labelling.asked
     if drawn.stratum is None:
         return ()
-    codes, asked, gold = drawn.stratum, drawn.gold, labelling.gold
+    codes, asked, gold = drawn.stratum, drawn.kind_of_gold, labelling.kind_of_gold
     if drawn.unit is not None:
         first = np.unique(drawn.unit, return_index=True)[1]
         asked, gold = (rows[np.unique(drawn.unit[rows], return_index=True)[1]] for rows in (asked, gold))
         size = np.bincount(codes[first])
     else:
-        size = np.bincount(codes)
+        size = drawn.stratum_sizes
     n = len(size)
     counts = [size, *(np.bincount(codes[rows], minlength=n) for rows in (asked, gold))]
     names = drawn.strata or tuple(str(s) for s in range(n))
@@ -99,15 +98,13 @@ def _influential(
     prepared: Prepared, parts: Parts, names: tuple[str, ...], se: Floats
 ) -> tuple[tuple[Influential, ...], float]:
     """Gold labels that move a coefficient most, in standard errors, and the largest leverage."""
-    scores, weight = parts.scores, parts.labelling.weight
+    scores, weight = parts.scores, parts.units.labelling.weight
     if not scores.error.any() or not (se > 0).all():
         return (), 0.0
     shift = scores.gold_parts("HC3")[1] * (weight[:, None] / se)
     worst = np.abs(shift).argmax(axis=1)
     size = np.abs(shift[np.arange(len(shift)), worst])
-    positions = parts.labelling.gold
-    if prepared.kept is not None:
-        positions = np.flatnonzero(prepared.kept)[positions]
+    positions = parts.units.gold_in_data
     out = tuple(
         Influential(
             int(positions[i]),
@@ -149,7 +146,7 @@ def describe(
         labelling_covariance=covariance.labelling,
         df=df,
         vcov_kind=options.vcov,
-        cluster=prepared.cluster_name,
+        cluster=prepared.units.cluster_name,
         target=options.target,
         alpha=options.alpha,
         sampling=_sampling(prepared, matrix, assumed),
@@ -165,34 +162,29 @@ def describe(
         effective_clusters=parts.effective_clusters(),
         checks=collect(prepared, features, parts, matrix.spec.names, covariance.total),
         spec=matrix.spec,
-        parts=_kept_parts(parts, prepared) if keep_parts else None,
+        parts=parts.stored() if keep_parts else None,
     )
 
 
-def _kept_parts(parts: Parts, prepared: Prepared) -> Parts:
-    """Influences in memory, with what tells the rows of one fit from those of another."""
-    return replace(parts.stored(), cluster_name=prepared.cluster_name, kept=prepared.kept)
-
-
 def _sampling(prepared: Prepared, matrix: Design, assumed: bool) -> Sampling:
-    labelling = prepared.labelling
+    labelling = prepared.units.labelling
     w = labelling.weight
     rarest: int | None = None
     for label in prepared.labels:
         if label.classes:
-            counts = np.bincount(label.gold_codes(labelling.gold).astype(np.intp), minlength=len(label.classes))
+            counts = np.bincount(label.gold_codes(prepared.gold).astype(np.intp), minlength=len(label.classes))
             rarest = int(counts.min()) if rarest is None else min(rarest, int(counts.min()))
     clusters = gold_clusters = 0
-    if prepared.cluster is not None:
-        clusters, gold_clusters = min(count(prepared.cluster)), min(count(prepared.cluster, labelling.gold))
+    if prepared.units.cluster is not None:
+        clusters, gold_clusters = min(count(prepared.units.cluster)), min(count(prepared.units.cluster, labelling.gold))
     return Sampling(
         design=labelling.description,
         assumed=assumed,
         n_units=prepared.n_rows,
         n_gold=labelling.n_gold,
         dropped=dict(prepared.dropped),
-        n_dropped=prepared.n_dropped,
-        smallest_probability=float(labelling.probability[labelling.gold].min()),
+        n_dropped=prepared.units.n_dropped,
+        smallest_probability=float(labelling.probability[labelling.kind_of_gold].min()),
         largest_weight=float(w.max()),
         kish=float(w.sum() ** 2 / (w**2).sum()),
         sum_of_weights=float(w.sum()),

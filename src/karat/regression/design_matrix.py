@@ -10,8 +10,9 @@ import numpy as np
 
 from .._core.machine import needs
 from ..errors import ArgumentError, DataError, DesignWarning, FormulaError, one_of, tell
-from ..estimate.augment import Rows
+from ..estimate.augment import Units
 from ..estimate.clusters import cluster_codes, count, named
+from ..estimate.rows import Rows
 from ..frames.formula import Parsed, refuse_stateful, row_by_row
 from ..frames.kinds import is_number
 from ..frames.matrices import MatrixSpec, least_columns
@@ -37,40 +38,35 @@ class Prepared:
     labels : tuple of Label
     frame : pandas.DataFrame
         Observed columns of the formula, N rows.
-    labelling : Labelling
-    weights : ndarray, shape (N,), or None
-    cluster : ndarray of int, shape (N,) or (N, 2), or None
-    cluster_name : str
-    kept : ndarray of bool or None
-        Rows of the data that are used; None when all are.
+    units : Units
+        Which rows these are, how gold was drawn among them, their weights and clusters.
     dropped : dict of str to int
         Rows left out, by the column that was missing.
     context : mapping or None
     notes : tuple of str
         What must be said of the data.
+    gold_rows : ndarray of int, shape (n,), or None
+        Where frame and labels hold the gold rows, if they hold some of the units only.
     """
 
     parsed: Parsed
     labels: tuple[Label, ...]
     frame: pd.DataFrame = field(repr=False)
-    labelling: Labelling = field(repr=False)
-    weights: Floats | None = field(repr=False)
-    cluster: Ints | None = field(repr=False)
-    cluster_name: str
-    kept: Bools | None = field(repr=False)
+    units: Units
     dropped: dict[str, int]
     context: Mapping[str, Any] | None = field(repr=False)
     notes: tuple[str, ...] = ()
+    gold_rows: Ints | None = field(repr=False, default=None)
 
     @property
-    def n_dropped(self) -> int:
-        """Rows of the data that are left out."""
-        return 0 if self.kept is None else int((~self.kept).sum())
+    def gold(self) -> Ints:
+        """Where frame and labels hold the gold rows, shape (n,)."""
+        return self.units.gold if self.gold_rows is None else self.gold_rows
 
     @property
     def n_rows(self) -> int:
         """N."""
-        return len(self.frame) if len(self.frame.columns) else len(self.labelling.labelled)
+        return self.units.n_units
 
     @property
     def outcome_label(self) -> Label | None:
@@ -138,7 +134,7 @@ def prepare(
     for note in notes:
         tell(note, DesignWarning)
     name = "" if clusters is None else named(list(clusters.columns))
-    return Prepared(parsed, labels, frame, labelling, v, codes, name, kept, dropped, context, notes)
+    return Prepared(parsed, labels, frame, Units(labelling, v, codes, name, kept), dropped, context, notes)
 
 
 def _kept(absent: Mapping[str, Bools], dropped: Mapping[str, int], missing: str) -> Bools:
@@ -182,7 +178,7 @@ def matrices(prepared: Prepared, regression: Model | None = None) -> Design:
     ``regression`` names the coefficients; without one they are the columns.
     """
     labels, frame, context = prepared.labels, prepared.frame, prepared.context
-    gold_rows = prepared.labelling.gold
+    gold_rows = prepared.units.gold
     n_rows = prepared.n_rows
     covariates = [label for label in labels if label.in_covariates]
     filler = {label.name: _filler(label, n_rows) for label in labels}
@@ -232,9 +228,9 @@ def outcome_classes(prepared: Prepared) -> tuple[Any, ...]:
     if label is None:
         observed = prepared.frame[name]
         classes, _ = classes_of(name, observed, prepared.parsed)
-        gold = observed.iloc[prepared.labelling.gold]
+        gold = observed.iloc[prepared.units.gold]
     else:
-        classes, gold = label.classes, label.gold.iloc[prepared.labelling.gold]
+        classes, gold = label.classes, label.gold.iloc[prepared.units.gold]
     if any(is_number(value) and value != round(value) for value in classes):
         raise DataError(f"the outcome {name!r} holds numbers with fractions; it must hold categories, so recode it.")
     if len(classes) < 2:
@@ -270,7 +266,7 @@ def _gold_matrices(
     as ``x - x.mean()`` of an observed variable must mean the same on gold and on predicted rows.
     """
     labels, frame, context = prepared.labels, prepared.frame, prepared.context
-    rows = prepared.labelling.gold
+    rows = prepared.units.gold
     if row_by_row(prepared.parsed):
         columns = {label.name: label.gold_column(rows) for label in labels}
         gold = with_columns(frame.iloc[rows].reset_index(drop=True), columns, len(rows))

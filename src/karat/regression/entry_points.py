@@ -16,11 +16,12 @@ from .._core.arguments import checked_arguments
 from .._core.machine import single_threaded
 from ..errors import ArgumentError
 from ..frames import Table
+from ..frames.batches import Batches
 from ..frames.quoting import quote
 from ..results import Result
 from .group_means import without_gold
 from .options import Arguments, FitOptions, RegressOptions
-from .pipeline import PLAIN, close_fit, open_fit
+from .pipeline import PLAIN, close_fit, open_batches, open_fit
 
 if TYPE_CHECKING:
     from ..results import Result
@@ -40,8 +41,9 @@ def regress(
     formula : str
         ``"outcome ~ covariates"`` (formulaic syntax; ``offset(x)`` adds an offset). A formula is code: do not fit one
         from somebody you do not trust. Names with spaces, dots or such stand in backticks.
-    data : data frame
+    data : data frame or Batches
         pandas, polars or pyarrow table, one row per unit; gold columns are missing where a unit was not labelled.
+        :class:`karat.Batches` reads one that does not fit into memory, for some models and without a learner.
     surrogates : mapping
         Gold column -> its surrogate(s): a column, a list of columns, an array of N values, or a
         mapping from class to probability column.
@@ -74,7 +76,8 @@ def regress(
     ['Intercept', 'hostile', 'length']
     """
     arguments = Arguments.of(model, formula, surrogates, options)
-    return close_fit(open_fit(arguments, data, PLAIN), steps=PLAIN, assumed=arguments.design is None)
+    fit = open_batches(arguments, data) if isinstance(data, Batches) else open_fit(arguments, data, PLAIN)
+    return close_fit(fit, steps=PLAIN, assumed=arguments.design is None)
 
 
 @checked_arguments(FitOptions)

@@ -16,7 +16,7 @@ from ..predict.values import SurrogateLabels
 
 if TYPE_CHECKING:
     from .._core.types import Bools, Floats
-    from ..estimate.augment import Rows
+    from ..estimate.rows import Rows
     from ..frames import Table
     from .design_matrix import Prepared
     from .variables import Label
@@ -33,7 +33,7 @@ def features_of(prepared: Prepared, own: Features, extra: object, table: Table) 
     """Features of the predictor: its own, and extra ones the user names."""
     if extra is None:
         return own
-    columns = _own_columns(prepared) + _extra_features(extra, table, prepared.kept)
+    columns = _own_columns(prepared) + _extra_features(extra, table, prepared.units.kept)
     return encode(_once(columns), prepared.n_rows)
 
 
@@ -88,7 +88,7 @@ def _extra_features(extra: object, table: Table, kept: Bools | None) -> list[tup
 
 def targets_of(prepared: Prepared, gold: Rows) -> tuple[Target, ...]:
     """What the predictor must learn: classes or numbers of labelled covariates, then the outcome."""
-    rows = prepared.labelling.gold
+    rows = prepared.units.gold
     out = []
     combinations = 1
     for label in prepared.labels:

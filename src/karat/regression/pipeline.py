@@ -15,15 +15,17 @@ from .. import designs
 from .. import moments as models
 from ..checks.duplicates import prompt_rows
 from ..errors import ArgumentError, generator
-from ..estimate.augment import AugmentedSample, Rows
+from ..estimate.augment import AugmentedSample
 from ..estimate.covariance import Meat
 from ..estimate.infer import Parts, infer, influences
 from ..estimate.rectify import gold_estimate, rectify
+from ..estimate.rows import Rows
 from ..estimate.shares import group_means, shares_of
 from ..frames import Table
 from ..frames.formula import Parsed, parse
 from ..predict import Predictions
 from ..results import Result
+from .batches import BatchRows, read_batches
 from .comparison_fits import Naive, compare_with, gold_column, naive_fit, wider_than_gold
 from .describe import describe
 from .design_matrix import Design, Prepared, matrices, prepare
@@ -34,6 +36,7 @@ from .steps import (
     frame_features,
     keeps_scores,
     median_over_splits,
+    one_surrogate,
     parts_of,
     predicted_blocks,
     refuse_unused,
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
     from ..estimate.covariance import Covariance
     from ..estimate.rectify import Estimate
     from ..estimate.tune import Tuning
+    from ..frames.batches import Batches
     from ..frames.matrices import Features
     from ..moments import Model
     from .design_matrix import Design, Prepared
@@ -69,11 +73,21 @@ class Opened:
     own: Features | None = None
     predicted: Predictions | None = None
     blocks: tuple[Rows, ...] = ()
+    source: BatchRows | None = None
 
     @property
     def sample(self) -> AugmentedSample:
         """Gold rows and predicted rows as one augmented sample."""
-        return augmented(self.prepared, self.matrix, self.blocks)
+        sample = augmented(self.prepared, self.matrix, self.blocks)
+        if self.source is None or self.options.estimator == "gold":
+            return sample
+        return replace(sample, predicted=self.source)
+
+    def check_outcome(self) -> None:
+        """Raise where the outcome cannot come from the model."""
+        for y in (self.matrix.gold.y, self.matrix.observed_y):
+            if y is not None:
+                self.model.check_outcome(y, self.prepared.parsed.outcome)
 
 
 F = TypeVar("F", bound=Opened)
@@ -92,9 +106,7 @@ class Steps(Generic[F]):
 
     def predict(self, fit: Opened) -> F:
         """Outcome checked, predictions made."""
-        for y in (fit.matrix.gold.y, fit.matrix.observed_y):
-            if y is not None:
-                fit.model.check_outcome(y, fit.prepared.parsed.outcome)
+        fit.check_outcome()
         own = frame_features(fit.prepared, fit.options, fit.options.predictions)
         predicted, blocks = predicted_blocks(
             fit.prepared,
@@ -118,7 +130,7 @@ class Steps(Generic[F]):
 
     def naive(self, fit: F, sample: AugmentedSample) -> Naive | str:
         """Surrogates alone, taken for the truth."""
-        return naive_fit(fit.model, fit.prepared, fit.matrix, sample, fit.options)
+        return naive_fit(fit.model, fit.prepared, fit.matrix, sample, fit.options, fit.source)
 
     def finish(
         self, result: Result, fit: F, sample: AugmentedSample, estimate: Estimate, parts: Parts,
@@ -160,7 +172,23 @@ def open_fit(options: Arguments, data: object, steps: Steps[F]) -> F:
 def _settled(model: Model, sample: AugmentedSample) -> Model:
     """The model with what must be a fixed number before the root is sought."""
     gold = sample.gold
-    return model.settled(gold.x, gold.y if gold.offset is None else gold.y - gold.offset, sample.gold_weight)
+    return model.settled(gold.x, gold.y if gold.offset is None else gold.y - gold.offset, sample.units.gold_weight)
+
+
+def open_batches(options: Arguments, batches: Batches) -> Opened:
+    """The same for a table that is read batch by batch, without a learner."""
+    refuse_unused(options, options.predictions, options.features)
+    model = models.get(options.model, options.parameters)
+    source = read_batches(options, batches, model)
+    prepared, matrix = source.prepared, source.matrix
+    one_surrogate(prepared, options)
+    seed = seed_of_fit(options.seed, prepared, options.model, options.formula)
+    fit = Opened(
+        model, options.replace(scores=False), source.head, np.isin(np.arange(source.head.n_rows), prepared.gold),
+        prepared, matrix, seed, generator(seed), source=source,
+    )  # fmt: skip
+    fit.check_outcome()
+    return fit
 
 
 def close_fit(fit: F, *, steps: Steps[F], assumed: bool) -> Result:
@@ -170,7 +198,7 @@ def close_fit(fit: F, *, steps: Steps[F], assumed: bool) -> Result:
     estimate = estimated(model, sample, options, predicted is not None)
     parts = steps.parts(fit, sample, estimate)
     naive = steps.naive(fit, sample) if options.compare else "not asked for"
-    together = [parts, naive.parts] if isinstance(naive, Naive) and parts.scores.rows is None else [parts]
+    together = [parts, naive.parts] if isinstance(naive, Naive) and not parts.scores.gold_alone else [parts]
     meat = influences(together, options.vcov)
     covariance, df = infer(parts, options.vcov, options.target, options.df, meat.part(0, len(estimate.theta)))
     result = describe(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError
-from ..estimate.augment import Rows
 from ..estimate.index import weighted
+from ..estimate.rows import Rows
 from ..frames.kinds import is_number, is_text
 from ..frames.table import as_float
 from .design_matrix import Design, Prepared, with_columns
@@ -58,7 +58,13 @@ def _from_base(shares: Floats, label: Label, classes: tuple[Any, ...]) -> Floats
     return out[:, 0] if shares.ndim == 1 else out
 
 
-def surrogate_rows(prepared: Prepared, design: Design, given: Mapping[str, Any], imputation: str) -> tuple[Rows, ...]:
+def surrogate_rows(
+    prepared: Prepared,
+    design: Design,
+    given: Mapping[str, Any],
+    imputation: str,
+    averaged_over: frozenset[str] = frozenset(),
+) -> tuple[Rows, ...]:
     """Rows with given labels put in: the surrogates themselves, or predictions from outside.
 
     Parameters
@@ -69,6 +75,8 @@ def surrogate_rows(prepared: Prepared, design: Design, given: Mapping[str, Any],
         For each label class probabilities of shape (N, K), or hard labels, numbers or scores of shape (N,).
     imputation : {"moment", "value"}
         Whether probabilities are averaged over in the moment, or plugged in.
+    averaged_over : frozenset of str
+        0/1 labels whose values are probabilities even where all of these are 0 or 1, as in some batch of a table.
 
     Returns
     -------
@@ -82,7 +90,7 @@ def surrogate_rows(prepared: Prepared, design: Design, given: Mapping[str, Any],
     plugged: dict[str, Any] = {}
     averaged: dict[str, Floats] = {}
     for label in prepared.labels:
-        shares, values = _as_label(label, given[label.name], imputation)
+        shares, values = _as_label(label, given[label.name], imputation, label.name not in averaged_over)
         if shares is not None:
             averaged[label.name] = shares
         else:
@@ -123,8 +131,8 @@ def average_rows(blocks: tuple[Rows, ...]) -> tuple[Rows, ...]:
     return (Rows(x, y, blocks[0].offset),)
 
 
-def _as_label(label: Label, values: Any, imputation: str) -> tuple[Floats | None, Any]:
-    """Class shares (N, K), or values to plug in (N,)."""
+def _as_label(label: Label, values: Any, imputation: str, may_be_hard: bool) -> tuple[Floats | None, Any]:
+    """Class shares (N, K), or values to plug in (N,); where they may be hard, 0 and 1 are taken for labels."""
     array = np.asarray(values)
     if array.ndim == 2:
         if array.shape[1] != len(label.classes):
@@ -150,7 +158,7 @@ def _as_label(label: Label, values: Any, imputation: str) -> tuple[Floats | None
         return None, as_float(values, label.name, "surrogate of")
     if not label.coded:
         number = as_float(values, label.name, "surrogate of")
-        hard = bool(np.isin(number, (0.0, 1.0)).all())
+        hard = may_be_hard and bool(np.isin(number, (0.0, 1.0)).all())
         if hard or imputation == "value":
             return None, number
         if number.min() < 0 or number.max() > 1:

@@ -10,10 +10,11 @@ import numpy as np
 
 from .. import moments as models
 from ..errors import ArgumentError, DataError, NotValidWarning, SolverWarning, tell, whole
-from ..estimate.augment import AugmentedSample, Rows
+from ..estimate.augment import AugmentedSample
 from ..estimate.clusters import connected, curvatures
 from ..estimate.infer import Parts, infer
 from ..estimate.rectify import Estimate, gold_estimate, rectify, split_estimates, surrogate_estimate
+from ..estimate.rows import Memory, Rows
 from ..frames import Table
 from ..frames.order import settled
 from ..predict import Predictions, Target, capped_weights, check_folds, crossfit, learners, make_folds, row_order
@@ -87,7 +88,7 @@ def predicted_blocks(
     rng: np.random.Generator,
 ) -> tuple[Predictions | None, tuple[Rows, ...]]:
     """Predicted rows: from a learner, from outside, or from the surrogates themselves."""
-    labelling = prepared.labelling
+    labelling = prepared.units.labelling
     if options.estimator == "gold":
         return None, ()
     if given is not None:
@@ -125,10 +126,10 @@ def predicted_blocks(
 
 def order_of(prepared: Prepared, seen: Features, targets: tuple[Target, ...]) -> Ints:
     """An order of the rows by what the fit uses of them, so that folds and learners do not see the table's order."""
-    labelling, cluster = prepared.labelling, prepared.cluster
+    labelling, cluster = prepared.units.labelling, prepared.units.cluster
     gold = np.full((prepared.n_rows, len(targets) + 1), np.nan)
     gold[labelling.gold] = np.column_stack([*(t.values for t in targets), labelling.weight])
-    known = [] if prepared.weights is None else [prepared.weights]
+    known = [] if prepared.units.weights is None else [prepared.units.weights]
     clusters = () if cluster is None else tuple(np.atleast_2d(cluster.T))
     return row_order([seen.matrix, gold, *known], (*clusters, labelling.unit, labelling.stratum))
 
@@ -137,12 +138,12 @@ def folds_of(
     prepared: Prepared, options: Arguments, targets: Any, table: Table, rng: np.random.Generator, order: Ints
 ) -> Ints:
     """Folds that keep labelling units and clusters whole and balance gold classes."""
-    labelling = prepared.labelling
+    labelling = prepared.units.labelling
     group = _kept_whole(prepared, options.folds)
     if not isinstance(options.folds, numbers.Real):
         given = table.values(options.folds, "folds")
-        if prepared.kept is not None and len(given) == len(prepared.kept):
-            given = given[prepared.kept]
+        if prepared.units.kept is not None and len(given) == len(prepared.units.kept):
+            given = given[prepared.units.kept]
         return check_folds(given, prepared.n_rows, labelling.labelled, group)
     classes = next((t.values.astype(np.intp) for t in targets if t.n_classes), None)
     return make_folds(
@@ -157,7 +158,7 @@ def _kept_whole(prepared: Prepared, folds: Any) -> Ints | None:
     kept together too only spares the variance what they share. Where keeping everything whole (clusters of two ways
     hang together) leaves fewer groups with gold than folds, the ways of clustering are given up, the last one first.
     """
-    labelling, cluster = prepared.labelling, prepared.cluster
+    labelling, cluster = prepared.units.labelling, prepared.units.cluster
     columns = [] if cluster is None else list(np.atleast_2d(cluster.T))
     wanted = int(folds) if isinstance(folds, (int, np.integer)) else 2
     while len(columns) > 1:
@@ -178,7 +179,7 @@ def _from_outside(prepared: Prepared, given: Mapping[str, Any], table: Table) ->
         if getattr(item, "ndim", 1) == 2 and hasattr(item, "columns"):
             item = probability_columns(name, item, next(s.classes for s in prepared.labels if s.name == name), table)
         values = table.values(item, f"predictions[{name!r}]")
-        out[name] = values if prepared.kept is None else values[prepared.kept]
+        out[name] = prepared.units.of_units(values)
     return out
 
 
@@ -196,11 +197,9 @@ def one_surrogate(prepared: Prepared, options: Arguments) -> dict[str, Any]:
     return out
 
 
-def augmented(prepared: Prepared, matrix: Design, blocks: tuple[Rows, ...]) -> AugmentedSample:
+def augmented(prepared: Prepared, matrix: Design, rows: tuple[Rows, ...]) -> AugmentedSample:
     """Gold rows and predicted rows as one augmented sample."""
-    return AugmentedSample(
-        matrix.gold, blocks, prepared.labelling, prepared.weights, prepared.cluster, matrix.spec.columns
-    )
+    return AugmentedSample(matrix.gold, Memory(rows), prepared.units, matrix.spec.columns)
 
 
 def estimated(regression: models.Model, sample: AugmentedSample, options: Arguments, crossfitted: bool) -> Estimate:
@@ -216,14 +215,14 @@ def parts_of(regression: models.Model, sample: AugmentedSample, estimate: Estima
     """What covariances are made from."""
     role = options.estimator if sample.predicted else "gold"
     curvature = curvatures(regression, sample, estimate, options.vcov, role)
-    return Parts.of(estimate, sample.labelling, sample.cluster, curvature)
+    return Parts.of(estimate, curvature)
 
 
 def keeps_scores(options: Arguments, sample: AugmentedSample) -> bool:
     """Whether influence scores of all units are kept."""
     if options.scores is not None:
         return options.scores
-    return sample.n_units * sample.gold.x.shape[1] * sample.gold.y[:1].size <= _KEEP_SCORES_UP_TO
+    return sample.units.n_units * sample.gold.x.shape[1] * sample.gold.y[:1].size <= _KEEP_SCORES_UP_TO
 
 
 def tell_user(result: Result, estimate: Estimate, options: Arguments) -> None:
@@ -252,7 +251,7 @@ def seed_of_fit(seed: Any, prepared: Prepared, *words: object) -> Any:
     """
     if seed is not None:
         return settled(seed, {})
-    rows = prepared.labelling.gold
+    rows = prepared.gold
     columns: dict[str, Any] = {f"observed {name}": prepared.frame[name].iloc[rows] for name in prepared.frame.columns}
     columns |= {f"gold {label.name}": label.gold.iloc[rows] for label in prepared.labels}
     return settled(None, {name: values.reset_index(drop=True) for name, values in columns.items()}, *words)

@@ -27,11 +27,14 @@ class Surrogate:
     values : Series or ndarray, shape (N,) or (N, K)
     probabilities : bool
         Whether ``values`` holds one probability per class, in the order of the label's classes.
+    sd : float or None
+        Standard deviation over all rows, where ``values`` are those of some.
     """
 
     name: str
     values: Any = field(repr=False)
     probabilities: bool = False
+    sd: float | None = None
 
     @property
     def there(self) -> Bools:
@@ -42,8 +45,10 @@ class Surrogate:
         return np.asarray(~missing if missing.ndim == 1 else ~missing.any(axis=1))
 
 
-def read_surrogates(name: str, given: object, table: Table, classes: tuple[Any, ...]) -> tuple[Surrogate, ...]:
-    """The surrogates of a label as the user gave them, checked against its classes."""
+def read_surrogates(
+    name: str, given: object, table: Table, classes: tuple[Any, ...], whole: bool = True
+) -> tuple[Surrogate, ...]:
+    """The surrogates of a label as the user gave them, checked against its classes; all must occur in a whole table."""
     import pandas as pd
 
     items: Sequence[Any]
@@ -81,7 +86,7 @@ def read_surrogates(name: str, given: object, table: Table, classes: tuple[Any, 
                 out.append(_matrix_probabilities(str(label), values, name))
             else:
                 out.append(Surrogate(str(label), values))
-        _check_coding(name, out[-1], classes)
+        _check_coding(name, out[-1], classes, whole)
     return tuple(out)
 
 
@@ -133,7 +138,7 @@ def _matrix_probabilities(label: str, values: Any, name: str) -> Surrogate:
     return Surrogate(label, values / total[:, None], probabilities=True)
 
 
-def _check_coding(name: str, surrogate: Surrogate, classes: tuple[Any, ...]) -> None:
+def _check_coding(name: str, surrogate: Surrogate, classes: tuple[Any, ...], whole: bool) -> None:
     """Hard text labels must use the classes of the gold."""
     if surrogate.probabilities or getattr(surrogate.values, "ndim", 1) == 2:
         return
@@ -158,7 +163,7 @@ def _check_coding(name: str, surrogate: Surrogate, classes: tuple[Any, ...]) -> 
             f"{list(classes)}); recode it, label units of that class, or pass the column as features= where any coding "
             "will do."
         )
-    if unmatched := sorted(gold - found, key=str):
+    if whole and (unmatched := sorted(gold - found, key=str)):
         raise DataError(
             f"gold class(es) {unmatched[:5]} of {name!r} never occur in the surrogate {surrogate.name!r} (it holds "
             f"{sorted(found, key=str)[:5]}); recode it, merge classes, or pass the column as features= where "

@@ -81,15 +81,15 @@ def combine(terms: list[tuple[Any, float]]) -> Combined:
     if not names:
         raise ArgumentError("the Results share no coefficient, so they cannot be added or subtracted.")
     parts = [kept_parts(result) for result, _ in terms]
-    draws = [one.labelling for one in parts]
-    if any(not _same(r.parts.kept, first.parts.kept) for r, _ in terms) or any(
+    draws = [one.units.labelling for one in parts]
+    if any(not _same(r.parts.units.kept, first.parts.units.kept) for r, _ in terms) or any(
         not draw.same(draws[0]) for draw in draws[1:]
     ):
         raise ArgumentError(
             "the Results come from different rows, gold samples or designs, so their covariance is not known; fit "
             "both on the same data."
         )
-    clusters = [r.parts.cluster if r.vcov_kind.startswith("CRV") else None for r, _ in terms]
+    clusters = [r.parts.units.summed_over(r.vcov_kind) for r, _ in terms]
     same = all(_same(a, clusters[0]) for a in clusters)
     if not same or any(r.target != first.target or r.vcov_kind != first.vcov_kind for r, _ in terms):
         raise ArgumentError("the Results differ in their covariance, clusters or target; fit both alike.")

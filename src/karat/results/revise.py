@@ -10,7 +10,7 @@ import numpy as np
 
 from ..designs.labelling import group_totals
 from ..errors import ArgumentError, KaratError
-from ..estimate.clusters import Curvatures, cluster_codes, count, named
+from ..estimate.clusters import cluster_codes, count, named
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
@@ -27,8 +27,8 @@ def with_vcov(result: Result, kind: str, cluster: Any) -> Result:
     parts = kept_parts(result)
     if cluster is not None:
         codes, name = _read_clusters(result, parts, cluster)
-        if codes is not parts.cluster:
-            parts = dataclasses.replace(parts, cluster=codes, cluster_curvature=Curvatures(), cluster_name=name)
+        if codes is not parts.units.cluster:
+            parts = parts.clustered(codes, name)
     covariance, df = infer(parts, kind, result.target, result.df_method)
     total, shares = covariance.total, result.shares
     if shares is not None:
@@ -39,7 +39,7 @@ def with_vcov(result: Result, kind: str, cluster: Any) -> Result:
         labelling_covariance=covariance.labelling,
         df=df,
         vcov_kind=kind,
-        cluster=parts.cluster_name if cluster is not None else "",
+        cluster=parts.units.cluster_name if cluster is not None else "",
         effective_clusters=parts.effective_clusters() if cluster is not None else None,
         parts=parts,
         comparison=None,
@@ -67,14 +67,14 @@ def _read_clusters(result: Result, parts: Parts, cluster: Any) -> tuple[Ints, st
     """Codes and name of the clusters of the fit, or of given ones."""
     import pandas as pd
 
-    columns = [cluster] if isinstance(cluster, str) else cluster
+    columns, known = [cluster] if isinstance(cluster, str) else cluster, parts.units.cluster_name
     if isinstance(columns, (list, tuple)) and all(isinstance(one, str) for one in columns):
-        if named(columns) == parts.cluster_name and parts.cluster is not None:
-            return parts.cluster, parts.cluster_name
+        if named(columns) == known and parts.units.cluster is not None:
+            return parts.units.cluster, known
         if len(columns) != result.n_units:
             raise ArgumentError(
                 f"the data are gone, so the column {cluster!r} cannot be read; pass its {result.n_units} values as an "
-                "array" + (f", or use {parts.cluster_name!r}, the cluster of the fit." if parts.cluster_name else ".")
+                "array" + (f", or use {known!r}, the cluster of the fit." if known else ".")
             )
     given = pd.DataFrame(cluster)
     if len(given) != result.n_units or given.shape[1] not in (1, 2):
@@ -91,8 +91,9 @@ def _read_clusters(result: Result, parts: Parts, cluster: Any) -> tuple[Ints, st
 def _resampled(result: Result, parts: Parts, kind: str) -> Sampling:
     """Counts of clusters that go with the covariance."""
     clusters = gold_clusters = 0
-    if kind.startswith("CRV") and parts.cluster is not None:
-        clusters, gold_clusters = min(count(parts.cluster)), min(count(parts.cluster, parts.labelling.gold))
+    cluster = parts.units.summed_over(kind)
+    if cluster is not None:
+        clusters, gold_clusters = min(count(cluster)), min(count(cluster, parts.units.gold))
     return dataclasses.replace(result.sampling, clusters=clusters, gold_clusters=gold_clusters)
 
 
@@ -131,9 +132,8 @@ def grouped_influence(result: Result) -> Floats:
     psi, _ = influence(result)
     parts = result.parts
     assert parts is not None
-    if result.vcov_kind.startswith("CRV") and parts.cluster is not None and parts.cluster.ndim == 1:
-        return group_totals(psi, parts.cluster)
-    return psi
+    cluster = parts.units.summed_over(result.vcov_kind)
+    return group_totals(psi, cluster) if cluster is not None and cluster.ndim == 1 else psi
 
 
 def influence(result: Result, kind: str = "HC0") -> tuple[Floats, Floats]:
@@ -153,13 +153,14 @@ def influence(result: Result, kind: str = "HC0") -> tuple[Floats, Floats]:
     """
     parts = kept_parts(result)
     psi = np.vstack([block for _, block in parts.scores.blocks(kind)])
-    if parts.scores.rows is not None:
-        full = np.zeros((len(parts.labelling.labelled), psi.shape[1]))
-        full[parts.scores.rows] = psi
+    units = parts.units
+    if parts.scores.gold_alone:
+        full = np.zeros((units.n_units, psi.shape[1]))
+        full[units.gold] = psi
         psi = full
     leverage = parts.leverages(kind)[0]
-    if leverage is not None and parts.cluster is not None and parts.cluster.ndim == 1:
-        psi = psi + _of_leverage(psi, parts.cluster, leverage, parts.scores.rows)
+    if leverage is not None and units.cluster is not None and units.cluster.ndim == 1:
+        psi = psi + _of_leverage(psi, units.cluster, leverage, units.gold if parts.scores.gold_alone else None)
     return psi, parts.scores.gold_parts(kind)[1]
 
 

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, KaratError
-from ..estimate.augment import AugmentedSample, Rows
+from ..estimate.augment import AugmentedSample
 from ..estimate.index import predictors, scores
+from ..estimate.rows import Rows
 from ..frames.formula import row_by_row
 from ..frames.table import as_float
 from ..regression.design_matrix import with_columns
@@ -83,7 +84,7 @@ class _Completions:
 
     def sample(self, pieces: Pieces, choice: Ints) -> AugmentedSample:
         """The augmented sample with all drawn rows labelled: missing ones by choice."""
-        gold, first = pieces.sample.gold, drawn_of(pieces.sample.labelling)
+        gold, first = pieces.sample.gold, drawn_of(pieces.sample.units.labelling)
         n = len(self.silent) + len(self.answered)
         x, y = np.empty((n, gold.x.shape[1])), np.empty((n, *gold.y.shape[1:]))
         offset = None if gold.offset is None else np.empty(n)
@@ -96,7 +97,7 @@ class _Completions:
             x[at], y[at] = rows.x[here], rows.y[here]
             if offset is not None and rows.offset is not None:
                 offset[at] = rows.offset[here]
-        return replace(pieces.sample, gold=Rows(x, y, offset), labelling=first)
+        return replace(pieces.sample.drawn(first), gold=Rows(x, y, offset))
 
 
 def worst_cases(pieces: Pieces, terms: tuple[str, ...], limits: Mapping[str, Any], alpha: float) -> tuple[Bound, ...]:
@@ -171,8 +172,8 @@ def imbens_manski(
 def completions(pieces: Pieces, limits: Mapping[str, Any]) -> _Completions:
     """Design rows of the units without an answer at every combination of label values that could be worst."""
     prepared, matrix = pieces.prepared, pieces.matrix
-    first = drawn_of(prepared.labelling)
-    answered = prepared.labelling.labelled[first.gold]
+    first = drawn_of(prepared.units.labelling)
+    answered = prepared.units.labelling.labelled[first.gold]
     silent = first.gold[~answered]
     labels = prepared.labels
     choices = [candidate_values(label, limits, _on_grid(label, prepared.parsed)) for label in labels]

@@ -205,7 +205,7 @@ def _gold_rows(fit: Result, table: Table, given: object) -> Bools:
         raise ArgumentError("this fit has not kept which rows are gold; pass gold=, or fit with scores=True.")
     used = _used(fit, table)
     out = np.zeros(table.n_rows, dtype=bool)
-    out[np.flatnonzero(used)[fit.parts.labelling.gold]] = True
+    out[np.flatnonzero(used)[fit.parts.units.gold]] = True
     return out
 
 
@@ -219,9 +219,9 @@ def _used(fit: Result, table: Table) -> Bools:
             f"this fit left out {fit.sampling.n_dropped:,} row(s) and has not kept which; fit with scores=True, or "
             "pass data= (and fit) without them."
         )
-    if fit.parts is None or fit.parts.kept is None:
+    if fit.parts is None or fit.parts.units.kept is None:
         return np.ones(table.n_rows, dtype=bool)
-    return fit.parts.kept
+    return fit.parts.units.kept
 
 
 def balance_lines(balance: Balance, most: int = 25) -> list[str]:

@@ -10,8 +10,8 @@ from ..estimate.clusters import across
 from ..estimate.covariance import influence_covariance
 
 if TYPE_CHECKING:
-    from .._core.types import Floats, Ints
-    from ..designs import Labelling
+    from .._core.types import Floats
+    from ..estimate.augment import Units
 
 _DRAWS = 20_000
 _TINY = 1e-8
@@ -20,9 +20,9 @@ _TINY = 1e-8
 def joint_covariance(
     psi: list[Floats],
     error: list[Floats],
-    labelling: Labelling,
+    units: Units,
     target: str,
-    cluster: Ints | None,
+    kind: str,
     variance: Floats,
 ) -> Floats:
     """Covariance of U estimates from stacked influences, with the variances that the fits report.
@@ -33,10 +33,11 @@ def joint_covariance(
         Influence of all units on each estimate.
     error : list of U ndarrays, each of shape (n,)
         Labelling errors of the gold units.
-    labelling : Labelling
-        The draw, the same for all.
+    units : Units
+        The same for all.
     target : {"superpopulation", "finite"}
-    cluster : ndarray of int, shape (N,), or None
+    kind : str
+        Of the covariance, for units or clusters.
     variance : ndarray, shape (U,)
         Of each fit on its own.
 
@@ -45,7 +46,7 @@ def joint_covariance(
     ndarray, shape (U, U)
     """
     scores = np.column_stack(psi), np.column_stack(error)
-    plain = across(cluster, lambda codes: influence_covariance(*scores, labelling, target, codes))
+    plain = across(units.summed_over(kind), lambda codes: influence_covariance(*scores, units, target, codes))
     size = np.sqrt(np.maximum(np.diag(plain), 1e-300))
     out: Floats = plain / np.outer(size, size) * np.sqrt(np.outer(variance, variance))
     return out

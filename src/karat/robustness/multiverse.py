@@ -218,8 +218,6 @@ def _collect(
     first = many[0].result
     assert first.parts is not None
     chosen = _terms(first, terms)
-    parts = first.parts
-    cluster = parts.cluster if first.vcov_kind.startswith("CRV") else None
     naive, corrected, covariance, critical, equal, worth = {}, {}, {}, {}, {}, {}
     for k, term in enumerate(chosen):
         j = first.position(term)
@@ -227,8 +225,8 @@ def _collect(
         naive[term] = Answers(*(np.array(v) for v in zip(*(_column(f.result, "Surrogate only", j) for f in many))))
         answers = corrected[term]
         joint = joint_covariance(
-            [f.psi[:, k] for f in many], [f.error[:, k] for f in many], parts.labelling, first.target, cluster,
-            answers.se**2,
+            [f.psi[:, k] for f in many], [f.error[:, k] for f in many], first.parts.units, first.target,
+            first.vcov_kind, answers.se**2,
         )  # fmt: skip
         df = float(answers.df.min())
         rng = np.random.default_rng([seed, k])

@@ -266,7 +266,7 @@ def sensitivity(
     with warnings.catch_warnings():  # the fit itself says it
         warnings.simplefilter("ignore", KaratWarning)
         taken = pieces(arguments, data)
-    first = drawn_of(taken.prepared.labelling)
+    first = drawn_of(taken.prepared.units.labelling)
     fit = regress(model, formula, data, **given)
     chosen = tuple(terms) if terms is not None else fit.names
     for term in chosen:

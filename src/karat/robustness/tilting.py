@@ -8,7 +8,7 @@ where it changes sign or significance is found by bisection.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -92,7 +92,7 @@ def tilt_variable(pieces: Pieces, given: object, table: Table) -> tuple[str, Flo
         Numbers in standard deviations about their mean; 0 and 1 for a class.
     """
     prepared = pieces.prepared
-    gold = prepared.labelling.gold
+    gold = prepared.units.gold
     labels = {label.name: label for label in prepared.labels}
     if given is None:
         first = prepared.outcome_label or prepared.labels[0]
@@ -107,7 +107,7 @@ def tilt_variable(pieces: Pieces, given: object, table: Table) -> tuple[str, Flo
         name, value = next(iter(given.items()))
         return _of_label(labels[name], value, gold)
     values = table.values(given, "tilt")
-    values = as_float(values if prepared.kept is None else values[prepared.kept], "tilt", "tilt")[gold]
+    values = as_float(prepared.units.of_units(values), "tilt", "tilt")[gold]
     if not np.isfinite(values).all():
         raise ArgumentError("tilt is missing in gold rows; give a value for each of them.")
     return "tilt", values
@@ -142,7 +142,7 @@ class Tilting:
     """
 
     def __init__(self, pieces: Pieces, f: Floats) -> None:
-        labelling = pieces.prepared.labelling
+        labelling = pieces.prepared.units.labelling
         self.pieces, self.f = pieces, f
         self.base = labelling if isinstance(labelling, Response) else as_response(labelling)
         self._known: dict[float, tuple[Floats, Floats, Floats, float]] = {}
@@ -158,7 +158,7 @@ class Tilting:
         nothing = np.full(p, np.nan)
         try:
             labelling = tilted(self.base, gamma * self.f)
-            estimate, covariance, df = self.pieces.again(replace(self.pieces.sample, labelling=labelling))
+            estimate, covariance, df = self.pieces.again(self.pieces.sample.drawn(labelling))
         except KaratError:
             return nothing, nothing, nothing, float("nan")
         odds = labelling.first_weight * (1.0 / labelling.response[labelling.labelled] - 1.0)

@@ -23,7 +23,7 @@ def identity(fit: Result) -> tuple[Any, ...]:
     parameters = None if fit.call is None else fit.call.arguments.get("parameters")
     model = fit.model if parameters is None else f"{fit.model} {parameters}"
     same = (fit.names, model, fit.formula, fit.estimator, fit.target, fit.vcov_kind, fit.cluster, fit.n_units)
-    return (same, None if fit.parts is None else fit.parts.labelling)
+    return (same, None if fit.parts is None else fit.parts.units.labelling)
 
 
 def check_look(fit: object, n_before: int, last: tuple[Any, ...]) -> None:
@@ -63,7 +63,7 @@ def warn_uninformative(fit: Result, last: tuple[Any, ...]) -> None:
     """
     if fit.parts is None or last[1] is None:
         return
-    labelling = fit.parts.labelling.asked
+    labelling = fit.parts.units.labelling.asked
     if not isinstance(labelling, SequentialLabelling) or np.ptp(labelling.weight) < 1e-9:
         return
     before = [w.share for w in getattr(last[1].asked, "waves", ())] or [1.0]
@@ -85,7 +85,7 @@ def warn_uninformative(fit: Result, last: tuple[Any, ...]) -> None:
 
 def _asked_error(parts: Parts) -> Floats:
     """Errors of all rows drawn: with non-response 0 where no answer came, and answers over their probability."""
-    labelling, asked = parts.labelling, parts.labelling.asked
+    labelling, asked = parts.units.labelling, parts.units.labelling.asked
     if labelling is asked:
         return parts.scores.error
     out = np.zeros((asked.n_gold, parts.scores.error.shape[1]))

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...censoring.pseudo import PseudoOutcome, estimation_influence
 from ...estimate.augment import AugmentedSample
+from ...estimate.rows import in_memory
 from ...estimate.scores import add_gold_stage, add_population_stage
 from ...estimate.totals import linear_predictor
 from ..design_matrix import Design, Prepared
@@ -32,7 +33,7 @@ class DurationFit(Opened):
 
 def with_outcome(matrix: Design, data: Lasting, outcome: PseudoOutcome, prepared: Prepared) -> Design:
     """The design with complete outcomes in the place of durations."""
-    values, gold = outcome.values, prepared.labelling.gold
+    values, gold = outcome.values, prepared.units.gold
     if data.everywhere:
         return replace(matrix, gold=replace(matrix.gold, y=values[gold]), observed_y=values)
     return replace(matrix, gold=replace(matrix.gold, y=values))
@@ -49,16 +50,16 @@ def with_estimation(
     """Influences that include what estimating the censoring distribution adds."""
     if fit.known or estimator == "surrogate" or fit.data.weights.complete.all():
         return parts
-    labelling, data, outcome = fit.prepared.labelling, fit.data, fit.outcome
+    data, outcome = fit.data, fit.outcome
     inverse = np.linalg.inv(estimate.curvature)
-    x = sample.gold.x * sample.gold_weight[:, None]
+    x = sample.gold.x * sample.units.gold_weight[:, None]
     if data.everywhere:
-        every = np.zeros((sample.n_units, x.shape[1]))
-        every[labelling.gold] = x
+        every = np.zeros((sample.units.n_units, x.shape[1]))
+        every[sample.units.gold] = x
         if sample.predicted and estimator != "gold":
             _, rest = sample.unit_weights()
             mixing = estimate.tuning.mixing
-            for rows in sample.predicted:
+            for rows in in_memory(sample.predicted, "a regression of durations"):
                 share = rest if rows.share is None else rest * rows.share
                 every += share[:, None] * (rows.x if mixing is None else rows.x @ mixing.T)
         extra = estimation_influence(data.weights, outcome, every)
@@ -72,4 +73,4 @@ def with_estimation(
     extra = estimation_influence(data.weights, outcome, x)
     if extra is None:
         return parts
-    return replace(parts, scores=add_gold_stage(parts.scores, extra @ inverse.T, labelling))
+    return replace(parts, scores=add_gold_stage(parts.scores, extra @ inverse.T))

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from ...errors import KaratError
-from ...estimate.augment import AugmentedSample, Rows
+from ...estimate.augment import AugmentedSample
 from ...estimate.infer import infer
 from ...estimate.rectify import gold_estimate
+from ...estimate.rows import Memory, Rows
 from ...results.comparison import Column, Comparison
 from ..comparison_fits import Naive, naive_fit
 from ..steps import parts_of
@@ -36,7 +37,7 @@ def more_columns(fit: DurationFit, sample: AugmentedSample, found: Comparison) -
     columns = {column.title: column for column in found.columns}
     remarks = [found.remark] if found.remark else []
     if "Gold only" in columns:
-        gold = replace(sample, predicted=())
+        gold = replace(sample, predicted=Memory())
         if fit.form == "product" and not fit.data.everywhere:
             gold = weighted_rows(fit, gold)
         columns["Gold only"] = _gold_column("Gold only", fit, gold, fit.known)
@@ -45,7 +46,7 @@ def more_columns(fit: DurationFit, sample: AugmentedSample, found: Comparison) -
     shown = {title: column for title, column in columns.items() if title == "Surrogate only"}
     for title, rows in zip(_NAIVE, _naive_rows(fit, sample.gold)):
         try:
-            shown[title] = _gold_column(title, fit, replace(sample, gold=rows, predicted=()), True)
+            shown[title] = _gold_column(title, fit, replace(sample, gold=rows, predicted=Memory()), True)
         except (KaratError, np.linalg.LinAlgError) as error:
             remarks.append(f"{title} is not shown: {error}")
     cautions = {**found.cautions, **{title: _NAIVE[title] for title in _NAIVE if title in shown}}
@@ -56,7 +57,7 @@ def more_columns(fit: DurationFit, sample: AugmentedSample, found: Comparison) -
 def _naive_rows(fit: DurationFit, gold: Rows) -> tuple[Rows, Rows]:
     """Gold rows with censored durations taken for complete, and without them."""
     data = fit.data
-    at = fit.prepared.labelling.gold if data.everywhere else slice(None)
+    at = fit.prepared.units.gold if data.everywhere else slice(None)
     time, cause = data.durations.time, data.durations.cause
     taken = data.outcome.of(time, cause if data.outcome.cause is not None else np.maximum(cause, 1))
     complete = data.weights.complete[at].astype(np.float64)

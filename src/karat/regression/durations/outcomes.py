@@ -236,15 +236,14 @@ def lasting(
     -------
     Lasting
     """
-    labelling, kept = prepared.labelling, prepared.kept
-    rows = np.arange(prepared.n_rows) if everywhere else labelling.gold
-    codes = (event if kept is None else event[kept])[rows]
+    units = prepared.units
+    rows = np.arange(prepared.n_rows) if everywhere else units.gold
+    codes = units.of_units(event)[rows]
     if everywhere:
         assert matrix.observed_y is not None
-        time, weight, x = matrix.observed_y, prepared.weights, _observed_numbers(prepared)
+        time, weight, x = matrix.observed_y, units.weights, _observed_numbers(prepared)
     else:
-        v = 1.0 if prepared.weights is None else prepared.weights[rows]
-        time, weight, x = matrix.gold.y, v * labelling.weight, matrix.gold.x
+        time, weight, x = matrix.gold.y, units.gold_weight, matrix.gold.x
     if weight is not None and np.ptp(weight) == 0:
         weight = None
     competing = kind == "lost"
@@ -252,8 +251,8 @@ def lasting(
     if cause is not None and cause not in durations.causes:
         raise ArgumentError(f"cause={cause!r} never occurs; event holds the causes {list(durations.causes)}.")
     usable = independent_columns(x)
-    covariates = censoring_covariates(method, table, kept, rows, usable)
-    cluster = None if prepared.cluster is None else connected(prepared.cluster[rows])
+    covariates = censoring_covariates(method, table, units.kept, rows, usable)
+    cluster = None if units.cluster is None else connected(units.cluster[rows])
     found = weights(
         time, codes, tau=tau, method=method, covariates=covariates, weights=weight, floor=floor, cluster=cluster,
         competing=competing, seed=rng,

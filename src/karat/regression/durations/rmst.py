@@ -18,10 +18,11 @@ from ..._core.types import Estimator
 from ...censoring.pseudo import estimation_influence
 from ...censoring.weights import DEFAULT_FLOOR
 from ...errors import ArgumentError, one_of
-from ...estimate.augment import AugmentedSample, Rows
+from ...estimate.augment import AugmentedSample
 from ...estimate.basis import check_rank
 from ...estimate.covariance import Meat
 from ...estimate.infer import Parts
+from ...estimate.rows import Rows
 from ...frames import Table
 from ...frames.formula import Parsed
 from ...predict import Predictions, capped_weights, crossfit, learners
@@ -160,7 +161,8 @@ def rmst(
         surrogate_blind_to_censoring,
     )  # fmt: skip
     fit = open_fit(arguments, data, steps)
-    return close_fit(fit, assumed=arguments.design is None and not fit.prepared.labelling.labelled.all(), steps=steps)
+    labelled = fit.prepared.units.labelling.labelled
+    return close_fit(fit, assumed=arguments.design is None and not labelled.all(), steps=steps)
 
 
 @dataclass(frozen=True)
@@ -266,7 +268,7 @@ def _check_lasting(data: Lasting, prepared: Prepared, matrix: Design, target: st
             "target='finite' leaves out what censoring adds to the variance: durations of this corpus are censored, "
             "so labelling all of it would not tell them either. Use target='superpopulation'."
         )
-    among = complete[prepared.labelling.gold] if data.everywhere else complete
+    among = complete[prepared.units.gold] if data.everywhere else complete
     check_rank(matrix.gold.x[among], None, matrix.spec.names, "gold rows with complete durations")
 
 
@@ -276,7 +278,7 @@ def _predict(
     codes: Floats, rng: np.random.Generator,
 ) -> tuple[Predictions | None, tuple[Rows, ...]]:  # fmt: skip
     """Predicted rows. The learner sees complete gold rows, each standing for the censored ones like it."""
-    labelling = prepared.labelling
+    labelling = prepared.units.labelling
     if options.estimator == "gold":
         return None, ()
     if options.learner is None or options.estimator in ("ppi", "surrogate"):
@@ -324,7 +326,7 @@ def _at_gold(blocks: tuple[Rows, ...], form: str, prepared: Prepared) -> Floats 
     """Predicted outcomes of the gold rows, for product weights; 0 where gold alone is used."""
     if form != "product":
         return None
-    gold = prepared.labelling.gold
+    gold = prepared.units.gold
     return np.zeros(len(gold)) if not blocks else average_rows(blocks)[0].y[gold]
 
 

@@ -1,0 +1,229 @@
+"""What a fit must know of a table before its batches are read again: gold rows, levels, ranges, sizes of strata."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..designs.given import codes_of
+from ..errors import DataError
+from ..frames import Table
+from ..frames.kinds import is_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .._core.types import Bools, Floats, Ints
+    from ..frames.batches import Batches
+
+_MOST_LEVELS = 10_000
+"""Different values of a column of text or categories, at most."""
+
+
+@dataclass(frozen=True)
+class Strata:
+    """Strata that columns form, and their sizes.
+
+    Parameters
+    ----------
+    by : tuple of str
+    names : list of str
+    codes : dict
+        Values of the columns -> code.
+    sizes : ndarray of int, shape (S,)
+    """
+
+    by: tuple[str, ...]
+    names: list[str]
+    codes: dict[Any, int]
+    sizes: Ints
+
+    def of(self, table: Table) -> Ints | None:
+        """Stratum of each row of a table, shape (m,); None where there is one for all."""
+        if not self.by:
+            return None
+        codes, keys = _groups(table.pandas(self.by, "Stratified(by)"), self.by)
+        return np.array([self.codes[key] for key in keys], dtype=np.intp)[codes]
+
+
+@dataclass(frozen=True)
+class Digest:
+    """A table told by a few of its rows.
+
+    Parameters
+    ----------
+    head : Table
+        All rows with gold, and of the others those that hold a new value of a category, a new stratum, or the smallest
+        or largest surrogate, in the order of the data.
+    positions : ndarray of int
+        Where they stand in the data.
+    n_rows : int
+        N.
+    strata : Strata
+    sd : dict of str to float
+        Standard deviation of each surrogate that is a number.
+    """
+
+    head: Table
+    positions: Ints
+    n_rows: int
+    strata: Strata
+    sd: dict[str, float]
+
+
+def digest(
+    batches: Batches, gold: Sequence[str], observed: Sequence[str], surrogates: Sequence[str], by: Sequence[str],
+    coded: frozenset[str],
+) -> Digest:  # fmt: skip
+    """Read a table once.
+
+    Parameters
+    ----------
+    batches : Batches
+    gold, observed, surrogates, by : sequence of str
+        Columns of the labels, of the formula, of the surrogates and of the strata.
+    coded : frozenset of str
+        Columns whose numbers are categories.
+
+    Raises
+    ------
+    DataError
+        If a value is missing, or a category is an identifier.
+    """
+    reader = _Reader(tuple(gold), tuple(observed), tuple(surrogates), tuple(by), coded)
+    for at, table in batches.tables(reader.columns):
+        reader.read(at.start, table)
+    return reader.digest()
+
+
+@dataclass
+class _Reader:
+    """Collects a digest."""
+
+    gold: tuple[str, ...]
+    observed: tuple[str, ...]
+    surrogates: tuple[str, ...]
+    by: tuple[str, ...]
+    coded: frozenset[str]
+    n_rows: int = 0
+    kept: list[tuple[Ints, pd.DataFrame]] = field(default_factory=list)
+    extremes: dict[tuple[str, str], tuple[float, Ints, pd.DataFrame]] = field(default_factory=dict)
+    seen: dict[str, dict[Any, None]] = field(default_factory=dict)
+    order: dict[str, dict[Any, None]] = field(default_factory=dict)
+    strata: dict[Any, int] = field(default_factory=dict)
+    missing: dict[str, int] = field(default_factory=dict)
+    spread: dict[str, tuple[int, float, float]] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns to read."""
+        return list(dict.fromkeys((*self.gold, *self.observed, *self.surrogates, *self.by)))
+
+    def read(self, start: int, table: Table) -> None:
+        """Take in a batch whose first row stands at ``start``."""
+        frame = table.pandas(self.columns, "data")
+        self.n_rows += len(frame)
+        keep: Bools = frame[list(self.gold)].notna().any(axis=1).to_numpy(copy=True)
+        for name in dict.fromkeys((*self.observed, *self.surrogates, *self.by)):
+            self.missing[name] = self.missing.get(name, 0) + int(frame[name].isna().sum())
+        for name in self.columns:
+            column = frame[name]
+            text = is_text(column, name, "column")
+            if text and hasattr(column, "cat"):
+                every = table.as_given(name, "data").cat.categories
+                self.order.setdefault(name, {}).update(dict.fromkeys(every.tolist()))
+            if name in self.gold:
+                continue
+            if text or name in self.coded:
+                self._levels(name, column, keep)
+            elif name in self.surrogates:
+                self._range(name, column.to_numpy(dtype=np.float64, na_value=np.nan), start, frame)
+        if self.by:
+            self._strata(frame, keep)
+        self.kept.append((start + np.flatnonzero(keep), frame[keep]))
+
+    def _levels(self, name: str, column: Any, keep: Bools) -> None:
+        """Keep the first row of each new value."""
+        known = self.seen.setdefault(name, {})
+        values = column.dropna().drop_duplicates()
+        for row, value in zip(values.index, values.tolist()):
+            if value not in known:
+                known[value] = None
+                keep[row] = True
+        if len(known) > _MOST_LEVELS:
+            raise DataError(
+                f"{name!r} holds more than {_MOST_LEVELS:,} different categories; it is an identifier, not a "
+                "covariate. Merge categories, or drop it."
+            )
+
+    def _range(self, name: str, values: Floats, start: int, frame: pd.DataFrame) -> None:
+        """Keep the rows with the smallest and the largest value, and one that is neither 0 nor 1."""
+        there = values[~np.isnan(values)]
+        if not len(there):
+            return
+        between = np.flatnonzero(~np.isin(values, (0.0, 1.0)) & ~np.isnan(values))[:1]
+        found = {"low": int(np.nanargmin(values)), "high": int(np.nanargmax(values))}
+        found |= {"between": int(between[0])} if len(between) else {}
+        sign = {"low": -1.0, "high": 1.0, "between": 0.0}
+        for which, row in found.items():
+            size = sign[which] * float(values[row])
+            before = self.extremes.get((name, which))
+            if before is None or size > before[0]:
+                self.extremes[name, which] = (size, np.array([start + row]), frame.iloc[[row]])
+        n, mean, square = self.spread.get(name, (0, 0.0, 0.0))
+        m, own = len(there), float(there.mean())
+        square += float(((there - own) ** 2).sum()) + (own - mean) ** 2 * n * m / (n + m)
+        self.spread[name] = (n + m, mean + (own - mean) * m / (n + m), square)
+
+    def _strata(self, frame: pd.DataFrame, keep: Bools) -> None:
+        """Count the rows of each stratum, and keep the first of each."""
+        codes, keys = _groups(frame, self.by)
+        for key, row, count in zip(keys, np.unique(codes, return_index=True)[1], np.bincount(codes).tolist()):
+            keep[row] |= key not in self.strata
+            self.strata[key] = self.strata.get(key, 0) + count
+
+    def digest(self) -> Digest:
+        """What was collected."""
+        import pandas as pd
+
+        if not self.n_rows:
+            raise DataError("data has no rows; give at least one unit.")
+        if lacking := {name: count for name, count in self.missing.items() if count}:
+            listed = ", ".join(f"{name!r} ({count})" for name, count in lacking.items())
+            raise DataError(
+                f"values are missing in {listed}; of a table that is read batch by batch no rows are left out. Fill "
+                "them, or write a file without those rows."
+            )
+        parts = [*self.kept, *((where, rows) for _, where, rows in self.extremes.values())]
+        positions, first = np.unique(np.concatenate([where for where, _ in parts]), return_index=True)
+        frame = (
+            pd.concat([rows for _, rows in parts if len(rows)], ignore_index=True).iloc[first].reset_index(drop=True)
+        )
+        for name, order in self.order.items():
+            frame[name] = pd.Categorical(frame[name].tolist(), categories=list(order))
+        head = Table.read(frame)
+        sd = {name: float(np.sqrt(square / n)) for name, (n, _, square) in self.spread.items()}
+        return Digest(head, positions, self.n_rows, self._of(head), sd)
+
+    def _of(self, head: Table) -> Strata:
+        if not self.by:
+            return Strata((), [""], {}, np.array([self.n_rows]))
+        codes, names = codes_of(head, self.by, "Stratified(by)")
+        groups, keys = _groups(head.pandas(self.by, "Stratified(by)"), self.by)
+        known = {keys[group]: code for group, code in zip(groups.tolist(), codes.tolist())}
+        sizes = np.zeros(len(names), dtype=np.intp)
+        for key, count in self.strata.items():
+            sizes[known[key]] += count
+        return Strata(self.by, names, known, sizes)
+
+
+def _groups(frame: pd.DataFrame, by: Sequence[str]) -> tuple[Ints, list[Any]]:
+    """Group of each row, and the values that form each group, in the order in which they come."""
+    import pandas as pd
+
+    values = frame[by[0]] if len(by) == 1 else pd.MultiIndex.from_frame(frame[list(by)])
+    codes, keys = pd.factorize(values, use_na_sentinel=False)
+    return codes.astype(np.intp), list(keys)

@@ -1,0 +1,236 @@
+"""A fit on a table that is read batch by batch: its gold rows in memory, its predicted rows from a source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import designs
+from ..errors import ArgumentError, DataError, FormulaError
+from ..estimate.augment import Units
+from ..estimate.rows import RowBlock, Rows
+from ..frames import Table
+from ..frames.formula import parse, refuse_learnt
+from ..frames.table import as_float
+from .batch_digest import Strata, digest
+from .design_matrix import Design, Prepared, matrices, prepare, with_columns
+from .options import OPTIONS, Arguments
+from .predicted_rows import surrogate_rows
+from .surrogates import read_surrogates
+from .variables import Label, labelled_rows, read_labels
+
+if TYPE_CHECKING:
+    from .._core.types import Floats, Ints
+    from ..frames.batches import Batches
+    from ..moments import Model
+
+_MODELS = ("ols", "logit", "probit", "poisson", "gamma", "fractional", "expectile")
+_WORKS = (
+    "design", "learner", "folds", "repeats", "imputation", "tuning", "vcov", "target", "df", "alpha", "missing",
+    "compare", "n_jobs", "progress", "seed", "context", "combine", "estimator", "parameters",
+)  # fmt: skip
+"""Options that do not need all rows at once; every other one is refused."""
+_UNTESTED = "the data came batch by batch, so it was not tested whether the gold is balanced"
+
+
+@dataclass(frozen=True)
+class BatchRows:
+    """Predicted rows from the surrogates in a table that is read batch by batch.
+
+    Parameters
+    ----------
+    batches : Batches
+    names : tuple of str
+        Columns to read.
+    strata : Strata
+    head : Table
+        The gold rows, and rows that show what else is in the table.
+    model : Model
+    prepared : Prepared
+        On the rows of ``head``.
+    matrix : Design
+    options : Arguments
+    imputation : {"moment", "value"}
+    basis : ndarray, shape (p, p), or None
+        Coordinates of the design.
+    """
+
+    batches: Batches
+    names: tuple[str, ...]
+    strata: Strata = field(repr=False)
+    head: Table = field(repr=False)
+    model: Model
+    prepared: Prepared = field(repr=False)
+    matrix: Design = field(repr=False)
+    options: Arguments = field(repr=False)
+    imputation: str
+    basis: Floats | None = field(repr=False, default=None)
+
+    def __len__(self) -> int:
+        return len(self._of_head)
+
+    def blocks(self) -> Iterator[RowBlock]:
+        """All rows of the file, batch by batch."""
+        for at, table in self.batches.tables(self.names):
+            try:
+                rows = self._rows(table)
+            except DataError as error:
+                raise DataError(f"rows {at.start} to {at.stop - 1} of {self.batches.source}: {error}") from None
+            yield RowBlock(at, rows, self.strata.of(table))
+
+    def at(self, positions: Ints) -> tuple[Rows, ...]:
+        """Predicted rows of the gold units."""
+        gold = self.prepared.gold
+        if not np.array_equal(positions, self.prepared.units.gold):
+            raise ArgumentError("only the gold rows of a table that is read batch by batch are in memory.")
+        return tuple(rows.take(gold) for rows in self._of_head)
+
+    def turned(self, basis: Floats) -> BatchRows:
+        """The same with design matrices in the coordinates ``x T``."""
+        return replace(self, basis=basis)
+
+    def plugged(self) -> BatchRows:
+        """The same with surrogates in the place of the labels, probabilities too."""
+        return replace(self, imputation="value")
+
+    @cached_property
+    def _of_head(self) -> tuple[Rows, ...]:
+        return self._rows(self.head)
+
+    @cached_property
+    def _averaged(self) -> frozenset[str]:
+        """0/1 labels whose surrogate is a probability in some row, so that its classes are averaged over in all."""
+        out = []
+        for label in self.prepared.labels:
+            first = label.surrogates[0]
+            number = label.classes and not label.coded and not first.probabilities
+            if number and not np.isin(as_float(first.values, label.name, "surrogate of"), (0.0, 1.0)).all():
+                out.append(label.name)
+        return frozenset(out)
+
+    def _rows(self, table: Table) -> tuple[Rows, ...]:
+        """Predicted rows of a table."""
+        known, matrix, spec = self.prepared, self.matrix, self.matrix.spec
+        frame, n = table.pandas(list(known.frame.columns), "formula"), table.n_rows
+        given: dict[str, Any] = {}
+        for label in known.labels:
+            one = read_surrogates(label.name, self.options.surrogates[label.name], table, label.classes, whole=False)[0]
+            given[label.name] = one.values
+        filled = with_columns(frame, {label.name: label.column(_any_value(label), n) for label in known.labels}, n)
+        y = None if matrix.observed_y is None else spec.y(filled, known.context)
+        if y is not None and matrix.observed_y is not None:
+            self.model.check_outcome(np.concatenate([matrix.observed_y, y]), known.parsed.outcome)
+        x = None if matrix.observed is None else spec.x(filled, known.context)
+        design = replace(matrix, observed=x, observed_y=y, offset=spec.offset(filled, known.context))
+        units = Units(designs.Labelling(np.ones(n), np.zeros(n, dtype=bool), fixed_size=False))
+        rows = surrogate_rows(replace(known, frame=frame, units=units), design, given, self.imputation, self._averaged)
+        return rows if self.basis is None else tuple(one.turned(self.basis) for one in rows)
+
+
+def _any_value(label: Label) -> Any:
+    return label.classes[0] if label.classes else 0.0
+
+
+def read_batches(options: Arguments, batches: Batches, model: Model) -> BatchRows:
+    """Read a table once, and set up what its batches are read with.
+
+    Raises
+    ------
+    ArgumentError, DataError, DesignError, FormulaError
+        If the data, or what is asked of them, need all rows at once.
+    """
+    _refuse(options)
+    columns = batches.columns
+    parsed = parse(options.formula, columns, options.context)
+    refuse_learnt(parsed)
+    design = designs.resolve(options.design)
+    by = design.columns if isinstance(design, designs.Stratified) else ()
+    named = _surrogate_columns(options.surrogates)
+    labels = [str(name) for name in options.surrogates]
+    Table.read({name: [0] for name in columns}).require((*labels, *named, *by), "surrogates or design")
+    observed = sorted(parsed.variables - set(labels))
+    found = digest(batches, labels, observed, named, by, parsed.coded)
+    head = found.head
+    known = read_labels(parsed, head, options.surrogates)
+    known = tuple(_with_spread(label, found.sd) for label in known)
+    gold_rows = labelled_rows(known, head, None)
+    stub = designs.Labelling(np.ones(head.n_rows), gold_rows, fixed_size=False)
+    prepared = prepare(head, parsed, known, stub, weights=None, cluster=None, missing="raise", context=options.context)
+    matrix = matrices(prepared, model)
+    _refuse_other_rows(prepared, matrix)
+    strata = found.strata.of(head)
+    gold = np.flatnonzero(gold_rows)
+    drawn = designs.read_counts(
+        design, found.strata.sizes, found.strata.names, found.positions[gold],
+        np.zeros(len(gold), dtype=np.intp) if strata is None else strata[gold],
+    )  # fmt: skip
+    notes = (*prepared.notes, _UNTESTED)
+    prepared = replace(prepared, units=Units(drawn), gold_rows=gold, notes=notes)
+    names = tuple(dict.fromkeys((*observed, *named, *by)))
+    return BatchRows(batches, names, found.strata, head, model, prepared, matrix, options, options.imputation)
+
+
+def _with_spread(label: Label, sd: Mapping[str, float]) -> Label:
+    """A label whose surrogates say how they spread over all rows."""
+    return replace(label, surrogates=tuple(replace(s, sd=sd.get(s.name)) for s in label.surrogates))
+
+
+def _refuse(options: Arguments) -> None:
+    """Raise for what is about all rows at once."""
+    if options.model not in _MODELS:
+        raise ArgumentError(f"model={options.model!r} needs all rows in memory; with batches take one of {_MODELS}.")
+    for name, option in OPTIONS.items():
+        given = options.cluster if name == "cluster" else options.given[name]
+        unset = given is option.default or given is False or (isinstance(given, str) and given == option.default)
+        if name not in _WORKS and not unset:
+            raise ArgumentError(
+                f"{name}= is about all rows at once, and the data come batch by batch; take it out, or read the data "
+                "into memory."
+            )
+    if options.estimator == "dsl" and options.learner is not None:
+        raise ArgumentError(
+            f"learner={options.learner!r} learns from features of all rows at once, and the data come batch by batch; "
+            "use learner=None (the surrogate itself is the prediction), or read the data into memory."
+        )
+
+
+def _surrogate_columns(surrogates: Any) -> list[str]:
+    """Columns that surrogates name.
+
+    Raises
+    ------
+    ArgumentError
+        If one is given as values.
+    """
+    if not isinstance(surrogates, Mapping):
+        raise ArgumentError("surrogates must map each gold column to its surrogate column(s).")
+    out: list[str] = []
+    for name, given in surrogates.items():
+        for item in given if isinstance(given, (list, tuple)) else [given]:
+            columns = list(item.values()) if isinstance(item, Mapping) else [item]
+            if not all(isinstance(column, str) for column in columns):
+                raise ArgumentError(
+                    f"surrogates[{name!r}] holds values; the data come batch by batch, so name columns."
+                )
+            out += columns
+    return list(dict.fromkeys(out))
+
+
+def _refuse_other_rows(prepared: Prepared, matrix: Design) -> None:
+    """Raise where the formula gives a row other values when other rows are left out."""
+    rows, labels = prepared.gold, prepared.labels
+    alone = with_columns(
+        prepared.frame.iloc[rows].reset_index(drop=True),
+        {label.name: label.gold_column(rows) for label in labels},
+        len(rows),
+    )
+    x, y = matrix.spec.x(alone, prepared.context), matrix.spec.y(alone, prepared.context)
+    if not (np.allclose(x, matrix.gold.x, 1e-12, 0.0) and np.allclose(y, matrix.gold.y, 1e-12, 0.0)):
+        raise FormulaError(
+            f"a function in {prepared.parsed.text!r} gives a row another value when other rows are left out, so it "
+            "cannot be worked out batch by batch; compute the column first."
+        )

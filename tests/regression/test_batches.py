@@ -1,0 +1,332 @@
+"""Predicted rows from any source give the numbers of rows in memory; parquet files are read batch by batch."""
+
+from __future__ import annotations
+
+import tracemalloc
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow.dataset as ds
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import karat as kt
+from karat import moments
+from karat.designs import Labelling, read_counts
+from karat.estimate.augment import AugmentedSample, Units
+from karat.estimate.clusters import Curvatures
+from karat.estimate.infer import Parts, infer
+from karat.estimate.rectify import rectify, surrogate_estimate
+from karat.estimate.rows import Memory, RowBlock, Rows
+from karat.frames.batches import Batches
+
+from ..profiles import examples
+
+N, GOLD = 240, 90
+DESIGNS = {
+    "simple random": kt.SimpleRandom(n=GOLD),
+    "Bernoulli": kt.Bernoulli(GOLD / N),
+    "stratified": kt.Stratified("s", n=GOLD, allocation="equal"),
+}
+MODELS = {
+    "outcome": ("y ~ x + g", {"y": "y_llm"}),
+    "covariate": ("y ~ d + x", {"d": "d_llm"}),
+    "both": ("y ~ d + np.log(x**2 + 1)", {"y": "y_llm", "d": "d_llm"}),
+}
+
+
+def corpus(n=N, seed=0):
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({"x": rng.normal(size=n), "g": rng.choice(["a", "b", "c"], n), "s": rng.choice(["u", "v"], n)})
+    frame["d"] = (rng.random(n) < 0.5).astype(float)
+    frame["d_llm"] = np.where(rng.random(n) < 0.1, 1 - frame["d"], frame["d"])
+    frame["number"] = 1 + frame["x"] + frame["d"] + rng.normal(size=n)
+    frame["number_llm"] = frame["number"] + rng.normal(size=n) / 2
+    frame["binary"] = (rng.random(n) < 1 / (1 + np.exp(-frame["x"] - frame["d"]))).astype(float)
+    frame["binary_llm"] = np.clip(0.7 * frame["binary"] + 0.3 * rng.random(n), 0.0, 1.0)
+    return frame
+
+
+def labelled(model, surrogates, design, n=N):
+    frame = corpus(n)
+    name = {"ols": "number", "logit": "binary"}[model]
+    frame = frame.assign(y=frame[name], y_llm=frame[f"{name}_llm"])
+    return kt.datasets.mask_gold(frame, design.draw(frame, seed=1), list(surrogates))
+
+
+def fit(model, formula, data, surrogates, design, **options):
+    options = {"learner": None, "context": {"np": np}, **options}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", kt.KaratWarning)
+        return kt.regress(model, formula, data, surrogates=surrogates, design=design, **options)
+
+
+def same(one, other):
+    np.testing.assert_allclose(one.theta, other.theta, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(one.covariance, other.covariance, rtol=1e-10, atol=1e-14)
+    np.testing.assert_allclose(one.df, other.df, rtol=1e-10)
+    assert one.names == other.names
+    left, right = one.compare(), other.compare()
+    assert left.remark == right.remark
+    assert left.cautions == right.cautions
+    for a, b in zip(left.columns, right.columns, strict=True):
+        np.testing.assert_allclose(a.theta, b.theta, rtol=1e-10, atol=1e-10)
+        np.testing.assert_allclose(a.se, b.se, rtol=1e-10)
+        np.testing.assert_allclose(a.df, b.df, rtol=1e-10)
+    if left.difference is not None:
+        np.testing.assert_allclose(left.difference.se, right.difference.se, rtol=1e-9, atol=1e-12)
+        assert left.difference.p_value == pytest.approx(right.difference.p_value, rel=1e-8)
+
+
+# ------------------------------------------------------------------ any source, any size of blocks
+
+
+@dataclass(frozen=True)
+class Chopped:
+    """Rows handed out in blocks of a size, with the strata of their units."""
+
+    rows: tuple[Rows, ...]
+    size: int
+    stratum: np.ndarray | None
+
+    def __len__(self):
+        return len(self.rows)
+
+    def blocks(self):
+        for start in range(0, len(self.rows[0].y), self.size):
+            at = slice(start, min(start + self.size, len(self.rows[0].y)))
+            here = None if self.stratum is None else self.stratum[at]
+            yield RowBlock(at, tuple(rows.take(at) for rows in self.rows), here)
+
+    def at(self, positions):
+        return tuple(rows.take(positions) for rows in self.rows)
+
+    def turned(self, basis):
+        return Chopped(tuple(rows.turned(basis) for rows in self.rows), self.size, self.stratum)
+
+
+def counted(labelling, design):
+    """The same draw from gold rows and counts."""
+    stratum = np.zeros(labelling.n_rows, dtype=int) if labelling.stratum is None else labelling.stratum
+    names = list(labelling.strata) or [""]
+    gold = labelling.gold
+    return read_counts(design, np.bincount(stratum), names, gold, stratum[gold])
+
+
+@given(size=st.integers(1, N + 1), model=st.sampled_from(["ols", "logit"]), design=st.sampled_from(list(DESIGNS)),
+       kind=st.sampled_from(["HC0", "HC1", "HC2", "HC3"]), scale=st.sampled_from([1.0, 1e4]),
+       both=st.booleans())  # fmt: skip
+@examples(30)
+def test_estimates_do_not_depend_on_where_rows_live(size, model, design, kind, scale, both):
+    frame = corpus()
+    labelling: Labelling = DESIGNS[design].draw(frame, seed=2).labelling
+    y = frame["number" if model == "ols" else "binary"].to_numpy()
+    x = np.column_stack([np.ones(N), 3.0 + scale + frame["x"], frame["d"]])
+    noisy = y + 0.3 * corpus(seed=5)["x"].to_numpy()
+    if both:
+        p = 0.1 + 0.8 * frame["d_llm"].to_numpy()
+        ones = [np.column_stack([x[:, :2], np.full(N, value)]) for value in (0.0, 1.0)]
+        rows = (Rows(ones[0], noisy, None, 1 - p), Rows(ones[1], noisy, None, p))
+    else:
+        rows = (Rows(np.column_stack([x[:, :2], frame["d_llm"]]), noisy),)
+    gold = Rows(x, y).take(labelling.gold)
+    few = counted(labelling, DESIGNS[design])
+    memory = AugmentedSample(gold, Memory(rows), Units(labelling))
+    blocks = AugmentedSample(gold, Chopped(rows, size, labelling.stratum), Units(few))
+    for estimator in (lambda sample: rectify(moments.get(model), sample, "auto", False),
+                      lambda sample: surrogate_estimate(moments.get(model), sample)):  # fmt: skip
+        one, other = estimator(memory), estimator(blocks)
+        np.testing.assert_allclose(one.theta, other.theta, rtol=1e-9)
+        answers = [infer(Parts.of(found, Curvatures()), kind, "superpopulation", "auto") for found in (one, other)]
+        np.testing.assert_allclose(answers[0][0].total, answers[1][0].total, rtol=1e-8 * np.sqrt(scale))
+        np.testing.assert_allclose(answers[0][1], answers[1][1], rtol=1e-8)
+
+
+def test_a_draw_told_by_counts_is_that_draw():
+    frame = corpus()
+    error = frame[["x", "d"]].to_numpy()
+    for name, design in DESIGNS.items():
+        whole = design.draw(frame, seed=3).labelling
+        few = counted(whole, design)
+        assert (few.n_rows, few.n_gold, few.n_units, few.n_chance, few.n_strata) == (
+            N, whole.n_gold, whole.n_units, whole.n_chance, whole.n_strata), name  # fmt: skip
+        assert (few.description, few.strata, few.independent) == (whole.description, whole.strata, whole.independent)
+        np.testing.assert_array_equal(few.weight, whole.weight)
+        at = whole.gold
+        np.testing.assert_allclose(few.cross(error[at], error[at]), whole.cross(error[at], error[at]), rtol=1e-14)
+        kinds = few.kinds(slice(10, 90), None if whole.stratum is None else whole.stratum[10:90])
+        np.testing.assert_array_equal(few.spread_everywhere[kinds], whole.spread_everywhere[10:90])
+        known = [draw.known_part(error[at])[1] for draw in (few, whole)]
+        if whole.fixed_size:
+            some = [known[0].take(kinds), known[1].take(slice(10, 90))]
+            np.testing.assert_allclose(some[0].moved, some[1].moved, rtol=1e-14)
+            np.testing.assert_allclose(some[0].level[some[0].stratum], some[1].level[some[1].stratum], rtol=1e-14)
+        assert few.probability.size <= 4
+
+
+# ------------------------------------------------------------------ parquet
+
+
+@pytest.mark.parametrize("model", ["ols", "logit"])
+@pytest.mark.parametrize("where", list(MODELS))
+@given(rows=st.integers(N // 8, N + 1), group=st.integers(N // 8, N), design=st.sampled_from(list(DESIGNS)))
+@examples(3)
+def test_batches_give_the_numbers_of_the_table(tmp_path, model, where, rows, group, design):
+    formula, surrogates = MODELS[where]
+    data = labelled(model, surrogates, DESIGNS[design])
+    data.to_parquet(tmp_path / "corpus.parquet", row_group_size=group)
+    found = fit(model, formula, kt.Batches(tmp_path / "corpus.parquet", rows=rows), surrogates, DESIGNS[design])
+    same(found, fit(model, formula, data, surrogates, DESIGNS[design]))
+    assert (found.n_units, found.n_gold) == (N, int(data[next(iter(surrogates))].notna().sum()))
+
+
+def test_one_row_at_a_time(tmp_path):
+    data = labelled("ols", ["y"], kt.SimpleRandom(n=30), n=60)
+    data.to_parquet(tmp_path / "corpus.parquet")
+    found = fit("ols", "y ~ x", kt.Batches(tmp_path / "corpus.parquet", rows=1), {"y": "y_llm"}, None)
+    same(found, fit("ols", "y ~ x", data, {"y": "y_llm"}, None))
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("ols", {"estimator": "ppi"}),
+        ("ols", {"estimator": "gold"}),
+        ("ols", {"estimator": "surrogate"}),
+        ("logit", {"vcov": "HC0"}),
+        ("probit", {"tuning": None}),
+        ("poisson", {"imputation": "value", "target": "finite"}),
+    ],
+)
+def test_other_estimators_and_options(tmp_path, model, options):
+    outcome = "ols" if model in ("ols", "poisson") else "logit"
+    data = labelled(outcome, ["y", "d"], DESIGNS["stratified"])
+    data = data.assign(y=np.abs(data["y"]), y_llm=np.abs(data["y_llm"]), g=pd.Categorical(data["g"], ["c", "a", "b"]))
+    data.to_parquet(tmp_path / "corpus.parquet", row_group_size=70)
+    source = ds.dataset(tmp_path / "corpus.parquet")
+    surrogates = {"y": "y_llm", "d": "d_llm"}
+    call = ("y ~ d + x + g", surrogates, DESIGNS["stratified"])
+    whole = fit(model, call[0], pd.read_parquet(tmp_path / "corpus.parquet"), *call[1:], **options)
+    same(fit(model, call[0], kt.Batches(source, rows=50), *call[1:], **options), whole)
+
+
+@pytest.mark.parametrize("by", [["s", "d_llm"], "g"])
+def test_strata_of_several_columns_and_of_categories(tmp_path, by):
+    design = kt.Stratified(by, n=GOLD, allocation="equal")
+    data = labelled("ols", ["y"], design).assign(g=lambda frame: pd.Categorical(frame["g"], ["c", "b", "a"]))
+    data.to_parquet(tmp_path / "corpus.parquet", row_group_size=80)
+    found = fit("ols", "y ~ x", kt.Batches(tmp_path / "corpus.parquet", rows=33), {"y": "y_llm"}, design, vcov="HC2")
+    whole = fit("ols", "y ~ x", data, {"y": "y_llm"}, design, vcov="HC2")
+    same(found, whole)
+    assert (found.checks.strata, found.sampling) == (whole.checks.strata, whole.sampling)
+    assert found.checks.weights == whole.checks.weights
+
+
+def read_of(monkeypatch):
+    """Rows handed out by all batches from now on."""
+    counts, tables = [], Batches.tables
+
+    def counting(self, names):
+        counts.append(0)
+        for at, table in tables(self, names):
+            counts[-1] += at.stop - at.start
+            yield at, table
+
+    monkeypatch.setattr(Batches, "tables", counting)
+    return counts
+
+
+def test_how_often_the_file_is_read(tmp_path, monkeypatch):
+    counts = read_of(monkeypatch)
+    for model, most in (("ols", 7), ("logit", 25)):
+        data = labelled(model, ["y"], DESIGNS["simple random"])
+        data.to_parquet(tmp_path / "corpus.parquet")
+        counts.clear()
+        fit(model, "y ~ x", kt.Batches(tmp_path / "corpus.parquet", rows=100), {"y": "y_llm"}, None)
+        assert set(counts) == {N}
+        assert len(counts) <= most
+
+
+def test_memory_does_not_grow_with_the_corpus(tmp_path):
+    peaks = []
+    for times in (8, 8, 32):  # the first time imports and caches are paid for
+        frame = labelled("ols", ["y"], DESIGNS["simple random"], n=500)
+        more = [frame.assign(y=np.nan)] * (times - 1)
+        pd.concat([frame, *more], ignore_index=True).to_parquet(tmp_path / "corpus.parquet")
+        tracemalloc.start()
+        fit("ols", "y ~ x", kt.Batches(tmp_path / "corpus.parquet", rows=500), {"y": "y_llm"}, None)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[2] < 1.1 * peaks[1]
+
+
+# ------------------------------------------------------------------ what needs all rows
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"learner": "auto"}, "learner='auto'.*learner=None"),
+        ({"cluster": "s"}, "cluster= is about all rows"),
+        ({"weights": "x"}, "weights= is about all rows"),
+        ({"scores": True}, "scores= is about all rows"),
+        ({"features": "x", "learner": None}, "features="),
+        ({"labelled": "d"}, "labelled= is about all rows"),
+        ({"design": kt.Unequal("x")}, "must see all rows at once"),
+        ({"design": kt.Bernoulli("x")}, "must see all rows at once"),
+        ({"design": kt.Clustered("s")}, "must see all rows at once"),
+        ({"nonresponse": "ignorable"}, "nonresponse= is about all rows"),
+        ({"surrogates": {"y": np.zeros(N)}}, "holds values"),
+    ],
+)
+def test_what_needs_all_rows_is_refused_by_name(tmp_path, options, message):
+    data = labelled("ols", ["y"], DESIGNS["simple random"])
+    data.to_parquet(tmp_path / "corpus.parquet")
+    options = {"surrogates": {"y": "y_llm"}, "design": None, **options}
+    with pytest.raises(kt.errors.ArgumentError, match=message):
+        fit("ols", "y ~ x", kt.Batches(tmp_path / "corpus.parquet"), **options)
+
+
+def test_data_and_formulas_that_batches_cannot_serve(tmp_path):
+    data = labelled("ols", ["y"], DESIGNS["simple random"])
+    file = tmp_path / "corpus.parquet"
+
+    def refused(error, message, formula="y ~ x", context=None, **changes):
+        data.assign(**changes).to_parquet(file)
+        with pytest.raises(error, match=message):
+            fit("ols", formula, kt.Batches(file, rows=50), {"y": "y_llm"}, None, context={"np": np, **(context or {})})
+
+    errors = kt.errors
+    refused(errors.DataError, r"values are missing in 'x' \(1\)", x=data["x"].where(data.index > 0))
+    refused(errors.DataError, r"values are missing in 'y_llm' \(2\)", y_llm=data["y_llm"].where(data.index > 1))
+    refused(errors.FormulaError, "made from a whole column", formula="y ~ center(x)")
+    refused(errors.DataError, "must lie in", y=(data["y"] > 1).astype(float).where(data["y"].notna()))
+    refused(errors.FormulaError, "made from a whole column", formula="y ~ I(x - x.mean())")
+    refused(errors.FormulaError, "another value when other rows", formula="y ~ f(x)",
+            context={"f": lambda x: x / np.linalg.norm(x)})  # fmt: skip
+    refused(errors.DataError, "column.* zero in all gold rows", formula="y ~ g",
+            g=data["g"].where(data["y"].notna() | (data.index % 7 > 0), "rare"))  # fmt: skip
+    last = data.index == data.index[data["y"].isna()][-1]
+    refused(
+        errors.DataError,
+        "rows 200 to 239 of .*not finite",
+        formula="y ~ I(1 / (x + 100))",
+        x=np.where(last, -100.0, data["x"]),
+    )
+    with pytest.raises(errors.ArgumentError, match="give a pandas, polars or pyarrow table"):
+        kt.bootstrap(lambda gold, every: np.ones(1), kt.Batches(file), surrogates={"y": "y_llm"})
+    with pytest.raises(errors.ArgumentError, match="multinomial"):
+        kt.multinomial("g ~ x", kt.Batches(file), surrogates={"g": "s"}, learner=None)
+
+
+def test_paths_that_are_no_parquet_file(tmp_path):
+    (tmp_path / "broken.parquet").write_text("no parquet")
+    for source, message in (("a.csv", "ends in .parquet"), (tmp_path / "none.parquet", "there is no file"),
+                            (tmp_path / "broken.parquet", "cannot be read"), (3, "not allowed")):  # fmt: skip
+        with pytest.raises(kt.errors.ArgumentError, match=message):
+            kt.Batches(source)
+    with pytest.raises(kt.errors.ArgumentError, match="rows"):
+        kt.Batches("a.parquet", rows=0)
