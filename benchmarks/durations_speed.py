@@ -61,9 +61,9 @@ def work(what: str, data: dict[str, np.ndarray]) -> Any:
         return kt.censoring.weights(time_, event, tau=tau, floor=0.0).values
     strata = np.digitize(data["v"], [-1, 0, 1])
     options = {
-        "strata": {"method": "strata", "covariates": strata},
-        "kernel": {"method": "kernel", "covariates": data["v"]},
-        "cox": {"method": "cox", "covariates": data["v"]},
+        "strata": {"censoring": "strata", "covariates": strata},
+        "kernel": {"censoring": "kernel", "covariates": data["v"]},
+        "cox": {"censoring": "cox", "covariates": data["v"]},
     }
     return kt.censoring.weights(time_, event, tau=tau, **options[what]).values
 

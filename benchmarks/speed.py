@@ -49,7 +49,7 @@ def corpus(n: int, seed: int = 0) -> pd.DataFrame:
 def karat_fit(model: str, frame: pd.DataFrame, learner: object = None, **options: Any) -> kt.Result:
     name = "y" if model == "ols" else "b"
     return kt.regress(
-        model, f"{name} ~ {RIGHT}", frame, surrogates={name: f"{name}_llm"}, learner=learner, seed=1, **options
+        f"{name} ~ {RIGHT}", frame, model=model, surrogates={name: f"{name}_llm"}, learner=learner, seed=1, **options
     )
 
 

@@ -54,7 +54,7 @@ def sandwich(model, frame, kind, weights=None):
 def karat(model, frame, **options):
     """All rows gold, labels on both sides; the design is probability one."""
     surrogates = {"stance": "stance_llm"}
-    return kt.regress(model, FORMULAS[model], frame, surrogates=surrogates, design=1.0, **options)
+    return kt.regress(FORMULAS[model], frame, model=model, surrogates=surrogates, design=1.0, **options)
 
 
 def in_order(fit, names):

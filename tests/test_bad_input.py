@@ -24,7 +24,7 @@ def fit(model="ols", formula="y ~ z", data=None, surrogates=None, *, alter=None,
         frame = frame.assign(**{name: change(frame) for name, change in alter.items()})
     surrogates = {"y": "y_llm"} if surrogates is None else surrogates
     options = {"learner": None, "compare": False} | options
-    return kt.regress(model, formula, frame, surrogates=surrogates, **options)
+    return kt.regress(formula, frame, model=model, surrogates=surrogates, **options)
 
 
 def holed(name, where, value):

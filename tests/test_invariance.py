@@ -43,7 +43,7 @@ def table(seed, model, n=160):
 def fit(model, frame, *, formula="stance * z + size", learner=None, compare=False, **options):
     outcome, surrogate = MODELS[model]
     options = {"surrogates": {outcome: surrogate, "stance": "stance_llm"}, "design": kt.Bernoulli("pi")} | options
-    return kt.regress(model, f"{outcome} ~ {formula}", frame, learner=learner, compare=compare, **options)
+    return kt.regress(f"{outcome} ~ {formula}", frame, model=model, learner=learner, compare=compare, **options)
 
 
 @given(seeds, models, kinds, tunings)

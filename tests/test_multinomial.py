@@ -426,7 +426,7 @@ def test_order_of_categories_gives_the_base():
 
 def test_quoted_outcome_and_regress():
     data = masked(corpus(700), ["topic"], 250)
-    plain = kt.regress("multinomial", "topic ~ x", data, surrogates={"topic": "topic_llm"}, **QUICK)
+    plain = kt.regress("topic ~ x", data, model="multinomial", surrogates={"topic": "topic_llm"}, **QUICK)
     other = data.rename(columns={"topic": "my topic", "topic_llm": "my label"})
     for base in (None, "economy"):
         fit = kt.multinomial("`my topic` ~ x", other, surrogates={"my topic": "my label"}, base=base, **QUICK)

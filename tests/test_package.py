@@ -31,7 +31,7 @@ def test_front_doors_are_one_door(name):
         "alpha": 0.1,
     }
     by_name = getattr(kt, name)(DOORS[name], table, **options)
-    by_argument = kt.regress(name, DOORS[name], table, **options)
+    by_argument = kt.regress(DOORS[name], table, model=name, **options)
     assert by_name.model == name
     np.testing.assert_array_equal(by_name.theta, by_argument.theta)
     np.testing.assert_array_equal(by_name.covariance, by_argument.covariance)

@@ -104,7 +104,7 @@ class SolverWarning(KaratWarning):
     """The solver had to fall back to a second way of reaching the root."""
 
 
-class RenamedWarning(KaratWarning):
+class RenamedWarning(KaratWarning, FutureWarning):
     """A name that is going to go was used; the warning says the new one."""
 
 

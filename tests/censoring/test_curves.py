@@ -145,7 +145,7 @@ def test_edges_of_curves():
 def test_calibration_by_hand():
     predicted = np.array([1.0, 1.0, 1.1, 3.0, 3.0, 3.3])
     target, w = np.array([1.0, 2.0, 0.0, 4.0, 2.0, np.nan]), np.array([1.0, 2.0, 1.0, 1.0, 1.0, 0.0])
-    table = calibration(predicted, target, w, bins=2)
+    table = calibration(predicted, target, w, n_bins=2)
     assert table["rows"].tolist() == [3, 3]
     assert table["complete"].tolist() == [3, 2]
     assert table["observed"].tolist() == [1.25, 3.0]
@@ -153,7 +153,7 @@ def test_calibration_by_hand():
     assert table["std. error"][1] == pytest.approx(np.sqrt(2 * 0.25 * 2))
     assert len(calibration(np.ones(5), np.ones(5), np.ones(5))) == 1
     with pytest.raises(ArgumentError, match="bins=0"):
-        calibration(predicted, target, w, bins=0)
+        calibration(predicted, target, w, n_bins=0)
     with pytest.raises(ArgumentError, match="shapes"):
         calibration(predicted, target[:2], w)
     with pytest.raises(DataError, match="no row is complete"):
@@ -166,9 +166,9 @@ def test_a_true_prediction_is_calibrated_although_rows_are_censored():
     t, c = rng.exponential(x), rng.exponential(2.0, size=20000)
     fitted = kt.censoring.weights(np.minimum(t, c), t <= c, tau=2.0)
     truth = x * (1 - np.exp(-2 / x))
-    table = calibration(truth, fitted.restricted, fitted.values, bins=8)
+    table = calibration(truth, fitted.restricted, fitted.values, n_bins=8)
     assert (np.abs(table["observed"] - table["predicted"]) < 3.5 * table["std. error"]).all()
-    seen = calibration(truth, fitted.restricted, fitted.complete.astype(float), bins=8)
+    seen = calibration(truth, fitted.restricted, fitted.complete.astype(float), n_bins=8)
     assert (seen["high"] < seen["predicted"]).sum() >= 6
 
 
@@ -220,7 +220,7 @@ def test_weights_plot_marks_floored_and_censored_rows():
 
 def test_calibration_plot_draws_bins():
     rng = np.random.default_rng(8)
-    table = calibration(rng.uniform(size=100), rng.uniform(size=100), np.ones(100), bins=5)
+    table = calibration(rng.uniform(size=100), rng.uniform(size=100), np.ones(100), n_bins=5)
     ax = plot_calibration(table, unit="years", title="held out")
     assert ax.get_ylabel() == "observed years, weighted for censoring"
     assert len(ax.containers[0].lines[0].get_xdata()) == 5

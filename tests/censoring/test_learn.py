@@ -78,7 +78,7 @@ def test_score_weights_the_test_rows_by_the_training_distribution():
     train, test = slice(0, 400), slice(400, 600)
     y = kt.censoring.outcome(time, event)
     model = CensoredRegressor(Ridge(), TAU, censoring=Cox(), covariates=[0]).fit(x[train], y[train])
-    g = kt.censoring.weights(time[train], event[train], tau=TAU, method="cox", covariates=x[train, :1])
+    g = kt.censoring.weights(time[train], event[train], tau=TAU, censoring="cox", covariates=x[train, :1])
     survival = g.censoring.before_new(np.minimum(time[test], TAU), x[test, :1])
     w = ((event[test] == 1) | (time[test] >= TAU)) / np.maximum(survival, 1e-3)
     squares = (np.minimum(time[test], TAU) - model.predict(x[test])) ** 2
@@ -223,7 +223,7 @@ def test_pipelines_frames_and_names():
     model = CensoredRegressor(inner, TAU, censoring=Strata("region")).fit(frame, y)
     assert model.feature_names_in_.tolist() == ["age", "income", "region"]
     assert model.n_features_in_ == 3
-    by_hand = kt.censoring.weights(time, event, tau=TAU, method="strata", covariates=frame["region"])
+    by_hand = kt.censoring.weights(time, event, tau=TAU, censoring="strata", covariates=frame["region"])
     assert np.array_equal(model.weights_.values, by_hand.values)
     assert np.allclose(model.weigh(frame, y), by_hand.values)
     with pytest.raises(ValueError, match="feature names"):
@@ -241,7 +241,7 @@ def test_pipelines_frames_and_names():
         written = CensoredRegressor(Ridge(), TAU, censoring=text).fit(numbers.round(0), y)
         columns = ["age"] if "income" not in text else ["age", "income"]
         by_hand = kt.censoring.weights(
-            time, event, tau=TAU, method=text.split("(")[0], covariates=numbers[columns].round(0).to_numpy()
+            time, event, tau=TAU, censoring=text.split("(")[0], covariates=numbers[columns].round(0).to_numpy()
         )
         assert np.allclose(written.weights_.values, by_hand.values)
     table = pl.DataFrame({"age": x[:, 0], "income": x[:, 1]})

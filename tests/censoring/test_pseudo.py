@@ -78,7 +78,7 @@ def test_estimating_g_adds_its_derivative(method, constant):
     multiplier = np.repeat(rng.normal(size=(45, 2)), 60, axis=0)
 
     def total(change):
-        w = weights(time, event, tau=tau, method=how, covariates=covariate, weights=v * change, floor=0)
+        w = weights(time, event, tau=tau, censoring=how, covariates=covariate, weights=v * change, floor=0)
         d = pseudo_outcome(w, w.restricted, *((None, expected[:, 0]) if constant else (grid, expected)))
         return multiplier.T @ d.values, w, d
 
@@ -108,7 +108,7 @@ def test_weighted_and_unweighted_rows_agree():
 def test_no_influence_where_there_is_no_product_limit():
     time, event, x = smooth(200, 3)
     for method in ("cox", "logit"):
-        w = weights(time, event, tau=0.8, method=method, covariates=x)
+        w = weights(time, event, tau=0.8, censoring=method, covariates=x)
         assert estimation_influence(w, pseudo_outcome(w, w.restricted), np.ones((200, 1))) is None
 
 
@@ -117,7 +117,7 @@ def test_no_influence_where_there_is_no_product_limit():
 def test_standard_errors_at_the_coefficients_of_mets(case):
     data = pd.read_csv(HERE / "rmst_mets.csv")
     method = "strata" if "strata" in case["censoring"] else "marginal"
-    w = weights(data["time"], data["status"], tau=4.0, method=method, covariates=data["x2"].to_numpy())
+    w = weights(data["time"], data["status"], tau=4.0, censoring=method, covariates=data["x2"].to_numpy())
     d = pseudo_outcome(w, w.restricted)
     x = np.column_stack((np.ones(len(data)), data["x1"], data["x2"]))
     eta = x @ case["coefficients"]

@@ -87,7 +87,7 @@ def test_marginal_and_strata_are_product_limits(make, weighted):
     given_weights = v if weighted else None
     tau = float(np.quantile(time, 0.8))
     for method, codes in (("marginal", np.zeros(150)), ("strata", group)):
-        w = weights(time, event, tau=tau, method=method, covariates=group, weights=given_weights)
+        w = weights(time, event, tau=tau, censoring=method, covariates=group, weights=given_weights)
         for strict, found in ((True, w.censoring.before(w.restricted)), (False, w.censoring.through(w.restricted))):
             want = [
                 plain.censoring_survival(time[s], event[s], v[s], u, strict)
@@ -109,7 +109,7 @@ def test_beran_is_a_kernel_product_limit(make):
     s = np.random.default_rng(1).uniform(0.5, 2, 120)
     tau = float(np.quantile(time, 0.8))
     for weight in (None, s):
-        w = weights(time, event, tau=tau, method=Kernel(exact=True), covariates=v, weights=weight, floor=0)
+        w = weights(time, event, tau=tau, censoring=Kernel(exact=True), covariates=v, weights=weight, floor=0)
         effective = 120 if weight is None else s.sum() ** 2 / (s**2).sum()
         mean = np.average(v, weights=weight)
         h = 2.5 * np.sqrt(np.average((v - mean) ** 2, weights=weight)) * effective ** (-1 / 3)
@@ -125,9 +125,9 @@ def test_beran_is_a_kernel_product_limit(make):
 def test_beran_at_anchors_is_close_to_exact_and_reads_new_rows():
     time, event, x = smooth(4000, 11)
     tau = float(np.quantile(time, 0.85))
-    exact = weights(time, event, tau=tau, method=Kernel(exact=True), covariates=x[:, 0])
-    near = weights(time, event, tau=tau, method="kernel", covariates=x[:, 0])
-    coarse = weights(time, event, tau=tau, method=Kernel(anchors=50), covariates=x[:, 0])
+    exact = weights(time, event, tau=tau, censoring=Kernel(exact=True), covariates=x[:, 0])
+    near = weights(time, event, tau=tau, censoring="kernel", covariates=x[:, 0])
+    coarse = weights(time, event, tau=tau, censoring=Kernel(anchors=50), covariates=x[:, 0])
     error = np.abs(near.survival / exact.survival - 1)
     assert error.mean() < 1e-3
     assert np.median(error) < 2e-4
@@ -145,10 +145,12 @@ def test_beran_within_strata_is_beran_in_each():
     time, event, x = smooth(600, 2)
     group = np.where(x[:, 1] > 0, 1.0, 0.0)
     tau = float(np.quantile(time, 0.8))
-    both = weights(time, event, tau=tau, method=Kernel("v", within="g"), covariates=np.column_stack((x[:, 0], group)))
+    both = weights(
+        time, event, tau=tau, censoring=Kernel("v", within="g"), covariates=np.column_stack((x[:, 0], group))
+    )
     for g in (0.0, 1.0):
         s = group == g
-        alone = weights(time[s], event[s], tau=tau, method="kernel", covariates=x[s, 0])
+        alone = weights(time[s], event[s], tau=tau, censoring="kernel", covariates=x[s, 0])
         np.testing.assert_allclose(both.survival[s], alone.survival, rtol=1e-13)
     again = both.censoring.before_new(both.restricted, np.column_stack((x[:, 0], group)))
     np.testing.assert_allclose(again, both.survival, rtol=1e-13)
@@ -160,7 +162,7 @@ def test_cox_maximises_the_partial_likelihood(make, weighted):
     time, event, x = make(200, 9)
     x = x[:, None] if x.ndim == 1 else x * [1.0, 50.0]
     v = np.random.default_rng(0).uniform(0.5, 2, 200) if weighted else np.ones(200)
-    w = weights(time, event, tau=float(np.median(time)), method="cox", covariates=x, weights=v if weighted else None)
+    w = weights(time, event, tau=float(np.median(time)), censoring="cox", covariates=x, weights=v if weighted else None)
     scale = x.std(axis=0)
     best = (
         minimize(lambda b: -plain.cox_loglik(time, event, v, x / scale, b), np.zeros(x.shape[1]), tol=1e-12).x / scale
@@ -179,7 +181,7 @@ def test_cox_agrees_with_statsmodels():
     from statsmodels.duration.hazard_regression import PHReg
 
     time, event, x = smooth(500, 4)
-    w = weights(time, event, tau=1.0, method="cox", covariates=x)
+    w = weights(time, event, tau=1.0, censoring="cox", covariates=x)
     reference = PHReg(time, x, status=1 - event, ties="breslow").fit()
     np.testing.assert_allclose(w.censoring.coefficients, reference.params, rtol=1e-6)
 
@@ -189,7 +191,7 @@ def test_cox_agrees_with_statsmodels():
 def test_learners_find_who_is_censored(learner):
     time, event, x = smooth(1500, 21)
     true = np.exp(-np.minimum(time, 1.5) / (2.0 * np.exp(-0.5 * x[:, 0] + 0.3 * x[:, 1])))
-    w = weights(time, event, tau=1.5, method=learner, covariates=x, seed=1)
+    w = weights(time, event, tau=1.5, censoring=learner, covariates=x, seed=1)
     flat = weights(time, event, tau=1.5)
     assert "cross-fitted in 5 folds" in w.summary()
     assert np.mean((w.survival - true) ** 2) < 0.45 * np.mean((flat.survival - true) ** 2)
@@ -201,18 +203,18 @@ def test_a_tree_of_the_interval_alone_is_kaplan_meier():
 
     time, event, _ = tied(400, 8)
     how = Learned(DecisionTreeClassifier(), intervals=50, folds=0)
-    w = weights(time, event, tau=6.0, method=how, covariates=np.zeros((400, 1)))
+    w = weights(time, event, tau=6.0, censoring=how, covariates=np.zeros((400, 1)))
     np.testing.assert_allclose(w.survival, weights(time, event, tau=6.0).survival, rtol=1e-10)
 
 
 def test_a_users_function():
     time, event, x = smooth(50, 1)
-    w = weights(time, event, tau=0.5, method=lambda t, v: np.exp(-t * v[:, 0] ** 2), covariates=x)
+    w = weights(time, event, tau=0.5, censoring=lambda t, v: np.exp(-t * v[:, 0] ** 2), covariates=x)
     np.testing.assert_allclose(w.survival, np.maximum(np.exp(-w.restricted * x[:, 0] ** 2), 1e-3))
     with pytest.raises(DataError, match="probabilities"):
-        weights(time, event, tau=0.5, method=Function(lambda t, v: 1 + t))
+        weights(time, event, tau=0.5, censoring=Function(lambda t, v: 1 + t))
     with pytest.raises(ArgumentError, match="shape"):
-        weights(time, event, tau=0.5, method=Function(lambda t, v: np.ones(3)))
+        weights(time, event, tau=0.5, censoring=Function(lambda t, v: np.ones(3)))
 
 
 @pytest.mark.parametrize("method", ["marginal", "strata", "kernel"])
@@ -223,7 +225,7 @@ def test_leave_one_out_is_an_estimate_without_the_row(method, weighted):
     v = np.random.default_rng(3).choice([0.5, 1.0, 2.0], 60) if weighted else np.ones(60)
     covariate = x if method == "kernel" else (x > 0).astype(int)
     how = Kernel(exact=True, bandwidth=1.1) if method == "kernel" else method
-    w = weights(time, event, tau=5.0, method=how, covariates=covariate, weights=v if weighted else None,
+    w = weights(time, event, tau=5.0, censoring=how, covariates=covariate, weights=v if weighted else None,
                 leave_one_out="floor", floor=1e-6)  # fmt: skip
     for i in range(60):
         k = v.copy()
@@ -253,7 +255,7 @@ def test_leave_one_out_zeros_are_replaced_and_counted():
 def test_cross_fitting_uses_the_other_folds_only():
     time, event, x = smooth(300, 6)
     cluster = np.arange(300) // 3
-    w = weights(time, event, tau=0.8, method=Strata(), covariates=x[:, 0] > 0, folds=3, cluster=cluster, seed=2)
+    w = weights(time, event, tau=0.8, censoring=Strata(), covariates=x[:, 0] > 0, folds=3, cluster=cluster, seed=2)
     fold = w.censoring.fold
     assert all(len(set(fold[cluster == c])) == 1 for c in range(100))
     i = 17
@@ -276,15 +278,15 @@ def test_order_of_rows_scale_of_time_and_duplicates(seed, method):
     if time.max() <= tau and not event[time == time.max()].all():
         event[time == time.max()] = 1
     try:
-        base = weights(time, event, tau=tau, method=how, covariates=v, floor=0)
+        base = weights(time, event, tau=tau, censoring=how, covariates=v, floor=0)
     except ConvergenceError:
         return
     p = np.random.default_rng(seed).permutation(40)
-    moved = weights(3 * time[p], event[p], tau=3 * tau, method=how, covariates=v[p], floor=0)
+    moved = weights(3 * time[p], event[p], tau=3 * tau, censoring=how, covariates=v[p], floor=0)
     np.testing.assert_allclose(moved.values, base.values[p], rtol=1e-6)
     twice = np.repeat(np.arange(40), 1 + (p > 20))
-    counted = weights(time, event, tau=tau, method=how, covariates=v, weights=1.0 + (p > 20), floor=0)
-    copied = weights(time[twice], event[twice], tau=tau, method=how, covariates=v[twice], floor=0)
+    counted = weights(time, event, tau=tau, censoring=how, covariates=v, weights=1.0 + (p > 20), floor=0)
+    copied = weights(time[twice], event[twice], tau=tau, censoring=how, covariates=v[twice], floor=0)
     np.testing.assert_allclose(copied.values, counted.values[twice], rtol=1e-6)
 
 
@@ -294,14 +296,14 @@ def test_horizon_chosen_and_reported():
     assert (time >= w.tau).sum() == 50
     assert "chosen" in w.summary()
     group = (x[:, 0] > 1.2).astype(int)
-    by = weights(time, event, tau="auto", method="strata", covariates=group)
+    by = weights(time, event, tau="auto", censoring="strata", covariates=group)
     assert min(np.sum((time >= by.tau) & (group == g)) for g in (0, 1)) == 30
 
 
 def test_no_censoring_before_the_horizon_gives_ones():
     time = np.array([1.0, 2.0, 5.0])
     for method in ("marginal", "cox", "kernel"):
-        w = weights(time, [1, 1, 0], tau=4.0, method=method, covariates=[1.0, 2.0, 3.0])
+        w = weights(time, [1, 1, 0], tau=4.0, censoring=method, covariates=[1.0, 2.0, 3.0])
         np.testing.assert_array_equal(w.values, 1.0)
     assert w.censoring.method == "no censoring"
 
@@ -309,7 +311,7 @@ def test_no_censoring_before_the_horizon_gives_ones():
 def test_new_rows_and_grids():
     time, event, x = smooth(200, 5)
     for method in ("marginal", Kernel(), Cox(), Learned("logit", folds=0)):
-        w = weights(time, event, tau=0.8, method=method, covariates=x[:, :1])
+        w = weights(time, event, tau=0.8, censoring=method, covariates=x[:, :1])
         np.testing.assert_allclose(w.weigh(time, event, x[:, :1]), w.values, rtol=1e-12)
         grid = np.tile([0.1, 0.5], (5, 1))
         wide = w.before(grid, np.arange(5))
@@ -320,7 +322,7 @@ def test_new_rows_and_grids():
 def test_diagnostics_by_group():
     time, event, x = smooth(500, 5)
     group = np.where(x[:, 0] > 0, "high", "low")
-    w = weights(time, event, tau=1.0, method="strata", covariates=group)
+    w = weights(time, event, tau=1.0, censoring="strata", covariates=group)
     table = w.diagnostics(group)
     assert table.index.tolist() == ["high", "low"]
     rows = group == "high"
@@ -342,7 +344,7 @@ def test_kinds_censored_throughout_are_warned_about(method):
     duration = rng.exponential(4.0, size=2000)
     time, event = np.minimum(duration, 20 - start), duration <= 20 - start
     with pytest.warns(PositivityWarning, match="censored throughout before tau=10") as caught:
-        w = weights(time, event, tau=10.0, method=method, covariates=start)
+        w = weights(time, event, tau=10.0, censoring=method, covariates=start)
     if method == "strata":
         assert f"{int((start > 10).sum())} row(s)" in str(caught[0].message)
     assert w.diagnostics(start > 13).loc[True, "mean weight"] < 0.75
@@ -354,7 +356,7 @@ def test_values_are_frozen_and_picklable():
     time, event, x = smooth(60, 5)
     for method in (Marginal(), Strata(), Kernel(within=()), Cox(), Learned("boosting", folds=2)):
         v = x[:, 0] > 0 if isinstance(method, Strata) else x[:, 0]
-        w = weights(time, event, tau=0.5, method=method, covariates=v)
+        w = weights(time, event, tau=0.5, censoring=method, covariates=v)
         again = pickle.loads(pickle.dumps(w))
         np.testing.assert_array_equal(again.before(w.restricted), w.before(w.restricted))
         with pytest.raises(AttributeError):
@@ -382,14 +384,14 @@ GOOD = {"time": [1.0, 2.0, 3.0, 4.0], "event": [1, 0, 1, 1], "tau": 3.0}
         ({"tau": 0}, ArgumentError, "tau=0"),
         ({"tau": True}, ArgumentError, "tau=True"),
         ({"tau": "max"}, ArgumentError, "'auto'"),
-        ({"method": "km"}, ArgumentError, "'marginal'"),
-        ({"method": "strata"}, ArgumentError, "covariates"),
-        ({"method": "cox", "covariates": [1.0, 2.0]}, ArgumentError, "2 rows"),
-        ({"method": "cox", "covariates": [1.0] * 4}, DataError, "constant"),
-        ({"method": "cox", "covariates": [1.0, np.nan, 2, 3]}, DataError, "finite"),
-        ({"method": "cox", "covariates": ["a", "b", "c", "d"]}, DataError, "numbers"),
-        ({"method": "kernel", "covariates": [1.0] * 4}, DataError, "bandwidth"),
-        ({"method": "strata", "covariates": np.array([1, None, 2, 2], object)}, DataError, "missing"),
+        ({"censoring": "km"}, ArgumentError, "'marginal'"),
+        ({"censoring": "strata"}, ArgumentError, "covariates"),
+        ({"censoring": "cox", "covariates": [1.0, 2.0]}, ArgumentError, "2 rows"),
+        ({"censoring": "cox", "covariates": [1.0] * 4}, DataError, "constant"),
+        ({"censoring": "cox", "covariates": [1.0, np.nan, 2, 3]}, DataError, "finite"),
+        ({"censoring": "cox", "covariates": ["a", "b", "c", "d"]}, DataError, "numbers"),
+        ({"censoring": "kernel", "covariates": [1.0] * 4}, DataError, "bandwidth"),
+        ({"censoring": "strata", "covariates": np.array([1, None, 2, 2], object)}, DataError, "missing"),
         ({"weights": [1, 1, -1, 1]}, DataError, "weights"),
         ({"weights": [0, 0, 0, 0]}, DataError, "weights"),
         ({"floor": 1.0}, ArgumentError, "floor"),
@@ -407,7 +409,7 @@ def test_leave_one_out_needs_a_product_limit_at_every_row():
     time, event, x = smooth(80, 2)
     for method in ("cox", Kernel(anchors=5)):
         with pytest.raises(ArgumentError, match="folds="):
-            weights(time, event, tau=0.8, method=method, covariates=x[:, 0], leave_one_out="self")
+            weights(time, event, tau=0.8, censoring=method, covariates=x[:, 0], leave_one_out="self")
     with pytest.raises(ArgumentError, match="passes"):
         weights(np.arange(1.0, 251), np.tile([0, 1], 125), tau=9.0, weights=np.arange(1.0, 251), leave_one_out="self")
 
@@ -415,7 +417,7 @@ def test_leave_one_out_needs_a_product_limit_at_every_row():
 def test_separated_cox_says_so():
     time, event = np.arange(1.0, 21.0), np.tile([0, 1], 10)
     with pytest.raises((ConvergenceError, DataError), match="separates"):
-        weights(time, event, tau=10.0, method="cox", covariates=(event == 0).astype(float) * 1.0)
+        weights(time, event, tau=10.0, censoring="cox", covariates=(event == 0).astype(float) * 1.0)
 
 
 def test_method_arguments():

@@ -37,9 +37,9 @@ def test_from_gold_so_far(folder, capsys):
     text += [
         "--strata",
         "half",
-        "--target",
+        "--goal",
         "hostile:half_width=0.17",
-        "--target",
+        "--goal",
         "length:se=0.0001",
         "--n",
         "200,400",
@@ -70,7 +70,7 @@ def test_without_gold(folder, capsys):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--target", "hostile=3"], "--target"),
+        (["--goal", "hostile=3"], "--goal"),
         (["--surrogate", "hostile"], "--surrogate"),
         (["--design", "stratified"], "needs --by"),
         (["--by", "half"], "say which with --design"),

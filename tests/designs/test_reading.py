@@ -50,27 +50,27 @@ def test_as_if_the_rows_had_never_been_there(prompted, kind):
     data = data.assign(wave=wave)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotValidWarning)
-        ours = kt.ols(FORMULA, data, design=whole, prompt="shown", **OPTIONS)
+        ours = kt.ols(FORMULA, data, design=whole, shown="shown", **OPTIONS)
         plain = kt.ols(FORMULA, data[~shown].reset_index(drop=True), design=without, **OPTIONS)
-        given = {**OPTIONS, "design": whole, "prompt": shown}
+        given = {**OPTIONS, "design": whole, "shown": shown}
         taken = pieces(Arguments.of("ols", FORMULA, OPTIONS["surrogates"], given), data)
     np.testing.assert_allclose(ours.theta, plain.theta, rtol=1e-10)
     np.testing.assert_allclose(ours.covariance, plain.covariance, rtol=1e-10)
     np.testing.assert_allclose(taken.again(taken.sample)[0].theta, plain.theta, rtol=1e-10)
-    assert ours.sampling.dropped == {"prompt=": 40}
+    assert ours.sampling.dropped == {"shown=": 40}
 
 
 def test_drawn_rows_that_were_shown(corpus):
     sample = kt.SimpleRandom(150).draw(corpus, seed=5)
     data = corpora.masked(corpus, sample.labelled, "stance")
     shown = np.isin(np.arange(len(corpus)), sample.positions[:20])
-    declared = kt.ols(FORMULA, data, design=kt.SimpleRandom(150), prompt=shown, **OPTIONS)
-    recorded = kt.ols(FORMULA, data, design=sample.design, prompt=shown, **OPTIONS)
+    declared = kt.ols(FORMULA, data, design=kt.SimpleRandom(150), shown=shown, **OPTIONS)
+    recorded = kt.ols(FORMULA, data, design=sample.design, shown=shown, **OPTIONS)
     np.testing.assert_allclose(declared.covariance, recorded.covariance, rtol=1e-12)
     with pytest.raises(DesignError, match="130 rows carry gold"):
-        kt.ols(FORMULA, data, design=kt.SimpleRandom(140), prompt=shown, **OPTIONS)
+        kt.ols(FORMULA, data, design=kt.SimpleRandom(140), shown=shown, **OPTIONS)
     with pytest.raises(DataError, match="no gold row is left"):
-        kt.ols(FORMULA, data, prompt=sample.labelled, **OPTIONS)
+        kt.ols(FORMULA, data, shown=sample.labelled, **OPTIONS)
 
 
 def test_restricted_means_too():
@@ -86,7 +86,7 @@ def test_restricted_means_too():
     options = {"surrogates": {"time": "guess"}, "event": "event", "tau": 1.5, "learner": "linear", "seed": 1}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        ours = kt.rmst("time ~ x", data, design=kt.Propensity("x"), prompt=shown, **options)
+        ours = kt.rmst("time ~ x", data, design=kt.Propensity("x"), shown=shown, **options)
         plain = kt.rmst("time ~ x", data[~shown].reset_index(drop=True), design=kt.Propensity("x"), **options)
     np.testing.assert_allclose(ours.theta, plain.theta, rtol=1e-8)
     np.testing.assert_allclose(ours.covariance, plain.covariance, rtol=1e-8)

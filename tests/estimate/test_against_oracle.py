@@ -68,7 +68,7 @@ def test_moment_is_averaged_over_three_classes(model, design, quiet):
     )  # fmt: skip
     expected = oracle.solve(model, units, design=kind_of(design))
     fit = kt.regress(
-        model, f"{outcome} ~ topic + z", corpora.masked(frame, sample.labelled, "topic"),
+        f"{outcome} ~ topic + z", corpora.masked(frame, sample.labelled, "topic"), model=model,
         surrogates={"topic": {t: f"p_{t}" for t in TOPICS}},
         design=sample.design, learner=None, tuning=None, vcov="HC0", compare=False,
     )  # fmt: skip
@@ -158,7 +158,7 @@ def both_labelled(model, design, *, weights, **options):
         weights=weights,
     )  # fmt: skip
     fit = kt.regress(
-        model, f"{outcome} ~ stance + z", corpora.masked(frame, sample.labelled, outcome, "stance"),
+        f"{outcome} ~ stance + z", corpora.masked(frame, sample.labelled, outcome, "stance"), model=model,
         surrogates={outcome: surrogate, "stance": "stance_llm"}, design=sample.design, learner=None, compare=False,
         weights="weight" if weights else None, **options,
     )  # fmt: skip

@@ -212,8 +212,8 @@ def test_two_ways_as_in_statsmodels(frame, model, kind):
         kinds = {"logit": sm.Logit, "poisson": sm.Poisson}
         expected = kinds[model](frame[outcome], x).fit(disp=0, method="newton", maxiter=100, **options)
     found = kt.regress(
-        model, f"{outcome} ~ stance + z", frame, surrogates={outcome: f"{outcome}_llm"}, design=1.0, compare=False,
-        vcov={kind: ["author", "week"]},
+        f"{outcome} ~ stance + z", frame, model=model, surrogates={outcome: f"{outcome}_llm"}, design=1.0,
+        compare=False, vcov={kind: ["author", "week"]},
     )  # fmt: skip
     np.testing.assert_allclose(found.covariance, expected.cov_params(), **CLOSE)
     assert found.cluster == "author and week"

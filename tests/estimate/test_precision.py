@@ -141,7 +141,7 @@ def test_units_of_the_weights(model, factor):
     data = corpus()
     scaled = data.assign(v=data["v"] * factor)
     options = {"surrogates": {"vote": "vote_llm"}, "learner": None, "weights": "v", "compare": False}
-    one, other = (kt.regress(model, "vote ~ x", d, **options) for d in (data, scaled))
+    one, other = (kt.regress("vote ~ x", d, model=model, **options) for d in (data, scaled))
     np.testing.assert_allclose(other.theta, one.theta, rtol=1e-7)
     np.testing.assert_allclose(other.se(), one.se(), rtol=1e-7)
 
@@ -153,7 +153,7 @@ def test_covariates_far_from_zero(model, label, far):
     moved = data.assign(x=data["x"] + far)
     options = {"surrogates": {label: "guess" if label == "y" else "vote_llm"}, "learner": "linear", "repeats": 1,
                "seed": 1, "compare": False}  # fmt: skip
-    one, other = (kt.regress(model, f"{label} ~ x", d, **options) for d in (data, moved))
+    one, other = (kt.regress(f"{label} ~ x", d, model=model, **options) for d in (data, moved))
     np.testing.assert_allclose(other.theta[1], one.theta[1], rtol=1e-6)
     np.testing.assert_allclose(other.se().iloc[1], one.se().iloc[1], rtol=1e-6)
 

@@ -277,7 +277,7 @@ def test_several_annotators_are_joined(frame, sample, tmp_path):
         fill_csv(tmp_path / f"{name}.csv", frame, lean if name == "cy" else lambda row: row)
     long = sample.read_annotations(tmp_path, frame)
     assert len(long) == 72
-    agreement = kt.labels.agreement(long, task="position", worker="annotator", label="hostile", n_bootstrap=0)
+    agreement = kt.labels.agreement(long, task="position", worker="annotator", label="hostile", draws=0)
     assert 0.05 < agreement.alpha < 0.5
     labels = {k: v for k, v in LABELS.items() if k != "remark"}
     with pytest.warns(DesignWarning, match=r"differ on 'hostile' for 17.*hostile_no, hostile_yes.*'majority'"):

@@ -118,7 +118,7 @@ def test_bool_and_integer_labels(learner, model):
     frame = FRAME.assign(y=FULL["y"], size=FULL["size"])
     formula = "y ~ stance + z" if model == "ols" else "stance ~ z"
     options = {"surrogates": {"stance": "stance_llm"}, "learner": learner, "seed": 1, "repeats": 1, "compare": False}
-    plain = kt.regress(model, formula, frame, **options)
+    plain = kt.regress(formula, frame, model=model, **options)
     labels = {
         "boolean": (frame["stance"].astype("boolean"), frame["stance_llm"].astype(bool)),
         "Int64": (frame["stance"].astype("Int64"), frame["stance_llm"].astype(int)),
@@ -130,7 +130,7 @@ def test_bool_and_integer_labels(learner, model):
         for table in (other, pl.from_pandas(other.drop(columns=["topic", "topic_llm"]))):
             if name == "categorical numbers" and table is not other:
                 continue
-            found = kt.regress(model, formula, table, **options)
+            found = kt.regress(formula, table, model=model, **options)
             assert found.names == plain.names, name
             np.testing.assert_allclose(found.theta, plain.theta, rtol=1e-12, err_msg=name)
             np.testing.assert_allclose(found.covariance, plain.covariance, rtol=1e-10, err_msg=name)

@@ -44,7 +44,7 @@ def test_a_name_is_never_run(given, tmp_path):
     data = FRAME.assign(**{name: FRAME["region"]})
     assert kt.mean("y", data, by=name, **options()).names == tuple(f"{name}={v}" for v in ("east", "north", "west"))
     kt.mean(name, FRAME.rename(columns={"y": name}), **options(surrogates={name: "y_llm"}))
-    kt.rmst_contrast(data.assign(t=np.arange(1.0, 121), e=1), name, time="t", event="e", tau=50.0, surrogates=None)
+    kt.rmst_contrast(name, data.assign(t=np.arange(1.0, 121), e=1), time="t", event="e", tau=50.0, surrogates=None)
     with pytest.raises(kt.KaratError):
         kt.mean("y", FRAME, by=name, **options())
     assert not (tmp_path / "ran").exists()

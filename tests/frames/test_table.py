@@ -27,7 +27,7 @@ def fit(formula="y ~ z", frame=FRAME, **options):
         ("weights", "weight"),
         ("cluster", "author"),
         ("features", "size"),
-        ("prompt", "seen"),
+        ("shown", "seen"),
         ("labelled", "drawn"),
         ("design", "pi"),
     ],

@@ -14,9 +14,9 @@ CASES = json.loads((HERE / "dsl_fixed_prediction.json").read_text())
 def fit(case):
     data = pd.read_csv(HERE / case["data"])
     return kt.regress(
-        case["model"],
         case["formula"],
         data,
+        model=case["model"],
         surrogates={name: f"{name}__pred" for name in case["labelled_variables"]},
         design=kt.Bernoulli(case["probability_column"]),
         learner=None,

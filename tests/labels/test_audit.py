@@ -116,8 +116,8 @@ def test_review_design_keeps_known_probabilities(corpus):
     assert np.mean(estimates) == pytest.approx(wrong.mean(), abs=0.01)
     with pytest.raises(ArgumentError, match="not possible"):
         review.design(10**6)
-    with pytest.raises(ArgumentError, match="floor"):
-        review.design(10, floor=0)
+    with pytest.raises(ArgumentError, match="equal_share"):
+        review.design(10, equal_share=0)
 
 
 def test_capped_probabilities_add_up():

@@ -389,7 +389,7 @@ def test_counts_without_names():
     assert soft.tasks.tolist() == ["a", "b"]
     np.testing.assert_allclose(soft.probabilities, [[0, 1], [0.75, 0.25]])
     assert soft.n_labels.tolist() == [2, 4]
-    assert L.agreement(counts, n_bootstrap=0).n_tasks == 2
+    assert L.agreement(counts, draws=0).n_tasks == 2
     for method in ("dawid_skene", "mean"):
         with pytest.raises(ArgumentError, match="counts without names"):
             L.aggregate(counts, method)

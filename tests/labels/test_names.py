@@ -50,7 +50,7 @@ def ordered_frames():
 
 @pytest.mark.parametrize("frame", list(ordered_frames()), ids=["pandas", "polars", "pyarrow"])
 def test_declared_order_is_kept(frame):
-    assert L.agreement(frame, "ordinal", n_bootstrap=0).alpha == pytest.approx(0.7)
+    assert L.agreement(frame, "ordinal", draws=0).alpha == pytest.approx(0.7)
     assert L.aggregate(frame, "vote_share").classes == ("low", "mid", "high")
     np.testing.assert_allclose(L.rate(frame, "mean").value, [0, 0.5, 1.5, 2, 1])
 
@@ -62,7 +62,7 @@ def test_text_without_an_order_has_no_ordinal_agreement(dtype):
         L.agreement(frame, "ordinal")
     with pytest.raises(DataError, match="needs the order"):
         L.experts(frame, level="ordinal")
-    assert L.agreement(frame, "ordinal", n_bootstrap=0, classes=SCALE).alpha == pytest.approx(0.7)
+    assert L.agreement(frame, "ordinal", draws=0, classes=SCALE).alpha == pytest.approx(0.7)
     with pytest.raises(DataError, match="needs the order"):
         L.agreement({**PAIRS, "label": [{"low": "1", "mid": "2", "high": "10"}[v] for v in RATED]}, "ordinal")
     with pytest.raises(ArgumentError, match="in the order wanted"):
@@ -71,10 +71,10 @@ def test_text_without_an_order_has_no_ordinal_agreement(dtype):
 
 def test_numbers_and_two_classes_have_an_order():
     numbers = {**PAIRS, "label": [{"low": 1, "mid": 2, "high": 10}[v] for v in RATED]}
-    assert L.agreement(numbers, "ordinal", n_bootstrap=0).alpha == pytest.approx(0.7)
-    assert np.isfinite(L.agreement(VOTES, "ordinal", n_bootstrap=0).alpha)
+    assert L.agreement(numbers, "ordinal", draws=0).alpha == pytest.approx(0.7)
+    assert np.isfinite(L.agreement(VOTES, "ordinal", draws=0).alpha)
     coded = L.Annotations.of(*(np.array(v) for v in (PAIRS["task"], PAIRS["worker"], RATED)), classes=SCALE)
-    assert L.agreement(coded, "ordinal", n_bootstrap=0).alpha == pytest.approx(0.7)
+    assert L.agreement(coded, "ordinal", draws=0).alpha == pytest.approx(0.7)
 
 
 def test_audit_keeps_the_declared_order():
@@ -162,7 +162,7 @@ def test_no_table_has_two_columns_of_one_name():
 def test_blank_labels_are_missing(blank):
     said = column(["1", "1", "2", "1", "1", blank, blank, "1", "2"])
     votes = pd.DataFrame({"task": [1, 2, 3] * 3, "worker": list("aaabbbccc"), "label": said})
-    assert L.agreement(votes, n_bootstrap=0).alpha == 1
+    assert L.agreement(votes, draws=0).alpha == 1
     assert L.aggregate(votes, "vote_share").classes == ("1", "2")
     assert L.aggregate(votes, "vote_share", gold={1: blank, 2: "2"}).probabilities[:2].tolist() == [[1, 0], [0, 1]]
     assert L.experts(votes).gold[:, 0].tolist() == [0, 0, 1]
@@ -216,8 +216,8 @@ def test_the_type_of_the_column_does_not_matter(kind, seed):
     before = L.aggregate(votes, "mean", members=["dawid_skene", "wawa"])
     place = [soft.classes.index(c if soft.classes[0] in (0, 1, 2) else f"c{c}") for c in before.classes]
     np.testing.assert_allclose(soft.probabilities[:, place], before.probabilities, atol=1e-9)
-    alpha = L.agreement(table({**votes, "label": labels}), n_bootstrap=0).alpha
-    assert alpha == pytest.approx(L.agreement(votes, n_bootstrap=0).alpha)
+    alpha = L.agreement(table({**votes, "label": labels}), draws=0).alpha
+    assert alpha == pytest.approx(L.agreement(votes, draws=0).alpha)
 
 
 # --- joining by name ----------------------------------------------------------------------------------------------
@@ -316,8 +316,8 @@ def test_raters_of_many_tasks_need_no_table_of_tasks_by_workers(monkeypatch):
 # --- arguments ----------------------------------------------------------------------------------------------------
 
 WRONG = [
-    lambda: L.agreement(VOTES, n_bootstrap="many"),
-    lambda: L.agreement(VOTES, n_bootstrap=-1),
+    lambda: L.agreement(VOTES, draws="many"),
+    lambda: L.agreement(VOTES, draws=-1),
     lambda: L.agreement(VOTES, seed="x"),
     lambda: L.aggregate(VOTES, "mace", settings={"mace": {"seed": -1}}),
     lambda: L.aggregate(VOTES, "mace", settings={"mace": {"n_iter": "x"}}),
@@ -361,7 +361,7 @@ def test_wrong_arguments_raise_argument_errors(call):
     ("call", "message"),
     [
         (lambda: L.aggregate(VOTES, labl="label"), r"aggregate\(\) has no argument 'labl'. Did you mean label="),
-        (lambda: L.agreement(VOTES, n_bootstraps=3), r"agreement\(\) has no argument.*n_bootstrap"),
+        (lambda: L.agreement(VOTES, drawz=3), r"agreement\(\) has no argument.*draws"),
         (lambda: L.experts(VOTES, estimated="x"), r"experts\(\) has no argument.*estimand"),
         (lambda: L.rules(VOTES, ["task", "worker", "label"], strenth=1), r"rules\(\) has no argument.*strength"),
     ],

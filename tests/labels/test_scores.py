@@ -23,7 +23,7 @@ def krippendorff_rows():
 
 @pytest.mark.parametrize(("level", "value"), [("nominal", 0.743), ("ordinal", 0.815), ("interval", 0.849)])
 def test_alpha_of_the_published_example(level, value):
-    found = L.agreement(krippendorff_rows(), level, n_bootstrap=50)
+    found = L.agreement(krippendorff_rows(), level, draws=50)
     assert round(found.alpha, 3) == value
     assert found.interval[0] < found.alpha < found.interval[1]
     assert "Krippendorff alpha" in str(found)
@@ -38,7 +38,7 @@ def test_kappas():
         "worker": [w for w in "abc" for _ in range(200)],
         "label": np.concatenate(said),
     }
-    found = L.agreement(rows, n_bootstrap=0)
+    found = L.agreement(rows, draws=0)
     by_sklearn = [metrics.cohen_kappa_score(said[a], said[b]) for a, b in ((0, 1), (0, 2), (1, 2))]
     np.testing.assert_allclose(sorted(found.pairs["kappa"]), sorted(by_sklearn))
     assert found.cohen == pytest.approx(np.mean(by_sklearn))

@@ -33,7 +33,7 @@ def pilot(frame):
 
 @pytest.fixture(scope="module")
 def found(pilot, frame):
-    return kt.allocate(pilot, frame, 250, strata="region", terms=["z"])
+    return kt.allocate(pilot, frame, 250, by="region", terms=["z"])
 
 
 # ---- sizes --------------------------------------------------------------------------------------------------
@@ -103,8 +103,8 @@ def found_region(found):
 
 
 def test_costs_move_gold_to_where_it_is_cheap(pilot, frame):
-    same = kt.allocate(pilot, frame, strata="region", cost=2.0, budget=500)
-    dear = kt.allocate(pilot, frame, strata="region", cost={"east": 8.0, "north": 1.0, "west": 1.0}, budget=500)
+    same = kt.allocate(pilot, frame, by="region", cost=2.0, budget=500)
+    dear = kt.allocate(pilot, frame, by="region", cost={"east": 8.0, "north": 1.0, "west": 1.0}, budget=500)
     assert same["neyman"].n == 250
     share = [a["neyman"].sizes["east"] / a["neyman"].n for a in (same, dear)]
     assert share[1] < 0.6 * share[0]
@@ -141,13 +141,13 @@ def test_path_from_optimal_to_equal(found):
 
 
 def test_plan_for_an_allocation(found, pilot, frame):
-    plan = kt.plan(pilot, frame, design=found["optimal"], n=250, groups=0)
+    plan = kt.plan(pilot, frame, design=found["optimal"], n=250, jackknife=0)
     np.testing.assert_allclose(plan.at(250)["se"], found["optimal"].se, rtol=1e-9)
     assert plan.design(250).probability.sum() == pytest.approx(250)
 
 
 def test_a_given_probability_steers_with_leverage(pilot, frame):
-    pi = kt.allocate(pilot, frame, 250, probability="vote_prob", terms="z", floor=0.0)["optimal"].probability
+    pi = kt.allocate(pilot, frame, 250, probability="vote_prob", terms="z", equal_share=0.0)["optimal"].probability
     x = np.column_stack([np.ones(1000), frame["z"], frame["size"]])
     influence = np.abs(x @ np.linalg.inv(pilot.parts.curvature).T)[:, 1]
     p = np.clip(frame["vote_prob"], 0.005, 0.995)
@@ -173,7 +173,7 @@ def test_without_a_pilot(frame):
 
 
 def test_repeatable(found, pilot, frame):
-    again = kt.allocate(pilot, frame, 250, strata="region", terms=["z"])
+    again = kt.allocate(pilot, frame, 250, by="region", terms=["z"])
     np.testing.assert_array_equal(again["optimal"].probability, found["optimal"].probability)
 
 
@@ -208,9 +208,9 @@ REFUSED = {
     "too many": ({"n": 1001}, "n=1001 .* at most 1000"),
     "negative cost": ({"n": 100, "cost": -1}, "cost=-1 .* above 0"),
     "cost by stratum": ({"n": 100, "cost": {"east": 1}}, "no strata"),
-    "cost of strata": ({"n": 100, "strata": "region", "cost": {"east": 1}}, "every stratum"),
+    "cost of strata": ({"n": 100, "by": "region", "cost": {"east": 1}}, "every stratum"),
     "term": ({"n": 100, "terms": "war"}, "name one or more"),
-    "floor": ({"n": 100, "floor": 2}, "floor=2 .* below 1"),
+    "equal_share": ({"n": 100, "equal_share": 2}, "equal_share=2 .* below 1"),
     "accuracy": ({"n": 100, "accuracy": 0.8}, "without a pilot"),
 }
 
@@ -226,7 +226,7 @@ def test_more_refusals(pilot, frame, found):
         kt.allocate(pilot, frame.iloc[:500], 100)
     with pytest.raises(ArgumentError, match="no allocation 'best'"):
         found["best"]
-    with pytest.raises(ArgumentError, match="floors"):
+    with pytest.raises(ArgumentError, match="equal_shares"):
         found.path([2.0])
     with pytest.raises(ArgumentError, match="cells"):
         kt.strata(frame, "z", cells=1)
@@ -279,7 +279,7 @@ def test_allocations_beat_simple_random_sampling_on_their_aim():
             "tone ~ rare + z", corpora.masked(frame, sample.labelled, "tone"), surrogates={"tone": "score"},
             design=sample.design, learner=None, tuning=None, target="finite", seed=k,
         )  # fmt: skip
-        found = kt.allocate(fit, frame, 400, strata="stratum", terms="rare", features=["sure", "rare"])
+        found = kt.allocate(fit, frame, 400, by="stratum", terms="rare", error_features=["sure", "rare"])
         base = exact_variance(found["simple random"], error)
         for name, values in ratios.items():
             values.append(np.sqrt(exact_variance(found[name], error) / base))
@@ -290,7 +290,7 @@ def test_allocations_beat_simple_random_sampling_on_their_aim():
     assert mean["neyman"][1] < 0.3
     assert mean["optimal"][1] < 0.4
     assert mean["neyman"][1] < mean["proportional"][1]
-    plain = kt.allocate(fit, frame, 400, strata="stratum", terms="rare", features=["z"])["optimal"]
+    plain = kt.allocate(fit, frame, 400, by="stratum", terms="rare", error_features=["z"])["optimal"]
     costs = np.sqrt(exact_variance(plain, error) / base)
     assert (costs[[0, 2]] > 1.05).all(), "steering by leverage alone, what serves one coefficient costs the others"
 
@@ -314,11 +314,11 @@ def test_strata_in_which_errors_are_small_are_foretold_as_such():
             "tone ~ rare + z", masked, surrogates={"tone": "score"}, design=sample.design, learner=None, tuning=None,
             target="finite", seed=k,
         )  # fmt: skip
-        found = kt.allocate(fit, frame, 400, strata="stratum", terms="rare")
+        found = kt.allocate(fit, frame, 400, by="stratum", terms="rare")
         for name, values in ratios.items():
             values.append(found[name].se / np.sqrt(exact_variance(found[name], error)))
         design = kt.Stratified("stratum", found["neyman"].sizes)
-        plan = kt.plan(fit, masked, design=design, n=400, groups=0)
+        plan = kt.plan(fit, masked, design=design, n=400, jackknife=0)
         planned.append(plan.at(400)["se"] / np.sqrt(exact_variance(found["neyman"], error)))
     for name, values in ratios.items():
         np.testing.assert_allclose(np.mean(values, axis=0), 1.0, atol=0.15, err_msg=name)
@@ -331,7 +331,7 @@ def test_sizes_leave_out_what_the_pilot_has_used():
     sample = kt.SimpleRandom(200).draw(corpus, seed=1)
     pilot = kt.datasets.mask_gold(corpus, sample, "tone")
     fit = kt.ols("tone ~ war", pilot, surrogates={"tone": "tone_vader"}, design=sample.design, seed=1, repeats=1)
-    found = kt.allocate(fit, pilot, 450, strata=["war", "vader_tercile"], terms="war")
+    found = kt.allocate(fit, pilot, 450, by=["war", "vader_tercile"], terms="war")
     cells = corpus["war"].astype(str) + " x " + corpus["vader_tercile"].astype(str)
     left = cells[~sample.labelled].value_counts()
     assert all(size <= left[name] for name, size in found["neyman"].sizes.items())

@@ -102,7 +102,7 @@ REFUSED = {
     "nothing": ({"surrogates": {}}, "must map names"),
     "reserved": ({"surrogates": {"gold only": 0.3}}, "other than"),
     "above one": ({"surrogates": {"a": 1.2}}, "below 1"),
-    "no money": ({"spend": 0}, "spend=0 .* above 0"),
+    "no money": ({"budget": 0}, "budget=0 .* above 0"),
     "costs": ({"surrogate_cost": {"b": 1}}, "name each once"),
     "negative": ({"surrogate_cost": -1}, "surrogate_cost.*=-1 .* at least 0"),
     "no population": ({"population": None}, "needs population"),
@@ -114,7 +114,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("change", "message"), REFUSED.values(), ids=REFUSED.keys())
 def test_refusals(change, message):
-    arguments = {"surrogates": {"a": 0.5}, "spend": 100, "gold_cost": 1, "surrogate_cost": 0.1, "population": 500}
+    arguments = {"surrogates": {"a": 0.5}, "budget": 100, "gold_cost": 1, "surrogate_cost": 0.1, "population": 500}
     arguments |= change
     with pytest.raises(ArgumentError, match=message):
-        kt.budget(arguments.pop("surrogates"), arguments.pop("spend"), **arguments)
+        kt.budget(arguments.pop("surrogates"), arguments.pop("budget"), **arguments)

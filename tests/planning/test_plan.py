@@ -41,7 +41,7 @@ def pilot(frame):
 
 @pytest.fixture(scope="module")
 def refitted(pilot):
-    return kt.plan(pilot[0], pilot[1], target={"z": {"half_width": 0.037}}, n=[150, 300, 800], seed=1)
+    return kt.plan(pilot[0], pilot[1], goal={"z": {"half_width": 0.037}}, n=[150, 300, 800], seed=1)
 
 
 # ---- the variance at the pilot's own size is that of the fit ------------------------------------------------
@@ -112,7 +112,7 @@ def test_variance_falls_with_gold_and_ends_at_the_population_part(pilot):
 
 def test_finite_corpus_labelled_throughout_has_no_error(frame):
     fit, _ = fit_of(frame, kt.SimpleRandom(150).draw(frame, seed=3), target="finite")
-    plan = kt.plan(fit, target={"se": 1e-6})
+    plan = kt.plan(fit, goal={"se": 1e-6})
     assert (plan.at(800)[["se", "se_high", "mde"]] == 0).all(axis=None)
     assert all(found.n is not None for found in plan.needed)
 
@@ -163,7 +163,7 @@ def test_measures_hang_together(refitted):
     assert row["se_low"] < row["se"] < row["se_high"]
 
 
-# ---- targets ------------------------------------------------------------------------------------------------
+# ---- goals --------------------------------------------------------------------------------------------------
 
 
 def test_smallest_n_for_a_target(refitted):
@@ -178,21 +178,21 @@ def test_smallest_n_for_a_target(refitted):
 
 
 def test_out_of_reach_is_said_plainly(pilot):
-    plan = kt.plan(pilot[0], target={"z": {"half_width": 1e-4, "se": 0.02}})
+    plan = kt.plan(pilot[0], goal={"z": {"half_width": 1e-4, "se": 0.02}})
     first, second = plan.needed
     assert first.n is None
     assert not first.reachable
     assert second.n is not None
     assert "not reachable even with all 800 rows labelled" in str(plan)
     np.testing.assert_allclose(first.best, plan.at(800).loc["z", "half_width"])
-    table = plan.targets()
+    table = plan.goals()
     assert table["n"].isna().tolist() == [True, False]
     with pytest.raises(ArgumentError, match="give n"):
         plan.design()
 
 
-def test_targets_for_all(pilot):
-    plan = kt.plan(pilot[0], target={"mde": 0.3})
+def test_goals_for_all(pilot):
+    plan = kt.plan(pilot[0], goal={"mde": 0.3})
     assert [n.term for n in plan.needed] == ["z", "size"]
 
 
@@ -210,7 +210,7 @@ def test_refitting_widens_and_labels_with_certainty_close_the_interval(pilot, re
 
 
 def test_more_confident_intervals_are_wider(pilot):
-    a, b = (kt.plan(pilot[0], n=300, level=level).at(300) for level in (0.8, 0.95))
+    a, b = (kt.plan(pilot[0], n=300, band_alpha=1 - level).at(300) for level in (0.8, 0.95))
     assert (a["se_low"] > b["se_low"]).all()
     assert (a["se_high"] < b["se_high"]).all()
 
@@ -218,7 +218,7 @@ def test_more_confident_intervals_are_wider(pilot):
 def test_units_that_hardly_reach_a_figure_do_not_decide_its_interval(pilot):
     """A gold unit near the mean of a covariate: the fit without others sees its error through another curvature."""
     fit = kt.logit(FORMULA, pilot[1], surrogates=SURROGATES, seed=2, compare=False)
-    figures = kt.plan(fit, pilot[1], n=300, groups=10, seed=1).at(300)
+    figures = kt.plan(fit, pilot[1], n=300, jackknife=10, seed=1).at(300)
     assert (figures["se_high"] / figures["se_low"] < 2).all()  # above 8 for size otherwise
 
 
@@ -329,8 +329,8 @@ def test_pickle(refitted):
 
 def test_polars_and_repeatable(pilot):
     fit, masked = pilot
-    a = kt.plan(fit, masked, n=300, groups=10, seed=4).at(300)
-    b = kt.plan(fit, pl.from_pandas(masked, nan_to_null=True), n=300, groups=10, seed=4).at(300)
+    a = kt.plan(fit, masked, n=300, jackknife=10, seed=4).at(300)
+    b = kt.plan(fit, pl.from_pandas(masked, nan_to_null=True), n=300, jackknife=10, seed=4).at(300)
     np.testing.assert_allclose(a["se_high"], b["se_high"])
 
 
@@ -339,7 +339,7 @@ def test_rows_left_out_for_missing_values(frame):
     sample = kt.SimpleRandom(150).draw(frame, seed=3)
     masked = corpora.masked(frame, sample.labelled, "vote")
     fit = kt.ols(FORMULA, masked, surrogates=SURROGATES, design=sample.design, seed=2)
-    plan = kt.plan(fit, masked, n=300, groups=10, seed=1)
+    plan = kt.plan(fit, masked, n=300, jackknife=10, seed=1)
     assert plan.basis.most == fit.n_units == 780
 
 
@@ -405,25 +405,25 @@ def test_few_clusters_by_their_number(frame):
 def test_useless_strata_change_nothing(frame, pilot):
     table = frame.assign(coin=np.random.default_rng(5).integers(2, size=800))
     a = kt.plan(pilot[0], n=300).at(300)
-    b = kt.plan(pilot[0], table.assign(vote=pilot[1]["vote"]), design=kt.Stratified("coin"), n=300, groups=0).at(300)
+    b = kt.plan(pilot[0], table.assign(vote=pilot[1]["vote"]), design=kt.Stratified("coin"), n=300, jackknife=0).at(300)
     np.testing.assert_allclose(a["se"], b["se"], rtol=0.06)
 
 
 def test_clusters_drawn_whole_cost_precision(frame, pilot):
-    plan = kt.plan(pilot[0], pilot[1], design=kt.Clustered("author"), n=320, groups=0)
-    assert (plan.at(320)["se"] >= 0.95 * kt.plan(pilot[0], pilot[1], n=320, groups=0).at(320)["se"]).all()
+    plan = kt.plan(pilot[0], pilot[1], design=kt.Clustered("author"), n=320, jackknife=0)
+    assert (plan.at(320)["se"] >= 0.95 * kt.plan(pilot[0], pilot[1], n=320, jackknife=0).at(320)["se"]).all()
     assert plan.design(320) == kt.Clustered("author", 10)
 
 
 def test_sizes_of_designs(frame, pilot):
     fit, masked = pilot
     given = kt.plan(
-        fit, masked, design=kt.Stratified("region"), allocation={"east": 1, "north": 2, "west": 1}, groups=0
+        fit, masked, design=kt.Stratified("region"), allocation={"east": 1, "north": 2, "west": 1}, jackknife=0
     )
     assert given.design(200) == kt.Stratified("region", {"east": 50, "north": 100, "west": 50})
-    neyman = kt.plan(fit, masked, design=kt.Stratified("region"), allocation="neyman", groups=0).design(200)
+    neyman = kt.plan(fit, masked, design=kt.Stratified("region"), allocation="neyman", jackknife=0).design(200)
     assert sum(neyman.n.values()) == 200
-    pi = kt.plan(fit, masked, design=kt.Bernoulli("pi"), groups=0).design(200).probability
+    pi = kt.plan(fit, masked, design=kt.Bernoulli("pi"), jackknife=0).design(200).probability
     np.testing.assert_allclose(pi / pi[0], frame["pi"] / frame["pi"][0])
     assert kt.plan(fit, design=kt.Bernoulli(0.5)).design(200).probability == pytest.approx(0.25)
 
@@ -445,15 +445,15 @@ def test_a_fit_remembers_its_arguments_but_not_the_data(pilot):
 # ---- refusals -----------------------------------------------------------------------------------------------
 
 REFUSED = {
-    "unknown term": ({"target": {"war": {"se": 1}}}, "not a coefficient"),
-    "unknown measure": ({"target": {"z": {"width": 1}}}, "must name one or more"),
-    "negative target": ({"target": {"z": {"se": -1}}}, "=-1 .* above 0"),
-    "target is a number": ({"target": 3}, "cannot be read"),
+    "unknown term": ({"goal": {"war": {"se": 1}}}, "not a coefficient"),
+    "unknown measure": ({"goal": {"z": {"width": 1}}}, "must name one or more"),
+    "negative target": ({"goal": {"z": {"se": -1}}}, "=-1 .* above 0"),
+    "target is a number": ({"goal": 3}, "cannot be read"),
     "too many": ({"n": 801}, "n=801 .* at most 800"),
     "band": ({"band": "wide"}, "choose one of"),
     "power": ({"power": 1.0}, "power=1.0 .* below 1"),
-    "level": ({"level": 90}, "level=90 .* below 1"),
-    "groups": ({"groups": 3}, "at least 10"),
+    "band_alpha": ({"band_alpha": 90}, "band_alpha=90 .* below 1"),
+    "jackknife": ({"jackknife": 3}, "at least 10"),
     "accuracy": ({"accuracy": 0.8}, "without a pilot"),
     "options": ({"learner": None}, "needs data="),
     "allocation": ({"allocation": "neyman"}, "Stratified"),
@@ -492,11 +492,11 @@ def test_refusals_of_sources_and_data(frame, pilot):
     for other in ({"learner": "forest"}, {"progress": True}, {"labelled": masked["vote"].notna()}):
         with pytest.raises(ArgumentError, match=f"{next(iter(other))}= is that of the pilot's fit"):
             kt.plan(arrays, masked, surrogates={"vote": masked["vote_prob"].to_numpy()}, **other)
-    again = kt.plan(arrays, masked, surrogates={"vote": masked["vote_prob"].to_numpy()}, n=300, groups=10, seed=1)
+    again = kt.plan(arrays, masked, surrogates={"vote": masked["vote_prob"].to_numpy()}, n=300, jackknife=10, seed=1)
     assert again.basis.replicates
     clustered, _ = fit_of(frame, kt.Clustered("author", 8).draw(frame, seed=5))
     with pytest.raises(DesignError, match="whole clusters"):
-        kt.plan(clustered, frame, design=kt.Clustered("region"), groups=0)
+        kt.plan(clustered, frame, design=kt.Clustered("region"), jackknife=0)
     with pytest.warns(kt.errors.NotValidWarning):
         alone = kt.ols(FORMULA, masked, surrogates=SURROGATES, estimator="surrogate", scores=True)
     with pytest.raises(ArgumentError, match="surrogates alone"):

@@ -38,7 +38,7 @@ def folds(frame):
 
 def regress(model, formula, frame, gold, *columns, **options):
     options = {"design": kt.Bernoulli("pi"), "tuning": None, "vcov": "HC0", "compare": False, "seed": 1} | options
-    return kt.regress(model, formula, corpora.masked(frame, gold, *columns), **options)
+    return kt.regress(formula, corpora.masked(frame, gold, *columns), model=model, **options)
 
 
 def out_of_fold(learner, x, y, gold, folds, weight=None):

@@ -227,7 +227,7 @@ def test_more_classes_in_surrogates_than_in_gold(noisy):
     stranger = np.where(np.arange(400) % 9 == 0, 7, s)
     for loss in LOSSES:
         model = TorchClassifier(hidden=(4,), max_epochs=2, pretrain="surrogates", loss=loss, random_state=0)
-        model.fit(x[:90], y[:90], surrogate=stranger, X_all=x, gold=np.arange(90))
+        model.fit(x[:90], y[:90], surrogate=stranger, X_all=x, gold_rows=np.arange(90))
         assert model.predict_proba(x).shape == (400, 3), loss
         assert np.isfinite(model.predict_proba(x)).all(), loss
 
@@ -248,10 +248,10 @@ def test_arguments_that_do_not_fit(noisy):
         fit(surrogate=s[:299], X_all=x)
     with pytest.raises(ArgumentError, match="X_all has 7 columns"):
         fit(surrogate=s, X_all=x[:, :7])
-    with pytest.raises(ArgumentError, match="gold="):
+    with pytest.raises(ArgumentError, match="gold_rows="):
         fit(loss=experimental.Forward(), surrogate=s, X_all=x)
-    with pytest.raises(ArgumentError, match="gold must name"):
-        fit(surrogate=s, X_all=x, gold=np.arange(89))
+    with pytest.raises(ArgumentError, match="gold_rows must name"):
+        fit(surrogate=s, X_all=x, gold_rows=np.arange(89))
     with pytest.raises(ArgumentError, match="hide"):
         fit(surrogate=s, X_all=x, hide=[8])
     with pytest.raises(DataError, match="missing in every row"):
@@ -267,9 +267,9 @@ def test_arguments_that_do_not_fit(noisy):
     with pytest.raises(ArgumentError, match="smoothing"):
         experimental.Forward(smoothing=-1)
     with pytest.raises(ArgumentError, match=r"experimental\.ImpreciseEM\(\)"):
-        fit(loss="em", surrogate=s, X_all=x, gold=np.arange(90))
+        fit(loss="em", surrogate=s, X_all=x, gold_rows=np.arange(90))
     with pytest.raises(ArgumentError, match="'prototypes' is gone"):
-        fit(loss="prototypes", surrogate=s, X_all=x, gold=np.arange(90))
+        fit(loss="prototypes", surrogate=s, X_all=x, gold_rows=np.arange(90))
     with pytest.raises(LearnerError, match="one class"):
         fit(rows=y == 0, surrogate=s, X_all=x)
     frame = corpora.corpus(200, seed=3).assign(score=lambda d: 5 * d["stance"])

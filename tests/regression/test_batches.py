@@ -61,7 +61,7 @@ def fit(model, formula, data, surrogates, design, **options):
     options = {"learner": None, "context": {"np": np}, **options}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", kt.KaratWarning)
-        return kt.regress(model, formula, data, surrogates=surrogates, design=design, **options)
+        return kt.regress(formula, data, model=model, surrogates=surrogates, design=design, **options)
 
 
 def same(one, other):

@@ -227,7 +227,7 @@ def test_unequal_sizes_nonresponse_and_prompts(corpus):
     part = dsl(silent, design=drawn.design, nonresponse="ignorable", sampled=drawn.labelled, censoring="strata(x2)")
     assert part.n_gold == 270
     shown = corpus.index < 40
-    fit = dsl(corpus, prompt=shown, censoring="strata(x2)")
+    fit = dsl(corpus, shown=shown, censoring="strata(x2)")
     want = dsl(corpus[~shown].reset_index(drop=True), censoring="strata(x2)")
     assert fit.n_units == want.n_units
     np.testing.assert_allclose(fit.theta, want.theta, atol=0.5 * want.se().max())
@@ -347,7 +347,7 @@ def test_the_learner_sees_complete_rows_that_stand_for_the_censored(corpus, monk
     dsl(corpus, censoring="strata(x2)")
     rows = np.flatnonzero((corpus["event"] == 1) | (corpus["time"] >= 4))
     known = corpus.dropna()
-    w = kt.censoring.weights(known["time"], known["event"], tau=4.0, method="strata", covariates=known["x2"])
+    w = kt.censoring.weights(known["time"], known["event"], tau=4.0, censoring="strata", covariates=known["x2"])
     np.testing.assert_array_equal(seen["gold"], rows)
     np.testing.assert_array_equal(seen["y"], np.minimum(corpus["time"].iloc[rows], 4.0))
     np.testing.assert_allclose(seen["loss"], w.values[w.complete] / w.values[w.complete].mean())
@@ -411,7 +411,7 @@ def test_rows_left_out_for_missing_covariates(corpus):
 
 def test_contrast_of_groups():
     data = full(n=600).assign(kind=lambda d: np.where(d["x2"] == 1, "rural", "town"))
-    out = kt.rmst_contrast(data, "kind", time="time", form="ipcw", vcov="HC0", **COMMON)
+    out = kt.rmst_contrast("kind", data, time="time", form="ipcw", vcov="HC0", **COMMON)
     means = [
         plain.restricted_mean(g["time"].to_numpy(), g["event"].to_numpy(), np.ones(len(g)), 4.0)
         for _, g in data.groupby("kind")
@@ -419,10 +419,10 @@ def test_contrast_of_groups():
     np.testing.assert_allclose(out.means["Estimate"], means, rtol=1e-10)
     assert out.differences.loc["town - rural", "Estimate"] == pytest.approx(means[1] - means[0])
     assert out.ratios.loc["town / rural", "Estimate"] == pytest.approx(means[1] / means[0])
-    default = kt.rmst_contrast(data, "kind", time="time", vcov="HC0", **COMMON)
+    default = kt.rmst_contrast("kind", data, time="time", vcov="HC0", **COMMON)
     np.testing.assert_allclose(default.means["Estimate"], means, rtol=1e-3)
     np.testing.assert_allclose(default.means["Std. Error"], out.means["Std. Error"], rtol=0.05)
-    turned = kt.rmst_contrast(data, "kind", time="time", reference="town", **COMMON)
+    turned = kt.rmst_contrast("kind", data, time="time", reference="town", **COMMON)
     assert turned.differences.index.tolist() == ["rural - town"]
     assert "Ratios" in str(turned)
     low = out.ratios.iloc[0, 4]
@@ -431,9 +431,9 @@ def test_contrast_of_groups():
     )
     for bad, error in (({"reference": "sea"}, ArgumentError), ({"link": "log"}, ArgumentError)):
         with pytest.raises(error):
-            kt.rmst_contrast(data, "kind", time="time", **bad, **COMMON)
+            kt.rmst_contrast("kind", data, time="time", **bad, **COMMON)
     with pytest.raises(DataError, match="single value"):
-        kt.rmst_contrast(data.assign(kind="a"), "kind", time="time", **COMMON)
+        kt.rmst_contrast("kind", data.assign(kind="a"), time="time", **COMMON)
 
 
 def test_dates_to_durations(corpus):

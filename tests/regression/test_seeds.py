@@ -69,7 +69,7 @@ def test_what_follows_a_fit_is_repeated_too(data):
     tables = [fit.simultaneous(terms=["Intercept", "x"], draws=200) for fit in (fits[0], *fits)]
     pd.testing.assert_frame_equal(tables[0], tables[1])
     pd.testing.assert_frame_equal(tables[0], tables[2], rtol=1e-8)
-    plans = [str(kt.plan(fits[0], data, n=60, groups=10)) for _ in range(2)]
+    plans = [str(kt.plan(fits[0], data, n=60, jackknife=10)) for _ in range(2)]
     assert plans[0] == plans[1]
 
 
@@ -86,8 +86,8 @@ def test_censoring_weights_are_repeated_in_another_order(data):
     r = np.random.default_rng(1)
     time, event, v = r.exponential(size=240), r.random(240) < 0.6, data[["x"]].to_numpy()
     rows = r.permutation(240)
-    one = kt.censoring.weights(time, event, tau=1.0, method="logit", covariates=v)
-    other = kt.censoring.weights(time[rows], event[rows], tau=1.0, method="logit", covariates=v[rows])
+    one = kt.censoring.weights(time, event, tau=1.0, censoring="logit", covariates=v)
+    other = kt.censoring.weights(time[rows], event[rows], tau=1.0, censoring="logit", covariates=v[rows])
     np.testing.assert_allclose(other.values, one.values[rows], rtol=1e-9)
 
 

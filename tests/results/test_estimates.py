@@ -31,7 +31,9 @@ def corpus():
 
 def _fit(corpus, model="ols", formula="outcome ~ hostile + length", **options):
     labelled, sample = corpus
-    return kt.regress(model, formula, labelled, surrogates={"hostile": "hostile_llm"}, design=sample, seed=1, **options)
+    return kt.regress(
+        formula, labelled, model=model, surrogates={"hostile": "hostile_llm"}, design=sample, seed=1, **options
+    )
 
 
 def _bootstrap(corpus):
@@ -49,7 +51,7 @@ def _durations(corpus):
     t = rng.exponential(np.select([group == "a", group == "b"], [1.0, 2.0], 1.5))
     c = rng.exponential(3.0, size=450)
     data = pd.DataFrame({"time": np.minimum(t, c), "event": t <= c, "group": group})
-    return kt.rmst_contrast(data, "group", time="time", event="event", tau=3.0)
+    return kt.rmst_contrast("group", data, time="time", event="event", tau=3.0)
 
 
 KINDS = {

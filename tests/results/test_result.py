@@ -343,7 +343,7 @@ def test_predict_curved(model, corpus):
     outcome = {"poisson": "count"}.get(model, "vote")
     gold = np.arange(400) % 2 == 0
     fit = kt.regress(
-        model, f"{outcome} ~ topic * z + offset(np.log(size))", corpora.masked(corpus, gold, "topic"),
+        f"{outcome} ~ topic * z + offset(np.log(size))", corpora.masked(corpus, gold, "topic"), model=model,
         surrogates={"topic": "topic_llm"}, learner=None, tuning=None, compare=False,
     )  # fmt: skip
     new = corpus.head(6)

@@ -111,7 +111,7 @@ def test_copies_and_prompt_rows(fit, drawn):
     gold, other = sample.positions[:3], np.flatnonzero(~sample.labelled)[:2]
     text[other] = ["  text " + t[5:] for t in text[gold[:2]]]
     held = data.assign(text=text)
-    found = kt.diagnose(fit, held, text="text", prompt={"text": [text[gold[2]].upper()]})
+    found = kt.diagnose(fit, held, text="text", shown={"text": [text[gold[2]].upper()]})
     table = found.tidy()
     assert table.loc["Copies", "Verdict"] == "look"
     assert "2 documents" in table.loc["Copies", "Found"]
@@ -123,13 +123,13 @@ def test_prompt_rows_leave_the_frame(drawn):
     sample, data = drawn
     shown = np.zeros(len(data), dtype=bool)
     shown[[*sample.positions[:2], *np.flatnonzero(~sample.labelled)[:3]]] = True
-    fit = kt.ols(FORMULA, data, surrogates=SURROGATES, design=sample.design, prompt=shown, missing="raise", seed=3)
+    fit = kt.ols(FORMULA, data, surrogates=SURROGATES, design=sample.design, shown=shown, missing="raise", seed=3)
     assert (fit.n_units, fit.n_gold) == (395, 148)
     assert "for the prompt (5)" in str(fit.summary())
-    found = kt.diagnose(fit, data, prompt=shown).tidy()
+    found = kt.diagnose(fit, data, shown=shown).tidy()
     assert found.loc["Prompt rows", "Verdict"] == "ok"
     by_name = data.assign(shown=shown)
-    again = kt.ols(FORMULA, by_name, surrogates=SURROGATES, design=sample.design, prompt="shown", seed=3)
+    again = kt.ols(FORMULA, by_name, surrogates=SURROGATES, design=sample.design, shown="shown", seed=3)
     np.testing.assert_array_equal(again.theta, fit.theta)
 
 
@@ -161,7 +161,7 @@ def test_shows_itself(fit):
     ("arguments", "message"),
     [
         ({"text": "y"}, "need data="),
-        ({"data": 1}, "without text= or prompt="),
+        ({"data": 1}, "without text= or shown="),
     ],
 )
 def test_arguments_that_do_not_go_together(fit, arguments, message):
@@ -176,12 +176,12 @@ def test_bad_input(fit, drawn, corpus):
     with pytest.raises(ArgumentError, match="pass the same table"):
         kt.diagnose(fit, data.iloc[:10], text="region")
     with pytest.raises(ArgumentError, match="none of the 1 documents"):
-        kt.diagnose(fit, data, prompt={"region": ["mars"]})
+        kt.diagnose(fit, data, shown={"region": ["mars"]})
     with pytest.raises(ArgumentError, match="true/false"):
-        kt.diagnose(fit, data, prompt="size")
+        kt.diagnose(fit, data, shown="size")
     with pytest.raises(KaratError, match="no checks"):
         kt.diagnose(fit.replace(checks=None))
-    with pytest.raises(ArgumentError, match="pass gold="):
+    with pytest.raises(ArgumentError, match="pass labelled="):
         kt.diagnose(fit.replace(parts=None), data, text="region")
 
 
@@ -215,7 +215,7 @@ def test_other_data_frames(fit, drawn):
     sample, data = drawn
     same = kt.ols(FORMULA, pl.from_pandas(data), surrogates=SURROGATES, design=sample.design, seed=3)
     assert str(kt.diagnose(same)) == str(kt.diagnose(fit))
-    found = kt.diagnose(same, pl.from_pandas(data), text="region", prompt={"region": ["west"]}).tidy()
+    found = kt.diagnose(same, pl.from_pandas(data), text="region", shown={"region": ["west"]}).tidy()
     assert found.loc["Prompt rows", "Verdict"] == "problem"
 
 
@@ -229,6 +229,6 @@ def test_means_go_by_their_own_names(drawn):
 def test_rows_left_out_that_are_not_known(drawn):
     sample, data = drawn
     shown = np.isin(np.arange(len(data)), sample.positions[:5])
-    bare = kt.ols(FORMULA, data, surrogates=SURROGATES, design=sample.design, prompt=shown, scores=False, seed=3)
+    bare = kt.ols(FORMULA, data, surrogates=SURROGATES, design=sample.design, shown=shown, scores=False, seed=3)
     with pytest.raises(ArgumentError, match=r"left out 5 row\(s\).*scores=True"):
-        kt.diagnose(bare, data, prompt=shown, gold=sample.labelled)
+        kt.diagnose(bare, data, shown=shown, labelled=sample.labelled)

@@ -85,7 +85,7 @@ def run(case: Case, repetitions: int, n_pilot: int, n: int, seed: int) -> list[L
     data = case.data()
     whole = kt.datasets.mask_gold(data, np.ones(len(data), dtype=bool), list(case.surrogates))
     options = {"surrogates": case.surrogates, "compare": False, "target": "finite", "scores": True}
-    truth = kt.regress(case.model, case.formula, whole, **options).theta
+    truth = kt.regress(case.formula, whole, model=case.model, **options).theta
     rows: dict[str, list[Any]] = {}
     names: tuple[str, ...] = ()
     for k in range(repetitions):
@@ -95,7 +95,7 @@ def run(case: Case, repetitions: int, n_pilot: int, n: int, seed: int) -> list[L
         except kt.KaratError:
             continue
         names = fit.names
-        found = kt.allocate(fit, data, n, strata="stratum", terms=list(case.terms), seed=k)
+        found = kt.allocate(fit, data, n, by="stratum", terms=list(case.terms), seed=k)
         for name, item in found.items():
             main = _fit(case, data, item.design.draw(data, seed=[seed, 2, k]), options, k)
             bounds = main.confint().to_numpy()
@@ -106,7 +106,7 @@ def run(case: Case, repetitions: int, n_pilot: int, n: int, seed: int) -> list[L
 
 def _fit(case: Case, data: Any, sample: Any, options: dict[str, Any], seed: int) -> Any:
     masked = kt.datasets.mask_gold(data, sample, list(case.surrogates))
-    return kt.regress(case.model, case.formula, masked, design=sample.design, seed=seed, **options)
+    return kt.regress(case.formula, masked, model=case.model, design=sample.design, seed=seed, **options)
 
 
 def _lines(case: Case, names: tuple[str, ...], found: dict[str, list[np.ndarray]]) -> list[Line]:

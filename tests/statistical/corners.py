@@ -167,7 +167,7 @@ def one(cell: Cell, seed: int) -> np.ndarray | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             fit = kt.regress(
-                cell.model, FORMULAS[cell.labelled], masked, surrogates={name: f"{name}_llm" for name in names},
+                FORMULAS[cell.labelled], masked, model=cell.model, surrogates={name: f"{name}_llm" for name in names},
                 design=sample.design, seed=int(rng.integers(2**31)), **options,
             )  # fmt: skip
     except kt.KaratError:

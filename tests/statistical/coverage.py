@@ -166,9 +166,9 @@ def one(cell: Cell, seed: int, **options: object) -> np.ndarray | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             fit = kt.regress(
-                cell.model,
                 "y ~ x + z",
                 labelled,
+                model=cell.model,
                 surrogates=cell.surrogates,
                 design=sample.design,
                 **settings,

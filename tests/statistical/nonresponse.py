@@ -169,7 +169,7 @@ def run_bounds(silence: str, repetitions: int, seed: int) -> BoundStudy:
         gold = data.assign(hostile=data["hostile"].where(sample.labelled & ~quiet))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", kt.KaratWarning)
-            found = kt.sensitivity("ols", "hostile ~ 1", gold, surrogates={"hostile": ["hostile_llm", "hostile_score"]},
+            found = kt.sensitivity("hostile ~ 1", gold, surrogates={"hostile": ["hostile_llm", "hostile_score"]},
                                    design=sample.design, target="finite", learner="linear", repeats=1, gamma=[0.0],
                                    compare=False, seed=int(rng.integers(2**31)))  # fmt: skip
         low, high = found.bounds[0].interval

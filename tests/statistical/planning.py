@@ -93,8 +93,8 @@ def fit_of(case: Case, data: Any, sample: Any, seed: int) -> tuple[Any, Any]:
     """The fit on one draw, and its table."""
     masked = kt.datasets.mask_gold(data, sample, list(case.surrogates))
     fit = kt.regress(
-        case.model, case.formula, masked, surrogates=case.surrogates, design=sample.design, seed=seed, compare=False,
-        repeats=SPLITS, **case.options,
+        case.formula, masked, model=case.model, surrogates=case.surrogates, design=sample.design, seed=seed,
+        compare=False, repeats=SPLITS, **case.options,
     )  # fmt: skip
     return fit, masked
 
@@ -131,7 +131,7 @@ def planned(case: Case, pilots: int, seed: int) -> tuple[dict[str, np.ndarray], 
             fit, masked = fit_of(case, data, sample, k)
         except kt.KaratError:  # a small pilot may be separated; its user would draw more before planning
             continue
-        plan = kt.plan(fit, masked, design=case.planned(case.n_planned), n=case.n_planned, level=LEVEL, seed=k)
+        plan = kt.plan(fit, masked, design=case.planned(case.n_planned), n=case.n_planned, band_alpha=1 - LEVEL, seed=k)
         expected = plan.basis.at(case.n_planned)
         single = replace(plan.basis, band="reported").at(case.n_planned)
         spread = finite(plan.basis).at(case.n_planned)

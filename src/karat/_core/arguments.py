@@ -7,14 +7,14 @@ import functools
 import inspect
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
 import numpy as np
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, RenamedWarning, tell
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -22,12 +22,33 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Option:
-    """What is known of an option besides its type: default, words for the help, whether a Result remembers it."""
+    """What is known of an option: default, words for the help, whether a Result remembers it, its name before."""
 
     default: Any
     allowed: str
     doc: str
     remembered: bool = True
+    former: str | None = None
+
+
+@dataclass(frozen=True)
+class Renamed:
+    """The name an argument has now, what a former value is under it, and which values are meant by the former name.
+
+    The last is for a name that goes on with another meaning.
+    """
+
+    now: str
+    turned: Callable[[Any], Any] = lambda value: value
+    meant: Callable[[Any], bool] = lambda value: True
+
+
+@dataclass(frozen=True)
+class Reordered:
+    """Positional arguments in the order they had before, and how that order is told from the present one."""
+
+    names: tuple[str, ...]
+    meant: Callable[[tuple[Any, ...]], bool]
 
 
 def options_in(kinds: type) -> dict[str, Option]:
@@ -105,21 +126,28 @@ def _written(design: Any) -> Any:
 
 
 def checked_arguments(
-    *hands_on: Callable[..., Any] | type,
+    *hands_on: type,
     refused: Mapping[str, str] = MappingProxyType({}),
     defaults: Mapping[str, Any] = MappingProxyType({}),
+    renamed: Mapping[str, str | Renamed] = MappingProxyType({}),
+    reordered: Reordered | None = None,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Decorate a public function so that wrong arguments raise an error that names it and the nearest argument.
 
+    Arguments under a former name, or in a former order, work with a warning (docs/stability.md).
+
     Parameters
     ----------
-    *hands_on : callable or type
-        What its ``**options`` are: a TypedDict of options, or functions whose keyword arguments are allowed too. They
-        join its signature and its help.
+    *hands_on : type
+        What its ``**options`` are: a TypedDict of options. They join its signature and its help.
     refused : mapping
         Handed-on arguments that the function does not take, and why; they are left out of signature and help.
     defaults : mapping
         Handed-on arguments for which the function has a default of its own.
+    renamed : mapping
+        Former name of an argument -> its name now.
+    reordered : Reordered, optional
+        The order that positional arguments had before.
 
     Returns
     -------
@@ -138,10 +166,13 @@ def checked_arguments(
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         signature = inspect.signature(function)
+        open_ended = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
         shown = {name: p for name, p in signature.parameters.items() if p.kind is not p.VAR_KEYWORD}
         docs: dict[str, str] = {}
+        former: dict[str, str | Renamed] = dict(renamed)
         for other in hands_on:
             more, words = _declared(other)
+            former = {**{o.former: name for name, o in options_in(other).items() if o.former}, **former}
             new = [name for name in more if name not in shown and name not in refused]
             docs |= {name: words[name] for name in new if name in words}
             shown |= {name: more[name].replace(default=defaults.get(name, more[name].default)) for name in new}
@@ -149,15 +180,21 @@ def checked_arguments(
 
         @functools.wraps(function)
         def call(*args: P.args, **options: P.kwargs) -> R:
-            for name in options:
+            first: tuple[Any, ...] = args
+            given: Mapping[str, Any] = options
+            if reordered and reordered.meant(first):
+                first, given = (), _in_order(function.__name__, first, given, reordered.names, names)
+            given = _under_present_names(function.__name__, given, former)
+            for name in given:
                 if name in refused:
                     raise ArgumentError(f"{name}= cannot be set here; {refused[name]}.")
-            known_arguments(options, function.__name__, names)
+            if hands_on or not open_ended:
+                known_arguments(given, function.__name__, names)
             try:
-                signature.bind(*args, **options)
+                signature.bind(*first, **given)
             except TypeError as error:
                 raise ArgumentError(f"{function.__name__}(): {error}.") from None
-            return function(*args, **options)
+            return function(*first, **given)
 
         if hands_on:
             call.__signature__ = signature.replace(parameters=list(shown.values()))  # type: ignore[attr-defined]
@@ -165,6 +202,52 @@ def checked_arguments(
         return call
 
     return decorate
+
+
+def _under_present_names(caller: str, given: Mapping[str, Any], former: Mapping[str, str | Renamed]) -> dict[str, Any]:
+    """Arguments under the names they have now; a former name is warned about.
+
+    Raises
+    ------
+    ArgumentError
+        If an argument is given under both names.
+    """
+    out = {}
+    for name, value in given.items():
+        change = former.get(name, name)
+        change = Renamed(change) if isinstance(change, str) else change
+        if change.now == name or not change.meant(value):
+            out[name] = value
+            continue
+        if change.now in given:
+            raise ArgumentError(f"{caller}(): {name}= is the former name of {change.now}=; give {change.now}= alone.")
+        tell(
+            f"{name}= of {caller}() is now called {change.now}=; the former name goes in a later release.",
+            RenamedWarning,
+        )
+        out[change.now] = change.turned(value)
+    return out
+
+
+def _in_order(
+    caller: str, args: Sequence[Any], given: Mapping[str, Any], before: Sequence[str], now: Sequence[str]
+) -> dict[str, Any]:
+    """Positional arguments in their former order, by name; the order is warned about.
+
+    Raises
+    ------
+    ArgumentError
+        If there are too many, or one is given by name as well.
+    """
+    named = dict(zip(before, args))
+    if len(args) > len(before) or set(named) & set(given):
+        raise ArgumentError(f"{caller}() takes {', '.join(now[:3])} first, each once.")
+    order = ", ".join(name for name in now if name in before)
+    tell(
+        f"{caller}({', '.join(before)}) is now {caller}({order}); the former order goes in a later release.",
+        RenamedWarning,
+    )
+    return {**named, **given}
 
 
 def known_arguments(given: Iterable[str], caller: str, known: Iterable[str]) -> None:
@@ -191,15 +274,8 @@ def known_arguments(given: Iterable[str], caller: str, known: Iterable[str]) -> 
             raise ArgumentError(f"{caller}() has no argument {name!r}. {hint}")
 
 
-def _declared(other: Any) -> tuple[dict[str, inspect.Parameter], dict[str, str]]:
-    """Keyword arguments of a function, or options of a TypedDict, with their entries in the help."""
-    if not isinstance(other, type):
-        parameters = inspect.signature(other).parameters
-        entries = re.findall(r"^((\w+) : .+\n(?:    .*\n?)+)", inspect.cleandoc(other.__doc__ or ""), re.MULTILINE)
-        return (
-            {name: p for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY},
-            {name: entry.rstrip() for entry, name in entries},
-        )
+def _declared(other: type) -> tuple[dict[str, inspect.Parameter], dict[str, str]]:
+    """Options of a TypedDict as keyword arguments, and their entries in the help."""
     hints, options = get_type_hints(other), options_in(other)
     words = {
         name: f"{name} : {option.allowed}\n" + textwrap.indent(textwrap.fill(option.doc, 108), "    ")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ Floats: TypeAlias = NDArray[Any]
 Ints: TypeAlias = NDArray[np.intp]
 Bools: TypeAlias = NDArray[np.bool_]
 
+ModelName: TypeAlias = Literal[
+    "ols", "logit", "probit", "poisson", "multinomial", "gamma", "fractional", "quantile", "expectile", "huber", "mean"
+]  # fmt: skip
 Estimator: TypeAlias = Literal["dsl", "ppi", "gold", "surrogate"]
 Imputation: TypeAlias = Literal["moment", "value"]
 Combine: TypeAlias = Literal["mean", "median"]
@@ -21,7 +25,36 @@ Missing: TypeAlias = Literal["drop", "raise"]
 Df: TypeAlias = Literal["auto", "satterthwaite", "kurtosis", "normal"]
 ClusterVcov: TypeAlias = Literal["CRV0", "CRV1", "CRV2", "CRV3"]
 Vcov: TypeAlias = Literal["HC0", "HC1", "HC2", "HC3", "CRV0", "CRV1", "CRV2", "CRV3"]
-ColumnLike: TypeAlias = Any
+
+
+class SeriesLike(Protocol):
+    """A column of pandas, polars or pyarrow."""
+
+    def __len__(self) -> int: ...
+
+    def to_numpy(self, *args: Any, **options: Any) -> Any: ...
+
+
+class SamplingDesign(Protocol):
+    """A :class:`karat.Design`, which stands in a room above this one."""
+
+    def select(self, table: Any, rng: Any) -> Any: ...
+
+    def realised(self, table: Any, labelled: Any) -> Any: ...
+
+
+class DrawnSample(Protocol):
+    """A :class:`karat.Sample`, likewise."""
+
+    @property
+    def labelling(self) -> Any: ...
+
+    @property
+    def design(self) -> Any: ...
+
+
+ColumnLike: TypeAlias = str | Array | Sequence[Any] | SeriesLike
 """The name of a column, or its values for all rows (array, list, Series of any library)."""
-DesignLike: TypeAlias = Any
-"""A design, a sample drawn, a probability, a column of probabilities, or an array of them."""
+DesignLike: TypeAlias = SamplingDesign | DrawnSample | float | ColumnLike | None
+"""A design, a sample drawn, a probability, a column of probabilities, or an array of them; None is a simple random
+sample."""

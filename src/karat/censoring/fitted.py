@@ -159,7 +159,7 @@ class Grouped(Censoring):
     --------
     >>> import karat as kt
     >>> time, event, party = [1.0, 2.0, 3.0, 4.0], [0, 1, 1, 1], ["a", "a", "b", "b"]
-    >>> fitted = kt.censoring.weights(time, event, tau=2.0, method="strata", covariates=party).censoring
+    >>> fitted = kt.censoring.weights(time, event, tau=2.0, censoring="strata", covariates=party).censoring
     >>> len(fitted.steps), fitted.lower.tolist()
     (2, [0, 0, 1, 1])
     """

@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from .._core.arguments import checked_arguments
 from .._core.types import Bools, Floats
 from ..errors import ArgumentError, DataError, LearnerError
 from .durations import read_outcome
@@ -83,7 +84,7 @@ class CensoredRisk(MetaEstimatorMixin, BaseEstimator):
         keyword = _weight_keyword(self.estimator)
         time, event, sampling, kept, covariates = self._read(X, y, sample_weight, reset=True)
         self.weights_ = weights(
-            time[kept], event[kept], tau=self.tau, method=resolve_method(self.censoring), covariates=covariates,
+            time[kept], event[kept], tau=self.tau, censoring=resolve_method(self.censoring), covariates=covariates,
             weights=None if sampling is None else sampling[kept], floor=self.floor, leave_one_out=self.leave_one_out,
             folds=self.folds, cluster=None if groups is None else np.asarray(groups)[kept],
             seed=int(check_random_state(self.random_state).randint(2**31 - 1)),
@@ -176,8 +177,9 @@ class CensoredRisk(MetaEstimatorMixin, BaseEstimator):
         risk = weighted_mean((target - self._predicted(X)) ** 2, w)
         return 1.0 - risk / weighted_mean((target - self.mean_) ** 2, w)
 
+    @checked_arguments(renamed={"bins": "n_bins"})
     def calibration(
-        self, X: Any, y: Any, sample_weight: Any = None, *, bins: int = 10, alpha: float = 0.05
+        self, X: Any, y: Any, sample_weight: Any = None, *, n_bins: int = 10, alpha: float = 0.05
     ) -> pd.DataFrame:
         """Predicted against observed values in bins of the prediction, for new rows.
 
@@ -185,7 +187,7 @@ class CensoredRisk(MetaEstimatorMixin, BaseEstimator):
         ----------
         X, y, sample_weight
             As in :meth:`weigh`.
-        bins : int
+        n_bins : int
             At most this many, with equal numbers of rows.
         alpha : float
             The intervals have level 1 - alpha.
@@ -196,7 +198,7 @@ class CensoredRisk(MetaEstimatorMixin, BaseEstimator):
             See :func:`karat.censoring.calibration`; :func:`karat.censoring.plot_calibration` draws it.
         """
         w, target = self._scored(X, y, sample_weight)
-        return calibration(self._predicted(X), target, w, bins=bins, alpha=alpha)
+        return calibration(self._predicted(X), target, w, n_bins=n_bins, alpha=alpha)
 
     def _scored(self, X: Any, y: Any, sample_weight: Any) -> tuple[Floats, Floats]:
         check_is_fitted(self, "estimator_")

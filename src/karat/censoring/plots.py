@@ -252,7 +252,7 @@ def plot_calibration(
     >>> import matplotlib
     >>> matplotlib.use("Agg")
     >>> from karat.censoring import calibration
-    >>> table = calibration([1.0, 1.2, 2.0, 2.1], [1.0, 2.0, 2.0, 3.0], [1.0] * 4, bins=2)
+    >>> table = calibration([1.0, 1.2, 2.0, 2.1], [1.0, 2.0, 2.0, 3.0], [1.0] * 4, n_bins=2)
     >>> axes = plot_calibration(table, unit="years")
     >>> axes.get_xlabel()
     'predicted years'

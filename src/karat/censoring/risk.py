@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._core.arguments import checked_arguments
 from .._core.types import Floats
 from ..errors import ArgumentError, DataError, check_alpha, whole
 from .weights import CensoringWeights
@@ -14,9 +15,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@checked_arguments(renamed={"sample_weight": "weights"})
 def censored_risk(
     prediction: object, time: object, event: object, fitted: CensoringWeights, *, covariates: object = None,
-    sample_weight: object = None,
+    weights: object = None,
 ) -> float:  # fmt: skip
     """Mean squared error of predicted durations up to tau, of rows some of which are censored.
 
@@ -30,7 +32,8 @@ def censored_risk(
         From the training rows: the horizon and G come from there, so that models are held against one distribution.
     covariates : array_like, shape (m,) or (m, q), optional
         V of the rows predicted, where G depends on it.
-    sample_weight : array_like, shape (m,), optional
+    weights : array_like, shape (m,), optional
+        Sampling weights.
 
     Returns
     -------
@@ -57,8 +60,8 @@ def censored_risk(
     0.5625
     """
     w = fitted.weigh(time, event, covariates)
-    if sample_weight is not None:
-        w = w * np.asarray(sample_weight, dtype=np.float64)
+    if weights is not None:
+        w = w * np.asarray(weights, dtype=np.float64)
     restricted = np.minimum(np.asarray(time, dtype=np.float64), fitted.tau)
     predicted = np.asarray(prediction, dtype=np.float64)
     if predicted.shape != restricted.shape:
@@ -78,19 +81,20 @@ def weighted_mean(values: Floats, weight: Floats) -> float:
     return float(weight[used] @ values[used] / weight[used].sum())
 
 
+@checked_arguments(renamed={"target": "observed", "bins": "n_bins"})
 def calibration(
-    prediction: object, target: object, weights: object, *, bins: int = 10, alpha: float = 0.05
+    prediction: object, observed: object, weights: object, *, n_bins: int = 10, alpha: float = 0.05
 ) -> pd.DataFrame:
     """Predicted against observed means in bins of the prediction.
 
     Parameters
     ----------
     prediction : array_like, shape (m,)
-    target : array_like, shape (m,)
+    observed : array_like, shape (m,)
         min(U, tau), or any quantity known in rows of positive weight.
     weights : array_like, shape (m,)
         Censoring weights, 0 for incomplete rows, times sampling weights if there are any.
-    bins : int
+    n_bins : int
         At most this many, with equal numbers of rows; equal predictions stay together.
     alpha : float
         The intervals have level 1 - alpha.
@@ -105,29 +109,30 @@ def calibration(
     Raises
     ------
     ArgumentError
-        If shapes differ or ``bins`` is not a positive whole number.
+        If shapes differ or ``n_bins`` is not a positive whole number.
     DataError
         If no row is complete.
 
     Examples
     --------
-    >>> calibration([1.0, 1.0, 2.0, 2.0], [1.0, 2.0, 2.0, 3.0], [1.0, 1.0, 1.0, 3.0], bins=2)["observed"].tolist()
+    >>> table = calibration([1.0, 1.0, 2.0, 2.0], [1.0, 2.0, 2.0, 3.0], [1.0, 1.0, 1.0, 3.0], n_bins=2)
+    >>> table["observed"].tolist()
     [1.5, 2.75]
     """
     import pandas as pd
     from scipy.stats import norm
 
-    predicted, known, w = (np.asarray(a, dtype=np.float64) for a in (prediction, target, weights))
+    predicted, known, w = (np.asarray(a, dtype=np.float64) for a in (prediction, observed, weights))
     if not predicted.shape == known.shape == w.shape or predicted.ndim != 1:
         raise ArgumentError(
-            f"prediction, target and weights have shapes {predicted.shape}, {known.shape} and {w.shape}; give one "
+            f"prediction, observed and weights have shapes {predicted.shape}, {known.shape} and {w.shape}; give one "
             "number per row."
         )
-    bins = whole("bins", bins, least=1)
+    n_bins = whole("n_bins", n_bins, least=1)
     check_alpha(alpha)
     if not (w > 0).any():
         raise DataError("no row is complete: every duration is censored before tau, so that none can be compared.")
-    edges = np.unique(np.quantile(predicted, np.arange(1, bins) / bins))
+    edges = np.unique(np.quantile(predicted, np.arange(1, n_bins) / n_bins))
     code = np.searchsorted(edges, predicted, side="left")
     z = float(norm.isf(alpha / 2))
     lines = [_bin(predicted[rows], known[rows], w[rows], z) for g in np.unique(code) if (rows := code == g).any()]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._core.arguments import checked_arguments
 from .._core.types import Bools, Floats
 from ..errors import ArgumentError, DataError, PositivityWarning, generator, number, one_of, tell
 from ..frames.order import settled
@@ -200,12 +201,13 @@ class CensoringWeights:
         return self.summary()
 
 
+@checked_arguments(renamed={"method": "censoring"})
 def weights(
     time: object,
     event: object,
     *,
     tau: float | str,
-    method: object = "marginal",
+    censoring: object = "marginal",
     covariates: object = None,
     weights: object = None,
     floor: float = DEFAULT_FLOOR,
@@ -231,7 +233,7 @@ def weights(
         Horizon, in the units of time. Durations are taken up to tau, because beyond the time seen nothing is known.
         ``"auto"`` takes the largest time at which enough rows are still under observation (30, and 5 % of every
         stratum).
-    method : str, Method, scikit-learn classifier or callable
+    censoring : str, Method, scikit-learn classifier or callable
         ``"marginal"`` (Kaplan-Meier), ``"strata"``, ``"kernel"`` (Beran), ``"cox"``, ``"forest"``, ``"boosting"``,
         ``"logit"``; :class:`Strata`, :class:`Kernel`, :class:`Cox`, :class:`Learned`, :class:`Function` with their
         options; a classifier of the censoring hazard; or a function ``(times, covariates) -> P(C >= time | V)``.
@@ -282,7 +284,7 @@ def weights(
             "no event was seen: all durations are censored, so nothing is known about how long they last. Check the "
             "event column (1 where the event was seen, 0 where censored)."
         )
-    how = resolve_method(method)
+    how = resolve_method(censoring)
     v = None if covariates is None else np.asarray(covariates)
     floor = number("floor", floor, least=0, below=1)
     one_of("leave_one_out", leave_one_out, (False, "self", "floor"))

@@ -95,12 +95,12 @@ def duplicates(codes: Ints, gold: Bools) -> Duplicates:
     )
 
 
-def prompt_rows(prompt: object, table: Table) -> Bools:
+def shown_rows(shown: object, table: Table) -> Bools:
     """Rows whose document the labeller has seen in its prompt or in training.
 
     Parameters
     ----------
-    prompt : str, array_like of shape (N,), or mapping
+    shown : str, array_like of shape (N,), or mapping
         A true/false column, true/false values, or ``{column: values}``: the documents (texts or ids)
         that were shown, as that column holds them.
     table : Table
@@ -116,28 +116,27 @@ def prompt_rows(prompt: object, table: Table) -> Bools:
     """
     import pandas as pd
 
-    if isinstance(prompt, Mapping):
-        if len(prompt) != 1:
-            raise ArgumentError("prompt must map one column to the documents shown, as in prompt={'text': shown}.")
-        column, shown = next(iter(prompt.items()))
-        if isinstance(shown, str) or not np.ndim(list(shown)) == 1:
-            raise ArgumentError(f"prompt[{column!r}] must be a list of the documents shown.")
-        held = table.column(str(column), "prompt")
-        wanted = set(normalised(shown))
+    if isinstance(shown, Mapping):
+        if len(shown) != 1:
+            raise ArgumentError("shown must map one column to the documents, as in shown={'text': documents}.")
+        column, documents = next(iter(shown.items()))
+        if isinstance(documents, str) or not np.ndim(list(documents)) == 1:
+            raise ArgumentError(f"shown[{column!r}] must be a list of documents.")
+        held = table.column(str(column), "shown")
+        wanted = set(normalised(documents))
         found = np.array([key in wanted for key in normalised(held.to_numpy())], dtype=bool)
         if not found.any():
             raise ArgumentError(
-                f"none of the {len(wanted)} documents in prompt is in the column {column!r}; give them as that "
-                "column holds them, or take prompt= out if they never were in the corpus."
+                f"none of the {len(wanted)} documents in shown is in the column {column!r}; give them as that "
+                "column holds them, or take shown= out if they never were in the corpus."
             )
         return found
-    values = table.values(prompt, "prompt")
-    name = prompt if isinstance(prompt, str) else "prompt"
-    marked = as_float(pd.Series(values), name, "indicator of prompt rows")
+    values = table.values(shown, "shown")
+    name = shown if isinstance(shown, str) else "shown"
+    marked = as_float(pd.Series(values), name, "indicator of rows shown")
     if not np.isin(marked, (0.0, 1.0)).all():
         raise ArgumentError(
-            f"prompt={name!r} must be true/false (or 1/0) in every row; to give documents write "
-            "prompt={'text': [...]}."
+            f"shown={name!r} must be true/false (or 1/0) in every row; to give documents write shown={{'text': [...]}}."
         )
     out: Bools = marked == 1.0
     return out

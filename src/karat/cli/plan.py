@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from ..errors import ArgumentError
+from .._core.types import ModelName
+from ..errors import ArgumentError, RenamedWarning, tell
 from .tables import add_reading, read_corpus
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = """examples:
   karat plan corpus.csv "tone ~ war + words" --surrogate tone=tone_vader,tone_afinn --cluster editorial \\
-      --target war:half_width=0.2
+      --goal war:half_width=0.2
 
 plans from the gold that the column tone holds so far (a simple random sample, unless --strata or --probability say
 otherwise). Without gold, say what the surrogate is worth:
@@ -26,7 +27,7 @@ def register(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "plan", help="how many gold labels a regression needs", epilog=EXAMPLE,
-        description="Plan the gold sample: standard errors by number of gold labels, and labels for a target.",
+        description="Plan the gold sample: standard errors by number of gold labels, and labels for a goal.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     add = parser.add_argument
@@ -35,9 +36,9 @@ def register(commands: Any) -> None:
     add("formula", help="the regression, such as 'tone ~ war + words'")
     add("--surrogate", action="append", required=True, metavar="GOLD=COLUMN[,COLUMN]",
         help="a gold column and its surrogate(s); may be repeated")  # fmt: skip
-    models = ("ols", "logit", "probit", "poisson", "multinomial", "gamma", "fractional")
+    models = tuple(name for name in get_args(ModelName) if name != "mean")
     add("--model", choices=models, default="ols", help="which regression (default: ols)")
-    add("--target", action="append", default=[], metavar="TERM:MEASURE=VALUE",
+    add("--goal", action="append", default=[], metavar="TERM:MEASURE=VALUE",
         help="measure is se, half_width or mde; may be repeated")  # fmt: skip
     add("--n", metavar="N[,N]", help="numbers of gold labels to show")
     add("--contrast", action="append", default=[], metavar="TEXT", help="such as 'war - economy'; may be repeated")
@@ -54,7 +55,10 @@ def register(commands: Any) -> None:
     add("--finite", action="store_true", help="plan for this corpus alone, not for the population behind it")
     add("--population", type=int, metavar="N", help="documents there will be, if not those of the table")
     add("--power", type=float, default=0.8, help="of the detectable effect (default: 0.8)")
-    add("--level", type=float, default=0.9, help="of the intervals around planned figures (default: 0.9)")
+    add("--band-alpha", type=float, default=0.1,
+        help="one minus the level of the intervals around planned figures (default: 0.1)")  # fmt: skip
+    add("--target", action="append", default=[], help=argparse.SUPPRESS)
+    add("--level", type=float, help=argparse.SUPPRESS)
     add("--seed", type=int, default=0, help="seed (default: 0)")
     add("--table", metavar="FILE.csv", help="also write all figures to a file")
     add("--plot", metavar="FILE.png", help="also write the budget curve")
@@ -77,6 +81,7 @@ def make(options: argparse.Namespace) -> Plan:
     from .. import planning
     from ..regression.entry_points import regress
 
+    _under_present_names(options)
     corpus = read_corpus(options)
     surrogates = dict(_pair(text, "--surrogate", "=") for text in options.surrogate)
     lists: dict[str, Any] = {gold: _list(columns) for gold, columns in surrogates.items()}
@@ -85,9 +90,9 @@ def make(options: argparse.Namespace) -> Plan:
         "target": "finite" if options.finite else "superpopulation",
     }  # fmt: skip
     planned: dict[str, Any] = {
-        "target": read_targets(options.target), "contrasts": options.contrast or None, "design": _design(options),
+        "goal": read_goals(options.goal), "contrasts": options.contrast or None, "design": _design(options),
         "allocation": options.allocation, "population": options.population, "power": options.power,
-        "level": options.level, "seed": options.seed,
+        "band_alpha": options.band_alpha, "seed": options.seed,
         "n": None if options.n is None else [_whole(part, "--n") for part in _list(options.n)],
     }  # fmt: skip
     assumed = {
@@ -104,12 +109,25 @@ def make(options: argparse.Namespace) -> Plan:
         return planning.plan(
             options.formula, corpus, model=options.model, surrogates=lists, **assumed, **planned, **fitting
         )
-    fit = regress(options.model, options.formula, corpus, surrogates=lists, design=_pilot_design(options), **fitting)
+    fit = regress(
+        options.formula, corpus, model=options.model, surrogates=lists, design=_pilot_design(options), **fitting
+    )
     return planning.plan(fit, corpus, **planned)
 
 
-def read_targets(texts: Sequence[str]) -> dict[str, dict[str, float]] | None:
-    """Targets from texts such as ``war:half_width=0.2``.
+def _under_present_names(options: argparse.Namespace) -> None:
+    """Options under a former name, with a warning."""
+    for former, now in (("target", "--goal"), ("level", "--band-alpha, one minus the level")):
+        if getattr(options, former) not in (None, []):
+            tell(f"--{former} is now called {now}; the former name goes in a later release.", RenamedWarning)
+    if options.goal and options.target:
+        raise ArgumentError("--target is the former name of --goal; give --goal alone.")
+    options.goal = options.goal or options.target
+    options.band_alpha = options.band_alpha if options.level is None else 1.0 - options.level
+
+
+def read_goals(texts: Sequence[str]) -> dict[str, dict[str, float]] | None:
+    """Goals from texts such as ``war:half_width=0.2``.
 
     Raises
     ------
@@ -118,7 +136,7 @@ def read_targets(texts: Sequence[str]) -> dict[str, dict[str, float]] | None:
 
     Examples
     --------
-    >>> read_targets(["war:half_width=0.2"])
+    >>> read_goals(["war:half_width=0.2"])
     {'war': {'half_width': 0.2}}
     """
     found: dict[str, dict[str, float]] = {}
@@ -130,7 +148,7 @@ def read_targets(texts: Sequence[str]) -> dict[str, dict[str, float]] | None:
         except ValueError:
             colon = ""
         if not colon or not equal:
-            raise ArgumentError(f"--target {text!r} cannot be read; write for example --target war:half_width=0.2.")
+            raise ArgumentError(f"--goal {text!r} cannot be read; write for example --goal war:half_width=0.2.")
         found.setdefault(term, {})[measure] = number
     return found or None
 

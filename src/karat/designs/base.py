@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from .._core.types import Bools, Floats, Ints
-from ..errors import DataError, DesignError, KaratError, generator
+from ..errors import DesignError, KaratError, generator
 from ..frames import Table
-from ..frames.table import as_float
 from .exchange import SampleFiles
 from .frame import FrameRecord, drawing_order
 from .given import seed_number
@@ -319,6 +318,8 @@ class Sample(SampleFiles):
     def subgroup(self, data: object, rows: object) -> Sample:
         """The sample as a draw from some of the rows: a design for data that are cut to a subgroup.
 
+        For a regression about some rows with the draw as it was, from all of them, give ``subset=`` instead.
+
         Parameters
         ----------
         data : data frame
@@ -352,11 +353,7 @@ class Sample(SampleFiles):
         True
         """
         table = Table.read(data)
-        name = rows if isinstance(rows, str) else "rows"
-        marks = as_float(table.values(rows, "rows"), name, "indicator of the subgroup")
-        if not np.isin(marks, (0.0, 1.0)).all():
-            raise DataError(f"rows={name!r} must be true or false (or 1 or 0) in every row.")
-        inside = marks == 1.0
+        inside = table.marked(rows, "rows")
         labelling = self.design.aligned(table)
         if not labelling.labelled[inside].any():
             raise DesignError(

@@ -279,7 +279,7 @@ def read_draw(
         return with_answers(design, table, labelled, sampled, nonresponse)
     rest = ~shown
     if not (labelled & rest).any():
-        raise DataError("no gold row is left without the rows of prompt=; label others.")
+        raise DataError("no gold row is left without the rows of shown=; label others.")
     if isinstance(design, Drawn):
         return with_answers(design, table, labelled, sampled, nonresponse).keep(rest)
     marks = sampled if sampled is None or isinstance(sampled, str) else table.values(sampled, "sampled")[rest]

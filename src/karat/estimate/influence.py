@@ -225,7 +225,9 @@ class _Expected:
                 score, curvature = model.evaluate(linear_predictor(rows, theta), rows.y)
                 m = index.scores(rows.x, score)
                 if known is not None:
-                    moved = known.moved if v is None else known.moved / v
+                    moved = known.moved
+                    if v is not None:  # a row of weight 0 expects nothing
+                        moved = np.divide(moved, v, out=np.zeros_like(moved), where=v > 0)
                     m += ((level if level.shape[1] == 1 else level[:, known.stratum]) * moved).T
                 plain += index.gram(rows.x, weighted(curvature, weight, rows.share))
                 own += m.T @ index.weighted(m, weight, rows.share)

@@ -15,7 +15,7 @@ from .kinds import is_number, is_text, plain
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._core.types import Array
+    from .._core.types import Array, Bools
 
 
 @dataclass(frozen=True)
@@ -210,6 +210,34 @@ class Table:
                 f"{argument} has {came}, the data have {self.n_rows}; give a column name or one value per row."
             )
         return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+
+    def marked(self, given: object, argument: str) -> Bools:
+        """Rows that a true/false column, or true/false values, mark.
+
+        Parameters
+        ----------
+        given : str or array_like
+        argument : str
+            Name of the argument, for messages.
+
+        Returns
+        -------
+        ndarray of bool, shape (N,)
+
+        Raises
+        ------
+        DataError
+            If a value is missing, or neither true nor false (1 nor 0).
+        """
+        name = given if isinstance(given, str) else argument
+        values = as_float(self.values(given, argument), name, f"values of {argument}=")
+        if not np.isin(values, (0.0, 1.0)).all():
+            missing, odd = int(np.isnan(values).sum()), int((~np.isin(values, (0.0, 1.0)) & ~np.isnan(values)).sum())
+            raise DataError(
+                f"{argument}={name!r} must be true or false (or 1 or 0) in every row; {missing} value(s) are missing "
+                f"and {odd} are neither. Fill them, or decide which side they belong to."
+            )
+        return np.asarray(values == 1.0)
 
     def _aligned(self, given: object, argument: str) -> object:
         """A pandas Series or DataFrame in the row order of the data, by index; anything else as it is."""

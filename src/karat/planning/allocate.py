@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
 
 from .._core.arguments import checked_arguments
 from .._core.machine import single_threaded
-from .._core.types import Floats, Ints
+from .._core.types import Floats, Ints, ModelName
 from ..designs import Design
 from ..designs.given import codes_of
 from ..display.table import html_page, html_table, text_cells
 from ..errors import ArgumentError, DataError, generator, number, whole
 from ..frames import Table
 from ..frames.table import as_float
-from ..regression.entry_points import regress
+from ..regression.options import AllocationOptions
 from ..results import Result
 from .forecast import Basis, Learning
-from .pilot import Profile, slopes
+from .pilot import OF_THE_FRAME, Profile, slopes
 from .reach import Sizing, by_stratum, sizes, squared_reach, with_reach
 from .resolve import aim_weights, stratified
 from .schemes import IndependentScheme, Scheme, simple_random
@@ -115,29 +115,30 @@ class Allocations(Mapping[str, Allocation]):
         table = pd.DataFrame({name: item.se for name, item in self.found.items()}, index=list(self.names))
         return table.div(table["simple random"], axis=0) if relative else table
 
-    def path(self, floors: Sequence[float] = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)) -> pd.DataFrame:
-        """Standard errors on the way from optimal (floor 0) to equal probabilities (floor 1).
+    @checked_arguments(renamed={"floors": "equal_shares"})
+    def path(self, equal_shares: Sequence[float] = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)) -> pd.DataFrame:
+        """Standard errors on the way from optimal (equal share 0) to equal probabilities (equal share 1).
 
         Parameters
         ----------
-        floors : sequence of float
+        equal_shares : sequence of float
             Shares of the sample drawn with equal probabilities.
 
         Returns
         -------
         pandas.DataFrame
-            One row per floor: smallest probability, then the standard errors.
+            One row per share: smallest probability, then the standard errors.
         """
         rows, s, n = [], self.sizing, self.found["optimal"].n
-        for floor in floors:
-            if not 0 <= floor <= 1:
+        for share in equal_shares:
+            if not 0 <= share <= 1:
                 raise ArgumentError(
-                    f"floors holds {floor!r}; give numbers from 0 (optimal) to 1 (equal probabilities)."
+                    f"equal_shares holds {share!r}; give numbers from 0 (optimal) to 1 (equal probabilities)."
                 )
-            scheme = IndependentScheme(s.size, "", float(floor), s.honest, s.expected)
-            row = {"floor": floor, "smallest probability": scheme.probability(n).min()}
+            scheme = IndependentScheme(s.size, "", float(share), s.honest, s.expected)
+            row = {"equal share": share, "smallest probability": scheme.probability(n).min()}
             rows.append(row | dict(zip(self.names, self.basis.with_scheme(scheme).at(n).se)))
-        return pd.DataFrame(rows).set_index("floor")
+        return pd.DataFrame(rows).set_index("equal share")
 
     def sentences(self) -> list[str]:
         """What each allocation gains for its aims and costs elsewhere, in words."""
@@ -166,29 +167,33 @@ class Allocations(Mapping[str, Allocation]):
         return pd.DataFrame(columns, index=[*self.names, *extra][: len(columns["optimal"])])
 
 
-@checked_arguments(regress, refused=dict.fromkeys(("design", "scores", "compare"), "an allocation sets it by itself"))
+@checked_arguments(
+    AllocationOptions,
+    refused=dict.fromkeys(("design", "scores", "compare"), "an allocation sets it by itself")
+    | {"subset": OF_THE_FRAME},
+    renamed={"strata": "by", "floor": "equal_share", "features": "error_features"},
+    defaults={"seed": 0},
+)
 @single_threaded
 def allocate(
     source: Result | str,
     data: object,
     n: int | None = None,
     *,
-    strata: str | Sequence[str] | None = None,
+    by: str | Sequence[str] | None = None,
     terms: Sequence[str] | str | None = None,
     contrasts: str | Sequence[str] | None = None,
-    features: Any = None,
+    error_features: Any = None,
     probability: object = None,
-    floor: float = 0.2,
+    equal_share: float = 0.2,
     cost: Any = None,
     budget: float | None = None,
-    model: str = "ols",
+    model: ModelName = "ols",
     surrogates: Mapping[str, Any] | None = None,
     accuracy: object = None,
     r_squared: object = None,
     confusion: object = None,
-    context: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    **options: Any,
+    **options: Unpack[AllocationOptions],
 ) -> Allocations:
     r"""Share gold labels out: simple random, proportional, Neyman, and optimal probabilities, side by side.
 
@@ -200,30 +205,28 @@ def allocate(
         The corpus, in the order of the pilot.
     n : int, optional
         Gold labels; or give a budget.
-    strata : str or list of str, optional
+    by : str or list of str, optional
         Columns that form strata, see :func:`karat.strata`.
     terms : str or list of str, optional
         Coefficients or contrasts to serve; by default all but the intercept.
     contrasts : str or list of str, optional
         Linear combinations to plan for besides the coefficients.
-    features : list of columns or arrays, optional
+    error_features : list of columns or arrays, optional
         What squared labelling errors may depend on; by default the surrogates and the observed columns of the formula.
     probability : str or array_like, optional
         A predicted probability of class 1 of the labelled outcome: its uncertainty then steers, with leverage.
-    floor : float
-        Share of the optimal sample drawn with equal probabilities, so that no probability falls below ``floor n / N``.
+    equal_share : float
+        Share of the optimal sample drawn with equal probabilities, so that no probability falls below that share of
+        ``n / N``.
     cost : float, str, mapping or array_like, optional
         Cost of a gold label: one for all, a column, one per row, or one per stratum.
     budget : float, optional
         In the place of n: what the gold labels may cost (expected).
     model, surrogates, accuracy, r_squared, confusion
         With a formula, as in :func:`plan`.
-    context : mapping, optional
-        Functions the formula uses.
-    seed : int
-        Of the cross-validation folds, and of simulated gold.
     **options
-        With a formula: further arguments of :func:`regress`.
+        With a formula: further arguments of :func:`regress`. With a fit: ``context``, and the ``seed`` (0) of the
+        cross-validation folds.
 
     Returns
     -------
@@ -239,7 +242,7 @@ def allocate(
     -----
     Neyman's sizes are :math:`n_s \propto N_s \sqrt{\sum_j a_j S_{sj}^2 / c_s}` with :math:`S_{sj}` the standard
     deviation of labelling errors of coefficient j in stratum s; optimal probabilities are
-    :math:`\pi_i = \min(1, \kappa u_i / \sqrt{c_i})`, :math:`u_i^2 = E(\sum_j a_j e_{ij}^2)`, mixed with the floor. The
+    :math:`\pi_i = \min(1, \kappa u_i / \sqrt{c_i})`, :math:`u_i^2 = E(\sum_j a_j e_{ij}^2)`, mixed with equal ones. The
     coefficients served count equally, relative to their variances.
 
     References
@@ -253,24 +256,28 @@ def allocate(
     >>> corpus, truth = kt.datasets.simulate(2000, seed=1)
     >>> pilot = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=200).draw(corpus, seed=1), "hostile")
     >>> fit = kt.ols("outcome ~ hostile + length", pilot, surrogates={"hostile": "hostile_llm"}, seed=1)
-    >>> found = kt.allocate(fit, corpus, 400, strata="hostile_llm", terms="hostile")
+    >>> found = kt.allocate(fit, corpus, 400, by="hostile_llm", terms="hostile")
     >>> list(found)
     ['simple random', 'proportional', 'neyman', 'optimal']
     >>> sum(found["neyman"].sizes.values())
     400
     """
-    number("floor", 0.5 if floor in (0, 1) else floor, above=0, below=1)
+    number("equal_share", 0.5 if equal_share in (0, 1) else equal_share, above=0, below=1)
+    given: dict[str, Any] = dict(options)
+    seed, context = given.pop("seed", 0), given.get("context")
+    if isinstance(source, Result):
+        given.pop("context", None)
     generator(seed)
     table = Table.read(data)
-    result, remarks = _pilot(source, table, model, surrogates, (accuracy, r_squared, confusion), options, seed)
+    result, remarks = _pilot(source, table, model, surrogates, (accuracy, r_squared, confusion), given, seed)
     profile = _profile(result, contrasts, table)
     aims = slopes(profile.names) if terms is None else [terms] if isinstance(terms, str) else list(terms)
     weights = aim_weights(profile, aims)
-    by = strata if strata is None or isinstance(strata, str) else tuple(strata)
-    codes = None if by is None else codes_of(table, by, "strata")
+    by = by if by is None or isinstance(by, str) else tuple(by)
+    codes = None if by is None else codes_of(table, by, "by")
     prices = prices_of(cost, table, codes)
     profile = with_reach(profile, squared_reach(result, profile, table, context))
-    sizing = sizes(result, profile, table, weights, features, probability, seed)
+    sizing = sizes(result, profile, table, weights, error_features, probability, seed)
     root = 1.0 if prices is None else np.sqrt(prices)
     expected = sizing.expected if codes is None else by_stratum(profile, codes[0], sizing.expected)
     steer = Sizing(sizing.size / root, sizing.honest / root, expected)
@@ -282,8 +289,10 @@ def allocate(
         most = _left(source, profile, code, names, remarks)
         for name in ("proportional", "neyman"):
             schemes[name] = replace(stratified(code, names, by, name, profile, aims, mean, expected), most=most)
-    title = f"Bernoulli, optimal probabilities for {', '.join(aims)} with floor {floor:g}"
-    schemes["optimal"] = IndependentScheme(steer.size, title, float(floor), steer.honest, steer.expected)
+    title = (
+        f"Bernoulli, optimal probabilities for {', '.join(aims)}, {100 * equal_share:g} % of the sample by equal ones"
+    )
+    schemes["optimal"] = IndependentScheme(steer.size, title, float(equal_share), steer.honest, steer.expected)
 
     learning = Learning(0.0, profile.n_gold)
     basis = Basis(((profile,),), (), schemes["simple random"], 1.0, learning, 0.8, 0.9, "expected")
@@ -296,7 +305,7 @@ def allocate(
 
 
 def _pilot(
-    source: Any, table: Table, model: str, surrogates: Any, given: tuple[object, object, object],
+    source: Any, table: Table, model: ModelName, surrogates: Any, given: tuple[object, object, object],
     options: dict[str, Any], seed: int,
 ) -> tuple[Result, list[str]]:  # fmt: skip
     """The pilot's fit, or one on simulated gold."""

@@ -133,9 +133,9 @@ class Budget:
         return next(p for p in self.purchases if p.option == option and p.term == term)
 
 
-@checked_arguments()
+@checked_arguments(renamed={"spend": "budget"})
 def budget(
-    surrogates: Mapping[str, Any], spend: float, *, gold_cost: float, surrogate_cost: float | Mapping[str, float],
+    surrogates: Mapping[str, Any], budget: float, *, gold_cost: float, surrogate_cost: float | Mapping[str, float],
     population: int | None = None, corpus: str = "fixed", terms: str | Sequence[str] | None = None,
     target: str = "superpopulation",
 ) -> Budget:  # fmt: skip
@@ -146,8 +146,8 @@ def budget(
     surrogates : mapping
         Name of each surrogate that could be bought -> the fit of a pilot that uses it, or an assumed R squared (the
         share of the gold-only labelling variance that it removes; one number, or one per coefficient).
-    spend : float
-        The budget.
+    budget : float
+        What the labels may cost.
     gold_cost : float
         Cost of a gold label.
     surrogate_cost : float or mapping
@@ -196,7 +196,7 @@ def budget(
         raise ArgumentError("target='finite' is about the corpus that is there; use corpus='fixed'.")
     if not isinstance(surrogates, Mapping) or not surrogates or GOLD in surrogates:
         raise ArgumentError(f"surrogates must map names (other than {GOLD!r}) to pilot fits or R squared.")
-    spend, gold_cost = number("spend", spend, above=0), number("gold_cost", gold_cost, above=0)
+    spend, gold_cost = number("budget", budget, above=0), number("gold_cost", gold_cost, above=0)
     costs = _costs(surrogate_cost, list(surrogates))
     known = _read(surrogates, terms)
     size = population if population is not None else known.n_units

@@ -12,6 +12,7 @@ from scipy.stats import norm, t
 
 from .._core.types import Bools, Floats, Ints
 from ..designs import Labelling
+from ..designs.domain import Domain
 from ..designs.labelling import group_totals, pair_codes
 from ..errors import ArgumentError, KaratError
 from ..estimate.clusters import LEVERAGED
@@ -21,6 +22,8 @@ from ..estimate.scores import LARGEST_LEVERAGE
 from ..estimate.shares import Shares
 from ..results import Result
 from ..results.tests import read_hypotheses
+
+OF_THE_FRAME = "a plan is for gold drawn from the whole frame; fit the pilot without it, on a table cut to the subgroup"
 
 USUAL_CORRELATION, ITS_SPREAD = 0.02, 0.03
 """Correlation of labelling errors within clusters before the pilot has its say: mean and standard deviation."""
@@ -212,6 +215,8 @@ class Profile:
             raise ArgumentError(
                 "a fit of surrogates alone has no gold to plan; fit with estimator='dsl', 'ppi' or 'gold'."
             )
+        if isinstance(parts.units.labelling, Domain):
+            raise ArgumentError(f"the pilot was fitted with subset=; {OF_THE_FRAME}.")
         matrix, names = _figures(result, contrasts)
         labelling, scores = parts.units.labelling, parts.scores
         cluster = parts.units.summed_over(result.vcov_kind)

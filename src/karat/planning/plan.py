@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
-from .._core.arguments import checked_arguments
+from .._core.arguments import Renamed, checked_arguments
 from .._core.machine import single_threaded
+from .._core.types import ModelName
 from ..errors import ArgumentError, check_alpha, generator, number, one_of, whole
 from ..frames import Table
 from ..frames.order import seed_of_result, settled
-from ..regression.entry_points import regress
+from ..regression.options import PlanOptions
 from ..results import Result
 from .forecast import MEASURES, Basis, Learning
-from .pilot import Profile, pilot_df, slopes
+from .pilot import OF_THE_FRAME, Profile, pilot_df, slopes
 from .reach import squared_reach, with_reach
 from .refit import Again, delete_groups, learn
 from .report import Needed, Plan
@@ -30,29 +31,35 @@ _FEW_CARRIERS, _TOO_FEW = 10.0, 3.0
 _SETS = "planning sets it by itself"
 
 
-@checked_arguments(regress, refused={"scores": _SETS, "compare": _SETS})
+_RENAMED: Mapping[str, str | Renamed] = {
+    "target": Renamed("goal", meant=lambda value: isinstance(value, Mapping)),
+    "level": Renamed("band_alpha", turned=lambda value: 1.0 - number("level", value, above=0, below=1)),
+    "groups": "jackknife",
+}
+
+
+@checked_arguments(PlanOptions, refused={"scores": _SETS, "compare": _SETS, "subset": OF_THE_FRAME}, renamed=_RENAMED)
 @single_threaded
 def plan(
     source: Result | str,
     data: object = None,
     *,
-    target: Mapping[str, Any] | None = None,
+    goal: Mapping[str, Any] | None = None,
     design: object = None,
     allocation: object = None,
     contrasts: str | Sequence[str] | None = None,
     n: int | Sequence[int] | None = None,
     population: int | None = None,
     power: float = 0.8,
-    level: float = 0.9,
+    band_alpha: float = 0.1,
     band: str = "expected",
-    groups: int = 20,
-    model: str = "ols",
+    jackknife: int = 20,
+    model: ModelName = "ols",
     surrogates: Mapping[str, Any] | None = None,
     accuracy: object = None,
     r_squared: object = None,
     confusion: object = None,
-    seed: int | np.random.Generator | None = None,
-    **options: Any,
+    **options: Unpack[PlanOptions],
 ) -> Plan:
     r"""Plan the gold sample: standard error, half-width and detectable effect by number of gold labels.
 
@@ -64,14 +71,14 @@ def plan(
         With a fit: the table it was made from. Then the pilot is fitted again without groups of its gold, so that the
         interval counts everything that would differ in another pilot, and on halves of it, which shows how fast the
         predictor learns. Without it the interval counts the spread of squared errors only. With a formula: the corpus.
-    target : mapping, optional
+    goal : mapping, optional
         ``{"war": {"half_width": 0.05}}``; measures are ``"se"``, ``"half_width"`` and ``"mde"``. A mapping of measures
         alone is for every coefficient but the intercept.
     design : Design, Sample or Allocation, optional
         How the gold will be drawn; by default as the pilot was (from assumptions: a simple random sample). Sizes and
         probabilities in it count in proportion.
     allocation : {"proportional", "equal", "neyman"} or mapping, optional
-        How a stratified design shares out its size; Neyman's is for the targets, or else for all coefficients.
+        How a stratified design shares out its size; Neyman's is for the goals, or else for all coefficients.
     contrasts : str or list of str, optional
         Linear combinations to plan for besides the coefficients, such as ``"war - economy"``.
     n : int or list of int, optional
@@ -80,11 +87,11 @@ def plan(
         Rows of the corpus planned for, if it will be larger or smaller than this one.
     power : float
         Of the detectable effect.
-    level : float
-        Of the intervals around planned figures.
+    band_alpha : float
+        One minus the level of the intervals around planned figures.
     band : {"expected", "reported"}
         Interval for the standard error expected from the design, or for the one that a single draw will report.
-    groups : int
+    jackknife : int
         Groups of the jackknife; 0 leaves refitting out.
     model : str
         With a formula: which regression.
@@ -97,9 +104,8 @@ def plan(
         spread of the gold values in the data, where there are ten, else with those of the surrogate.
     confusion : array_like or mapping, optional
         Share of each surrogate class (columns) by gold class (rows).
-    seed : int or numpy.random.Generator, optional
     **options
-        Further arguments of :func:`regress` (cluster, weights, learner, ...).
+        Further arguments of :func:`regress` (seed, cluster, weights, learner, ...).
 
     Returns
     -------
@@ -128,26 +134,26 @@ def plan(
     >>> corpus, truth = kt.datasets.simulate(2000, seed=1)
     >>> pilot = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=200).draw(corpus, seed=1), "hostile")
     >>> fit = kt.ols("outcome ~ hostile + length", pilot, surrogates={"hostile": "hostile_llm"}, seed=1)
-    >>> plan = kt.plan(fit, target={"hostile": {"half_width": 0.15}})
+    >>> plan = kt.plan(fit, goal={"hostile": {"half_width": 0.15}})
     >>> 200 < plan.needed[0].n < 1000
     True
     """
     one_of("band", band, ("expected", "reported"))
     power = number("power", power, above=0, below=1)
-    level = 1.0 - check_alpha(1.0 - number("level", level, above=0, below=1))
-    if groups != 0:
-        groups = whole("groups", groups, least=10, instead="or 0 for no refitting")
+    level = 1.0 - check_alpha(number("band_alpha", band_alpha, above=0, below=1))
+    if jackknife != 0:
+        jackknife = whole("jackknife", jackknife, least=10, instead="or 0 for no refitting")
+    given: dict[str, Any] = dict(options)
+    seed = given.pop("seed", None)
     if isinstance(source, Result):
-        seed = seed_of_result(seed, source, groups)
+        seed = seed_of_result(seed, source, jackknife)
+        given = _for_refits(data, surrogates, (accuracy, r_squared, confusion), given)
+        known, table, learning, replicates = _from_fit(source, data, contrasts, jackknife, given, generator(seed))
+        remarks = _pilot_remarks(source, data is not None and jackknife > 0, bool(replicates), learning)
     elif isinstance(source, str):
         seed = settled(seed, {}, source, model, sorted(surrogates or {}), repr((accuracy, r_squared, confusion)))
-    if isinstance(source, Result):
-        options = _for_refits(data, surrogates, (accuracy, r_squared, confusion), options)
-        known, table, learning, replicates = _from_fit(source, data, contrasts, groups, options, generator(seed))
-        remarks = _pilot_remarks(source, data is not None and groups > 0, bool(replicates), learning)
-    elif isinstance(source, str):
         known, table, learning, remarks = from_assumptions(
-            source, data, model, surrogates, (accuracy, r_squared, confusion), options, contrasts, generator(seed)
+            source, data, model, surrogates, (accuracy, r_squared, confusion), given, contrasts, generator(seed)
         )
         replicates = ()
     else:
@@ -155,14 +161,14 @@ def plan(
             f"source is a {type(source).__name__}; give a fit, or a formula with surrogates= and accuracy=."
         )
     profile = known[0][0]
-    targets = read_targets(target, profile.names)
-    aims = [term for term, _, _ in targets] or slopes(profile.names)
+    goals = read_goals(goal, profile.names)
+    aims = [term for term, _, _ in goals] or slopes(profile.names)
     pilot = None if isinstance(source, str) else source
     scheme = resolve_scheme(design, allocation, profile, table, pilot, aims)
     basis = Basis(known, replicates, scheme, _ratio(population, profile, scheme), learning, power, level, band)
     return Plan(
         basis=basis, title=source if isinstance(source, str) else source.formula,
-        needed=tuple(needed(basis, *target) for target in targets), sizes=_sizes(n, basis, targets != ()),
+        needed=tuple(needed(basis, *wanted) for wanted in goals), sizes=_sizes(n, basis, goals != ()),
         remarks=tuple(remarks + _scheme_remarks(basis)), reusable=pilot is not None and _extends(basis),
     )  # fmt: skip
 
@@ -206,7 +212,7 @@ def _ratio(population: int | None, profile: Profile, scheme: Scheme) -> float:
     return rows / profile.n_units
 
 
-def _sizes(n: Any, basis: Basis, has_target: bool) -> tuple[int, ...]:
+def _sizes(n: Any, basis: Basis, has_goal: bool) -> tuple[int, ...]:
     """Gold sizes to tabulate: those asked for, or a geometric grid."""
     least = max(basis.scheme.least, basis.profile.reporting.width + 5)
     if n is not None:
@@ -266,39 +272,37 @@ def _scheme_remarks(basis: Basis) -> list[str]:
     return found
 
 
-def read_targets(given: object, names: tuple[str, ...]) -> tuple[tuple[str, str, float], ...]:
-    """Targets as the user typed them: term, measure and value of each.
+def read_goals(given: object, names: tuple[str, ...]) -> tuple[tuple[str, str, float], ...]:
+    """Goals as the user typed them: term, measure and value of each.
 
-    >>> read_targets({"war": {"half_width": 0.05}}, ("Intercept", "war"))
+    >>> read_goals({"war": {"half_width": 0.05}}, ("Intercept", "war"))
     (('war', 'half_width', 0.05),)
     """
     if given is None:
         return ()
     if not isinstance(given, Mapping) or not given:
-        raise ArgumentError(
-            f"target={given!r} cannot be read; write for example target={{'war': {{'half_width': 0.05}}}}."
-        )
+        raise ArgumentError(f"goal={given!r} cannot be read; write for example goal={{'war': {{'half_width': 0.05}}}}.")
     if set(given) <= set(MEASURES) and not set(given) & set(names):
         given = {name: dict(given) for name in slopes(names)}
     found = []
     for term, wanted in given.items():
         if term not in names:
             raise ArgumentError(
-                f"target names {term!r}, which is not a coefficient or contrast of this plan; there are {list(names)}. "
+                f"goal names {term!r}, which is not a coefficient or contrast of this plan; there are {list(names)}. "
                 "A contrast such as 'war - economy' goes into contrasts= as well."
             )
         if not isinstance(wanted, Mapping) or not wanted or not set(wanted) <= set(MEASURES):
             raise ArgumentError(
-                f"target[{term!r}]={wanted!r} must name one or more of {list(MEASURES)}, for example "
+                f"goal[{term!r}]={wanted!r} must name one or more of {list(MEASURES)}, for example "
                 f"{{'half_width': 0.05}}."
             )
         for measure, value in wanted.items():
-            found.append((str(term), measure, number(f"target[{term!r}][{measure!r}]", value, above=0)))
+            found.append((str(term), measure, number(f"goal[{term!r}][{measure!r}]", value, above=0)))
     return tuple(found)
 
 
 def needed(basis: Basis, term: str, measure: str, value: float) -> Needed:
-    """Smallest gold size that reaches a target, with its interval, by bisection on whole numbers."""
+    """Smallest gold size that reaches a goal, with its interval, by bisection on whole numbers."""
     index = basis.names.index(term)
     least, most = max(basis.scheme.least, basis.profile.reporting.width + 5), basis.most
 

@@ -247,15 +247,15 @@ def _features(
     columns: list[tuple[str, Any, bool]] = []
     for k, item in enumerate(_listed(result, given)):
         if isinstance(item, str):
-            columns.append((item, table.column(item, "features"), True))
+            columns.append((item, table.column(item, "error_features"), True))
         else:
-            columns.append((f"feature {k + 1}", table.values(item, "features"), True))
+            columns.append((f"feature {k + 1}", table.values(item, "error_features"), True))
     if p is not None:
         columns.append(("log of p (1 - p)", np.log(p * (1.0 - p)), False))
     if leverage is None:
         columns.append(("log of the predicted score", _predicted_score(result, profile, aims), False))
     if not columns:
-        raise ArgumentError("there is nothing to steer by: name features= (surrogates, confidence, covariates).")
+        raise ArgumentError("there is nothing to steer by: name error_features= (surrogates, confidence, covariates).")
     matrix = encode(columns, table.n_rows).matrix
     numbers = [j for j in range(matrix.shape[1]) if len(np.unique(matrix[:1_000, j])) > 2]
     return scale(np.column_stack([matrix, scale(matrix[:, numbers]) ** 2]))
@@ -265,7 +265,7 @@ def _listed(result: Result, given: Any) -> list[Any]:
     if given is not None:
         return [given] if isinstance(given, str) or hasattr(given, "shape") else list(given)
     if result.call is None or result.spec is None:
-        raise ArgumentError("this fit does not say which surrogates it used; name features=.")
+        raise ArgumentError("this fit does not say which surrogates it used; name error_features=.")
     found: list[Any] = []
     surrogates = result.call.arguments.get("surrogates", {})
     for value in surrogates.values():

@@ -12,7 +12,7 @@ import pandas as pd
 from ..designs import Design
 from ..display.axes import PALETTE, axes, plain
 from ..display.table import html_notes, html_page, html_table, text_cells
-from ..errors import ArgumentError, DesignError, one_of, whole
+from ..errors import ArgumentError, DesignError, RenamedWarning, one_of, tell, whole
 from .forecast import MEASURES, Basis
 from .pilot import slopes
 
@@ -24,7 +24,7 @@ _MOST_LINES = 6
 class Needed:
     """Gold labels with which one coefficient or contrast reaches a value of a measure.
 
-    ``n`` is None when all rows would not do, ``high`` when the pilot cannot rule out that the target is out of reach;
+    ``n`` is None when all rows would not do, ``high`` when the pilot cannot rule out that the goal is out of reach;
     ``best`` is the figure with every row labelled.
     """
 
@@ -40,7 +40,7 @@ class Needed:
 
     @property
     def reachable(self) -> bool:
-        """Whether labelling can reach the target."""
+        """Whether labelling can reach the goal."""
         return self.n is not None
 
 
@@ -51,7 +51,7 @@ class Plan:
     Parameters
     ----------
     basis, title, needed, sizes, remarks, reusable
-        Pilot or assumptions, design and settings; the formula; labels for each target; gold sizes tabulated; what to
+        Pilot or assumptions, design and settings; the formula; labels for each goal; gold sizes tabulated; what to
         know; whether the gold of the pilot counts towards the planned sample.
 
     Examples
@@ -87,7 +87,7 @@ class Plan:
 
     @property
     def measure(self) -> str:
-        """What is shown unless told otherwise: the measure of the first target, else the half-width."""
+        """What is shown unless told otherwise: the measure of the first goal, else the half-width."""
         return self.needed[0].measure if self.needed else "half_width"
 
     def at(self, n: int) -> pd.DataFrame:
@@ -119,7 +119,12 @@ class Plan:
         return self._rows(self.sizes)
 
     def targets(self) -> pd.DataFrame:
-        """Gold labels needed for each target; missing where a target is out of reach.
+        """Former name of :meth:`goals`."""
+        tell("Plan.targets() is now called Plan.goals(); the former name goes in a later release.", RenamedWarning)
+        return self.goals()
+
+    def goals(self) -> pd.DataFrame:
+        """Gold labels needed for each goal; missing where one is out of reach.
 
         Returns
         -------
@@ -138,7 +143,7 @@ class Plan:
         Parameters
         ----------
         n : int, optional
-            Gold rows; by default the largest number that a target of this plan needs.
+            Gold rows; by default the largest number that a goal of this plan needs.
 
         Returns
         -------
@@ -147,12 +152,12 @@ class Plan:
         Raises
         ------
         ArgumentError
-            Without n, if there is no target or one cannot be reached.
+            Without n, if there is no goal or one cannot be reached.
         """
         if n is None:
             wanted = [r.n for r in self.needed]
             if not wanted or None in wanted:
-                raise ArgumentError("no target says how many: give n, the number of gold labels.")
+                raise ArgumentError("no goal says how many: give n, the number of gold labels.")
             n = max(size for size in wanted if size is not None)
         if self.basis.ratio != 1.0:
             raise DesignError("this plan is for a corpus of another size; draw from that corpus once it is there.")
@@ -171,9 +176,9 @@ class Plan:
         Parameters
         ----------
         measure : {"se", "half_width", "mde"}, optional
-            By default that of the first target, else the half-width.
+            By default that of the first goal, else the half-width.
         terms : sequence of str, optional
-            By default those with targets, else the first six besides the intercept.
+            By default those with goals, else the first six besides the intercept.
         ax : matplotlib Axes, optional
         title : str, optional
 
@@ -198,7 +203,7 @@ class Plan:
             value, low, high = (np.array([point[part][j] for point in curve]) for part in range(3))
             ax.fill_between(self.sizes, low, high, color=colour, alpha=0.15, linewidth=0)
             ax.plot(self.sizes, value, color=colour, linewidth=1.8, label=name)
-        self._mark_targets(ax, shown, family)
+        self._mark_goals(ax, shown, family)
         ax.set_xscale("log")
         least, most = self.sizes[0], self.sizes[-1]
         ticks = (m * 10.0**k for k in range(10) for m in (1, 2, 5))
@@ -228,7 +233,7 @@ class Plan:
         ax.set_yticks([tick for tick in ticks if bottom <= tick <= top])
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
-    def _mark_targets(self, ax: Any, measure: str, family: Sequence[str]) -> None:
+    def _mark_goals(self, ax: Any, measure: str, family: Sequence[str]) -> None:
         for found in self.needed:
             if found.measure != measure or found.term not in family:
                 continue
@@ -292,8 +297,8 @@ class PlanSummary:
         wanted = {round(x) for x in np.geomspace(least, basis.most, 5)} if least < basis.most else {basis.most}
         return sorted(wanted)
 
-    def _target_line(self, found: Needed) -> str:
-        """What a target takes, in words."""
+    def _goal_line(self, found: Needed) -> str:
+        """What a goal takes, in words."""
         plan, basis = self.plan, self.plan.basis
         aim = f"{found.term}: {WORDS[found.measure]} {found.value:g}"
         if found.n is None:
@@ -333,7 +338,7 @@ class PlanSummary:
         lines = [f"Plan of the gold sample: {self.plan.title}", *(f"  {name}: {value}" for name, value in self.facts())]
         lines += ["", self.heading() + ":", *text_cells(self.table())]
         if self.plan.needed:
-            lines += ["", "Targets:", *("  " + self._target_line(found) for found in self.plan.needed)]
+            lines += ["", "Goals:", *("  " + self._goal_line(found) for found in self.plan.needed)]
         if self.plan.remarks:
             lines += ["", *self.remarks()]
         return "\n".join(lines)
@@ -342,9 +347,9 @@ class PlanSummary:
         return str(self)
 
     def _repr_html_(self) -> str:
-        targets = "\n".join(["Targets", *(self._target_line(found) for found in self.plan.needed)])
+        goals = "\n".join(["Goals", *(self._goal_line(found) for found in self.plan.needed)])
         body = html_notes([self.heading()]) + html_table(self.table())
-        notes = [*([targets] if self.plan.needed else []), *self.remarks()]
+        notes = [*([goals] if self.plan.needed else []), *self.remarks()]
         return html_page(f"Plan of the gold sample: {self.plan.title}", self.facts(), body, notes)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import nnls
 
-from .._core.types import Array
+from .._core.types import Array, ModelName
 from ..datasets import mask_gold
 from ..designs import SimpleRandom
 from ..errors import ArgumentError, DataError, KaratWarning, number
@@ -87,8 +87,8 @@ def read_qualities(surrogates: object, accuracy: object, r_squared: object, conf
 
 
 def from_assumptions(
-    formula: str, data: object, model: str, surrogates: Mapping[str, Any] | None, given: tuple[object, object, object],
-    options: dict[str, Any], contrasts: object, rng: np.random.Generator,
+    formula: str, data: object, model: ModelName, surrogates: Mapping[str, Any] | None,
+    given: tuple[object, object, object], options: dict[str, Any], contrasts: object, rng: np.random.Generator,
 ) -> tuple[tuple[tuple[Profile, ...], ...], Table, Learning, list[str]]:  # fmt: skip
     """Profiles of simulated pilots, and the assumptions in words."""
     if data is None:
@@ -110,7 +110,7 @@ def from_assumptions(
 
 
 def _worlds(
-    model: str, formula: str, table: Table, qualities: Mapping[str, Quality], options: Mapping[str, Any],
+    model: ModelName, formula: str, table: Table, qualities: Mapping[str, Quality], options: Mapping[str, Any],
     contrasts: object, rng: np.random.Generator,
 ) -> tuple[tuple[tuple[Profile, ...], ...], Learning]:  # fmt: skip
     """Profiles of fits on simulated gold, several for the quality planned for and some for the ends of its range."""
@@ -168,7 +168,7 @@ def simulate_gold(
 
 
 def assumed_fit(
-    model: str, formula: str, table: Table, qualities: Mapping[str, Quality], options: Mapping[str, Any], *,
+    model: ModelName, formula: str, table: Table, qualities: Mapping[str, Quality], options: Mapping[str, Any], *,
     at: int = 0, n: int | None = None, seed: int = 0,
 ) -> Result:  # fmt: skip
     """A fit on simulated gold for a simple random sample of n rows, with the ``at``-th value of each quality."""
@@ -186,7 +186,9 @@ def assumed_fit(
     masked = mask_gold(frame.to_native(), sample, list(qualities))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", KaratWarning)
-        return regress(model, formula, masked, design=sample.design, seed=seed, scores=True, compare=False, **options)
+        return regress(
+            formula, masked, model=model, design=sample.design, seed=seed, scores=True, compare=False, **options
+        )
 
 
 def gold_scale(table: Table, name: str, surrogate: Any) -> tuple[float, float] | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._core.machine import needs
+from ..designs.domain import within
 from ..errors import ArgumentError, DataError, DesignWarning, FormulaError, one_of, tell
 from ..estimate.augment import Units
 from ..estimate.clusters import cluster_codes, count, named
@@ -85,10 +86,12 @@ def prepare(
     missing: str,
     context: Mapping[str, Any] | None,
     shown: Bools | None = None,
+    subset: object = None,
 ) -> Prepared:
     """Read the observed columns, and leave out (or refuse) rows where one is missing.
 
-    ``shown`` marks rows the labeller has seen, which leave too; ``labelling`` is that of the others.
+    ``shown`` marks rows the labeller has seen, which leave too; ``labelling`` is that of the others. Rows outside
+    ``subset`` leave last: the draw stays the one from all rows, and what is missing there does not matter.
 
     Raises
     ------
@@ -106,22 +109,22 @@ def prepare(
         absent["weights="] = np.isnan(v)
     if clusters is not None:
         absent["cluster="] = clusters.isna().any(axis=1).to_numpy()
+    inside = None if subset is None else _inside(table, subset)
+    if inside is not None:
+        absent = {name: mask & inside for name, mask in absent.items()}
     dropped = {name: int(mask.sum()) for name, mask in absent.items() if mask.any()}
-    kept: Bools | None = None
-    if shown is not None and shown.any():
-        absent["prompt="] = shown
-    if dropped or "prompt=" in absent:
-        kept = _kept(absent, dropped, missing)
-        inside = kept if shown is None else kept[~shown]
-        if not (inside & labelling.labelled).any():
-            raise DataError(
-                f"no gold row is left after dropping rows with missing values in {_listed(dropped) or 'no column'} and "
-                "rows of prompt=; fill the values, or label others."
-            )
-        if "prompt=" in absent:
-            dropped["prompt="] = int(absent["prompt="].sum())
+    complete = _complete(absent, dropped, missing, table.n_rows)
+    there = np.ones(table.n_rows, dtype=bool) if shown is None else ~shown
+    kept = complete & there if inside is None else complete & there & inside
+    if not kept.all():
+        if not (kept[there] & labelling.labelled).any():
+            raise DataError(_why_none(dropped, shown, inside))
+        dropped |= {"shown=": int(shown.sum())} if shown is not None and shown.any() else {}
+        labelling = labelling.keep(complete[there])
+        if inside is not None:
+            dropped |= {"subset=": int((complete & there & ~inside).sum())}
+            labelling = within(labelling, inside[complete & there])
         frame = frame[kept].reset_index(drop=True)
-        labelling = labelling.keep(inside)
         labels = tuple(_restrict(label, kept) for label in labels)
         v = None if v is None else v[kept]
         clusters = None if clusters is None else clusters[kept]
@@ -134,16 +137,33 @@ def prepare(
     for note in notes:
         tell(note, DesignWarning)
     name = "" if clusters is None else named(list(clusters.columns))
-    return Prepared(parsed, labels, frame, Units(labelling, v, codes, name, kept), dropped, context, notes)
+    units = Units(labelling, v, codes, name, None if kept.all() else kept)
+    return Prepared(parsed, labels, frame, units, dropped, context, notes)
 
 
-def _kept(absent: Mapping[str, Bools], dropped: Mapping[str, int], missing: str) -> Bools:
+def _inside(table: Table, subset: object) -> Bools:
+    """Rows of the subpopulation, shape (N,)."""
+    inside = table.marked(subset, "subset")
+    if not inside.any():
+        raise DataError(f"subset={subset if isinstance(subset, str) else 'values'!r} is true in no row.")
+    return inside
+
+
+def _complete(absent: Mapping[str, Bools], dropped: Mapping[str, int], missing: str, n_rows: int) -> Bools:
     """Rows where nothing is absent, shape (N,); an error where missing values are not to be dropped."""
     if missing == "raise" and dropped:
         raise DataError(
             f"values are missing in {_listed(dropped)}; fill them, or use missing='drop' to leave those rows out."
         )
-    return np.asarray(~np.logical_or.reduce(list(absent.values())))
+    return np.asarray(~np.logical_or.reduce([*absent.values(), np.zeros(n_rows, dtype=bool)]))
+
+
+def _why_none(dropped: Mapping[str, int], shown: Bools | None, inside: Bools | None) -> str:
+    """What is said where no gold row is left."""
+    gone = [f"rows with missing values in {_listed(dropped)}"] if dropped else []
+    gone += ["rows of shown="] if shown is not None and shown.any() else []
+    gone += ["rows outside subset="] if inside is not None else []
+    return f"no gold row is left without {' and '.join(gone)}; label others{', or fill the values' * bool(dropped)}."
 
 
 def _listed(dropped: Mapping[str, int]) -> str:

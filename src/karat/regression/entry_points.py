@@ -20,24 +20,24 @@ from ..frames.batches import Batches
 from ..frames.quoting import quote
 from ..results import Result
 from .group_means import without_gold
-from .options import Arguments, FitOptions, RegressOptions
+from .options import MODEL_FIRST, Arguments, FitOptions, RegressOptions
 from .pipeline import PLAIN, close_fit, open_batches, open_fit
 
 if TYPE_CHECKING:
+    from .._core.types import ModelName
     from ..results import Result
 
 
-@checked_arguments(RegressOptions)
+@checked_arguments(RegressOptions, reordered=MODEL_FIRST)
 @single_threaded
 def regress(
-    model: str, formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Unpack[RegressOptions]
-) -> Result:
+    formula: str, data: object, *, surrogates: Mapping[str, Any], model: ModelName = "ols",
+    **options: Unpack[RegressOptions],
+) -> Result:  # fmt: skip
     """Regression in which some variables are known through surrogate labels, and through gold in a sample.
 
     Parameters
     ----------
-    model : {"ols", "logit", "probit", "poisson", "multinomial", "gamma", "fractional", "quantile", ...}
-        Which regression; also ``"expectile"`` and ``"huber"``.
     formula : str
         ``"outcome ~ covariates"`` (formulaic syntax; ``offset(x)`` adds an offset). A formula is code: do not fit one
         from somebody you do not trust. Names with spaces, dots or such stand in backticks.
@@ -47,6 +47,9 @@ def regress(
     surrogates : mapping
         Gold column -> its surrogate(s): a column, a list of columns, an array of N values, or a
         mapping from class to probability column.
+    model : str
+        Which regression: ``"ols"``, ``"logit"``, ``"probit"``, ``"poisson"``, ``"multinomial"``, ``"gamma"``,
+        ``"fractional"``, ``"quantile"``, ``"expectile"`` or ``"huber"``.
     **options
         How to fit.
 
@@ -70,7 +73,7 @@ def regress(
     >>> corpus, truth = kt.datasets.simulate(2000, seed=1)
     >>> sample = kt.SimpleRandom(n=300).draw(corpus, seed=1)
     >>> labelled = kt.datasets.mask_gold(corpus, sample, "hostile")
-    >>> fit = kt.regress("ols", "outcome ~ hostile + length", labelled,
+    >>> fit = kt.regress("outcome ~ hostile + length", labelled, model="ols",
     ...                  surrogates={"hostile": "hostile_llm"}, design=sample.design, seed=1)
     >>> fit.coef().index.tolist()
     ['Intercept', 'hostile', 'length']
@@ -112,7 +115,7 @@ def ols(formula: str, data: object, *, surrogates: Mapping[str, Any], **options:
     >>> kt.ols("outcome ~ hostile", labelled, surrogates={"hostile": "hostile_llm"}, seed=1).n_gold
     200
     """
-    return regress("ols", formula, data, surrogates=surrogates, **options)
+    return regress(formula, data, model="ols", surrogates=surrogates, **options)
 
 
 @checked_arguments(FitOptions)
@@ -147,7 +150,7 @@ def logit(formula: str, data: object, *, surrogates: Mapping[str, Any], **option
     >>> kt.logit("outcome ~ hostile + length", labelled, surrogates={"hostile": "hostile_llm"}, seed=1).model
     'logit'
     """
-    return regress("logit", formula, data, surrogates=surrogates, **options)
+    return regress(formula, data, model="logit", surrogates=surrogates, **options)
 
 
 @checked_arguments(FitOptions)
@@ -182,7 +185,7 @@ def probit(formula: str, data: object, *, surrogates: Mapping[str, Any], **optio
     >>> kt.probit("outcome ~ hostile + length", labelled, surrogates={"hostile": "hostile_llm"}, seed=1).model
     'probit'
     """
-    return regress("probit", formula, data, surrogates=surrogates, **options)
+    return regress(formula, data, model="probit", surrogates=surrogates, **options)
 
 
 @checked_arguments(FitOptions)
@@ -217,7 +220,7 @@ def poisson(formula: str, data: object, *, surrogates: Mapping[str, Any], **opti
     >>> kt.poisson("outcome ~ hostile + length", labelled, surrogates={"hostile": "hostile_llm"}, seed=1).model
     'poisson'
     """
-    return regress("poisson", formula, data, surrogates=surrogates, **options)
+    return regress(formula, data, model="poisson", surrogates=surrogates, **options)
 
 
 @checked_arguments(FitOptions)
@@ -269,7 +272,7 @@ def multinomial(
         column = re.sub(r"^C\((.*)\)$", r"\1", outcome.strip())
         named = base.item() if isinstance(base, np.generic) else base
         formula = f"C({column}, contr.treatment({named!r})) ~{covariates}"
-    return regress("multinomial", formula, data, surrogates=surrogates, **options)
+    return regress(formula, data, model="multinomial", surrogates=surrogates, **options)
 
 
 @checked_arguments(FitOptions)
@@ -334,5 +337,5 @@ def mean(
     if empty is not None and empty.crossed is not None:
         right = f"0 + C(karat_groups({', '.join(quoted)}))"
         options["context"] = {**(options.get("context") or {}), "karat_groups": empty.crossed}
-    result = regress("mean", f"{outcome} ~ {right}", table, surrogates=surrogates, **options).as_means()
+    result = regress(f"{outcome} ~ {right}", table, model="mean", surrogates=surrogates, **options).as_means()
     return result if empty is None else empty.note(result)

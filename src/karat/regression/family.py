@@ -48,7 +48,7 @@ def gamma(formula: str, data: object, *, surrogates: Mapping[str, Any], **option
     >>> kt.gamma("seconds ~ hostile + length", labelled, surrogates={"hostile": "hostile_llm"}, seed=1).model
     'gamma'
     """
-    return regress("gamma", formula, data, surrogates=surrogates, **options)
+    return regress(formula, data, model="gamma", surrogates=surrogates, **options)
 
 
 @checked_arguments(FitOptions)
@@ -87,7 +87,7 @@ def fractional(formula: str, data: object, *, surrogates: Mapping[str, Any], **o
     >>> kt.fractional("share ~ hostile + length", labelled, surrogates={"hostile": "hostile_llm"}, seed=1).model
     'fractional'
     """
-    return regress("fractional", formula, data, surrogates=surrogates, **options)
+    return regress(formula, data, model="fractional", surrogates=surrogates, **options)
 
 
 @checked_arguments(FitOptions)
@@ -147,7 +147,7 @@ def quantile(
     ('Intercept', 'hostile')
     """
     parameters = {"q": q, "bandwidth": bandwidth}
-    return regress("quantile", formula, data, surrogates=surrogates, parameters=parameters, **options)
+    return regress(formula, data, model="quantile", surrogates=surrogates, parameters=parameters, **options)
 
 
 @checked_arguments(FitOptions)
@@ -188,7 +188,7 @@ def expectile(
     >>> kt.expectile("outcome ~ hostile", labelled, surrogates={"hostile": "hostile_llm"}, q=0.8, seed=1).title
     'Expectile regression, q = 0.8'
     """
-    return regress("expectile", formula, data, surrogates=surrogates, parameters={"q": q}, **options)
+    return regress(formula, data, model="expectile", surrogates=surrogates, parameters={"q": q}, **options)
 
 
 @checked_arguments(FitOptions)
@@ -240,4 +240,4 @@ def huber(
     'Huber regression, residuals cut at 1.345'
     """
     parameters = {"k": k, "scale": scale}
-    return regress("huber", formula, data, surrogates=surrogates, parameters=parameters, **options)
+    return regress(formula, data, model="huber", surrogates=surrogates, parameters=parameters, **options)

@@ -114,9 +114,12 @@ def without_gold(
     frame = table.pandas(observed, "by")
     gold = _gold_rows(table, surrogates, options.get("labelled"))
     codes = np.asarray(frame.groupby(observed[::-1], sort=True, observed=True).ngroup())
-    known = codes >= 0
+    inside = np.ones(table.n_rows, dtype=bool)
+    if options.get("subset") is not None:
+        inside = table.marked(options["subset"], "subset")
+    known = (codes >= 0) & inside
     lost = known & ~np.isin(codes, codes[gold & known])
-    whole = len(np.unique(codes[known])) == np.prod([frame[name].nunique() for name in observed])
+    whole = len(np.unique(codes[known])) == np.prod([frame[name][inside].nunique() for name in observed])
     if (whole and not lost.any()) or not (gold & known).any():
         return None
     first = np.flatnonzero(known)[np.unique(codes[known], return_index=True)[1]]

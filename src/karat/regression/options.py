@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypedDict, get_args
 
 import numpy as np
 
-from .._core.arguments import Call, Option, options_in
+from .._core.arguments import Call, Option, Reordered, options_in
 from .._core.types import (
     ClusterVcov,
     ColumnLike,
@@ -26,10 +26,24 @@ from .._core.types import (
 from ..errors import ArgumentError, check_alpha, number, one_of, processes, whole
 from ..estimate.covariance import KINDS
 from ..estimate.infer import DEFAULT_UNIT_COVARIANCE, read_vcov
+from ..predict.learners import NAMES
 
 
-class SharedOptions(TypedDict, total=False):
-    """Options of every fit: the one place where one is declared."""
+def _names_a_model_first(args: tuple[Any, ...]) -> bool:
+    """Whether positional arguments are model, formula, data, as they were before."""
+    formulas = ["~" in x if isinstance(x, str) else None for x in args]
+    return len(args) > 2 or formulas == [False, True]
+
+
+MODEL_FIRST = Reordered(("model", "formula", "data"), _names_a_model_first)
+"""The order that positional arguments of doors with a model and a formula had before."""
+
+
+_LEARNERS = ", ".join(f"``{name!r}``" for name in ("auto", *NAMES))
+
+
+class DesignOption(TypedDict, total=False):
+    """How gold was drawn: not for doors that set it."""
 
     design: Annotated[
         DesignLike,
@@ -41,8 +55,13 @@ class SharedOptions(TypedDict, total=False):
             False,
         ),
     ]
+
+
+class CommonOptions(TypedDict, total=False):
+    """Options of all doors."""
+
     labelled: Annotated[
-        ColumnLike,
+        ColumnLike | None,
         Option(
             None,
             "str or array_like, optional",
@@ -50,7 +69,7 @@ class SharedOptions(TypedDict, total=False):
         ),
     ]
     sampled: Annotated[
-        ColumnLike,
+        ColumnLike | None,
         Option(
             None,
             "str, array_like or None",
@@ -68,39 +87,13 @@ class SharedOptions(TypedDict, total=False):
             False,
         ),
     ]
-    features: Annotated[
-        object,
-        Option(
-            None,
-            "str, list or array_like, optional",
-            "Further columns, or an array of shape (N, k), for the predictor.",
-        ),
-    ]
-    learner: Annotated[
-        object,
-        Option(
-            "auto",
-            "str, scikit-learn estimator or None",
-            '``"auto"``, ``"calibration"``, ``"linear"``, ``"boosting"``, ``"forest"``, ``"torch"`` or an '
-            'estimator (such as ``karat.predict.TorchClassifier(pretrain="surrogates")``), cross-fitted; None '
-            "uses the surrogate itself as the prediction.",
-        ),
-    ]
     folds: Annotated[
-        object,
-        Option(
-            5,
-            "int or array_like of shape (N,) or (N, S)",
-            "Number of folds, or fold numbers from outside.",
-        ),
+        int | ColumnLike,
+        Option(5, "int or array_like of shape (N,) or (N, S)", "Number of folds, or fold numbers from outside."),
     ]
     repeats: Annotated[
         int,
-        Option(
-            5,
-            "int",
-            "Number of random splits, averaged.",
-        ),
+        Option(5, "int", "Number of random splits, averaged."),
     ]
     imputation: Annotated[
         Imputation,
@@ -128,7 +121,7 @@ class SharedOptions(TypedDict, total=False):
         ),
     ]
     cluster: Annotated[
-        ColumnLike | list[str],
+        ColumnLike | None,
         Option(
             None,
             "str, list of two str or array_like, optional",
@@ -137,11 +130,16 @@ class SharedOptions(TypedDict, total=False):
         ),
     ]
     weights: Annotated[
-        ColumnLike,
+        ColumnLike | None,
+        Option(None, "str or array_like, optional", "Analysis weights, 0 or more."),
+    ]
+    subset: Annotated[
+        ColumnLike | None,
         Option(
             None,
-            "str or array_like, optional",
-            "Analysis weights, 0 or more.",
+            "str or array_like of true/false, optional",
+            "Rows that the regression is about (a subpopulation); the others leave, as rows with missing covariates "
+            "do. The draw stays that of the whole frame: give the table and the design as they were drawn.",
         ),
     ]
     target: Annotated[
@@ -162,11 +160,7 @@ class SharedOptions(TypedDict, total=False):
     ]
     alpha: Annotated[
         float,
-        Option(
-            0.05,
-            "float",
-            "One minus the confidence level.",
-        ),
+        Option(0.05, "float", "One minus the confidence level."),
     ]
     missing: Annotated[
         Missing,
@@ -176,50 +170,20 @@ class SharedOptions(TypedDict, total=False):
             "What to do with rows where an observed variable is missing.",
         ),
     ]
-    prompt: Annotated[
-        object,
+    shown: Annotated[
+        ColumnLike | Mapping[str, Any] | None,
         Option(
             None,
             "str, array_like or mapping, optional",
             "Rows the labeller has seen (examples in the prompt, training texts), which leave the frame: a "
             'true/false column or array, or ``{"text": [documents shown]}``.',
             False,
-        ),
-    ]
-    compare: Annotated[
-        bool,
-        Option(
-            True,
-            "bool",
-            "Also fit gold alone and surrogates alone, for ``Result.compare``.",
-            False,
-        ),
-    ]
-    scores: Annotated[
-        bool | None,
-        Option(
-            None,
-            "bool, optional",
-            "Keep influence scores of all units; by default when they are few (10^6 numbers).",
-            False,
+            former="prompt",
         ),
     ]
     n_jobs: Annotated[
         int | None,
-        Option(
-            None,
-            "int, optional",
-            "Processes for cross-fitting.",
-        ),
-    ]
-    progress: Annotated[
-        bool,
-        Option(
-            False,
-            "bool",
-            "Show a progress bar.",
-            False,
-        ),
+        Option(None, "int, optional", "Processes for cross-fitting."),
     ]
     seed: Annotated[
         int | np.random.Generator | None,
@@ -232,16 +196,62 @@ class SharedOptions(TypedDict, total=False):
     ]
     context: Annotated[
         Mapping[str, Any] | None,
+        Option(None, "mapping, optional", "Functions and constants the formula may use."),
+    ]
+
+
+class FeatureOption(TypedDict, total=False):
+    """What the predictor sees besides."""
+
+    features: Annotated[
+        ColumnLike | Mapping[str, Any] | None,
         Option(
             None,
-            "mapping, optional",
-            "Functions and constants the formula may use.",
+            "str, list or array_like, optional",
+            "Further columns, or an array of shape (N, k), for the predictor.",
         ),
     ]
 
 
-class FitOptions(SharedOptions, total=False):
-    """Options of a regression."""
+class LearnerOptions(TypedDict, total=False):
+    """How one set of predictions is made."""
+
+    learner: Annotated[
+        object,
+        Option(
+            "auto",
+            "str, scikit-learn estimator or None",
+            _LEARNERS
+            + ' or an estimator (such as ``karat.predict.TorchClassifier(pretrain="surrogates")``), cross-fitted; None '
+            "uses the surrogate itself as the prediction.",
+        ),
+    ]
+    progress: Annotated[
+        bool,
+        Option(False, "bool", "Show a progress bar.", False),
+    ]
+
+
+class KeptOptions(TypedDict, total=False):
+    """What a Result keeps."""
+
+    compare: Annotated[
+        bool,
+        Option(True, "bool", "Also fit gold alone and surrogates alone, for ``Result.compare``.", False),
+    ]
+    scores: Annotated[
+        bool | None,
+        Option(
+            None,
+            "bool, optional",
+            "Keep influence scores of all units; by default when they are few (10^6 numbers).",
+            False,
+        ),
+    ]
+
+
+class PredictionOption(TypedDict, total=False):
+    """Predictions from elsewhere."""
 
     predictions: Annotated[
         Mapping[str, Any] | None,
@@ -252,6 +262,11 @@ class FitOptions(SharedOptions, total=False):
             "seen the gold label of the unit they predict. Takes the place of the learner.",
         ),
     ]
+
+
+class EstimatorOptions(TypedDict, total=False):
+    """How predictions enter."""
+
     combine: Annotated[
         Combine,
         Option(
@@ -270,8 +285,8 @@ class FitOptions(SharedOptions, total=False):
     ]
 
 
-class RegressOptions(FitOptions, total=False):
-    """Options of a regression whose model is named."""
+class ModelOption(TypedDict, total=False):
+    """Parameters, for doors that name a model."""
 
     parameters: Annotated[
         Mapping[str, Any] | None,
@@ -282,6 +297,32 @@ class RegressOptions(FitOptions, total=False):
             '``"bandwidth"`` of ``"quantile"``, ``"k"`` and ``"scale"`` of ``"huber"``.',
         ),
     ]
+
+
+class SharedOptions(DesignOption, CommonOptions, FeatureOption, LearnerOptions, KeptOptions, total=False):
+    """Options of every fit."""
+
+
+class FitOptions(SharedOptions, PredictionOption, EstimatorOptions, total=False):
+    """Options of a regression."""
+
+
+class RegressOptions(FitOptions, ModelOption, total=False):
+    """Options of a regression whose model is named."""
+
+
+class PlanOptions(
+    ModelOption, CommonOptions, FeatureOption, LearnerOptions, PredictionOption, EstimatorOptions, total=False
+):
+    """Options of a plan, which asks how gold will be drawn and keeps what it needs."""
+
+
+class AllocationOptions(ModelOption, CommonOptions, LearnerOptions, PredictionOption, EstimatorOptions, total=False):
+    """Options of an allocation, which is itself a way to draw gold."""
+
+
+class MultiverseOptions(ModelOption, DesignOption, CommonOptions, FeatureOption, EstimatorOptions, total=False):
+    """Options that all fits of a multiverse have in common."""
 
 
 OPTIONS = options_in(RegressOptions)

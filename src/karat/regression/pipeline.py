@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import designs
 from .. import moments as models
-from ..checks.duplicates import prompt_rows
+from ..checks.duplicates import shown_rows
 from ..errors import ArgumentError, generator
 from ..estimate.augment import AugmentedSample
 from ..estimate.covariance import Meat
@@ -155,13 +155,13 @@ def open_fit(options: Arguments, data: object, steps: Steps[F]) -> F:
     parsed = parse(options.formula, table.names, options.context, model.categorical)
     labels = steps.labels(parsed, table, options)
     gold_rows = labelled_rows(labels, table, options.labelled)
-    shown = None if options.prompt is None else prompt_rows(options.prompt, table)
+    shown = None if options.shown is None else shown_rows(options.shown, table)
     labelling = designs.read_draw(
         designs.resolve(options.design), table, gold_rows, options.sampled, options.nonresponse, shown
     )
     prepared = prepare(
         table, parsed, labels, labelling, weights=options.weights, cluster=options.cluster, missing=options.missing,
-        context=options.context, shown=shown,
+        context=options.context, shown=shown, subset=options.subset,
     )  # fmt: skip
     matrix = matrices(prepared, model)
     seed = seed_of_fit(options.seed, prepared, steps.word(options), options.formula)

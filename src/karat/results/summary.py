@@ -149,7 +149,7 @@ class Summary:
         sampling = self.result.sampling
         if not sampling.dropped:
             return ""
-        named = {"prompt=": "the prompt", "groups without gold": "groups without gold"}
+        named = {"shown=": "the prompt", "subset=": "subset=", "groups without gold": "groups without gold"}
         missing = {name: count for name, count in sampling.dropped.items() if name not in named}
         listing = ", ".join(f"{name}: {count:,}" for name, count in missing.items())
         reasons = [f"missing values ({listing})"] if missing else []

@@ -65,8 +65,8 @@ def findings(fit: Fitted, copies: Duplicates | None = None, seen: tuple[int, int
     out += _censoring(checks)
     if copies is not None:
         out.append(_copies(copies))
-    if seen is not None or "prompt=" in fit.sampling.dropped:
-        out.append(_prompt(fit, seen))
+    if seen is not None or "shown=" in fit.sampling.dropped:
+        out.append(_shown(fit, seen))
     return tuple(out)
 
 
@@ -257,15 +257,15 @@ def _copies(copies: Duplicates) -> Finding:
     )  # fmt: skip
 
 
-def _prompt(fit: Fitted, seen: tuple[int, int] | None) -> Finding:
-    gone = fit.sampling.dropped.get("prompt=", 0)
+def _shown(fit: Fitted, seen: tuple[int, int] | None) -> Finding:
+    gone = fit.sampling.dropped.get("shown=", 0)
     rows, gold = seen if seen is not None else (0, 0)
     found = f"{rows:,} rows of the fit were seen by the labeller, {gold:,} of them gold"
     if gone:
         found = f"{gone:,} rows seen by the labeller have left the frame" + (f"; {found}" if rows else "")
     return Finding(
         "Prompt rows", "problem" if gold else ("look" if rows else "ok"), found,
-        "they must leave the frame: fit with prompt=.",
+        "they must leave the frame: fit with shown=.",
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from .resampling import in_order, multiplicities, refuse_unequal, resampling_uni
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._core.types import Bools, Floats
+    from .._core.types import Bools, ColumnLike, DesignLike, Floats
     from ..designs import Labelling
 
 TUNINGS = ("coefficient", "full", None)
@@ -108,17 +108,17 @@ class BootstrapResult(Estimates):
         return (failed,) if self.failures else ()
 
 
-@checked_arguments()
+@checked_arguments(renamed={"fit": "statistic"}, refused={"subset": "give weights= of 0 outside it, which is the same"})
 def bootstrap(
-    fit: Callable[[Any, Any], Any],
+    statistic: Callable[[Any, Any], Any],
     data: object,
     *,
     surrogates: Mapping[str, str],
-    design: object = None,
-    labelled: object = None,
-    cluster: object = None,
-    weights: object = None,
-    tuning: str | None = "coefficient",
+    design: DesignLike = None,
+    labelled: ColumnLike | None = None,
+    cluster: ColumnLike | None = None,
+    weights: ColumnLike | None = None,
+    tuning: Literal["coefficient", "full"] | None = "coefficient",
     draws: int = 500,
     alpha: float = 0.05,
     seed: int | np.random.Generator | None = None,
@@ -129,8 +129,8 @@ def bootstrap(
 
     Parameters
     ----------
-    fit : callable
-        ``fit(data, weights)`` takes a pandas DataFrame and weights of shape (rows,) and gives a number, a
+    statistic : callable
+        ``statistic(data, weights)`` takes a pandas DataFrame and weights of shape (rows,) and gives a number, a
         vector or a named Series. It must use the weights.
     data : data frame
         One row per unit; gold columns missing where a unit is not labelled.
@@ -187,7 +187,7 @@ def bootstrap(
     labelling = designs.resolve(design).realised(table, drawn)
     refuse_unequal(labelling)
     v = _weights(table, weights)
-    estimators = _Estimators(fit, gold_frame, all_frame, labelling, v)
+    estimators = _Estimators(statistic, gold_frame, all_frame, labelling, v)
     first = estimators(np.ones(table.n_rows))
     names, p = estimators.names, len(first) // 3
     units, cells, strata = resampling_units(table, labelling, cluster)
@@ -219,9 +219,9 @@ class _Estimators:
     """The user's estimator on gold labels, and on surrogate labels of gold rows and of all rows."""
 
     def __init__(
-        self, fit: Callable[[Any, Any], Any], gold: Any, everything: Any, labelling: Labelling, v: Floats
+        self, statistic: Callable[[Any, Any], Any], gold: Any, everything: Any, labelling: Labelling, v: Floats
     ) -> None:
-        self.fit, self.gold, self.everything, self.v = fit, gold, everything, v
+        self.statistic, self.gold, self.everything, self.v = statistic, gold, everything, v
         self.surrogate_gold = everything.iloc[labelling.gold].reset_index(drop=True)
         self.where, self.weight = labelling.gold, labelling.weight
         self.names: tuple[str, ...] = ()
@@ -251,16 +251,16 @@ class _Estimators:
     def _one(self, frame: Any, weights: Floats) -> Floats:
         import pandas as pd
 
-        found = self.fit(frame.reset_index(drop=True), weights)
+        found = self.statistic(frame.reset_index(drop=True), weights)
         if isinstance(found, Mapping):
             found = pd.Series(found)
         names = tuple(map(str, found.index)) if isinstance(found, pd.Series) else ()
         values = np.atleast_1d(np.asarray(found, dtype=np.float64))
         if values.ndim != 1 or not np.isfinite(values).all():
-            raise DataError("fit(data, weights) must give finite numbers, a vector or a named Series.")
+            raise DataError("statistic(data, weights) must give finite numbers, a vector or a named Series.")
         names = names or tuple(f"estimate {j + 1}" for j in range(len(values)))
         if self.names and names != self.names:
-            raise DataError("fit(data, weights) gives different names or lengths on different data.")
+            raise DataError("statistic(data, weights) gives different names or lengths on different data.")
         self.names = names
         return values
 

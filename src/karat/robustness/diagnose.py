@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._core.arguments import checked_arguments
-from ..checks.duplicates import Duplicates, document_codes, duplicates, prompt_rows
+from ..checks.duplicates import Duplicates, document_codes, duplicates, shown_rows
 from ..display.axes import AMBER, GREEN, GREY, RED
 from ..display.table import html_page, html_table, text_lines
 from ..errors import ArgumentError, KaratError
@@ -122,9 +122,9 @@ class Diagnosis:
         return html_page(f"Checks of {self.title}", facts, table, (), colours)
 
 
-@checked_arguments()
+@checked_arguments(renamed={"prompt": "shown", "gold": "labelled"})
 def diagnose(
-    fit: Result, data: object = None, *, text: str | None = None, prompt: object = None, gold: object = None
+    fit: Result, data: object = None, *, text: str | None = None, shown: object = None, labelled: object = None
 ) -> Diagnosis:
     """Check the gold sample of a fit.
 
@@ -135,11 +135,11 @@ def diagnose(
         The table of the fit, for the checks that need documents.
     text : str, optional
         Column with the texts (or ids of documents): counts copies between gold and the rest.
-    prompt : str, array_like or mapping, optional
+    shown : str, array_like or mapping, optional
         Rows the labeller has seen (examples in the prompt, training texts): a true/false column or array, or
         ``{"text": [documents shown]}``.
-    gold : str or array_like, optional
-        True where a row is gold; needed with ``text`` or ``prompt`` only if the fit has not kept its scores.
+    labelled : str or array_like, optional
+        True where a row is gold; needed with ``text`` or ``shown`` only if the fit has not kept its scores.
 
     Returns
     -------
@@ -174,20 +174,20 @@ def diagnose(
         raise ArgumentError(f"diagnose wants the Result of a fit; got {type(fit).__name__}.")
     if fit.checks is None:
         raise KaratError("this Result holds no checks; fit again with this version of karat.")
-    if data is None and (text is not None or prompt is not None or gold is not None):
-        raise ArgumentError("text=, prompt= and gold= need data=, the table of the fit.")
+    if data is None and (text is not None or shown is not None or labelled is not None):
+        raise ArgumentError("text=, shown= and labelled= need data=, the table of the fit.")
     copies: Duplicates | None = None
     seen: tuple[int, int] | None = None
     if data is not None:
-        if text is None and prompt is None:
-            raise ArgumentError("data= was given without text= or prompt=; name the column of documents.")
+        if text is None and shown is None:
+            raise ArgumentError("data= was given without text= or shown=; name the column of documents.")
         table = Table.read(data)
-        is_gold = _gold_rows(fit, table, gold)
+        is_gold = _gold_rows(fit, table, labelled)
         if text is not None:
             copies = duplicates(document_codes(table.column(text, "text")), is_gold)
-        if prompt is not None:
-            shown = prompt_rows(prompt, table) & _used(fit, table)
-            seen = int(shown.sum()), int((shown & is_gold).sum())
+        if shown is not None:
+            marked = shown_rows(shown, table) & _used(fit, table)
+            seen = int(marked.sum()), int((marked & is_gold).sum())
     found = findings(fit, copies, seen)
     return Diagnosis(f"{fit.title.lower()} {fit.formula!r}", found, fit.checks.balance)
 
@@ -197,12 +197,14 @@ def _gold_rows(fit: Result, table: Table, given: object) -> Bools:
     from ..frames.table import as_float
 
     if given is not None:
-        values = as_float(table.values(given, "gold"), given if isinstance(given, str) else "gold", "indicator of gold")
+        values = as_float(
+            table.values(given, "labelled"), given if isinstance(given, str) else "labelled", "indicator of gold"
+        )
         if not np.isin(values, (0.0, 1.0)).all():
-            raise ArgumentError("gold= must be true/false (or 1/0) in every row.")
+            raise ArgumentError("labelled= must be true/false (or 1/0) in every row.")
         return np.asarray(values == 1.0)
     if fit.parts is None:
-        raise ArgumentError("this fit has not kept which rows are gold; pass gold=, or fit with scores=True.")
+        raise ArgumentError("this fit has not kept which rows are gold; pass labelled=, or fit with scores=True.")
     used = _used(fit, table)
     out = np.zeros(table.n_rows, dtype=bool)
     out[np.flatnonzero(used)[fit.parts.units.gold]] = True

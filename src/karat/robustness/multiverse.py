@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -24,12 +24,13 @@ from ..errors import (
 from ..frames import Table
 from ..frames.order import seed_of_table
 from ..regression.entry_points import regress
+from ..regression.options import OPTIONS, MultiverseOptions
 from .joint import equality, joint_covariance, max_t_critical
 from .multiverse_result import Answers, Multiverse
 from .universes import Universe, all_at_once, refuse_probabilities, universes_of
 
 if TYPE_CHECKING:
-    from .._core.types import Floats
+    from .._core.types import Floats, ModelName
     from ..results import Result
 
 _SETS = "the multiverse sets it"
@@ -51,21 +52,18 @@ class _Fitted:
     error: Floats
 
 
-@checked_arguments(regress, refused=_REFUSED)
+@checked_arguments(MultiverseOptions, refused=_REFUSED)
 def multiverse(
     formula: str,
     data: object,
     *,
     surrogates: Mapping[str, Any],
-    model: str = "ols",
+    model: ModelName = "ols",
     learners: Sequence[Any] | None = None,
     pair: str = "product",
     together: bool = True,
     terms: Sequence[str] | None = None,
-    alpha: float = 0.05,
-    n_jobs: int | None = None,
-    seed: int | np.random.Generator | None = None,
-    **options: Any,
+    **options: Unpack[MultiverseOptions],
 ) -> Multiverse:
     """One regression over many surrogates, prompts or models, corrected with ONE gold set.
 
@@ -88,14 +86,9 @@ def multiverse(
         left out with ``estimator="ppi"``.
     terms : sequence of str, optional
         Coefficients compared; by default all but the intercept.
-    alpha : float
-        One minus the level of intervals.
-    n_jobs : int, optional
-        Universes fitted at the same time; None means one.
-    seed : int or numpy.random.Generator, optional
-        The same folds in every universe.
     **options
-        Everything else :func:`karat.regress` takes: design, cluster, vcov, features, ...
+        As in :func:`karat.regress`: design, cluster, vcov, features, ... The seed gives the same folds in every
+        universe; ``n_jobs`` universes are fitted at the same time.
 
     Returns
     -------
@@ -132,15 +125,15 @@ def multiverse(
     ('tone_vader', 'tone_afinn')
     """
     one_of("pair", pair, ("product", "matched"))
-    check_alpha(alpha)
-    n_jobs = processes(n_jobs)
+    alpha = check_alpha(options.get("alpha", OPTIONS["alpha"].default))
+    n_jobs = processes(options.get("n_jobs"))
     _refuse(options, learners)
     table = Table.read(data)
     refuse_probabilities(surrogates, table)
     universes = universes_of(surrogates, learners, pair)
-    seed = seed_of_table(seed, table, surrogates, model, formula)
+    seed = seed_of_table(options.get("seed"), table, surrogates, model, formula)
     number = int(generator(seed).integers(2**31))
-    common = dict(options) | {"alpha": alpha, "seed": number, "scores": True}
+    common = dict(options) | {"seed": number, "scores": True, "n_jobs": None}
     learning = together and options.get("estimator", "dsl") == "dsl"
     everything = all_at_once(surrogates, learners) if learning else None
     jobs = [(model, formula, table, u, common, terms) for u in (*universes, *([everything] if everything else []))]
@@ -175,7 +168,12 @@ def _run(jobs: list[tuple[Any, ...]], n_jobs: int | None) -> list[_Fitted]:
 
 
 def _fit(
-    model: str, formula: str, table: Table, universe: Universe, common: Mapping[str, Any], terms: Sequence[str] | None
+    model: ModelName,
+    formula: str,
+    table: Table,
+    universe: Universe,
+    common: Mapping[str, Any],
+    terms: Sequence[str] | None,
 ) -> tuple[_Fitted, list[tuple[str, type[KaratWarning]]]]:
     """One universe, and what it warns of."""
     from ..results.revise import influence
@@ -184,7 +182,7 @@ def _fit(
         warnings.simplefilter("always")
         try:
             options = dict(common) | ({"learner": universe.learner} if common.get("estimator") != "ppi" else {})
-            result = regress(model, formula, table, surrogates=universe.surrogates, **options)
+            result = regress(formula, table, model=model, surrogates=universe.surrogates, **options)
         except KaratError as wrong:
             raise type(wrong)(f"universe {universe.name!r}: {wrong}") from None
     told: list[tuple[str, type[KaratWarning]]] = []

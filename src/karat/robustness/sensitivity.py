@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from ..errors import ArgumentError, KaratWarning, check_alpha, generator
 from ..frames import Table
 from ..frames.order import seed_of_table
 from ..regression.entry_points import regress
-from ..regression.options import Arguments
+from ..regression.options import MODEL_FIRST, Arguments, RegressOptions
 from ..regression.pipeline import drawn_of, pieces
 from .bounds import Bound, is_sharp, limits_of, worst_cases
 from .tilting import Curve, Flip, Tilting, tilt_variable
@@ -24,10 +24,14 @@ from .tilting import Curve, Flip, Tilting, tilt_variable
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._core.types import Floats
+    from .._core.types import Floats, ModelName
     from ..results import Result
 
 _POINTS = 25
+_REFUSED = {
+    "subset": "answers outside it say how answering depends on what is observed; give weights= of 0 outside, which is "
+    "the same"
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,27 +181,26 @@ class Sensitivity:
 _SHORT = {"Std. Error": "se", "gamma, sign": "gamma:sign", "gamma, significance": "gamma:signif."}
 
 
-@checked_arguments(regress, defaults={"nonresponse": "ignorable"})
+@checked_arguments(RegressOptions, refused=_REFUSED, defaults={"nonresponse": "ignorable"}, reordered=MODEL_FIRST)
 @single_threaded
 def sensitivity(
-    model: str,
     formula: str,
     data: object,
     *,
+    surrogates: Mapping[str, Any],
+    model: ModelName = "ols",
     tilt: object = None,
     gamma: float | Sequence[float] = 3.0,
     limits: Mapping[str, Any] | None = None,
     bounds: bool = True,
     terms: Sequence[str] | None = None,
-    **options: Any,
+    **options: Unpack[RegressOptions],
 ) -> Sensitivity:
     """What labels that are missing could do to a regression: worst cases, and tilted answers.
 
     Parameters
     ----------
-    model : str
-        Which regression, as in :func:`karat.regress`; its ``parameters=`` are among the options.
-    formula, data
+    formula, data, surrogates, model
         As in :func:`karat.regress`.
     tilt : str, mapping or array_like, optional
         What answering depends on beyond the observed variables: a labelled variable, ``{variable: class}``, or values
@@ -212,7 +215,7 @@ def sensitivity(
     terms : sequence of str, optional
         Coefficients to look at; all by default.
     **options
-        Everything else :func:`karat.regress` takes: surrogates, design, sampled, nonresponse ("ignorable" by
+        Everything else :func:`karat.regress` takes: design, sampled, nonresponse ("ignorable" by
         default here), learner, vcov, ...
 
     Returns
@@ -245,7 +248,7 @@ def sensitivity(
     >>> sample = kt.SimpleRandom(n=300).draw(corpus, seed=1)
     >>> answered = sample.labelled & (np.arange(2000) % 8 > 0)
     >>> gold = kt.datasets.mask_gold(corpus, answered, "hostile")
-    >>> found = kt.sensitivity("ols", "outcome ~ hostile + length", gold, surrogates={"hostile": "hostile_llm"},
+    >>> found = kt.sensitivity("outcome ~ hostile + length", gold, surrogates={"hostile": "hostile_llm"},
     ...                        design=sample.design, seed=1)
     >>> bool(found.tidy().loc["hostile", "Lowest"] > 0)
     True
@@ -254,20 +257,18 @@ def sensitivity(
 
     grid = _grid(gamma)
     table = Table.read(data)
-    given = dict(options)
+    given: dict[str, Any] = dict(options)
     convenience = isinstance(given.get("design"), Propensity)
     if not convenience:
         given.setdefault("nonresponse", "ignorable")
-    seed = seed_of_table(given.get("seed"), table, given.get("surrogates"), model, formula)
+    seed = seed_of_table(given.get("seed"), table, surrogates, model, formula)
     given["seed"] = int(generator(seed).integers(2**31))
-    if "surrogates" not in given:
-        raise ArgumentError("surrogates= is missing; map each gold column to its surrogate(s).")
-    arguments = Arguments.of(model, formula, given["surrogates"], given)
+    arguments = Arguments.of(model, formula, surrogates, given)
     with warnings.catch_warnings():  # the fit itself says it
         warnings.simplefilter("ignore", KaratWarning)
         taken = pieces(arguments, data)
     first = drawn_of(taken.prepared.units.labelling)
-    fit = regress(model, formula, data, **given)
+    fit = regress(formula, data, surrogates=surrogates, model=model, **given)
     chosen = tuple(terms) if terms is not None else fit.names
     for term in chosen:
         fit.position(term)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._core.arguments import checked_arguments
 from ..errors import ArgumentError, KaratError, check_alpha, number, whole
 from ..results import Result
 from ..results.combine import Combined
@@ -262,12 +263,13 @@ class ConfidenceSequence(Estimates):
             low, high = (low, middle) if met(middle) else (middle, high)
         return high
 
-    def plot(self, names: Sequence[str] | None = None, ax: Any = None) -> Any:
+    @checked_arguments(renamed={"names": "terms"})
+    def plot(self, terms: Sequence[str] | None = None, ax: Any = None) -> Any:
         """Intervals against the number of gold labels.
 
         Parameters
         ----------
-        names : sequence of str, optional
+        terms : sequence of str, optional
             Coefficients, by default all but the intercept.
         ax : matplotlib.axes.Axes or sequence of them, optional
 
@@ -277,10 +279,10 @@ class ConfidenceSequence(Estimates):
         """
         from .looks import sequence_plot
 
-        shown = list(names) if names is not None else [n for n in self.names if n != "Intercept"] or list(self.names)
+        shown = list(terms) if terms is not None else [n for n in self.names if n != "Intercept"] or list(self.names)
         unknown = [name for name in shown if name not in self.names]
         if unknown:
-            raise ArgumentError(f"names holds {unknown}; the coefficients are {list(self.names)}.")
+            raise ArgumentError(f"terms holds {unknown}; the coefficients are {list(self.names)}.")
         index = [self.names.index(name) for name in shown]
         half = self.half_width
         return sequence_plot(self.n_gold, self.theta[:, index], half[:, index], shown, self.alpha, ax)

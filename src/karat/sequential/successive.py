@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..designs import SequentialLabelling
+from ..designs.domain import Domain
 from ..errors import ArgumentError, DesignWarning, tell
 from ..results import Result
 
@@ -32,6 +33,8 @@ def check_look(fit: object, n_before: int, last: tuple[Any, ...]) -> None:
         raise ArgumentError(f"fits must hold Results; got {type(fit).__name__}.")
     if fit.estimator == "surrogate":
         raise ArgumentError("the surrogate estimator has no valid interval at any look; fit with gold.")
+    if fit.parts is not None and isinstance(fit.parts.units.labelling, Domain):
+        raise ArgumentError("a sequence counts the gold of the whole frame; fit without subset= at each look.")
     if fit.n_gold <= n_before:
         raise ArgumentError(
             f"looks must come in time order with growing gold; a fit with {fit.n_gold} gold labels follows one with "

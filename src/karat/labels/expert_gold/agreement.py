@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..._core.arguments import checked_arguments
 from ..._core.machine import needs
 from ...errors import DataError, generator, one_of, whole
 from ...frames.kinds import is_number
@@ -50,7 +51,7 @@ class Agreement:
     --------
     >>> import karat as kt
     >>> votes = {"task": [1, 1, 2, 2, 3, 3], "worker": list("ababab"), "label": list("xxyyxy")}
-    >>> round(kt.labels.agreement(votes, n_bootstrap=0).alpha, 3)
+    >>> round(kt.labels.agreement(votes, draws=0).alpha, 3)
     0.444
     """
 
@@ -76,11 +77,12 @@ class Agreement:
         )
 
 
+@checked_arguments(renamed={"n_bootstrap": "draws"})
 def agreement(
     annotations: object,
     level: str = "nominal",
     *,
-    n_bootstrap: int = 500,
+    draws: int = 500,
     seed: int | np.random.Generator | None = 0,
     **columns: Any,
 ) -> Agreement:
@@ -92,7 +94,7 @@ def agreement(
     level : {"nominal", "ordinal", "interval"}
         Ordinal takes the classes in their order: that of ``classes=``, of an ordered Categorical or an Enum, or of
         numbers. Text without one of these is refused. Interval takes the classes as numbers.
-    n_bootstrap : int
+    draws : int
         Bootstrap draws of tasks for the interval of alpha; 0 for none.
     seed : int or numpy.random.Generator, optional
     **columns
@@ -116,12 +118,12 @@ def agreement(
     --------
     >>> import karat as kt
     >>> votes = {"task": [1, 1, 2, 2, 3, 3], "worker": list("ababab"), "label": list("xxyyxx")}
-    >>> kt.labels.agreement(votes, n_bootstrap=0).alpha
+    >>> kt.labels.agreement(votes, draws=0).alpha
     1.0
     """
     coded = as_annotations(annotations, columns, agreement)
     one_of("level", level, LEVELS)
-    n_bootstrap = whole("n_bootstrap", n_bootstrap, least=0)
+    draws = whole("draws", draws, least=0)
     _check_scale(coded, level)
     _check_whole_labels(coded)
     n, k = coded.n_tasks, coded.n_classes
@@ -134,9 +136,9 @@ def agreement(
     alpha = krippendorff_alpha(used, level, coded.classes)
     interval = (float("nan"), float("nan"))
     rng = generator(seed)
-    if n_bootstrap and np.isfinite(alpha):
+    if draws and np.isfinite(alpha):
         distance = _distances(level, coded.classes)
-        drawn = [_alpha(used[rng.integers(len(used), size=len(used))], distance, level) for _ in range(n_bootstrap)]
+        drawn = [_alpha(used[rng.integers(len(used), size=len(used))], distance, level) for _ in range(draws)]
         interval = (float(np.nanquantile(drawn, 0.025)), float(np.nanquantile(drawn, 0.975)))
     size = used.sum(axis=1)
     equal = (used * (used - 1)).sum(axis=1) / (size * (size - 1))

@@ -26,7 +26,7 @@ from .scoring import reliability, score
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..._core.types import Array, Bools, Floats, Ints
+    from ..._core.types import Array, Bools, DesignLike, Floats, Ints, ModelName
     from ...designs import Labelling
 
 _MOST_CLASSES = 12
@@ -36,11 +36,11 @@ def audit(
     data: object,
     gold: str,
     surrogate: str,
-    design: object = None,
+    design: DesignLike = None,
     *,
     covariates: Sequence[str] | None = None,
     formula: str | None = None,
-    model: str = "ols",
+    model: ModelName = "ols",
     probabilities: Mapping[Any, str] | None = None,
     models: Sequence[str] | None = None,
     humans: object = None,
@@ -206,7 +206,7 @@ def _probability_parts(
 
 
 def _gains(
-    data: object, gold: str, surrogate: str, formula: str, model: str, design: object, cluster: str | None,
+    data: object, gold: str, surrogate: str, formula: str, model: ModelName, design: DesignLike, cluster: str | None,
     seed: int | None, notes: list[str],
 ) -> pd.DataFrame:  # fmt: skip
     import pandas as pd
@@ -215,9 +215,11 @@ def _gains(
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        fit = regress(model, formula, data, surrogates={gold: surrogate}, design=design, cluster=cluster, seed=seed)
+        fit = regress(
+            formula, data, model=model, surrogates={gold: surrogate}, design=design, cluster=cluster, seed=seed
+        )
         alone = regress(
-            model, formula, data, surrogates={gold: surrogate}, design=design, cluster=cluster, estimator="gold",
+            formula, data, model=model, surrogates={gold: surrogate}, design=design, cluster=cluster, estimator="gold",
             compare=False, seed=seed,
         )  # fmt: skip
     notes += dict.fromkeys(str(w.message) for w in caught)

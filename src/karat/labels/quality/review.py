@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..._core.arguments import checked_arguments
 from ...errors import ArgumentError, DataError, number
 from ..aggregation.pooling import mean_pool
 from ..tables.codes import objects
@@ -70,14 +71,15 @@ class Review:
             }
         )
 
-    def design(self, n: float, floor: float = 0.3, done: Bools | None = None) -> Bernoulli:
+    @checked_arguments(renamed={"floor": "equal_share"})
+    def design(self, n: float, equal_share: float = 0.3, done: Bools | None = None) -> Bernoulli:
         """A labelling design that looks at suspicious labels more often, with known probabilities.
 
         Parameters
         ----------
         n : float
             Expected number of labels to review.
-        floor : float
+        equal_share : float
             Share of the budget spread evenly, in (0, 1]: every label can be drawn.
         done : ndarray of bool, shape (N,), optional
             Labels that need no review; they must then leave the frame, and get no probability.
@@ -106,10 +108,10 @@ class Review:
         size = int(left.sum())
         if not 0 < number("n", n) <= size:
             raise ArgumentError(f"n={n!r} is not possible; there are {size} labels to review.")
-        number("floor", floor, above=0, most=1)
+        number("equal_share", equal_share, above=0, most=1)
         p = np.clip(self.error_probability[left], 0.01, 0.99)
         wanted = np.sqrt(p * (1 - p))
-        share = floor / size + (1 - floor) * wanted / wanted.sum()
+        share = equal_share / size + (1 - equal_share) * wanted / wanted.sum()
         return Bernoulli(_capped(share, float(n)))
 
 

@@ -10,6 +10,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 
+from ..._core.arguments import checked_arguments
 from ..._core.types import Array, Floats
 from ...errors import ArgumentError, DataError, LearnerError, one_of
 from .base import Network, read_weights, several_columns
@@ -97,8 +98,10 @@ class TorchClassifier(ClassifierMixin, Network):
     logit_adjustment: float = 0.0
     loss: Any = "soft_cross_entropy"
 
+    @checked_arguments(renamed={"gold": "gold_rows"})
     def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, *, surrogate: Any = None, X_all: Any = None, gold: Any = None,
+        self, X: Any, y: Any, sample_weight: Any = None, *, surrogate: Any = None, X_all: Any = None,
+        gold_rows: Any = None,
         hide: Any = None,
     ) -> TorchClassifier:  # fmt: skip
         """Fit the network.
@@ -114,7 +117,7 @@ class TorchClassifier(ClassifierMixin, Network):
             ``classes_`` and then any classes that gold does not have. Missing ones are left out.
         X_all : array_like, shape (N, p), optional
             Features of all rows; by default ``X``.
-        gold : array_like of int, shape (n,), optional
+        gold_rows : array_like of int, shape (n,), optional
             Which rows of ``X_all`` the rows of ``X`` are, for losses that learn from gold how surrogates err.
         hide : array_like of int, optional
             Columns that hold surrogates themselves, unseen in pre-training.
@@ -139,7 +142,7 @@ class TorchClassifier(ClassifierMixin, Network):
                 "two; label rows of another class."
             )
         head = class_head(len(self.classes_), self.ordinal)
-        given = {"surrogate": surrogate, "X_all": X_all, "gold": gold, "hide": hide}
+        given = {"surrogate": surrogate, "X_all": X_all, "gold_rows": gold_rows, "hide": hide}
         self._fit(head, x, target, weight, given)
         return self
 

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import column_or_1d, validate_data
 
+from ..._core.arguments import checked_arguments
 from ..._core.types import Floats
 from ...errors import ArgumentError, DataError
 from .base import Network, read_weights, several_columns
@@ -84,8 +85,10 @@ patience, refit, pretrain, device, precision, progress, random_state
 
     distribution: str = "squared"
 
+    @checked_arguments(renamed={"gold": "gold_rows"})
     def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, *, surrogate: Any = None, X_all: Any = None, gold: Any = None,
+        self, X: Any, y: Any, sample_weight: Any = None, *, surrogate: Any = None, X_all: Any = None,
+        gold_rows: Any = None,
         hide: Any = None,
     ) -> TorchRegressor:  # fmt: skip
         """Fit the network.
@@ -98,7 +101,7 @@ patience, refit, pretrain, device, precision, progress, random_state
         sample_weight : array_like, shape (n,), optional
         surrogate : array_like, shape (N,) or (N, s), optional
             With ``pretrain="surrogates"``: one or several surrogate numbers of the rows of ``X_all``, on any scale.
-        X_all, gold, hide
+        X_all, gold_rows, hide
             As in :meth:`TorchClassifier.fit`.
 
         Returns
@@ -123,7 +126,7 @@ patience, refit, pretrain, device, precision, progress, random_state
             target = column_or_1d(y, warn=True).astype(np.float64)[:, None]
         weight = read_weights(sample_weight, x)
         head = number_head(self.distribution, target[weight > 0])
-        given = {"surrogate": surrogate, "X_all": X_all, "gold": gold, "hide": hide}
+        given = {"surrogate": surrogate, "X_all": X_all, "gold_rows": gold_rows, "hide": hide}
         self._fit(head, x, target, weight, given)
         return self
 

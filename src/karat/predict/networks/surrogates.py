@@ -109,7 +109,7 @@ def make_stage(
         )
     if loss is not None and gold is None:
         raise ArgumentError(
-            f"loss={loss!r} learns from gold how surrogates err; say in gold= which rows of X_all the rows of X are."
+            f"loss={loss!r} learns from gold how surrogates err; say in gold_rows= which rows of X_all are those of X."
         )
     if classes and (labels[there].sum(axis=0) > 0).sum() < 2:
         raise DataError("surrogate holds one class only; nothing can be learnt from it. Use pretrain=None.")
@@ -118,15 +118,16 @@ def make_stage(
 
 
 def read_stage(
-    estimator: Any, head: Head, x: Floats, loss: Forward | None, seed: int, *, surrogate: Any, X_all: Any, gold: Any,
-    hide: Any,
+    estimator: Any, head: Head, x: Floats, loss: Forward | None, seed: int, *, surrogate: Any, X_all: Any,
+    gold_rows: Any, hide: Any,
 ) -> tuple[Stage, Floats]:  # fmt: skip
     """The first stage from the arguments of ``fit``, and the features of all rows."""
     from sklearn.utils.validation import check_array
 
     if estimator.pretrain is None:
         raise ArgumentError(
-            "surrogate, X_all, gold and hide are for pre-training, and pretrain is None; use pretrain='surrogates'."
+            "surrogate, X_all, gold_rows and hide are for pre-training, and pretrain is None; use "
+            "pretrain='surrogates'."
         )
     if surrogate is None:
         raise ArgumentError("pretrain='surrogates' needs surrogate labels; give surrogate=, one per row of X_all.")
@@ -136,13 +137,12 @@ def read_stage(
     if np.shape(surrogate)[:1] != (len(every),):
         came = f"{np.shape(surrogate)[0]} rows" if np.ndim(surrogate) else "a single value"
         raise ArgumentError(f"surrogate has {came}, X_all has {len(every)}; give one surrogate label per row.")
-    if X_all is None and gold is None:
-        gold = np.arange(len(x))
+    gold = np.arange(len(x)) if X_all is None and gold_rows is None else gold_rows
     if gold is not None:
         gold = np.asarray(gold)
         if gold.shape != (len(x),) or gold.dtype.kind not in "iu" or (gold < 0).any() or (gold >= len(every)).any():
             raise ArgumentError(
-                f"gold must name one row of X_all (0 to {len(every) - 1}) for each of the {len(x)} rows of X."
+                f"gold_rows must name one row of X_all (0 to {len(every) - 1}) for each of the {len(x)} rows of X."
             )
     hidden = np.asarray([] if hide is None else hide)
     if hidden.size and (hidden.dtype.kind not in "iu" or (hidden < 0).any() or (hidden >= x.shape[1]).any()):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from ..._core.arguments import checked_arguments
+from ..._core.arguments import Reordered, checked_arguments
+from ..._core.types import ColumnLike
 from ...censoring.methods import Strata
 from ...errors import ArgumentError, DataError
 from ...frames import Table
@@ -16,6 +17,7 @@ from ...frames.quoting import quote
 from ...results.combine import Combined
 from ...results.estimates import Estimates
 from ...results.tests import covariance_of
+from .options import DurationOptions
 from .rmst import rmst
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class RestrictedContrast(Estimates):
     >>> group = np.repeat(["a", "b"], 200)
     >>> t, c = rng.exponential(np.where(group == "a", 1.0, 2.0)), rng.exponential(3.0, size=400)
     >>> data = pd.DataFrame({"time": np.minimum(t, c), "event": t <= c, "group": group})
-    >>> kt.rmst_contrast(data, "group", time="time", event="event", tau=3.0).differences.index.tolist()
+    >>> kt.rmst_contrast("group", data, time="time", event="event", tau=3.0).differences.index.tolist()
     ['b - a']
     """
 
@@ -92,26 +94,30 @@ class RestrictedContrast(Estimates):
     __repr__ = __str__
 
 
-@checked_arguments(rmst, refused={"link": "differences and ratios are both given"})
+@checked_arguments(
+    DurationOptions,
+    refused={"link": "differences and ratios are both given"},
+    reordered=Reordered(("data", "group"), lambda args: len(args) > 1 and not isinstance(args[0], str)),
+)
 def rmst_contrast(
-    data: object,
     group: str,
+    data: object,
     *,
     time: str,
-    event: object,
+    event: ColumnLike,
     tau: float | str,
     reference: object = None,
     censoring: object = None,
     outcome_model: object = "strata",
-    **options: Any,
+    **options: Unpack[DurationOptions],
 ) -> RestrictedContrast:
     """Compare restricted means (survival, time lost) between groups.
 
     Parameters
     ----------
-    data : data frame
     group : str
         Column of the groups.
+    data : data frame
     time : str
         Column of the durations.
     event : str or array_like
@@ -147,7 +153,7 @@ def rmst_contrast(
     >>> group = np.repeat(["a", "b"], 200)
     >>> t, c = rng.exponential(np.where(group == "a", 1.0, 2.0)), rng.exponential(3.0, size=400)
     >>> data = pd.DataFrame({"time": np.minimum(t, c), "event": t <= c, "group": group})
-    >>> kt.rmst_contrast(data, "group", time="time", event="event", tau=3.0).means.index.tolist()
+    >>> kt.rmst_contrast("group", data, time="time", event="event", tau=3.0).means.index.tolist()
     ['a', 'b']
     """
     table = Table.read(data)

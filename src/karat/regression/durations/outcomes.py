@@ -254,7 +254,7 @@ def lasting(
     covariates = censoring_covariates(method, table, units.kept, rows, usable)
     cluster = None if units.cluster is None else connected(units.cluster[rows])
     found = weights(
-        time, codes, tau=tau, method=method, covariates=covariates, weights=weight, floor=floor, cluster=cluster,
+        time, codes, tau=tau, censoring=method, covariates=covariates, weights=weight, floor=floor, cluster=cluster,
         competing=competing, seed=rng,
     )  # fmt: skip
     outcome = Outcome(kind, found.tau, cause)

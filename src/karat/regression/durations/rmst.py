@@ -6,7 +6,6 @@ same mean given the covariates, and what estimating the censoring distribution a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
@@ -14,9 +13,8 @@ import numpy as np
 
 from ..._core.arguments import checked_arguments
 from ..._core.machine import single_threaded
-from ..._core.types import Estimator
+from ..._core.types import ColumnLike
 from ...censoring.pseudo import estimation_influence
-from ...censoring.weights import DEFAULT_FLOOR
 from ...errors import ArgumentError, one_of
 from ...estimate.augment import AugmentedSample
 from ...estimate.basis import check_rank
@@ -30,13 +28,14 @@ from ...results import Result
 from ..comparison_fits import Naive, compare_with, gold_column, wider_than_gold
 from ..design_matrix import Design, Prepared
 from ..features import features_of, targets_of, with_surrogates
-from ..options import Arguments, SharedOptions
+from ..options import Arguments
 from ..pipeline import Opened, Steps, close_fit, open_fit
 from ..predicted_rows import average_rows, predicted_rows, surrogate_rows
 from ..steps import folds_of, frame_features, one_surrogate, order_of, parts_of
 from ..variables import Label
 from .fitted import DurationFit, weighted_rows, with_estimation, with_outcome
 from .naive import more_columns, naive_labels
+from .options import OPTIONS, DurationOptions
 from .outcomes import (
     Lasting,
     check_censoring,
@@ -58,26 +57,18 @@ _LINKS = {"identity": "ols", "log": "poisson", "logit": "logit"}
 _TITLES = {"time": "Restricted mean duration", "survival": "Survival", "lost": "Restricted mean time lost"}
 
 
-@checked_arguments(SharedOptions)
+@checked_arguments(DurationOptions)
 @single_threaded
 def rmst(
     formula: str,
     data: object,
     *,
-    event: object,
+    event: ColumnLike,
     tau: float | str,
-    surrogates: Mapping[str, Any] | None = None,
     censoring: object = "marginal",
-    form: Literal["augmented", "product", "ipcw", "pseudo"] = "augmented",
-    outcome: Literal["time", "survival", "lost"] = "time",
-    cause: int | None = None,
     link: Literal["identity", "log", "logit"] = "identity",
     outcome_model: object = "cox",
-    floor: float = DEFAULT_FLOOR,
-    known_censoring: bool = False,
-    surrogate_blind_to_censoring: bool = False,
-    estimator: Estimator | None = None,
-    **options: Unpack[SharedOptions],
+    **options: Unpack[DurationOptions],
 ) -> Result:
     """Regression of the restricted mean of a right-censored duration, with or without surrogate labels.
 
@@ -94,32 +85,13 @@ def rmst(
         1 where the end was seen, 0 where censored; with ``outcome="lost"`` codes 1, 2, ... of the causes.
     tau : float or "auto"
         Horizon, in the units of the duration.
-    surrogates : mapping, optional
-        Gold column -> surrogate(s), as in :func:`karat.regress`; the duration, covariates, or both. Without any, all
-        rows whose duration is there are gold.
     censoring : str, censoring method, classifier or callable
         ``"marginal"``, ``"strata(party)"``, ``"kernel(age)"``, ``"cox(age + income)"``, ``"forest(age)"``, or see
         :func:`karat.censoring.weights`.
-    form : {"augmented", "product", "ipcw", "pseudo"}
-        Doubly robust; product weights (the surrogate inside the censoring weights, see
-        ``surrogate_blind_to_censoring``); inverse probability weighted outcomes; pseudo-observations.
-    outcome : {"time", "survival", "lost"}
-        ``min(T, tau)``; ``1{T > tau}``; time lost before tau.
-    cause : int, optional
-        With ``outcome="lost"``: time lost to this cause only (competing risks).
     link : {"identity", "log", "logit"}
         Of the mean; logit for survival.
     outcome_model : str, censoring method or classifier
         Hazard of the event given covariates, for ``form="augmented"``; never sees the surrogates.
-    floor : float
-        Smallest probability of being uncensored; rows raised to it are counted.
-    known_censoring : bool
-        Leave out of the covariance that the censoring distribution was estimated.
-    surrogate_blind_to_censoring : bool
-        Whether no surrogate can know when observation ended; needed for ``form="product"`` with surrogates, and for
-        surrogates in the censoring model.
-    estimator : {"dsl", "ppi", "gold", "surrogate"}, optional
-        By default "dsl" with surrogates and "gold" without.
     **options
         As in :func:`karat.regress`.
 
@@ -153,12 +125,14 @@ def rmst(
     >>> kt.rmst("time ~ x", data, event="event", tau=2.0).title
     'Restricted mean duration up to tau = 2'
     """
-    estimator = estimator or ("dsl" if surrogates else "gold")
+    own: dict[str, Any] = {name: options.get(name, option.default) for name, option in OPTIONS.items()}
+    surrogates, outcome, cause = own["surrogates"], own["outcome"], own["cause"]
+    estimator = own["estimator"] or ("dsl" if surrogates else "gold")
     model = _model(outcome, link, cause, estimator, surrogates)
     arguments = Arguments.of(model, formula, surrogates, {**options, "estimator": estimator})
     steps = _Censored(
-        event, tau, censoring, form, outcome, cause, outcome_model, floor, known_censoring,
-        surrogate_blind_to_censoring,
+        event, tau, censoring, own["form"], outcome, cause, outcome_model, own["floor"], own["known_censoring"],
+        own["surrogate_blind_to_censoring"],
     )  # fmt: skip
     fit = open_fit(arguments, data, steps)
     labelled = fit.prepared.units.labelling.labelled
