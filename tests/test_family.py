@@ -568,7 +568,7 @@ def test_plan_from_a_fit_keeps_the_parameters(name, monkeypatch):
     fit = fitted(name, data, [outcome], design=kt.SimpleRandom(), **QUICK)
     seen, original = [], refit.regress
     monkeypatch.setattr(refit, "regress", lambda *a, **o: seen.append(o) or original(*a, **o))
-    plan = kt.plan(fit, data, groups=10, seed=1)
+    plan = kt.plan(fit, data, jackknife=10, seed=1)
     assert len(seen) >= 10
     for options in seen:
         assert {k: v for k, v in (options["parameters"] or {}).items() if v is not None} == {

@@ -47,9 +47,9 @@ def regress(
     surrogates : mapping
         Gold column -> its surrogate(s): a column, a list of columns, an array of N values, or a
         mapping from class to probability column.
-    model : str
-        Which regression: ``"ols"``, ``"logit"``, ``"probit"``, ``"poisson"``, ``"multinomial"``, ``"gamma"``,
-        ``"fractional"``, ``"quantile"``, ``"expectile"`` or ``"huber"``.
+    model : {"ols", "logit", "probit", "poisson", "multinomial", "gamma", "fractional", "quantile", "expectile",
+            "huber"}
+        Which regression.
     **options
         How to fit.
 

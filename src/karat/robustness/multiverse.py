@@ -74,8 +74,8 @@ def multiverse(
     surrogates : mapping
         Gold column -> its candidates: a list of columns (or of anything :func:`karat.regress` takes as a surrogate; a
         list within the list is a set used together), or a mapping from the name of a universe to a candidate.
-    model : str
-        Which regression, as in :func:`karat.regress`; its ``parameters=`` are among the options.
+    model : {"ols", "logit", "probit", "poisson", "multinomial", "gamma", "fractional", "quantile", "expectile",
+            "huber"}
     learners : sequence, optional
         Learners to cross with the surrogates; by default ``"auto"`` alone.
     pair : {"product", "matched"}
