@@ -36,6 +36,6 @@ class Logit(Model):
         """Gold must be 0 and 1."""
         check_binary(y, name, "logit")
 
-    def working(self, y: Floats, level: Floats) -> Floats:
+    def working(self, y: Floats, x: Floats, share: Floats) -> Floats:
         """The first step from 0, damped."""
-        return 3.0 * (y - level)
+        return 3.0 * (y - share @ y)

@@ -44,6 +44,6 @@ class Poisson(Model):
         if not (y > 0).any():
             raise DataError(f"the outcome {name!r} is always 0; a Poisson regression needs some counts above 0.")
 
-    def working(self, y: Floats, level: Floats) -> Floats:
+    def working(self, y: Floats, x: Floats, share: Floats) -> Floats:
         """Logarithms, of counts away from 0."""
-        return np.log(y + 0.5 * level)
+        return np.log(y + 0.5 * (share @ y))
