@@ -39,6 +39,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .regression.durations.dates import duration_from_dates
     from .regression.durations.rmst import rmst
     from .regression.entry_points import logit, mean, multinomial, ols, poisson, probit, regress
+    from .regression.family import expectile, fractional, gamma, huber, quantile
     from .results import Result
     from .robustness.bootstrap import bootstrap
     from .robustness.diagnose import diagnose
@@ -76,6 +77,11 @@ _HOMES = {
     "sensitivity": "robustness.sensitivity",
     "ConfidenceSequence": "sequential.monitor",
     "confidence_sequence": "sequential.monitor",
+    "expectile": "regression.family",
+    "fractional": "regression.family",
+    "gamma": "regression.family",
+    "huber": "regression.family",
+    "quantile": "regression.family",
     "logit": "regression.entry_points",
     "mean": "regression.entry_points",
     "multiverse": "robustness.multiverse",
@@ -118,6 +124,10 @@ __all__ = [
     "diagnose",
     "duration_from_dates",
     "errors",
+    "expectile",
+    "fractional",
+    "gamma",
+    "huber",
     "labels",
     "logit",
     "mean",
@@ -129,6 +139,7 @@ __all__ = [
     "predict",
     "predictions",
     "probit",
+    "quantile",
     "read_sample",
     "regress",
     "rmst",

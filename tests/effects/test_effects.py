@@ -18,7 +18,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::karat.errors.SmallSampleWarning
 matplotlib.use("Agg")
 
 OUTCOMES = {"ols": ("y", "y_llm"), "logit": ("vote", "vote_prob"), "probit": ("vote", "vote_prob"),
-            "poisson": ("count", "count_llm"), "multinomial": ("topic", "topic_llm")}  # fmt: skip
+            "poisson": ("count", "count_llm"), "multinomial": ("topic", "topic_llm"),
+            "gamma": ("size", "size"), "fractional": ("vote_prob", "vote_prob"),
+            "quantile": ("y", "y_llm"), "expectile": ("y", "y_llm"), "huber": ("y", "y_llm")}  # fmt: skip
 STATSMODELS = {"ols": smf.ols, "logit": smf.logit, "probit": smf.probit, "poisson": smf.poisson}
 WITHOUT_LEARNER = {"learner": None, "compare": False, "seed": 1}
 
@@ -339,6 +341,11 @@ def test_another_covariance_is_taken_over():
         ("probit", "stance + size + offset(z)", {"cluster": ["author", "region"], "vcov": None}),
         ("ols", "stance + z", {"estimator": "ppi", "weights": "weight"}),
         ("ols", "stance + z", {"scores": False}),
+        ("gamma", "stance + z", {}),
+        ("fractional", "stance + z", {}),
+        ("quantile", "stance + z", {"parameters": {"q": 0.25}}),
+        ("expectile", "stance + z", {"both": True}),
+        ("huber", "stance + z", {}),
     ],
 )
 def test_every_kind_of_fit(model, formula, options):
@@ -348,6 +355,9 @@ def test_every_kind_of_fit(model, formula, options):
     assert (found.se() > 0).all()
     assert (found.df >= 1).all()
     total = kt.predictions(fit, masked)
+    if model in ("ols", "quantile", "expectile", "huber"):
+        assert found.theta == pytest.approx(fit.theta[1:], rel=1e-9)
+        assert found.se().to_numpy() == pytest.approx(fit.se().to_numpy()[1:], rel=1e-7)
     if model == "multinomial":
         assert total.theta.sum() == pytest.approx(1.0, rel=1e-9)
         assert total.covariance.sum() == pytest.approx(0.0, abs=1e-12)

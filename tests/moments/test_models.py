@@ -69,7 +69,7 @@ def test_tails_do_not_overflow(name):
 
 def test_outcomes_are_checked():
     with pytest.raises(ArgumentError, match="'ols', 'logit', 'probit', 'poisson'"):
-        models.get("gamma")
+        models.get("weibull")
     for name in ("logit", "probit"):
         with pytest.raises(DataError, match="0 or 1"):
             models.get(name).check_outcome(np.array([0.0, 2.0]), "vote")

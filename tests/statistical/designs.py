@@ -155,7 +155,8 @@ def one(cell: Cell, seed: int) -> np.ndarray:
     finite, finite_df = infer(fit.parts, fit.vcov_kind, "finite", "auto")
     labelling = fit.parts.units.labelling
     plain = replace(labelling, fixed_size=False) if len(labelling.parts) == 1 else labelling
-    plain_parts = replace(fit.parts, labelling=plain)
+    units = replace(fit.parts.units, labelling=plain)
+    plain_parts = replace(fit.parts, scores=replace(fit.parts.scores, units=units))
     from scipy.stats import t
 
     def se(parts: Any, target: str) -> np.ndarray:

@@ -13,7 +13,9 @@ Floats: TypeAlias = NDArray[Any]
 Ints: TypeAlias = NDArray[np.intp]
 Bools: TypeAlias = NDArray[np.bool_]
 
-ModelName: TypeAlias = Literal["ols", "logit", "probit", "poisson", "multinomial", "mean"]
+ModelName: TypeAlias = Literal[
+    "ols", "logit", "probit", "poisson", "multinomial", "gamma", "fractional", "quantile", "expectile", "huber", "mean"
+]  # fmt: skip
 Estimator: TypeAlias = Literal["dsl", "ppi", "gold", "surrogate"]
 Imputation: TypeAlias = Literal["moment", "value"]
 Combine: TypeAlias = Literal["mean", "median"]

@@ -11,8 +11,8 @@ from ..errors import ConvergenceError
 from . import index
 from .basis import check_rank, curvature_of_columns, design_of, in_basis, on_gold_basis, to_coefficients
 from .influence import Linear, UnitBlocks, calibrations, linear_at_gold, linear_at_root
-from .root import definite, gold_root, newton, noise_of, positive
-from .rows import Memory
+from .root import definite, gold_root, newton, noise_of, positive, warm_start
+from .rows import Memory, Rows, in_memory
 from .scores import Scores, StoredBlocks
 from .totals import Moments, n_coefficients, row_scores
 from .tune import Tuning, gold_only, tune, untuned
@@ -127,7 +127,9 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
     -------
     Estimate
     """
-    first = np.zeros(n_coefficients(model, sample.gold)) if start is None else start
+    if start is None:
+        start = _near(model, sample) if model.local else np.zeros(n_coefficients(model, sample.gold))
+    first = start
     totals = Moments.of(model, sample).everywhere
     assert totals is not None
     _, scale = totals(first)
@@ -163,6 +165,16 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
         root.norm,
         root.iterations,
     )
+
+
+def _near(model: Model, sample: AugmentedSample) -> Floats:
+    """Coefficients near the root of all predicted rows together."""
+    blocks, v = in_memory(sample.predicted, f"the {model.title.lower()} on surrogates alone"), sample.units.weights
+    v = np.ones(sample.units.n_units) if v is None else v
+    offsets = [block.offset for block in blocks if block.offset is not None]
+    offset = np.concatenate(offsets) if offsets else None
+    rows = Rows(np.vstack([block.x for block in blocks]), np.concatenate([block.y for block in blocks]), offset)
+    return warm_start(model, rows, np.concatenate([v if block.share is None else v * block.share for block in blocks]))
 
 
 def _noise(moments: Moments, root: Root) -> float:

@@ -133,7 +133,7 @@ def gold_root(moments: Moments) -> Root:
     sample, model = moments.sample, moments.model
     start = np.zeros(n_coefficients(model, sample.gold))
     if not model.linear:
-        start = _warm_start(model, sample.gold, sample.units.gold_weight)
+        start = warm_start(model, sample.gold, sample.units.gold_weight)
     _, scale = moments.gold(start)
     scale = positive(scale)
     root = newton(moments.gold, start, scale, noise_of(model, sample.gold_pieces, len(sample.gold.y), start, scale))
@@ -179,14 +179,17 @@ def _refuse_separation(sample: AugmentedSample, root: Root) -> None:
     )
 
 
-def _warm_start(model: Model, gold: Rows, weight: Floats) -> Floats:
+def warm_start(model: Model, rows: Rows, weight: Floats | None) -> Floats:
     """A few damped least squares steps: Newton's start for curved models."""
+    weight = np.ones(len(rows.y)) if weight is None else weight
     share = weight / weight.sum()
-    working = model.working(gold.y, share @ gold.y)
-    if gold.offset is not None:
-        working = working - gold.offset
+    offset = 0.0 if rows.offset is None else rows.offset
+    if model.local:
+        working = model.working(rows.y - offset, rows.x, share)
+    else:
+        working = model.working(rows.y, rows.x, share) - offset
     root = np.sqrt(share)
-    found = np.linalg.lstsq(gold.x * root[:, None], index.weighted(working, root), rcond=None)[0]
+    found = np.linalg.lstsq(rows.x * root[:, None], index.weighted(working, root), rcond=None)[0]
     return np.asarray(found.T.ravel())
 
 

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-from ..errors import one_of
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from ..errors import ArgumentError, one_of
 from .base import Model
+from .expectile import Expectile
+from .fractional import Fractional
+from .gamma import Gamma
+from .huber import Huber
 from .logit import Logit
 from .mean import Mean
 from .multinomial import Multinomial
 from .ols import OLS
 from .poisson import Poisson
 from .probit import Probit
+from .quantile import Quantile
 
 __all__ = ["Model", "get"]
 
-_MODELS: dict[str, type[Model]] = {m.name: m for m in (OLS, Logit, Probit, Poisson, Multinomial, Mean)}
+_MODELS: dict[str, type[Model]] = {
+    m.name: m for m in (OLS, Logit, Probit, Poisson, Multinomial, Gamma, Fractional, Quantile, Expectile, Huber, Mean)
+}
 
 
-def get(name: str) -> Model:
+def get(name: str, parameters: Mapping[str, Any] | None = None) -> Model:
     """The model of a name.
 
     Parameters
     ----------
-    name : {"ols", "logit", "probit", "poisson", "multinomial", "mean"}
-        Which regression.
+    name : str
+        Which regression: ``"ols"``, ``"logit"``, ``"quantile"`` and so on.
+    parameters : mapping, optional
+        Its parameters, such as ``{"q": 0.25}``; others have their defaults.
 
     Returns
     -------
@@ -31,12 +44,19 @@ def get(name: str) -> Model:
     Raises
     ------
     ArgumentError
-        If there is no such model.
+        If there is no such model, or it has no such parameter.
 
     Examples
     --------
     >>> get("logit").title
     'Logistic regression'
+    >>> get("quantile", {"q": 0.25}).heading
+    'Quantile regression, q = 0.25'
     """
     one_of("model", name, tuple(_MODELS))
-    return _MODELS[name]()
+    model, given = _MODELS[name], {} if parameters is None else parameters
+    known = [field.name for field in fields(model)]
+    if not isinstance(given, Mapping) or not set(given) <= set(known):
+        takes = f"takes {', '.join(known)}, for example parameters={{{known[0]!r}: 0.5}}" if known else "has none"
+        raise ArgumentError(f"parameters={given!r} cannot be used: the model {name!r} {takes}.")
+    return model(**given)

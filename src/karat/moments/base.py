@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from .._core.types import Floats
 
 
+@dataclass(frozen=True)
 class Model(ABC):
     """A regression in J linear predictors ``eta_j = x'b_j`` (plus an offset where J is 1).
 
@@ -21,12 +23,13 @@ class Model(ABC):
     factors s and c, and :mod:`karat.estimate.index` does the rest for any J. With J = 1 all arrays are one
     dimension smaller: ``eta``, ``s`` and ``c`` have shape (m,).
 
-    ``s`` must be linear in ``y``, so that averaging it over a label distribution of the outcome equals plugging in the
-    mean. Two kinds of models need more than this class says. Where the score is not linear in ``y``, predicted rows of
-    a labelled outcome must stay one block per class, with its share (``regression/predicted_rows.py`` averages them
-    today). Where what multiplies the score is not what multiplies the coefficients (instruments), or predictors have
-    design rows of their own, rows carry more than one design, and :mod:`karat.estimate.index` is the place that reads
-    them.
+    Where ``s`` is linear in ``y``, averaging it over a label distribution of the outcome equals plugging in the mean.
+    Where it is not, the score at a predicted outcome is not the expected score: still a function of what is known of
+    all units, so that estimates stay valid. Where what multiplies the score is not what multiplies the coefficients
+    (instruments), or predictors have design rows of their own, rows carry more than one design, and
+    :mod:`karat.estimate.index` is the place that reads them.
+
+    Fields of a model are its parameters (which quantile, a bandwidth), checked when it is made.
 
     Attributes
     ----------
@@ -36,19 +39,35 @@ class Model(ABC):
         Whether the score is linear in the coefficients.
     separable : bool
         Whether coefficients run to infinity where covariates tell the outcome apart.
+    linear_in_outcome : bool
+        Whether the score is linear in ``y``.
+    local : bool
+        Whether curvature dies out far from the outcomes, so that any root must be sought from near it; of such a model
+        only ``y - eta`` counts.
     categorical : bool
         Whether the outcome is a category; then ``y`` holds the shares of all classes but the first, shape (m, K - 1),
         or (m,) for two classes.
     ratio : str
-        What the exponential of a coefficient is called; empty where it has no meaning.
+        What exponentials of the coefficients are called; empty where they have no meaning.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     linear: ClassVar[bool] = False
     separable: ClassVar[bool] = False
+    linear_in_outcome: ClassVar[bool] = True
+    local: ClassVar[bool] = False
     categorical: ClassVar[bool] = False
     ratio: ClassVar[str] = ""
+
+    @property
+    def heading(self) -> str:
+        """Title with parameters."""
+        return self.title
+
+    def settled(self, x: Floats, y: Floats, weight: Floats) -> Model:
+        """The model with what must be a fixed number before the root is sought, from gold rows (y less the offset)."""
+        return self
 
     def predictors(self, y: Floats) -> int:
         """J, the number of linear predictors for outcomes of this shape."""
@@ -66,13 +85,39 @@ class Model(ABC):
     def check_outcome(self, y: Floats, name: str) -> None:
         """Raise :class:`DataError` where the gold outcome cannot come from this model."""
 
-    def working(self, y: Floats, level: Floats) -> Floats:
-        """Linear predictors about which Newton starts: an outcome for least squares; ``level`` is the mean of y."""
+    def working(self, y: Floats, x: Floats, share: Floats) -> Floats:
+        """Linear predictors about which Newton starts: an outcome for least squares with weights ``share``, sum 1."""
         return y
 
     def names(self, columns: tuple[str, ...], classes: Sequence[Any]) -> tuple[str, ...]:
         """Names of the coefficients from those of the columns of the design."""
         return columns
+
+
+def check_varies(y: Floats, name: str) -> None:
+    """Raise where all outcomes are the same: a constant has no residuals, and its standard error would be 0.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n,)
+        Gold outcome.
+    name : str
+        Its name.
+
+    Raises
+    ------
+    DataError
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> check_varies(np.array([2.0, 3.0]), "tone")
+    """
+    if len(y) > 1 and np.ptp(y) == 0:
+        raise DataError(
+            f"the gold outcome {name!r} is {y[0]:g} in every row, so nothing can be said about its spread; label "
+            "more units (stratify by the surrogate to catch rare values)."
+        )
 
 
 def check_binary(y: Floats, name: str, model: str) -> None:

@@ -20,7 +20,7 @@ class Logit(Model):
     name: ClassVar[str] = "logit"
     title: ClassVar[str] = "Logistic regression"
     separable: ClassVar[bool] = True
-    ratio: ClassVar[str] = "odds ratio"
+    ratio: ClassVar[str] = "odds ratios"
 
     def evaluate(self, eta: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Residual and ``mu (1 - mu)``."""
@@ -37,6 +37,6 @@ class Logit(Model):
         """Gold must be 0 and 1."""
         check_binary(y, name, "logit")
 
-    def working(self, y: Floats, level: Floats) -> Floats:
+    def working(self, y: Floats, x: Floats, share: Floats) -> Floats:
         """The first step from 0, damped."""
-        return 3.0 * (y - level)
+        return 3.0 * (y - share @ y)

@@ -60,10 +60,11 @@ class Multinomial(Logit):
                 "label units that have them, merge classes, or drop unused ones."
             )
 
-    def working(self, y: Floats, level: Floats) -> Floats:
+    def working(self, y: Floats, x: Floats, share: Floats) -> Floats:
         """Log odds of the classes, the same in every row: the fit without covariates."""
         if y.ndim == 1:
-            return super().working(y, level)
+            return super().working(y, x, share)
+        level = share @ y
         return np.tile(np.log(level) - np.log1p(-level.sum()), (len(y), 1))
 
     def names(self, columns: tuple[str, ...], classes: Sequence[Any]) -> tuple[str, ...]:

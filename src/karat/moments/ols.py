@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ..errors import DataError
-from .base import Model
+from .base import Model, check_varies
 
 if TYPE_CHECKING:
     from .._core.types import Floats
@@ -31,9 +30,5 @@ class OLS(Model):
         return eta, np.ones_like(eta)
 
     def check_outcome(self, y: Floats, name: str) -> None:
-        """Gold must vary: a constant has no residuals, and its standard error would be 0."""
-        if len(y) > 1 and np.ptp(y) == 0:
-            raise DataError(
-                f"the gold outcome {name!r} is {y[0]:g} in every row, so nothing can be said about its spread; label "
-                "more units (stratify by the surrogate to catch rare values)."
-            )
+        """Gold must vary."""
+        check_varies(y, name)

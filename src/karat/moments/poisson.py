@@ -23,7 +23,7 @@ class Poisson(Model):
 
     name: ClassVar[str] = "poisson"
     title: ClassVar[str] = "Poisson regression"
-    ratio: ClassVar[str] = "rate ratio"
+    ratio: ClassVar[str] = "rate ratios"
 
     def evaluate(self, eta: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Residual and mean."""
@@ -45,6 +45,6 @@ class Poisson(Model):
         if not (y > 0).any():
             raise DataError(f"the outcome {name!r} is always 0; a Poisson regression needs some counts above 0.")
 
-    def working(self, y: Floats, level: Floats) -> Floats:
+    def working(self, y: Floats, x: Floats, share: Floats) -> Floats:
         """Logarithms, of counts away from 0."""
-        return np.log(y + 0.5 * level)
+        return np.log(y + 0.5 * (share @ y))

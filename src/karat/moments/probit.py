@@ -42,6 +42,6 @@ class Probit(Model):
         """Gold must be 0 and 1."""
         check_binary(y, name, "probit")
 
-    def working(self, y: Floats, level: Floats) -> Floats:
+    def working(self, y: Floats, x: Floats, share: Floats) -> Floats:
         """The first step from 0, damped."""
-        return 2.0 * (y - level)
+        return 2.0 * (y - share @ y)

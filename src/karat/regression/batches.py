@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from ..frames.batches import Batches
     from ..moments import Model
 
-_MODELS = ("ols", "logit", "probit", "poisson")
+_MODELS = ("ols", "logit", "probit", "poisson", "gamma", "fractional", "expectile")
 _WORKS = (
     "design", "learner", "folds", "repeats", "imputation", "tuning", "vcov", "target", "df", "alpha", "missing",
-    "compare", "n_jobs", "progress", "seed", "context", "combine", "estimator",
+    "compare", "n_jobs", "progress", "seed", "context", "combine", "estimator", "parameters",
 )  # fmt: skip
 """Options that do not need all rows at once; every other one is refused."""
 _UNTESTED = "the data came batch by batch, so it was not tested whether the gold is balanced"

@@ -13,7 +13,7 @@ from ..estimate.clusters import curvatures
 from ..estimate.covariance import Meat
 from ..estimate.infer import Parts, combination, infer, influences
 from ..estimate.rectify import gold_estimate, surrogate_estimate
-from ..estimate.root import newton
+from ..estimate.root import newton, warm_start
 from ..estimate.rows import Memory, Source, pieces_of
 from ..estimate.shares import shares_of
 from ..estimate.totals import n_coefficients, row_totals
@@ -235,7 +235,11 @@ def _cheap_start(model: Model, sample: AugmentedSample) -> Floats | None:
     """Coefficients from a twentieth of a large corpus, to start the solver near the root."""
     if sample.units.n_units < _LARGE or not isinstance(sample.predicted, Memory):
         return None
-    some = sample.predicted.at(np.arange(0, sample.units.n_units, 20))
+    every = np.arange(0, sample.units.n_units, 20)
+    some = sample.predicted.at(every)
+    if model.local:
+        weights = sample.units.weights
+        return warm_start(model, some[0], None if weights is None else weights[every])
     totals = row_totals(model, pieces_of(some, None))
     first = np.zeros(n_coefficients(model, sample.gold))
     _, scale = totals(first)

@@ -137,7 +137,7 @@ def describe(
     tuning = estimate.tuning
     return Result(
         model=regression.name,
-        title=regression.title + (f", base {matrix.spec.classes[0]!r}" if matrix.spec.classes else ""),
+        title=regression.heading + (f", base {matrix.spec.classes[0]!r}" if matrix.spec.classes else ""),
         formula=prepared.parsed.text,
         estimator=options.estimator,
         names=matrix.spec.names,

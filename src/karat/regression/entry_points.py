@@ -20,7 +20,7 @@ from ..frames.batches import Batches
 from ..frames.quoting import quote
 from ..results import Result
 from .group_means import without_gold
-from .options import MODEL_FIRST, Arguments, FitOptions
+from .options import MODEL_FIRST, Arguments, FitOptions, RegressOptions
 from .pipeline import PLAIN, close_fit, open_batches, open_fit
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from ..results import Result
 
 
-@checked_arguments(FitOptions, reordered=MODEL_FIRST)
+@checked_arguments(RegressOptions, reordered=MODEL_FIRST)
 @single_threaded
 def regress(
     formula: str, data: object, *, surrogates: Mapping[str, Any], model: ModelName = "ols",
-    **options: Unpack[FitOptions],
+    **options: Unpack[RegressOptions],
 ) -> Result:  # fmt: skip
     """Regression in which some variables are known through surrogate labels, and through gold in a sample.
 
@@ -47,7 +47,8 @@ def regress(
     surrogates : mapping
         Gold column -> its surrogate(s): a column, a list of columns, an array of N values, or a
         mapping from class to probability column.
-    model : {"ols", "logit", "probit", "poisson", "multinomial"}
+    model : {"ols", "logit", "probit", "poisson", "multinomial", "gamma", "fractional", "quantile", "expectile",
+            "huber"}
         Which regression.
     **options
         How to fit.

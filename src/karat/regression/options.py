@@ -285,6 +285,20 @@ class EstimatorOptions(TypedDict, total=False):
     ]
 
 
+class ModelOption(TypedDict, total=False):
+    """Parameters, for doors that name a model."""
+
+    parameters: Annotated[
+        Mapping[str, Any] | None,
+        Option(
+            None,
+            "mapping, optional",
+            'Parameters of the model, where it has any: ``{"q": 0.25}`` of ``"quantile"`` and ``"expectile"``, '
+            '``"bandwidth"`` of ``"quantile"``, ``"k"`` and ``"scale"`` of ``"huber"``.',
+        ),
+    ]
+
+
 class SharedOptions(DesignOption, CommonOptions, FeatureOption, LearnerOptions, KeptOptions, total=False):
     """Options of every fit."""
 
@@ -293,19 +307,25 @@ class FitOptions(SharedOptions, PredictionOption, EstimatorOptions, total=False)
     """Options of a regression."""
 
 
-class PlanOptions(CommonOptions, FeatureOption, LearnerOptions, PredictionOption, EstimatorOptions, total=False):
+class RegressOptions(FitOptions, ModelOption, total=False):
+    """Options of a regression whose model is named."""
+
+
+class PlanOptions(
+    ModelOption, CommonOptions, FeatureOption, LearnerOptions, PredictionOption, EstimatorOptions, total=False
+):
     """Options of a plan, which asks how gold will be drawn and keeps what it needs."""
 
 
-class AllocationOptions(CommonOptions, LearnerOptions, PredictionOption, EstimatorOptions, total=False):
+class AllocationOptions(ModelOption, CommonOptions, LearnerOptions, PredictionOption, EstimatorOptions, total=False):
     """Options of an allocation, which is itself a way to draw gold."""
 
 
-class MultiverseOptions(DesignOption, CommonOptions, FeatureOption, EstimatorOptions, total=False):
+class MultiverseOptions(ModelOption, DesignOption, CommonOptions, FeatureOption, EstimatorOptions, total=False):
     """Options that all fits of a multiverse have in common."""
 
 
-OPTIONS = options_in(FitOptions)
+OPTIONS = options_in(RegressOptions)
 
 
 @dataclass(frozen=True)

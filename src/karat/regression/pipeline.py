@@ -150,7 +150,7 @@ PLAIN: Steps[Opened] = Steps()
 def open_fit(options: Arguments, data: object, steps: Steps[F]) -> F:
     """From arguments and a table to design matrices and predictions."""
     refuse_unused(options, options.predictions, options.features)
-    model = models.get(options.model)
+    model = models.get(options.model, options.parameters)
     table = Table.read(data)
     parsed = parse(options.formula, table.names, options.context, model.categorical)
     labels = steps.labels(parsed, table, options)
@@ -165,13 +165,20 @@ def open_fit(options: Arguments, data: object, steps: Steps[F]) -> F:
     )  # fmt: skip
     matrix = matrices(prepared, model)
     seed = seed_of_fit(options.seed, prepared, steps.word(options), options.formula)
-    return steps.predict(Opened(model, options, table, gold_rows, prepared, matrix, seed, generator(seed)))
+    fit = steps.predict(Opened(model, options, table, gold_rows, prepared, matrix, seed, generator(seed)))
+    return replace(fit, model=_settled(model, augmented(prepared, matrix, ())))
+
+
+def _settled(model: Model, sample: AugmentedSample) -> Model:
+    """The model with what must be a fixed number before the root is sought."""
+    gold = sample.gold
+    return model.settled(gold.x, gold.y if gold.offset is None else gold.y - gold.offset, sample.units.gold_weight)
 
 
 def open_batches(options: Arguments, batches: Batches) -> Opened:
     """The same for a table that is read batch by batch, without a learner."""
     refuse_unused(options, options.predictions, options.features)
-    model = models.get(options.model)
+    model = models.get(options.model, options.parameters)
     source = read_batches(options, batches, model)
     prepared, matrix = source.prepared, source.matrix
     one_surrogate(prepared, options)

@@ -112,7 +112,9 @@ def predicted_blocks(
         report_weight=labelling.weight,
         keep_splits=options.combine == "median"
         or prepared.n_rows * (options.repeats if isinstance(options.folds, numbers.Real) else 1) <= _KEEP_SPLITS_UP_TO,
-        linear=options.imputation == "moment" and all(t.joint or t.given_joint for t in targets),
+        linear=options.imputation == "moment"
+        and (prepared.outcome_label is None or models.get(options.model).linear_in_outcome)
+        and all(t.joint or t.given_joint for t in targets),
         n_jobs=options.n_jobs,
         progress=options.progress,
         order=order,

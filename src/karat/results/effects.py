@@ -154,5 +154,5 @@ def ratios(result: Fitted) -> Ratios:
     scale = np.outer(value, value)
     return Ratios(
         result.names, value, result.covariance * scale, result.labelling_covariance * scale, result.df, result.alpha,
-        f"{called.capitalize()}s: {result.formula}", result._about(), pd.DataFrame(index=pd.RangeIndex(len(value))),
+        f"{called.capitalize()}: {result.formula}", result._about(), pd.DataFrame(index=pd.RangeIndex(len(value))),
     )  # fmt: skip

@@ -243,7 +243,7 @@ class Result(MaketablesProtocol, FormerNames, Fitted):
         return predict(self, new, self._level(alpha), context)
 
     def ratios(self) -> Ratios:
-        """Odds ratios (logit, multinomial) or rate ratios (Poisson): exponentials of the coefficients.
+        """Odds ratios (logits) or ratios of means (log links): exponentials of the coefficients.
 
         Returns
         -------

@@ -21,7 +21,9 @@ _INFORMATIVE = 0.75
 
 def identity(fit: Result) -> tuple[Any, ...]:
     """What must be the same at all looks, and how gold was drawn where that is known."""
-    same = (fit.names, fit.model, fit.formula, fit.estimator, fit.target, fit.vcov_kind, fit.cluster, fit.n_units)
+    parameters = None if fit.call is None else fit.call.arguments.get("parameters")
+    model = fit.model if parameters is None else f"{fit.model} {parameters}"
+    same = (fit.names, model, fit.formula, fit.estimator, fit.target, fit.vcov_kind, fit.cluster, fit.n_units)
     return (same, None if fit.parts is None else fit.parts.units.labelling)
 
 

@@ -1,0 +1,243 @@
+"""Regressions for further outcomes: shares, positive numbers, quantiles, expectiles, numbers with outliers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Unpack
+
+from .._core.arguments import checked_arguments
+from .entry_points import regress
+from .options import FitOptions
+
+if TYPE_CHECKING:
+    from ..results import Result
+
+
+@checked_arguments(FitOptions)
+def gamma(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Unpack[FitOptions]) -> Result:
+    """Gamma regression (log link, robust covariance) with surrogate labels; the outcome is above 0.
+
+    Parameters
+    ----------
+    formula, data, surrogates
+        As in :func:`regress`.
+    **options
+        Everything else :func:`regress` takes.
+
+    Returns
+    -------
+    Result
+        The mean of the outcome is ``exp(x'b)``, as in :func:`poisson`; a large outcome counts less here, as fits
+        amounts whose spread grows with their mean.
+
+    Raises
+    ------
+    KaratError
+        As :func:`regress`.
+
+    References
+    ----------
+    McCullagh and Nelder (1989), *Generalized Linear Models*, chapter 8; Egami, Hinck, Stewart, Wei (2023).
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(1500, kind="poisson", seed=1)
+    >>> corpus["seconds"] = corpus["outcome"] + 0.5
+    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
+    >>> kt.gamma("seconds ~ hostile + length", labelled, surrogates={"hostile": "hostile_llm"}, seed=1).model
+    'gamma'
+    """
+    return regress(formula, data, model="gamma", surrogates=surrogates, **options)
+
+
+@checked_arguments(FitOptions)
+def fractional(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Unpack[FitOptions]) -> Result:
+    """Fractional logit with surrogate labels; the outcome lies between 0 and 1.
+
+    Parameters
+    ----------
+    formula, data, surrogates
+        As in :func:`regress`. The outcome is a share, such as that of the coders who said yes; 0 and 1 may occur.
+    **options
+        Everything else :func:`regress` takes.
+
+    Returns
+    -------
+    Result
+        The mean of the outcome is ``1 / (1 + exp(-x'b))``. With an outcome of 0 and 1 the numbers are those of
+        :func:`logit`.
+
+    Raises
+    ------
+    KaratError
+        As :func:`regress`; :class:`~karat.errors.SeparationError` when no finite estimate exists.
+
+    References
+    ----------
+    Papke and Wooldridge (1996), *Econometric methods for fractional response variables*; Egami, Hinck, Stewart, Wei
+    (2023).
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(1500, kind="poisson", seed=1)
+    >>> corpus["share"] = corpus["outcome"].clip(upper=5) / 5
+    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
+    >>> kt.fractional("share ~ hostile + length", labelled, surrogates={"hostile": "hostile_llm"}, seed=1).model
+    'fractional'
+    """
+    return regress(formula, data, model="fractional", surrogates=surrogates, **options)
+
+
+@checked_arguments(FitOptions)
+def quantile(
+    formula: str,
+    data: object,
+    *,
+    surrogates: Mapping[str, Any],
+    q: float = 0.5,
+    bandwidth: float | None = None,
+    **options: Unpack[FitOptions],
+) -> Result:
+    """Quantile regression with surrogate labels, by convolution smoothing.
+
+    Parameters
+    ----------
+    formula, data, surrogates
+        As in :func:`regress`. The outcome is a number with many values.
+    q : float
+        Which quantile, above 0 and below 1; 0.5 is the median. For several fit each by itself: their difference,
+        ``upper - lower``, has the right covariance, since influences are kept.
+    bandwidth : float, optional
+        Width of the normal kernel that smooths the jump of the score, in units of the outcome. By default from the
+        residuals of the gold rows and their effective number (methods, section 8); the summary shows it.
+    **options
+        Everything else :func:`regress` takes.
+
+    Returns
+    -------
+    Result
+        ``predict`` gives quantiles, not means.
+
+    Raises
+    ------
+    KaratError
+        As :func:`regress`.
+
+    Notes
+    -----
+    The score is not linear in the outcome, so that the score at a predicted outcome is not the expected score.
+    Intervals hold all the same, as they do for any function of what is known of all units; but a predictor of the mean
+    helps less here than in a regression of means.
+
+    References
+    ----------
+    Fernandes, Guerre and Horta (2021), *Smoothing quantile regressions*; He, Pan, Tan and Zhou (2023), *Smoothed
+    quantile regression with large-scale inference*; Koenker and Bassett (1978).
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(1500, seed=1)
+    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
+    >>> low, high = (kt.quantile("outcome ~ hostile", labelled, surrogates={"hostile": "hostile_llm"}, q=q, seed=1)
+    ...              for q in (0.25, 0.75))
+    >>> (high - low).names
+    ('Intercept', 'hostile')
+    """
+    parameters = {"q": q, "bandwidth": bandwidth}
+    return regress(formula, data, model="quantile", surrogates=surrogates, parameters=parameters, **options)
+
+
+@checked_arguments(FitOptions)
+def expectile(
+    formula: str, data: object, *, surrogates: Mapping[str, Any], q: float = 0.5, **options: Unpack[FitOptions]
+) -> Result:
+    """Expectile regression (asymmetric least squares) with surrogate labels.
+
+    Parameters
+    ----------
+    formula, data, surrogates
+        As in :func:`regress`.
+    q : float
+        Which expectile, above 0 and below 1: squared residuals above the line count q, those below 1 - q. 0.5 is the
+        mean, with the numbers of :func:`ols`.
+    **options
+        Everything else :func:`regress` takes.
+
+    Returns
+    -------
+    Result
+        ``predict`` gives expectiles.
+
+    Raises
+    ------
+    KaratError
+        As :func:`regress`.
+
+    References
+    ----------
+    Newey and Powell (1987), *Asymmetric least squares estimation and testing*; Egami, Hinck, Stewart, Wei (2023).
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(1500, seed=1)
+    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
+    >>> kt.expectile("outcome ~ hostile", labelled, surrogates={"hostile": "hostile_llm"}, q=0.8, seed=1).title
+    'Expectile regression, q = 0.8'
+    """
+    return regress(formula, data, model="expectile", surrogates=surrogates, parameters={"q": q}, **options)
+
+
+@checked_arguments(FitOptions)
+def huber(
+    formula: str,
+    data: object,
+    *,
+    surrogates: Mapping[str, Any],
+    k: float = 1.345,
+    scale: float | None = None,
+    **options: Unpack[FitOptions],
+) -> Result:
+    """Linear regression in which outliers of the outcome count no more than ordinary residuals.
+
+    Parameters
+    ----------
+    formula, data, surrogates
+        As in :func:`regress`.
+    k : float
+        Residuals are cut at ``k`` times the scale. With 1.345 the estimate has 95 % of the precision of least squares
+        where errors are normal.
+    scale : float, optional
+        Standard deviation of ordinary residuals, in units of the outcome. By default the median absolute residual of
+        the gold rows about their median line, over .6745.
+    **options
+        Everything else :func:`regress` takes.
+
+    Returns
+    -------
+    Result
+        Where errors are symmetric the coefficients are those of the mean. Otherwise they are those of a centre that
+        depends on where residuals are cut: give ``scale`` to compare fits.
+
+    Raises
+    ------
+    KaratError
+        As :func:`regress`.
+
+    References
+    ----------
+    Huber (1964), *Robust estimation of a location parameter*; Egami, Hinck, Stewart, Wei (2023).
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(1500, seed=1)
+    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
+    >>> kt.huber("outcome ~ hostile", labelled, surrogates={"hostile": "hostile_llm"}, scale=1.0, seed=1).title
+    'Huber regression, residuals cut at 1.345'
+    """
+    parameters = {"k": k, "scale": scale}
+    return regress(formula, data, model="huber", surrogates=surrogates, parameters=parameters, **options)

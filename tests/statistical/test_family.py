@@ -1,0 +1,18 @@
+"""The study of gamma, fractional logit, quantiles, expectiles and Huber at small size."""
+
+import numpy as np
+import pytest
+
+from .family import CASES, LABELLED, study
+
+REPETITIONS = 10
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("labelled", LABELLED)
+@pytest.mark.parametrize("case", CASES)
+def test_intervals_hold_and_are_shorter_than_those_of_gold(case, labelled):
+    found = study(case, labelled, REPETITIONS, n_units=1500, n_gold=200)
+    assert found.refused == 0
+    assert found.coverage > 0.95 - 3 * np.sqrt(0.95 * 0.05 / REPETITIONS)
+    assert found.width_over_gold < 1.1
