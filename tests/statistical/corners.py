@@ -270,7 +270,7 @@ def together(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
     out |= {name: max(run[name] for run in runs) for name in ("widest", "ratio_99")}
     out |= {name: min(run[name] for run in runs) for name in ("lowest", "gold_lowest")}
     out |= {name: sum(run[name] for run in runs) for name in ("repetitions", "refused", "seconds")}
-    return {**later, **out, "commit": f"{later['commit']} after {earlier['commit']}"}
+    return {**later, **out, "commit": f"{earlier['commit']}, later {later['commit']}"}
 
 
 def line(found: dict[str, Any]) -> str:
