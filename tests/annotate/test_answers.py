@@ -67,6 +67,17 @@ def test_a_line_cut_off_is_kept_aside_and_the_others_are_taken_in(tmp_path):
     assert not list(tmp_path.glob("*.spill"))
 
 
+def test_a_spare_file_that_is_being_made_is_left_alone(tmp_path):
+    """It is empty, and not locked, for a moment; an old one was left by a kill."""
+    young, old = tmp_path / "spare-a.spill", tmp_path / "spare-b.spill"
+    young.touch()
+    old.touch()
+    os.utime(old, (0, 0))
+    AnswerStore(tmp_path)
+    assert young.exists()
+    assert not old.exists()
+
+
 def test_the_spare_file_of_a_living_process_is_left_to_it(tmp_path, monkeypatch):
     def full(record):
         raise CacheError("the disk is full")

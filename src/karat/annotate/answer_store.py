@@ -27,6 +27,8 @@ CREATE TABLE IF NOT EXISTS flying (key TEXT PRIMARY KEY, owner TEXT NOT NULL);
 _OF_USE = ("answered", "received")
 _SPILL = 2**20
 _STALE = 86_400.0
+_ABANDONED = 60.0
+"""Seconds after which an empty spare file is nobody's: a living one is locked and filled at once."""
 
 
 @dataclass(frozen=True)
@@ -246,7 +248,9 @@ class AnswerStore:
         for path in sorted(folder.glob("spare-*.spill")):
             with contextlib.suppress(FileNotFoundError), path.open("r+b") as file:  # another process may be faster
                 if _hold(file, wait=False):
-                    self._take_over(path, file.read())
+                    content = file.read()
+                    if content or time.time() - path.stat().st_mtime > _ABANDONED:  # else one is just being made
+                        self._take_over(path, content)
 
     def _take_over(self, path: Path, content: bytes) -> None:
         lines = [line for line in content.rstrip(b"\0").split(b"\n") if line]
