@@ -431,7 +431,7 @@ def test_ratios_of_coefficients():
     assert ratios.logarithms().wald("stance = z").p_value == pytest.approx(fit.wald("stance = z").p_value, rel=1e-9)
     line = ratios.plot().lines[-1].get_xdata()
     assert set(line) == {1.0}
-    with pytest.raises(KaratError, match="no ratios"):
+    with pytest.raises(KaratError, match="not ratios"):
         some_gold("ols", "stance + z", compare=False)[0].ratios()
 
 
@@ -446,8 +446,8 @@ def test_refusals(corpus):
         ((fit, masked.iloc[:300]), {}, DataError, "400"),
         ((fit, masked.iloc[::-1]), {}, KaratError, "gold"),
         (("vote ~ z", masked), {}, ArgumentError, "give the Result"),
-        ((fit, masked), {"at": {"y": 1}}, ArgumentError, "no covariate"),
-        ((fit, masked), {"at": {"z": "high"}}, ArgumentError, "no number"),
+        ((fit, masked), {"at": {"y": 1}}, ArgumentError, "not a covariate"),
+        ((fit, masked), {"at": {"z": "high"}}, ArgumentError, "not a number"),
         ((fit, masked), {"at": {"z": []}}, ArgumentError, "no value"),
         ((fit, masked), {"at": 1}, ArgumentError, "at=1"),
         ((fit, masked), {"by": "nowhere"}, DataError, "nowhere"),

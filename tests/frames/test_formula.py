@@ -174,3 +174,11 @@ def test_roles_read_from_the_formula():
     assert parsed.covariate_variables == {"war", "party", "words"}
     assert parsed.coded == {"party"}
     assert parsed.offsets == ("words",)
+
+
+def test_a_column_that_is_named_like_the_outcome_is_not_taken_for_it():
+    frame = FRAME.assign(**{"log(size)": FULL["z"], "other": FULL["z"]})
+    surrogates = {"stance": "stance_llm"}
+    found = fit("log(size) ~ stance + `log(size)`", frame, surrogates)
+    wanted = fit("log(size) ~ stance + other", frame, surrogates)
+    np.testing.assert_allclose(found.theta, wanted.theta, rtol=1e-12)

@@ -90,7 +90,7 @@ class Groups:
         for name, classes in reversed(self.labelled):
             own = pd.Categorical(columns[name], categories=list(classes)).codes
             if (own < 0).any():
-                raise ArgumentError(f"by={name!r}: predictions of it are no classes; fit with imputation='moment'.")
+                raise ArgumentError(f"by={name!r}: predictions of it are not classes; fit with imputation='moment'.")
             out = out + step * own.astype(np.intp)
             step *= len(classes)
         return out

@@ -192,7 +192,7 @@ def comparisons(
     Raises
     ------
     ArgumentError
-        As :func:`predictions`; for a ratio of averages that are not above 0, or odds of what is no probability.
+        As :func:`predictions`; for a ratio of averages that are not above 0, or odds of what is not a probability.
     DataError
         As :func:`predictions`.
 

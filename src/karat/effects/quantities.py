@@ -57,7 +57,7 @@ class Variable:
         """
         if name not in fit.covariates:
             raise ArgumentError(
-                f"{argument} names {name!r}, which is no covariate of {fit.result.formula!r}; there are "
+                f"{argument} names {name!r}, which is not a covariate of {fit.result.formula!r}; there are "
                 f"{fit.covariates}."
             )
         name, label, prepared = str(name), fit.label(str(name)), fit.opened.prepared
@@ -83,15 +83,15 @@ class Variable:
         Raises
         ------
         ArgumentError
-            If it is no number, or none of the categories.
+            If it is not a number, or none of the categories.
         """
         if self.levels:
             found = next((level for level in self.levels if level == value), None)
             if found is None and (self.coded or not _is_real(value)):
-                raise ArgumentError(f"{argument}: {value!r} is no value of {self.name!r}; there are {self.levels}.")
+                raise ArgumentError(f"{argument}: {value!r} is not a value of {self.name!r}; there are {self.levels}.")
             return value if found is None else found
         if not _is_real(value):
-            raise ArgumentError(f"{argument}: {value!r} is no number, and {self.name!r} holds numbers.")
+            raise ArgumentError(f"{argument}: {value!r} is not a number, and {self.name!r} holds numbers.")
         return float(value)  # type: ignore[arg-type]
 
 

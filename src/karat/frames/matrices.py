@@ -82,7 +82,8 @@ class MatrixSpec:
         if self.classes:
             return class_shares(frame[self.parsed.outcome], self.parsed.outcome, self.classes)
         name = self.parsed.outcome
-        if name in frame.columns and frame[name].dtype == np.float64:  # a column as it is needs no formula
+        as_it_is = self.parsed.outcome_variables == {name}  # then no formula is needed
+        if as_it_is and frame[name].dtype == np.float64:
             values = frame[name].to_numpy()
             if finite(values):
                 return values

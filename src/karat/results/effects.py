@@ -147,7 +147,7 @@ def ratios(result: Fitted) -> Ratios:
         called = ""
     if not called:
         raise KaratError(
-            f"exponentials of the coefficients of {result.formula!r} ({result.title}) are no ratios; use "
+            f"exponentials of the coefficients of {result.formula!r} ({result.title}) are not ratios; use "
             "kt.comparisons(fit, data, contrast='ratio') for ratios of predictions."
         )
     value: Any = np.exp(result.theta)

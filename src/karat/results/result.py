@@ -254,7 +254,7 @@ class Result(MaketablesProtocol, FormerNames, Fitted):
         Raises
         ------
         KaratError
-            For other models, whose coefficients are no logarithms of ratios.
+            For other models, whose coefficients are not logarithms of ratios.
         """
         from .effects import ratios
 
