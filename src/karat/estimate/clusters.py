@@ -18,9 +18,10 @@ import numpy as np
 from ..designs.labelling import pair_codes
 from ..errors import ArgumentError
 from . import index
-from .basis import nearest_psd, on_gold_basis
+from .basis import nearest_psd
 from .rows import in_memory
 from .totals import linear_predictor
+from .within import on_shared_basis
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -186,14 +187,18 @@ def curvatures(model: Model, sample: AugmentedSample, estimate: Estimate, kind: 
     """
     if sample.units.cluster is None:
         return Curvatures()
-    cluster, sample, theta = sample.units.cluster, on_gold_basis(sample), estimate.theta
-    basis = None if sample.basis is None else index.repeated(sample.basis, len(theta))
+    cluster, theta = sample.units.cluster, estimate.theta
+    shared, own = on_shared_basis(sample, estimator)
+    basis = None if shared.basis is None else index.repeated(shared.basis, len(theta))
     if basis is not None:
         theta = np.linalg.solve(basis, theta)
     gold_alone = estimator == "gold" or estimate.scores.gold_alone
     gold, p = sample.units.gold, len(theta)
     for whose in ["gold"] if gold_alone else [estimator, "gold"]:
-        parts, out = _weighted_rows(sample, whose), []
+        rows = own if whose == "gold" else shared
+        if rows is None:
+            continue
+        parts, out = _weighted_rows(rows, whose), []
         for _, codes in ways(cluster):
             used = np.unique(codes[gold] if whose == "gold" else codes)
             if len(used) * p**2 > _MOST_NUMBERS:

@@ -73,30 +73,31 @@ def _linear(moments: Moments, root: Root, at_root: bool) -> Linear:
     sample, model = moments.sample, moments.model
     inverse = np.linalg.inv(root.curvature)
     v, w = sample.units.gold_analysis_weight, sample.units.labelling.weight
-    gold_score, (curvature,) = row_scores(model, root.theta, (sample.gold,))
+    gold_score, (curvature,) = row_scores(model, root.theta, (sample.gold,), wide=True)
     m = gold_score * v[:, None]
-    x = sample.gold.x
+    x, wide = sample.gold.wide, sample.gold.wide_inverse(inverse)
     own = weighted(curvature, v * w)
-    leverage = np.clip(index.leverage(inverse, [x], [own], m), 0.0, LARGEST_LEVERAGE)
+    leverage = np.clip(index.leverage(wide, [x], [own], m), 0.0, LARGEST_LEVERAGE)
     h, curvatures = np.zeros_like(m), [curvature]
     if moments.predicted_gold:
-        h, more = row_scores(model, root.theta, moments.predicted_gold)
+        h, more = row_scores(model, root.theta, moments.predicted_gold, wide=True)
         h = h * v[:, None]
         curvatures += more
+    designs = [x, *(rows.wide for rows in moments.predicted_gold)]
     if at_root:
         weights = [own, *(weighted(c, v * (1.0 - w)) for c in curvatures[1:])]
-        designs = [x, *(rows.x for rows in moments.predicted_gold)]
         # what a fixed size makes known leaves with no unit
         error = sample.units.labelling.known_part(m - h)[0]
-        shift = _left_out_shift(inverse, designs, weights, m + (w - 1.0)[:, None] * error)
+        shift = _left_out_shift(wide, designs, weights, m + (w - 1.0)[:, None] * error)
     elif own.ndim == 1:
-        shift = (w / (1.0 - leverage))[:, None] * (m @ inverse.T)
+        shift = (w / (1.0 - leverage))[:, None] * (m @ wide.T)
     else:
-        shift = _left_out_shift(inverse, [x], [own], m * w[:, None])
+        shift = _left_out_shift(wide, [x], [own], m * w[:, None])
     left_m, left_h = m + index.times(x, weighted(curvature, v), shift), h
-    for rows, c in zip(moments.predicted_gold, curvatures[1:]):
-        left_h = left_h + index.times(rows.x, weighted(c, v), shift)
-    m, h, left_m, left_h = (part @ inverse.T for part in (m, h, left_m, left_h))
+    for design, c in zip(designs[1:], curvatures[1:]):
+        left_h = left_h + index.times(design, weighted(c, v), shift)
+    q = len(inverse)
+    m, h, left_m, left_h = (part[:, :q] @ inverse.T for part in (m, h, left_m, left_h))
     return Linear(inverse, m, h, left_m, left_h, leverage, at_root)
 
 
@@ -275,7 +276,7 @@ class UnitBlocks:
         for block in sample.predicted.blocks():
             parts = [self._evaluate(rows) for rows in block.rows]
             v = sample.units.weights_in(block.at)
-            scale = self._factor(parts, v, kind)
+            scale = self._factor(block.rows, parts, v, kind)
             if v is not None:
                 scale = v if scale is None else v * scale
             if len(parts) == 1 and parts[0][1].ndim == 1:
@@ -293,13 +294,16 @@ class UnitBlocks:
         score, curvature = self.model.evaluate(linear_predictor(rows, self.theta), rows.y)
         return rows.x, weighted(score, rows.share), weighted(curvature, rows.share)
 
-    def _factor(self, parts: list[tuple[Floats, Floats, Floats]], v: Floats | None, kind: str) -> Floats | None:
+    def _factor(
+        self, rows: tuple[Rows, ...], parts: list[tuple[Floats, Floats, Floats]], v: Floats | None, kind: str
+    ) -> Floats | None:
         """Small-sample correction of each row, shape (rows,)."""
         if kind not in ("HC2", "HC3"):
             return None
-        designs, _, curvatures = map(list, zip(*parts))
+        curvatures = [curvature for _, _, curvature in parts]
         phi = None if curvatures[0].ndim == 1 else _summed(parts)
-        leverage = index.leverage(self.inverse, designs, curvatures, phi)
+        wide = rows[0].wide_inverse(self.inverse)
+        leverage = index.leverage(wide, [one.wide for one in rows], curvatures, phi)
         if v is not None:
             leverage *= v
         return correction(np.clip(leverage, 0.0, 1.0, out=leverage), kind)

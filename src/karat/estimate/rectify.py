@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import ConvergenceError
+from ..errors import ConvergenceError, DataError
 from . import index
 from .basis import check_rank, curvature_of_columns, design_of, in_basis, on_gold_basis, to_coefficients
 from .influence import Linear, UnitBlocks, calibrations, linear_at_gold, linear_at_root
-from .root import definite, gold_root, newton, noise_of, positive, warm_start
+from .root import Root, definite, gold_root, newton, noise_of, positive, warm_start
 from .rows import Memory, Rows, in_memory
 from .scores import Scores, StoredBlocks
 from .totals import Moments, n_coefficients, row_scores
 from .tune import Tuning, gold_only, tune, untuned
+from .within import gold_everywhere, on_shared_basis, within
 
 if TYPE_CHECKING:
     from .._core.types import Floats
     from ..moments import Model
     from .augment import AugmentedSample
-    from .root import Root
     from .rows import Rows
 
 _SOUND = 0.5
@@ -86,30 +86,67 @@ def rectify(model: Model, sample: AugmentedSample, tuning: str | Tuning | None, 
     -------
     Estimate
     """
-    sample = on_gold_basis(sample)
-    moments = Moments.of(model, sample)
-    start = gold_root(moments)
-    alone = _gold_at(moments, start)
-    scale = positive(start.curvature)
-    root = newton(moments.rectified(None), start.theta, scale, _noise(moments, start))
+    joint, own = on_shared_basis(sample)
+    moments = Moments.of(model, joint)
+    mine = moments if own is joint else None if own is None else Moments.of(model, own)
+    start = _nowhere(moments) if mine is None else gold_root(mine)
+    alone = None if mine is None else _gold_at(mine, start)
+    root = newton(moments.rectified(None), start.theta, positive(start.curvature), _noise(moments, start))
     solved = root.converged and bool(np.isfinite(root.theta).all()) and definite(root.curvature)
     sound = solved and _is_sound(moments, root, start)
-    at = linear_at_root(moments, root) if solved and (sound or tuning is None) else linear_at_gold(moments, start)
-    chosen = tuning if isinstance(tuning, Tuning) else _choose(tuning, at, sample, crossfitted, sound)
-    if at.at_root and tuning == "auto" and _is_far(at, alone, sample):
-        at = linear_at_gold(moments, start)
-        chosen = _choose(tuning, at, sample, crossfitted, sound)
+
+    def at_gold() -> tuple[Moments, Linear] | None:
+        """Scores at the gold-only root, where its fixed effects are known of all units."""
+        there = moments if mine is moments else None
+        if mine is not None and there is None and (rows := gold_everywhere(sample, joint.basis)) is not None:
+            there = Moments.of(model, rows)
+        return None if there is None else (there, linear_at_gold(there, start))
+
+    found = None if solved and (sound or tuning is None) else at_gold()
+    if found is None and solved:
+        found = moments, linear_at_root(moments, root)
+    if found is None:
+        return _alone_or_nothing(alone, gold_only(len(start.theta)))
+    at = found[1]
+    chosen = tuning if isinstance(tuning, Tuning) else _choose(tuning, at, joint, crossfitted, sound, alone)
+    if at.at_root and tuning == "auto" and alone is not None and _is_far(at, alone, joint):
+        found = at_gold() or found
+        chosen = _choose(tuning, found[1], joint, crossfitted, sound, alone)
     if all(choice == "gold" for choice in chosen.choice):
-        return replace(alone, tuning=replace(chosen, mixing=np.zeros_like(alone.curvature)), gold=alone)
+        return _alone_or_nothing(alone, chosen)
     notes: tuple[str, ...] = ()
     if not solved:
         notes = ("the rectified moment has no root; one Newton step was taken from the gold-only root",)
-    return _combined(moments, at, chosen, alone, root if at.at_root else start, notes)
+    return _combined(*found, chosen, alone, root if found[1].at_root else start, notes)
+
+
+def _nowhere(moments: Moments) -> Root:
+    """Where Newton starts when gold alone has no root: 0, with the curvature of the predicted rows."""
+    assert moments.everywhere is not None
+    zero = np.zeros(n_coefficients(moments.model, moments.sample.gold))
+    return Root(zero, moments.everywhere(zero)[1], np.inf, False, 0)
+
+
+def _alone_or_nothing(alone: Estimate | None, chosen: Tuning) -> Estimate:
+    """The gold-only estimate where it is all there is.
+
+    Raises
+    ------
+    DataError
+        If there is not even that.
+    """
+    if alone is None:
+        raise DataError(
+            "the gold rows are too few for these fixed effects: gold alone leaves no degrees of freedom, and the "
+            "labelling noise in covariates is as large as what they vary within the effects. Label more units of the "
+            "same groups, or take coarser effects."
+        )
+    return replace(alone, tuning=replace(chosen, mixing=np.zeros_like(alone.curvature)), gold=alone)
 
 
 def gold_estimate(model: Model, sample: AugmentedSample) -> Estimate:
     """Inverse probability weighted regression on gold alone (Lambda = 0)."""
-    moments = Moments.of(model, on_gold_basis(replace(sample, predicted=Memory())))
+    moments = Moments.of(model, on_gold_basis(within(replace(sample, predicted=Memory()), "gold")))
     return _gold_at(moments, gold_root(moments))
 
 
@@ -127,6 +164,7 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
     -------
     Estimate
     """
+    sample = within(sample, "surrogate")
     if start is None:
         start = _near(model, sample) if model.local else np.zeros(n_coefficients(model, sample.gold))
     first = start
@@ -154,7 +192,7 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
     phi = score * sample.units.gold_analysis_weight[:, None]
     moment = phi @ source.to_coefficients.T
     own = [index.weighted(curvature, sample.units.gold_analysis_weight) for curvature in curvatures]
-    leverage = index.leverage(inverse, [rows.x for rows in predicted], own, phi)
+    leverage = index.leverage(predicted[0].wide_inverse(inverse), [rows.wide for rows in predicted], own, phi)
     none, leverage = np.zeros_like(moment), np.clip(leverage, 0.0, 0.95)
     scores = Scores(source, moment, none, (moment / (1.0 - leverage)[:, None], none), sample.units, leverage)
     return Estimate(
@@ -229,7 +267,9 @@ def _is_far(at: Linear, alone: Estimate, sample: AugmentedSample) -> bool:
     return bool((one > _FAR * own).any())
 
 
-def _choose(method: str | None, at: Linear, sample: AugmentedSample, crossfitted: bool, sound: bool) -> Tuning:
+def _choose(
+    method: str | None, at: Linear, sample: AugmentedSample, crossfitted: bool, sound: bool, alone: Estimate | None
+) -> Tuning:
     """Weights from the scores at a root, as leaving each unit out would have them."""
     p = len(at.inverse)
     if method is None:
@@ -237,7 +277,12 @@ def _choose(method: str | None, at: Linear, sample: AugmentedSample, crossfitted
     if not sound:
         return gold_only(p)
     m, h, left_m, left_h = (to_coefficients(sample, part) for part in (at.m, at.h, at.left_out_m, at.left_out_h))
-    return tune(method, (m, h), (left_m, left_h), sample.units.labelling, crossfitted, at.at_root)
+    labelling, own = sample.units.labelling, None
+    if sample.taken_out:  # gold alone has fixed effects of its own, and may be far noisier than at this root
+        own = np.full(p, np.inf)
+        if alone is not None:
+            own = np.diag(labelling.cross(alone.scores.left_out[1], alone.scores.left_out[1]))
+    return tune(method, (m, h), (left_m, left_h), labelling, crossfitted, at.at_root, own)
 
 
 def _calibrated(moments: Moments, root: Root, at: Linear, moment: Floats, error: Floats) -> tuple[Floats, Floats]:
@@ -252,7 +297,7 @@ def _calibrated(moments: Moments, root: Root, at: Linear, moment: Floats, error:
 
 
 def _combined(
-    moments: Moments, at: Linear, chosen: Tuning, alone: Estimate, root: Root, notes: tuple[str, ...]
+    moments: Moments, at: Linear, chosen: Tuning, alone: Estimate | None, root: Root, notes: tuple[str, ...]
 ) -> Estimate:
     """One Newton step to the chosen weights, with the influence of all units."""
     sample, model = moments.sample, moments.model
@@ -276,6 +321,8 @@ def _combined(
     left_moment, left_error = _calibrated(moments, root, at, left_moment, left_error)
     to_theta = weights @ at.inverse
     for j in np.flatnonzero([choice == "gold" for choice in chosen.choice]):
+        if alone is None:
+            continue
         theta[j], to_theta[j] = alone.theta[j], 0.0
         moment[:, j], error[:, j] = alone.scores.moment[:, j], alone.scores.error[:, j]
         left_moment[:, j], left_error[:, j] = (part[:, j] for part in alone.scores.left_out)
@@ -313,6 +360,7 @@ def split_estimates(
     """
     out = []
     for predicted in blocks:
-        score, curvature = Moments.of(model, replace(sample, predicted=Memory(predicted))).rectified(mixing)(theta)
+        split = within(replace(sample, predicted=Memory(predicted)), "all")
+        score, curvature = Moments.of(model, split).rectified(mixing)(theta)
         out.append(theta + np.linalg.solve(curvature, score))
     return np.vstack(out)

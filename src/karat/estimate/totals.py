@@ -164,7 +164,9 @@ class Moments:
         return at
 
 
-def row_scores(model: Model, theta: Floats, blocks: tuple[Rows, ...]) -> tuple[Floats, list[Floats]]:
+def row_scores(
+    model: Model, theta: Floats, blocks: tuple[Rows, ...], wide: bool = False
+) -> tuple[Floats, list[Floats]]:
     """Scores of units, averaged over their class combinations, and the curvature of each block.
 
     Parameters
@@ -173,6 +175,8 @@ def row_scores(model: Model, theta: Floats, blocks: tuple[Rows, ...]) -> tuple[F
     theta : ndarray, shape (q,)
     blocks : tuple of Rows
         Each with the same m units.
+    wide : bool
+        Whether scores have the further column of :attr:`karat.estimate.rows.Rows.wide`.
 
     Returns
     -------
@@ -185,7 +189,7 @@ def row_scores(model: Model, theta: Floats, blocks: tuple[Rows, ...]) -> tuple[F
     for rows in blocks:
         score, curvature = model.evaluate(linear_predictor(rows, theta), rows.y)
         curvatures.append(weighted(curvature, rows.share))
-        product = index.scores(rows.x, weighted(score, rows.share))
+        product = index.scores(rows.wide if wide else rows.x, weighted(score, rows.share))
         scores = product if scores is None else np.add(scores, product, out=scores)
     assert scores is not None
     return scores, curvatures

@@ -11,6 +11,8 @@ import numpy as np
 from .._core.machine import needs
 from ..designs.domain import within
 from ..errors import ArgumentError, DataError, DesignWarning, FormulaError, one_of, tell
+from ..designs.labelling import pair_codes
+from ..estimate.absorb import Effects
 from ..estimate.augment import Units
 from ..estimate.clusters import cluster_codes, count, named
 from ..estimate.rows import Rows
@@ -115,6 +117,7 @@ def prepare(
     dropped = {name: int(mask.sum()) for name, mask in absent.items() if mask.any()}
     complete = _complete(absent, dropped, missing, table.n_rows)
     there = np.ones(table.n_rows, dtype=bool) if shown is None else ~shown
+    _drop_singletons(parsed, frame, complete, there if inside is None else there & inside, dropped)
     kept = complete & there if inside is None else complete & there & inside
     if not kept.all():
         if not (kept[there] & labelling.labelled).any():
@@ -133,12 +136,42 @@ def prepare(
         codes = cluster_codes(clusters)
         if min(count(codes)) == 1:
             raise DataError("cluster holds a single cluster; a cluster covariance needs at least two.")
+    effects = _effects(parsed, frame)
     notes = compare_presence(labels, labelling.labelled, labelling.weight)
     for note in notes:
         tell(note, DesignWarning)
     name = "" if clusters is None else named(list(clusters.columns))
-    units = Units(labelling, v, codes, name, None if kept.all() else kept)
+    units = Units(labelling, v, codes, name, None if kept.all() else kept, effects)
     return Prepared(parsed, labels, frame, units, dropped, context, notes)
+
+
+def _effects(parsed: Parsed, frame: pd.DataFrame) -> Effects | None:
+    """Fixed effects of the rows of a frame, in which none is missing."""
+    import pandas as pd
+
+    if not parsed.effects:
+        return None
+    codes = []
+    for columns in parsed.effects:
+        own = pd.factorize(frame[columns[0]])[0].astype(np.intp)
+        for name in columns[1:]:
+            own = pair_codes(own, pd.factorize(frame[name])[0].astype(np.intp))
+        codes.append(own)
+    return Effects(parsed.effect_names, np.column_stack(codes))
+
+
+def _drop_singletons(
+    parsed: Parsed, frame: pd.DataFrame, complete: Bools, among: Bools, dropped: dict[str, int]
+) -> None:
+    """Take out of ``complete`` the rows that are alone in a fixed effect: they tell nothing of coefficients."""
+    rows = np.flatnonzero(complete & among)
+    effects = _effects(parsed, frame.iloc[rows])
+    if effects is None or not len(rows):
+        return
+    alone = effects.singletons()
+    if alone.any():
+        complete[rows[alone]] = False
+        dropped[f"alone in {' + '.join(parsed.effect_names)}"] = int(alone.sum())
 
 
 def _inside(table: Table, subset: object) -> Bools:
