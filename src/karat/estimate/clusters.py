@@ -21,6 +21,7 @@ from . import index
 from .basis import nearest_psd
 from .rows import in_memory
 from .totals import linear_predictor
+from .unnested import columns_across, totals, widened
 from .within import on_shared_basis
 
 if TYPE_CHECKING:
@@ -153,14 +154,18 @@ class Curvatures:
         Empty when it is not known.
     basis : ndarray, shape (p, p), or None
         Coordinates T they are written in (:func:`karat.estimate.basis.in_basis`); None for the user's columns.
+    beside : tuple of (ndarray of shape (C, T), or None)
+        For each way, totals of scores in the columns of fixed effects that run across clusters; the curvature is then of
+        shape (C, p + T, p + T).
     """
 
     ways: tuple[Floats, ...] = ()
     basis: Floats | None = None
+    beside: tuple[Floats | None, ...] = ()
 
     def leverages(self, kind: str) -> tuple[Leverage, ...]:
         """Leverage of the clusters, for each way of clustering."""
-        return tuple(Leverage(curvature, kind, self.basis) for curvature in self.ways)
+        return tuple(Leverage(c, kind, self.basis, beside) for c, beside in zip(self.ways, self.beside))
 
 
 def curvatures(model: Model, sample: AugmentedSample, estimate: Estimate, kind: str, estimator: str) -> Curvatures:
@@ -198,17 +203,23 @@ def curvatures(model: Model, sample: AugmentedSample, estimate: Estimate, kind: 
         rows = own if whose == "gold" else shared
         if rows is None:
             continue
-        parts, out = _weighted_rows(rows, whose), []
+        parts, out, beside = _weighted_rows(rows, whose), [], []
         for _, codes in ways(cluster):
             used = np.unique(codes[gold] if whose == "gold" else codes)
-            if len(used) * p**2 > _MOST_NUMBERS:
-                return _refuse(len(used), p, kind)
-            total = np.zeros((len(used), p, p))
-            for rows, at, weight in parts:
-                _add(total, model, rows, theta, np.searchsorted(used, codes if at is None else codes[at]), weight)
+            columns = columns_across(rows, whose, codes, kind) if kind in LEVERAGED else None
+            q = p if columns is None else p + columns.shape[1]
+            if len(used) * q**2 > _MOST_NUMBERS:
+                return _refuse(len(used), q, kind)
+            total, every, at_zero = np.zeros((len(used), q, q)), parts, np.zeros(q)
+            at_zero[:p] = theta
+            if columns is not None:
+                every = widened(parts, columns)
+            beside.append(None if columns is None else totals(parts, columns, theta, codes, used, rows))
+            for some, at, weight in every:
+                _add(total, model, some, at_zero, np.searchsorted(used, codes if at is None else codes[at]), weight)
             out.append(total)
         if all(np.linalg.eigvalsh(_unit_scale(total.sum(axis=0)))[0] > 0 for total in out):
-            return Curvatures(tuple(out), basis)
+            return Curvatures(tuple(out), basis, tuple(beside))
     return Curvatures()
 
 
@@ -258,6 +269,8 @@ class Leverage:
     kind : {"CRV2", "CRV3"}
     basis : ndarray, shape (p, p), optional
         Coordinates of the curvature.
+    beside : ndarray, shape (C, T), optional
+        Totals of scores in further columns that the curvature has beside the p of the design.
 
     Attributes
     ----------
@@ -275,9 +288,14 @@ class Leverage:
     (9.0, array([10.]))
     """
 
-    def __init__(self, curvature: Floats, kind: str, basis: Floats | None = None) -> None:
+    def __init__(
+        self, curvature: Floats, kind: str, basis: Floats | None = None, beside: Floats | None = None
+    ) -> None:
         self.curvature, self.kind = curvature, kind
-        self.basis = np.eye(curvature.shape[1]) if basis is None else basis
+        self.beside = np.zeros((len(curvature), 0)) if beside is None else beside
+        p = curvature.shape[1] - self.beside.shape[1]
+        self.inner = np.eye(p) if basis is None else basis
+        self.basis = np.hstack([self.inner, np.zeros(self.beside.shape[1] * p).reshape(p, -1)])
         self.scale = (len(curvature) - 1) / len(curvature) if kind == "CRV3" else 1.0
         whole = curvature.sum(axis=0)
         root = np.linalg.cholesky(whole)
@@ -293,7 +311,7 @@ class Leverage:
 
     def adjusted(self, totals: Floats) -> Floats:
         """Influences of clusters with their leverage corrected, shape (C, p)."""
-        own = np.linalg.solve(self.basis, totals.T).T
+        own = np.hstack([np.linalg.solve(self.inner, totals.T).T, self.beside])
         return np.asarray((self._factor @ own[:, :, None])[:, :, 0] @ self.basis.T)
 
     def effective(self) -> Floats:
