@@ -8,6 +8,7 @@ inverse, and fitted values do not depend on which.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -55,17 +56,16 @@ class Effects:
         """Levels of each grouping."""
         return tuple(int(column.max()) + 1 for column in self.codes.T)
 
-    def count(self, rows: Ints | slice = slice(None), cluster: Ints | None = None) -> int:
+    def count(self, rows: Ints | slice = slice(None), clusters: Sequence[Ints] = ()) -> int:
         """Parameters that fixed effects use up among some rows: all levels, one less for every further grouping.
 
-        Levels nested in ``cluster`` are not counted, a grouping of such levels alone counts as one: the conventions
-        of fixest and pyfixest.
+        A grouping nested in one of the clusterings counts as one: the conventions of fixest and pyfixest.
         """
         levels, nested, fully = 0, 0, 0
         for column in self.codes[rows].T:
             own = np.unique(column).size
             levels += own
-            if cluster is not None and is_nested(column, cluster[rows]):
+            if any(is_nested(column, cluster[rows]) for cluster in clusters):
                 nested, fully = nested + own, fully + 1
         return levels - (self.codes.shape[1] - 1) - nested + fully
 
