@@ -56,6 +56,11 @@ class Effects:
         """Levels of each grouping."""
         return tuple(int(column.max()) + 1 for column in self.codes.T)
 
+    @property
+    def groups(self) -> dict[str, int]:
+        """Number of levels of each grouping, by name."""
+        return dict(zip(self.names, self.sizes))
+
     def count(self, rows: Ints | slice = slice(None), clusters: Sequence[Ints] = ()) -> int:
         """Parameters that fixed effects use up among some rows: all levels, one less for every further grouping.
 
@@ -236,6 +241,24 @@ class Projection:
         if self._rest:
             square += self._rest_squares(codes)
         return np.sqrt(np.maximum(square, 0.0))
+
+    def roots(self, codes: Ints) -> Floats:
+        """R with ``R R' = D M^- D'`` for units with these levels, shape (m, rank)."""
+        from scipy.linalg.lapack import dpstrf
+
+        levels, at = np.unique(codes[:, self._large], return_inverse=True)
+        first = np.zeros((len(codes), len(levels)))
+        first[np.arange(len(codes)), at] = np.sqrt(self._inverse[levels])[at]
+        if not self._rest:
+            return first
+        own = -(self._inverse[codes[:, self._large], None] * self._between[codes[:, self._large]].toarray())
+        for start, k in zip(self._starts, self._rest):
+            own[np.arange(len(codes)), start + codes[:, k]] += 1.0
+        square = own @ self._solved(own.T.copy(), np.ones(len(codes)))
+        factor, pivots, rank, _ = dpstrf(square, tol=_RANK * float(square.diagonal().max()), lower=1)
+        rest = np.zeros((len(codes), rank))
+        rest[pivots - 1] = np.tril(factor)[:, :rank]
+        return np.hstack([first, rest])
 
     def _rest_squares(self, codes: Ints) -> Floats:
         """``u' G u``, G the inverse of what is left of M, u the dummies of the rest less their mean in the largest."""

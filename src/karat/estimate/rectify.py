@@ -15,6 +15,7 @@ from .root import Root, definite, gold_root, newton, noise_of, positive, warm_st
 from .rows import Memory, Rows, in_memory
 from .scores import Scores, StoredBlocks
 from .totals import Moments, n_coefficients, row_scores
+from .small_groups import controlled, matters, noise_of_labels
 from .tune import Tuning, gold_only, tune, untuned
 from .within import gold_everywhere, on_shared_basis, within
 
@@ -91,8 +92,13 @@ def rectify(model: Model, sample: AugmentedSample, tuning: str | Tuning | None, 
     mine = moments if own is joint else None if own is None else Moments.of(model, own)
     start = _nowhere(moments) if mine is None else gold_root(mine)
     alone = None if mine is None else _gold_at(mine, start)
-    root = newton(moments.rectified(None), start.theta, positive(start.curvature), _noise(moments, start))
-    solved = root.converged and bool(np.isfinite(root.theta).all()) and definite(root.curvature)
+    root, solved = _weight_one(moments, start)
+    noise = noise_of_labels(joint, _mean_row(moments.predicted_gold)) if joint.taken_out else None
+    if noise is not None and (
+        not solved or matters(noise, moments, root, linear_at_root(moments, root), np.eye(len(root.theta)))
+    ):
+        moments = replace(moments, noise=controlled(noise, sample, joint))
+        root, solved = _weight_one(moments, start)
     sound = solved and _is_sound(moments, root, start)
 
     def at_gold() -> tuple[Moments, Linear] | None:
@@ -112,12 +118,32 @@ def rectify(model: Model, sample: AugmentedSample, tuning: str | Tuning | None, 
     if at.at_root and tuning == "auto" and alone is not None and _is_far(at, alone, joint):
         found = at_gold() or found
         chosen = _choose(tuning, found[1], joint, crossfitted, sound, alone)
+    if noise is not None and moments.noise is None and found[1].at_root:
+        if matters(noise, moments, root, found[1], chosen.coefficient_weights):
+            moments = replace(moments, noise=controlled(noise, sample, joint))
+            root, _ = _weight_one(moments, start)
+            found = moments, linear_at_root(moments, root)
+            if not isinstance(tuning, Tuning):
+                chosen = _choose(tuning, found[1], joint, crossfitted, sound, alone)
     if all(choice == "gold" for choice in chosen.choice):
         return _alone_or_nothing(alone, chosen)
     notes: tuple[str, ...] = ()
     if not solved:
         notes = ("the rectified moment has no root; one Newton step was taken from the gold-only root",)
     return _combined(*found, chosen, alone, root if found[1].at_root else start, notes)
+
+
+def _weight_one(moments: Moments, start: Root) -> tuple[Root, bool]:
+    """The root of weight 1, and whether it is one."""
+    root = newton(moments.rectified(None), start.theta, positive(start.curvature), _noise(moments, start))
+    return root, root.converged and bool(np.isfinite(root.theta).all()) and definite(root.curvature)
+
+
+def _mean_row(rows: tuple[Rows, ...]) -> tuple[Floats, Floats]:
+    """Design and outcome of units averaged over their class combinations."""
+    x = sum(one.x if one.share is None else one.x * one.share[:, None] for one in rows)
+    y = sum(one.y if one.share is None else one.y * one.share for one in rows)
+    return np.asarray(x), np.asarray(y)
 
 
 def _nowhere(moments: Moments) -> Root:
@@ -308,6 +334,12 @@ def _combined(
     weights = chosen.on_basis(basis)
     gold_score, _ = moments.gold(root.theta)
     everywhere, back = moments.everywhere(root.theta)[0], moments.back(root.theta)[0]
+    if moments.noise is not None and moments.noise.control is not None:
+        other = Moments.of(model, moments.noise.control)
+        assert other.everywhere is not None
+        assert other.back is not None
+        everywhere, back = other.everywhere(root.theta)[0], other.back(root.theta)[0]
+        gold_score = back - everywhere
     step = basis @ at.inverse @ gold_score + weights @ at.inverse @ (everywhere - back)
     theta = basis @ root.theta + step
     if step.any():

@@ -16,6 +16,7 @@ from .rows import Pieces, Rows, pieces_of
 if TYPE_CHECKING:
     from .._core.types import Floats
     from ..moments import Model
+    from .small_groups import Noise
 
 Totals = Callable[["Floats"], tuple["Floats", "Floats"]]
 """Maps coefficients to (sum of scores, shape (q,); minus its derivative, shape (q, q))."""
@@ -121,6 +122,10 @@ class Moments:
         ``sum v h`` over all units.
     back : callable or None
         ``sum v w h`` over gold units.
+    predicted_gold : tuple of Rows
+        Predicted rows of the gold units.
+    noise : Noise, optional
+        Labelling noise that is put right, see :mod:`karat.estimate.small_groups`.
     """
 
     model: Model
@@ -129,6 +134,7 @@ class Moments:
     everywhere: Totals | None
     back: Totals | None
     predicted_gold: tuple[Rows, ...] = field(repr=False, default=())
+    noise: Noise | None = field(repr=False, default=None)
 
     @classmethod
     def of(cls, model: Model, sample: AugmentedSample) -> Moments:
@@ -159,6 +165,9 @@ class Moments:
             score, curvature = full - less, full_curvature - less_curvature
             if mixing is not None:
                 score, curvature = mixing @ score, mixing @ curvature
+            if self.noise is not None:
+                more, more_curvature = self.noise.score(theta)
+                gold, gold_curvature = gold + more, gold_curvature + more_curvature
             return gold + score, gold_curvature + curvature
 
         return at

@@ -146,6 +146,7 @@ def read_batches(options: Arguments, batches: Batches, model: Model) -> BatchRow
     _refuse(options)
     columns = batches.columns
     parsed = parse(options.formula, columns, options.context)
+    refuse_effects(parsed, model, allowed=False)
     refuse_learnt(parsed)
     design = designs.resolve(options.design)
     by = design.columns if isinstance(design, designs.Stratified) else ()

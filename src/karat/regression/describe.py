@@ -191,6 +191,7 @@ def _sampling(prepared: Prepared, matrix: Design, assumed: bool) -> Sampling:
         clusters=clusters,
         gold_clusters=gold_clusters,
         rarest_class=rarest,
+        effects={} if prepared.units.effects is None else prepared.units.effects.groups,
         binary_outcome=not matrix.spec.classes and bool(np.isin(matrix.gold.y, (0.0, 1.0)).all()),
     )
 

@@ -39,6 +39,7 @@ from .steps import (
     one_surrogate,
     parts_of,
     predicted_blocks,
+    refuse_effects,
     refuse_unused,
     seed_of_fit,
     split_share,
@@ -95,6 +96,9 @@ F = TypeVar("F", bound=Opened)
 
 class Steps(Generic[F]):
     """What a kind of regression does beyond a plain one: here, nothing."""
+
+    takes_effects = True
+    """Whether fixed effects may stand after a bar."""
 
     def labels(self, parsed: Parsed, table: Table, options: Arguments) -> tuple[Label, ...]:
         """The labelled variables."""
@@ -153,6 +157,7 @@ def open_fit(options: Arguments, data: object, steps: Steps[F]) -> F:
     model = models.get(options.model, options.parameters)
     table = Table.read(data)
     parsed = parse(options.formula, table.names, options.context, model.categorical)
+    refuse_effects(parsed, model, steps.takes_effects)
     labels = steps.labels(parsed, table, options)
     gold_rows = labelled_rows(labels, table, options.labelled)
     shown = None if options.shown is None else shown_rows(options.shown, table)

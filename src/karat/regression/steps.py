@@ -16,6 +16,7 @@ from ..estimate.infer import Parts, infer
 from ..estimate.rectify import Estimate, gold_estimate, rectify, split_estimates, surrogate_estimate
 from ..estimate.rows import Memory, Rows
 from ..frames import Table
+from ..frames.quoting import quote
 from ..frames.order import settled
 from ..predict import Predictions, Target, capped_weights, check_folds, crossfit, learners, make_folds, row_order
 from ..results import Result
@@ -28,6 +29,7 @@ from .surrogates import probability_columns
 
 if TYPE_CHECKING:
     from .._core.types import Ints
+    from ..frames.formula import Parsed
     from ..frames.matrices import Features
     from ..moments import Model
     from ..predict import Predictions
@@ -65,6 +67,16 @@ def refuse_unused(options: Arguments, predictions: object, features: object) -> 
         raise ArgumentError("predictions= takes the place of a learner; give one of them.")
     if options.estimator in ("gold", "surrogate") and options.tuning not in ("auto", None):
         raise ArgumentError(f"estimator={options.estimator!r} has no weight to tune; take tuning= out.")
+
+
+def refuse_effects(parsed: Parsed, model: Model, allowed: bool = True) -> None:
+    """Raise where fixed effects stand after a bar and the regression cannot take them out."""
+    if parsed.effects and not (allowed and model.name == "ols"):
+        first = quote(parsed.effects[0][0])
+        raise ArgumentError(
+            f"formula {parsed.text!r} has fixed effects after a bar, which are taken out of linear regressions (kt.ols) "
+            f"only, of data in memory; write them as covariates here, C({first})."
+        )
 
 
 def frame_features(prepared: Prepared, options: Arguments, given: object) -> Features | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Sampling:
         Gold rows in the rarest class of a categorical label; None when no label has classes.
     binary_outcome : bool
         Whether the gold outcome is 0 or 1 throughout.
+    effects : dict of str to int
+        Fixed effects that were taken out, and their groups.
     """
 
     design: str
@@ -49,3 +51,4 @@ class Sampling:
     gold_clusters: int = 0
     rarest_class: int | None = None
     binary_outcome: bool = False
+    effects: dict[str, int] = field(default_factory=dict)

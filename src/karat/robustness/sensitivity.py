@@ -267,6 +267,11 @@ def sensitivity(
     with warnings.catch_warnings():  # the fit itself says it
         warnings.simplefilter("ignore", KaratWarning)
         taken = pieces(arguments, data)
+    if bounds and taken.prepared.parsed.effects:
+        raise ArgumentError(
+            "bounds=True is not available with fixed effects after a bar, since every missing label moves the effects of "
+            "its group; use bounds=False, or write the effects as covariates, C(column)."
+        )
     first = drawn_of(taken.prepared.units.labelling)
     fit = regress(formula, data, surrogates=surrogates, model=model, **given)
     chosen = tuple(terms) if terms is not None else fit.names
