@@ -19,8 +19,9 @@ from karat.designs import Labelling, read_counts
 from karat.estimate.augment import AugmentedSample, Units
 from karat.estimate.clusters import Curvatures
 from karat.estimate.infer import Parts, infer
-from karat.estimate.rectify import rectify, surrogate_estimate
+from karat.estimate.rectify import rectify
 from karat.estimate.rows import Memory, RowBlock, Rows
+from karat.estimate.surrogate import surrogate_estimate
 from karat.frames.batches import Batches
 
 from ..profiles import examples

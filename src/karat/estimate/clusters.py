@@ -165,7 +165,8 @@ class Curvatures:
 
     def leverages(self, kind: str) -> tuple[Leverage, ...]:
         """Leverage of the clusters, for each way of clustering."""
-        return tuple(Leverage(c, kind, self.basis, beside) for c, beside in zip(self.ways, self.beside))
+        beside = self.beside or (None,) * len(self.ways)
+        return tuple(Leverage(curvature, kind, self.basis, more) for curvature, more in zip(self.ways, beside))
 
 
 def curvatures(model: Model, sample: AugmentedSample, estimate: Estimate, kind: str, estimator: str) -> Curvatures:

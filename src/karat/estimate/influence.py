@@ -11,7 +11,6 @@ import numpy as np
 from . import index
 from .index import slices, weighted
 from .scores import LARGEST_LEVERAGE, Block, correction
-from .small_groups import put_right
 from .totals import Moments, linear_predictor, row_scores
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ class Linear:
 
 def linear_at_root(moments: Moments, root: Root) -> Linear:
     """Scores at the root of weight 1."""
-    return put_right(_linear(moments, root, True), moments, root.theta)
+    return _linear(moments, root, True)
 
 
 def linear_at_gold(moments: Moments, root: Root) -> Linear:

@@ -1,4 +1,4 @@
-"""Estimators on an augmented sample: gold only, surrogate only, rectified (DSL, PPI); what another split had given."""
+"""Estimators on an augmented sample: gold only, rectified (DSL, PPI); what another split had given."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import ConvergenceError, DataError
+from ..errors import DataError
 from . import index
-from .basis import check_rank, curvature_of_columns, design_of, in_basis, on_gold_basis, to_coefficients
+from .basis import curvature_of_columns, on_gold_basis, to_coefficients
 from .influence import Linear, UnitBlocks, calibrations, linear_at_gold, linear_at_root
-from .root import Root, definite, gold_root, newton, noise_of, positive, warm_start
-from .rows import Memory, Rows, in_memory
+from .root import Root, definite, gold_root, newton, noise_of, positive
+from .rows import Memory, Rows
 from .scores import Scores, StoredBlocks
-from .small_groups import MATTERS, Noise, noise_of_labels
+from .small_groups import MATTERS, bias_of, noise_of_labels, put_right
 from .totals import Moments, n_coefficients, row_scores
 from .tune import Tuning, gold_only, tune, untuned
 from .within import gold_everywhere, on_shared_basis, within
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .._core.types import Floats
     from ..moments import Model
     from .augment import AugmentedSample
+    from .noise import Noise
     from .rows import Rows
 
 _SOUND = 0.5
@@ -103,7 +104,7 @@ def rectify(model: Model, sample: AugmentedSample, tuning: str | Tuning | None, 
     alone = None if mine is None else _gold_at(mine, start)
     root, solved = _weight_one(moments, start)
     noise = noise_of_labels(joint, sample, _mean_row(moments.predicted_gold)) if joint.taken_out else None
-    bias = 0.0 if noise is None or not solved else noise.bias(linear_at_root(moments, root), moments, root.theta)
+    bias = 0.0 if noise is None or not solved else bias_of(noise, _at_root(moments, root), moments, root.theta)
     if noise is not None and (not solved or (bias > MATTERS and tuning is not None)):
         moments = replace(moments, noise=noise)
         root, solved = _weight_one(moments, start)
@@ -111,7 +112,7 @@ def rectify(model: Model, sample: AugmentedSample, tuning: str | Tuning | None, 
     elsewhere = partial(_at_gold, sample, moments, mine, start)
     found = None if solved and (sound or tuning is None) else elsewhere()
     if found is None and solved:
-        found = moments, linear_at_root(moments, root)
+        found = moments, _at_root(moments, root)
     if found is None:
         return _alone_or_nothing(alone, gold_only(len(start.theta)))
     choose = partial(_choose, tuning, joint, crossfitted, sound, alone)
@@ -124,11 +125,11 @@ def rectify(model: Model, sample: AugmentedSample, tuning: str | Tuning | None, 
         and moments.noise is None
         and tuning is not None
         and found[1].at_root
-        and noise.bias(found[1], moments, root.theta, chosen.coefficient_weights) > MATTERS
+        and bias_of(noise, found[1], moments, root.theta, chosen.coefficient_weights) > MATTERS
     ):
         moments = replace(moments, noise=noise)
         root, _ = _weight_one(moments, start)
-        found = moments, linear_at_root(moments, root)
+        found = moments, _at_root(moments, root)
         chosen = choose(found[1])
     if all(choice == "gold" for choice in chosen.choice):
         return _alone_or_nothing(alone, chosen)
@@ -139,6 +140,11 @@ def rectify(model: Model, sample: AugmentedSample, tuning: str | Tuning | None, 
         notes = ("the rectified moment has no root; one Newton step was taken from the gold-only root",)
     expected = moments if noise is None else Moments.of(model, noise.control)
     return _combined(*found, chosen, alone, root if found[1].at_root else start, expected, notes)
+
+
+def _at_root(moments: Moments, root: Root) -> Linear:
+    """Scores at the root of weight 1, labelling noise put right where the moments have it."""
+    return put_right(linear_at_root(moments, root), moments, root.theta)
 
 
 def _at_gold(
@@ -197,71 +203,6 @@ def gold_estimate(model: Model, sample: AugmentedSample) -> Estimate:
     """Inverse probability weighted regression on gold alone (Lambda = 0)."""
     moments = Moments.of(model, on_gold_basis(within(replace(sample, predicted=Memory()), "gold")))
     return _gold_at(moments, gold_root(moments))
-
-
-def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | None = None) -> Estimate:
-    """Regression on the predicted rows as if they were the truth: shown for comparison, not valid.
-
-    Parameters
-    ----------
-    model : Model
-    sample : AugmentedSample
-    start : ndarray, shape (p,), optional
-        First coefficients of the solver.
-
-    Returns
-    -------
-    Estimate
-    """
-    sample = within(sample, "surrogate")
-    if start is None:
-        start = _near(model, sample) if model.local else np.zeros(n_coefficients(model, sample.gold))
-    first = start
-    totals = Moments.of(model, sample).everywhere
-    assert totals is not None
-    _, scale = totals(first)
-    size = np.sqrt(np.abs(np.diag(scale)))
-    if not (size > 0).all() or np.linalg.eigvalsh(scale / np.outer(size, size))[0] < 1e-5:
-        basis = check_rank(*design_of(sample), sample.names, "rows with surrogate labels")
-        sample = in_basis(sample, basis)
-        first = first if basis is None else np.linalg.solve(index.repeated(basis, len(first)), first)
-        totals = Moments.of(model, sample).everywhere
-        assert totals is not None
-        _, scale = totals(first)
-    scale = positive(scale)
-    root = newton(totals, first, scale, noise_of(model, sample.pieces, sample.units.n_units, first, scale))
-    if not root.converged:
-        raise ConvergenceError(
-            "the regression on surrogate labels did not converge; they may be separated by the covariates."
-        )
-    inverse = np.linalg.inv(root.curvature)
-    source = UnitBlocks(model, sample, root.theta, inverse, to_coefficients(sample, inverse.T).T)
-    predicted = sample.predicted.at(sample.units.gold)
-    score, curvatures = row_scores(model, root.theta, predicted)
-    phi = score * sample.units.gold_analysis_weight[:, None]
-    moment = phi @ source.to_coefficients.T
-    own = [index.weighted(curvature, sample.units.gold_analysis_weight) for curvature in curvatures]
-    leverage = index.leverage(predicted[0].wide_inverse(inverse), [rows.wide for rows in predicted], own, phi)
-    none, leverage = np.zeros_like(moment), np.clip(leverage, 0.0, 0.95)
-    scores = Scores(source, moment, none, (moment / (1.0 - leverage)[:, None], none), sample.units, leverage)
-    return Estimate(
-        to_coefficients(sample, root.theta),
-        curvature_of_columns(sample, root.curvature),
-        scores,
-        untuned(len(first), "surrogate"),
-        root.norm,
-        root.iterations,
-    )
-
-
-def _near(model: Model, sample: AugmentedSample) -> Floats:
-    """Coefficients near the root of all predicted rows together."""
-    blocks, v = in_memory(sample.predicted, f"the {model.title.lower()} on surrogates alone"), sample.units.weights
-    v = np.ones(sample.units.n_units) if v is None else v
-    offsets = [block.offset for block in blocks if block.offset is not None]
-    offset = np.concatenate(offsets) if offsets else None
-    rows = Rows(np.vstack([block.x for block in blocks]), np.concatenate([block.y for block in blocks]), offset)
-    return warm_start(model, rows, np.concatenate([v if block.share is None else v * block.share for block in blocks]))
 
 
 def _noise(moments: Moments, root: Root) -> float:
@@ -379,7 +320,7 @@ def _combined(
     theta = basis @ root.theta + step
     if step.any():
         root = replace(root, theta=root.theta + np.linalg.solve(basis, step))
-        at = linear_at_root(moments, root) if at.at_root else linear_at_gold(moments, root)
+        at = _at_root(moments, root) if at.at_root else linear_at_gold(moments, root)
     moment, left_moment = at.m @ basis.T, at.left_out_m @ basis.T
     error = (moment - at.h @ weights.T) * chosen.inflation
     left_error = left_moment - at.left_out_h @ weights.T

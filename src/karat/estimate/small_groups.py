@@ -9,7 +9,7 @@ which the draw does not touch (methods, section 8.2).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,13 +17,13 @@ import numpy as np
 from ..errors import ArgumentError
 from .absorb import Projection
 from .basis import in_basis, to_coefficients
-from .rows import Rows
+from .noise import Noise
 from .totals import row_scores
 from .within import within
 
 if TYPE_CHECKING:
-    from .._core.types import Floats, Ints
-    from .augment import AugmentedSample, Units
+    from .._core.types import Floats
+    from .augment import AugmentedSample
     from .influence import Linear
     from .totals import Moments
 
@@ -34,58 +34,22 @@ _MOST_EXACT = 4_000
 """Gold units up to which a draw of fixed size or of clusters is taken into account exactly."""
 
 
-@dataclass(frozen=True)
-class Noise:
-    """Labelling noise in the cross products of design and outcome.
+def bias_of(noise: Noise, at: Linear, moments: Moments, theta: Floats, weights: Floats | None = None) -> float:
+    """Largest bias at weights on the predicted rows (None: 1), in labelling standard errors.
 
-    Parameters
-    ----------
-    total : ndarray, shape (p + 1, p + 1)
-        What it takes from them, on average over draws.
-    difference : ndarray, shape (n, p + 1)
-        Gold rows less predicted rows, design and outcome side by side.
-    weight : ndarray, shape (n,)
-        ``v^2 D_i' M^- D_i (1 - pi) / pi``: with w times that, differences add up to ``total`` for independent draws.
-    control : AugmentedSample
-        Predicted rows with fixed effects of their own, in the same coordinates.
+    At weight 1 it is that of the cross products. Elsewhere ``sum v (w - 1) h`` is not 0 on average either, since
+    the effects in h hold the unit's own label.
     """
-
-    total: Floats
-    difference: Floats
-    weight: Floats
-    control: AugmentedSample
-
-    def score(self, theta: Floats) -> tuple[Floats, Floats]:
-        """What is added to the total score, and to its curvature."""
-        return self.total[:-1, -1] - self.total[:-1, :-1] @ theta, self.total[:-1, :-1]
-
-    def rows(self, units: Units, width: int) -> tuple[Rows, Ints, Floats]:
-        """What it adds to the curvature as rows of the gold units: these, where they stand, and their weights."""
-        x = np.zeros((len(self.weight), width))
-        x[:, : self.difference.shape[1] - 1] = self.difference[:, :-1]
-        return Rows(x, self.difference[:, -1]), units.gold, self.weight * units.labelling.weight
-
-    def of_units(self, theta: Floats) -> Floats:
-        """The same for each gold unit, over its weight w; shape (n, p)."""
-        x, y = self.difference[:, :-1], self.difference[:, -1]
-        return np.asarray(x * (self.weight * (y - x @ theta))[:, None])
-
-    def bias(self, at: Linear, moments: Moments, theta: Floats, weights: Floats | None = None) -> float:
-        """Largest bias at weights on the predicted rows (None: 1), in labelling standard errors.
-
-        At weight 1 it is that of the cross products. Elsewhere ``sum v (w - 1) h`` is not 0 on average either, since
-        the effects in h hold the unit's own label.
-        """
-        sample, labelling = moments.sample, moments.sample.units.labelling
-        bias = to_coefficients(sample, self.score(theta)[0] @ at.inverse.T)
-        if weights is not None:
-            d, weight = self.difference[:, :-1], self.weight * labelling.weight
-            error, rest = self.difference[:, -1] - d @ theta, sample.gold.y - sample.gold.x @ theta
-            pulled = (sample.gold.x - d).T @ (weight * error) + d.T @ (weight * (rest - error))
-            bias += (np.eye(len(weights)) - weights) @ to_coefficients(sample, pulled @ at.inverse.T)
-        gap = to_coefficients(sample, at.m - at.h)
-        size = np.sqrt(np.maximum(np.diag(labelling.cross(gap, gap)), 0.0))
-        return float(np.divide(np.abs(bias), size, out=np.zeros_like(size), where=size > 0).max())
+    sample, labelling = moments.sample, moments.sample.units.labelling
+    bias = to_coefficients(sample, noise.score(theta)[0] @ at.inverse.T)
+    if weights is not None:
+        d, weight = noise.difference[:, :-1], noise.weight * labelling.weight
+        error, rest = noise.difference[:, -1] - d @ theta, sample.gold.y - sample.gold.x @ theta
+        pulled = (sample.gold.x - d).T @ (weight * error) + d.T @ (weight * (rest - error))
+        bias += (np.eye(len(weights)) - weights) @ to_coefficients(sample, pulled @ at.inverse.T)
+    gap = to_coefficients(sample, at.m - at.h)
+    size = np.sqrt(np.maximum(np.diag(labelling.cross(gap, gap)), 0.0))
+    return float(np.divide(np.abs(bias), size, out=np.zeros_like(size), where=size > 0).max())
 
 
 def noise_of_labels(sample: AugmentedSample, raw: AugmentedSample, gold_predicted: tuple[Floats, Floats]) -> Noise:

@@ -16,7 +16,7 @@ from .rows import Pieces, Rows, pieces_of
 if TYPE_CHECKING:
     from .._core.types import Floats
     from ..moments import Model
-    from .small_groups import Noise
+    from .noise import Noise
 
 Totals = Callable[["Floats"], tuple["Floats", "Floats"]]
 """Maps coefficients to (sum of scores, shape (q,); minus its derivative, shape (q, q))."""

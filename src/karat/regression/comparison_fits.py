@@ -12,10 +12,11 @@ from ..estimate.augment import AugmentedSample
 from ..estimate.clusters import curvatures
 from ..estimate.covariance import Meat
 from ..estimate.infer import Parts, combination, infer, influences
-from ..estimate.rectify import gold_estimate, surrogate_estimate
+from ..estimate.rectify import gold_estimate
 from ..estimate.root import newton, warm_start
 from ..estimate.rows import Memory, Source, pieces_of
 from ..estimate.shares import shares_of
+from ..estimate.surrogate import surrogate_estimate
 from ..estimate.totals import n_coefficients, row_totals
 from ..frames.table import as_float
 from ..results.comparison import Column, Comparison, Difference

@@ -13,8 +13,9 @@ from ..errors import ArgumentError, DataError, NotValidWarning, SolverWarning, t
 from ..estimate.augment import AugmentedSample
 from ..estimate.clusters import connected, curvatures
 from ..estimate.infer import Parts, infer
-from ..estimate.rectify import Estimate, gold_estimate, rectify, split_estimates, surrogate_estimate
+from ..estimate.rectify import Estimate, gold_estimate, rectify, split_estimates
 from ..estimate.rows import Memory, Rows
+from ..estimate.surrogate import surrogate_estimate
 from ..frames import Table
 from ..frames.order import settled
 from ..frames.quoting import quote

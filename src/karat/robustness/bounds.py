@@ -100,6 +100,15 @@ class _Completions:
         return replace(pieces.sample.drawn(first), gold=Rows(x, y, offset))
 
 
+def refuse_effects(pieces: Pieces) -> None:
+    """Raise where fixed effects are taken out, which every label moves."""
+    if pieces.prepared.parsed.effects:
+        raise ArgumentError(
+            "bounds=True is not available with fixed effects after a bar, since every missing label moves the effects "
+            "of its group; use bounds=False, or write the effects as covariates, C(column)."
+        )
+
+
 def worst_cases(pieces: Pieces, terms: tuple[str, ...], limits: Mapping[str, Any], alpha: float) -> tuple[Bound, ...]:
     """Bounds of coefficients over all labels the rows without an answer could have.
 

@@ -18,7 +18,7 @@ from ..frames.order import seed_of_table
 from ..regression.entry_points import regress
 from ..regression.options import MODEL_FIRST, Arguments, RegressOptions
 from ..regression.pipeline import drawn_of, pieces
-from .bounds import Bound, is_sharp, limits_of, worst_cases
+from .bounds import Bound, is_sharp, limits_of, refuse_effects, worst_cases
 from .tilting import Curve, Flip, Tilting, tilt_variable
 
 if TYPE_CHECKING:
@@ -267,11 +267,8 @@ def sensitivity(
     with warnings.catch_warnings():  # the fit itself says it
         warnings.simplefilter("ignore", KaratWarning)
         taken = pieces(arguments, data)
-    if bounds and taken.prepared.parsed.effects:
-        raise ArgumentError(
-            "bounds=True is not available with fixed effects after a bar, since every missing label moves the effects "
-            "of its group; use bounds=False, or write the effects as covariates, C(column)."
-        )
+    if bounds:
+        refuse_effects(taken)
     first = drawn_of(taken.prepared.units.labelling)
     fit = regress(formula, data, surrogates=surrogates, model=model, **given)
     chosen = tuple(terms) if terms is not None else fit.names
