@@ -132,7 +132,7 @@ def gold_column(
     except DataError as error:
         if sample.units.effects is None:
             raise
-        return f"gold alone is not shown: {error}"
+        return f"gold alone is not shown: {str(error).rstrip('.')}"
     curvature = curvatures(model, sample, gold, options.vcov, "gold")
     parts = Parts.of(gold, curvature)
     covariance, df = infer(parts, options.vcov, options.target, options.df)
