@@ -30,6 +30,8 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .effects.entry_points import comparisons, predictions, slopes
     from .errors import KaratError, KaratWarning
     from .frames.batches import Batches
+    from .grouped.by_raters import by_raters
+    from .grouped.shares import shares
     from .planning.allocate import allocate
     from .planning.budget import budget
     from .planning.plan import plan
@@ -72,6 +74,8 @@ _HOMES = {
     "regress": "regression.entry_points",
     "slopes": "effects.entry_points",
     "duration_from_dates": "regression.durations.dates",
+    "by_raters": "grouped.by_raters",
+    "shares": "grouped.shares",
     "rmst": "regression.durations.rmst",
     "rmst_contrast": "regression.durations.contrast",
     "sensitivity": "robustness.sensitivity",
@@ -116,6 +120,7 @@ __all__ = [
     "annotate",
     "bootstrap",
     "budget",
+    "by_raters",
     "censoring",
     "comparisons",
     "confidence_sequence",
@@ -145,6 +150,7 @@ __all__ = [
     "rmst",
     "rmst_contrast",
     "sensitivity",
+    "shares",
     "slopes",
     "strata",
 ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .scores import LARGEST_LEVERAGE
-from .tune import MOST_LEARNT, Tuning, effective_size, select
+from .tune import Tuning, effective_size, select
 
 if TYPE_CHECKING:
     from .._core.types import Bools, Floats, Ints

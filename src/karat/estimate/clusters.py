@@ -208,6 +208,7 @@ def curvatures(model: Model, sample: AugmentedSample, estimate: Estimate, kind: 
 
 
 def refuse_many(groups: int, p: int, kind: str) -> Curvatures:
+    """No curvatures, where these are too many; an error where the kind needs them."""
     if kind not in LEVERAGED:
         return Curvatures()
     raise ArgumentError(
