@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from .influence import Linear
 
 
+_Scores = tuple["Floats", "Floats", "Floats", "Floats"]
+
+
 def choose(
     labelling: Labelling,
     roots: Sequence[Linear],
@@ -63,14 +66,14 @@ def choose(
         own = _summed([_variance(g.left_out_m, labelling) for g in starts], pool)
         away = one > far * own
         at_gold = (away if pool_below else np.full(len(away), away.any()))[pool]
-    linears = [_mixed(root, start, at_gold) for root, start in zip(roots, starts)]
+    linears = [mixed(root, start, at_gold) for root, start in zip(roots, starts)]
     of_pool = np.array([size[pool == g].sum() for g in range(pool.max() + 1)])
     alone_root = np.array([not at_gold[pool == g].any() for g in range(pool.max() + 1)])
     return at_gold, _tuned(linears, labelling, pool, of_pool, alone_root, tuning, crossfitted)
 
 
 def _tuned(
-    linears: Sequence[dict[str, Floats]],
+    linears: Sequence[_Scores],
     labelling: Labelling,
     pool: Ints,
     size: Floats,
@@ -79,15 +82,13 @@ def _tuned(
     crossfitted: bool,
 ) -> list[Tuning]:
     """One weight for each pool of cells."""
-    v_mh = _summed([np.diag(labelling.cross(one["m"], one["h"])) for one in linears], pool)
-    v_hh = _summed([_variance(one["h"], labelling) for one in linears], pool)
+    v_mh = _summed([np.diag(labelling.cross(one[0], one[1])) for one in linears], pool)
+    v_hh = _summed([_variance(one[1], labelling) for one in linears], pool)
     own = np.divide(v_mh, v_hh, out=np.zeros_like(v_mh), where=v_hh > 0)
     pull = _own_pull(linears, labelling, pool)
     rows = {"gold": np.zeros_like(own), "one": np.ones_like(own), "coefficient": own}
     error = {
-        name: [
-            (one["left_m"] - one["left_h"] * row[pool]) * (pull if name == "coefficient" else 1.0) for one in linears
-        ]
+        name: [(one[2] - one[3] * row[pool]) * (pull if name == "coefficient" else 1.0) for one in linears]
         for name, row in rows.items()
     }
     variance = {name: _summed([_variance(e, labelling) for e in parts], pool) for name, parts in error.items()}
@@ -97,8 +98,10 @@ def _tuned(
         positive = own if crossfitted else None
         for g in np.flatnonzero(v_hh > 0):
             allowed = [*(["one"] if at_root[g] else []), "coefficient"]
-            one = {name: values[g : g + 1] for name, values in variance.items()}
-            chosen[g] = select(one, size[g : g + 1], allowed, None if positive is None else positive[g : g + 1])[0]
+            own_variance = {name: values[g : g + 1] for name, values in variance.items()}
+            chosen[g] = select(
+                own_variance, size[g : g + 1], allowed, None if positive is None else positive[g : g + 1]
+            )[0]
     weight = np.array([rows[name][g] for g, name in enumerate(chosen)])[pool]
     best = np.array([variance[name][g] for g, name in enumerate(chosen)])
     gain = np.where(variance["gold"] > 0, 1.0 - best / np.where(variance["gold"] > 0, variance["gold"], 1.0), 0.0)
@@ -107,15 +110,15 @@ def _tuned(
     factor = np.where(picked == "coefficient", pull, 1.0)
     out = []
     for one in linears:
-        d = effective_size(one["m"] - one["h"], labelling)
+        d = effective_size(one[0] - one[1], labelling)
         inflation = np.sqrt(d / np.maximum(d - tuned, 0.5 * d))
         out.append(Tuning(None, np.diag(weight), tuned, tuple(picked.tolist()), gain[pool], inflation, factor))
     return out
 
 
-def _own_pull(linears: Sequence[dict[str, Floats]], labelling: Labelling, pool: Ints) -> Floats:
+def _own_pull(linears: Sequence[_Scores], labelling: Labelling, pool: Ints) -> Floats:
     """Factor from the error of a gold unit to that with the weight of its pool chosen without it, shape (n, C)."""
-    square = sum(labelling.known_part(one["h"])[0] ** 2 for one in linears) * labelling.spread[:, None]
+    square = sum(labelling.known_part(one[1])[0] ** 2 for one in linears) * labelling.spread[:, None]
     member = np.eye(pool.max() + 1)[pool]
     by_pool = np.asarray(square) @ member
     total = by_pool.sum(axis=0)
@@ -123,10 +126,11 @@ def _own_pull(linears: Sequence[dict[str, Floats]], labelling: Labelling, pool: 
     return np.asarray(1.0 / (1.0 - np.clip(share, 0.0, LARGEST_LEVERAGE)))[:, pool]
 
 
-def _mixed(root: Linear, start: Linear, at_gold: Bools) -> dict[str, Floats]:
-    """Scores of each cell at the root its weight is chosen at."""
-    names = {"m": "m", "h": "h", "left_m": "left_out_m", "left_h": "left_out_h"}
-    return {key: np.where(at_gold, getattr(start, name), getattr(root, name)) for key, name in names.items()}
+def mixed(root: Linear, start: Linear, at_gold: Bools) -> tuple[Floats, Floats, Floats, Floats]:
+    """Scores m and h of gold units, and the same without the unit, of each cell at the root that is used for it."""
+    names = ("m", "h", "left_out_m", "left_out_h")
+    m, h, left_m, left_h = (np.where(at_gold, getattr(start, name), getattr(root, name)) for name in names)
+    return m, h, left_m, left_h
 
 
 def _variance(error: Floats, labelling: Labelling) -> Floats:

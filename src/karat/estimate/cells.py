@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .augment import AugmentedSample
-from .cell_weights import choose
+from .cell_weights import choose, mixed
 from .clusters import MOST_NUMBERS, Curvatures, refuse_many, ways
 from .index import slices
 from .influence import Linear, calibration
@@ -208,8 +208,8 @@ def _linear(cells: Cells, theta: Floats, at_root: bool) -> Linear:
         shift = w / (1.0 - leverage) * m / own
     left_m = m + v * shift
     left_h = h if cells.predicted is None else h + v * shift
-    parts = (cells.spread(part / own) for part in (m, h, left_m, left_h))
-    return Linear(np.diag(1.0 / size), *parts, leverage, at_root)
+    m, h, left_m, left_h = (cells.spread(part / own) for part in (m, h, left_m, left_h))
+    return Linear(np.diag(1.0 / size), m, h, left_m, left_h, leverage, at_root)
 
 
 def _combined(cells: Cells, at_gold: Floats, chosen: Tuning, alone: Estimate) -> Estimate:
@@ -224,11 +224,8 @@ def _combined(cells: Cells, at_gold: Floats, chosen: Tuning, alone: Estimate) ->
     score = cells.total(units.gold_weight * cells.gold) - start * of_gold
     theta = start + (score + factor * (everywhere - back)) / size
     root, first = _linear(cells, theta, True), _linear(cells, theta, False)
-    at = Linear(
-        np.diag(1.0 / size),
-        *(np.where(at_gold, getattr(first, n), getattr(root, n)) for n in ("m", "h", "left_out_m", "left_out_h")),
-        root.leverage, True,
-    )  # fmt: skip
+    m, h, left_m, left_h = mixed(root, first, at_gold)
+    at = Linear(np.diag(1.0 / size), m, h, left_m, left_h, root.leverage, True)
     moment, error = at.m, (at.m - at.h * factor) * chosen.inflation
     left_moment, left_error = at.left_out_m, at.left_out_m - at.left_out_h * factor
     left_error = left_error * (chosen.inflation if chosen.left_out is None else chosen.left_out)

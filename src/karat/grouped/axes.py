@@ -176,7 +176,7 @@ def _dates(values: pd.Series[Any], over: str, period: str) -> pd.Series[Any]:
             "dates first."
         )
     try:
-        dates = pd.to_datetime(values)
+        dates = pd.to_datetime(values, format="ISO8601" if isinstance(values.dropna().iloc[0], str) else None)
     except (ValueError, TypeError) as error:
         raise DataError(f"over={over!r} cannot be read as dates ({error}); give dates such as 2024-03-31.") from None
     return dates.dt.tz_localize(None)
@@ -191,7 +191,7 @@ def _dated(
 
     binned = dates.dt.to_period(frequency)
     there = binned[inside].dropna()
-    every = pd.period_range(there.min(), there.max(), freq=binned.dtype.freq)  # type: ignore[union-attr]
+    every = pd.period_range(there.min(), there.max(), freq=binned.dtype.freq)
     at = np.where(inside, every.get_indexer(pd.Index(binned)), -1).astype(np.intp)
     column = f"{over} ({next(word for word, f in _FREQUENCIES.items() if f == frequency)})"
     series = nw.new_series(column, np.where(at >= 0, at, np.nan), backend=table.native.implementation)

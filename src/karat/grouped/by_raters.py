@@ -155,8 +155,8 @@ def by_raters(
     table.require(list(gold.values()), "gold")
     if label in table.names:
         raise ArgumentError(
-            f"label={label!r} is a column of the data; give a name of its own for the label of whichever group, and use "
-            "it in the formula and in surrogates=."
+            f"label={label!r} is a column of the data; give a name of its own for the label of whichever group, and "
+            "use it in the formula and in surrogates=."
         )
     if not isinstance(surrogates, Mapping) or label not in surrogates:
         raise ArgumentError(f"surrogates must have an entry for label={label!r}.")
@@ -165,7 +165,7 @@ def by_raters(
             for name, column in gold.items()}  # fmt: skip
     groups = list(fits)
     pairs = [(a, b) for i, a in enumerate(groups) for b in groups[i + 1 :]]
-    return RaterComparison(fits, {(a, b): fits[a] - fits[b] for a, b in pairs})  # type: ignore[operator]
+    return RaterComparison(fits, {(a, b): fits[a] - fits[b] for a, b in pairs})
 
 
 def _named(table: Table, column: str, label: str) -> Any:
@@ -183,6 +183,6 @@ def _refuse_other_rows(table: Table, gold: Mapping[str, str]) -> None:
         if not np.array_equal(rows, own):
             raise DataError(
                 f"{first!r} and {column!r} have gold in different rows ({int((rows & ~own).sum())} only in the first, "
-                f"{int((own & ~rows).sum())} only in the second); estimates are compared on the same documents. Have the "
-                "others labelled, or set gold missing where one group has none, which needs a design that says so."
+                f"{int((own & ~rows).sum())} only in the second); estimates are compared on the same documents. Have "
+                "the others labelled, or call the analysis for each group."
             )

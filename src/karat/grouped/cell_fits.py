@@ -95,9 +95,8 @@ def outcomes_of(opened: Sequence[Opened], code: Ints, count: int, whole: bool) -
         predicted = _every(fit.blocks[0].y, whole) if fit.blocks else None
         plugged = _plugged(fit, whole)
         for k, name in enumerate(names):
-            cells = Cells(
-                code, count, fit.prepared.units, gold[:, k].copy(), None if predicted is None else predicted[:, k].copy()
-            )
+            own = None if predicted is None else predicted[:, k].copy()
+            cells = Cells(code, count, fit.prepared.units, gold[:, k].copy(), own)
             out.append(Outcome(name, fit, cells, plugged if isinstance(plugged, str) else plugged[:, k].copy()))
     return out
 
@@ -178,7 +177,12 @@ def _on_diagonal(matrix: Floats, wanted: Floats) -> Floats:
 
 
 def _result(
-    one: Outcome, estimate: Estimate, parts: Parts, covariance: Covariance, df: Floats, names: Sequence[str],
+    one: Outcome,
+    estimate: Estimate,
+    parts: Parts,
+    covariance: Covariance,
+    df: Floats,
+    names: Sequence[str],
     options: Arguments,
 ) -> tuple[Result, tuple[Floats, Floats]]:
     """The Result of one class, as :func:`karat.mean` has it, and its variances before and after settling."""
@@ -206,8 +210,10 @@ def stacked(parts: Sequence[Shares]) -> Shares:
     def both(name: str) -> Floats:
         return np.stack([getattr(one, name) for one in parts], axis=1).ravel()
 
-    fields = ("count", "kish", "unit_variance", "df", "ratio")
-    return replace(parts[0], **{name: both(name) for name in fields})
+    return replace(
+        parts[0], count=both("count"), kish=both("kish"), unit_variance=both("unit_variance"), df=both("df"),
+        ratio=both("ratio"),
+    )  # fmt: skip
 
 
 def _stack(values: Sequence[Floats]) -> Floats:
@@ -215,8 +221,13 @@ def _stack(values: Sequence[Floats]) -> Floats:
 
 
 def _compare(
-    outcomes: Sequence[Outcome], fits: Sequence[Result], estimates: Sequence[Estimate], parts: Sequence[Parts],
-    joint: Floats, options: Arguments, together: bool,
+    outcomes: Sequence[Outcome],
+    fits: Sequence[Result],
+    estimates: Sequence[Estimate],
+    parts: Sequence[Parts],
+    joint: Floats,
+    options: Arguments,
+    together: bool,
 ) -> Comparison:
     """Surrogates alone and gold alone beside the shares; the difference from surrogates alone with its test."""
     names = tuple(f"{one.name}: {cell}" if cell else one.name for cell in fits[0].names for one in outcomes)
@@ -230,12 +241,8 @@ def _compare(
         alone = [surrogate_cells(one) for one in cells]
         naive = [_parts(one, estimate, options) for one, estimate in zip(cells, alone)]
         own = [infer(part, options.vcov, "superpopulation", options.df) for part in naive]
-        columns.append(
-            Column(
-                "Surrogate only", _stack([e.theta for e in alone]),
-                np.sqrt(_stack([np.diag(c.total) for c, _ in own])), _stack([d for _, d in own]),
-            )  # fmt: skip
-        )
+        se = np.sqrt(_stack([np.diag(c.total) for c, _ in own]))
+        columns.append(Column("Surrogate only", _stack([e.theta for e in alone]), se, _stack([d for _, d in own])))
         difference = _difference(theta - columns[0].theta, parts, naive, df, options, together)
     if options.estimator != "gold":
         columns.append(_gold_column(outcomes, estimates, options))
@@ -249,16 +256,18 @@ def _compare(
 
 
 def _gold_column(outcomes: Sequence[Outcome], estimates: Sequence[Estimate], options: Arguments) -> Column:
-    theta, se, df, shares = [], [], [], []
+    found: list[tuple[Floats, Floats, Floats]] = []
+    shares: list[Shares] = []
     for one, estimate in zip(outcomes, estimates):
         gold = estimate.gold or estimate
         part = Parts.of(gold, one.cells.curvatures(options.vcov, True))
         covariance, freedom = infer(part, options.vcov, options.target, options.df)
         known = shares_of(gold.theta, covariance, one.cells.sample(), part, options.vcov, options.target)
         total, freedom, known = known.settle(covariance.total, freedom, options.df)
-        for kept, value in zip((theta, se, df, shares), (gold.theta, np.sqrt(np.diag(total)), freedom, known)):
-            kept.append(value)  # type: ignore[arg-type]
-    return Column("Gold only", _stack(theta), _stack(se), _stack(df), stacked(shares))
+        found.append((gold.theta, np.sqrt(np.diag(total)), freedom))
+        shares.append(known)
+    theta, se, df = (_stack(values) for values in zip(*found))
+    return Column("Gold only", theta, se, df, stacked(shares))
 
 
 def _difference(

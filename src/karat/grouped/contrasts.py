@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..errors import check_alpha, generator, whole
+from ..errors import check_alpha, generator, one_of, whole
 from ..frames.order import seed_of_result
 from ..results.estimates import Estimates, bounds_names
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._core.types import Floats, Ints
+    from .._core.types import Floats
     from ..estimate.shares import Shares
 
 
@@ -116,8 +116,6 @@ class Contrasts(Estimates):
         -------
         pandas.DataFrame
         """
-        from ..errors import one_of
-
         one_of("adjust", adjust, ("holm", "max-t"))
         low, high = self._interval(self._level(alpha))
         p = self.pvalue().to_numpy()
@@ -126,8 +124,8 @@ class Contrasts(Estimates):
         else:
             adjusted = max_t(p, self.covariance, draws, seed_of_result(seed, self, draws))
         first, last = bounds_names(self._level(alpha))
-        new = {"Estimate": self.theta, "Std. Error": self._se(), first: low, last: high, "p": p, "p (adjusted)": adjusted}
-        return self.grid.assign(**new)
+        new = {"Estimate": self.theta, "Std. Error": self._se(), first: low, last: high, "p": p}
+        return self.grid.assign(**new, **{"p (adjusted)": adjusted})
 
 
 def linear(
@@ -136,8 +134,8 @@ def linear(
     """Linear functions of shares, their covariance and degrees of freedom.
 
     Variances are those of the influences, and at least what the gold of all cells involved can carry: with weights c
-    the variance ``sum c^2 k`` of gold alone at an outcome of variance 1, times ``q (1 - q)``, ``q = 1 / (m + 1)``, where
-    m is the gold of these cells together (one positive among it).
+    the variance ``sum c^2 k`` of gold alone at an outcome of variance 1, times ``q (1 - q)``, ``q = 1 / (m + 1)``,
+    where m is the gold of these cells together (one positive among it).
 
     Parameters
     ----------
@@ -155,17 +153,23 @@ def linear(
     df : ndarray, shape (k,)
     """
     covariance = matrix @ plain @ matrix.T
-    own = np.diag(covariance)
     floor = np.zeros(len(matrix))
     for k in range(width):
         part = matrix[:, k::width]
         m = (part != 0) @ shares.kish[k::width]
         floor += part**2 @ shares.unit_variance[k::width] * m / (m + 1.0) ** 2
+    covariance = raised(covariance, floor)
+    return matrix @ theta, covariance, _freedom(matrix, plain, df, shares, width)
+
+
+def raised(covariance: Floats, floor: Floats) -> Floats:
+    """A covariance whose variances are at least these, correlations kept."""
+    own = np.diag(covariance)
     wanted = np.maximum(own, floor)
     scale = np.sqrt(np.divide(wanted, own, out=np.ones_like(own), where=own > 0))
-    covariance = covariance * np.outer(scale, scale)
-    np.fill_diagonal(covariance, wanted)
-    return matrix @ theta, covariance, _freedom(matrix, plain, df, shares, width)
+    out = covariance * np.outer(scale, scale)
+    np.fill_diagonal(out, wanted)
+    return np.asarray(out)
 
 
 def _freedom(matrix: Floats, plain: Floats, df: Floats, shares: Shares, width: int) -> Floats:
@@ -242,10 +246,3 @@ def slope_weights(position: Floats, weight: Floats) -> Floats:
     """Weights of the least-squares slope of values at these positions, shape (T,)."""
     centred = position - np.average(position, weights=weight)
     return np.asarray(weight * centred / (weight * centred**2).sum())
-
-
-def place(cells: Ints, count: int) -> Ints:
-    """Where each of all cells stands among the estimated ones; -1 where it is not, shape (count,)."""
-    out = np.full(count, -1)
-    out[cells] = np.arange(len(cells))
-    return out

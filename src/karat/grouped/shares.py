@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
@@ -125,7 +124,7 @@ def shares(
     notes = tuple(dict.fromkeys([note for fit in joint.fits for note in fit.notes] + ([str(empty)] if empty else [])))
     result = SharesResult(
         label=", ".join(labels), classes=_values(opened, labels, whole), whole=whole, by=axes.by, over=axes.over,
-        grid=grid, cells=tuple(int(c) for c in kept), position=axes.position, fits=joint.fits,
+        grid=grid, cells=tuple(int(c) for c in kept), times=axes.position, fits=joint.fits,
         covariance=joint.covariance, plain=joint.plain, size=_documents(code, units.weights, len(kept)),
         comparison=joint.comparison, notes=notes,
     )  # fmt: skip
@@ -175,20 +174,18 @@ def _is_whole(table: Table, labels: Sequence[str]) -> bool:
     if len(labels) > 1:
         odd = labels[coded.index(False)]
         raise ArgumentError(
-            f"label={list(labels)!r} lists codes, which must be 0 or 1, and {odd!r} is not; give a column of classes by "
-            "itself, or recode it."
+            f"label={list(labels)!r} lists codes, which must be 0 or 1, and {odd!r} is not; give a column of classes "
+            "by itself, or recode it."
         )
     if numbers[0] is not None and len(numbers[0]) > _MOST_VALUES:
         raise ArgumentError(
-            f"label={labels[0]!r} holds {len(numbers[0])} different numbers; shares are of classes. Use kt.mean for its "
-            "mean, or cut it into classes."
+            f"label={labels[0]!r} holds {len(numbers[0])} different numbers; shares are of classes. Use kt.mean for "
+            "its mean, or cut it into classes."
         )
     return True
 
 
-def _open(
-    name: str, axes: Axes, surrogates: Mapping[str, Any], options: Mapping[str, Any], whole: bool
-) -> Opened:
+def _open(name: str, axes: Axes, surrogates: Mapping[str, Any], options: Mapping[str, Any], whole: bool) -> Opened:
     """Units, draw and predictions of one label, whose learner sees groups and periods."""
     seen = f"karat_cells({', '.join(map(quote, axes.columns))})" if axes.columns else "1"
     formula = f"{quote(name)} ~ {'0 + ' if axes.columns else ''}{seen}"
@@ -207,12 +204,12 @@ def _refuse_other_gold(opened: Sequence[Opened], labels: Sequence[str]) -> None:
     for fit, name in zip(opened[1:], labels[1:]):
         units = fit.prepared.units
         same = (units.kept is None) == (first.kept is None) and (
-            units.kept is None or np.array_equal(units.kept, first.kept)
+            units.kept is None or first.kept is None or np.array_equal(units.kept, first.kept)
         )
         if not same or not units.labelling.same(first.labelling):
             raise ArgumentError(
-                f"{labels[0]!r} and {name!r} have gold in different rows, so that they do not come from one sample; label "
-                "both in the same rows, mark these with labelled=, or call kt.shares for each."
+                f"{labels[0]!r} and {name!r} have gold in different rows, so that they do not come from one sample; "
+                "label both in the same rows, mark these with labelled=, or call kt.shares for each."
             )
 
 
@@ -242,6 +239,7 @@ def _documents(code: Ints, weights: Any, count: int) -> Any:
 
 def _warn(result: SharesResult, empty: Empty | None) -> None:
     if empty is not None:
-        tell(f"{empty}; label some of their units, or merge them. kt.small_groups borrows strength.", SmallSampleWarning)
+        advice = "label some of their units, or merge them; kt.small_groups borrows strength from other groups"
+        tell(f"{empty}; {advice}.", SmallSampleWarning)
     for note in dict.fromkeys(note for fit in result.fits for note in small_sample_notes(fit)):
         tell(note, SmallSampleWarning)

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .._core.types import Floats
-    from .shares_result import SharesResult
 
 _LEAST = 2.0
 """Gold documents in every cell, without which no variance can be estimated."""
@@ -83,7 +82,7 @@ class SharesPlan:
         return html_page("Gold for shares", (), html_table(self.cells, ".3f"), self.sentences())
 
 
-def plan_shares(result: SharesResult, half_width: float, of: str) -> SharesPlan:
+def plan_shares(result: Any, half_width: float, of: str) -> SharesPlan:
     """Plan gold from shares that are there, taken for a pilot; see :meth:`SharesResult.plan`.
 
     A variance is what sampling documents adds (fixed by their number) plus what labelling adds, ``s^2 (1/n - 1/N)``
@@ -145,7 +144,7 @@ def plan_shares(result: SharesResult, half_width: float, of: str) -> SharesPlan:
     )  # fmt: skip
 
 
-def _documents(result: SharesResult) -> Floats:
+def _documents(result: Any) -> Floats:
     """Documents of each cell, not their weights, shape (C,)."""
     parts: Any = result.fits[0].parts
     units = parts.units
@@ -159,7 +158,7 @@ def _by_cell(values: Floats, k: int) -> Floats:
     return np.asarray(values[::k])
 
 
-def _with(result: SharesResult, factor: Floats) -> Any:
+def _with(result: Any, factor: Floats) -> Any:
     """What other numbers of gold can carry."""
     own = result.shares
     return replace(
@@ -196,7 +195,7 @@ def _search_one(enough: Callable[[float], bool], documents: Floats, times: float
     return high
 
 
-def _remarks(result: SharesResult, count: Floats) -> tuple[str, ...]:
+def _remarks(result: Any, count: Floats) -> tuple[str, ...]:
     out = []
     few = int((count < 10).sum())
     if few:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -141,11 +142,11 @@ def _times(result: SharesResult) -> Any:
     first = result.periods[0]
     if hasattr(first, "to_timestamp"):
         return np.array([np.datetime64(period.to_timestamp()) for period in result.periods])
-    return result.position
+    return result.times
 
 
 def _bounds(result: SharesResult, table: Any) -> tuple[Floats, Floats]:
-    shape = (len(result.groups), len(result.position), len(result.classes))
+    shape = (len(result.groups), len(result.times), len(result.classes))
     return table.iloc[:, -2].to_numpy().reshape(shape), table.iloc[:, -1].to_numpy().reshape(shape)
 
 
@@ -189,7 +190,7 @@ def _time_axis(ax: Any, result: SharesResult) -> None:
         return
     if isinstance(periods[0], str):
         step = max(1, len(periods) // 8)
-        ax.set_xticks(result.position[::step], periods[::step])
+        ax.set_xticks(result.times[::step], periods[::step])
     elif all(float(p).is_integer() for p in periods):
         from matplotlib.ticker import MaxNLocator
 
@@ -217,7 +218,7 @@ def _apart(values: Floats, distance: float) -> Floats:
     out, order = values.copy(), np.argsort(values)
     order = order[np.isfinite(values[order])]
     for _ in range(50):
-        for low, high in zip(order[:-1], order[1:]):
+        for low, high in pairwise(order):
             missing = distance - (out[high] - out[low])
             if missing > 0:
                 out[low], out[high] = out[low] - missing / 2, out[high] + missing / 2
@@ -264,7 +265,7 @@ def _stacked(result: SharesResult, shown: list[int], group: str | None, title: s
     ax, time = axes(ax, (8.0, 4.2)), _times(result)
     tops = np.cumsum(np.clip(estimate[g], 0.0, None), axis=1)
     bottoms = np.column_stack([np.zeros(len(tops)), tops[:, :-1]])
-    for j, k in enumerate(shown):
+    for j in range(len(shown)):
         ax.fill_between(
             time, bottoms[:, j], tops[:, j], color=_COLOURS[j], alpha=0.85, linewidth=0.6, edgecolor="white"
         )
