@@ -40,7 +40,8 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .regression.durations.rmst import rmst
     from .regression.entry_points import logit, mean, multinomial, ols, poisson, probit, regress
     from .regression.family import expectile, fractional, gamma, huber, quantile
-    from .results import Result
+    from .regression.several import several
+    from .results import Fits, Result
     from .robustness.bootstrap import bootstrap
     from .robustness.diagnose import diagnose
     from .robustness.multiverse import multiverse
@@ -59,6 +60,7 @@ _HOMES = {
     "Unequal": "designs",
     "Waves": "designs",
     "read_sample": "designs",
+    "Fits": "results",
     "KaratError": "errors",
     "KaratWarning": "errors",
     "Plan": "planning",
@@ -75,6 +77,7 @@ _HOMES = {
     "rmst": "regression.durations.rmst",
     "rmst_contrast": "regression.durations.contrast",
     "sensitivity": "robustness.sensitivity",
+    "several": "regression.several",
     "ConfidenceSequence": "sequential.monitor",
     "confidence_sequence": "sequential.monitor",
     "expectile": "regression.family",
@@ -102,6 +105,7 @@ __all__ = [
     "Clustered",
     "ConfidenceSequence",
     "Design",
+    "Fits",
     "KaratError",
     "KaratWarning",
     "Plan",
@@ -145,6 +149,7 @@ __all__ = [
     "rmst",
     "rmst_contrast",
     "sensitivity",
+    "several",
     "slopes",
     "strata",
 ]

@@ -61,6 +61,13 @@ class Parts:
         """The same with influence scores in memory, free of the data."""
         return replace(self, scores=self.scores.stored())
 
+    def within(self, frame: Units, rows: Ints) -> Parts:
+        """The same in a frame of which the units are some rows, see :meth:`Scores.within`."""
+        scores, curvature = self.scores.within(frame, rows), self.cluster_curvature
+        if curvature.ways and frame.cluster is not None and self.units.cluster is not None:
+            curvature = curvature.within(frame.cluster, self.units.cluster, rows, self.units.gold)
+        return replace(self, scores=scores, cluster_curvature=curvature)
+
     def leverages(self, kind: str) -> tuple[Leverage | None, ...]:
         """Leverage of the clusters, for each way of clustering; None where the kind does not correct for it.
 
