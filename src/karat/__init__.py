@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .regression.durations.rmst import rmst
     from .regression.entry_points import logit, mean, multinomial, ols, poisson, probit, regress
     from .regression.family import expectile, fractional, gamma, huber, quantile
+    from .regression.pseudo import pseudo_outcome
     from .regression.several import several
     from .results import Fits, Result
     from .robustness.bootstrap import bootstrap
@@ -93,6 +94,7 @@ _HOMES = {
     "plan": "planning",
     "poisson": "regression.entry_points",
     "probit": "regression.entry_points",
+    "pseudo_outcome": "regression.pseudo",
     "strata": "planning",
 }
 _MODULES = ("annotate", "censoring", "datasets", "designs", "errors", "labels", "predict")
@@ -143,6 +145,7 @@ __all__ = [
     "predict",
     "predictions",
     "probit",
+    "pseudo_outcome",
     "quantile",
     "read_sample",
     "regress",
