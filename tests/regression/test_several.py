@@ -1,8 +1,10 @@
 """Several regressions at once: each as by itself, and their covariance that of one stacked estimate."""
 
+import doctest
 import itertools
 import pickle
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -333,3 +335,9 @@ def test_other_doors_say_where_samples_are_split(simple):
         kt.ols("y ~ z", data, surrogates={"y": "y_llm"}, split="half")
     with pytest.raises(FormulaError, match=r"karat\.several"):
         kt.ols("y ~ csw(z, size)", data, surrogates={"y": "y_llm"})
+
+
+def test_the_page_runs():
+    found = doctest.testfile(str(Path(__file__).resolve().parents[2] / "docs" / "several.md"), module_relative=False)
+    assert found.attempted > 15
+    assert not found.failed
