@@ -337,6 +337,20 @@ def test_other_doors_say_where_samples_are_split(simple):
         kt.ols("y ~ csw(z, size)", data, surrogates={"y": "y_llm"})
 
 
+def test_the_regressions_of_pyfixest():
+    """Every row gold: the same formulas, samples, estimates and standard errors as its multiple estimation."""
+    pyfixest = pytest.importorskip("pyfixest")
+    text = "sw(y, count) ~ size + csw0(z, weight)"
+    labels = {"y": "y_llm", "count": "count_llm"}
+    fits = kt.several(text, FRAME, surrogates=labels, design=kt.SimpleRandom(), fsplit="region", vcov="HC1", **RAW)
+    theirs = pyfixest.feols(text, FRAME, fsplit="region", vcov="hetero").to_list()
+    found = sorted(np.round(np.append(fit.coef(), fit.se()), 8).tolist() for fit in theirs)
+    own = sorted(np.round(np.append(fit.theta, fit.se()), 8).tolist() for fit in fits.values())
+    assert len(own) == 24
+    for one, other in zip(own, found):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-7)
+
+
 def test_the_page_runs():
     found = doctest.testfile(str(Path(__file__).resolve().parents[2] / "docs" / "several.md"), module_relative=False)
     assert found.attempted > 15

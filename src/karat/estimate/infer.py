@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, one_of
+from .basis import nearest_psd
 from .clusters import KINDS as CLUSTER_KINDS
 from .clusters import LEVERAGED, Curvatures, Leverage, add_ways, ways
 from .covariance import KINDS, Covariance, Meat, sandwich, stack, stack_clusters
@@ -124,6 +125,36 @@ def combination(parts: Sequence[Parts], matrices: Sequence[Floats], kind: str, t
     error = np.asarray(sum(one.scores.gold_parts(kind)[1] @ matrix.T for one, matrix in zip(parts, matrices)))
     both = meat.combined(np.hstack(matrices))
     return _covariance(both, error, parts[0].scores, kind, target).total
+
+
+def stacked(parts: Sequence[Parts], kind: str, target: str) -> Floats:
+    """Covariance of the coefficients of several fits side by side, up to counts of units in HC1 and CRV1.
+
+    Its population part is left as it is, and not made positive semidefinite: among many coefficients that would raise
+    the variances of differences of fits that hardly differ.
+
+    Parameters
+    ----------
+    parts : sequence of Parts
+        In one frame.
+    kind, target : str
+
+    Returns
+    -------
+    ndarray, shape (P, P)
+        Positive semidefinite as a whole.
+    """
+    units = parts[0].units
+    error = np.hstack([one.scores.gold_parts(kind)[1] for one in parts])
+    design = units.labelling.cross(error, error)
+    if target == "finite":
+        return design
+    meat, cluster = influences(parts, kind), units.summed_over(kind)
+    signs = [1.0] if cluster is None else [sign for sign, _ in ways(cluster)]
+    shrunk = [1.0 - 1.0 / one.groups if kind == "CRV3" else 1.0 for one in (meat, *meat.others)]
+    populations = zip(signs, shrunk, (meat, *meat.others))
+    out = np.asarray(design + sum(sign * factor * one.population for sign, factor, one in populations))
+    return nearest_psd((out + out.T) / 2.0, design)
 
 
 def _covariance(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError
-from ..estimate.infer import combination, influences
+from ..estimate.infer import combination, influences, stacked
 from .estimates import Estimates
 from .revise import kept_parts
 from .simultaneous import transport
@@ -135,8 +135,7 @@ def joint_covariance(results: Sequence[Result], frame: Units, rows: Sequence[Int
     parts = [kept_parts(result).within(frame, at) for result, at in zip(results, rows)]
     ends = np.cumsum([0, *(len(result.theta) for result in results)])
     blocks = [slice(start, stop) for start, stop in pairwise(ends)]
-    matrices = [np.eye(ends[-1])[:, block] for block in blocks]
-    out = combination(parts, matrices, kind, target, influences(parts, kind))
+    out = stacked(parts, kind, target)
     for result, block in zip(results, blocks):
         own, known = result.covariance, np.isfinite(np.diag(result.covariance))
         turn = np.eye(len(known))
