@@ -40,7 +40,9 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .regression.durations.rmst import rmst
     from .regression.entry_points import logit, mean, multinomial, ols, poisson, probit, regress
     from .regression.family import expectile, fractional, gamma, huber, quantile
-    from .results import Result
+    from .regression.pseudo import pseudo_outcome
+    from .regression.several import several
+    from .results import Fits, Result
     from .robustness.bootstrap import bootstrap
     from .robustness.diagnose import diagnose
     from .robustness.multiverse import multiverse
@@ -59,6 +61,7 @@ _HOMES = {
     "Unequal": "designs",
     "Waves": "designs",
     "read_sample": "designs",
+    "Fits": "results",
     "KaratError": "errors",
     "KaratWarning": "errors",
     "Plan": "planning",
@@ -75,6 +78,7 @@ _HOMES = {
     "rmst": "regression.durations.rmst",
     "rmst_contrast": "regression.durations.contrast",
     "sensitivity": "robustness.sensitivity",
+    "several": "regression.several",
     "ConfidenceSequence": "sequential.monitor",
     "confidence_sequence": "sequential.monitor",
     "expectile": "regression.family",
@@ -90,6 +94,7 @@ _HOMES = {
     "plan": "planning",
     "poisson": "regression.entry_points",
     "probit": "regression.entry_points",
+    "pseudo_outcome": "regression.pseudo",
     "strata": "planning",
 }
 _MODULES = ("annotate", "censoring", "datasets", "designs", "errors", "labels", "predict")
@@ -102,6 +107,7 @@ __all__ = [
     "Clustered",
     "ConfidenceSequence",
     "Design",
+    "Fits",
     "KaratError",
     "KaratWarning",
     "Plan",
@@ -139,12 +145,14 @@ __all__ = [
     "predict",
     "predictions",
     "probit",
+    "pseudo_outcome",
     "quantile",
     "read_sample",
     "regress",
     "rmst",
     "rmst_contrast",
     "sensitivity",
+    "several",
     "slopes",
     "strata",
 ]
