@@ -37,7 +37,7 @@ def critical_values(ratio: Floats, alpha: float) -> Floats:
     Examples
     --------
     >>> critical_values(np.array([0.0, 1.0]), 0.05).round(2).tolist()
-    [1.96, 3.17]
+    [1.96, 3.26]
     """
     from scipy.stats import norm
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,12 +12,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .._core.types import Floats
-    from .small_groups_result import SmallGroups
 
 _STEPS = 60
 
 
-def plan_groups(fit: SmallGroups, half_width: float, of: str, alpha: float) -> pd.DataFrame:
+def plan_groups(fit: Any, half_width: float, of: str, alpha: float) -> pd.DataFrame:
     """Gold for a half width; see :meth:`SmallGroups.plan`."""
     import pandas as pd
 
@@ -40,7 +39,7 @@ def plan_groups(fit: SmallGroups, half_width: float, of: str, alpha: float) -> p
 class _Needs:
     """Widths as a function of gold: shrunken variances fall with the group's gold, what all share with all gold."""
 
-    def __init__(self, fit: SmallGroups, alpha: float) -> None:
+    def __init__(self, fit: Any, alpha: float) -> None:
         from scipy.stats import norm
 
         d = len(fit.group_names)

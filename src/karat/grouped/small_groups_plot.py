@@ -10,13 +10,12 @@ from ..display.axes import BLUE, GREY, SAND, axes, plain
 
 if TYPE_CHECKING:
     from .._core.types import Ints
-    from .small_groups_result import SmallGroups
 
 _ROW, _TALLEST = 0.19, 16.0
 _SMALLEST_TEXT = 5.0
 
 
-def caterpillar(fit: SmallGroups, rows: Ints, kind: str, direct: bool, ax: Any, title: str | None) -> Any:
+def caterpillar(fit: Any, rows: Ints, kind: str, direct: bool, ax: Any, title: str | None) -> Any:
     """Estimates with intervals, the largest on top; groups without gold hollow, direct estimates as ticks."""
     bounds = fit.confint(kind=kind).to_numpy()
     own = np.clip(fit.direct, 0.0, 1.0) if fit.are_shares else fit.direct

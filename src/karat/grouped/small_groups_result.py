@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..display.table import Report, html_page, html_table, number, text_table
-from ..errors import ArgumentError, generator, one_of, whole
-from ..errors import number as number_of
-from ..frames.order import seed_of_result
+from ..errors import ArgumentError, one_of
 from ..results.estimates import Estimates, bounds_names
 from ..results.simultaneous import simultaneous
 from .robust import critical_values
+from .small_groups_found import discover, rank_intervals
 from .small_groups_plan import plan_groups
 from .small_groups_plot import caterpillar
 
@@ -307,34 +306,7 @@ class SmallGroups(Estimates):
         ------
         ArgumentError
         """
-        import pandas as pd
-        from scipy.stats import norm, t
-
-        level = self._level(alpha)
-        one_of("method", method, ("local", "direct"))
-        value = self._average() if null == "average" else np.full(len(self.theta), number_of("null", null))
-        estimate, se = (self.theta, self._se()) if method == "local" else (self.direct, self.direct_se)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            size = np.abs((estimate - value) / se)
-        if method == "local":
-            q = false_sign_rates(norm.sf(size))
-        else:
-            freedom = max(self.n_gold - int((self.gold > 0).sum()) // self.n_classes, 1)
-            q = benjamini_hochberg(2.0 * t.sf(size, freedom))
-        return pd.DataFrame(
-            {
-                "Estimate": estimate, "Std. Error": se, "value": value,
-                "side": np.where(np.isnan(q), "", np.where(estimate > value, "above", "below")),
-                "q value": q, "named": q <= level,
-            },
-            index=list(self.names),
-        )  # fmt: skip
-
-    def _average(self) -> Floats:
-        """Mean over all documents, of the class of each row."""
-        d = len(self.group_names)
-        share = self.documents[:d] / self.documents[:d].sum()
-        return np.repeat(self.theta.reshape(-1, d) @ share, d)
+        return discover(self, self._level(alpha), null, method)
 
     def ranks(self, alpha: float | None = None, draws: int = 5000, seed: Any = None) -> pd.DataFrame:
         """Ranks of the groups (1 is the largest; within each class) with intervals that hold on average over groups.
@@ -349,21 +321,7 @@ class SmallGroups(Estimates):
         -------
         pandas.DataFrame
         """
-        import pandas as pd
-
-        level, d = self._level(alpha), len(self.group_names)
-        draws = whole("draws", draws, least=100)
-        rng = generator(seed_of_result(seed, self, draws, "ranks"))
-        found = []
-        for start in range(0, len(self.theta), d):
-            at = slice(start, start + d)
-            values, vectors = np.linalg.eigh(self.covariance[at, at])
-            drawn = rng.standard_normal((draws, d)) @ (vectors * np.sqrt(np.maximum(values, 0.0))).T + self.theta[at]
-            ranks = (-drawn).argsort(axis=1).argsort(axis=1) + 1
-            own = (-self.theta[at]).argsort().argsort() + 1
-            found.append([own, *np.quantile(ranks, [level / 2, 1 - level / 2], axis=0, method="inverted_cdf")])
-        columns = np.hstack([np.array(part) for part in found]).astype(np.intp)
-        return pd.DataFrame(dict(zip(["rank", *bounds_names(level)], columns)), index=list(self.names))
+        return rank_intervals(self, self._level(alpha), draws, seed)
 
     def plan(self, half_width: float, of: str = "average", alpha: float | None = None) -> pd.DataFrame:
         """Gold labels that make intervals of kind "average" this short, by what this fit found.
@@ -416,35 +374,3 @@ class SmallGroups(Estimates):
                 raise ArgumentError(f"of={of!r} is not a class; choose one of {classes}.")
             rows = np.flatnonzero(self.grid["class"] == of)
         return caterpillar(self, np.asarray(rows), kind, direct, ax, title)
-
-
-def false_sign_rates(chance: Floats) -> Floats:
-    """Mean probability of the wrong side among the groups that are at least as sure, shape (p,).
-
-    Examples
-    --------
-    >>> false_sign_rates(np.array([0.3, 0.1])).tolist()
-    [0.2, 0.1]
-    """
-    order = np.argsort(chance, kind="stable")
-    out = np.empty_like(chance)
-    out[order] = np.cumsum(chance[order]) / np.arange(1, len(chance) + 1)
-    return out
-
-
-def benjamini_hochberg(p: Floats) -> Floats:
-    """Adjusted p-values; missing ones stay missing and do not count.
-
-    Examples
-    --------
-    >>> benjamini_hochberg(np.array([0.03, 0.01, np.nan])).tolist()
-    [0.03, 0.02, nan]
-    """
-    out = np.full_like(p, np.nan)
-    known = np.flatnonzero(~np.isnan(p))
-    order = known[np.argsort(p[known], kind="stable")]
-    m = len(order)
-    if m:
-        raw = p[order] * m / np.arange(1, m + 1)
-        out[order] = np.minimum(np.minimum.accumulate(raw[::-1])[::-1], 1.0)
-    return out
