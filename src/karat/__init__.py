@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .effects.entry_points import comparisons, predictions, slopes
     from .errors import KaratError, KaratWarning
     from .frames.batches import Batches
+    from .grouped.small_groups import small_groups
     from .planning.allocate import allocate
     from .planning.budget import budget
     from .planning.plan import plan
@@ -74,6 +75,7 @@ _HOMES = {
     "predictions": "effects.entry_points",
     "regress": "regression.entry_points",
     "slopes": "effects.entry_points",
+    "small_groups": "grouped.small_groups",
     "duration_from_dates": "regression.durations.dates",
     "rmst": "regression.durations.rmst",
     "rmst_contrast": "regression.durations.contrast",
@@ -154,6 +156,7 @@ __all__ = [
     "sensitivity",
     "several",
     "slopes",
+    "small_groups",
     "strata",
 ]
 
