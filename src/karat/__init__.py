@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .frames.batches import Batches
     from .grouped.by_raters import by_raters
     from .grouped.shares import shares
+    from .grouped.small_groups import small_groups
     from .planning.allocate import allocate
     from .planning.budget import budget
     from .planning.plan import plan
@@ -42,7 +43,9 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .regression.durations.rmst import rmst
     from .regression.entry_points import logit, mean, multinomial, ols, poisson, probit, regress
     from .regression.family import expectile, fractional, gamma, huber, quantile
-    from .results import Result
+    from .regression.pseudo import pseudo_outcome
+    from .regression.several import several
+    from .results import Fits, Result
     from .robustness.bootstrap import bootstrap
     from .robustness.diagnose import diagnose
     from .robustness.multiverse import multiverse
@@ -61,6 +64,7 @@ _HOMES = {
     "Unequal": "designs",
     "Waves": "designs",
     "read_sample": "designs",
+    "Fits": "results",
     "KaratError": "errors",
     "KaratWarning": "errors",
     "Plan": "planning",
@@ -73,12 +77,14 @@ _HOMES = {
     "predictions": "effects.entry_points",
     "regress": "regression.entry_points",
     "slopes": "effects.entry_points",
+    "small_groups": "grouped.small_groups",
     "duration_from_dates": "regression.durations.dates",
     "by_raters": "grouped.by_raters",
     "shares": "grouped.shares",
     "rmst": "regression.durations.rmst",
     "rmst_contrast": "regression.durations.contrast",
     "sensitivity": "robustness.sensitivity",
+    "several": "regression.several",
     "ConfidenceSequence": "sequential.monitor",
     "confidence_sequence": "sequential.monitor",
     "expectile": "regression.family",
@@ -94,6 +100,7 @@ _HOMES = {
     "plan": "planning",
     "poisson": "regression.entry_points",
     "probit": "regression.entry_points",
+    "pseudo_outcome": "regression.pseudo",
     "strata": "planning",
 }
 _MODULES = ("annotate", "censoring", "datasets", "designs", "errors", "labels", "predict")
@@ -106,6 +113,7 @@ __all__ = [
     "Clustered",
     "ConfidenceSequence",
     "Design",
+    "Fits",
     "KaratError",
     "KaratWarning",
     "Plan",
@@ -144,14 +152,17 @@ __all__ = [
     "predict",
     "predictions",
     "probit",
+    "pseudo_outcome",
     "quantile",
     "read_sample",
     "regress",
     "rmst",
     "rmst_contrast",
     "sensitivity",
+    "several",
     "shares",
     "slopes",
+    "small_groups",
     "strata",
 ]
 

@@ -81,7 +81,7 @@ def shares(
 
     References
     ----------
-    Egami et al. (2023); Korn and Graubard (1998) for intervals of shares. docs/methods.md, section 4.8.
+    Egami et al. (2023); Korn and Graubard (1998) for intervals of shares. docs/methods.md, section 4.9.
 
     Examples
     --------
