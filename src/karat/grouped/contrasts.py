@@ -200,12 +200,13 @@ def tail_of(covariance: Floats, alpha: float, draws: Any, seed: Any) -> float:
 
 
 def max_t(p_values: Floats, covariance: Floats, draws: Any, seed: Any) -> Floats:
-    """Probability that the largest of correlated normals is as unlikely as each."""
+    """Probability that the largest of correlated normals is as unlikely as each; Bonferroni's at most."""
     from scipy.stats import norm
 
     largest = np.sort(_maxima(covariance, draws, seed))
-    below = np.searchsorted(largest, norm.isf(np.asarray(p_values) / 2.0), side="left")
-    return np.asarray(np.maximum(1.0 - below / len(largest), p_values))
+    p = np.asarray(p_values)
+    above = len(largest) - np.searchsorted(largest, norm.isf(p / 2.0), side="left")
+    return np.asarray(np.maximum(np.minimum((1.0 + above) / (1.0 + len(largest)), len(p) * p), p))
 
 
 def _maxima(covariance: Floats, draws: Any, seed: Any) -> Floats:

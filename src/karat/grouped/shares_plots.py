@@ -22,6 +22,9 @@ _MOST = len(_COLOURS)
 _FEW = 3
 """Lines up to which bands are drawn without being asked for."""
 
+_STEPS, _TICK = (1, 2, 3, 4, 6, 12, 24, 36, 48, 60, 120), 0.9
+"""Periods from one tick to the next, and inches that a tick wants."""
+
 _NEAREST = 0.055
 """Least distance of two labels, as a share of the height of the axes."""
 
@@ -180,17 +183,14 @@ def _percent(value: float, _: int = 0) -> str:
 
 
 def _time_axis(ax: Any, result: SharesResult) -> None:
-    periods = result.periods
-    if hasattr(periods[0], "to_timestamp"):
-        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-        locator = AutoDateLocator(maxticks=max(3, int(ax.get_position().width * ax.figure.get_figwidth() / 0.7)))
-        ax.xaxis.set_major_locator(locator)
-        ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-        return
-    if isinstance(periods[0], str):
-        step = max(1, len(periods) // 8)
-        ax.set_xticks(result.times[::step], periods[::step])
+    periods, width = result.periods, ax.get_position().width * ax.figure.get_figwidth()
+    named = isinstance(periods[0], str)
+    if named or hasattr(periods[0], "to_timestamp"):
+        most = max(2.0, width / _TICK)
+        step = next((n for n in _STEPS if len(periods) / n <= most), len(periods))
+        ax.set_xticks(_times(result)[::step], [str(period) for period in periods[::step]])
+        if not named:
+            return
     elif all(float(p).is_integer() for p in periods):
         from matplotlib.ticker import MaxNLocator
 
