@@ -65,13 +65,15 @@ DESIGNS = {
     ("design", "options"),
     [
         ("simple", {"vcov": "HC0"}), ("simple", {"weights": "size"}), ("simple", {"estimator": "gold"}),
-        ("strata", {}), ("strata", {"cluster": "author"}), ("clusters", {}), ("independent", {"target": "finite"}),
+        ("unequal", {}), ("strata", {}), ("strata", {"cluster": "author"}), ("clusters", {}),
+        ("independent", {"target": "finite"}),
         ("independent", {"vcov": {"CRV1": "author"}, "subset": "inside"}),
     ],
     ids=str,
 )  # fmt: skip
 def test_every_class_is_the_mean_of_its_indicator(frame, design, options):
-    data, drawn = masked(frame.assign(inside=frame["size"] < 1.6), DESIGNS[design], "topic")
+    plan = kt.Unequal("size", n=400) if design == "unequal" else DESIGNS[design]
+    data, drawn = masked(frame.assign(inside=frame["size"] < 1.6), plan, "topic")
     given = {**PLAIN, "design": drawn, "compare": False, **options}
     given |= {"learner": "auto"} if "estimator" in options else {"tuning": None}
     fit = kt.shares("topic", data, by=["party", "year"], **given)

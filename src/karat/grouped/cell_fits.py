@@ -299,9 +299,14 @@ def _tested(gap: Floats, covariance: Floats, freedom: float) -> tuple[float, int
     return statistic, rank, p_value, rest
 
 
-def check_gold(code: Ints, count: int, gold: Ints, names: Sequence[str]) -> None:
-    """Raise where a cell lost all its gold to rows that are left out."""
-    lost = np.flatnonzero(np.bincount(code[gold], minlength=count) == 0)
+def check_gold(code: Ints, cells: Ints, kept: Ints, gold: Ints, names: Sequence[str]) -> None:
+    """Raise where units stand in no cell to estimate, or a cell lost all its gold to rows that are left out."""
+    if (kept[code] != cells).any():
+        raise DataError(
+            f"{int((kept[code] != cells).sum())} row(s) belong to none of the groups and periods; give by= and over= "
+            "columns whose values are all of one kind."
+        )
+    lost = np.flatnonzero(np.bincount(code[gold], minlength=len(kept)) == 0)
     if len(lost):
         raise DataError(
             f"all gold of {', '.join(names[c] for c in lost[:5])} stands in rows that are left out (missing weights, "

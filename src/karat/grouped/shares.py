@@ -116,9 +116,9 @@ def shares(
     _refuse_other_gold(opened, labels)
     units = opened[0].prepared.units
     cells = units.of_units(axes.cell)
-    code = np.searchsorted(kept, cells)
+    code = np.minimum(np.searchsorted(kept, cells), len(kept) - 1)
     own = [names[c] for c in kept]
-    check_gold(code, len(kept), units.gold, own)
+    check_gold(code, cells, kept, units.gold, own)
     arguments = opened[0].options
     joint = fit_cells(outcomes_of(opened, code, len(kept), whole), own, arguments, whole)
     notes = tuple(dict.fromkeys([note for fit in joint.fits for note in fit.notes] + ([str(empty)] if empty else [])))
