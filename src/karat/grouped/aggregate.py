@@ -108,8 +108,8 @@ def aggregate(
     if clash := set(names) & set(columns):
         raise ArgumentError(f"by= names the label {sorted(clash)[0]!r}; units are named by an observed column.")
     keys = table.pandas(columns, "by")
-    codes = np.asarray(keys.groupby(columns, sort=True, observed=True).ngroup(), dtype=np.float64)
-    codes[codes < 0] = np.nan
+    groups = np.asarray(keys.groupby(columns, sort=True, observed=True).ngroup())
+    codes = np.where(groups < 0, np.nan, groups)
     if np.unique(codes[codes >= 0]).size < 2:
         raise DataError(f"by={by!r} makes fewer than two units; a second regression needs several.")
     found = [_means(table, name, {name: surrogates[name]}, codes, options) for name in names]
@@ -141,9 +141,7 @@ class _Label:
     surrogate: Floats
 
 
-def _means(
-    table: Table, name: str, surrogates: Mapping[str, Any], codes: Floats, options: Mapping[str, Any]
-) -> _Label:
+def _means(table: Table, name: str, surrogates: Mapping[str, Any], codes: Floats, options: Mapping[str, Any]) -> _Label:
     """Open the mean (or the shares of classes) of a label as a fit, for its design, its rows and its predictions."""
     text = is_text(table.column(name, "labels"), name, "gold")
     model, formula = "multinomial" if text else "mean", f"{quote(name)} ~ 1"

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _STEP = 0.01
 """Step of the differences that give derivatives of the curvature of a model, on the scale of its linear predictor."""
 
+_LEAST = 1e-6
+"""Smallest eigenvalue of the curvature, its diagonal scaled to 1, that is not taken for 0."""
+
 
 @dataclass(frozen=True)
 class MeasuredRows:
@@ -170,18 +173,24 @@ def solve(model: Model, rows: MeasuredRows, names: tuple[str, ...]) -> Solution:
     here = rows if basis is None else rows.turned(basis)
     start = np.linalg.lstsq(here.realised, np.full(len(rows.y), _level(model, rows)), rcond=None)[0]
     scale = scores(model, here, start)[1].sum(axis=0)
-    scale = (scale + scale.T) / 2.0
-    size = np.sqrt(np.maximum(np.diag(scale), 0.0))
-    if not (size > 0).all() or np.linalg.eigvalsh(scale / np.outer(size, size))[0] < 1e-6:
+    if not _positive(scale):
         raise ConvergenceError("the unit means do not vary beyond labelling noise")
-    root = _root(model, here, start, scale)
-    if not root.converged:
-        raise ConvergenceError("the corrected equation has no root near the data")
+    root = _root(model, here, start, (scale + scale.T) / 2.0)
     score, curvature = scores(model, here, root.theta)
+    if not root.converged or not _positive(curvature.sum(axis=0)):
+        raise ConvergenceError("the corrected equation has no root near the data")
     if basis is None:
         return Solution(root.theta, score, curvature, root.norm, root.iterations)
     back = np.linalg.inv(basis)
     return Solution(basis @ root.theta, score @ back, back.T @ curvature @ back, root.norm, root.iterations)
+
+
+def _positive(matrix: Floats) -> bool:
+    """Whether a matrix is positive definite, whatever the units of the columns."""
+    size = np.sqrt(np.maximum(np.diag(matrix), 0.0))
+    if not np.isfinite(matrix).all() or not (size > 0).all():
+        return False
+    return bool(np.linalg.eigvalsh((matrix + matrix.T) / 2.0 / np.outer(size, size))[0] > _LEAST)
 
 
 def _root(model: Model, rows: MeasuredRows, start: Floats, scale: Floats) -> Root:

@@ -18,7 +18,6 @@ from ..estimate.infer import Parts, infer
 from ..estimate.scores import Scores, StoredBlocks
 from ..frames import Table
 from ..frames.formula import Parsed, parse, refuse_stateful
-from ..frames.matrices import MatrixSpec
 from ..regression.design_matrix import Prepared, prepare
 from ..regression.options import Arguments
 from ..results import Result
@@ -30,6 +29,7 @@ from .first_order import gold_scores, pair_variance
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
     from ..estimate.augment import Units
+    from ..frames.matrices import MatrixSpec
     from ..moments import Model
     from .noise import GoldErrors
     from .units import Aggregate
@@ -94,8 +94,7 @@ def regress_units(people: Aggregate, formula: str, name: str, options: Mapping[s
     used = [label for label in people.labels if label in parsed.covariate_variables]
     if not used and outcome is None:
         raise FormulaError(f"{formula!r} uses none of the unit means {list(people.labels)}; name one of them.")
-    spec, _ = MatrixSpec.learn(parsed, prepared.frame, arguments.context)
-    rows = measured_rows(people, prepared, spec, used, outcome)
+    spec, rows = measured_rows(people, prepared, used, outcome)
     model.check_outcome(rows.y, parsed.outcome)
     reliability = _reliability(people, used, rows)
     try:
@@ -182,7 +181,9 @@ def _finished(
         gold_clusters=_count(prepared.units.cluster),
     )  # fmt: skip
     p = len(solution.theta)
-    notes = [f"reliability of {label!r} given the other covariates: {value:.2f}" for label, value in reliability.items()]
+    notes = [
+        f"reliability of {label!r} given the other covariates: {value:.2f}" for label, value in reliability.items()
+    ]
     result = Result(
         model=model.name, title=f"{model.heading} on unit means", formula=arguments.formula, estimator="corrected",
         names=spec.names, theta=solution.theta, covariance=covariance.total + shared,
@@ -260,7 +261,8 @@ def _compare(
         )))  # fmt: skip
     else:
         remark = "Surrogate only is not shown: surrogates are on another scale than the label"
-    candidates.append(("Uncorrected", rows.as_known()))
+    if rows.slope.any():
+        candidates.append(("Uncorrected", rows.as_known()))
     for title, known in candidates:
         try:
             found = solve(model, known, spec.names)
@@ -271,9 +273,7 @@ def _compare(
         columns.append(Column(title, found.theta, np.sqrt(np.diag(covariance.total)), df))
     columns.append(Column("Corrected", result.theta, np.sqrt(np.diag(result.covariance)), result.df))
     nothing = np.full(len(result.theta), np.nan)
-    covariates = bool(rows.slope.any())
-    cautions = {title: CAUTION for title in ("Surrogate only", "Uncorrected") if covariates or title[0] == "S"}
     return Comparison(
         result.names, tuple(columns), None, nothing, nothing, result.alpha, result.n_gold, remark,
-        {title: cautions[title] for title in cautions if any(c.title == title for c in columns)},
+        {column.title: CAUTION for column in columns[:-1]},
     )  # fmt: skip

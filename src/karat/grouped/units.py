@@ -170,14 +170,14 @@ class Aggregate(Estimates, SecondStage):
             table = table.assign(
                 **{name: self.means[:, j], f"{name}: se": se[:, j], f"{name}: predicted": self.predicted[:, j]}
             )
-        return table if self.columns is None else table.assign(**dict(self.columns.items()))
+        return self._with_columns(table)
 
     def frame(self, means: Floats | None = None) -> pd.DataFrame:
         """Names of the units, their means (or others given, shape (C, q)), and what was joined."""
         values = self.means if means is None else means
         table = self.keys.assign(documents=self.documents, gold=self.n_gold)
         table = table.assign(**dict(zip(self.labels, values.T)))
-        return table if self.columns is None else table.assign(**dict(self.columns.items()))
+        return self._with_columns(table)
 
     def reliability(self) -> pd.Series[Any]:
         """Share of the variance of the unit means that is not labelling noise, by label.
@@ -295,22 +295,32 @@ class Aggregate(Estimates, SecondStage):
             columns = pd.concat([out.columns, columns], axis=1)
         return replace(out, columns=columns, notes=(*out.notes, *notes))
 
+    def _with_columns(self, table: pd.DataFrame) -> pd.DataFrame:
+        import pandas as pd
+
+        return table if self.columns is None else pd.concat([table, self.columns], axis=1)
+
     def _keep(self, kept: Bools) -> Aggregate:
         if kept.all():
             return self
-        parts = ("means", "predicted", "surrogate", "own", "pooled", "documents", "n_gold")
-        frames = {"keys": self.keys[kept].reset_index(drop=True)}
-        if self.columns is not None:
-            frames["columns"] = self.columns[kept].reset_index(drop=True)
-        arrays = {name: getattr(self, name)[kept] for name in parts}
-        return replace(self, **arrays, **frames, errors=self.errors.keep(kept))
+        return replace(
+            self,
+            keys=self.keys[kept].reset_index(drop=True),
+            means=self.means[kept],
+            predicted=self.predicted[kept],
+            surrogate=self.surrogate[kept],
+            own=self.own[kept],
+            pooled=self.pooled[kept],
+            documents=self.documents[kept],
+            n_gold=self.n_gold[kept],
+            errors=self.errors.keep(kept),
+            columns=None if self.columns is None else self.columns[kept].reset_index(drop=True),
+        )
 
     def _regress(self, formula: str, model: str, options: Mapping[str, Any]) -> Result:
         return regress_units(self, formula, model, options).result
 
-    def plan(
-        self, formula: str, gold: Sequence[int] | None = None, *, model: str = "ols", **options: Any
-    ) -> UnitsPlan:
+    def plan(self, formula: str, gold: Sequence[int] | None = None, *, model: str = "ols", **options: Any) -> UnitsPlan:
         """Reliability and standard errors of a second regression at other numbers of gold documents.
 
         Parameters

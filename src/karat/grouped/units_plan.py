@@ -79,7 +79,9 @@ def plan_units(
     fit = regress_units(people, formula, model, {**options, "compare": False})
     documents, now = people.sampling.n_units, people.sampling.n_gold
     if now == documents:
-        raise ArgumentError("every document is gold, so more gold changes nothing; plan from a sample of the documents.")
+        raise ArgumentError(
+            "every document is gold, so more gold changes nothing; plan from a sample of the documents."
+        )
     given = [round(now * t) for t in _TIMES if round(now * t) <= documents] if gold is None else list(gold)
     counts = np.array([whole("gold", n, least=1, most=documents, instead="or fewer") for n in given])
     factor = (documents / counts - 1.0) / (documents / now - 1.0)

@@ -70,7 +70,8 @@ class Summary:
                 (
                     "Gold weights",
                     f"smallest probability {s.smallest_probability:.3g}, largest weight {s.largest_weight:.3g}, "
-                    f"effective size {s.kish:.0f} (Kish), sum {s.sum_of_weights:,.0f} for N = {s.documents or s.n_units:,}",
+                    f"effective size {s.kish:.0f} (Kish), sum {s.sum_of_weights:,.0f} for N = "
+                    f"{s.documents or s.n_units:,}",
                 )
             )
         for skill in r.skill:
