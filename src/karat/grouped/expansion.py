@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from .._core.types import Floats
     from ..frames.formula import Parsed
     from ..regression.design_matrix import Prepared
-    from .units import Aggregate
+    from .means import UnitMeans
 
 _LEVERAGE = 0.95
 """Share of a unit in its own prediction beyond which the mean prediction of its documents is taken."""
 
 
 def measured_rows(
-    people: Aggregate, prepared: Prepared, used: list[str], outcome: str | None
+    people: UnitMeans, prepared: Prepared, used: list[str], outcome: str | None
 ) -> tuple[MatrixSpec, MeasuredRows]:
     """Rows of the units, and the formula that makes them.
 

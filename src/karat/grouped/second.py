@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from ..estimate.augment import Units
     from ..frames.matrices import MatrixSpec
     from ..moments import Model
+    from .means import UnitMeans
     from .noise import GoldErrors
-    from .units import Aggregate
 
 MODELS = ("ols", "logit", "probit", "poisson", "gamma", "fractional")
 """Models of one smooth linear predictor."""
@@ -69,7 +69,7 @@ class Fitted:
     reliability: dict[str, float]
 
 
-def regress_units(people: Aggregate, formula: str, name: str, options: Mapping[str, Any]) -> Fitted:
+def regress_units(people: UnitMeans, formula: str, name: str, options: Mapping[str, Any]) -> Fitted:
     """Fit a formula to units.
 
     Raises
@@ -132,7 +132,7 @@ def _outcome(parsed: Parsed, labels: tuple[str, ...], name: str) -> str | None:
     return found[0]
 
 
-def _reliability(people: Aggregate, used: list[str], rows: MeasuredRows) -> dict[str, float]:
+def _reliability(people: UnitMeans, used: list[str], rows: MeasuredRows) -> dict[str, float]:
     """Share of the variance, given the other covariates, that is not noise; a warning where it is hardly known."""
     out = {}
     moved = np.abs(rows.slope).max(axis=0) > 0
@@ -162,7 +162,7 @@ def _what_helps(reliability: dict[str, float]) -> str:
 
 
 def _finished(
-    people: Aggregate, prepared: Prepared, spec: MatrixSpec, arguments: Arguments, model: Model, rows: MeasuredRows,
+    people: UnitMeans, prepared: Prepared, spec: MatrixSpec, arguments: Arguments, model: Model, rows: MeasuredRows,
     solution: Solution, at: list[int], reliability: dict[str, float],
 ) -> Fitted:  # fmt: skip
     """Covariance, degrees of freedom, comparison, notes."""
@@ -245,7 +245,7 @@ def _labelling(scores: Floats, errors: GoldErrors, units: Units, kind: str) -> t
 
 
 def _compare(
-    people: Aggregate, prepared: Prepared, spec: MatrixSpec, arguments: Arguments, model: Model, rows: MeasuredRows,
+    people: UnitMeans, prepared: Prepared, spec: MatrixSpec, arguments: Arguments, model: Model, rows: MeasuredRows,
     result: Result,
 ) -> Comparison:  # fmt: skip
     """Means of surrogates, unit means taken for the truth, and the corrected estimate."""

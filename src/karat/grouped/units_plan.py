@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .._core.types import Floats
-    from .units import Aggregate
+    from .means import UnitMeans
 
 _TIMES = (0.5, 1.0, 2.0, 4.0, 8.0)
 
@@ -69,7 +69,7 @@ class UnitsPlan:
 
 
 def plan_units(
-    people: Aggregate, formula: str, model: str, options: Mapping[str, Any], gold: Sequence[int] | None
+    people: UnitMeans, formula: str, model: str, options: Mapping[str, Any], gold: Sequence[int] | None
 ) -> UnitsPlan:
     """See :meth:`karat.grouped.units.Aggregate.plan`.
 

@@ -17,8 +17,14 @@ _COLOURS = {
 _TITLES = {
     "dsl": "DSL", "ppi": "PPI", "gold": "Gold only", "surrogate": "Surrogate only", "corrected": "Corrected",
 }  # fmt: skip
-_MARKERS = {"Surrogate only": "X", "Censored as complete": "X", "Censored dropped": "X", "Gold only": "s"}
-_NOT_VALID = ("Surrogate only", "Censored as complete", "Censored dropped")
+_MARKERS = {
+    "Surrogate only": "X",
+    "Uncorrected": "X",
+    "Censored as complete": "X",
+    "Censored dropped": "X",
+    "Gold only": "s",
+}
+_NOT_VALID = ("Surrogate only", "Uncorrected", "Censored as complete", "Censored dropped")
 
 
 def coefplot(
