@@ -113,15 +113,20 @@ def predictions(posts: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
     return out
 
 
-def once(cell: Cell, seed: int) -> np.ndarray | None:
-    """Reliability, slopes of surrogates and uncorrected, estimate, standard error, bounds; None where refused."""
+def units_of(cell: Cell, seed: int) -> Any:
+    """Candidates with the shares of their posts."""
     rng = np.random.default_rng(seed)
     posts, people = world(cell, rng)
     masked, design = drawn(cell, posts, rng)
-    units = kt.aggregate(
+    return kt.aggregate(
         "populist", masked, by="candidate", surrogates={"populist": "populist_llm"}, design=design,
         predictions={"populist": predictions(masked, rng)}, seed=seed,
     ).join(people, on="candidate")  # fmt: skip
+
+
+def once(cell: Cell, seed: int) -> np.ndarray | None:
+    """Reliability, slopes of surrogates and uncorrected, estimate, standard error, bounds; None where refused."""
+    units = units_of(cell, seed)
     formula, term = ("y ~ populist + age", "populist") if cell.role == "covariate" else ("populist ~ y + age", "y")
     try:
         fit = kt.regress(formula, units, model=cell.model)
@@ -159,6 +164,20 @@ def study(cell: Cell, repetitions: int, first: int = 0) -> Row:
     )  # fmt: skip
 
 
+def planned(pilot: int, gold: list[int], repetitions: int) -> pd.DataFrame:
+    """Median planned standard error of the slope from pilots, and the median standard error with so much gold."""
+    formula, term = "y ~ populist + age", "populist"
+    plans, fits = [], []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", kt.errors.KaratWarning)
+        for r in range(repetitions):
+            table = units_of(Cell(gold=pilot), SEED + r).plan(formula, gold=gold).tidy()
+            plans.append(table[f"se of {term}"].to_numpy())
+            units = [units_of(Cell(gold=n), SEED + repetitions + r) for n in gold]
+            fits.append([kt.ols(formula, one, compare=False).se()[term] for one in units])
+    return pd.DataFrame({"planned": np.median(plans, axis=0), "found": np.median(fits, axis=0)}, index=gold)
+
+
 def cells() -> list[Cell]:
     """The situations of the table."""
     main = [
@@ -183,6 +202,8 @@ def main() -> None:
         row = asdict(study(cell, chosen.repetitions))
         words = " ".join(str(value) for value in row.pop("cell").values())
         print(f"{number:2d} {words:44s}", " ".join(f"{k} {v:.3f}" for k, v in row.items()), flush=True)
+    if not chosen.only:
+        print(planned(400, [300, 400, 800, 1600], max(chosen.repetitions // 5, 2)))
 
 
 if __name__ == "__main__":

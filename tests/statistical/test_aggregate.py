@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from .aggregate import SLOPE, Cell, study
+from .aggregate import SLOPE, Cell, planned, study
 
-REPETITIONS = 12
+REPETITIONS = 9
 
 
 @pytest.mark.statistical
@@ -19,3 +19,9 @@ def test_slopes_on_unit_means_hold(cell):
     assert abs(row.median - true) < 4 * 1.25 * row.sd / np.sqrt(REPETITIONS), row
     assert row.uncorrected < 0.75 * true, row
     assert row.refused <= 0.1, row
+
+
+@pytest.mark.statistical
+def test_planned_standard_errors_are_found():
+    table = planned(400, [800, 1600], 5)
+    assert np.abs(np.log(table["planned"] / table["found"])).max() < 0.25, table
