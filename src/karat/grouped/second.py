@@ -114,7 +114,9 @@ def _arguments(formula: str, name: str, options: Mapping[str, Any]) -> Arguments
             f"{strangers[0]}= is about documents; give it to karat.aggregate. A regression on unit means takes "
             f"{', '.join(_TAKEN)}."
         )
-    return Arguments.of(name, formula, {}, options)
+    arguments = Arguments.of(name, formula, {}, options)
+    # the jackknife pays for influences that differ in size; clusters have degrees of freedom of their own
+    return arguments.replace(df="satterthwaite") if arguments.df == "auto" and arguments.vcov == "HC3" else arguments
 
 
 def _outcome(parsed: Parsed, labels: tuple[str, ...], name: str) -> str | None:
