@@ -86,7 +86,7 @@ def aggregate(
 
     References
     ----------
-    Fuller (1987), *Measurement Error Models*, for the regression; methods, section 10.
+    Fuller (1987), *Measurement Error Models*, for the regression; methods, section 11.
 
     Examples
     --------

@@ -2,7 +2,7 @@
 
 The score of a unit is expanded about a prediction of its mean that does not use the draw, to second order; the error
 of the prediction and its square are replaced by estimates that are unbiased over draws of the gold. For least squares
-this is the errors-in-variables estimator exactly (methods, section 10).
+this is the errors-in-variables estimator exactly (methods, section 11).
 """
 
 from __future__ import annotations
