@@ -42,6 +42,16 @@ assert share.fit.theta[0] - whole > 0.03 and abs(at_right - whole) < abs(share.f
 assert abs(with_crowd.theta[0] - whole) < 0.015
 assert modelled.fit.checks.caution and 0 < abs(modelled.tidy().loc["romance", "gamma, significance"]) < 3
 """,
+    "from-posts-to-people": """
+assert 1 < labelled.groupby("movie")["fresh"].count().median() < 4, "two or three a film"
+assert 0.4 < by_few.params["few"] < 0.65 and by_few.bse["few"] < 0.1, "halves the slope"
+low, high = fit.confint().loc["fresh"]
+assert low < 1 < high and fit.comparison.columns[1].theta[1] < 0.6, "corrected holds the truth, uncorrected does not"
+assert abs(fit.comparison.columns[1].theta[1] / fit.coef()["fresh"] - people.reliability()["fresh"]) < 0.1
+assert better.reliability()["fresh"] > 0.8 > people.reliability()["fresh"]
+assert narrow.se()["fresh"] < fit.se()["fresh"] / 2
+assert abs(sequels.coef()["fresh"] - on_true_shares.params["true_share"]) < 1.5 * sequels.se()["fresh"]
+""",
     "getting-started": """
 assert naive.pvalues["comedy"] < 1e-6 and truth.pvalues["comedy"] > 0.5
 assert truth.params["romance"] < 0.5 * naive.params["romance"]

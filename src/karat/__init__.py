@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .effects.entry_points import comparisons, predictions, slopes
     from .errors import KaratError, KaratWarning
     from .frames.batches import Batches
+    from .grouped.aggregate import aggregate
     from .grouped.small_groups import small_groups
     from .planning.allocate import allocate
     from .planning.budget import budget
@@ -67,6 +68,7 @@ _HOMES = {
     "KaratWarning": "errors",
     "Plan": "planning",
     "Result": "results",
+    "aggregate": "grouped.aggregate",
     "allocate": "planning",
     "bootstrap": "robustness.bootstrap",
     "comparisons": "effects.entry_points",
@@ -120,6 +122,7 @@ __all__ = [
     "Stratified",
     "Unequal",
     "Waves",
+    "aggregate",
     "allocate",
     "annotate",
     "bootstrap",

@@ -74,7 +74,7 @@ def naive_fit(
     """
     try:
         for label in prepared.labels:
-            _refuse_other_scale(label)
+            refuse_other_scale(label)
         given = {label.name: label.surrogates[0].values for label in prepared.labels}
         if source is None:
             rows: Source = Memory(surrogate_rows(prepared, matrix, given, "value"))
@@ -90,7 +90,7 @@ def naive_fit(
     return Naive(estimate.theta, Parts.of(estimate, curvature), caution)
 
 
-def _refuse_other_scale(label: Label) -> None:
+def refuse_other_scale(label: Label) -> None:
     """Raise where the first surrogate of a 0/1 label is a score on another scale."""
     first = label.surrogates[0]
     if np.ndim(first.values) == 2 and not first.probabilities:

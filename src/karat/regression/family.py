@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 @checked_arguments(FitOptions)
-def gamma(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Unpack[FitOptions]) -> Result:
+def gamma(
+    formula: str, data: object, *, surrogates: Mapping[str, Any] | None = None, **options: Unpack[FitOptions]
+) -> Result:
     """Gamma regression (log link, robust covariance) with surrogate labels; the outcome is above 0.
 
     Parameters
@@ -52,7 +54,9 @@ def gamma(formula: str, data: object, *, surrogates: Mapping[str, Any], **option
 
 
 @checked_arguments(FitOptions)
-def fractional(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Unpack[FitOptions]) -> Result:
+def fractional(
+    formula: str, data: object, *, surrogates: Mapping[str, Any] | None = None, **options: Unpack[FitOptions]
+) -> Result:
     """Fractional logit with surrogate labels; the outcome lies between 0 and 1.
 
     Parameters
