@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .planning.plan import plan
     from .planning.report import Plan
     from .planning.strata import strata
+    from .regression.durations.cox import cox
     from .regression.durations.contrast import rmst_contrast
     from .regression.durations.dates import duration_from_dates
     from .regression.durations.rmst import rmst
@@ -71,6 +72,7 @@ _HOMES = {
     "predictions": "effects.entry_points",
     "regress": "regression.entry_points",
     "slopes": "effects.entry_points",
+    "cox": "regression.durations.cox",
     "duration_from_dates": "regression.durations.dates",
     "rmst": "regression.durations.rmst",
     "rmst_contrast": "regression.durations.contrast",
@@ -119,6 +121,7 @@ __all__ = [
     "censoring",
     "comparisons",
     "confidence_sequence",
+    "cox",
     "datasets",
     "designs",
     "diagnose",

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from .root import Root
     from .rows import Rows
 
-_SOUND = 0.5
+SOUND = 0.5
 """Smallest eigenvalue of the Jacobian, relative to the gold-only one, below which its noise is looked at."""
 
-_CLEAR_OF_NOISE = 4.0
+CLEAR_OF_NOISE = 4.0
 """Labelling standard errors by which the Jacobian must then be above 0 in that direction."""
 
 _FAR = 2.0
@@ -209,7 +209,7 @@ def _is_sound(moments: Moments, root: Root, start: Root) -> bool:
     from scipy.linalg import eigh
 
     values, vectors = eigh((root.curvature + root.curvature.T) / 2.0, positive(start.curvature))
-    if values[0] >= _SOUND:
+    if values[0] >= SOUND:
         return True
     sample, u = moments.sample, vectors[:, 0]
     _, curvatures = row_scores(moments.model, root.theta, (sample.gold, *moments.predicted_gold))
@@ -218,7 +218,7 @@ def _is_sound(moments: Moments, root: Root, start: Root) -> bool:
         error = error - index.quadratic(rows.x, curvature, u)
     error = (error * sample.units.gold_analysis_weight)[:, None]
     noise = float(np.sqrt(max(sample.units.labelling.cross(error, error)[0, 0], 0.0)))
-    return bool(values[0] > _CLEAR_OF_NOISE * noise)
+    return bool(values[0] > CLEAR_OF_NOISE * noise)
 
 
 def is_far(at: Linear, alone: Estimate, sample: AugmentedSample) -> bool:

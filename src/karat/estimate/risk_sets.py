@@ -6,6 +6,7 @@ predicted rows, and the augmented sample of both (methods, section 7.1). Only th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -199,16 +200,11 @@ class Hazard:
         residual = self.sets.event[units] - risk * self.level[units]
         return np.asarray(x * residual[:, None] - self.own[units] + risk[:, None] * self.drift[units])
 
-    def squares(self, a: int, b: int, units: Ints) -> Floats:
-        """Hazard times the product of two mean covariates for each unit, shape (m,)."""
-        return self.sets.through((self.mean[:, a] * self.mean[:, b] * self.jump)[:, None], units)[:, 0]
-
-    def curvatures(self, x: Floats, risk: Floats, units: Ints) -> Floats:
-        """Curvature of rows, ``int (x - E)(x - E)' e dLambda``, shape (m, p, p)."""
+    def curvature_entries(self, x: Floats, risk: Floats, units: Ints) -> Iterator[tuple[int, int, Floats]]:
+        """Curvature of rows, ``int (x - E)(x - E)' e dLambda``: its entries on and above the diagonal, each (m,)."""
         level, drift = self.level[units], self.drift[units]
-        out = np.empty((len(x), x.shape[1], x.shape[1]))
         for a in range(x.shape[1]):
             for b in range(a, x.shape[1]):
-                part = x[:, a] * (x[:, b] * level - drift[:, b]) - drift[:, a] * x[:, b] + self.squares(a, b, units)
-                out[:, a, b] = out[:, b, a] = risk * part
-        return out
+                square = (self.mean[:, a] * self.mean[:, b] * self.jump)[:, None]
+                part = x[:, a] * (x[:, b] * level - drift[:, b]) - drift[:, a] * x[:, b]
+                yield a, b, risk * (part + self.sets.through(square, units)[:, 0])
