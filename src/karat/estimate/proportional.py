@@ -163,6 +163,7 @@ def _combined(
         theta[j], to_theta[j] = alone.theta[j], 0.0
         parts.take_gold(alone.scores, int(j))
     stored = _of_all(moments, hazard, root.theta, at.inverse, to_theta)
+    stored.psi[sample.units.gold] = parts.moment + (labelling.weight - 1.0)[:, None] * parts.error
     scores = Scores.of(stored, parts.moment, parts.error, parts.left_out, parts.uncalibrated, sample.units)
     curvature = curvature_of_columns(sample, root.curvature)
     return Estimate(theta, curvature, scores, chosen.with_mixing(curvature), root.norm, root.iterations, notes, alone)

@@ -69,8 +69,9 @@ class FollowUp:
         hazard = Hazard.of(sets, size, Sums(none, none), size.ending[:, 0])
         columns: dict[str, Any] = {self.names[0]: hazard.level, self.names[1]: self.event.astype(np.float64)}
         for name, values in self.strata.items():
-            if name not in prepared.frame.columns and len(np.unique(values)) <= _MOST_STRATA:
-                columns[name] = values
+            levels = np.unique(values)
+            if name not in prepared.frame.columns and len(levels) <= _MOST_STRATA:
+                columns |= {f"{name} {level}": (values == level).astype(np.float64) for level in levels[1:]}
         return replace(prepared, frame=with_columns(prepared.frame, columns, prepared.n_rows))
 
     def notes(self, gold: Ints) -> tuple[str, ...]:
@@ -143,7 +144,7 @@ def _strata(table: Table, strata: object, prepared: Prepared) -> dict[str, Any]:
     for name, values in columns.items():
         if (missing := int(pd.isna(values).sum())) > 0:
             raise DataError(f"strata {name!r} is missing in {missing} row(s); fill it, or leave those rows out.")
-    return {name: np.asarray(values).astype(str).astype(object) for name, values in columns.items()}
+    return {name: np.asarray(values).astype(str) for name, values in columns.items()}
 
 
 def _codes(columns: dict[str, Any]) -> Ints:
