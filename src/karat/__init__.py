@@ -35,8 +35,8 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .planning.plan import plan
     from .planning.report import Plan
     from .planning.strata import strata
-    from .regression.durations.cox import cox
     from .regression.durations.contrast import rmst_contrast
+    from .regression.durations.cox import cox
     from .regression.durations.dates import duration_from_dates
     from .regression.durations.rmst import rmst
     from .regression.entry_points import logit, mean, multinomial, ols, poisson, probit, regress

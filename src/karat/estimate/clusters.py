@@ -192,9 +192,7 @@ Adding = Callable[["Floats", "Rows", "Floats", "Ints", "Floats | None"], None]
 """Adds the curvature of rows, at coefficients and with weights, to that of their clusters, shape (C, q, q)."""
 
 
-def curvatures_from(
-    add: Adding, sample: AugmentedSample, estimate: Estimate, kind: str, estimator: str
-) -> Curvatures:
+def curvatures_from(add: Adding, sample: AugmentedSample, estimate: Estimate, kind: str, estimator: str) -> Curvatures:
     """:func:`curvatures` of rows whose curvature is told by a function."""
     if sample.units.cluster is None:
         return Curvatures()

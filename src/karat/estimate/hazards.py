@@ -80,7 +80,9 @@ class Weighted:
     @cached_property
     def ending(self) -> Floats:
         """Total of the covariates of units with an event, shape (p,)."""
-        parts = [weighted(self.sets.event[unit_of(rows)].astype(np.float64), weight) @ rows.x for rows, weight in self.rows]
+        parts = [
+            weighted(self.sets.event[unit_of(rows)].astype(np.float64), weight) @ rows.x for rows, weight in self.rows
+        ]
         return np.asarray(sum(parts))
 
     def sums(self, theta: Floats) -> tuple[Sums, Sums]:

@@ -91,14 +91,33 @@ def linear(moments: HazardMoments, root: Root) -> Linear:
     if moments.predicted_gold:
         h, predicted = (weighted(part, v) for part in moments.scores(hazard, theta, moments.predicted_gold))
     leverage = np.clip(w * np.einsum("ab,iab->i", inverse, curvature), 0.0, LARGEST_LEVERAGE)
-    own, phi = weighted(curvature, w), weighted(m, w)
+    left_m, left_h = _without_own(moments, hazard, theta)
+    own, phi = weighted(curvature, w), weighted(left_m, w)
     if moments.at_root:
         own = own + weighted(predicted, 1.0 - w)
-        phi = m + (w - 1.0)[:, None] * sample.units.labelling.known_part(m - h)[0]
+        phi = left_m + (w - 1.0)[:, None] * sample.units.labelling.known_part(left_m - left_h)[0]
     shift = left_out_shift(inverse, lambda at: own[at], phi)
-    left_m, left_h = (part + np.einsum("iab,ib->ia", c, shift) for part, c in ((m, curvature), (h, predicted)))
+    left_m = left_m + np.einsum("iab,ib->ia", curvature, shift)
+    left_h = left_h + np.einsum("iab,ib->ia", predicted, shift)
     m, h, left_m, left_h = (part @ inverse.T for part in (m, h, left_m, left_h))
     return Linear(inverse, m, h, left_m, left_h, leverage, moments.at_root)
+
+
+def _without_own(moments: HazardMoments, hazard: Hazard, theta: Floats) -> tuple[Floats, Floats]:
+    """Scores of the gold units at gold and at predicted labels with their own rows taken out of the risk sets."""
+    sample = moments.sample
+    v, w, gold = sample.units.gold_analysis_weight, sample.units.labelling.weight, sample.units.gold
+    own, mass = w * risk_of(sample.gold, theta), w
+    if moments.at_root:
+        for rows in moments.predicted_gold:
+            own = own + (1.0 - w) * weighted(risk_of(rows, theta), rows.share)
+        mass = np.ones_like(w)
+    under = hazard.left_out(gold, v * own, v * mass)
+    m = hazard.scores(sample.gold.x, risk_of(sample.gold, theta), gold, under)
+    h = np.zeros_like(m)
+    for rows in moments.predicted_gold:
+        h += weighted(hazard.scores(rows.x, risk_of(rows, theta), gold, under), rows.share)
+    return weighted(m, v), weighted(h, v)
 
 
 def _of_all(moments: HazardMoments, hazard: Hazard, theta: Floats, inverse: Floats, to_theta: Floats) -> StoredBlocks:

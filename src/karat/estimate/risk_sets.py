@@ -156,11 +156,17 @@ class Hazard:
         ``E``, covariates of those at risk weighted by their hazards.
     jump : ndarray, shape (S,)
         Of the cumulative baseline hazard.
+    size : ndarray, shape (S,)
+        Total of ``e`` over those at risk.
+    mass : ndarray, shape (K,)
+        Weight of the events at each time.
     """
 
     sets: RiskSets = field(repr=False)
     mean: Floats = field(repr=False)
     jump: Floats = field(repr=False)
+    size: Floats = field(repr=False)
+    mass: Floats = field(repr=False)
 
     @classmethod
     def of(cls, sets: RiskSets, size: Sums, moment: Sums, mass: Floats) -> Hazard:
@@ -169,7 +175,8 @@ class Hazard:
         there = s0 > 0
         mean = np.divide(sets.remaining(moment), s0, out=np.zeros((len(s0), moment.risk.shape[1])), where=there)
         each = (mass / sets.steps)[sets.at]
-        return cls(sets, mean, np.divide(each, s0[:, 0], out=np.zeros(len(s0)), where=there[:, 0]))
+        jump = np.divide(each, s0[:, 0], out=np.zeros(len(s0)), where=there[:, 0])
+        return cls(sets, mean, jump, s0[:, 0], mass)
 
     @cached_property
     def level(self) -> Floats:
@@ -186,7 +193,29 @@ class Hazard:
         """Mean covariates at the own event of each unit, 0 without one, shape (N, p)."""
         return self.sets.at_own(self.mean)
 
-    def scores(self, x: Floats, risk: Floats, units: Ints) -> Floats:
+    def left_out(self, units: Ints, own: Floats, weight: Floats) -> tuple[Floats, Floats]:
+        """Level and drift of some units when their own rows are taken out of the risk sets, to first order.
+
+        Without a unit ``dLambda`` grows by ``own / S0``, and the unit's own event is gone.
+
+        Parameters
+        ----------
+        units : ndarray of int, shape (m,)
+        own : ndarray, shape (m,)
+            What each adds to the totals of ``e``.
+        weight : ndarray, shape (m,)
+            Weight of its event.
+        """
+        sets, jump = self.sets, np.column_stack((self.jump, self.mean * self.jump[:, None]))
+        size = self.size[:, None]
+        more = sets.through(np.divide(jump, size, out=np.zeros_like(jump), where=size > 0), units)
+        mass = self.mass[sets.at][:, None]
+        each = np.divide((1.0 - sets.share)[:, None] * jump, mass, out=np.zeros_like(jump), where=mass > 0)
+        gone = sets.at_own(each * sets.steps[sets.at][:, None], units)
+        change = own[:, None] * more - weight[:, None] * gone
+        return self.level[units] + change[:, 0], self.drift[units] + change[:, 1:]
+
+    def scores(self, x: Floats, risk: Floats, units: Ints, under: tuple[Floats, Floats] | None = None) -> Floats:
         """Score of rows: ``int (x - E) (dN - e dLambda)`` over the time under observation, shape (m, p).
 
         Parameters
@@ -196,9 +225,12 @@ class Hazard:
             ``e``, exponentials of the linear predictors.
         units : ndarray of int, shape (m,)
             Which unit a row is of.
+        under : tuple of two ndarrays, optional
+            Level and drift of these, where they are not those of the hazard.
         """
-        residual = self.sets.event[units] - risk * self.level[units]
-        return np.asarray(x * residual[:, None] - self.own[units] + risk[:, None] * self.drift[units])
+        level, drift = (self.level[units], self.drift[units]) if under is None else under
+        residual = self.sets.event[units] - risk * level
+        return np.asarray(x * residual[:, None] - self.own[units] + risk[:, None] * drift)
 
     def curvature_entries(self, x: Floats, risk: Floats, units: Ints) -> Iterator[tuple[int, int, Floats]]:
         """Curvature of rows, ``int (x - E)(x - E)' e dLambda``: its entries on and above the diagonal, each (m,)."""

@@ -147,7 +147,7 @@ class Moments:
         )
 
     def rating(self, theta: Floats) -> Callable[[Rows], tuple[Floats, Callable[[Floats | None], Floats]]]:
-        """Scores of rows at given coefficients, shape (m, q), and their curvature times share, added up with weights."""
+        """Scores of rows at given coefficients, shape (m, q), and the total of their curvatures times share."""
         model = self.model
 
         def rated(rows: Rows) -> tuple[Floats, Callable[[Floats | None], Floats]]:

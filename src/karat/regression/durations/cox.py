@@ -28,18 +28,19 @@ from ...moments import Cox
 from ...results import Result
 from ...results.comparison import Column
 from ..comparison_fits import Naive, compare_with, plugged_labels, wider_than_gold
-from ..design_matrix import Design, Prepared
+from ..design_matrix import Design
 from ..options import Arguments, FitOptions
 from ..pipeline import Opened, Steps, close_fit, open_fit
 from ..predicted_rows import surrogate_rows
 from ..steps import frame_features, predicted_blocks
 from ..variables import Label, read_labels
-from .follow_up import FollowUp, read_follow_up
+from .follow_up import read_follow_up
 
 if TYPE_CHECKING:
     from ..._core.types import Floats
     from ...estimate.rectify import Estimate
     from ...moments import Model
+
 
 @checked_arguments(FitOptions)
 @single_threaded
@@ -91,9 +92,9 @@ def cox(
 
     Notes
     -----
-    Only the order of durations counts. Predictors see the event and the cumulative hazard at the duration (Nelson-Aalen), since label
-    errors may depend on how long a unit lasted. Labelled durations or events, covariates that change over time and
-    predictions of durations are not offered; for labelled durations see :func:`karat.rmst`.
+    Only the order of durations counts. Predictors see the event and the cumulative hazard at the duration
+    (Nelson-Aalen), since label errors may depend on how long a unit lasted. Labelled durations or events, covariates
+    that change over time and predictions of durations are not offered; for labelled durations see :func:`karat.rmst`.
 
     References
     ----------
