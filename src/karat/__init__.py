@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .planning.report import Plan
     from .planning.strata import strata
     from .regression.durations.contrast import rmst_contrast
+    from .regression.durations.cox import cox
     from .regression.durations.dates import duration_from_dates
     from .regression.durations.rmst import rmst
     from .regression.entry_points import logit, mean, multinomial, ols, poisson, probit, regress
@@ -77,6 +78,7 @@ _HOMES = {
     "predictions": "effects.entry_points",
     "regress": "regression.entry_points",
     "slopes": "effects.entry_points",
+    "cox": "regression.durations.cox",
     "small_groups": "grouped.small_groups",
     "duration_from_dates": "regression.durations.dates",
     "rmst": "regression.durations.rmst",
@@ -130,6 +132,7 @@ __all__ = [
     "censoring",
     "comparisons",
     "confidence_sequence",
+    "cox",
     "datasets",
     "designs",
     "diagnose",

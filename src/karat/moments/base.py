@@ -47,6 +47,8 @@ class Model(ABC):
     categorical : bool
         Whether the outcome is a category; then ``y`` holds the shares of all classes but the first, shape (m, K - 1),
         or (m,) for two classes.
+    predicts : bool
+        Whether it gives an expected outcome.
     ratio : str
         What exponentials of the coefficients are called; empty where they have no meaning.
     """
@@ -58,6 +60,7 @@ class Model(ABC):
     linear_in_outcome: ClassVar[bool] = True
     local: ClassVar[bool] = False
     categorical: ClassVar[bool] = False
+    predicts: ClassVar[bool] = True
     ratio: ClassVar[str] = ""
 
     @property

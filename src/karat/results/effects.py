@@ -142,7 +142,7 @@ def ratios(result: Fitted) -> Ratios:
     from .. import moments as models
 
     try:
-        called = models.get(result.model).ratio
+        called = models.fitted(result.model).ratio
     except ArgumentError:  # durations
         called = ""
     if not called:
