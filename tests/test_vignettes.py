@@ -131,6 +131,23 @@ came = fit.se() / allocations["neyman"].se
 assert came.between(0.6, 1.5).all() and (came < 1).sum() >= 3 and came["war"] > 1, "most gain from the pilot"
 assert ((interval.iloc[:, 0] < everything.params) & (everything.params < interval.iloc[:, 1])).sum() >= 4
 """,
+    "shares-over-time": """
+shares = comparison.table().xs("Estimate", axis=1, level=1)
+errors = comparison.table().xs("Std. Error", axis=1, level=1)
+off = (shares.sub(truth, axis=0) / errors).abs()
+assert shares.loc["economy", "Surrogate only"] > truth["economy"] + 0.05 and off["Surrogate only"].max() > 10
+assert (off[["Gold only", "DSL"]] < 2).all().all()
+assert (errors["DSL"] / errors["Gold only"]).between(0.55, 0.75).all() and (comparison.effective_gold > 2400).all()
+assert abs(months.table().sum(axis=1) - 1).max() < 1e-9 and len(gaps.names) == 12
+assert trend.tidy().filter(like="migration", axis=0)["Estimate"].idxmax() == "migration: right"
+assert trend.pvalue()["migration: right"] < 0.001
+asked = whose.differences["experts", "students"]
+assert (asked.se().filter(like="migration") < whose["experts"].se().to_numpy()[1::4]).all()
+assert (asked.coef().filter(like="migration") < 0).all() and (asked.pvalue().filter(like="migration") < 0.001).all()
+single = quarters.differences("periods", reference="2022Q1").se().filter(like="migration: 2023Q4")
+assert (7 * trend.se().filter(like="migration").to_numpy() < 0.9 * single.to_numpy()).all(), "a trend is more precise"
+assert plan.reached and plan.n < 2000 and quarters.plan(half_width=0.05, of="average").n > 4 * 1200
+""",
     "how-long-until": """
 late = trick["with the years up to 2008"]
 assert (abs(trick["Kaplan-Meier"] - late) < 0.1).all()

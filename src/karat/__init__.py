@@ -31,6 +31,8 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .errors import KaratError, KaratWarning
     from .frames.batches import Batches
     from .grouped.aggregate import aggregate
+    from .grouped.by_raters import by_raters
+    from .grouped.shares import shares
     from .grouped.small_groups import small_groups
     from .planning.allocate import allocate
     from .planning.budget import budget
@@ -81,6 +83,8 @@ _HOMES = {
     "cox": "regression.durations.cox",
     "small_groups": "grouped.small_groups",
     "duration_from_dates": "regression.durations.dates",
+    "by_raters": "grouped.by_raters",
+    "shares": "grouped.shares",
     "rmst": "regression.durations.rmst",
     "rmst_contrast": "regression.durations.contrast",
     "sensitivity": "robustness.sensitivity",
@@ -129,6 +133,7 @@ __all__ = [
     "annotate",
     "bootstrap",
     "budget",
+    "by_raters",
     "censoring",
     "comparisons",
     "confidence_sequence",
@@ -161,6 +166,7 @@ __all__ = [
     "rmst_contrast",
     "sensitivity",
     "several",
+    "shares",
     "slopes",
     "small_groups",
     "strata",

@@ -39,7 +39,7 @@ LEVERAGED = {"CRV2": 0.5, "CRV3": 1.0}
 LARGEST_SHARE = 0.97
 """The share of a cluster in a direction is cut here, unless the cluster alone identifies it."""
 _ALONE = 1.0 - 1e-7
-_MOST_NUMBERS = 100_000_000
+MOST_NUMBERS = 100_000_000
 _LEVEL = 0.05
 
 
@@ -221,8 +221,8 @@ def curvatures_from(add: Adding, sample: AugmentedSample, estimate: Estimate, ki
         parts, out = _weighted_rows(sample, whose), []
         for _, codes in ways(cluster):
             used = np.unique(codes[gold] if whose == "gold" else codes)
-            if len(used) * p**2 > _MOST_NUMBERS:
-                return _refuse(len(used), p, kind)
+            if len(used) * p**2 > MOST_NUMBERS:
+                return refuse_many(len(used), p, kind)
             total = np.zeros((len(used), p, p))
             for rows, at, weight in parts:
                 add(total, rows, theta, np.searchsorted(used, codes if at is None else codes[at]), weight)
@@ -232,7 +232,8 @@ def curvatures_from(add: Adding, sample: AugmentedSample, estimate: Estimate, ki
     return Curvatures()
 
 
-def _refuse(groups: int, p: int, kind: str) -> Curvatures:
+def refuse_many(groups: int, p: int, kind: str) -> Curvatures:
+    """No curvatures, where these are too many; an error where the kind needs them."""
     if kind not in LEVERAGED:
         return Curvatures()
     raise ArgumentError(

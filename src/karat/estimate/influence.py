@@ -175,7 +175,9 @@ def calibrations(moments: Rated, theta: Floats, at: Linear) -> tuple[Floats | No
     gold = None if known is None else known.take(labelling.kind_of_gold)
     every = _Expected.of(rating, _of_all(sample, None, known), metric)
     some = _Expected.of(rating, _of_gold(rows, v**2 * labelling.weight, v, gold), metric)
-    of_moments = _factor(at.m, labelling.weight, (every.squares, every.plain), (some.squares, some.plain), at, metric)
+    of_moments = calibration(
+        at.m, labelling.weight, (every.squares, every.plain), (some.squares, some.plain), at, metric
+    )
     spread = labelling.spread_everywhere
     if len(sample.predicted) == 1 and np.ptp(spread) == 0:
         every_error, some_error = (
@@ -186,10 +188,10 @@ def calibrations(moments: Rated, theta: Floats, at: Linear) -> tuple[Floats | No
         every = _Expected.of(rating, _of_all(sample, spread, None), metric)
         some = _Expected.of(rating, _of_gold(rows, v**2 * labelling.spread, v, None), metric)
         every_error, some_error = (every.errors, every.plain), (some.errors, some.plain)
-    return of_moments, _factor(error, labelling.spread, every_error, some_error, at, metric)
+    return of_moments, calibration(error, labelling.spread, every_error, some_error, at, metric)
 
 
-def _factor(
+def calibration(
     own: Floats, weight: Floats, whole: tuple[Floats, Floats], found: tuple[Floats, Floats], at: Linear, metric: Floats
 ) -> Floats | None:
     """The matrix that goes with what is expected of all units and of the gold ones, and what these show.

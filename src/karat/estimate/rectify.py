@@ -30,7 +30,7 @@ SOUND = 0.5
 CLEAR_OF_NOISE = 4.0
 """Labelling standard errors by which the Jacobian must then be above 0 in that direction."""
 
-_FAR = 2.0
+FAR = 2.0
 """Labelling variance at weight 1, relative to gold alone, beyond which weights are not chosen there."""
 
 
@@ -226,7 +226,7 @@ def is_far(at: Linear, alone: Estimate, sample: AugmentedSample) -> bool:
     error, gold = to_coefficients(sample, at.left_out_m - at.left_out_h), alone.scores.left_out[1]
     labelling = sample.units.labelling
     one, own = np.diag(labelling.cross(error, error)), np.diag(labelling.cross(gold, gold))
-    return bool((one > _FAR * own).any())
+    return bool((one > FAR * own).any())
 
 
 def choose(method: str | None, at: Linear, sample: AugmentedSample, crossfitted: bool, sound: bool) -> Tuning:

@@ -37,7 +37,7 @@ _MUCH_WIDER = 1.25
 """Standard error over that of gold alone from which on the user is told."""
 _LARGE = 100_000
 """Units from which on the solver gets a start from a part of them."""
-_CAUTION = "takes labels for truth; its intervals are not valid"
+CAUTION = "takes labels for truth; its intervals are not valid"
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Naive:
 
     theta: Floats
     parts: Parts
-    caution: str = _CAUTION
+    caution: str = CAUTION
 
 
 def naive_fit(
@@ -98,7 +98,7 @@ def plugged_labels(prepared: Prepared) -> tuple[dict[str, Any], str]:
     for label in prepared.labels:
         refuse_other_scale(label)
     given = {label.name: label.surrogates[0].values for label in prepared.labels}
-    return given, "; ".join([_CAUTION, *_unit_remarks(prepared)])
+    return given, "; ".join([CAUTION, *_unit_remarks(prepared)])
 
 
 def refuse_other_scale(label: Label) -> None:
