@@ -39,7 +39,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .regression.durations.dates import duration_from_dates
     from .regression.durations.rmst import rmst
     from .regression.entry_points import logit, mean, multinomial, ols, poisson, probit, regress
-    from .regression.family import expectile, fractional, gamma, huber, quantile
+    from .regression.family import expectile, fractional, gamma, huber, negative_binomial, ordered, quantile
     from .results import Result
     from .robustness.bootstrap import bootstrap
     from .robustness.diagnose import diagnose
@@ -81,6 +81,8 @@ _HOMES = {
     "fractional": "regression.family",
     "gamma": "regression.family",
     "huber": "regression.family",
+    "negative_binomial": "regression.family",
+    "ordered": "regression.family",
     "quantile": "regression.family",
     "logit": "regression.entry_points",
     "mean": "regression.entry_points",
@@ -133,7 +135,9 @@ __all__ = [
     "mean",
     "multinomial",
     "multiverse",
+    "negative_binomial",
     "ols",
+    "ordered",
     "plan",
     "poisson",
     "predict",

@@ -186,7 +186,7 @@ def curvatures(model: Model, sample: AugmentedSample, estimate: Estimate, kind: 
     """
     if sample.units.cluster is None:
         return Curvatures()
-    cluster, sample, theta = sample.units.cluster, on_gold_basis(sample), estimate.theta
+    cluster, sample, theta = sample.units.cluster, on_gold_basis(model, sample), estimate.theta
     basis = None if sample.basis is None else index.repeated(sample.basis, len(theta))
     if basis is not None:
         theta = np.linalg.solve(basis, theta)
@@ -232,8 +232,8 @@ def _weighted_rows(sample: AugmentedSample, estimator: str) -> list[tuple[Rows, 
 
 def _add(total: Floats, model: Model, rows: Rows, theta: Floats, codes: Ints, weight: Floats | None) -> None:
     """Add the curvature of rows to that of their clusters."""
-    _, curvature = model.evaluate(linear_predictor(rows, theta), rows.y)
-    index.add_by_cluster(total, rows.x, index.weighted(curvature, weight, rows.share), codes)
+    _, curvature = model.evaluate(linear_predictor(model, rows, theta), rows.y)
+    index.add_by_cluster(total, rows.x, index.weighted(curvature, weight, rows.share), codes, model.first)
 
 
 def _unit_scale(matrix: Floats) -> Floats:

@@ -15,7 +15,9 @@ from .huber import Huber
 from .logit import Logit
 from .mean import Mean
 from .multinomial import Multinomial
+from .negative_binomial import NegativeBinomial
 from .ols import OLS
+from .ordered import Ordered, OrderedProbit
 from .poisson import Poisson
 from .probit import Probit
 from .quantile import Quantile
@@ -23,8 +25,12 @@ from .quantile import Quantile
 __all__ = ["Model", "get"]
 
 _MODELS: dict[str, type[Model]] = {
-    m.name: m for m in (OLS, Logit, Probit, Poisson, Multinomial, Gamma, Fractional, Quantile, Expectile, Huber, Mean)
-}
+    m.name: m
+    for m in (
+        OLS, Logit, Probit, Poisson, NegativeBinomial, Multinomial, Ordered, OrderedProbit, Gamma, Fractional, Quantile,
+        Expectile, Huber, Mean,
+    )
+}  # fmt: skip
 
 
 def get(name: str, parameters: Mapping[str, Any] | None = None) -> Model:

@@ -21,8 +21,9 @@ import numpy as np
 
 from ..errors import ArgumentError, KaratError
 from ..estimate.augment import AugmentedSample
-from ..estimate.index import predictors, scores
+from ..estimate.index import scores
 from ..estimate.rows import Rows
+from ..estimate.totals import linear_predictor
 from ..frames.formula import row_by_row
 from ..frames.table import as_float
 from ..regression.design_matrix import with_columns
@@ -270,6 +271,6 @@ def _choose(pieces: Pieces, made: _Completions, j: int, sign: float, theta: Floa
     """Row by row, the label that moves coefficient j farthest."""
     value = np.empty((len(made.rows), len(made.silent)))
     for c, rows in enumerate(made.rows):
-        score, _ = pieces.model.evaluate(predictors(rows.x, theta, rows.offset), rows.y)
-        value[c] = sign * scores(rows.x, score) @ inverse[j]
+        score, _ = pieces.model.evaluate(linear_predictor(pieces.model, rows, theta), rows.y)
+        value[c] = sign * scores(rows.x, score, pieces.model.first) @ inverse[j]
     return np.asarray(value.argmax(axis=0))
