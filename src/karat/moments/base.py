@@ -108,6 +108,10 @@ class Model(ABC):
         """How many of the coefficients, the last ones, are predictors that are constants."""
         return 0
 
+    def told(self, classes: Sequence[Any]) -> str:
+        """What the title of a fit says of the classes of its outcome."""
+        return ""
+
     def names(self, columns: tuple[str, ...], classes: Sequence[Any]) -> tuple[str, ...]:
         """Names of the coefficients from those of the columns of the design."""
         return columns

@@ -97,23 +97,21 @@ class NegativeBinomial(Poisson):
 def _in_size(y: Floats, mu: Floats, size: Floats) -> tuple[Floats, Floats]:
     """First and second derivative of the log likelihood in ``size = 1 / alpha``.
 
-    With ``d = (y - mu) / (size + mu)`` the first is ``psi(y + size) - psi(size) - log(1 + y / size) + log(1 + d) - d``.
+    With ``d = (y - mu) / (size + mu)`` the first is ``psi(y + size) - psi(size) + log(size / (size + mu)) - d``.
     """
     from scipy.special import digamma, polygamma
 
-    d = (y - mu) / (size + mu)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        first = np.log1p(d) - d
-        second = d**2 / (size + y)
-    raised = size + y
+    raised, d = size + y, (y - mu) / (size + mu)
+    first, second = np.empty_like(d), d**2 / raised
     large = size >= _SERIES_FROM
-    more, twice = np.zeros_like(size), np.zeros_like(size)
-    r, s = size[large], raised[large]
-    gap = y[large] / (r * s)
-    for power, a in ((1, 1 / 2), (2, 1 / 12), (4, -1 / 120), (6, 1 / 252)):
-        more[large] += a * (r**-power - s**-power) if power > 1 else a * gap
-        twice[large] -= a * power * (r ** -(power + 1) - s ** -(power + 1))
     r, s = size[~large], raised[~large]
-    more[~large] = digamma(s) - digamma(r) - np.log(s / r)
-    twice[~large] = polygamma(1, s) - polygamma(1, r) + 1.0 / r - 1.0 / s
-    return first + more, second + twice
+    first[~large] = digamma(s) - digamma(r) + np.log(r) - np.log(r + mu[~large]) - d[~large]
+    second[~large] += polygamma(1, s) - polygamma(1, r) + 1.0 / r - 1.0 / s
+    r, s, near = size[large], raised[large], np.maximum(d[large], -0.5)
+    bend = np.where(d[large] > -0.5, np.log1p(near), np.log(s) - np.log(r + mu[large]))
+    first[large] = bend - d[large] + y[large] / (2.0 * r * s)
+    second[large] -= (1.0 / r**2 - 1.0 / s**2) / 2.0
+    for power, part in ((2, 1 / 12), (4, -1 / 120), (6, 1 / 252)):
+        first[large] += part * (r**-power - s**-power)
+        second[large] -= part * power * (r ** -(power + 1) - s ** -(power + 1))
+    return first, second

@@ -113,6 +113,10 @@ class Ordered(Multinomial):
             count += 1
         return count
 
+    def told(self, classes: Sequence[Any]) -> str:
+        """Their order."""
+        return f", {' < '.join(map(str, classes))}"
+
     def names(self, columns: tuple[str, ...], classes: Sequence[Any]) -> tuple[str, ...]:
         """Columns but the intercept, and cut points, ``"low|mid"``."""
         if columns[0] != "Intercept":
