@@ -490,6 +490,23 @@ def test_plans_multiverse_and_sensitivity(name, monkeypatch):
     assert (table["Highest"] >= table["Estimate"] - 1e-9).all()
 
 
+def test_plans_from_assumptions():
+    data = corpus(400)
+    options = {"surrogates": {"mood": "mood_llm"}, "accuracy": 0.8, "learner": None, "seed": 1, "model": "ordered"}
+    plan = kt.plan("mood ~ x", data.drop(columns="mood"), **options)
+    assert plan.names == ("x", "low|mid", "mid|high", "high|top")
+    text = data.astype({"mood_llm": object})
+    again = kt.plan(f"C(mood, levels={MOODS}) ~ x", text, **options)
+    assert again.names == plan.names
+    with pytest.raises(DataError, match=r"in a formula C\(mood, levels=\[...\]\)"):
+        kt.plan("mood ~ x", text, **options)
+    options = {"surrogates": {"hostile": "hostile_llm"}, "accuracy": 0.8, "learner": None, "seed": 1}
+    plan = kt.plan("count ~ x + hostile", data, model="negative_binomial", **options)
+    assert np.isfinite(plan.tidy().select_dtypes("number").to_numpy()).all()
+    with pytest.raises(ArgumentError, match="cannot be simulated from r_squared"):
+        kt.plan("count ~ x", data, model="negative_binomial", surrogates={"count": "count_llm"}, r_squared=0.6, seed=1)
+
+
 @pytest.mark.parametrize("name", ["ordered", "negative_binomial"])
 def test_bootstrap_debiases_them_as_any_estimator(name):
     outcome, model = MODELS[name], models.get(name)
@@ -562,7 +579,7 @@ def test_what_counts_are():
     surrogates = {"count": "count_llm"}
     with pytest.raises(DataError, match=r"must hold counts.*kt\.poisson"):
         kt.negative_binomial("count ~ x", data.assign(count=data["count"] + 0.5), surrogates=surrogates, **QUICK)
-    with pytest.raises(DataError, match="negative in"):
+    with pytest.raises(DataError, match="such as -"):
         kt.negative_binomial("count ~ x", data.assign(count=-data["count"]), surrogates=surrogates, **QUICK)
     rng = np.random.default_rng(1)
     even = data.assign(count=rng.binomial(6, expit(data["x"])).astype(float)).where(data["count"].notna(), data)

@@ -62,13 +62,14 @@ class NegativeBinomial(Poisson):
 
     def check_outcome(self, y: Floats, name: str) -> None:
         """Gold must be counts."""
-        super().check_outcome(y, name)
-        if (y != np.round(y)).any():
+        if (other := (y < 0) | (y != np.round(y))).any():
             raise DataError(
-                f"the outcome {name!r} of a negative binomial regression must hold counts; "
-                f"{int((y != np.round(y)).sum())} row(s) are no whole numbers. kt.poisson and kt.gamma have the same "
-                "mean, exp(x'b), and take them."
+                f"the outcome {name!r} of a negative binomial regression must hold counts (0, 1, 2, ...); "
+                f"{int(other.sum())} row(s) hold something else, such as {y[other][0]:g}. kt.poisson has the same "
+                "mean, exp(x'b), and takes any number from 0 on."
             )
+        if not (y > 0).any():
+            raise DataError(f"the outcome {name!r} is always 0; a negative binomial regression needs counts above 0.")
 
     def working(self, y: Floats, x: Floats, share: Floats) -> Floats:
         """That of the Poisson regression, and the dispersion without covariates, which is too large if anything."""

@@ -17,6 +17,7 @@ from ..estimate.rows import Rows
 from ..frames.formula import Parsed, refuse_stateful, row_by_row
 from ..frames.kinds import is_number
 from ..frames.matrices import MatrixSpec, least_columns
+from ..frames.quoting import quote
 from ..frames.table import as_float
 from .variables import Label, classes_of, compare_presence
 
@@ -280,8 +281,8 @@ def _refuse_no_order(parsed: Parsed, gold: pd.Series[Any], classes: tuple[Any, .
     if not stated:
         raise DataError(
             f"nothing says in which order the classes {list(classes)} of the outcome {name!r} stand; give levels=[...] "
-            f"from the lowest to the highest, or make it an ordered column: data[{name!r}] = "
-            f"pd.Categorical(data[{name!r}], categories=[...], ordered=True)."
+            f"from the lowest to the highest, in a formula C({quote(name)}, levels=[...]), or make it an ordered "
+            f"column: data[{name!r}] = pd.Categorical(data[{name!r}], categories=[...], ordered=True)."
         )
 
 
