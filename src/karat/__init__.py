@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .effects.entry_points import comparisons, predictions, slopes
     from .errors import KaratError, KaratWarning
     from .frames.batches import Batches
+    from .grouped.small_groups import small_groups
     from .planning.allocate import allocate
     from .planning.budget import budget
     from .planning.plan import plan
@@ -40,7 +41,9 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .regression.durations.rmst import rmst
     from .regression.entry_points import logit, mean, multinomial, ols, poisson, probit, regress
     from .regression.family import expectile, fractional, gamma, huber, negative_binomial, ordered, quantile
-    from .results import Result
+    from .regression.pseudo import pseudo_outcome
+    from .regression.several import several
+    from .results import Fits, Result
     from .robustness.bootstrap import bootstrap
     from .robustness.diagnose import diagnose
     from .robustness.multiverse import multiverse
@@ -59,6 +62,7 @@ _HOMES = {
     "Unequal": "designs",
     "Waves": "designs",
     "read_sample": "designs",
+    "Fits": "results",
     "KaratError": "errors",
     "KaratWarning": "errors",
     "Plan": "planning",
@@ -71,10 +75,12 @@ _HOMES = {
     "predictions": "effects.entry_points",
     "regress": "regression.entry_points",
     "slopes": "effects.entry_points",
+    "small_groups": "grouped.small_groups",
     "duration_from_dates": "regression.durations.dates",
     "rmst": "regression.durations.rmst",
     "rmst_contrast": "regression.durations.contrast",
     "sensitivity": "robustness.sensitivity",
+    "several": "regression.several",
     "ConfidenceSequence": "sequential.monitor",
     "confidence_sequence": "sequential.monitor",
     "expectile": "regression.family",
@@ -92,6 +98,7 @@ _HOMES = {
     "plan": "planning",
     "poisson": "regression.entry_points",
     "probit": "regression.entry_points",
+    "pseudo_outcome": "regression.pseudo",
     "strata": "planning",
 }
 _MODULES = ("annotate", "censoring", "datasets", "designs", "errors", "labels", "predict")
@@ -104,6 +111,7 @@ __all__ = [
     "Clustered",
     "ConfidenceSequence",
     "Design",
+    "Fits",
     "KaratError",
     "KaratWarning",
     "Plan",
@@ -143,13 +151,16 @@ __all__ = [
     "predict",
     "predictions",
     "probit",
+    "pseudo_outcome",
     "quantile",
     "read_sample",
     "regress",
     "rmst",
     "rmst_contrast",
     "sensitivity",
+    "several",
     "slopes",
+    "small_groups",
     "strata",
 ]
 

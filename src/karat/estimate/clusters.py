@@ -161,6 +161,21 @@ class Curvatures:
         """Leverage of the clusters, for each way of clustering."""
         return tuple(Leverage(curvature, kind, self.basis) for curvature in self.ways)
 
+    def within(self, frame: Ints, cluster: Ints, rows: Ints, gold: Ints) -> Curvatures:
+        """The same with a row of zeros for every cluster of a frame that has none of them.
+
+        ``frame`` holds the clusters of the frame, ``cluster`` those of the fit, whose units stand at ``rows`` of the
+        frame and are gold at ``gold`` of their own.
+        """
+        out = []
+        for (_, every), (_, codes), curvature in zip(ways(frame), ways(cluster), self.ways):
+            used, first = np.unique(codes, return_index=True)
+            here = every[rows][first] if len(used) == len(curvature) else every[rows][first[np.unique(codes[gold])]]
+            padded = np.zeros((int(every.max()) + 1, *curvature.shape[1:]))
+            padded[here] = curvature
+            out.append(padded)
+        return Curvatures(tuple(out), self.basis)
+
 
 def curvatures(model: Model, sample: AugmentedSample, estimate: Estimate, kind: str, estimator: str) -> Curvatures:
     """What each analysis cluster adds to the curvature at the estimate, for each way of clustering.

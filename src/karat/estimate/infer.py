@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, one_of
+from .basis import nearest_psd
 from .clusters import KINDS as CLUSTER_KINDS
 from .clusters import LEVERAGED, Curvatures, Leverage, add_ways, ways
 from .covariance import KINDS, Covariance, Meat, sandwich, stack, stack_clusters
@@ -60,6 +61,13 @@ class Parts:
     def stored(self) -> Parts:
         """The same with influence scores in memory, free of the data."""
         return replace(self, scores=self.scores.stored())
+
+    def within(self, frame: Units, rows: Ints) -> Parts:
+        """The same in a frame of which the units are some rows, see :meth:`Scores.within`."""
+        scores, curvature = self.scores.within(frame, rows), self.cluster_curvature
+        if curvature.ways and frame.cluster is not None and self.units.cluster is not None:
+            curvature = curvature.within(frame.cluster, self.units.cluster, rows, self.units.gold)
+        return replace(self, scores=scores, cluster_curvature=curvature)
 
     def leverages(self, kind: str) -> tuple[Leverage | None, ...]:
         """Leverage of the clusters, for each way of clustering; None where the kind does not correct for it.
@@ -117,6 +125,36 @@ def combination(parts: Sequence[Parts], matrices: Sequence[Floats], kind: str, t
     error = np.asarray(sum(one.scores.gold_parts(kind)[1] @ matrix.T for one, matrix in zip(parts, matrices)))
     both = meat.combined(np.hstack(matrices))
     return _covariance(both, error, parts[0].scores, kind, target).total
+
+
+def stacked(parts: Sequence[Parts], kind: str, target: str) -> Floats:
+    """Covariance of the coefficients of several fits side by side, up to counts of units in HC1 and CRV1.
+
+    Its population part is left as it is, and not made positive semidefinite: among many coefficients that would raise
+    the variances of differences of fits that hardly differ.
+
+    Parameters
+    ----------
+    parts : sequence of Parts
+        In one frame.
+    kind, target : str
+
+    Returns
+    -------
+    ndarray, shape (P, P)
+        Positive semidefinite as a whole.
+    """
+    units = parts[0].units
+    error = np.hstack([one.scores.gold_parts(kind)[1] for one in parts])
+    design = units.labelling.cross(error, error)
+    if target == "finite":
+        return design
+    meat, cluster = influences(parts, kind), units.summed_over(kind)
+    signs = [1.0] if cluster is None else [sign for sign, _ in ways(cluster)]
+    shrunk = [1.0 - 1.0 / one.groups if kind == "CRV3" else 1.0 for one in (meat, *meat.others)]
+    populations = zip(signs, shrunk, (meat, *meat.others))
+    out = np.asarray(design + sum(sign * factor * one.population for sign, factor, one in populations))
+    return nearest_psd((out + out.T) / 2.0, design)
 
 
 def _covariance(

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import FormulaError
 from .quoting import quote, restored, unknown, unquoted
+from .stepwise import steps_in
 
 _STATEFUL = re.compile(r"\b(scale|center|standardize|poly|bs|cs|cr|cc|lag|Q)\s*\(")
 AGGREGATE = re.compile(r"\.(mean|std|var|median|min|max|sum|rank|quantile|cumsum|shift|diff)\s*\(")
@@ -111,6 +112,11 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
 
     if not isinstance(text, str):
         raise FormulaError(f"formula is a {type(text).__name__}; give text such as 'tone ~ economy + war'.")
+    if (step := steps_in(text)) and step not in (context or {}):
+        raise FormulaError(
+            f"formula {text!r} stands for several regressions ({step}); fit them by "
+            "karat.several(formula, data, model=...)."
+        )
     code, aliases = unquoted(text, columns)
     known = [aliases.get(name, name) for name in columns]
     formula = _read(text, code)
@@ -195,7 +201,10 @@ def _read(text: str, code: str) -> Any:
             "supported; write fixed effects as C(column) on the right. Instruments have no counterpart here."
         )
     if len(formula.lhs) != 1:
-        raise FormulaError(f"formula {text!r} must have exactly one outcome on the left of '~'.")
+        raise FormulaError(
+            f"formula {text!r} must have exactly one outcome on the left of '~'; write several ones as sw(y1, y2) ~ x "
+            "(with karat.several), and a sum as I(y1 + y2)."
+        )
     return formula
 
 

@@ -104,7 +104,7 @@ def prepare(
     observed = sorted(parsed.variables - {label.name for label in labels})
     frame = table.pandas(observed, "formula")
     v = _analysis_weights(table, weights)
-    clusters = None if cluster is None else _clusters(table, cluster)
+    clusters = None if cluster is None else read_clusters(table, cluster)
     absent = {name: frame[name].isna().to_numpy() for name in observed}
     if v is not None:
         absent["weights="] = np.isnan(v)
@@ -355,7 +355,7 @@ def _analysis_weights(table: Table, weights: object) -> Floats | None:
     return v
 
 
-def _clusters(table: Table, cluster: object) -> pd.DataFrame:
+def read_clusters(table: Table, cluster: object) -> pd.DataFrame:
     """Analysis clusters, one column for each way of clustering."""
     import pandas as pd
 

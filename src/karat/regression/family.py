@@ -233,8 +233,8 @@ def quantile(
     formula, data, surrogates
         As in :func:`regress`. The outcome is a number with many values.
     q : float
-        Which quantile, above 0 and below 1; 0.5 is the median. For several fit each by itself: their difference,
-        ``upper - lower``, has the right covariance, since influences are kept.
+        Which quantile, above 0 and below 1; 0.5 is the median. :func:`karat.several` fits several at once, with
+        intervals that hold for all of them; the difference of two fits, ``upper - lower``, has the right covariance.
     bandwidth : float, optional
         Width of the normal kernel that smooths the jump of the score, in units of the outcome. By default from the
         residuals of the gold rows and their effective number (methods, section 8); the summary shows it.

@@ -76,7 +76,7 @@ class Empty:
         """The result with the groups in its tables and named in its notes, and their rows counted as such."""
         if not self.names:
             return result
-        tell(str(self) + "; label some of their units to report them.", SmallSampleWarning)
+        tell(f"{self}; label some of their units to report them, or use kt.small_groups.", SmallSampleWarning)
         dropped = dict(result.sampling.dropped)
         missing = dropped.pop("weights=") - self.rows
         dropped |= {"weights=": missing} if missing else {}

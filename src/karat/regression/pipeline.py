@@ -154,11 +154,7 @@ def open_fit(options: Arguments, data: object, steps: Steps[F]) -> F:
     table = Table.read(data)
     parsed = parse(options.formula, table.names, options.context, model.categorical)
     labels = steps.labels(parsed, table, options)
-    gold_rows = labelled_rows(labels, table, options.labelled)
-    shown = None if options.shown is None else shown_rows(options.shown, table)
-    labelling = designs.read_draw(
-        designs.resolve(options.design), table, gold_rows, options.sampled, options.nonresponse, shown
-    )
+    gold_rows, shown, labelling = read_frame(options, table, labels)
     prepared = prepare(
         table, parsed, labels, labelling, weights=options.weights, cluster=options.cluster, missing=options.missing,
         context=options.context, shown=shown, subset=options.subset,
@@ -167,6 +163,16 @@ def open_fit(options: Arguments, data: object, steps: Steps[F]) -> F:
     seed = seed_of_fit(options.seed, prepared, steps.word(options), options.formula)
     fit = steps.predict(Opened(model, options, table, gold_rows, prepared, matrix, seed, generator(seed)))
     return replace(fit, model=_settled(model, augmented(prepared, matrix, ())))
+
+
+def read_frame(options: Arguments, table: Table, labels: tuple[Label, ...]) -> tuple[Bools, Bools | None, Labelling]:
+    """Gold rows, rows that the labeller has seen, and the draw from all others."""
+    gold_rows = labelled_rows(labels, table, options.labelled)
+    shown = None if options.shown is None else shown_rows(options.shown, table)
+    labelling = designs.read_draw(
+        designs.resolve(options.design), table, gold_rows, options.sampled, options.nonresponse, shown
+    )
+    return gold_rows, shown, labelling
 
 
 def _settled(model: Model, sample: AugmentedSample) -> Model:
