@@ -148,6 +148,22 @@ single = quarters.differences("periods", reference="2022Q1").se().filter(like="m
 assert (7 * trend.se().filter(like="migration").to_numpy() < 0.9 * single.to_numpy()).all(), "a trend is more precise"
 assert plan.reached and plan.n < 2000 and quarters.plan(half_width=0.05, of="average").n > 4 * 1200
 """,
+    "categories": """
+assert right[0] > right[1] + 0.1, "not equally well for everybody"
+assert naive[0] < -0.1 and truth[0] > 0 and 2.5 < naive[2] / truth[2] < 3, "nearly three times as much"
+assert shown["truth"].between(shown["low"], shown["high"]).all()
+assert tones.ratios().confint()["97.5%"]["opposition"] < 0.5 and tones.ratios().confint()["97.5%"]["election"] < 1
+plain = tones.compare().table()["Surrogate only"].loc["opposition"]
+assert plain["2.5%"] > -0.5, "much milder"
+assert ((tones.confint().loc[["opposition", "election"]].T - [-1.2, -0.8]).prod() < 0).all()
+inside = [low <= true_share[side, t] <= high for t, side, low, high in
+          spread[["outcome", "opposition", "low", "high"]].itertuples(index=False)]
+assert len(inside) == 10 and sum(inside) >= 9, "karat's intervals in the picture"
+assert abs(slopes.theta.sum()) < 1e-12
+a, b = changes["ordered"], changes["multinomial"]
+assert (abs(a.theta - b.theta) < b.se()).all() and (a.se().to_numpy() < b.se().to_numpy()).all()
+assert 0.015 < abs(gap).max() < 0.035
+""",
     "how-long-until": """
 late = trick["with the years up to 2008"]
 assert (abs(trick["Kaplan-Meier"] - late) < 0.1).all()

@@ -44,7 +44,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .regression.durations.dates import duration_from_dates
     from .regression.durations.rmst import rmst
     from .regression.entry_points import logit, mean, multinomial, ols, poisson, probit, regress
-    from .regression.family import expectile, fractional, gamma, huber, quantile
+    from .regression.family import expectile, fractional, gamma, huber, negative_binomial, ordered, quantile
     from .regression.pseudo import pseudo_outcome
     from .regression.several import several
     from .results import Fits, Result
@@ -95,6 +95,8 @@ _HOMES = {
     "fractional": "regression.family",
     "gamma": "regression.family",
     "huber": "regression.family",
+    "negative_binomial": "regression.family",
+    "ordered": "regression.family",
     "quantile": "regression.family",
     "logit": "regression.entry_points",
     "mean": "regression.entry_points",
@@ -152,7 +154,9 @@ __all__ = [
     "mean",
     "multinomial",
     "multiverse",
+    "negative_binomial",
     "ols",
+    "ordered",
     "plan",
     "poisson",
     "predict",

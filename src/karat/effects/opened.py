@@ -156,9 +156,9 @@ class OpenedFit:
             except DataMismatchWarning as error:
                 raise DataError(f"at= or variables=: {error} Give categories that were in the fit.") from None
         theta, m = self.result.theta, len(frame)
-        eta = index.predictors(x, theta, spec.offset(frame, context))
+        eta = index.predictors(x, theta, spec.offset(frame, context), self.opened.model.first)
         mu, slope = self.opened.model.mean(eta.reshape(m, -1) if spec.classes else eta)
-        return x, mu.reshape(m, -1), slope.reshape(m, -1, len(theta) // x.shape[1])
+        return x, mu.reshape(m, -1), slope.reshape(m, -1, eta.size // m)
 
     def _refuse_whole_columns(self) -> None:
         """Raise where the formula looks at a whole column: changing it would change what the fit meant by it."""

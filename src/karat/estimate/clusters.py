@@ -200,7 +200,9 @@ def curvatures(model: Model, sample: AugmentedSample, estimate: Estimate, kind: 
     ArgumentError
         If they would take too much memory and are needed.
     """
-    return curvatures_from(partial(_add, model), sample, estimate, kind, estimator)
+    if sample.units.cluster is None:
+        return Curvatures()
+    return curvatures_from(partial(_add, model), on_gold_basis(model, sample), estimate, kind, estimator)
 
 
 Adding = Callable[["Floats", "Rows", "Floats", "Ints", "Floats | None"], None]
@@ -208,10 +210,10 @@ Adding = Callable[["Floats", "Rows", "Floats", "Ints", "Floats | None"], None]
 
 
 def curvatures_from(add: Adding, sample: AugmentedSample, estimate: Estimate, kind: str, estimator: str) -> Curvatures:
-    """:func:`curvatures` of rows whose curvature is told by a function."""
+    """:func:`curvatures` of rows in well-conditioned coordinates whose curvature is told by a function."""
     if sample.units.cluster is None:
         return Curvatures()
-    cluster, sample, theta = sample.units.cluster, on_gold_basis(sample), estimate.theta
+    cluster, theta = sample.units.cluster, estimate.theta
     basis = None if sample.basis is None else index.repeated(sample.basis, len(theta))
     if basis is not None:
         theta = np.linalg.solve(basis, theta)
@@ -258,8 +260,8 @@ def _weighted_rows(sample: AugmentedSample, estimator: str) -> list[tuple[Rows, 
 
 def _add(model: Model, total: Floats, rows: Rows, theta: Floats, codes: Ints, weight: Floats | None) -> None:
     """Add the curvature of rows to that of their clusters."""
-    _, curvature = model.evaluate(linear_predictor(rows, theta), rows.y)
-    index.add_by_cluster(total, rows.x, index.weighted(curvature, weight, rows.share), codes)
+    _, curvature = model.evaluate(linear_predictor(model, rows, theta), rows.y)
+    index.add_by_cluster(total, rows.x, index.weighted(curvature, weight, rows.share), codes, model.first)
 
 
 def _unit_scale(matrix: Floats) -> Floats:

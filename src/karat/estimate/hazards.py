@@ -148,7 +148,7 @@ class HazardMoments:
     @classmethod
     def of(cls, sets: RiskSets, sample: AugmentedSample) -> HazardMoments:
         """Set up, in well-conditioned coordinates."""
-        sample = on_gold_basis(sample)
+        sample = on_gold_basis(None, sample)
         gold = Weighted(sets, [(sample.gold, sample.units.gold_weight)])
         if not sample.predicted:
             return cls(sets, sample, gold)
@@ -300,4 +300,4 @@ def hazard_curvatures(
             if b > a:
                 total[:, b, a] += part
 
-    return curvatures_from(add, sample, estimate, kind, estimator)
+    return curvatures_from(add, on_gold_basis(None, sample), estimate, kind, estimator)

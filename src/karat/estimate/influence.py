@@ -77,7 +77,7 @@ def _linear(moments: Moments, root: Root, at_root: bool) -> Linear:
     m = gold_score * v[:, None]
     x = sample.gold.x
     own = weighted(curvature, v * w)
-    leverage = np.clip(index.leverage(inverse, [x], [own], m), 0.0, LARGEST_LEVERAGE)
+    leverage = np.clip(index.leverage(inverse, [x], [own], m, model.first), 0.0, LARGEST_LEVERAGE)
     h, curvatures = np.zeros_like(m), [curvature]
     if moments.predicted_gold:
         h, more = row_scores(model, root.theta, moments.predicted_gold)
@@ -88,21 +88,21 @@ def _linear(moments: Moments, root: Root, at_root: bool) -> Linear:
         designs = [x, *(rows.x for rows in moments.predicted_gold)]
         # what a fixed size makes known leaves with no unit
         error = sample.units.labelling.known_part(m - h)[0]
-        shift = left_out_shift(inverse, _curvature_of(designs, weights), m + (w - 1.0)[:, None] * error)
+        shift = left_out_shift(inverse, _curvature_of(designs, weights, model.first), m + (w - 1.0)[:, None] * error)
     elif own.ndim == 1:
         shift = (w / (1.0 - leverage))[:, None] * (m @ inverse.T)
     else:
-        shift = left_out_shift(inverse, _curvature_of([x], [own]), m * w[:, None])
-    left_m, left_h = m + index.times(x, weighted(curvature, v), shift), h
+        shift = left_out_shift(inverse, _curvature_of([x], [own], model.first), m * w[:, None])
+    left_m, left_h = m + index.times(x, weighted(curvature, v), shift, model.first), h
     for rows, c in zip(moments.predicted_gold, curvatures[1:]):
-        left_h = left_h + index.times(rows.x, weighted(c, v), shift)
+        left_h = left_h + index.times(rows.x, weighted(c, v), shift, model.first)
     m, h, left_m, left_h = (part @ inverse.T for part in (m, h, left_m, left_h))
     return Linear(inverse, m, h, left_m, left_h, leverage, at_root)
 
 
-def _curvature_of(designs: list[Floats], curvatures: list[Floats]) -> Callable[[slice], Floats]:
+def _curvature_of(designs: list[Floats], curvatures: list[Floats], first: slice | None) -> Callable[[slice], Floats]:
     """Curvature of units whose rows are several blocks, for those in a slice, shape (m, q, q)."""
-    return lambda at: np.asarray(sum(index.own(x[at], c[at]) for x, c in zip(designs, curvatures)))
+    return lambda at: np.asarray(sum(index.own(x[at], c[at], first) for x, c in zip(designs, curvatures)))
 
 
 def left_out_shift(inverse: Floats, curvature: Callable[[slice], Floats], phi: Floats) -> Floats:
@@ -307,14 +307,14 @@ class UnitBlocks:
                 psi = (self.to_coefficients @ x.T).T
                 psi *= (score if scale is None else score * scale)[:, None]
             else:
-                psi = _summed(parts) @ self.to_coefficients.T
+                psi = self._summed(parts) @ self.to_coefficients.T
                 if scale is not None:
                     psi *= scale[:, None]
             yield block.at, psi
 
     def _evaluate(self, rows: Rows) -> tuple[Floats, Floats, Floats]:
         """Design rows, score and curvature (times share) of one class combination."""
-        score, curvature = self.model.evaluate(linear_predictor(rows, self.theta), rows.y)
+        score, curvature = self.model.evaluate(linear_predictor(self.model, rows, self.theta), rows.y)
         return rows.x, weighted(score, rows.share), weighted(curvature, rows.share)
 
     def _factor(self, parts: list[tuple[Floats, Floats, Floats]], v: Floats | None, kind: str) -> Floats | None:
@@ -322,16 +322,15 @@ class UnitBlocks:
         if kind not in ("HC2", "HC3"):
             return None
         designs, _, curvatures = map(list, zip(*parts))
-        phi = None if curvatures[0].ndim == 1 else _summed(parts)
-        leverage = index.leverage(self.inverse, designs, curvatures, phi)
+        phi = None if curvatures[0].ndim == 1 else self._summed(parts)
+        leverage = index.leverage(self.inverse, designs, curvatures, phi, self.model.first)
         if v is not None:
             leverage *= v
         return correction(np.clip(leverage, 0.0, 1.0, out=leverage), kind)
 
-
-def _summed(parts: list[tuple[Floats, Floats, Floats]]) -> Floats:
-    """Scores of units whose rows are several blocks, shape (m, q)."""
-    phi = index.scores(*parts[0][:2])
-    for x, score, _ in parts[1:]:
-        phi += index.scores(x, score)
-    return phi
+    def _summed(self, parts: list[tuple[Floats, Floats, Floats]]) -> Floats:
+        """Scores of units whose rows are several blocks, shape (m, q)."""
+        phi = index.scores(*parts[0][:2], self.model.first)
+        for x, score, _ in parts[1:]:
+            phi += index.scores(x, score, self.model.first)
+        return phi

@@ -14,7 +14,7 @@ from .influence import Linear, Rated, UnitBlocks, calibrations, linear_at_gold, 
 from .root import definite, gold_root, newton, noise_of, positive, warm_start
 from .rows import Memory, Rows, in_memory
 from .scores import Scores, StoredBlocks
-from .totals import Moments, n_coefficients, row_scores
+from .totals import Moments, astray, n_coefficients, row_scores
 from .tune import Tuning, gold_only, tune, untuned
 
 if TYPE_CHECKING:
@@ -86,13 +86,14 @@ def rectify(model: Model, sample: AugmentedSample, tuning: str | Tuning | None, 
     -------
     Estimate
     """
-    sample = on_gold_basis(sample)
+    sample = on_gold_basis(model, sample)
     moments = Moments.of(model, sample)
     start = gold_root(moments)
     alone = _gold_at(moments, start)
     scale = positive(start.curvature)
     root = newton(moments.rectified(None), start.theta, scale, _noise(moments, start))
     solved = root.converged and bool(np.isfinite(root.theta).all()) and definite(root.curvature)
+    solved = solved and not astray(model, sample.gold, root.theta)
     sound = solved and _is_sound(moments, root, start)
     at = linear_at_root(moments, root) if solved and (sound or tuning is None) else linear_at_gold(moments, start)
     chosen = tuning if isinstance(tuning, Tuning) else choose(tuning, at, sample, crossfitted, sound)
@@ -109,7 +110,7 @@ def rectify(model: Model, sample: AugmentedSample, tuning: str | Tuning | None, 
 
 def gold_estimate(model: Model, sample: AugmentedSample) -> Estimate:
     """Inverse probability weighted regression on gold alone (Lambda = 0)."""
-    moments = Moments.of(model, on_gold_basis(replace(sample, predicted=Memory())))
+    moments = Moments.of(model, on_gold_basis(model, replace(sample, predicted=Memory())))
     return _gold_at(moments, gold_root(moments))
 
 
@@ -128,7 +129,8 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
     Estimate
     """
     if start is None:
-        start = _near(model, sample) if model.local else np.zeros(n_coefficients(model, sample.gold))
+        near = model.local or model.first is not None
+        start = _near(model, sample) if near else np.zeros(n_coefficients(model, sample.gold))
     first = start
     totals = Moments.of(model, sample).everywhere
     assert totals is not None
@@ -136,8 +138,9 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
     size = np.sqrt(np.abs(np.diag(scale)))
     if not (size > 0).all() or np.linalg.eigvalsh(scale / np.outer(size, size))[0] < 1e-5:
         basis = check_rank(*design_of(sample), sample.names, "rows with surrogate labels")
-        sample = in_basis(sample, basis)
-        first = first if basis is None else np.linalg.solve(index.repeated(basis, len(first)), first)
+        sample = in_basis(model, sample, basis)
+        if sample.basis is not None:
+            first = np.linalg.solve(index.repeated(sample.basis, len(first)), first)
         totals = Moments.of(model, sample).everywhere
         assert totals is not None
         _, scale = totals(first)
@@ -147,6 +150,8 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
         raise ConvergenceError(
             "the regression on surrogate labels did not converge; they may be separated by the covariates."
         )
+    if why := astray(model, sample.gold, root.theta):
+        raise ConvergenceError(f"the regression on surrogate labels has no solution: {why}.")
     inverse = np.linalg.inv(root.curvature)
     source = UnitBlocks(model, sample, root.theta, inverse, to_coefficients(sample, inverse.T).T)
     predicted = sample.predicted.at(sample.units.gold)
@@ -154,7 +159,7 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
     phi = score * sample.units.gold_analysis_weight[:, None]
     moment = phi @ source.to_coefficients.T
     own = [index.weighted(curvature, sample.units.gold_analysis_weight) for curvature in curvatures]
-    leverage = index.leverage(inverse, [rows.x for rows in predicted], own, phi)
+    leverage = index.leverage(inverse, [rows.x for rows in predicted], own, phi, model.first)
     none, leverage = np.zeros_like(moment), np.clip(leverage, 0.0, 0.95)
     scores = Scores(source, moment, none, (moment / (1.0 - leverage)[:, None], none), sample.units, leverage)
     return Estimate(
@@ -211,11 +216,11 @@ def _is_sound(moments: Moments, root: Root, start: Root) -> bool:
     values, vectors = eigh((root.curvature + root.curvature.T) / 2.0, positive(start.curvature))
     if values[0] >= SOUND:
         return True
-    sample, u = moments.sample, vectors[:, 0]
-    _, curvatures = row_scores(moments.model, root.theta, (sample.gold, *moments.predicted_gold))
-    error = index.quadratic(sample.gold.x, curvatures[0], u)
+    sample, model, u = moments.sample, moments.model, vectors[:, 0]
+    _, curvatures = row_scores(model, root.theta, (sample.gold, *moments.predicted_gold))
+    error = index.quadratic(sample.gold.x, curvatures[0], u, model.first)
     for rows, curvature in zip(moments.predicted_gold, curvatures[1:]):
-        error = error - index.quadratic(rows.x, curvature, u)
+        error = error - index.quadratic(rows.x, curvature, u, model.first)
     error = (error * sample.units.gold_analysis_weight)[:, None]
     noise = float(np.sqrt(max(sample.units.labelling.cross(error, error)[0, 0], 0.0)))
     return bool(values[0] > CLEAR_OF_NOISE * noise)
@@ -285,6 +290,9 @@ def _combined(
     everywhere, back = moments.everywhere(root.theta)[0], moments.back(root.theta)[0]
     step = basis @ at.inverse @ gold_score + weights @ at.inverse @ (everywhere - back)
     theta = basis @ root.theta + step
+    if why := astray(model, sample.gold, root.theta + np.linalg.solve(basis, step)):
+        notes = (*notes, f"gold alone is reported, since with surrogates there is no solution: {why}")
+        return replace(alone, tuning=gold_only(p), notes=notes, gold=alone)
     if step.any():
         root = replace(root, theta=root.theta + np.linalg.solve(basis, step))
         at = linear_at_root(moments, root) if at.at_root else linear_at_gold(moments, root)

@@ -16,7 +16,9 @@ from .huber import Huber
 from .logit import Logit
 from .mean import Mean
 from .multinomial import Multinomial
+from .negative_binomial import NegativeBinomial
 from .ols import OLS
+from .ordered import Ordered, OrderedProbit
 from .poisson import Poisson
 from .probit import Probit
 from .quantile import Quantile
@@ -24,8 +26,12 @@ from .quantile import Quantile
 __all__ = ["Cox", "Model", "fitted", "get"]
 
 _MODELS: dict[str, type[Model]] = {
-    m.name: m for m in (OLS, Logit, Probit, Poisson, Multinomial, Gamma, Fractional, Quantile, Expectile, Huber, Mean)
-}
+    m.name: m
+    for m in (
+        OLS, Logit, Probit, Poisson, NegativeBinomial, Multinomial, Ordered, OrderedProbit, Gamma, Fractional, Quantile,
+        Expectile, Huber, Mean,
+    )
+}  # fmt: skip
 
 
 def get(name: str, parameters: Mapping[str, Any] | None = None) -> Model:

@@ -252,7 +252,7 @@ def _cheap_start(model: Model, sample: AugmentedSample) -> Floats | None:
         weights = sample.units.weights
         return warm_start(model, some[0], None if weights is None else weights[every])
     totals = row_totals(model, pieces_of(some, None))
-    first = np.zeros(n_coefficients(model, sample.gold))
+    first = np.zeros(n_coefficients(model, sample.gold)) if model.first is None else warm_start(model, some[0], None)
     _, scale = totals(first)
     root = newton(totals, first, scale)
     return root.theta if root.converged else None

@@ -49,8 +49,8 @@ def regress(
     surrogates : mapping
         Gold column -> its surrogate(s): a column, a list of columns, an array of N values, or a
         mapping from class to probability column. Not for units of :func:`karat.aggregate`.
-    model : {"ols", "logit", "probit", "poisson", "multinomial", "gamma", "fractional", "quantile", "expectile",
-            "huber"}
+    model : {"ols", "logit", "probit", "poisson", "negative_binomial", "multinomial", "ordered", "ordered_probit",
+            "gamma", "fractional", "quantile", "expectile", "huber"}
         Which regression.
     **options
         How to fit.

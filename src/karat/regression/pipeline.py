@@ -186,7 +186,8 @@ def read_frame(options: Arguments, table: Table, labels: tuple[Label, ...]) -> t
 def _settled(model: Model, sample: AugmentedSample) -> Model:
     """The model with what must be a fixed number before the root is sought."""
     gold = sample.gold
-    return model.settled(gold.x, gold.y if gold.offset is None else gold.y - gold.offset, sample.units.gold_weight)
+    own = gold.offset is None or gold.y.ndim > 1
+    return model.settled(gold.x, gold.y if own else gold.y - gold.offset, sample.units.gold_weight)
 
 
 def open_batches(options: Arguments, batches: Batches) -> Opened:

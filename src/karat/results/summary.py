@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..display.table import html_page, html_table, number, p_text, text_lines
+from .effects import model_of
 from .verdicts import short_form, small_sample_notes
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Summary:
             out.append(("Random splits", f"at most {100 * r.split_share:.1f}% of a variance"))
         if r.estimator != "surrogate" and (checks := short_form(r)):
             out.append(("Checks", checks))
-        return out
+        return out + self.exponentials()
 
     def coefficient_lines(self) -> list[str]:
         """The coefficient table as text lines."""
@@ -104,6 +105,15 @@ class Summary:
             gain = [f"{r.r_squared[j]:.2f}", f"{r.effective_gold[j]:,.0f}"] if show_gain else []
             rows.append([number(b), number(se), df, f"{t:.2f}", p_text(p), number(low), number(high), *gain])
         return text_lines(head, r.names, rows)
+
+    def exponentials(self) -> list[tuple[str, str]]:
+        """Of coefficients that are logarithms: what they are called, with their intervals."""
+        r, model = self.result, model_of(self.result)
+        table, out = r.tidy(), []
+        for name, words in (model.logarithms if model is not None else {}).items():
+            value, low, high = (number(np.exp(v)) for v in table.loc[name].to_numpy()[[0, 4, 5]])
+            out.append((words, f"{value}, {100 * (1 - r.alpha):.6g}% interval {low} to {high}"))
+        return out
 
     def remarks(self) -> list[str]:
         """What the reader must know."""
