@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -201,7 +202,18 @@ def curvatures(model: Model, sample: AugmentedSample, estimate: Estimate, kind: 
     """
     if sample.units.cluster is None:
         return Curvatures()
-    cluster, sample, theta = sample.units.cluster, on_gold_basis(sample), estimate.theta
+    return curvatures_from(partial(_add, model), on_gold_basis(model, sample), estimate, kind, estimator)
+
+
+Adding = Callable[["Floats", "Rows", "Floats", "Ints", "Floats | None"], None]
+"""Adds the curvature of rows, at coefficients and with weights, to that of their clusters, shape (C, q, q)."""
+
+
+def curvatures_from(add: Adding, sample: AugmentedSample, estimate: Estimate, kind: str, estimator: str) -> Curvatures:
+    """:func:`curvatures` of rows in well-conditioned coordinates whose curvature is told by a function."""
+    if sample.units.cluster is None:
+        return Curvatures()
+    cluster, theta = sample.units.cluster, estimate.theta
     basis = None if sample.basis is None else index.repeated(sample.basis, len(theta))
     if basis is not None:
         theta = np.linalg.solve(basis, theta)
@@ -215,7 +227,7 @@ def curvatures(model: Model, sample: AugmentedSample, estimate: Estimate, kind: 
                 return refuse_many(len(used), p, kind)
             total = np.zeros((len(used), p, p))
             for rows, at, weight in parts:
-                _add(total, model, rows, theta, np.searchsorted(used, codes if at is None else codes[at]), weight)
+                add(total, rows, theta, np.searchsorted(used, codes if at is None else codes[at]), weight)
             out.append(total)
         if all(np.linalg.eigvalsh(_unit_scale(total.sum(axis=0)))[0] > 0 for total in out):
             return Curvatures(tuple(out), basis)
@@ -246,10 +258,10 @@ def _weighted_rows(sample: AugmentedSample, estimator: str) -> list[tuple[Rows, 
     return out
 
 
-def _add(total: Floats, model: Model, rows: Rows, theta: Floats, codes: Ints, weight: Floats | None) -> None:
+def _add(model: Model, total: Floats, rows: Rows, theta: Floats, codes: Ints, weight: Floats | None) -> None:
     """Add the curvature of rows to that of their clusters."""
-    _, curvature = model.evaluate(linear_predictor(rows, theta), rows.y)
-    index.add_by_cluster(total, rows.x, index.weighted(curvature, weight, rows.share), codes)
+    _, curvature = model.evaluate(linear_predictor(model, rows, theta), rows.y)
+    index.add_by_cluster(total, rows.x, index.weighted(curvature, weight, rows.share), codes, model.first)
 
 
 def _unit_scale(matrix: Floats) -> Floats:
