@@ -200,9 +200,8 @@ def curvatures(model: Model, sample: AugmentedSample, estimate: Estimate, kind: 
     ArgumentError
         If they would take too much memory and are needed.
     """
-    if sample.units.cluster is None:
-        return Curvatures()
-    return curvatures_from(partial(_add, model), on_gold_basis(model, sample), estimate, kind, estimator)
+    whole = on_gold_basis(model, sample) if sample.units.cluster is not None else sample
+    return curvatures_from(partial(_add, model), whole, estimate, kind, estimator)
 
 
 Adding = Callable[["Floats", "Rows", "Floats", "Ints", "Floats | None"], None]
@@ -215,8 +214,7 @@ def curvatures_from(add: Adding, sample: AugmentedSample, estimate: Estimate, ki
         return Curvatures()
     cluster, theta = sample.units.cluster, estimate.theta
     basis = None if sample.basis is None else index.repeated(sample.basis, len(theta))
-    if basis is not None:
-        theta = np.linalg.solve(basis, theta)
+    theta = theta if basis is None else np.linalg.solve(basis, theta)
     gold_alone = estimator == "gold" or estimate.scores.gold_alone
     gold, p = sample.units.gold, len(theta)
     for whose in ["gold"] if gold_alone else [estimator, "gold"]:
