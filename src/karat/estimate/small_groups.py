@@ -9,7 +9,7 @@ which the draw does not touch (methods, section 8.2).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,14 +18,11 @@ from ..errors import ArgumentError
 from .absorb import Projection
 from .basis import in_basis, to_coefficients
 from .rows import Rows
-from .totals import row_scores
 from .within import within
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
     from .augment import AugmentedSample, Units
-    from .influence import Linear
-    from .totals import Moments
 
 MATTERS = 0.25
 """Bias, in labelling standard errors, from which on it is put right."""
@@ -70,20 +67,24 @@ class Noise:
         x, y = self.difference[:, :-1], self.difference[:, -1]
         return np.asarray(x * (self.weight * (y - x @ theta))[:, None])
 
-    def bias(self, at: Linear, moments: Moments, theta: Floats, weights: Floats | None = None) -> float:
+    def bias(
+        self, inverse: Floats, gap: Floats, sample: AugmentedSample, theta: Floats, weights: Floats | None = None
+    ) -> float:
         """Largest bias at weights on the predicted rows (None: 1), in labelling standard errors.
+
+        ``inverse`` and ``gap`` are the inverse curvature and the labelling errors of the gold units at theta.
 
         At weight 1 it is that of the cross products. Elsewhere ``sum v (w - 1) h`` is not 0 on average either, since
         the effects in h hold the unit's own label.
         """
-        sample, labelling = moments.sample, moments.sample.units.labelling
-        bias = to_coefficients(sample, self.score(theta)[0] @ at.inverse.T)
+        labelling = sample.units.labelling
+        bias = to_coefficients(sample, self.score(theta)[0] @ inverse.T)
         if weights is not None:
             d, weight = self.difference[:, :-1], self.weight * labelling.weight
             error, rest = self.difference[:, -1] - d @ theta, sample.gold.y - sample.gold.x @ theta
             pulled = (sample.gold.x - d).T @ (weight * error) + d.T @ (weight * (rest - error))
-            bias += (np.eye(len(weights)) - weights) @ to_coefficients(sample, pulled @ at.inverse.T)
-        gap = to_coefficients(sample, at.m - at.h)
+            bias += (np.eye(len(weights)) - weights) @ to_coefficients(sample, pulled @ inverse.T)
+        gap = to_coefficients(sample, gap)
         size = np.sqrt(np.maximum(np.diag(labelling.cross(gap, gap)), 0.0))
         return float(np.divide(np.abs(bias), size, out=np.zeros_like(size), where=size > 0).max())
 
@@ -125,21 +126,4 @@ def noise_of_labels(sample: AugmentedSample, raw: AugmentedSample, gold_predicte
         for root in projection.roots(codes).T:
             inside = difference * (v * root)[:, None]
             total += labelling.cross(inside, inside)
-    return Noise(total, difference, weight, in_basis(within(raw, "surrogate"), sample.basis))
-
-
-def put_right(at: Linear, moments: Moments, theta: Floats) -> Linear:
-    """Scores of the gold units with the noise put right, and with predictions that have effects of their own.
-
-    The effects in a unit's own scores are freed from its own noise, ``f - P (w - 1) d`` with P its leverage. Its error
-    is then larger by ``2 P (w - 1) d e``, e what d is in residuals, and by ``P d e`` for what is put right.
-    """
-    noise, units = moments.noise, moments.sample.units
-    if noise is None:
-        return at
-    score, _ = row_scores(moments.model, theta, noise.control.predicted.at(units.gold))
-    own = (score * units.gold_analysis_weight[:, None]) @ at.inverse.T
-    spread = units.labelling.spread / units.labelling.weight
-    times = 2.0 + np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
-    more = (noise.of_units(theta) * times[:, None]) @ at.inverse.T + own - at.h
-    return replace(at, m=at.m + more, h=own, left_out_m=at.left_out_m + more, left_out_h=at.left_out_h + own - at.h)
+    return Noise(total, difference, weight, in_basis(None, within(raw, "surrogate"), sample.basis))

@@ -20,6 +20,7 @@ from .rows import Memory, Rows, in_memory
 
 if TYPE_CHECKING:
     from .._core.types import Floats
+    from ..moments import Model
     from .augment import AugmentedSample
 
 _ABSORBED = 1e-8
@@ -56,30 +57,32 @@ def within(sample: AugmentedSample, whose: str) -> AugmentedSample:
     return known[kind]
 
 
-def on_shared_basis(sample: AugmentedSample, whose: str = "all") -> tuple[AugmentedSample, AugmentedSample | None]:
+def on_shared_basis(
+    model: Model, sample: AugmentedSample, whose: str = "all"
+) -> tuple[AugmentedSample, AugmentedSample | None]:
     """The rows of an estimator, and the gold rows by themselves, in coordinates that are well-conditioned for both.
 
     Without fixed effects the two are the same. With them gold rows have effects of their own; they are None where gold
     alone cannot estimate the coefficients.
     """
     if sample.units.effects is None:
-        both = on_gold_basis(sample)
+        both = on_gold_basis(model, sample)
         return both, both
     every = within(sample, whose)
     try:
-        gold = on_gold_basis(within(sample, "gold"))
+        gold = on_gold_basis(model, within(sample, "gold"))
     except DataError:
-        return in_basis(every, check_rank(*design_of(every), every.names, "rows")), None
-    return in_basis(every, gold.basis), gold
+        return in_basis(model, every, check_rank(*design_of(every), every.names, "rows")), None
+    return in_basis(model, every, gold.basis), gold
 
 
 def gold_everywhere(sample: AugmentedSample, basis: Floats | None) -> AugmentedSample | None:
     """Gold and predicted rows with the fixed effects of the gold rows; None where these are not known of every unit."""
     effects = sample.units.effects
     if effects is None:
-        return in_basis(sample, basis)
+        return in_basis(None, sample, basis)
     levels = [np.unique(column).size == np.unique(column[sample.units.gold]).size for column in effects.codes.T]
-    return in_basis(within(sample, "gold everywhere"), basis) if all(levels) else None
+    return in_basis(None, within(sample, "gold everywhere"), basis) if all(levels) else None
 
 
 def _from_gold(sample: AugmentedSample, kind: str) -> AugmentedSample:

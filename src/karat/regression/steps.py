@@ -13,7 +13,8 @@ from ..errors import ArgumentError, DataError, NotValidWarning, SolverWarning, t
 from ..estimate.augment import AugmentedSample
 from ..estimate.clusters import connected, curvatures
 from ..estimate.infer import Parts, infer
-from ..estimate.rectify import Estimate, gold_estimate, rectify, split_estimates, surrogate_estimate
+from ..estimate.plugged import surrogate_estimate
+from ..estimate.rectify import Estimate, gold_estimate, rectify, split_estimates
 from ..estimate.rows import Memory, Rows
 from ..frames import Table
 from ..frames.order import settled
