@@ -9,7 +9,8 @@ from scipy import stats
 
 import karat as kt
 from karat.errors import ArgumentError, KaratError, SmallSampleWarning
-from karat.estimate.clusters import Leverage, add_ways, connected, ways
+from karat.estimate.clusters import add_ways, connected, ways
+from karat.estimate.leverage import Leverage
 
 from .. import corpora
 
