@@ -198,8 +198,8 @@ def _call(result: Result, data: object, given: Mapping[str, Any]) -> tuple[Argum
     found = reopen(result, data, given, "given={{'{}': ...}}")
     if found is None:
         raise ArgumentError(
-            "this Result does not know the call it was made by (durations, or read from JSON), so it cannot be opened "
-            "again; use a fit of kt.regress and its like."
+            "this Result does not know the call it was made by (durations, unit means, or read from JSON), so it "
+            "cannot be opened again; use a fit of kt.regress and its like."
         )
     arguments = {name: value for name, value in found.arguments.items() if name not in ("model", "formula")}
     if arguments.get("combine") == "median":

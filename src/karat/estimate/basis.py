@@ -103,12 +103,12 @@ def design_of(sample: AugmentedSample) -> tuple[Floats, Floats | None]:
     return triangle, None
 
 
-def in_basis(model: Model, sample: AugmentedSample, basis: Floats | None) -> AugmentedSample:
+def in_basis(model: Model | None, sample: AugmentedSample, basis: Floats | None) -> AugmentedSample:
     """The sample with its design in the coordinates ``x T``; coefficients of each predictor are ``T^-1 theta`` there.
 
     Parameters
     ----------
-    model : Model
+    model : Model, optional
         Where its first predictor leaves out the column of ones, which is the first, constants take that up: they less
         that predictor are all that counts.
     sample : AugmentedSample
@@ -121,8 +121,8 @@ def in_basis(model: Model, sample: AugmentedSample, basis: Floats | None) -> Aug
     """
     if basis is None:
         return sample
-    whole, first = basis, model.first
-    if first is not None:
+    whole, first = basis, None if model is None else model.first
+    if model is not None and first is not None:
         if first.start:
             basis = _ones_first(basis)
         own = basis[first, first]
@@ -142,7 +142,7 @@ def _ones_first(basis: Floats) -> Floats:
     return out
 
 
-def on_gold_basis(model: Model, sample: AugmentedSample) -> AugmentedSample:
+def on_gold_basis(model: Model | None, sample: AugmentedSample) -> AugmentedSample:
     """The sample in well-conditioned coordinates of its gold rows, which must have full rank."""
     basis = check_rank(sample.gold.x, sample.units.gold_weight, sample.names, "gold rows")
     return in_basis(model, sample, basis)

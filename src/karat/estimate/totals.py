@@ -152,6 +152,18 @@ class Moments:
             predicted_gold,
         )
 
+    def rating(self, theta: Floats) -> Callable[[Rows], tuple[Floats, Callable[[Floats | None], Floats]]]:
+        """Scores of rows at given coefficients, shape (m, q), and the total of their curvatures times share."""
+        model = self.model
+
+        def rated(rows: Rows) -> tuple[Floats, Callable[[Floats | None], Floats]]:
+            score, curvature = model.evaluate(linear_predictor(model, rows, theta), rows.y)
+            return index.scores(rows.x, score, model.first), lambda weight: index.gram(
+                rows.x, weighted(curvature, weight, rows.share), model.first
+            )
+
+        return rated
+
     def rectified(self, mixing: Floats | None) -> Totals:
         """``sum v {w m - (w - 1) Lambda h}``; ``mixing`` is Lambda, None the identity."""
         everywhere, back = self.everywhere, self.back

@@ -47,6 +47,8 @@ class Model(ABC):
     categorical : bool
         Whether the outcome is a category; then ``y`` holds the shares of all classes but the first, shape (m, K - 1),
         or (m,) for two classes.
+    predicts : bool
+        Whether it gives an expected outcome.
     in_order : bool
         Whether the classes of a category have an order, which must be stated.
     first : slice or None
@@ -66,6 +68,7 @@ class Model(ABC):
     linear_in_outcome: ClassVar[bool] = True
     local: ClassVar[bool] = False
     categorical: ClassVar[bool] = False
+    predicts: ClassVar[bool] = True
     in_order: ClassVar[bool] = False
     first: ClassVar[slice | None] = None
     ratio: ClassVar[str] = ""

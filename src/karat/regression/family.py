@@ -140,7 +140,9 @@ def negative_binomial(
 
 
 @checked_arguments(FitOptions)
-def gamma(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Unpack[FitOptions]) -> Result:
+def gamma(
+    formula: str, data: object, *, surrogates: Mapping[str, Any] | None = None, **options: Unpack[FitOptions]
+) -> Result:
     """Gamma regression (log link, robust covariance) with surrogate labels; the outcome is above 0.
 
     Parameters
@@ -178,7 +180,9 @@ def gamma(formula: str, data: object, *, surrogates: Mapping[str, Any], **option
 
 
 @checked_arguments(FitOptions)
-def fractional(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Unpack[FitOptions]) -> Result:
+def fractional(
+    formula: str, data: object, *, surrogates: Mapping[str, Any] | None = None, **options: Unpack[FitOptions]
+) -> Result:
     """Fractional logit with surrogate labels; the outcome lies between 0 and 1.
 
     Parameters

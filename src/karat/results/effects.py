@@ -141,7 +141,7 @@ def model_of(result: Fitted) -> Model | None:
     from .. import moments as models
 
     try:
-        return models.get(result.model)
+        return models.fitted(result.model)
     except ArgumentError:
         return None
 

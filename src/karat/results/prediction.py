@@ -44,6 +44,12 @@ def predict(result: Result, new: object, alpha: float, context: Any) -> pd.DataF
     from ..frames import Table
     from ..frames.formula import AGGREGATE
 
+    regression = models.fitted(result.model)
+    if not regression.predicts:
+        raise KaratError(
+            f"{result.formula!r} ({result.title}) leaves the baseline hazard open, so that it predicts no durations; "
+            "read hazard ratios off .ratios(), or use kt.rmst for mean durations."
+        )
     if result.spec is None:
         raise KaratError("a Result read from JSON does not hold its formula's machinery; pickle the Result to predict.")
     if AGGREGATE.search(result.spec.parsed.code):

@@ -19,6 +19,7 @@ _ESTIMATORS = {
     "ppi": "PPI (gold + raw surrogate)",
     "gold": "gold labels only",
     "surrogate": "surrogate labels only (intervals are NOT valid)",
+    "corrected": "unit means of gold and predictions, corrected for their noise",
 }
 _CHOICES = {
     "gold": "For {} the surrogates added nothing: the gold-only estimate is reported.",
@@ -60,7 +61,7 @@ class Summary:
         assumed = " (assumed: no design was given)" if s.assumed else ""
         out = [
             ("Estimator", _ESTIMATORS[r.estimator]),
-            ("Units", f"{s.n_units:,} ({s.n_gold:,} gold)" + self._dropped()),
+            ("Units", self._units() + self._dropped()),
             ("Design", s.design + assumed),
             ("Target", "this corpus (finite population)" if r.target == "finite" else "superpopulation"),
             ("Covariance", r.vcov_kind + clusters),
@@ -70,7 +71,8 @@ class Summary:
                 (
                     "Gold weights",
                     f"smallest probability {s.smallest_probability:.3g}, largest weight {s.largest_weight:.3g}, "
-                    f"effective size {s.kish:.0f} (Kish), sum {s.sum_of_weights:,.0f} for N = {s.n_units:,}",
+                    f"effective size {s.kish:.0f} (Kish), sum {s.sum_of_weights:,.0f} for N = "
+                    f"{s.documents or s.n_units:,}",
                 )
             )
         for skill in r.skill:
@@ -154,6 +156,12 @@ class Summary:
         if r.comparison is not None and len(r.comparison.columns) > 1:
             side = "<p>Side by side</p>" + r.comparison._repr_html_()
         return html_page(f"{r.title}: {r.formula}", self.facts(), html_table(table) + side, self.remarks())
+
+    def _units(self) -> str:
+        s = self.result.sampling
+        if s.documents:
+            return f"{s.n_units:,}, made of {s.documents:,} documents ({s.n_gold:,} gold)"
+        return f"{s.n_units:,} ({s.n_gold:,} gold)"
 
     def _dropped(self) -> str:
         sampling = self.result.sampling
