@@ -131,8 +131,9 @@ def once(case: str, labelled: str, n_units: int, n_gold: int, seed: int, **optio
 
 
 def study(
-    case: str, labelled: str, repetitions: int, n_units: int = 3000, n_gold: int = 150, seed: int = SEED, **options: object
-) -> Row:
+    case: str, labelled: str, repetitions: int, n_units: int = 3000, n_gold: int = 150, seed: int = SEED,
+    **options: object,
+) -> Row:  # fmt: skip
     """Repeat one setting."""
     found, refused = [], 0
     with warnings.catch_warnings():
