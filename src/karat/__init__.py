@@ -30,6 +30,9 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .effects.entry_points import comparisons, predictions, slopes
     from .errors import KaratError, KaratWarning
     from .frames.batches import Batches
+    from .grouped.aggregate import aggregate
+    from .grouped.by_raters import by_raters
+    from .grouped.shares import shares
     from .grouped.small_groups import small_groups
     from .planning.allocate import allocate
     from .planning.budget import budget
@@ -37,10 +40,11 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .planning.report import Plan
     from .planning.strata import strata
     from .regression.durations.contrast import rmst_contrast
+    from .regression.durations.cox import cox
     from .regression.durations.dates import duration_from_dates
     from .regression.durations.rmst import rmst
     from .regression.entry_points import logit, mean, multinomial, ols, poisson, probit, regress
-    from .regression.family import expectile, fractional, gamma, huber, quantile
+    from .regression.family import expectile, fractional, gamma, huber, negative_binomial, ordered, quantile
     from .regression.pseudo import pseudo_outcome
     from .regression.several import several
     from .results import Fits, Result
@@ -67,6 +71,7 @@ _HOMES = {
     "KaratWarning": "errors",
     "Plan": "planning",
     "Result": "results",
+    "aggregate": "grouped.aggregate",
     "allocate": "planning",
     "bootstrap": "robustness.bootstrap",
     "comparisons": "effects.entry_points",
@@ -75,8 +80,11 @@ _HOMES = {
     "predictions": "effects.entry_points",
     "regress": "regression.entry_points",
     "slopes": "effects.entry_points",
+    "cox": "regression.durations.cox",
     "small_groups": "grouped.small_groups",
     "duration_from_dates": "regression.durations.dates",
+    "by_raters": "grouped.by_raters",
+    "shares": "grouped.shares",
     "rmst": "regression.durations.rmst",
     "rmst_contrast": "regression.durations.contrast",
     "sensitivity": "robustness.sensitivity",
@@ -87,6 +95,8 @@ _HOMES = {
     "fractional": "regression.family",
     "gamma": "regression.family",
     "huber": "regression.family",
+    "negative_binomial": "regression.family",
+    "ordered": "regression.family",
     "quantile": "regression.family",
     "logit": "regression.entry_points",
     "mean": "regression.entry_points",
@@ -120,13 +130,16 @@ __all__ = [
     "Stratified",
     "Unequal",
     "Waves",
+    "aggregate",
     "allocate",
     "annotate",
     "bootstrap",
     "budget",
+    "by_raters",
     "censoring",
     "comparisons",
     "confidence_sequence",
+    "cox",
     "datasets",
     "designs",
     "diagnose",
@@ -141,7 +154,9 @@ __all__ = [
     "mean",
     "multinomial",
     "multiverse",
+    "negative_binomial",
     "ols",
+    "ordered",
     "plan",
     "poisson",
     "predict",
@@ -155,6 +170,7 @@ __all__ = [
     "rmst_contrast",
     "sensitivity",
     "several",
+    "shares",
     "slopes",
     "small_groups",
     "strata",

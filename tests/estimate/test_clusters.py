@@ -313,7 +313,7 @@ def test_clusters_that_cannot_be_read(frame, cluster, words):
 
 
 def test_memory_is_counted_before_it_is_taken(frame, monkeypatch):
-    monkeypatch.setattr("karat.estimate.clusters._MOST_NUMBERS", 50)
+    monkeypatch.setattr("karat.estimate.clusters.MOST_NUMBERS", 50)
     with pytest.raises(ArgumentError, match=r"CRV3.*numbers.*CRV1"):
         fit(frame)
 

@@ -1,4 +1,4 @@
-"""The study of gamma, fractional logit, quantiles, expectiles and Huber at small size."""
+"""The study of the family at small size."""
 
 import numpy as np
 import pytest

@@ -107,8 +107,9 @@ class AugmentedSample:
     units : Units
     names : tuple of str
         Names of the p columns of the design.
-    basis : ndarray, shape (p, p), or None
-        Coordinates T of the design matrices, which are then ``x T``; None where they are the user's columns.
+    basis : ndarray, shape (p, p) or (q, q), or None
+        Coordinates T of the design matrices, which are then ``x T``, or those of all coefficients; None where they are
+        the user's columns.
 
     Examples
     --------

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,7 +39,7 @@ LEVERAGED = {"CRV2": 0.5, "CRV3": 1.0}
 LARGEST_SHARE = 0.97
 """The share of a cluster in a direction is cut here, unless the cluster alone identifies it."""
 _ALONE = 1.0 - 1e-7
-_MOST_NUMBERS = 100_000_000
+MOST_NUMBERS = 100_000_000
 _LEVEL = 0.05
 
 
@@ -199,30 +200,40 @@ def curvatures(model: Model, sample: AugmentedSample, estimate: Estimate, kind: 
     ArgumentError
         If they would take too much memory and are needed.
     """
+    whole = on_gold_basis(model, sample) if sample.units.cluster is not None else sample
+    return curvatures_from(partial(_add, model), whole, estimate, kind, estimator)
+
+
+Adding = Callable[["Floats", "Rows", "Floats", "Ints", "Floats | None"], None]
+"""Adds the curvature of rows, at coefficients and with weights, to that of their clusters, shape (C, q, q)."""
+
+
+def curvatures_from(add: Adding, sample: AugmentedSample, estimate: Estimate, kind: str, estimator: str) -> Curvatures:
+    """:func:`curvatures` of rows in well-conditioned coordinates whose curvature is told by a function."""
     if sample.units.cluster is None:
         return Curvatures()
-    cluster, sample, theta = sample.units.cluster, on_gold_basis(sample), estimate.theta
+    cluster, theta = sample.units.cluster, estimate.theta
     basis = None if sample.basis is None else index.repeated(sample.basis, len(theta))
-    if basis is not None:
-        theta = np.linalg.solve(basis, theta)
+    theta = theta if basis is None else np.linalg.solve(basis, theta)
     gold_alone = estimator == "gold" or estimate.scores.gold_alone
     gold, p = sample.units.gold, len(theta)
     for whose in ["gold"] if gold_alone else [estimator, "gold"]:
         parts, out = _weighted_rows(sample, whose), []
         for _, codes in ways(cluster):
             used = np.unique(codes[gold] if whose == "gold" else codes)
-            if len(used) * p**2 > _MOST_NUMBERS:
-                return _refuse(len(used), p, kind)
+            if len(used) * p**2 > MOST_NUMBERS:
+                return refuse_many(len(used), p, kind)
             total = np.zeros((len(used), p, p))
             for rows, at, weight in parts:
-                _add(total, model, rows, theta, np.searchsorted(used, codes if at is None else codes[at]), weight)
+                add(total, rows, theta, np.searchsorted(used, codes if at is None else codes[at]), weight)
             out.append(total)
         if all(np.linalg.eigvalsh(_unit_scale(total.sum(axis=0)))[0] > 0 for total in out):
             return Curvatures(tuple(out), basis)
     return Curvatures()
 
 
-def _refuse(groups: int, p: int, kind: str) -> Curvatures:
+def refuse_many(groups: int, p: int, kind: str) -> Curvatures:
+    """No curvatures, where these are too many; an error where the kind needs them."""
     if kind not in LEVERAGED:
         return Curvatures()
     raise ArgumentError(
@@ -245,10 +256,10 @@ def _weighted_rows(sample: AugmentedSample, estimator: str) -> list[tuple[Rows, 
     return out
 
 
-def _add(total: Floats, model: Model, rows: Rows, theta: Floats, codes: Ints, weight: Floats | None) -> None:
+def _add(model: Model, total: Floats, rows: Rows, theta: Floats, codes: Ints, weight: Floats | None) -> None:
     """Add the curvature of rows to that of their clusters."""
-    _, curvature = model.evaluate(linear_predictor(rows, theta), rows.y)
-    index.add_by_cluster(total, rows.x, index.weighted(curvature, weight, rows.share), codes)
+    _, curvature = model.evaluate(linear_predictor(model, rows, theta), rows.y)
+    index.add_by_cluster(total, rows.x, index.weighted(curvature, weight, rows.share), codes, model.first)
 
 
 def _unit_scale(matrix: Floats) -> Floats:

@@ -10,11 +10,11 @@ import numpy as np
 from ..errors import ConvergenceError
 from . import index
 from .basis import check_rank, curvature_of_columns, design_of, in_basis, on_gold_basis, to_coefficients
-from .influence import Linear, UnitBlocks, calibrations, linear_at_gold, linear_at_root
+from .influence import Linear, Rated, UnitBlocks, calibrations, linear_at_gold, linear_at_root
 from .root import definite, gold_root, newton, noise_of, positive, warm_start
 from .rows import Memory, Rows, in_memory
 from .scores import Scores, StoredBlocks
-from .totals import Moments, n_coefficients, row_scores
+from .totals import Moments, astray, n_coefficients, row_scores
 from .tune import Tuning, gold_only, tune, untuned
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from .root import Root
     from .rows import Rows
 
-_SOUND = 0.5
+SOUND = 0.5
 """Smallest eigenvalue of the Jacobian, relative to the gold-only one, below which its noise is looked at."""
 
-_CLEAR_OF_NOISE = 4.0
+CLEAR_OF_NOISE = 4.0
 """Labelling standard errors by which the Jacobian must then be above 0 in that direction."""
 
-_FAR = 2.0
+FAR = 2.0
 """Labelling variance at weight 1, relative to gold alone, beyond which weights are not chosen there."""
 
 
@@ -86,19 +86,20 @@ def rectify(model: Model, sample: AugmentedSample, tuning: str | Tuning | None, 
     -------
     Estimate
     """
-    sample = on_gold_basis(sample)
+    sample = on_gold_basis(model, sample)
     moments = Moments.of(model, sample)
     start = gold_root(moments)
     alone = _gold_at(moments, start)
     scale = positive(start.curvature)
     root = newton(moments.rectified(None), start.theta, scale, _noise(moments, start))
     solved = root.converged and bool(np.isfinite(root.theta).all()) and definite(root.curvature)
+    solved = solved and not astray(model, sample.gold, root.theta)
     sound = solved and _is_sound(moments, root, start)
     at = linear_at_root(moments, root) if solved and (sound or tuning is None) else linear_at_gold(moments, start)
-    chosen = tuning if isinstance(tuning, Tuning) else _choose(tuning, at, sample, crossfitted, sound)
-    if at.at_root and tuning == "auto" and _is_far(at, alone, sample):
+    chosen = tuning if isinstance(tuning, Tuning) else choose(tuning, at, sample, crossfitted, sound)
+    if at.at_root and tuning == "auto" and is_far(at, alone, sample):
         at = linear_at_gold(moments, start)
-        chosen = _choose(tuning, at, sample, crossfitted, sound)
+        chosen = choose(tuning, at, sample, crossfitted, sound)
     if all(choice == "gold" for choice in chosen.choice):
         return replace(alone, tuning=replace(chosen, mixing=np.zeros_like(alone.curvature)), gold=alone)
     notes: tuple[str, ...] = ()
@@ -109,7 +110,7 @@ def rectify(model: Model, sample: AugmentedSample, tuning: str | Tuning | None, 
 
 def gold_estimate(model: Model, sample: AugmentedSample) -> Estimate:
     """Inverse probability weighted regression on gold alone (Lambda = 0)."""
-    moments = Moments.of(model, on_gold_basis(replace(sample, predicted=Memory())))
+    moments = Moments.of(model, on_gold_basis(model, replace(sample, predicted=Memory())))
     return _gold_at(moments, gold_root(moments))
 
 
@@ -128,7 +129,8 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
     Estimate
     """
     if start is None:
-        start = _near(model, sample) if model.local else np.zeros(n_coefficients(model, sample.gold))
+        near = model.local or model.first is not None
+        start = _near(model, sample) if near else np.zeros(n_coefficients(model, sample.gold))
     first = start
     totals = Moments.of(model, sample).everywhere
     assert totals is not None
@@ -136,8 +138,9 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
     size = np.sqrt(np.abs(np.diag(scale)))
     if not (size > 0).all() or np.linalg.eigvalsh(scale / np.outer(size, size))[0] < 1e-5:
         basis = check_rank(*design_of(sample), sample.names, "rows with surrogate labels")
-        sample = in_basis(sample, basis)
-        first = first if basis is None else np.linalg.solve(index.repeated(basis, len(first)), first)
+        sample = in_basis(model, sample, basis)
+        if sample.basis is not None:
+            first = np.linalg.solve(index.repeated(sample.basis, len(first)), first)
         totals = Moments.of(model, sample).everywhere
         assert totals is not None
         _, scale = totals(first)
@@ -147,6 +150,8 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
         raise ConvergenceError(
             "the regression on surrogate labels did not converge; they may be separated by the covariates."
         )
+    if why := astray(model, sample.gold, root.theta):
+        raise ConvergenceError(f"the regression on surrogate labels has no solution: {why}.")
     inverse = np.linalg.inv(root.curvature)
     source = UnitBlocks(model, sample, root.theta, inverse, to_coefficients(sample, inverse.T).T)
     predicted = sample.predicted.at(sample.units.gold)
@@ -154,7 +159,7 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
     phi = score * sample.units.gold_analysis_weight[:, None]
     moment = phi @ source.to_coefficients.T
     own = [index.weighted(curvature, sample.units.gold_analysis_weight) for curvature in curvatures]
-    leverage = index.leverage(inverse, [rows.x for rows in predicted], own, phi)
+    leverage = index.leverage(inverse, [rows.x for rows in predicted], own, phi, model.first)
     none, leverage = np.zeros_like(moment), np.clip(leverage, 0.0, 0.95)
     scores = Scores(source, moment, none, (moment / (1.0 - leverage)[:, None], none), sample.units, leverage)
     return Estimate(
@@ -209,27 +214,27 @@ def _is_sound(moments: Moments, root: Root, start: Root) -> bool:
     from scipy.linalg import eigh
 
     values, vectors = eigh((root.curvature + root.curvature.T) / 2.0, positive(start.curvature))
-    if values[0] >= _SOUND:
+    if values[0] >= SOUND:
         return True
-    sample, u = moments.sample, vectors[:, 0]
-    _, curvatures = row_scores(moments.model, root.theta, (sample.gold, *moments.predicted_gold))
-    error = index.quadratic(sample.gold.x, curvatures[0], u)
+    sample, model, u = moments.sample, moments.model, vectors[:, 0]
+    _, curvatures = row_scores(model, root.theta, (sample.gold, *moments.predicted_gold))
+    error = index.quadratic(sample.gold.x, curvatures[0], u, model.first)
     for rows, curvature in zip(moments.predicted_gold, curvatures[1:]):
-        error = error - index.quadratic(rows.x, curvature, u)
+        error = error - index.quadratic(rows.x, curvature, u, model.first)
     error = (error * sample.units.gold_analysis_weight)[:, None]
     noise = float(np.sqrt(max(sample.units.labelling.cross(error, error)[0, 0], 0.0)))
-    return bool(values[0] > _CLEAR_OF_NOISE * noise)
+    return bool(values[0] > CLEAR_OF_NOISE * noise)
 
 
-def _is_far(at: Linear, alone: Estimate, sample: AugmentedSample) -> bool:
+def is_far(at: Linear, alone: Estimate, sample: AugmentedSample) -> bool:
     """Whether the estimate of weight 1 is far noisier than gold alone, so that nothing is to be read off there."""
     error, gold = to_coefficients(sample, at.left_out_m - at.left_out_h), alone.scores.left_out[1]
     labelling = sample.units.labelling
     one, own = np.diag(labelling.cross(error, error)), np.diag(labelling.cross(gold, gold))
-    return bool((one > _FAR * own).any())
+    return bool((one > FAR * own).any())
 
 
-def _choose(method: str | None, at: Linear, sample: AugmentedSample, crossfitted: bool, sound: bool) -> Tuning:
+def choose(method: str | None, at: Linear, sample: AugmentedSample, crossfitted: bool, sound: bool) -> Tuning:
     """Weights from the scores at a root, as leaving each unit out would have them."""
     p = len(at.inverse)
     if method is None:
@@ -240,15 +245,35 @@ def _choose(method: str | None, at: Linear, sample: AugmentedSample, crossfitted
     return tune(method, (m, h), (left_m, left_h), sample.units.labelling, crossfitted, at.at_root)
 
 
-def _calibrated(moments: Moments, root: Root, at: Linear, moment: Floats, error: Floats) -> tuple[Floats, Floats]:
-    """Left-out moments and errors, freed from which units happened to be drawn."""
-    out, basis = [], moments.sample.basis
-    basis = None if basis is None else index.repeated(basis, len(root.theta))
-    for part, factor in zip((moment, error), calibrations(moments, root.theta, at)):
-        if factor is not None and basis is not None:
+@dataclass(frozen=True)
+class Mixed:
+    """Moments and errors of the gold units at the chosen weights, in coefficients of the user's columns."""
+
+    moment: Floats
+    error: Floats
+    left_out: tuple[Floats, Floats]
+    uncalibrated: Floats
+
+    def take_gold(self, scores: Scores, j: int) -> None:
+        """Put those of gold alone in the place of one coefficient's."""
+        self.moment[:, j], self.error[:, j] = scores.moment[:, j], scores.error[:, j]
+        for mine, alone in zip(self.left_out, scores.left_out):
+            mine[:, j] = alone[:, j]
+        self.uncalibrated[:, j] = self.left_out[1][:, j]
+
+
+def mixed(moments: Rated, theta: Floats, at: Linear, chosen: Tuning, weights: Floats, basis: Floats) -> Mixed:
+    """Moments and errors from the scores at a root; those that leave a unit out freed from which units were drawn."""
+    moment, left_moment = at.m @ basis.T, at.left_out_m @ basis.T
+    error = (moment - at.h @ weights.T) * chosen.inflation
+    left_error = left_moment - at.left_out_h @ weights.T
+    left_error = left_error * (chosen.inflation if chosen.left_out is None else chosen.left_out)
+    left = []
+    for part, factor in zip((left_moment, left_error), calibrations(moments, theta, at)):
+        if factor is not None and moments.sample.basis is not None:
             factor = np.linalg.solve(basis.T, (basis @ factor).T).T
-        out.append(part if factor is None else part @ factor.T)
-    return out[0], out[1]
+        left.append(part.copy() if factor is None else part @ factor.T)
+    return Mixed(moment, error, (left[0], left[1]), left_error)
 
 
 def _combined(
@@ -265,23 +290,18 @@ def _combined(
     everywhere, back = moments.everywhere(root.theta)[0], moments.back(root.theta)[0]
     step = basis @ at.inverse @ gold_score + weights @ at.inverse @ (everywhere - back)
     theta = basis @ root.theta + step
+    if why := astray(model, sample.gold, root.theta + np.linalg.solve(basis, step)):
+        notes = (*notes, f"gold alone is reported, since with surrogates there is no solution: {why}")
+        return replace(alone, tuning=gold_only(p), notes=notes, gold=alone)
     if step.any():
         root = replace(root, theta=root.theta + np.linalg.solve(basis, step))
         at = linear_at_root(moments, root) if at.at_root else linear_at_gold(moments, root)
-    moment, left_moment = at.m @ basis.T, at.left_out_m @ basis.T
-    error = (moment - at.h @ weights.T) * chosen.inflation
-    left_error = left_moment - at.left_out_h @ weights.T
-    left_error = left_error * (chosen.inflation if chosen.left_out is None else chosen.left_out)
-    uncalibrated = left_error.copy()
-    left_moment, left_error = _calibrated(moments, root, at, left_moment, left_error)
-    to_theta = weights @ at.inverse
+    parts, to_theta = mixed(moments, root.theta, at, chosen, weights, basis), weights @ at.inverse
     for j in np.flatnonzero([choice == "gold" for choice in chosen.choice]):
         theta[j], to_theta[j] = alone.theta[j], 0.0
-        moment[:, j], error[:, j] = alone.scores.moment[:, j], alone.scores.error[:, j]
-        left_moment[:, j], left_error[:, j] = (part[:, j] for part in alone.scores.left_out)
-        uncalibrated[:, j] = left_error[:, j]
+        parts.take_gold(alone.scores, int(j))
     source = UnitBlocks(model, sample, root.theta, at.inverse, to_theta)
-    scores = Scores.of(source, moment, error, (left_moment, left_error), uncalibrated, sample.units)
+    scores = Scores.of(source, parts.moment, parts.error, parts.left_out, parts.uncalibrated, sample.units)
     curvature = curvature_of_columns(sample, root.curvature)
     tuning = chosen.with_mixing(curvature)
     return Estimate(theta, curvature, scores, tuning, root.norm, root.iterations, notes, alone)

@@ -23,12 +23,18 @@ Totals = Callable[["Floats"], tuple["Floats", "Floats"]]
 
 def n_coefficients(model: Model, rows: Rows) -> int:
     """q, the coefficients of a model on rows like these."""
-    return rows.x.shape[1] * model.predictors(rows.y)
+    n = model.predictors(rows.y)
+    return rows.x.shape[1] * n if model.first is None else rows.x[:, model.first].shape[1] + n - 1
 
 
-def linear_predictor(rows: Rows, theta: Floats) -> Floats:
+def astray(model: Model, rows: Rows, theta: Floats) -> str:
+    """Why coefficients cannot be a solution, see :meth:`karat.moments.Model.astray`; empty where they can."""
+    return "" if model.first is None else model.astray(theta[len(theta) + 1 - model.predictors(rows.y) :])
+
+
+def linear_predictor(model: Model, rows: Rows, theta: Floats) -> Floats:
     """Linear predictors of rows, shape (m,) or (m, J)."""
-    return index.predictors(rows.x, theta, rows.offset)
+    return index.predictors(rows.x, theta, rows.offset, model.first)
 
 
 def weighted_gram(x: Floats, weight: Floats | None) -> Floats:
@@ -97,10 +103,10 @@ def row_totals(model: Model, pieces: Pieces) -> Totals:
         q = len(theta)
         total, gram = np.zeros(q), np.zeros((q, q))
         for rows, weight in pieces():
-            score, curvature = model.evaluate(linear_predictor(rows, theta), rows.y)
+            score, curvature = model.evaluate(linear_predictor(model, rows, theta), rows.y)
             own = rows.weight(weight)
-            total += index.total(rows.x, weighted(score, own))
-            gram += index.gram(rows.x, weighted(curvature, own))
+            total += index.total(rows.x, weighted(score, own), model.first)
+            gram += index.gram(rows.x, weighted(curvature, own), model.first)
         last[:] = [theta.copy(), (total, gram)]
         return total, gram
 
@@ -146,6 +152,18 @@ class Moments:
             predicted_gold,
         )
 
+    def rating(self, theta: Floats) -> Callable[[Rows], tuple[Floats, Callable[[Floats | None], Floats]]]:
+        """Scores of rows at given coefficients, shape (m, q), and the total of their curvatures times share."""
+        model = self.model
+
+        def rated(rows: Rows) -> tuple[Floats, Callable[[Floats | None], Floats]]:
+            score, curvature = model.evaluate(linear_predictor(model, rows, theta), rows.y)
+            return index.scores(rows.x, score, model.first), lambda weight: index.gram(
+                rows.x, weighted(curvature, weight, rows.share), model.first
+            )
+
+        return rated
+
     def rectified(self, mixing: Floats | None) -> Totals:
         """``sum v {w m - (w - 1) Lambda h}``; ``mixing`` is Lambda, None the identity."""
         everywhere, back = self.everywhere, self.back
@@ -183,9 +201,9 @@ def row_scores(model: Model, theta: Floats, blocks: tuple[Rows, ...]) -> tuple[F
     scores: Floats | None = None
     curvatures = []
     for rows in blocks:
-        score, curvature = model.evaluate(linear_predictor(rows, theta), rows.y)
+        score, curvature = model.evaluate(linear_predictor(model, rows, theta), rows.y)
         curvatures.append(weighted(curvature, rows.share))
-        product = index.scores(rows.x, weighted(score, rows.share))
+        product = index.scores(rows.x, weighted(score, rows.share), model.first)
         scores = product if scores is None else np.add(scores, product, out=scores)
     assert scores is not None
     return scores, curvatures

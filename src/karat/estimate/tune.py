@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 _CLEARLY_BETTER = 0.9
 """Gold alone and weight 1 give way to an estimated weight only for a labelling variance below this share of theirs."""
 
-_MOST_LEARNT = 2.0
+MOST_LEARNT = 2.0
 """Largest weight for predictions learnt from the same gold: a larger one multiplies what they took from it."""
 
-_UNITS_PER_WEIGHT, _UNITS_PER_FULL_WEIGHT = 15, 20
+UNITS_PER_WEIGHT, _UNITS_PER_FULL_WEIGHT = 15, 20
 """Effective number of gold units per estimated weight from which on one weight, and the full matrix, are candidates."""
 
 CHOICES = ("gold", "one", "coefficient", "full", "scalar")
@@ -122,7 +122,7 @@ def tune(
     elif h.any():
         allowed = [*(["one"] if at_root else []), "coefficient", *([] if crossfitted else ["full"])]
         own = np.diag(rows["coefficient"]) if crossfitted else None
-        chosen = _select(variance, effective_size(h, labelling), allowed, own)
+        chosen = select(variance, effective_size(h, labelling), allowed, own)
     weights = np.vstack([rows[chosen[j]][j] for j in range(p)])
     best = np.array([variance[chosen[j]][j] for j in range(p)])
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -209,7 +209,7 @@ def _candidates(v_mh: Floats, v_hh: Floats) -> dict[str, Floats]:
     }
 
 
-def _select(variance: dict[str, Floats], size: Floats, candidates: list[str], positive: Floats | None) -> Array:
+def select(variance: dict[str, Floats], size: Floats, candidates: list[str], positive: Floats | None) -> Array:
     """The candidate with the smallest labelling variance, coefficient by coefficient (methods, section 3).
 
     ``size`` is the effective number of gold units that an estimated weight rests on.
@@ -218,8 +218,8 @@ def _select(variance: dict[str, Floats], size: Floats, candidates: list[str], po
     chosen = np.full(p, "gold", dtype=object)
     for j in range(p):
         allowed = [c for c in candidates if c != "full" or size.min() >= _UNITS_PER_FULL_WEIGHT * p]
-        unwanted = positive is not None and not 0 < positive[j] <= _MOST_LEARNT
-        if unwanted or size[j] < _UNITS_PER_WEIGHT:
+        unwanted = positive is not None and not 0 < positive[j] <= MOST_LEARNT
+        if unwanted or size[j] < UNITS_PER_WEIGHT:
             allowed.remove("coefficient")
         simple = ["gold", "one"] if "one" in allowed else ["gold"]
         chosen[j] = min(simple, key=lambda name: variance[name][j])

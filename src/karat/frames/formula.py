@@ -50,6 +50,8 @@ class Parsed:
         Whether the outcome is a column of categories, taken as it is.
     base : object
         The category named first in the outcome; None for the first in order.
+    levels : tuple or None
+        The categories of the outcome in their order, where the formula states it.
     """
 
     text: str
@@ -64,6 +66,7 @@ class Parsed:
     formula: Any = field(repr=False)
     categories: bool = False
     base: Any = None
+    levels: tuple[Any, ...] | None = None
 
     @property
     def variables(self) -> frozenset[str]:
@@ -88,7 +91,8 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
     context : mapping, optional
         Further names (functions, constants) a formula may use.
     categories : bool
-        Whether the outcome is a category: a column, ``C(column)``, or ``C(column, contr.treatment(base))``.
+        Whether the outcome is a category: a column, ``C(column)``, ``C(column, contr.treatment(base))`` or
+        ``C(column, levels=[...])``.
 
     Returns
     -------
@@ -131,10 +135,10 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
     if "Intercept" in covariates:
         raise FormulaError(f"the column 'Intercept' in {text!r} has the name of the constant; rename the column.")
     names = dict(zip(known, columns))
-    written, base = str(next(iter(formula.lhs))), None
+    written, base, levels = str(next(iter(formula.lhs))), None, None
     coded = re.findall(r"\bC\(\s*(\w+)\s*[,)]", code)
     if categories:
-        written, base = _category(text, written, outcome & set(known))
+        written, base, levels = _category(text, written, outcome & set(known))
         coded.append(written)
     return Parsed(
         text=text,
@@ -149,26 +153,30 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
         formula=Formula(lhs=formula.lhs, rhs=right),
         categories=categories,
         base=base,
+        levels=levels,
     )
 
 
-def _category(text: str, outcome: str, columns: set[str]) -> tuple[str, Any]:
-    """Column and base category of an outcome that is a category.
+def _category(text: str, outcome: str, columns: set[str]) -> tuple[str, Any, tuple[Any, ...] | None]:
+    """Column, base category and stated order of an outcome that is a category.
 
     Raises
     ------
     FormulaError
         If the outcome is anything else.
     """
-    match = re.fullmatch(r"(?:C\(\s*)?`?(\w+)`?(?:\s*,\s*contr\.treatment\((?:base=)?(.+?)\))?\s*\)?", outcome)
+    match = re.fullmatch(
+        r"(?:C\(\s*)?`?(\w+)`?(?:\s*,\s*contr\.treatment\((?:base=)?(.+?)\))?(?:\s*,\s*levels=(\[.+\]))?\s*\)?", outcome
+    )
     if match is None or match.group(1) not in columns:
         raise FormulaError(
             f"the outcome of {text!r} must be a column of categories, such as 'topic ~ x'; compute it first."
         )
     try:
-        return match.group(1), None if match.group(2) is None else ast.literal_eval(match.group(2))
+        base, levels = (None if part is None else ast.literal_eval(part) for part in match.groups()[1:])
     except (ValueError, SyntaxError):
-        raise FormulaError(f"the base category {match.group(2)} of {text!r} must be a text or a number.") from None
+        raise FormulaError(f"the categories named in {text!r} must be texts or numbers.") from None
+    return match.group(1), base, None if levels is None else tuple(levels)
 
 
 def _read(text: str, code: str) -> Any:

@@ -17,6 +17,7 @@ from ..estimate.rows import Rows
 from ..frames.formula import Parsed, refuse_stateful, row_by_row
 from ..frames.kinds import is_number
 from ..frames.matrices import MatrixSpec, least_columns
+from ..frames.quoting import quote
 from ..frames.table import as_float
 from .variables import Label, classes_of, compare_presence
 
@@ -209,13 +210,14 @@ def matrices(prepared: Prepared, regression: Model | None = None) -> Design:
             "covariates (a column with a category for nearly every row is an identifier, not a covariate)."
         )
     needs(16.0 * n_rows * least, f"{n_rows:,} rows with {least:,} or more coefficients", "merge or drop covariates")
-    classes = outcome_classes(prepared) if prepared.parsed.categories else ()
+    ordered = regression is not None and regression.in_order
+    classes = outcome_classes(prepared, ordered) if prepared.parsed.categories else ()
     spec, x = MatrixSpec.learn(prepared.parsed, learned, context, classes)
     if regression is not None:
         spec = replace(spec, names=regression.names(spec.columns, classes))
     gold_x, gold_y = _gold_matrices(prepared, spec, filler, None if covariates else x)
     offset = spec.offset(learned, context)
-    if classes and offset is not None:
+    if classes and offset is not None and (regression is None or regression.first is None):
         raise FormulaError(
             f"offset() in {prepared.parsed.text!r}: a categorical outcome has one linear predictor for each class, "
             "and an offset does not say for which; use it as a covariate, or take it out."
@@ -236,13 +238,13 @@ def matrices(prepared: Prepared, regression: Model | None = None) -> Design:
     )
 
 
-def outcome_classes(prepared: Prepared) -> tuple[Any, ...]:
+def outcome_classes(prepared: Prepared, ordered: bool = False) -> tuple[Any, ...]:
     """Classes of an outcome that is a category, its base first.
 
     Raises
     ------
     DataError
-        If these are no categories, or a class has no gold row.
+        If these are no categories, or a class has no gold row; if they must be ``ordered``, and nothing says how.
     """
     name, base, label = prepared.parsed.outcome, prepared.parsed.base, prepared.outcome_label
     if label is None:
@@ -255,6 +257,8 @@ def outcome_classes(prepared: Prepared) -> tuple[Any, ...]:
         raise DataError(f"the outcome {name!r} holds numbers with fractions; it must hold categories, so recode it.")
     if len(classes) < 2:
         raise DataError(f"the outcome {name!r} has only the class {list(classes)}; it needs two. Label more units.")
+    if ordered:
+        _refuse_no_order(prepared.parsed, gold, classes)
     present = set(gold.unique().tolist())
     if absent := [value for value in classes if value not in present]:
         raise DataError(
@@ -266,6 +270,20 @@ def outcome_classes(prepared: Prepared) -> tuple[Any, ...]:
     if base not in classes:
         raise ArgumentError(f"base={base!r} is not a class of {name!r}; there are {list(classes)}.")
     return (base, *(value for value in classes if value != base))
+
+
+def _refuse_no_order(parsed: Parsed, gold: pd.Series[Any], classes: tuple[Any, ...]) -> None:
+    """Raise where nothing says which class is the lowest."""
+    name = parsed.outcome
+    if parsed.base is not None:
+        raise FormulaError(f"the outcome of {parsed.text!r} has an order and no base; take contr.treatment() out.")
+    stated = parsed.levels is not None or all(map(is_number, classes)) or getattr(gold.dtype, "ordered", False)
+    if not stated:
+        raise DataError(
+            f"nothing says in which order the classes {list(classes)} of the outcome {name!r} stand; give levels=[...] "
+            f"from the lowest to the highest, in a formula C({quote(name)}, levels=[...]), or make it an ordered "
+            f"column: data[{name!r}] = pd.Categorical(data[{name!r}], categories=[...], ordered=True)."
+        )
 
 
 def with_columns(frame: pd.DataFrame, columns: Mapping[str, Any], n_rows: int) -> pd.DataFrame:

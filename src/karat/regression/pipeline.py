@@ -96,6 +96,10 @@ F = TypeVar("F", bound=Opened)
 class Steps(Generic[F]):
     """What a kind of regression does beyond a plain one: here, nothing."""
 
+    def model(self, options: Arguments) -> Model:
+        """The model."""
+        return models.get(options.model, options.parameters)
+
     def labels(self, parsed: Parsed, table: Table, options: Arguments) -> tuple[Label, ...]:
         """The labelled variables."""
         return read_labels(parsed, table, options.surrogates)
@@ -124,6 +128,10 @@ class Steps(Generic[F]):
         """The augmented sample."""
         return fit.sample
 
+    def estimate(self, fit: F, sample: AugmentedSample) -> Estimate:
+        """The estimate that was asked for."""
+        return estimated(fit.model, sample, fit.options, fit.predicted is not None)
+
     def parts(self, fit: F, sample: AugmentedSample, estimate: Estimate) -> Parts:
         """What covariances are made from."""
         return parts_of(fit.model, sample, estimate, fit.options)
@@ -150,7 +158,7 @@ PLAIN: Steps[Opened] = Steps()
 def open_fit(options: Arguments, data: object, steps: Steps[F]) -> F:
     """From arguments and a table to design matrices and predictions."""
     refuse_unused(options, options.predictions, options.features)
-    model = models.get(options.model, options.parameters)
+    model = steps.model(options)
     table = Table.read(data)
     parsed = parse(options.formula, table.names, options.context, model.categorical)
     labels = steps.labels(parsed, table, options)
@@ -178,7 +186,8 @@ def read_frame(options: Arguments, table: Table, labels: tuple[Label, ...]) -> t
 def _settled(model: Model, sample: AugmentedSample) -> Model:
     """The model with what must be a fixed number before the root is sought."""
     gold = sample.gold
-    return model.settled(gold.x, gold.y if gold.offset is None else gold.y - gold.offset, sample.units.gold_weight)
+    own = gold.offset is None or gold.y.ndim > 1
+    return model.settled(gold.x, gold.y if own else gold.y - gold.offset, sample.units.gold_weight)
 
 
 def open_batches(options: Arguments, batches: Batches) -> Opened:
@@ -201,7 +210,7 @@ def close_fit(fit: F, *, steps: Steps[F], assumed: bool) -> Result:
     """From an opened fit to its Result: root, weights, influences, covariance, comparison."""
     model, options, predicted = fit.model, fit.options, fit.predicted
     sample = steps.sample(fit)
-    estimate = estimated(model, sample, options, predicted is not None)
+    estimate = steps.estimate(fit, sample)
     parts = steps.parts(fit, sample, estimate)
     naive = steps.naive(fit, sample) if options.compare else "not asked for"
     together = [parts, naive.parts] if isinstance(naive, Naive) and not parts.scores.gold_alone else [parts]

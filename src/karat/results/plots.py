@@ -12,10 +12,19 @@ from ..errors import ArgumentError
 
 _COLOURS = {
     "Surrogate only": RED, "Censored as complete": PEACH, "Censored dropped": MAUVE,
-    "Gold only": SAND, "DSL": BLUE, "PPI": BLUE,
+    "Gold only": SAND, "DSL": BLUE, "PPI": BLUE, "Uncorrected": PEACH, "Corrected": BLUE,
 }  # fmt: skip
-_MARKERS = {"Surrogate only": "X", "Censored as complete": "X", "Censored dropped": "X", "Gold only": "s"}
-_NOT_VALID = ("Surrogate only", "Censored as complete", "Censored dropped")
+_TITLES = {
+    "dsl": "DSL", "ppi": "PPI", "gold": "Gold only", "surrogate": "Surrogate only", "corrected": "Corrected",
+}  # fmt: skip
+_MARKERS = {
+    "Surrogate only": "X",
+    "Uncorrected": "X",
+    "Censored as complete": "X",
+    "Censored dropped": "X",
+    "Gold only": "s",
+}
+_NOT_VALID = ("Surrogate only", "Uncorrected", "Censored as complete", "Censored dropped")
 
 
 def coefplot(
@@ -140,7 +149,7 @@ def _series(result: Any, compare: bool) -> list[tuple[str, Any, Any, Any]]:
     if estimator is None:
         return [("Estimate", numbers.theta, bounds[:, 0], bounds[:, 1])]
     own = (
-        {"dsl": "DSL", "ppi": "PPI", "gold": "Gold only", "surrogate": "Surrogate only"}[estimator],
+        _TITLES[estimator],
         numbers.theta, bounds[:, 0], bounds[:, 1],
     )  # fmt: skip
     if not compare or result.comparison is None:

@@ -245,6 +245,8 @@ class Result(MaketablesProtocol, FormerNames, Fitted):
     def ratios(self) -> Ratios:
         """Odds ratios (logits) or ratios of means (log links): exponentials of the coefficients.
 
+        Not of cut points and dispersions: of an ordered logit, the odds of being above any cut.
+
         Returns
         -------
         Ratios

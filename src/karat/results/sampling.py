@@ -33,6 +33,8 @@ class Sampling:
         Gold rows in the rarest class of a categorical label; None when no label has classes.
     binary_outcome : bool
         Whether the gold outcome is 0 or 1 throughout.
+    documents : int
+        Documents that the units are made of, of which ``n_gold`` are gold; 0 where rows themselves are labelled.
     """
 
     design: str
@@ -49,3 +51,4 @@ class Sampling:
     gold_clusters: int = 0
     rarest_class: int | None = None
     binary_outcome: bool = False
+    documents: int = 0
