@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
+# Where this is set, every interpreter that tests start would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install demo test pytest nightly docs test-oldest test-wheel lint types coverage bench data clean
 

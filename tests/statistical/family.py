@@ -128,7 +128,7 @@ class Row:
     worst_width_over_gold: float
 
 
-def once(case: str, labelled: str, n_units: int, n_gold: int, seed: int) -> np.ndarray:
+def once(case: str, labelled: str, n_units: int, n_gold: int, seed: int, **options: object) -> np.ndarray:
     """For each coefficient: error, standard error, whether covered, width; gold-only whether covered, width."""
     rng = np.random.default_rng(seed)
     data = corpus(case, n_units, rng)
@@ -137,7 +137,7 @@ def once(case: str, labelled: str, n_units: int, n_gold: int, seed: int) -> np.n
     name, parameters = CASES[case]
     surrogates = {label: f"{label}_llm" for label in LABELLED[labelled]}
     fit = getattr(kt, name)(
-        "y ~ x + hostile", masked, surrogates=surrogates, design=sample.design, seed=seed, **parameters
+        "y ~ x + hostile", masked, surrogates=surrogates, design=sample.design, seed=seed, **parameters, **options
     )
     true, bounds = truth(case), fit.confint().to_numpy()
     gold = next(c for c in fit.compare().columns if c.title == "Gold only")
@@ -148,14 +148,17 @@ def once(case: str, labelled: str, n_units: int, n_gold: int, seed: int) -> np.n
     ])  # fmt: skip
 
 
-def study(case: str, labelled: str, repetitions: int, n_units: int = 3000, n_gold: int = 150, seed: int = SEED) -> Row:
+def study(
+    case: str, labelled: str, repetitions: int, n_units: int = 3000, n_gold: int = 150, seed: int = SEED,
+    **options: object,
+) -> Row:  # fmt: skip
     """Repeat one setting."""
     found, refused = [], 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for r in range(repetitions):
             try:
-                found.append(once(case, labelled, n_units, n_gold, seed + r))
+                found.append(once(case, labelled, n_units, n_gold, seed + r, **options))
             except kt.KaratError:
                 refused += 1
     a = np.array(found)
