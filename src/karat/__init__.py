@@ -15,6 +15,7 @@ from ._version import __version__
 
 if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from . import annotate, censoring, datasets, designs, errors, labels, predict
+    from .causal.effect import ate
     from .designs import (
         Bernoulli,
         Clustered,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .sequential.monitor import ConfidenceSequence, confidence_sequence
 
 _HOMES = {
+    "ate": "causal.effect",
     "Batches": "frames.batches",
     "Bernoulli": "designs",
     "Clustered": "designs",
@@ -114,6 +116,7 @@ __all__ = [
     "Waves",
     "allocate",
     "annotate",
+    "ate",
     "bootstrap",
     "budget",
     "censoring",
