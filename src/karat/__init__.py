@@ -16,6 +16,8 @@ from ._version import __version__
 if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from . import annotate, censoring, datasets, designs, errors, labels, predict
     from .causal.effect import ate
+    from .causal.event import did, event_study
+    from .causal.event_result import EventStudy
     from .designs import (
         Bernoulli,
         Clustered,
@@ -49,6 +51,9 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .sequential.monitor import ConfidenceSequence, confidence_sequence
 
 _HOMES = {
+    "EventStudy": "causal.event_result",
+    "did": "causal.event",
+    "event_study": "causal.event",
     "ate": "causal.effect",
     "Batches": "frames.batches",
     "Bernoulli": "designs",
@@ -117,6 +122,9 @@ __all__ = [
     "allocate",
     "annotate",
     "ate",
+    "event_study",
+    "did",
+    "EventStudy",
     "bootstrap",
     "budget",
     "censoring",

@@ -222,7 +222,7 @@ class _Contributions:
         cls, fit: Opened, treatment: str, arms: tuple[Floats, ...], table: Table, propensity: object, effect: str,
         nuisance: object, clip: float,
     ) -> _Contributions:  # fmt: skip
-        units, matrix, prepared = fit.prepared.units, fit.matrix, fit.prepared
+        units, matrix = fit.prepared.units, fit.matrix
         j = _treatment_column(fit, treatment)
         known = None if propensity is None else _known(propensity, table, fit)
         options, crossfitted = fit.options, fit.predicted is not None
