@@ -7,8 +7,8 @@ its Monte Carlo error, mean standard error over the standard deviation of the es
 surrogates alone, and mean width over that of gold alone.
 
 Difference in differences: an unbalanced panel of 120 units and 7 periods, two cohorts whose effects differ and grow in
-one of them, an outcome labelled in a sample and surrogates that err by treatment. The truth is the mean effect of treated
-rows in the population.
+one of them, an outcome labelled in a sample and surrogates that err by treatment. The truth is the mean effect of
+treated rows in the population.
 """
 
 from __future__ import annotations

@@ -112,9 +112,7 @@ class EventStudy(Effects):
         table = {"Estimate": value, "lower": value - half, "upper": value + half}
         return pd.DataFrame(table, index=[self.names[k] for k in at])
 
-    def plot(  # type: ignore[override]
-        self, *, bands: bool = True, alpha: float | None = None, ax: Any = None, title: str | None = None
-    ) -> Any:
+    def plot(self, *, bands: bool = True, alpha: float | None = None, ax: Any = None, title: str | None = None) -> Any:
         """Effects by time since treatment: pointwise intervals as bars, simultaneous ones as a band.
 
         Parameters
