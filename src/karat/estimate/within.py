@@ -1,8 +1,9 @@
 """Rows with fixed effects taken out: an augmented sample whose slopes are those of the sample with explicit dummies.
 
-A unit has several rows r, of which the weights ``w_r`` add up to its analysis weight v. With ``x* = sum w_r x_r / v`` and f
-the projection of ``x*`` on all dummies, rows ``x_r - f`` (and ``y_r`` likewise) have the slopes, residuals and influences of the
-regression with dummies (methods, section 8.2): the cross products of the dummies do not depend on the labels.
+A unit has rows r, of which the weights ``w_r`` add up to its analysis weight v. With ``x* = sum w_r x_r / v`` and
+f the projection of ``x*`` on all dummies, rows ``x_r - f`` (and ``y_r`` likewise) have the slopes, residuals and
+influences of the regression with dummies (methods, section 8.2): the cross products of the dummies do not depend on the
+labels.
 """
 
 from __future__ import annotations

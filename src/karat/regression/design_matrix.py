@@ -10,8 +10,8 @@ import numpy as np
 
 from .._core.machine import needs
 from ..designs.domain import within
-from ..errors import ArgumentError, DataError, DesignWarning, FormulaError, one_of, tell
 from ..designs.labelling import pair_codes
+from ..errors import ArgumentError, DataError, DesignWarning, FormulaError, one_of, tell
 from ..estimate.absorb import Effects
 from ..estimate.augment import Units
 from ..estimate.clusters import cluster_codes, count, named

@@ -16,8 +16,8 @@ from ..estimate.infer import Parts, infer
 from ..estimate.rectify import Estimate, gold_estimate, rectify, split_estimates, surrogate_estimate
 from ..estimate.rows import Memory, Rows
 from ..frames import Table
-from ..frames.quoting import quote
 from ..frames.order import settled
+from ..frames.quoting import quote
 from ..predict import Predictions, Target, capped_weights, check_folds, crossfit, learners, make_folds, row_order
 from ..results import Result
 from .describe import warn_small_samples
@@ -74,8 +74,8 @@ def refuse_effects(parsed: Parsed, model: Model, allowed: bool = True) -> None:
     if parsed.effects and not (allowed and model.name == "ols"):
         first = quote(parsed.effects[0][0])
         raise ArgumentError(
-            f"formula {parsed.text!r} has fixed effects after a bar, which are taken out of linear regressions (kt.ols) "
-            f"only, of data in memory; write them as covariates here, C({first})."
+            f"formula {parsed.text!r} has fixed effects after a bar, which are taken out of linear regressions "
+            f"(kt.ols) of data in memory only; write them as covariates here, C({first})."
         )
 
 

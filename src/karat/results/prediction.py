@@ -48,8 +48,8 @@ def predict(result: Result, new: object, alpha: float, context: Any) -> pd.DataF
         raise KaratError("a Result read from JSON does not hold its formula's machinery; pickle the Result to predict.")
     if result.spec.parsed.effects:
         raise KaratError(
-            f"{result.spec.parsed.text!r} has fixed effects, whose levels are taken out and not estimated, so no outcome "
-            "can be predicted; write them as covariates, C(column), to predict."
+            f"{result.spec.parsed.text!r} has fixed effects, whose levels are taken out and not estimated, so no "
+            "outcome can be predicted; write them as covariates, C(column), to predict."
         )
     if AGGREGATE.search(result.spec.parsed.code):
         raise KaratError(

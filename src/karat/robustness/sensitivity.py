@@ -269,8 +269,8 @@ def sensitivity(
         taken = pieces(arguments, data)
     if bounds and taken.prepared.parsed.effects:
         raise ArgumentError(
-            "bounds=True is not available with fixed effects after a bar, since every missing label moves the effects of "
-            "its group; use bounds=False, or write the effects as covariates, C(column)."
+            "bounds=True is not available with fixed effects after a bar, since every missing label moves the effects "
+            "of its group; use bounds=False, or write the effects as covariates, C(column)."
         )
     first = drawn_of(taken.prepared.units.labelling)
     fit = regress(formula, data, surrogates=surrogates, model=model, **given)
