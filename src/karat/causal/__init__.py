@@ -1,1 +1,1 @@
-"""Causal effects with text-labelled outcomes, treatments or confounders (methods, section 8.4)."""
+"""Causal effects with text-labelled outcomes, treatments or confounders (methods, section 8.6)."""
