@@ -110,6 +110,21 @@ assert rows["model, words and text"]["std. error"] < 0.75 * gold_only["Std. Erro
 assert sum(hits) >= 17
 assert 0 < labels.cost.amount < 5 and labels.cost.sent == labels.provenance["counts"]["distinct"]
 """,
+    "panel-and-text": """
+naive_columns = {column.title: column for column in fit.compare().columns}
+assert naive_columns["Surrogate only"].theta[0] < fit.theta[0], "the sale looks more consequential"
+assert naive_columns["Surrogate only"].theta[1] < fit.theta[1], "the topic less"
+assert fit.compare().difference.p_value < 0.01
+low, high = fit.confint().loc["economy"]
+assert low < 0.5 < high
+assert (two_ways.se() / fit.se()).between(0.8, 1.2).all() and (two_ways.df < fit.df).all(), "writers add little"
+assert study.pretrends().p_value > 0.1, "nothing before the sale"
+low, high = study.confint().loc["ATT"]
+assert low < att < high and abs(naive.theta[0] - att) > abs(study.coef()["ATT"] - att)
+bands = study.bands()
+inside = [bands.loc[name, "lower"] < truth[float(name)] < bands.loc[name, "upper"] for name in bands.index]
+assert all(inside)
+""",
     "planning-gold-labels": """
 assert corpus["tone"].std() > 1.5 * unlabelled["tone_vader"].std(), "people spread wider"
 assert guess.needed[0].n < 0.6 * plan.needed[0].n, "the first guess is badly off"

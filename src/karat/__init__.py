@@ -15,6 +15,9 @@ from ._version import __version__
 
 if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from . import annotate, censoring, datasets, designs, errors, labels, predict
+    from .causal.effect import ate
+    from .causal.event import did, event_study
+    from .causal.event_result import EventStudy
     from .designs import (
         Bernoulli,
         Clustered,
@@ -55,6 +58,10 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .sequential.monitor import ConfidenceSequence, confidence_sequence
 
 _HOMES = {
+    "EventStudy": "causal.event_result",
+    "did": "causal.event",
+    "event_study": "causal.event",
+    "ate": "causal.effect",
     "Batches": "frames.batches",
     "Bernoulli": "designs",
     "Clustered": "designs",
@@ -133,6 +140,10 @@ __all__ = [
     "aggregate",
     "allocate",
     "annotate",
+    "ate",
+    "event_study",
+    "did",
+    "EventStudy",
     "bootstrap",
     "budget",
     "by_raters",
