@@ -15,7 +15,7 @@ from .._core.types import ColumnLike
 from ..errors import ArgumentError, DataError, KaratError, PositivityWarning, number, one_of, tell
 from ..estimate.clusters import curvatures
 from ..estimate.infer import Parts
-from ..estimate.rectify import surrogate_estimate
+from ..estimate.plugged import surrogate_estimate
 from ..estimate.rows import Memory, Rows
 from ..frames import Table
 from ..frames.quoting import quote
