@@ -38,7 +38,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .regression.durations.contrast import rmst_contrast
     from .regression.durations.dates import duration_from_dates
     from .regression.durations.rmst import rmst
-    from .regression.entry_points import logit, mean, multinomial, ols, poisson, probit, regress
+    from .regression.entry_points import iv, logit, mean, multinomial, ols, poisson, probit, regress
     from .regression.family import expectile, fractional, gamma, huber, quantile
     from .results import Result
     from .robustness.bootstrap import bootstrap
@@ -82,6 +82,7 @@ _HOMES = {
     "gamma": "regression.family",
     "huber": "regression.family",
     "quantile": "regression.family",
+    "iv": "regression.entry_points",
     "logit": "regression.entry_points",
     "mean": "regression.entry_points",
     "multiverse": "robustness.multiverse",
@@ -128,6 +129,7 @@ __all__ = [
     "fractional",
     "gamma",
     "huber",
+    "iv",
     "labels",
     "logit",
     "mean",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .._core.types import Bools, Floats, Ints
     from ..designs import Labelling
     from .absorb import Effects
+    from .instruments import Instruments
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,10 @@ class AugmentedSample:
     basis : ndarray, shape (p, p), or None
         Coordinates T of the design matrices, which are then ``x T``; None where they are the user's columns.
     taken_out : bool
-        Whether the fixed effects of the units have been taken out of the rows (:mod:`karat.estimate.within`).
+        Whether the fixed effects of the units have been taken out of the rows, and endogenous covariates predicted by
+        instruments (:mod:`karat.estimate.within`).
+    instruments : Instruments, optional
+        Which columns are instruments; rows have all columns of the formula then, until these are told apart.
 
     Examples
     --------
@@ -137,6 +141,7 @@ class AugmentedSample:
     names: tuple[str, ...] = ()
     basis: Floats | None = None
     taken_out: bool = False
+    instruments: Instruments | None = None
 
     @property
     def gold_pieces(self) -> Pieces:

@@ -249,7 +249,7 @@ def _weighted_rows(sample: AugmentedSample, estimator: str) -> list[tuple[Rows, 
 def _add(total: Floats, model: Model, rows: Rows, theta: Floats, codes: Ints, weight: Floats | None) -> None:
     """Add the curvature of rows to that of their clusters."""
     _, curvature = model.evaluate(linear_predictor(rows, theta), rows.y)
-    index.add_by_cluster(total, rows.x, index.weighted(curvature, weight, rows.share), codes)
+    index.add_by_cluster(total, rows.scored, index.weighted(curvature, weight, rows.share), codes)
 
 
 def _unit_scale(matrix: Floats) -> Floats:
@@ -288,9 +288,7 @@ class Leverage:
     (9.0, array([10.]))
     """
 
-    def __init__(
-        self, curvature: Floats, kind: str, basis: Floats | None = None, beside: Floats | None = None
-    ) -> None:
+    def __init__(self, curvature: Floats, kind: str, basis: Floats | None = None, beside: Floats | None = None) -> None:
         self.curvature, self.kind = curvature, kind
         self.beside = np.zeros((len(curvature), 0)) if beside is None else beside
         p = curvature.shape[1] - self.beside.shape[1]

@@ -225,13 +225,13 @@ class _Expected:
             own, mean = np.zeros((p, p)), np.zeros((len(combinations[0].y), p))
             for rows in combinations:
                 score, curvature = model.evaluate(linear_predictor(rows, theta), rows.y)
-                m = index.scores(rows.x, score)
+                m = index.scores(rows.scored, score)
                 if known is not None:
                     moved = known.moved
                     if v is not None:  # a row of weight 0 expects nothing
                         moved = np.divide(moved, v, out=np.zeros_like(moved), where=v > 0)
                     m += ((level if level.shape[1] == 1 else level[:, known.stratum]) * moved).T
-                plain += index.gram(rows.x, weighted(curvature, weight, rows.share))
+                plain += index.gram(rows.scored, weighted(curvature, weight, rows.share))
                 own += m.T @ index.weighted(m, weight, rows.share)
                 if len(combinations) > 1:
                     mean += index.weighted(m, rows.share)
@@ -293,7 +293,7 @@ class UnitBlocks:
     def _evaluate(self, rows: Rows) -> tuple[Floats, Floats, Floats]:
         """Design rows, score and curvature (times share) of one class combination."""
         score, curvature = self.model.evaluate(linear_predictor(rows, self.theta), rows.y)
-        return rows.x, weighted(score, rows.share), weighted(curvature, rows.share)
+        return rows.scored, weighted(score, rows.share), weighted(curvature, rows.share)
 
     def _factor(
         self, rows: tuple[Rows, ...], parts: list[tuple[Floats, Floats, Floats]], v: Floats | None, kind: str

@@ -31,6 +31,8 @@ class Rows:
         Probability of the class combination this row represents; None means 1.
     effect : ndarray, shape (m,), optional
         Length of the dummies of the row's unit where fixed effects were taken out, ``sqrt(D_i' (D'VD)^- D_i)``.
+    left : ndarray, shape (m, p), optional
+        What multiplies the score where that is not the design: covariates as instruments predict them.
     """
 
     x: Floats
@@ -38,6 +40,12 @@ class Rows:
     offset: Floats | None = None
     share: Floats | None = None
     effect: Floats | None = None
+    left: Floats | None = None
+
+    @property
+    def scored(self) -> Floats:
+        """What multiplies the residual in the score, and makes up leverage, shape (m, p)."""
+        return self.x if self.left is None else self.left
 
     @property
     def wide(self) -> Floats:
@@ -45,7 +53,7 @@ class Rows:
 
         All that leaving a unit out needs are products of its rows in the metric of the inverse curvature.
         """
-        return self.x if self.effect is None else np.column_stack([self.x, self.effect])
+        return self.scored if self.effect is None else np.column_stack([self.scored, self.effect])
 
     def wide_inverse(self, inverse: Floats) -> Floats:
         """The inverse curvature for :attr:`wide`."""
@@ -63,11 +71,12 @@ class Rows:
             None if self.offset is None else self.offset[positions],
             None if self.share is None else self.share[positions],
             None if self.effect is None else self.effect[positions],
+            None if self.left is None else self.left[positions],
         )
 
     def turned(self, basis: Floats) -> Rows:
         """The rows with their design in the coordinates ``x T``."""
-        return replace(self, x=self.x @ basis)
+        return replace(self, x=self.x @ basis, left=None if self.left is None else self.left @ basis)
 
     def weight(self, weight: Floats | None) -> Floats | None:
         """A weight of each row times its share; None means 1."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .augment import AugmentedSample
     from .influence import Linear
     from .root import Root
+    from .rows import Rows
     from .totals import Moments
 
 _MATTERS = 0.25
@@ -40,8 +41,10 @@ class Noise:
 
     Parameters
     ----------
-    total : ndarray, shape (p + 1, p + 1)
+    total : ndarray, shape (p, p + 1)
         What it takes from them, on average over draws.
+    left : ndarray, shape (n, p)
+        Gold rows less predicted rows, what multiplies the score.
     difference : ndarray, shape (n, p + 1)
         Gold rows less predicted rows, design and outcome side by side.
     weight : ndarray, shape (n,)
@@ -51,28 +54,29 @@ class Noise:
     """
 
     total: Floats
+    left: Floats
     difference: Floats
     weight: Floats
     control: AugmentedSample | None = None
 
     def score(self, theta: Floats) -> tuple[Floats, Floats]:
         """What is added to the total score, and to its curvature."""
-        return self.total[:-1, -1] - self.total[:-1, :-1] @ theta, self.total[:-1, :-1]
+        return self.total[:, -1] - self.total[:, :-1] @ theta, self.total[:, :-1]
 
     def of_units(self, theta: Floats) -> Floats:
         """The same for each gold unit, over its weight w; shape (n, p)."""
         x, y = self.difference[:, :-1], self.difference[:, -1]
-        return np.asarray(x * (self.weight * (y - x @ theta))[:, None])
+        return np.asarray(self.left * (self.weight * (y - x @ theta))[:, None])
 
 
-def noise_of_labels(sample: AugmentedSample, gold_predicted: tuple[Floats, Floats]) -> Noise:
+def noise_of_labels(sample: AugmentedSample, gold_predicted: Rows) -> Noise:
     """Labelling noise of a sample with fixed effects taken out.
 
     Parameters
     ----------
     sample : AugmentedSample
-    gold_predicted : tuple of two ndarrays, shapes (n, p) and (n,)
-        Design and outcome of the gold units at their predicted labels, averaged over class combinations.
+    gold_predicted : Rows
+        The gold units at their predicted labels, averaged over class combinations.
 
     Raises
     ------
@@ -82,8 +86,8 @@ def noise_of_labels(sample: AugmentedSample, gold_predicted: tuple[Floats, Float
     units = sample.units
     effects, labelling = units.effects, units.labelling
     assert effects is not None
-    x, y = gold_predicted
-    difference = np.column_stack([sample.gold.x - x, sample.gold.y - y])
+    difference = np.column_stack([sample.gold.x - gold_predicted.x, sample.gold.y - gold_predicted.y])
+    left = sample.gold.scored - gold_predicted.scored
     projection = Projection(effects, units.weights)
     if not projection.factored and np.abs(difference[:, :-1]).max() > 1e-9 * np.abs(sample.gold.x).max():
         raise ArgumentError(
@@ -94,13 +98,13 @@ def noise_of_labels(sample: AugmentedSample, gold_predicted: tuple[Floats, Float
     length = np.zeros(len(v)) if sample.gold.effect is None else sample.gold.effect
     weight = v**2 * length**2 * labelling.spread / labelling.weight
     if (labelling.independent and labelling.unit is None) or len(v) > _MOST_EXACT or not projection.factored:
-        total = (difference * (weight * labelling.weight)[:, None]).T @ difference
+        total = (left * (weight * labelling.weight)[:, None]).T @ difference
     else:
-        total = np.zeros((difference.shape[1],) * 2)
+        total = np.zeros((left.shape[1], difference.shape[1]))
         for root in projection.roots(codes).T:
-            inside = difference * (v * root)[:, None]
-            total += labelling.cross(inside, inside)
-    return Noise(total, difference, weight)
+            scale = (v * root)[:, None]
+            total += labelling.cross(left * scale, difference * scale)
+    return Noise(total, left, difference, weight)
 
 
 def controlled(noise: Noise, sample: AugmentedSample, joint: AugmentedSample) -> Noise:
@@ -116,11 +120,11 @@ def matters(noise: Noise, moments: Moments, root: Root, at: Linear, weights: Flo
     """
     sample = moments.sample
     own = noise.score(root.theta)[0]
-    x = sample.gold.x - noise.difference[:, :-1]
+    x = sample.gold.scored - noise.left
     rest = sample.gold.y - sample.gold.x @ root.theta
     error = noise.difference[:, -1] - noise.difference[:, :-1] @ root.theta
     weight = noise.weight * sample.units.labelling.weight
-    pulled = (x * (weight * error)[:, None] + noise.difference[:, :-1] * (weight * (rest - error))[:, None]).sum(axis=0)
+    pulled = (x * (weight * error)[:, None] + noise.left * (weight * (rest - error))[:, None]).sum(axis=0)
     bias = np.vstack([own, pulled]) @ at.inverse.T
     bias = to_coefficients(sample, bias)
     off = bias[0] + (np.eye(len(weights)) - weights) @ bias[1]

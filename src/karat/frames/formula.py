@@ -51,6 +51,8 @@ class Parsed:
         The category named first in the outcome; None for the first in order.
     effects : tuple of tuple of str
         Columns of each fixed effect after the bar, several where their combinations are meant.
+    endogenous, instruments : tuple of str
+        Terms of the first stage, left and right, which are among the covariates of ``formula``.
     """
 
     text: str
@@ -66,6 +68,8 @@ class Parsed:
     categories: bool = False
     base: Any = None
     effects: tuple[tuple[str, ...], ...] = ()
+    endogenous: tuple[str, ...] = ()
+    instruments: tuple[str, ...] = ()
 
     @property
     def variables(self) -> frozenset[str]:
@@ -96,6 +100,8 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
         ``"outcome ~ covariates"`` in the Wilkinson notation of formulaic; ``offset(x)`` adds an offset. Names that are
         not plain (spaces, dots, numbers, Python keywords) stand in backticks, and a backtick within a name is doubled.
         ``"outcome ~ covariates | state + year"`` takes out fixed effects, ``state^year`` those of combinations.
+        ``"outcome ~ covariates + [endogenous ~ instruments] | state"`` has instruments; they may also stand in a part of
+        their own, ``"outcome ~ covariates | state | endogenous ~ instruments"``.
     columns : list of str
         Columns of the data, to know them from functions.
     context : mapping, optional
@@ -124,6 +130,7 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
     code, aliases = unquoted(text, columns)
     known = [aliases.get(name, name) for name in columns]
     code, *further = split_parts(code)
+    code, further, endogenous, instruments = _first_stage(text, code, further)
     names = dict(zip(known, columns))
     effects = _effects(text, further, names)
     formula = _read(text, code)
@@ -162,6 +169,8 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
         categories=categories,
         base=base,
         effects=effects,
+        endogenous=endogenous,
+        instruments=instruments,
     )
 
 
@@ -186,20 +195,63 @@ def split_parts(code: str) -> list[str]:
     return [*out, code[start:].strip()]
 
 
+_BRACKETS = re.compile(r"(\+?)\s*\[([^\[\]~]*)~([^\[\]~]*)\]\s*(\+?)")
+
+
+def _first_stage(text: str, code: str, parts: list[str]) -> tuple[str, list[str], tuple[str, ...], tuple[str, ...]]:
+    """The first part with all terms side by side, the other parts, and the terms of the first stage, left and right.
+
+    Raises
+    ------
+    FormulaError
+        If there is more than one first stage, or a term stands in it and outside.
+    """
+    from formulaic import Formula
+    from formulaic.errors import FormulaicError
+
+    inside = list(_BRACKETS.finditer(code))
+    beside = [part for part in parts if "~" in part]
+    stages = [match.group(2, 3) for match in inside] + [tuple(part.split("~", 1)) for part in beside]
+    if not stages:
+        return code, parts, (), ()
+    if len(stages) > 1 or any("~" in side for side in stages[0]) or not all(side.strip() for side in stages[0]):
+        raise FormulaError(
+            f"formula {text!r} must have one first stage with both sides, as in 'y ~ w + [x ~ z]' or 'y ~ w | x ~ z'; "
+            "several endogenous covariates stand in it together, '[x1 + x2 ~ z1 + z2 + z3]'."
+        )
+    if inside:
+        before, after = code[: inside[0].start()].strip(), code[inside[0].end() :].strip()
+        code = f"{before} + {after}" if after and not before.endswith("~") else f"{before} {after or ''}".strip()
+        code = f"{code} 1" if code.endswith("~") else code
+    try:
+        left, right = (tuple(str(t) for t in Formula(f"0 + {side}") if str(t) != "1") for side in stages[0])
+        outside = {str(term) for term in Formula(code).rhs}
+    except (FormulaicError, SyntaxError, AttributeError) as error:
+        raise FormulaError(f"formula {text!r} cannot be read: {plain_message(error)}.") from None
+    if twice := sorted(outside & {*left, *right}):
+        raise FormulaError(
+            f"{twice[0]!r} stands in the first stage of {text!r} and outside; covariates outside are instruments for "
+            "themselves, so write it once."
+        )
+    if itself := sorted(set(left) & set(right)):
+        raise FormulaError(
+            f"{itself[0]!r} is an instrument for itself in {text!r}, so it is exogenous; write it outside the first "
+            "stage."
+        )
+    code = f"{code} + {stages[0][0].strip()} + {stages[0][1].strip()}"
+    return code, [part for part in parts if "~" not in part], left, right
+
+
 def _effects(text: str, parts: list[str], names: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
     """Columns of the fixed effects, from what stands after the first bar; ``names`` maps what is written to columns.
 
     Raises
     ------
     FormulaError
-        If an effect is no column, or there are instruments.
+        If an effect is no column.
     """
     if not parts:
         return ()
-    if any("~" in part for part in parts):
-        raise FormulaError(
-            f"formula {text!r} has instruments (a part with a second '~'), which is not supported; take them out."
-        )
     if len(parts) > 1:
         raise FormulaError(f"formula {text!r} has more than one bar; all fixed effects stand after the first one.")
     out: dict[tuple[str, ...], None] = {}

@@ -12,6 +12,7 @@ from .expectile import Expectile
 from .fractional import Fractional
 from .gamma import Gamma
 from .huber import Huber
+from .iv import IV
 from .logit import Logit
 from .mean import Mean
 from .multinomial import Multinomial
@@ -23,7 +24,8 @@ from .quantile import Quantile
 __all__ = ["Model", "get"]
 
 _MODELS: dict[str, type[Model]] = {
-    m.name: m for m in (OLS, Logit, Probit, Poisson, Multinomial, Gamma, Fractional, Quantile, Expectile, Huber, Mean)
+    m.name: m
+    for m in (OLS, IV, Logit, Probit, Poisson, Multinomial, Gamma, Fractional, Quantile, Expectile, Huber, Mean)
 }
 
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from .._core.machine import needs
 from ..designs.domain import within
-from ..errors import ArgumentError, DataError, DesignWarning, FormulaError, one_of, tell
 from ..designs.labelling import pair_codes
+from ..errors import ArgumentError, DataError, DesignWarning, FormulaError, one_of, tell
 from ..estimate.absorb import Effects
 from ..estimate.augment import Units
 from ..estimate.clusters import cluster_codes, count, named
@@ -245,7 +245,8 @@ def matrices(prepared: Prepared, regression: Model | None = None) -> Design:
     classes = outcome_classes(prepared) if prepared.parsed.categories else ()
     spec, x = MatrixSpec.learn(prepared.parsed, learned, context, classes)
     if regression is not None:
-        spec = replace(spec, names=regression.names(spec.columns, classes))
+        own = tuple(spec.columns[j] for j in spec.right) or spec.columns
+        spec = replace(spec, names=regression.names(own, classes))
     gold_x, gold_y = _gold_matrices(prepared, spec, filler, None if covariates else x)
     offset = spec.offset(learned, context)
     if classes and offset is not None:

@@ -20,6 +20,7 @@ from ..frames.batches import Batches
 from ..frames.quoting import quote
 from ..results import Result
 from .group_means import without_gold
+from .instruments import INSTRUMENTED
 from .options import MODEL_FIRST, Arguments, FitOptions, RegressOptions
 from .pipeline import PLAIN, close_fit, open_batches, open_fit
 
@@ -47,7 +48,7 @@ def regress(
     surrogates : mapping
         Gold column -> its surrogate(s): a column, a list of columns, an array of N values, or a
         mapping from class to probability column.
-    model : {"ols", "logit", "probit", "poisson", "multinomial", "gamma", "fractional", "quantile", "expectile",
+    model : {"ols", "iv", "logit", "probit", "poisson", "multinomial", "gamma", "fractional", "quantile", "expectile",
             "huber"}
         Which regression.
     **options
@@ -79,8 +80,9 @@ def regress(
     ['Intercept', 'hostile', 'length']
     """
     arguments = Arguments.of(model, formula, surrogates, options)
-    fit = open_batches(arguments, data) if isinstance(data, Batches) else open_fit(arguments, data, PLAIN)
-    return close_fit(fit, steps=PLAIN, assumed=arguments.design is None)
+    steps = INSTRUMENTED if model == "iv" else PLAIN
+    fit = open_batches(arguments, data) if isinstance(data, Batches) else open_fit(arguments, data, steps)
+    return close_fit(fit, steps=steps, assumed=arguments.design is None)
 
 
 @checked_arguments(FitOptions)
@@ -116,6 +118,55 @@ def ols(formula: str, data: object, *, surrogates: Mapping[str, Any], **options:
     200
     """
     return regress(formula, data, model="ols", surrogates=surrogates, **options)
+
+
+@checked_arguments(FitOptions)
+def iv(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Unpack[FitOptions]) -> Result:
+    """Two-stage least squares with surrogate labels in the outcome, the covariates or the instruments.
+
+    Parameters
+    ----------
+    formula : str
+        ``"outcome ~ exogenous + [endogenous ~ instruments] | effects"``, or in parts as pyfixest writes it,
+        ``"outcome ~ exogenous | effects | endogenous ~ instruments"``; effects may be left out.
+    data, surrogates
+        As in :func:`regress`.
+    **options
+        Everything else :func:`regress` takes.
+
+    Returns
+    -------
+    Result
+        With :meth:`~karat.Result.first_stage` and :meth:`~karat.Result.anderson_rubin`. A note says where the effective
+        F is below 10.
+
+    Raises
+    ------
+    KaratError
+        As :func:`regress`; if there are fewer instruments than endogenous covariates, or a term stands in the first stage
+        and outside.
+
+    Notes
+    -----
+    The first stage is estimated from gold and predicted rows together, and its coefficients are held fixed in the scores
+    (methods, section 8.3). Standard errors are those of large samples; with weak instruments Anderson-Rubin intervals hold their level.
+
+    References
+    ----------
+    Angrist and Pischke (2009), *Mostly Harmless Econometrics*, chapter 4; Montiel Olea and Pflueger (2013); Egami,
+    Hinck, Stewart, Wei (2023).
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(1500, seed=1)
+    >>> corpus["assigned"] = (corpus["hostile"] + corpus["length"] > 0.5) * 1.0
+    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
+    >>> fit = kt.iv("outcome ~ length + [hostile ~ assigned]", labelled, surrogates={"hostile": "hostile_llm"}, seed=1)
+    >>> fit.anderson_rubin().shape
+    'interval'
+    """
+    return regress(formula, data, model="iv", surrogates=surrogates, **options)
 
 
 @checked_arguments(FitOptions)

@@ -267,6 +267,10 @@ def sensitivity(
     with warnings.catch_warnings():  # the fit itself says it
         warnings.simplefilter("ignore", KaratWarning)
         taken = pieces(arguments, data)
+    if bounds and taken.prepared.parsed.endogenous:
+        raise ArgumentError(
+            "bounds=True is not available with instruments, since every missing label moves the first stage; use bounds=False."
+        )
     if bounds and taken.prepared.parsed.effects:
         raise ArgumentError(
             "bounds=True is not available with fixed effects after a bar, since every missing label moves the effects of "
