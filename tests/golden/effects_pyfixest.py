@@ -8,10 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyfixest
 
 HERE = Path(__file__).parent
-FORMULAS = ["y ~ x + z | state", "y ~ x + z | state + year", "y ~ x + C(kind) | state^year", "y ~ x + z | state + year + kind"]
+FORMULAS = [
+    "y ~ x + z | state",
+    "y ~ x + z | state + year",
+    "y ~ x + C(kind) | state^year",
+    "y ~ x + z | state + year + kind",
+]
 COVARIANCES = ["HC1", {"CRV1": "state"}, {"CRV1": "area"}, {"CRV1": "state + year"}]
 
 
@@ -37,6 +41,8 @@ def panel() -> pd.DataFrame:
 
 def main() -> None:
     """Write data and answers."""
+    import pyfixest
+
     data = panel()
     data.to_csv(HERE / "effects_pyfixest.csv", index=False)
     data = pd.read_csv(HERE / "effects_pyfixest.csv")
@@ -52,7 +58,9 @@ def main() -> None:
                         "vcov_matrix": np.asarray(fit._vcov).tolist(), "df": float(fit._df_t),
                     }
                 )  # fmt: skip
-    (HERE / "effects_pyfixest.json").write_text(json.dumps({"pyfixest": pyfixest.__version__, "cases": cases}, indent=1))
+    (HERE / "effects_pyfixest.json").write_text(
+        json.dumps({"pyfixest": pyfixest.__version__, "cases": cases}, indent=1)
+    )
 
 
 if __name__ == "__main__":

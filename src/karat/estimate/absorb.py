@@ -57,6 +57,11 @@ class Effects:
         return tuple(int(column.max()) + 1 for column in self.codes.T)
 
     @property
+    def factored(self) -> bool:
+        """Whether the levels beside the largest grouping are few enough for the leverage of units to be known."""
+        return sum(self.sizes) - max(self.sizes) <= MOST_FACTORED
+
+    @property
     def groups(self) -> dict[str, int]:
         """Number of levels of each grouping, by name."""
         return dict(zip(self.names, self.sizes))
@@ -134,11 +139,6 @@ class Projection:
         if self._rest:
             self._set_up()
 
-    @property
-    def factored(self) -> bool:
-        """Whether what is left of M could be factored, so that leverage is known."""
-        return self._n_rest <= MOST_FACTORED
-
     def _total(self, way: int, values: Floats | None) -> Floats:
         weight = self.weight if values is None else values if self.weight is None else values * self.weight
         return np.bincount(self.codes[:, way], weight, minlength=self.effects.sizes[way]).astype(np.float64)
@@ -158,7 +158,7 @@ class Projection:
         ones = incidence.sign() if len(columns) > 1 else None
         self._size = np.asarray(incidence.sum(axis=0)).ravel()
         self._within = diags_array(self._size) if ones is None else (ones.T @ incidence)
-        if not self.factored:
+        if not self.effects.factored:
             return
         left = (self._within - self._between.T @ (diags_array(self._inverse) @ self._between)).toarray()
         scale = np.sqrt(np.where(self._size > 0, self._size, 1.0))
@@ -233,7 +233,7 @@ class Projection:
 
         Where what is left of M is not factored, the largest of the groupings one by one, which is at most that.
         """
-        if self._rest and not self.factored:
+        if not self.effects.factored:
             sizes = [self._total(way, None)[codes[:, way]] for way in range(codes.shape[1])]
             with np.errstate(divide="ignore"):
                 return np.sqrt(np.where(np.min(sizes, axis=0) > 0, 1.0 / np.min(sizes, axis=0), 0.0))

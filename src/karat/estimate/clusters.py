@@ -155,8 +155,8 @@ class Curvatures:
     basis : ndarray, shape (p, p), or None
         Coordinates T they are written in (:func:`karat.estimate.basis.in_basis`); None for the user's columns.
     beside : tuple of (ndarray of shape (C, T), or None)
-        For each way, totals of scores in the columns of fixed effects that run across clusters; the curvature is then of
-        shape (C, p + T, p + T).
+        For each way, totals of scores in the columns of fixed effects that run across clusters; the curvature is then
+        of shape (C, p + T, p + T).
     """
 
     ways: tuple[Floats, ...] = ()
@@ -215,6 +215,8 @@ def curvatures(model: Model, sample: AugmentedSample, estimate: Estimate, kind: 
             if columns is not None:
                 every = widened(parts, columns)
             beside.append(None if columns is None else totals(parts, columns, theta, codes, used, rows))
+            if estimate.noise is not None and whose != "gold":
+                every = [*every, estimate.noise.rows(rows.units, q)]
             for some, at, weight in every:
                 _add(total, model, some, at_zero, np.searchsorted(used, codes if at is None else codes[at]), weight)
             out.append(total)

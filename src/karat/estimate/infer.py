@@ -180,6 +180,13 @@ def infer(parts: Parts, kind: str, target: str, df: Any, meat: Meat | None = Non
         Not a number for a coefficient that a single cluster identifies.
     df : ndarray, shape (p,)
     """
+    effects = parts.units.effects
+    if effects is not None and kind in ("HC2", "HC3") and not effects.factored:
+        raise ArgumentError(
+            f"vcov={kind!r} needs the leverage of the fixed effects, and {' + '.join(effects.names)} have too many "
+            f"levels beside the largest of them ({sum(effects.sizes) - max(effects.sizes):,}); use vcov='HC1' or "
+            "clusters with vcov={'CRV1': ...}."
+        )
     meat = influences([parts], kind) if meat is None else meat
     error = parts.scores.gold_parts(kind)[1]
     covariance = _covariance(meat, error, parts.scores, kind, target, len(parts.curvature))
@@ -211,7 +218,9 @@ def _classical_df(parts: Parts, kind: str, covariance: Covariance, df: str, meat
     cluster = parts.units.summed_over(kind)
     if cluster is not None:
         signed = ways(cluster)
-        gold_size = min(float(labelling.n_chance), *(float(np.unique(c[labelling.gold]).size) for sign, c in signed if sign > 0))
+        gold_size = min(
+            float(labelling.n_chance), *(float(np.unique(c[labelling.gold]).size) for sign, c in signed if sign > 0)
+        )
         n_free, used = float(min(one.groups for one in by_way)), 1.0
     by_parts = satterthwaite_df(
         np.diag(covariance.total),

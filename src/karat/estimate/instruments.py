@@ -7,49 +7,18 @@ where instruments are valid it adds nothing to first order (methods, section 8.3
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import DataError
 from .basis import check_rank, design_of
-from .rows import Memory, Rows, in_memory
+from .rows import Instruments, Memory, Rows, in_memory
 
 if TYPE_CHECKING:
-    from .._core.types import Floats, Ints
+    from .._core.types import Floats
     from .augment import AugmentedSample
-
-
-@dataclass(frozen=True)
-class Instruments:
-    """Which columns of the rows are covariates, and which stand in the first stage.
-
-    Parameters
-    ----------
-    right : ndarray of int, shape (p,)
-        Covariates: exogenous and endogenous ones.
-    left : ndarray of int, shape (L,)
-        Exogenous covariates and instruments.
-
-    Examples
-    --------
-    >>> Instruments(np.array([0, 1]), np.array([0, 2, 3])).endogenous
-    array([1])
-    """
-
-    right: Ints
-    left: Ints
-
-    @property
-    def endogenous(self) -> Ints:
-        """Columns of the endogenous covariates."""
-        return self.right[~np.isin(self.right, self.left)]
-
-    @property
-    def excluded(self) -> Ints:
-        """Where instruments that are no covariates stand among ``left``."""
-        return np.flatnonzero(~np.isin(self.left, self.right))
 
 
 def first_stage_rows(sample: AugmentedSample, column: int | None) -> AugmentedSample:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from .influence import Linear, UnitBlocks, calibrations, linear_at_gold, linear_
 from .root import Root, definite, gold_root, newton, noise_of, positive, warm_start
 from .rows import Memory, Rows, in_memory
 from .scores import Scores, StoredBlocks
-from .small_groups import controlled, matters, noise_of_labels
+from .small_groups import MATTERS, Noise, noise_of_labels
 from .totals import Moments, n_coefficients, row_scores
 from .tune import Tuning, gold_only, tune, untuned
 from .within import gold_everywhere, on_shared_basis, within
@@ -33,6 +34,11 @@ _CLEAR_OF_NOISE = 4.0
 
 _FAR = 2.0
 """Labelling variance at weight 1, relative to gold alone, beyond which weights are not chosen there."""
+
+_NOT_PUT_RIGHT = (
+    "tuning=None takes fixed effects as dummies, and the groups hold so few gold rows that labelling noise biases a "
+    "coefficient by about {:.2f} standard errors; tuning='auto' puts it right (methods, section 8.2)"
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,8 @@ class Estimate:
         What the user must be told about how the root was reached.
     gold : Estimate, optional
         The estimate from gold alone, where this is another one.
+    noise : Noise, optional
+        Labelling noise that was put right, where fixed effects have small groups.
     """
 
     theta: Floats
@@ -63,6 +71,7 @@ class Estimate:
     iterations: int
     notes: tuple[str, ...] = ()
     gold: Estimate | None = field(repr=False, default=None)
+    noise: Noise | None = field(repr=False, default=None)
 
 
 def rectify(model: Model, sample: AugmentedSample, tuning: str | Tuning | None, crossfitted: bool) -> Estimate:
@@ -93,44 +102,60 @@ def rectify(model: Model, sample: AugmentedSample, tuning: str | Tuning | None, 
     start = _nowhere(moments) if mine is None else gold_root(mine)
     alone = None if mine is None else _gold_at(mine, start)
     root, solved = _weight_one(moments, start)
-    noise = noise_of_labels(joint, _mean_row(moments.predicted_gold)) if joint.units.effects is not None else None
-    if noise is not None and (
-        not solved or matters(noise, moments, root, linear_at_root(moments, root), np.eye(len(root.theta)))
-    ):
-        moments = replace(moments, noise=controlled(noise, sample, joint))
+    noise = None
+    if joint.units.effects is not None:
+        noise = noise_of_labels(joint, sample, _mean_row(moments.predicted_gold))
+    bias = 0.0 if noise is None or not solved else noise.bias(linear_at_root(moments, root), moments, root.theta)
+    if noise is not None and (not solved or (bias > MATTERS and tuning is not None)):
+        moments = replace(moments, noise=noise)
         root, solved = _weight_one(moments, start)
     sound = solved and _is_sound(moments, root, start)
-
-    def at_gold() -> tuple[Moments, Linear] | None:
-        """Scores at the gold-only root, where its fixed effects are known of all units."""
-        there = moments if mine is moments else None
-        if mine is not None and there is None and (rows := gold_everywhere(sample, joint.basis)) is not None:
-            there = Moments.of(model, rows)
-        return None if there is None else (there, linear_at_gold(there, start))
-
-    found = None if solved and (sound or tuning is None) else at_gold()
+    elsewhere = partial(_at_gold, sample, moments, mine, start)
+    found = None if solved and (sound or tuning is None) else elsewhere()
     if found is None and solved:
         found = moments, linear_at_root(moments, root)
     if found is None:
         return _alone_or_nothing(alone, gold_only(len(start.theta)))
-    at = found[1]
-    chosen = tuning if isinstance(tuning, Tuning) else _choose(tuning, at, joint, crossfitted, sound, alone)
-    if at.at_root and tuning == "auto" and alone is not None and _is_far(at, alone, joint):
-        found = at_gold() or found
-        chosen = _choose(tuning, found[1], joint, crossfitted, sound, alone)
-    if noise is not None and moments.noise is None and found[1].at_root:
-        if matters(noise, moments, root, found[1], chosen.coefficient_weights):
-            moments = replace(moments, noise=controlled(noise, sample, joint))
-            root, _ = _weight_one(moments, start)
-            found = moments, linear_at_root(moments, root)
-            if not isinstance(tuning, Tuning):
-                chosen = _choose(tuning, found[1], joint, crossfitted, sound, alone)
+    choose = partial(_choose, tuning, joint, crossfitted, sound, alone)
+    chosen = choose(found[1])
+    if found[1].at_root and tuning == "auto" and alone is not None and _is_far(found[1], alone, joint):
+        found = elsewhere() or found
+        chosen = choose(found[1])
+    if (
+        noise is not None
+        and moments.noise is None
+        and tuning is not None
+        and found[1].at_root
+        and noise.bias(found[1], moments, root.theta, chosen.coefficient_weights) > MATTERS
+    ):
+        moments = replace(moments, noise=noise)
+        root, _ = _weight_one(moments, start)
+        found = moments, linear_at_root(moments, root)
+        chosen = choose(found[1])
     if all(choice == "gold" for choice in chosen.choice):
         return _alone_or_nothing(alone, chosen)
     notes: tuple[str, ...] = ()
+    if moments.noise is None and bias > MATTERS:
+        notes = (_NOT_PUT_RIGHT.format(bias),)
     if not solved:
         notes = ("the rectified moment has no root; one Newton step was taken from the gold-only root",)
-    return _combined(*found, chosen, alone, root if found[1].at_root else start, notes)
+    expected = moments if noise is None else Moments.of(model, noise.control)
+    return _combined(*found, chosen, alone, root if found[1].at_root else start, expected, notes)
+
+
+def _at_gold(
+    sample: AugmentedSample, moments: Moments, mine: Moments | None, start: Root
+) -> tuple[Moments, Linear] | None:
+    """Scores at the gold-only root; None where the fixed effects there are not known of all units."""
+    if mine is None:
+        return None
+    if not moments.sample.taken_out:
+        return moments, linear_at_gold(moments, start)
+    rows = gold_everywhere(sample, moments.sample.basis)
+    if rows is None:
+        return None
+    there = Moments.of(moments.model, rows)
+    return there, linear_at_gold(there, start)
 
 
 def _weight_one(moments: Moments, start: Root) -> tuple[Root, bool]:
@@ -296,9 +321,16 @@ def _is_far(at: Linear, alone: Estimate, sample: AugmentedSample) -> bool:
 
 
 def _choose(
-    method: str | None, at: Linear, sample: AugmentedSample, crossfitted: bool, sound: bool, alone: Estimate | None
+    method: str | Tuning | None,
+    sample: AugmentedSample,
+    crossfitted: bool,
+    sound: bool,
+    alone: Estimate | None,
+    at: Linear,
 ) -> Tuning:
     """Weights from the scores at a root, as leaving each unit out would have them."""
+    if isinstance(method, Tuning):
+        return method
     p = len(at.inverse)
     if method is None:
         return untuned(p)
@@ -327,7 +359,13 @@ def _calibrated(moments: Moments, root: Root, at: Linear, moment: Floats, error:
 
 
 def _combined(
-    moments: Moments, at: Linear, chosen: Tuning, alone: Estimate | None, root: Root, notes: tuple[str, ...]
+    moments: Moments,
+    at: Linear,
+    chosen: Tuning,
+    alone: Estimate | None,
+    root: Root,
+    expected: Moments,
+    notes: tuple[str, ...],
 ) -> Estimate:
     """One Newton step to the chosen weights, with the influence of all units."""
     sample, model = moments.sample, moments.model
@@ -338,11 +376,10 @@ def _combined(
     weights = chosen.on_basis(basis)
     gold_score, _ = moments.gold(root.theta)
     everywhere, back = moments.everywhere(root.theta)[0], moments.back(root.theta)[0]
-    if moments.noise is not None and moments.noise.control is not None:
-        other = Moments.of(model, moments.noise.control)
-        assert other.everywhere is not None
-        assert other.back is not None
-        everywhere, back = other.everywhere(root.theta)[0], other.back(root.theta)[0]
+    if moments.noise is not None:  # the total at the root is 0; what is weighed are predictions free from the draw
+        assert expected.everywhere is not None
+        assert expected.back is not None
+        everywhere, back = expected.everywhere(root.theta)[0], expected.back(root.theta)[0]
         gold_score = back - everywhere
     step = basis @ at.inverse @ gold_score + weights @ at.inverse @ (everywhere - back)
     theta = basis @ root.theta + step
@@ -354,7 +391,7 @@ def _combined(
     left_error = left_moment - at.left_out_h @ weights.T
     left_error = left_error * (chosen.inflation if chosen.left_out is None else chosen.left_out)
     uncalibrated = left_error.copy()
-    left_moment, left_error = _calibrated(moments, root, at, left_moment, left_error)
+    left_moment, left_error = _calibrated(expected, root, at, left_moment, left_error)
     to_theta = weights @ at.inverse
     for j in np.flatnonzero([choice == "gold" for choice in chosen.choice]):
         if alone is None:
@@ -367,7 +404,7 @@ def _combined(
     scores = Scores.of(source, moment, error, (left_moment, left_error), uncalibrated, sample.units)
     curvature = curvature_of_columns(sample, root.curvature)
     tuning = chosen.with_mixing(curvature)
-    return Estimate(theta, curvature, scores, tuning, root.norm, root.iterations, notes, alone)
+    return Estimate(theta, curvature, scores, tuning, root.norm, root.iterations, notes, alone, moments.noise)
 
 
 def split_estimates(

@@ -83,6 +83,37 @@ class Rows:
         return weight if self.share is None else self.share if weight is None else weight * self.share
 
 
+@dataclass(frozen=True)
+class Instruments:
+    """Which columns of the rows are covariates, and which stand in the first stage.
+
+    Parameters
+    ----------
+    right : ndarray of int, shape (p,)
+        Covariates: exogenous and endogenous ones.
+    left : ndarray of int, shape (L,)
+        Exogenous covariates and instruments.
+
+    Examples
+    --------
+    >>> Instruments(np.array([0, 1]), np.array([0, 2, 3])).endogenous
+    array([1])
+    """
+
+    right: Ints
+    left: Ints
+
+    @property
+    def endogenous(self) -> Ints:
+        """Columns of the endogenous covariates."""
+        return self.right[~np.isin(self.right, self.left)]
+
+    @property
+    def excluded(self) -> Ints:
+        """Where instruments that are no covariates stand among ``left``."""
+        return np.flatnonzero(~np.isin(self.left, self.right))
+
+
 Pieces = Callable[[], Iterable[tuple[Rows, "Floats | None"]]]
 """Hands out rows and their weights (None means 1) block by block, anew at each call."""
 

@@ -1,10 +1,10 @@
 """Small groups: what labelling noise takes from the cross products once fixed effects are taken out.
 
-The effects of a unit are projected from ``x* = h + w d``, with h its predicted row, d the gold row less that, and w noisy. The
-quadratic term ``x*' P x*`` is then too large by ``tr{ M^- Var(sum w z) }``, ``z = v D d``, which does not vanish while groups
-stay small: an errors-in-variables bias. It is estimated from gold by the design's own variance, and put back where it matters.
-The weight of the surrogates then goes to predicted rows with fixed effects of their own, which the draw does not touch
-(methods, section 8.2).
+The effects of a unit are projected from ``x* = h + w d``, with h its predicted row, d the gold row less that, and w
+noisy. The quadratic term ``x*' P x*`` is then too large by ``tr{ M^- Var(sum w z) }``, ``z = v D d``, which does not
+vanish while groups stay small: an errors-in-variables bias. It is estimated from gold by the design's own variance, and
+put back where it matters. The weight of the surrogates then goes to predicted rows with fixed effects of their own,
+which the draw does not touch (methods, section 8.2).
 """
 
 from __future__ import annotations
@@ -17,18 +17,17 @@ import numpy as np
 from ..errors import ArgumentError
 from .absorb import Projection
 from .basis import in_basis, to_coefficients
+from .rows import Rows
 from .totals import row_scores
 from .within import within
 
 if TYPE_CHECKING:
-    from .._core.types import Floats
-    from .augment import AugmentedSample
+    from .._core.types import Floats, Ints
+    from .augment import AugmentedSample, Units
     from .influence import Linear
-    from .root import Root
-    from .rows import Rows
     from .totals import Moments
 
-_MATTERS = 0.25
+MATTERS = 0.25
 """Bias, in labelling standard errors, from which on it is put right."""
 
 _MOST_EXACT = 4_000
@@ -41,40 +40,65 @@ class Noise:
 
     Parameters
     ----------
-    total : ndarray, shape (p, p + 1)
-        What it takes from them, on average over draws.
+    total : ndarray, shape (p + 1, p + 1)
+        What it takes from them, on average over draws; what multiplies the score on the left.
     left : ndarray, shape (n, p)
         Gold rows less predicted rows, what multiplies the score.
     difference : ndarray, shape (n, p + 1)
         Gold rows less predicted rows, design and outcome side by side.
     weight : ndarray, shape (n,)
         ``v^2 D_i' M^- D_i (1 - pi) / pi``: with w times that, differences add up to ``total`` for independent draws.
-    control : AugmentedSample or None
-        Predicted rows with fixed effects of their own.
+    control : AugmentedSample
+        Predicted rows with fixed effects of their own, in the same coordinates.
     """
 
     total: Floats
     left: Floats
     difference: Floats
     weight: Floats
-    control: AugmentedSample | None = None
+    control: AugmentedSample
 
     def score(self, theta: Floats) -> tuple[Floats, Floats]:
         """What is added to the total score, and to its curvature."""
-        return self.total[:, -1] - self.total[:, :-1] @ theta, self.total[:, :-1]
+        return self.total[:-1, -1] - self.total[:-1, :-1] @ theta, self.total[:-1, :-1]
+
+    def rows(self, units: Units, width: int) -> tuple[Rows, Ints, Floats]:
+        """What it adds to the curvature as rows of the gold units: these, where they stand, and their weights."""
+        x = np.zeros((len(self.weight), width))
+        x[:, : self.left.shape[1]] = self.left
+        return Rows(x, self.difference[:, -1]), units.gold, self.weight * units.labelling.weight
 
     def of_units(self, theta: Floats) -> Floats:
         """The same for each gold unit, over its weight w; shape (n, p)."""
         x, y = self.difference[:, :-1], self.difference[:, -1]
         return np.asarray(self.left * (self.weight * (y - x @ theta))[:, None])
 
+    def bias(self, at: Linear, moments: Moments, theta: Floats, weights: Floats | None = None) -> float:
+        """Largest bias at weights on the predicted rows (None: 1), in labelling standard errors.
 
-def noise_of_labels(sample: AugmentedSample, gold_predicted: Rows) -> Noise:
+        At weight 1 it is that of the cross products. Elsewhere ``sum v (w - 1) h`` is not 0 on average either, since
+        the effects in h hold the unit's own label.
+        """
+        sample, labelling = moments.sample, moments.sample.units.labelling
+        bias = to_coefficients(sample, self.score(theta)[0] @ at.inverse.T)
+        if weights is not None:
+            d, weight = self.difference[:, :-1], self.weight * labelling.weight
+            error, rest = self.difference[:, -1] - d @ theta, sample.gold.y - sample.gold.x @ theta
+            pulled = (sample.gold.scored - self.left).T @ (weight * error) + self.left.T @ (weight * (rest - error))
+            bias += (np.eye(len(weights)) - weights) @ to_coefficients(sample, pulled @ at.inverse.T)
+        gap = to_coefficients(sample, at.m - at.h)
+        size = np.sqrt(np.maximum(np.diag(labelling.cross(gap, gap)), 0.0))
+        return float(np.divide(np.abs(bias), size, out=np.zeros_like(size), where=size > 0).max())
+
+
+def noise_of_labels(sample: AugmentedSample, raw: AugmentedSample, gold_predicted: Rows) -> Noise:
     """Labelling noise of a sample with fixed effects taken out.
 
     Parameters
     ----------
     sample : AugmentedSample
+    raw : AugmentedSample
+        The same before effects were taken out.
     gold_predicted : Rows
         The gold units at their predicted labels, averaged over class combinations.
 
@@ -88,59 +112,34 @@ def noise_of_labels(sample: AugmentedSample, gold_predicted: Rows) -> Noise:
     assert effects is not None
     difference = np.column_stack([sample.gold.x - gold_predicted.x, sample.gold.y - gold_predicted.y])
     left = sample.gold.scored - gold_predicted.scored
+    both = np.column_stack([left, difference[:, -1]])
     projection = Projection(effects, units.weights)
-    if not projection.factored and np.abs(difference[:, :-1]).max() > 1e-9 * np.abs(sample.gold.x).max():
+    if not effects.factored and np.abs(difference[:, :-1]).max() > 1e-9 * np.abs(sample.gold.x).max():
         raise ArgumentError(
-            f"covariates are labelled and the fixed effects {' + '.join(effects.names)} have too many levels to tell what "
-            "labelling noise does to them; coarsen an effect, or label the outcome alone."
+            f"covariates are labelled and the fixed effects {' + '.join(effects.names)} have too many levels to tell "
+            "what labelling noise does to them; coarsen an effect, or label the outcome alone."
         )
     v, codes = units.gold_analysis_weight, effects.codes[units.gold]
     length = np.zeros(len(v)) if sample.gold.effect is None else sample.gold.effect
     weight = v**2 * length**2 * labelling.spread / labelling.weight
-    if (labelling.independent and labelling.unit is None) or len(v) > _MOST_EXACT or not projection.factored:
-        total = (left * (weight * labelling.weight)[:, None]).T @ difference
+    if (labelling.independent and labelling.unit is None) or len(v) > _MOST_EXACT or not effects.factored:
+        total = (both * (weight * labelling.weight)[:, None]).T @ difference
     else:
-        total = np.zeros((left.shape[1], difference.shape[1]))
+        total = np.zeros((difference.shape[1],) * 2)
         for root in projection.roots(codes).T:
             scale = (v * root)[:, None]
-            total += labelling.cross(left * scale, difference * scale)
-    return Noise(total, left, difference, weight)
-
-
-def controlled(noise: Noise, sample: AugmentedSample, joint: AugmentedSample) -> Noise:
-    """The same with the predicted rows by themselves, in the coordinates of ``joint``."""
-    return replace(noise, control=in_basis(within(sample, "surrogate"), joint.basis))
-
-
-def matters(noise: Noise, moments: Moments, root: Root, at: Linear, weights: Floats) -> bool:
-    """Whether bias at weights on the predicted rows is more than a quarter of a labelling standard error.
-
-    At weight 1 it is that of the cross products. Elsewhere ``sum v (w - 1) h`` is not 0 on average either, since the effects
-    in h hold the unit's own label.
-    """
-    sample = moments.sample
-    own = noise.score(root.theta)[0]
-    x = sample.gold.scored - noise.left
-    rest = sample.gold.y - sample.gold.x @ root.theta
-    error = noise.difference[:, -1] - noise.difference[:, :-1] @ root.theta
-    weight = noise.weight * sample.units.labelling.weight
-    pulled = (x * (weight * error)[:, None] + noise.left * (weight * (rest - error))[:, None]).sum(axis=0)
-    bias = np.vstack([own, pulled]) @ at.inverse.T
-    bias = to_coefficients(sample, bias)
-    off = bias[0] + (np.eye(len(weights)) - weights) @ bias[1]
-    gap = to_coefficients(sample, at.m - at.h)
-    size = np.sqrt(np.maximum(np.diag(sample.units.labelling.cross(gap, gap)), 0.0))
-    return bool((np.abs(off) > _MATTERS * size).any() or (np.abs(bias[0]) > _MATTERS * size).any())
+            total += labelling.cross(both * scale, difference * scale)
+    return Noise(total, left, difference, weight, in_basis(within(raw, "surrogate"), sample.basis))
 
 
 def put_right(at: Linear, moments: Moments, theta: Floats) -> Linear:
     """Scores of the gold units with the noise put right, and with predictions that have effects of their own.
 
-    The effects in a unit's own scores are freed from its own noise: ``f - P (w - 1) d``, P its leverage. Its labelling error gains
-    ``P d e`` for each of the two effects it is in, (w - 1) times, and once what is put right; e is d in the residual.
+    The effects in a unit's own scores are freed from its own noise, ``f - P (w - 1) d`` with P its leverage. Its error
+    is then larger by ``2 P (w - 1) d e``, e what d is in residuals, and by ``P d e`` for what is put right.
     """
     noise, units = moments.noise, moments.sample.units
-    if noise is None or noise.control is None:
+    if noise is None:
         return at
     score, _ = row_scores(moments.model, theta, noise.control.predicted.at(units.gold))
     own = (score * units.gold_analysis_weight[:, None]) @ at.inverse.T

@@ -1,8 +1,8 @@
 """Fixed effects that run across clusters: leaving a cluster out moves them too.
 
-Effects nested in clusters leave with their cluster, and nothing of them is left in rows from which they were taken out. Dummies of
-the other effects come back here as columns beside the design, orthogonal to it: the curvature of a cluster and the total of its
-scores are then those of the regression with dummies (methods, section 8.2).
+Effects nested in clusters leave with their cluster, and nothing of them is left in rows from which they were taken out.
+Dummies of the other effects come back here as columns beside the design, orthogonal to it: the curvature of a cluster
+and the total of its scores are then those of the regression with dummies (methods, section 8.2).
 """
 
 from __future__ import annotations
@@ -60,8 +60,9 @@ def columns_across(sample: AugmentedSample, whose: str, codes: Ints, kind: str) 
     if width > _MOST_LEVELS or width * len(rows) > _MOST_NUMBERS:
         names = " and ".join(effects.names[k] for k in open_ones)
         raise ArgumentError(
-            f"vcov {kind} leaves clusters out, and the fixed effects {names} run across them with {width:,} levels, too "
-            "many to be fitted anew without each cluster; use vcov={'CRV1': ...}, or clusters that hold these effects."
+            f"vcov {kind} leaves clusters out, and the fixed effects {names} run across them with {width:,} levels, "
+            "too many to be fitted anew without each cluster; use vcov={'CRV1': ...}, or clusters that hold these "
+            "effects."
         )
     dummies = np.hstack([np.eye(len(found))[at] for found, at in levels])
     if any(nested):

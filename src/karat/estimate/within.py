@@ -1,8 +1,9 @@
 """Rows with fixed effects taken out: an augmented sample whose slopes are those of the sample with explicit dummies.
 
-A unit has several rows r, of which the weights ``w_r`` add up to its analysis weight v. With ``x* = sum w_r x_r / v`` and f
-the projection of ``x*`` on all dummies, rows ``x_r - f`` (and ``y_r`` likewise) have the slopes, residuals and influences of the
-regression with dummies (methods, section 8.2): the cross products of the dummies do not depend on the labels.
+A unit has rows r, of which the weights ``w_r`` add up to its analysis weight v. With ``x* = sum w_r x_r / v`` and
+f the projection of ``x*`` on all dummies, rows ``x_r - f`` (and ``y_r`` likewise) have the slopes, residuals and
+influences of the regression with dummies (methods, section 8.2): the cross products of the dummies do not depend on the
+labels.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ def within(sample: AugmentedSample, whose: str) -> AugmentedSample:
     ----------
     sample : AugmentedSample
     whose : {"gold", "gold everywhere", "surrogate", ...}
-        The rows that estimate the effects and first stages: gold rows; predicted rows; both together for all other estimators. "gold"
-        has no predicted rows, "gold everywhere" has them, with the effects of the gold rows.
+        The rows that estimate effects and first stages: gold rows; predicted rows; both for all others. "gold" has
+        no predicted rows, "gold everywhere" has them, with the effects of the gold rows.
 
     Returns
     -------

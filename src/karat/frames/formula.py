@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import FormulaError
-from .quoting import quote, restored, unknown, unquoted
+from .first_stage import first_stage
+from .quoting import plain_message, quote, restored, unknown, unquoted
 
 _STATEFUL = re.compile(r"\b(scale|center|standardize|poly|bs|cs|cr|cc|lag|Q)\s*\(")
 AGGREGATE = re.compile(r"\.(mean|std|var|median|min|max|sum|rank|quantile|cumsum|shift|diff)\s*\(")
@@ -100,8 +101,8 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
         ``"outcome ~ covariates"`` in the Wilkinson notation of formulaic; ``offset(x)`` adds an offset. Names that are
         not plain (spaces, dots, numbers, Python keywords) stand in backticks, and a backtick within a name is doubled.
         ``"outcome ~ covariates | state + year"`` takes out fixed effects, ``state^year`` those of combinations.
-        ``"outcome ~ covariates + [endogenous ~ instruments] | state"`` has instruments; they may also stand in a part of
-        their own, ``"outcome ~ covariates | state | endogenous ~ instruments"``.
+        ``"outcome ~ covariates + [endogenous ~ instruments] | state"`` has instruments; they may also stand in a part
+        of their own, ``"outcome ~ covariates | state | endogenous ~ instruments"``.
     columns : list of str
         Columns of the data, to know them from functions.
     context : mapping, optional
@@ -130,7 +131,7 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
     code, aliases = unquoted(text, columns)
     known = [aliases.get(name, name) for name in columns]
     code, *further = split_parts(code)
-    code, further, endogenous, instruments = _first_stage(text, code, further)
+    code, further, endogenous, instruments = first_stage(text, code, further)
     names = dict(zip(known, columns))
     effects = _effects(text, further, names)
     formula = _read(text, code)
@@ -193,53 +194,6 @@ def split_parts(code: str) -> list[str]:
             out.append(code[start : match.start()].strip())
             start = match.end()
     return [*out, code[start:].strip()]
-
-
-_BRACKETS = re.compile(r"(\+?)\s*\[([^\[\]~]*)~([^\[\]~]*)\]\s*(\+?)")
-
-
-def _first_stage(text: str, code: str, parts: list[str]) -> tuple[str, list[str], tuple[str, ...], tuple[str, ...]]:
-    """The first part with all terms side by side, the other parts, and the terms of the first stage, left and right.
-
-    Raises
-    ------
-    FormulaError
-        If there is more than one first stage, or a term stands in it and outside.
-    """
-    from formulaic import Formula
-    from formulaic.errors import FormulaicError
-
-    inside = list(_BRACKETS.finditer(code))
-    beside = [part for part in parts if "~" in part]
-    stages = [match.group(2, 3) for match in inside] + [tuple(part.split("~", 1)) for part in beside]
-    if not stages:
-        return code, parts, (), ()
-    if len(stages) > 1 or any("~" in side for side in stages[0]) or not all(side.strip() for side in stages[0]):
-        raise FormulaError(
-            f"formula {text!r} must have one first stage with both sides, as in 'y ~ w + [x ~ z]' or 'y ~ w | x ~ z'; "
-            "several endogenous covariates stand in it together, '[x1 + x2 ~ z1 + z2 + z3]'."
-        )
-    if inside:
-        before, after = code[: inside[0].start()].strip(), code[inside[0].end() :].strip()
-        code = f"{before} + {after}" if after and not before.endswith("~") else f"{before} {after or ''}".strip()
-        code = f"{code} 1" if code.endswith("~") else code
-    try:
-        left, right = (tuple(str(t) for t in Formula(f"0 + {side}") if str(t) != "1") for side in stages[0])
-        outside = {str(term) for term in Formula(code).rhs}
-    except (FormulaicError, SyntaxError, AttributeError) as error:
-        raise FormulaError(f"formula {text!r} cannot be read: {plain_message(error)}.") from None
-    if twice := sorted(outside & {*left, *right}):
-        raise FormulaError(
-            f"{twice[0]!r} stands in the first stage of {text!r} and outside; covariates outside are instruments for "
-            "themselves, so write it once."
-        )
-    if itself := sorted(set(left) & set(right)):
-        raise FormulaError(
-            f"{itself[0]!r} is an instrument for itself in {text!r}, so it is exogenous; write it outside the first "
-            "stage."
-        )
-    code = f"{code} + {stages[0][0].strip()} + {stages[0][1].strip()}"
-    return code, [part for part in parts if "~" not in part], left, right
 
 
 def _effects(text: str, parts: list[str], names: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
@@ -409,8 +363,3 @@ def refuse_learnt(parsed: Parsed) -> None:
                 f"{restored(text, parsed.aliases)!r} is made from a whole column, and the data come batch by batch; "
                 "use fixed numbers, for example I((x - 50) / 10), or compute the column first."
             )
-
-
-def plain_message(error: Exception) -> str:
-    """A formulaic message without terminal colours."""
-    return re.sub(r"\x1b\[[0-9;]*m|⧛[^m]*m|⧚", "", str(error)).replace("\n", " ").strip()

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError, FormulaError, KaratError
-from .formula import Parsed, plain_message
+from .first_stage import stage_columns
+from .formula import Parsed
 from .kinds import is_text, plain
-from .quoting import quote, restored
+from .quoting import plain_message, quote, restored
 from .table import as_float
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class MatrixSpec:
         if twice := [name for name in names if names.count(name) > 1]:
             raise FormulaError(f"two coefficients of {parsed.text!r} are named {twice[0]!r}; rename a column.")
         outcome = None if left is None else left.model_spec
-        of_right, of_left = _stages(parsed, spec, names)
+        of_right, of_left = stage_columns(parsed, spec, names)
         return cls(parsed, outcome, spec, names, names, categories, classes, of_right, of_left), _matrix(right, names)
 
     def x(self, frame: pd.DataFrame, context: Mapping[str, Any] | None = None) -> Floats:
@@ -113,32 +114,6 @@ class MatrixSpec:
 
     def _ready(self, frame: pd.DataFrame) -> pd.DataFrame:
         return _ready(self.parsed, frame, self.categories)
-
-
-def _stages(parsed: Parsed, spec: Any, names: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Columns of the covariates, and of the first stage; empty without instruments.
-
-    Raises
-    ------
-    FormulaError
-        If there are fewer instruments than endogenous covariates.
-    """
-    if not parsed.endogenous:
-        return (), ()
-    columns = {str(term): [str(spec.column_names[j]) for j in at] for term, at in spec.term_indices.items()}
-    at = {name: j for j, name in enumerate(names)}
-
-    def of(terms: tuple[str, ...]) -> set[int]:
-        return {at[restored(name, parsed.aliases)] for term in terms for name in columns.get(term, ())}
-
-    endogenous, instruments = of(parsed.endogenous), of(parsed.instruments)
-    exogenous = set(range(len(names))) - endogenous - instruments
-    if len(instruments) < len(endogenous):
-        raise FormulaError(
-            f"{parsed.text!r} has {len(instruments)} instrument(s) for {len(endogenous)} endogenous covariate(s); there "
-            "must be as many at least."
-        )
-    return tuple(sorted(exogenous | endogenous)), tuple(sorted(exogenous | instruments))
 
 
 def class_shares(values: Any, name: str, classes: tuple[Any, ...]) -> Floats:

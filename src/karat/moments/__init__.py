@@ -25,7 +25,7 @@ __all__ = ["Model", "get"]
 
 _MODELS: dict[str, type[Model]] = {
     m.name: m
-    for m in (OLS, IV, Logit, Probit, Poisson, Multinomial, Gamma, Fractional, Quantile, Expectile, Huber, Mean)
+    for m in (OLS, Logit, Probit, Poisson, Multinomial, Gamma, Fractional, Quantile, Expectile, Huber, IV, Mean)
 }
 
 

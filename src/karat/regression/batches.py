@@ -20,6 +20,7 @@ from .batch_digest import Strata, digest
 from .design_matrix import Design, Prepared, matrices, prepare, with_columns
 from .options import OPTIONS, Arguments
 from .predicted_rows import surrogate_rows
+from .steps import refuse_effects
 from .surrogates import read_surrogates
 from .variables import Label, labelled_rows, read_labels
 

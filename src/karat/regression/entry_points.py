@@ -48,8 +48,8 @@ def regress(
     surrogates : mapping
         Gold column -> its surrogate(s): a column, a list of columns, an array of N values, or a
         mapping from class to probability column.
-    model : {"ols", "iv", "logit", "probit", "poisson", "multinomial", "gamma", "fractional", "quantile", "expectile",
-            "huber"}
+    model : {"ols", "logit", "probit", "poisson", "multinomial", "gamma", "fractional", "quantile", "expectile",
+            "huber", "iv"}
         Which regression.
     **options
         How to fit.
@@ -137,19 +137,19 @@ def iv(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: 
     Returns
     -------
     Result
-        With :meth:`~karat.Result.first_stage` and :meth:`~karat.Result.anderson_rubin`. A note says where the effective
-        F is below 10.
+        With :meth:`~karat.Result.first_stage` and :meth:`~karat.Result.anderson_rubin`. A note says where the
+        effective F is below 10.
 
     Raises
     ------
     KaratError
-        As :func:`regress`; if there are fewer instruments than endogenous covariates, or a term stands in the first stage
-        and outside.
+        As :func:`regress`; if there are fewer instruments than endogenous covariates, or a term stands in the first
+        stage and outside.
 
     Notes
     -----
-    The first stage is estimated from gold and predicted rows together, and its coefficients are held fixed in the scores
-    (methods, section 8.3). Standard errors are those of large samples; with weak instruments Anderson-Rubin intervals hold their level.
+    The first stage is estimated from gold and predicted rows together, and its coefficients are held fixed in the
+    scores (methods, section 8.3). With weak instruments Anderson-Rubin intervals hold their level; others do not.
 
     References
     ----------
@@ -162,7 +162,8 @@ def iv(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: 
     >>> corpus, truth = kt.datasets.simulate(1500, seed=1)
     >>> corpus["assigned"] = (corpus["hostile"] + corpus["length"] > 0.5) * 1.0
     >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
-    >>> fit = kt.iv("outcome ~ length + [hostile ~ assigned]", labelled, surrogates={"hostile": "hostile_llm"}, seed=1)
+    >>> fit = kt.iv("outcome ~ length + [hostile ~ assigned]", labelled,
+    ...             surrogates={"hostile": "hostile_llm"}, seed=1)
     >>> fit.anderson_rubin().shape
     'interval'
     """

@@ -35,8 +35,8 @@ class Instrumented(Steps[Opened]):
         result = result.replace(stage=stage)
         if stage.effective < WEAK:
             note = (
-                f"the instruments are weak (effective F {stage.effective:.1f}, below {WEAK:g}): the intervals above can "
-                "be too short and off; report fit.anderson_rubin()"
+                f"the instruments are weak (effective F {stage.effective:.1f}, below {WEAK:g}): the intervals above "
+                "can be too short and off; report fit.anderson_rubin()"
             )
             tell(f"{note}.", SmallSampleWarning)
             result = result.replace(notes=(*result.notes, note))

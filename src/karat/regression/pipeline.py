@@ -142,6 +142,8 @@ class Steps(Generic[F]):
     ) -> Result:  # fmt: skip
         """Notes and comparison; the call, so that the fit can be made again."""
         gold = gold_column(result, fit.model, sample, estimate, fit.options)
+        if isinstance(gold, str):
+            result, gold = result.replace(notes=(*result.notes, gold)), None
         result = result.replace(notes=(*result.notes, *wider_than_gold(result, gold, fit.options)))
         if fit.options.compare:
             result = result.replace(comparison=compare_with(result, gold, parts, naive, meat, fit.options))
@@ -210,7 +212,7 @@ def close_fit(fit: F, *, steps: Steps[F], assumed: bool) -> Result:
         model, fit.prepared, fit.matrix, options, estimate, parts, covariance, df, predicted, fit.own,
         assumed=assumed, keep_parts=keeps_scores(options, sample),
     )  # fmt: skip
-    if predicted is not None and predicted.splits:
+    if predicted is not None and predicted.splits and (estimate.noise is None or options.combine == "median"):
         over = median_over_splits if options.combine == "median" else split_share
         result = over(result, model, fit.prepared, fit.matrix, options, predicted)
     if model.name == "mean" and options.estimator != "surrogate" and group_means(sample.gold.x):
@@ -251,7 +253,8 @@ class Pieces:
         if self.options.estimator == "gold" or not sample.predicted:
             estimate = gold_estimate(self.model, sample)
         else:
-            estimate = rectify(self.model, sample, self.tuning, self.crossfitted)
+            plain = self.options.tuning is None and sample.units.effects is not None
+            estimate = rectify(self.model, sample, None if plain else self.tuning, self.crossfitted)
         parts = parts_of(self.model, sample, estimate, self.options)
         covariance, df = infer(parts, self.options.vcov, self.options.target, self.options.df)
         return estimate, covariance, df

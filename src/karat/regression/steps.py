@@ -13,9 +13,8 @@ from ..errors import ArgumentError, DataError, NotValidWarning, SolverWarning, t
 from ..estimate.augment import AugmentedSample
 from ..estimate.clusters import connected, curvatures
 from ..estimate.infer import Parts, infer
-from ..estimate.instruments import Instruments
 from ..estimate.rectify import Estimate, gold_estimate, rectify, split_estimates, surrogate_estimate
-from ..estimate.rows import Memory, Rows
+from ..estimate.rows import Instruments, Memory, Rows
 from ..frames import Table
 from ..frames.order import settled
 from ..frames.quoting import quote
@@ -74,19 +73,19 @@ def refuse_effects(parsed: Parsed, model: Model, allowed: bool = True) -> None:
     """Raise where the regression cannot take out fixed effects after a bar, or has no place for instruments."""
     if parsed.endogenous and not (allowed and model.name == "iv"):
         raise ArgumentError(
-            f"formula {parsed.text!r} has instruments, which kt.iv takes, of data in memory; call kt.iv, or take the first "
-            "stage out."
+            f"formula {parsed.text!r} has instruments, which kt.iv takes, of data in memory; call kt.iv, or take the "
+            "first stage out."
         )
     if model.name == "iv" and not parsed.endogenous:
         raise ArgumentError(
-            f"formula {parsed.text!r} has no instruments; write 'y ~ w + [x ~ z]' with x the endogenous covariate and z "
-            "its instrument, or use kt.ols."
+            f"formula {parsed.text!r} has no instruments; write 'y ~ w + [x ~ z]' with x the endogenous covariate and "
+            "z its instrument, or use kt.ols."
         )
     if parsed.effects and not (allowed and model.name in ("ols", "iv")):
         first = quote(parsed.effects[0][0])
         raise ArgumentError(
-            f"formula {parsed.text!r} has fixed effects after a bar, which are taken out of linear regressions (kt.ols, kt.iv) "
-            f"only, of data in memory; write them as covariates here, C({first})."
+            f"formula {parsed.text!r} has fixed effects after a bar, which are taken out of linear regressions "
+            f"(kt.ols, kt.iv) of data in memory only; write them as covariates here, C({first})."
         )
 
 

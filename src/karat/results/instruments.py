@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .._core.types import Floats
-    from .result import Result
 
 WEAK = 10.0
 """Effective F below which the user is pointed to the Anderson-Rubin interval."""
@@ -63,7 +64,7 @@ class Stage:
 
     @property
     def critical(self) -> float:
-        """Value of the effective F above which bias is below a tenth of its worst case, at 5 % (their simplified form)."""
+        """Effective F above which bias is below a tenth of its worst case, at 5 % (their simplified form)."""
         from scipy.stats import ncx2
 
         if len(self.endogenous) > 1 or not self.first_covariance.any():
@@ -108,9 +109,8 @@ class FirstStage:
         lines = ["First stage", *text_lines(head, [" on ".join(name) for name in self.table.index], rows), ""]
         lines += [f"{name}: robust F {value:.2f} (p {p_text(self.p_value[name])})" for name, value in self.f.items()]
         if np.isfinite(self.critical):
-            lines.append(
-                f"Effective F {self.effective_f:.2f}; above {self.critical:.1f} the bias is below 10 % of its worst case"
-            )
+            above = f"above {self.critical:.1f} the bias is below 10 % of its worst case"
+            lines.append(f"Effective F {self.effective_f:.2f}; {above}")
         elif len(self.f) > 1:
             lines.append("The effective F is for one endogenous covariate; there are several.")
         return "\n".join(lines)
@@ -149,7 +149,7 @@ class AndersonRubin:
         return f"Anderson-Rubin {100 * (1 - self.alpha):g}% for {self.name}: {said.get(self.shape, listing)}"
 
 
-def stage_of(result: Result) -> Stage:
+def stage_of(result: Any) -> Stage:
     """The stage a Result holds.
 
     Raises
@@ -157,17 +157,18 @@ def stage_of(result: Result) -> Stage:
     KaratError
         If there is none.
     """
-    if result.stage is not None:
-        return result.stage
+    stage: Stage | None = result.stage
+    if stage is not None:
+        return stage
     if result.model != "iv":
         raise KaratError(f"a {result.title.lower()} has no first stage; kt.iv fits one.")
     raise KaratError(
-        "this Result does not hold its first stage (it was read from JSON, or its covariance was changed); fit again with "
-        "kt.iv and the covariance that is wanted."
+        "this Result does not hold its first stage (it was read from JSON, or its covariance was changed); fit again "
+        "with kt.iv and the covariance that is wanted."
     )
 
 
-def first_stage(result: Result) -> FirstStage:
+def first_stage(result: Any) -> FirstStage:
     """The first stage of a Result as a table."""
     import pandas as pd
     from scipy.stats import t
@@ -188,7 +189,7 @@ def first_stage(result: Result) -> FirstStage:
     return FirstStage(table, f, p_value, stage.effective, stage.critical, rest)
 
 
-def anderson_rubin(result: Result, alpha: float) -> AndersonRubin:
+def anderson_rubin(result: Any, alpha: float) -> AndersonRubin:
     """Invert the test that the reduced form is ``beta`` times the first stage.
 
     Times the determinant of its covariance the statistic is a polynomial in beta; its roots are the ends.
@@ -215,7 +216,7 @@ def anderson_rubin(result: Result, alpha: float) -> AndersonRubin:
     beyond = _excess(0.0, unit, (y, x), (yy, yx, xx), bound)[1] <= 0
     edges = [-np.inf, *sorted(ends), np.inf]
     parts: list[tuple[float, float]] = []
-    for low, high in zip(edges, edges[1:]):
+    for low, high in pairwise(edges):
         inside = beyond if not ends else _inside(low, high, unit, (y, x), (yy, yx, xx), bound)
         if inside and parts and parts[-1][1] == low:
             parts[-1] = (parts[-1][0], high)
@@ -247,11 +248,11 @@ def _excess(
     return float(own**2 @ others - bound * np.prod(values)), statistic - bound
 
 
-def _roots(excess: object, q: int) -> list[float]:
-    """Angles in (-pi/2, pi/2) at which a homogeneous polynomial of degree 2q in (cos, sin) is 0: exact, by its Fourier terms."""
+def _roots(excess: Callable[[Floats], Floats], q: int) -> list[float]:
+    """Angles in (-pi/2, pi/2) where a form of degree 2q in (cos, sin) is 0, from its Fourier terms."""
     n = 2 * q + 1
     at = np.pi * np.arange(n) / n
-    values = excess(at)  # type: ignore[operator]
+    values = excess(at)
     terms = np.fft.fft(values) / n  # in exp(2 i angle), frequencies 0..q, -q..-1
     coefficients = np.concatenate([terms[q + 1 :], terms[: q + 1]])  # of z^0 .. z^2q, z = exp(2 i angle)
     size = np.abs(coefficients).max()

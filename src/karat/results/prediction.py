@@ -48,13 +48,13 @@ def predict(result: Result, new: object, alpha: float, context: Any) -> pd.DataF
         raise KaratError("a Result read from JSON does not hold its formula's machinery; pickle the Result to predict.")
     if result.spec.parsed.endogenous:
         raise KaratError(
-            f"{result.spec.parsed.text!r} has instruments: its coefficients say what changes when the endogenous covariate is "
-            "moved, not what outcome goes with it, so nothing is predicted; use kt.ols for predictions."
+            f"{result.spec.parsed.text!r} has instruments: its coefficients say what changes when the endogenous "
+            "covariate is moved, not what outcome goes with it, so nothing is predicted; use kt.ols for predictions."
         )
     if result.spec.parsed.effects:
         raise KaratError(
-            f"{result.spec.parsed.text!r} has fixed effects, whose levels are taken out and not estimated, so no outcome "
-            "can be predicted; write them as covariates, C(column), to predict."
+            f"{result.spec.parsed.text!r} has fixed effects, whose levels are taken out and not estimated, so no "
+            "outcome can be predicted; write them as covariates, C(column), to predict."
         )
     if AGGREGATE.search(result.spec.parsed.code):
         raise KaratError(

@@ -291,7 +291,7 @@ class Result(MaketablesProtocol, FormerNames, Fitted):
         Returns
         -------
         FirstStage
-            Coefficients of the instruments with the covariance of the fit, robust F, effective F and its critical value.
+            Coefficients of the instruments with the covariance of the fit, robust F, effective F, its critical value.
 
         Raises
         ------
@@ -308,7 +308,8 @@ class Result(MaketablesProtocol, FormerNames, Fitted):
         >>> corpus, truth = kt.datasets.simulate(1500, seed=1)
         >>> corpus["assigned"] = (corpus["hostile"] + corpus["length"] > 0.5) * 1.0
         >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
-        >>> fit = kt.iv("outcome ~ length + [hostile ~ assigned]", labelled, surrogates={"hostile": "hostile_llm"}, seed=1)
+        >>> fit = kt.iv("outcome ~ length + [hostile ~ assigned]", labelled,
+        ...             surrogates={"hostile": "hostile_llm"}, seed=1)
         >>> fit.first_stage().effective_f > 10
         True
         """
@@ -345,7 +346,8 @@ class Result(MaketablesProtocol, FormerNames, Fitted):
         >>> corpus, truth = kt.datasets.simulate(1500, seed=1)
         >>> corpus["assigned"] = (corpus["hostile"] + corpus["length"] > 0.5) * 1.0
         >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
-        >>> fit = kt.iv("outcome ~ length + [hostile ~ assigned]", labelled, surrogates={"hostile": "hostile_llm"}, seed=1)
+        >>> fit = kt.iv("outcome ~ length + [hostile ~ assigned]", labelled,
+        ...             surrogates={"hostile": "hostile_llm"}, seed=1)
         >>> fit.theta[2] in fit.anderson_rubin()
         True
         """

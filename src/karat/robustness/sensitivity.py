@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .._core.types import Floats, ModelName
+    from ..frames.formula import Parsed
     from ..results import Result
 
 _POINTS = 25
@@ -267,15 +268,8 @@ def sensitivity(
     with warnings.catch_warnings():  # the fit itself says it
         warnings.simplefilter("ignore", KaratWarning)
         taken = pieces(arguments, data)
-    if bounds and taken.prepared.parsed.endogenous:
-        raise ArgumentError(
-            "bounds=True is not available with instruments, since every missing label moves the first stage; use bounds=False."
-        )
-    if bounds and taken.prepared.parsed.effects:
-        raise ArgumentError(
-            "bounds=True is not available with fixed effects after a bar, since every missing label moves the effects of "
-            "its group; use bounds=False, or write the effects as covariates, C(column)."
-        )
+    if bounds:
+        _refuse_bounds(taken.prepared.parsed)
     first = drawn_of(taken.prepared.units.labelling)
     fit = regress(formula, data, surrogates=surrogates, model=model, **given)
     chosen = tuple(terms) if terms is not None else fit.names
@@ -320,3 +314,17 @@ def _grid(gamma: object) -> Floats:
             raise ArgumentError(f"gamma={gamma!r} is not allowed; the largest gamma must be positive.")
         return np.linspace(-values[0], values[0], _POINTS)
     return np.unique(np.concatenate([values, [0.0]]))
+
+
+def _refuse_bounds(parsed: Parsed) -> None:
+    """Raise where every missing label moves more than its own row."""
+    if parsed.endogenous:
+        raise ArgumentError(
+            "bounds=True is not available with instruments, since every missing label moves the first stage; use "
+            "bounds=False."
+        )
+    if parsed.effects:
+        raise ArgumentError(
+            "bounds=True is not available with fixed effects after a bar, since every missing label moves the effects "
+            "of its group; use bounds=False, or write the effects as covariates, C(column)."
+        )
