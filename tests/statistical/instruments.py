@@ -20,7 +20,7 @@ SURROGATES = {"y": "y_llm", "x": "x_llm", "z": "z_llm"}
 CELLS = {
     "strong, one instrument": (0.8, "y ~ w + [x ~ z]"),
     "strong, three instruments": (0.8, "y ~ w + [x ~ z + z2 + z3]"),
-    "weak, one instrument": (0.16, "y ~ w + [x ~ z]"),
+    "weak, one instrument": (0.11, "y ~ w + [x ~ z]"),
 }
 
 
