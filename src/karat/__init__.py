@@ -47,7 +47,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .regression.durations.dates import duration_from_dates
     from .regression.durations.rmst import rmst
     from .regression.entry_points import logit, mean, multinomial, ols, poisson, probit, regress
-    from .regression.family import expectile, fractional, gamma, huber, negative_binomial, ordered, quantile
+    from .regression.family import expectile, fractional, gamma, huber, iv, negative_binomial, ordered, quantile
     from .regression.pseudo import pseudo_outcome
     from .regression.several import several
     from .results import Fits, Result
@@ -105,6 +105,7 @@ _HOMES = {
     "negative_binomial": "regression.family",
     "ordered": "regression.family",
     "quantile": "regression.family",
+    "iv": "regression.family",
     "logit": "regression.entry_points",
     "mean": "regression.entry_points",
     "multiverse": "robustness.multiverse",
@@ -160,6 +161,7 @@ __all__ = [
     "fractional",
     "gamma",
     "huber",
+    "iv",
     "labels",
     "logit",
     "mean",

@@ -217,7 +217,8 @@ def matrices(prepared: Prepared, regression: Model | None = None) -> Design:
     classes = outcome_classes(prepared, ordered) if prepared.parsed.categories else ()
     spec, x = MatrixSpec.learn(prepared.parsed, learned, context, classes)
     if regression is not None:
-        spec = replace(spec, names=regression.names(spec.columns, classes))
+        own = tuple(spec.columns[j] for j in spec.right) or spec.columns
+        spec = replace(spec, names=regression.names(own, classes))
     gold_x, gold_y = _gold_matrices(prepared, spec, filler, None if covariates else x)
     offset = spec.offset(learned, context)
     if classes and offset is not None and (regression is None or regression.first is None):
