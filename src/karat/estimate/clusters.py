@@ -220,7 +220,7 @@ def curvatures_from(add: Adding, sample: AugmentedSample, estimate: Estimate, ki
     for whose in ["gold"] if gold_alone else [estimator, "gold"]:
         parts, out = _weighted_rows(sample, whose), []
         for _, codes in ways(cluster):
-            used = np.unique(codes[gold] if whose == "gold" else codes)
+            used = np.unique(codes[gold] if gold_alone else codes)
             if len(used) * p**2 > MOST_NUMBERS:
                 return refuse_many(len(used), p, kind)
             total = np.zeros((len(used), p, p))
