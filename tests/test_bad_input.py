@@ -449,7 +449,18 @@ simple("formula without covariates", e.FormulaError, "nothing to estimate", form
 simple("formula that cannot be read", e.FormulaError, "'y ~ z +* size'", "cannot be read", formula="y ~ z +* size")
 simple("formula is no text", e.FormulaError, "int", "such as", formula=3)
 simple("two outcomes", e.FormulaError, "exactly one outcome", formula="y + vote ~ z")
-simple("a part after a bar", e.FormulaError, "bar", "C(column)", formula="y ~ z | author")
+simple("an effect that is no column", e.FormulaError, "C(author)", "state + year", formula="y ~ z | C(author)")
+simple("instruments", e.FormulaError, "instruments", "take them out", formula="y ~ z | author | z ~ words")
+simple(
+    "a labelled fixed effect",
+    e.ArgumentError,
+    "'stance'",
+    "C(stance)",
+    formula="y ~ z | stance",
+    surrogates={"stance": "stance_llm"},
+    data=KNOWN,
+)
+simple("a covariate the effects hold", e.DataError, "within author", "drop them", formula="y ~ z + I(author) | author")
 simple(
     "scale of a label",
     e.FormulaError,

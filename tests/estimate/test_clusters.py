@@ -13,7 +13,8 @@ import karat as kt
 from karat.designs import Labelling
 from karat.errors import ArgumentError, KaratError, SmallSampleWarning
 from karat.estimate.augment import AugmentedSample, Units
-from karat.estimate.clusters import Leverage, add_ways, connected, curvatures_from, ways
+from karat.estimate.clusters import add_ways, connected, curvatures_from, ways
+from karat.estimate.leverage import Leverage
 from karat.estimate.rows import Memory, Rows
 
 from .. import corpora
@@ -338,12 +339,12 @@ def test_curvatures_of_gold_in_their_place_have_all_clusters():
     units = Units(draw, cluster=cluster)
     rows = Rows(np.ones((n, 1)), np.zeros(n))
     sample = AugmentedSample(rows.take(gold), Memory((rows,)), units)
-    estimate = SimpleNamespace(theta=np.zeros(1), scores=SimpleNamespace(gold_alone=False))
+    estimate = SimpleNamespace(theta=np.zeros(1), noise=None, scores=SimpleNamespace(gold_alone=False))
 
     def add(total, rows, theta, codes, weight):
         np.add.at(total[:, 0, 0], codes, 1.0 if len(rows.y) == len(gold) else -9.0)
 
-    (found,) = curvatures_from(add, sample, estimate, "CRV3", "dsl").ways
+    (found,) = curvatures_from(add, (sample, sample), estimate, "CRV3", "dsl").ways
     np.testing.assert_array_equal(found[:, 0, 0], [2.0, 0.0, 1.0, 0.0])
     totals = np.arange(1.0, 5.0)[:, None]
     adjusted = Leverage(found, "CRV3").adjusted(totals)

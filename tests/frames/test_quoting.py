@@ -59,7 +59,7 @@ def test_a_name_is_never_run(given, tmp_path):
         ("y ~ `two word`", "Did you mean `two words`"),
         ("y ~ Intercept", "name of the constant"),
         ("y ~ z + `Intercept`", "name of the constant"),
-        ("y ~ z | region", "not supported"),
+        ("y ~ z | region + nothing", "not a column"),
         ("y ~ z | z ~ region", "not supported"),
         ("y ~ [z ~ region]", "not supported"),
         ("y ~ (1|region)", "not supported"),

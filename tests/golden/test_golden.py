@@ -9,6 +9,7 @@ import karat as kt
 
 HERE = Path(__file__).parent
 CASES = json.loads((HERE / "dsl_fixed_prediction.json").read_text())
+EFFECTS = json.loads((HERE / "effects_pyfixest.json").read_text())["cases"]
 
 
 def fit(case):
@@ -26,6 +27,7 @@ def fit(case):
     )
 
 
+@pytest.mark.filterwarnings("ignore:tuning=None takes fixed effects as dummies")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 def test_front_door_agrees_with_the_reference(case):
     result = fit(case)
@@ -39,3 +41,34 @@ def test_front_door_agrees_with_the_reference(case):
     np.testing.assert_allclose(covariance, case["exact"]["vcov"], rtol=1e-7, atol=1e-10 * se.max() ** 2)
     assert (np.abs(coef - case["r_dsl"]["coefficients"]) < 1e-3 * se).all()
     assert (np.abs(se / case["r_dsl"]["se"] - 1) < 1e-3).all()
+
+
+def effects_name(case):
+    return f"{case['formula'].split('|')[1].strip()}-{case['weights']}-{case['vcov']}"
+
+
+@pytest.mark.filterwarnings("ignore::karat.errors.SmallSampleWarning")
+@pytest.mark.parametrize("case", EFFECTS, ids=effects_name)
+def test_fixed_effects_agree_with_pyfixest(case):
+    data = pd.read_csv(HERE / "effects_pyfixest.csv").assign(same=lambda d: d["y"])
+    vcov = case["vcov"]
+    if isinstance(vcov, dict):
+        columns = vcov["CRV1"].split(" + ")
+        vcov = {"CRV1": columns if len(columns) > 1 else columns[0]}
+    result = kt.ols(
+        case["formula"],
+        data,
+        surrogates={"y": "same"},
+        estimator="gold",
+        weights=case["weights"],
+        vcov=vcov,
+        df="satterthwaite",
+        compare=False,
+    )
+    assert result.n_units == case["n"]
+    assert list(result.names) == case["names"]
+    np.testing.assert_allclose(result.theta, case["coefficients"], rtol=1e-9)
+    np.testing.assert_allclose(result.df, case["df"])
+    wanted = np.array(case["vcov_matrix"])
+    if np.linalg.eigvalsh(wanted)[0] > 0:  # of two ways it can fail to be a covariance; karat projects it then
+        np.testing.assert_allclose(result.covariance, wanted, rtol=1e-8)

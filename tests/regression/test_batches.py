@@ -19,7 +19,8 @@ from karat.designs import Labelling, read_counts
 from karat.estimate.augment import AugmentedSample, Units
 from karat.estimate.clusters import Curvatures
 from karat.estimate.infer import Parts, infer
-from karat.estimate.rectify import rectify, surrogate_estimate
+from karat.estimate.plugged import surrogate_estimate
+from karat.estimate.rectify import rectify
 from karat.estimate.rows import Memory, RowBlock, Rows
 from karat.frames.batches import Batches
 

@@ -91,6 +91,11 @@ def predictions(
     ('hostile=0', 'hostile=1')
     """
     opened = OpenedFit.of(_result(fit), data, given)
+    if opened.opened.prepared.parsed.effects:
+        raise ArgumentError(
+            f"{opened.result.formula!r} has fixed effects, whose levels are taken out and not estimated; use "
+            "kt.comparisons or kt.slopes, which do not depend on them, or write them as covariates, C(column)."
+        )
     return _effects(opened, predicted(opened, at), by, covariates, alpha, "Average predictions")
 
 

@@ -17,6 +17,7 @@ from .rows import Pieces, Rows, Source, pieces_of
 if TYPE_CHECKING:
     from .._core.types import Bools, Floats, Ints
     from ..designs import Labelling
+    from .absorb import Effects
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Units:
         Column of the clusters.
     kept : ndarray of bool, optional
         Rows of the user's data that are the units; None when all are.
+    effects : Effects, optional
+        Fixed effects that are taken out.
 
     Examples
     --------
@@ -50,6 +53,7 @@ class Units:
     cluster: Ints | None = field(repr=False, default=None)
     cluster_name: str = ""
     kept: Bools | None = field(repr=False, default=None)
+    effects: Effects | None = field(repr=False, default=None)
 
     @property
     def n_units(self) -> int:
@@ -110,6 +114,8 @@ class AugmentedSample:
     basis : ndarray, shape (p, p) or (q, q), or None
         Coordinates T of the design matrices, which are then ``x T``, or those of all coefficients; None where they are
         the user's columns.
+    taken_out : bool
+        Whether the fixed effects of the units have been taken out of the rows (:mod:`karat.estimate.within`).
 
     Examples
     --------
@@ -131,6 +137,7 @@ class AugmentedSample:
     units: Units
     names: tuple[str, ...] = ()
     basis: Floats | None = None
+    taken_out: bool = False
 
     @property
     def gold_pieces(self) -> Pieces:

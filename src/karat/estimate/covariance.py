@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .._core.types import Floats, Ints
     from ..designs import Labelling
     from .augment import Units
-    from .clusters import Leverage
+    from .leverage import Leverage
 
 KINDS = ("HC0", "HC1", "HC2", "HC3", "CRV0", "CRV1", "CRV2", "CRV3")
 
@@ -234,6 +234,8 @@ def sandwich(
     target: str,
     cluster: Ints | None = None,
     used: int | None = None,
+    absorbed: float = 0.0,
+    fewest: int | None = None,
 ) -> Covariance:
     """Covariance of the coefficients: population part plus labelling part.
 
@@ -257,6 +259,10 @@ def sandwich(
         Analysis clusters; needed for the CRV kinds.
     used : int, optional
         Coefficients of the fit, for HC1 and CRV1; by default as many as there are errors.
+    absorbed : float
+        Parameters of fixed effects per row of the fit, for the same: n rows have used up n times that.
+    fewest : int, optional
+        Clusters that CRV1 counts in place of those summed over: the fewest of several ways.
 
     Returns
     -------
@@ -275,7 +281,9 @@ def sandwich(
     gold_groups = len(error) if cluster is None else int(np.unique(cluster[labelling.gold]).size)
     units = (meat.groups if cluster is None else n_rows, len(error))
     p = error.shape[1] if used is None else used
-    population, design = _small_sample(kind, meat.population, design, p, units, (meat.groups, gold_groups))
+    used_up = (p + absorbed * units[0], p + absorbed * units[1])
+    groups = (meat.groups, gold_groups) if fewest is None else (fewest, min(fewest, gold_groups))
+    population, design = _small_sample(kind, meat.population, design, used_up, units, groups)
     total = design if target == "finite" else with_population(population, design, labelling)
     return Covariance(total, design)
 
@@ -332,11 +340,16 @@ def influence_covariance(psi: Floats, error: Floats, units: Units, target: str, 
 
 
 def _small_sample(
-    kind: str, population: Floats, design: Floats, p: int, units: tuple[int, int], groups: tuple[int, int]
+    kind: str,
+    population: Floats,
+    design: Floats,
+    used: tuple[float, float],
+    units: tuple[int, int],
+    groups: tuple[int, int],
 ) -> tuple[Floats, Floats]:
     """Degree-of-freedom factors: of the population part by all units, of the labelling part by gold."""
     out = []
-    for part, n, g in zip((population, design), units, groups):
+    for part, p, n, g in zip((population, design), used, units, groups):
         if kind == "HC1":
             part = part * n / max(n - p, 1)
         elif kind == "CRV1":

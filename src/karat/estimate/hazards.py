@@ -300,4 +300,5 @@ def hazard_curvatures(
             if b > a:
                 total[:, b, a] += part
 
-    return curvatures_from(add, on_gold_basis(None, sample), estimate, kind, estimator)
+    sample = on_gold_basis(None, sample)
+    return curvatures_from(add, (sample, sample), estimate, kind, estimator)

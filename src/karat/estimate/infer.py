@@ -11,9 +11,10 @@ import numpy as np
 from ..errors import ArgumentError, one_of
 from .basis import nearest_psd
 from .clusters import KINDS as CLUSTER_KINDS
-from .clusters import LEVERAGED, Curvatures, Leverage, add_ways, ways
+from .clusters import Curvatures, add_ways, ways
 from .covariance import KINDS, Covariance, Meat, sandwich, stack, stack_clusters
 from .df import kurtosis_df, satterthwaite_df
+from .leverage import LEVERAGED, Leverage
 from .scores import Scores
 from .tune import effective_size
 
@@ -157,17 +158,40 @@ def stacked(parts: Sequence[Parts], kind: str, target: str) -> Floats:
     return nearest_psd((out + out.T) / 2.0, design)
 
 
+def absorbed(scores: Scores, kind: str) -> float:
+    """Parameters of fixed effects per row of a fit, without those nested in clusters where these are summed over.
+
+    With clusters of two ways those nested in either are left out.
+    """
+    effects = scores.units.effects
+    if effects is None:
+        return 0.0
+    rows = scores.units.gold if scores.gold_alone else slice(None)
+    cluster = scores.units.summed_over(kind)
+    return effects.count(rows, [] if cluster is None else list(np.atleast_2d(cluster.T))) / scores.n_rows
+
+
 def _covariance(
     meat: Meat, error: Floats, scores: Scores, kind: str, target: str, used: int | None = None
 ) -> Covariance:
     """:func:`sandwich` for clusters of one or two ways."""
     labelling, cluster, n_rows = scores.units.labelling, scores.units.cluster, scores.n_rows
+    per_row = absorbed(scores, kind)
     if cluster is None or not kind.startswith("CRV"):
-        return sandwich(meat, error, labelling, n_rows, kind=kind, target=target, used=used)
+        return sandwich(meat, error, labelling, n_rows, kind=kind, target=target, used=used, absorbed=per_row)
+    fewest = None
+    if scores.units.effects is not None and meat.others:
+        fewest = min(meat.groups, meat.others[0].groups)
     found = [
-        (sign, sandwich(one, error, labelling, n_rows, kind=kind, target=target, cluster=codes, used=used))
+        (
+            sign,
+            sandwich(
+                one, error, labelling, n_rows, kind=kind, target=target, cluster=codes, used=used, absorbed=per_row,
+                fewest=fewest,
+            ),
+        )
         for (sign, codes), one in zip(ways(cluster), (meat, *meat.others))
-    ]
+    ]  # fmt: skip
     return Covariance(
         add_ways([(sign, one.total) for sign, one in found], largest=kind in LEVERAGED),
         np.asarray(sum(sign * one.labelling for sign, one in found)),
@@ -185,7 +209,7 @@ def infer(parts: Parts, kind: str, target: str, df: Any, meat: Meat | None = Non
     target : {"superpopulation", "finite"}
     df : {"auto", "satterthwaite", "kurtosis", "normal"} or float
         "auto" takes, per coefficient, the smaller of the Satterthwaite and the kurtosis figure; with CRV2 and CRV3
-        that of :meth:`karat.estimate.clusters.Leverage.freedom`, and of the labelling part.
+        that of :meth:`karat.estimate.leverage.Leverage.freedom`, and of the labelling part.
     meat : Meat, optional
         If already worked out.
 
@@ -195,6 +219,13 @@ def infer(parts: Parts, kind: str, target: str, df: Any, meat: Meat | None = Non
         Not a number for a coefficient that a single cluster identifies.
     df : ndarray, shape (p,)
     """
+    effects = parts.units.effects
+    if effects is not None and kind in ("HC2", "HC3") and not effects.factored:
+        raise ArgumentError(
+            f"vcov={kind!r} needs the leverage of the fixed effects, and {' + '.join(effects.names)} have too many "
+            f"levels beside the largest of them ({sum(effects.sizes) - max(effects.sizes):,}); use vcov='HC1' or "
+            "clusters with vcov={'CRV1': ...}."
+        )
     meat = influences([parts], kind) if meat is None else meat
     error = parts.scores.gold_parts(kind)[1]
     covariance = _covariance(meat, error, parts.scores, kind, target, len(parts.curvature))
@@ -220,17 +251,21 @@ def _classical_df(parts: Parts, kind: str, covariance: Covariance, df: str, meat
     by_kurtosis = np.min([kurtosis_df(np.ones(len(one.concentration)), one.concentration) for one in by_way], axis=0)
     if df == "kurtosis":
         return by_kurtosis
-    gold_size, used = float(labelling.n_chance), float(len(parts.curvature))
+    per_row, used = absorbed(parts.scores, kind), float(len(parts.curvature))
+    gold_size = float(labelling.n_chance) * (1.0 - per_row)
+    n_free = min(one.groups for one in by_way) * (1.0 - per_row)
     cluster = parts.units.summed_over(kind)
     if cluster is not None:
         signed = ways(cluster)
-        gold_size = min(gold_size, *(float(np.unique(c[labelling.gold]).size) for sign, c in signed if sign > 0))
-        used = 1.0
+        gold_size = min(
+            float(labelling.n_chance), *(float(np.unique(c[labelling.gold]).size) for sign, c in signed if sign > 0)
+        )
+        n_free, used = float(min(one.groups for one in by_way)), 1.0
     by_parts = satterthwaite_df(
         np.diag(covariance.total),
         np.diag(covariance.labelling),
         gold_size - used - parts.tuned - max(labelling.n_strata - 1, 0),
-        min(one.groups for one in by_way) - used,
+        n_free - used,
     )
     return by_parts if df == "satterthwaite" else np.minimum(by_parts, by_kurtosis)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from . import index
 from .index import slices, weighted
 from .scores import LARGEST_LEVERAGE, Block, correction
+from .small_groups import Noise
 from .totals import Moments, linear_predictor, row_scores
 
 if TYPE_CHECKING:
@@ -61,7 +62,24 @@ class Linear:
 
 def linear_at_root(moments: Moments, root: Root) -> Linear:
     """Scores at the root of weight 1."""
-    return _linear(moments, root, True)
+    return _put_right(_linear(moments, root, True), moments, root.theta)
+
+
+def _put_right(at: Linear, moments: Moments, theta: Floats) -> Linear:
+    """Scores of the gold units with the noise put right, and with predictions that have effects of their own.
+
+    The effects in a unit's own scores are freed from its own noise, ``f - P (w - 1) d`` with P its leverage. Its error
+    is then larger by ``2 P (w - 1) d e``, e what d is in residuals, and by ``P d e`` for what is put right.
+    """
+    noise, units = moments.noise, moments.sample.units
+    if not isinstance(noise, Noise):
+        return at
+    score, _ = row_scores(moments.model, theta, noise.control.predicted.at(units.gold))
+    own = (score * units.gold_analysis_weight[:, None]) @ at.inverse.T
+    spread = units.labelling.spread / units.labelling.weight
+    times = 2.0 + np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
+    more = (noise.of_units(theta) * times[:, None]) @ at.inverse.T + own - at.h
+    return replace(at, m=at.m + more, h=own, left_out_m=at.left_out_m + more, left_out_h=at.left_out_h + own - at.h)
 
 
 def linear_at_gold(moments: Moments, root: Root) -> Linear:
@@ -73,30 +91,31 @@ def _linear(moments: Moments, root: Root, at_root: bool) -> Linear:
     sample, model = moments.sample, moments.model
     inverse = np.linalg.inv(root.curvature)
     v, w = sample.units.gold_analysis_weight, sample.units.labelling.weight
-    gold_score, (curvature,) = row_scores(model, root.theta, (sample.gold,))
+    gold_score, (curvature,) = row_scores(model, root.theta, (sample.gold,), wide=True)
     m = gold_score * v[:, None]
-    x = sample.gold.x
+    x, wide = sample.gold.wide, sample.gold.wide_inverse(inverse)
     own = weighted(curvature, v * w)
-    leverage = np.clip(index.leverage(inverse, [x], [own], m, model.first), 0.0, LARGEST_LEVERAGE)
+    leverage = np.clip(index.leverage(wide, [x], [own], m, model.first), 0.0, LARGEST_LEVERAGE)
     h, curvatures = np.zeros_like(m), [curvature]
     if moments.predicted_gold:
-        h, more = row_scores(model, root.theta, moments.predicted_gold)
+        h, more = row_scores(model, root.theta, moments.predicted_gold, wide=True)
         h = h * v[:, None]
         curvatures += more
+    designs = [x, *(rows.wide for rows in moments.predicted_gold)]
     if at_root:
         weights = [own, *(weighted(c, v * (1.0 - w)) for c in curvatures[1:])]
-        designs = [x, *(rows.x for rows in moments.predicted_gold)]
         # what a fixed size makes known leaves with no unit
         error = sample.units.labelling.known_part(m - h)[0]
-        shift = left_out_shift(inverse, _curvature_of(designs, weights, model.first), m + (w - 1.0)[:, None] * error)
+        shift = left_out_shift(wide, _curvature_of(designs, weights, model.first), m + (w - 1.0)[:, None] * error)
     elif own.ndim == 1:
-        shift = (w / (1.0 - leverage))[:, None] * (m @ inverse.T)
+        shift = (w / (1.0 - leverage))[:, None] * (m @ wide.T)
     else:
-        shift = left_out_shift(inverse, _curvature_of([x], [own], model.first), m * w[:, None])
+        shift = left_out_shift(wide, _curvature_of([x], [own], model.first), m * w[:, None])
     left_m, left_h = m + index.times(x, weighted(curvature, v), shift, model.first), h
-    for rows, c in zip(moments.predicted_gold, curvatures[1:]):
-        left_h = left_h + index.times(rows.x, weighted(c, v), shift, model.first)
-    m, h, left_m, left_h = (part @ inverse.T for part in (m, h, left_m, left_h))
+    for design, c in zip(designs[1:], curvatures[1:]):
+        left_h = left_h + index.times(design, weighted(c, v), shift, model.first)
+    q = len(inverse)
+    m, h, left_m, left_h = (part[:, :q] @ inverse.T for part in (m, h, left_m, left_h))
     return Linear(inverse, m, h, left_m, left_h, leverage, at_root)
 
 
@@ -299,7 +318,7 @@ class UnitBlocks:
         for block in sample.predicted.blocks():
             parts = [self._evaluate(rows) for rows in block.rows]
             v = sample.units.weights_in(block.at)
-            scale = self._factor(parts, v, kind)
+            scale = self._factor(block.rows, parts, v, kind)
             if v is not None:
                 scale = v if scale is None else v * scale
             if len(parts) == 1 and parts[0][1].ndim == 1:
@@ -317,13 +336,16 @@ class UnitBlocks:
         score, curvature = self.model.evaluate(linear_predictor(self.model, rows, self.theta), rows.y)
         return rows.x, weighted(score, rows.share), weighted(curvature, rows.share)
 
-    def _factor(self, parts: list[tuple[Floats, Floats, Floats]], v: Floats | None, kind: str) -> Floats | None:
+    def _factor(
+        self, rows: tuple[Rows, ...], parts: list[tuple[Floats, Floats, Floats]], v: Floats | None, kind: str
+    ) -> Floats | None:
         """Small-sample correction of each row, shape (rows,)."""
         if kind not in ("HC2", "HC3"):
             return None
-        designs, _, curvatures = map(list, zip(*parts))
+        curvatures = [curvature for _, _, curvature in parts]
         phi = None if curvatures[0].ndim == 1 else self._summed(parts)
-        leverage = index.leverage(self.inverse, designs, curvatures, phi, self.model.first)
+        wide = rows[0].wide_inverse(self.inverse)
+        leverage = index.leverage(wide, [one.wide for one in rows], curvatures, phi, self.model.first)
         if v is not None:
             leverage *= v
         return correction(np.clip(leverage, 0.0, 1.0, out=leverage), kind)

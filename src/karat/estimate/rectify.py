@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import ConvergenceError
+from ..errors import DataError
 from . import index
-from .basis import check_rank, curvature_of_columns, design_of, in_basis, on_gold_basis, to_coefficients
+from .basis import curvature_of_columns, on_gold_basis, to_coefficients
 from .influence import Linear, Rated, UnitBlocks, calibrations, linear_at_gold, linear_at_root
-from .root import definite, gold_root, newton, noise_of, positive, warm_start
-from .rows import Memory, Rows, in_memory
+from .root import Root, definite, gold_root, newton, noise_of, positive
+from .rows import Memory, Rows
 from .scores import Scores, StoredBlocks
+from .small_groups import MATTERS, Noise, noise_of_labels
 from .totals import Moments, astray, n_coefficients, row_scores
 from .tune import Tuning, gold_only, tune, untuned
+from .within import gold_everywhere, on_shared_basis, within
 
 if TYPE_CHECKING:
     from .._core.types import Floats
     from ..moments import Model
     from .augment import AugmentedSample
-    from .root import Root
     from .rows import Rows
 
 SOUND = 0.5
@@ -32,6 +34,11 @@ CLEAR_OF_NOISE = 4.0
 
 FAR = 2.0
 """Labelling variance at weight 1, relative to gold alone, beyond which weights are not chosen there."""
+
+_NOT_PUT_RIGHT = (
+    "tuning=None takes fixed effects as dummies, and the groups hold so few gold rows that labelling noise biases a "
+    "coefficient by about {:.2f} standard errors; tuning='auto' puts it right (methods, section 8.2)"
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,8 @@ class Estimate:
         What the user must be told about how the root was reached.
     gold : Estimate, optional
         The estimate from gold alone, where this is another one.
+    noise : Noise, optional
+        Labelling noise that was put right, where fixed effects have small groups.
     """
 
     theta: Floats
@@ -62,6 +71,7 @@ class Estimate:
     iterations: int
     notes: tuple[str, ...] = ()
     gold: Estimate | None = field(repr=False, default=None)
+    noise: Noise | None = field(repr=False, default=None)
 
 
 def rectify(model: Model, sample: AugmentedSample, tuning: str | Tuning | None, crossfitted: bool) -> Estimate:
@@ -86,100 +96,112 @@ def rectify(model: Model, sample: AugmentedSample, tuning: str | Tuning | None, 
     -------
     Estimate
     """
-    sample = on_gold_basis(model, sample)
-    moments = Moments.of(model, sample)
-    start = gold_root(moments)
-    alone = _gold_at(moments, start)
-    scale = positive(start.curvature)
-    root = newton(moments.rectified(None), start.theta, scale, _noise(moments, start))
-    solved = root.converged and bool(np.isfinite(root.theta).all()) and definite(root.curvature)
-    solved = solved and not astray(model, sample.gold, root.theta)
+    joint, own = on_shared_basis(model, sample)
+    moments = Moments.of(model, joint)
+    mine = moments if own is joint else None if own is None else Moments.of(model, own)
+    start = _nowhere(moments) if mine is None else gold_root(mine)
+    alone = None if mine is None else _gold_at(mine, start)
+    root, solved = _weight_one(moments, start)
+    noise = noise_of_labels(joint, sample, _mean_row(moments.predicted_gold)) if joint.taken_out else None
+    bias = 0.0 if noise is None or not solved else _bias(noise, linear_at_root(moments, root), joint, root.theta)
+    if noise is not None and (not solved or (bias > MATTERS and tuning is not None)):
+        moments = replace(moments, noise=noise)
+        root, solved = _weight_one(moments, start)
     sound = solved and _is_sound(moments, root, start)
-    at = linear_at_root(moments, root) if solved and (sound or tuning is None) else linear_at_gold(moments, start)
-    chosen = tuning if isinstance(tuning, Tuning) else choose(tuning, at, sample, crossfitted, sound)
-    if at.at_root and tuning == "auto" and is_far(at, alone, sample):
-        at = linear_at_gold(moments, start)
-        chosen = choose(tuning, at, sample, crossfitted, sound)
+    elsewhere = partial(_at_gold, sample, moments, mine, start)
+    found = None if solved and (sound or tuning is None) else elsewhere()
+    if found is None and solved:
+        found = moments, linear_at_root(moments, root)
+    if found is None:
+        return _alone_or_nothing(alone, gold_only(len(start.theta)))
+    pick = partial(choose, tuning, sample=joint, crossfitted=crossfitted, sound=sound, alone=alone)
+    chosen = pick(found[1])
+    if found[1].at_root and tuning == "auto" and alone is not None and is_far(found[1], alone, joint):
+        found = elsewhere() or found
+        chosen = pick(found[1])
+    if (
+        noise is not None
+        and moments.noise is None
+        and tuning is not None
+        and found[1].at_root
+        and _bias(noise, found[1], joint, root.theta, chosen.coefficient_weights) > MATTERS
+    ):
+        moments = replace(moments, noise=noise)
+        root, _ = _weight_one(moments, start)
+        found = moments, linear_at_root(moments, root)
+        chosen = pick(found[1])
     if all(choice == "gold" for choice in chosen.choice):
-        return replace(alone, tuning=replace(chosen, mixing=np.zeros_like(alone.curvature)), gold=alone)
+        return _alone_or_nothing(alone, chosen)
     notes: tuple[str, ...] = ()
+    if moments.noise is None and bias > MATTERS:
+        notes = (_NOT_PUT_RIGHT.format(bias),)
     if not solved:
         notes = ("the rectified moment has no root; one Newton step was taken from the gold-only root",)
-    return _combined(moments, at, chosen, alone, root if at.at_root else start, notes)
+    expected = moments if noise is None else Moments.of(model, noise.control)
+    return _combined(*found, chosen, alone, root if found[1].at_root else start, expected, notes)
+
+
+def _at_gold(
+    sample: AugmentedSample, moments: Moments, mine: Moments | None, start: Root
+) -> tuple[Moments, Linear] | None:
+    """Scores at the gold-only root; None where the fixed effects there are not known of all units."""
+    if mine is None:
+        return None
+    if not moments.sample.taken_out:
+        return moments, linear_at_gold(moments, start)
+    rows = gold_everywhere(sample, moments.sample.basis)
+    if rows is None:
+        return None
+    there = Moments.of(moments.model, rows)
+    return there, linear_at_gold(there, start)
+
+
+def _bias(noise: Noise, at: Linear, sample: AugmentedSample, theta: Floats, weights: Floats | None = None) -> float:
+    return noise.bias(at.inverse, at.m - at.h, sample, theta, weights)
+
+
+def _weight_one(moments: Moments, start: Root) -> tuple[Root, bool]:
+    """The root of weight 1, and whether it is one."""
+    root = newton(moments.rectified(None), start.theta, positive(start.curvature), _noise(moments, start))
+    solved = root.converged and bool(np.isfinite(root.theta).all()) and definite(root.curvature)
+    return root, solved and not astray(moments.model, moments.sample.gold, root.theta)
+
+
+def _mean_row(rows: tuple[Rows, ...]) -> tuple[Floats, Floats]:
+    """Design and outcome of units averaged over their class combinations."""
+    x = sum(one.x if one.share is None else one.x * one.share[:, None] for one in rows)
+    y = sum(one.y if one.share is None else one.y * one.share for one in rows)
+    return np.asarray(x), np.asarray(y)
+
+
+def _nowhere(moments: Moments) -> Root:
+    """Where Newton starts when gold alone has no root: 0, with the curvature of the predicted rows."""
+    assert moments.everywhere is not None
+    zero = np.zeros(n_coefficients(moments.model, moments.sample.gold))
+    return Root(zero, moments.everywhere(zero)[1], np.inf, False, 0)
+
+
+def _alone_or_nothing(alone: Estimate | None, chosen: Tuning) -> Estimate:
+    """The gold-only estimate where it is all there is.
+
+    Raises
+    ------
+    DataError
+        If there is not even that.
+    """
+    if alone is None:
+        raise DataError(
+            "the gold rows are too few for these fixed effects: gold alone leaves no degrees of freedom, and the "
+            "labelling noise in covariates is as large as what they vary within the effects. Label more units of the "
+            "same groups, or take coarser effects."
+        )
+    return replace(alone, tuning=replace(chosen, mixing=np.zeros_like(alone.curvature)), gold=alone)
 
 
 def gold_estimate(model: Model, sample: AugmentedSample) -> Estimate:
     """Inverse probability weighted regression on gold alone (Lambda = 0)."""
-    moments = Moments.of(model, on_gold_basis(model, replace(sample, predicted=Memory())))
+    moments = Moments.of(model, on_gold_basis(model, within(replace(sample, predicted=Memory()), "gold")))
     return _gold_at(moments, gold_root(moments))
-
-
-def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | None = None) -> Estimate:
-    """Regression on the predicted rows as if they were the truth: shown for comparison, not valid.
-
-    Parameters
-    ----------
-    model : Model
-    sample : AugmentedSample
-    start : ndarray, shape (p,), optional
-        First coefficients of the solver.
-
-    Returns
-    -------
-    Estimate
-    """
-    if start is None:
-        near = model.local or model.first is not None
-        start = _near(model, sample) if near else np.zeros(n_coefficients(model, sample.gold))
-    first = start
-    totals = Moments.of(model, sample).everywhere
-    assert totals is not None
-    _, scale = totals(first)
-    size = np.sqrt(np.abs(np.diag(scale)))
-    if not (size > 0).all() or np.linalg.eigvalsh(scale / np.outer(size, size))[0] < 1e-5:
-        basis = check_rank(*design_of(sample), sample.names, "rows with surrogate labels")
-        sample = in_basis(model, sample, basis)
-        if sample.basis is not None:
-            first = np.linalg.solve(index.repeated(sample.basis, len(first)), first)
-        totals = Moments.of(model, sample).everywhere
-        assert totals is not None
-        _, scale = totals(first)
-    scale = positive(scale)
-    root = newton(totals, first, scale, noise_of(model, sample.pieces, sample.units.n_units, first, scale))
-    if not root.converged:
-        raise ConvergenceError(
-            "the regression on surrogate labels did not converge; they may be separated by the covariates."
-        )
-    if why := astray(model, sample.gold, root.theta):
-        raise ConvergenceError(f"the regression on surrogate labels has no solution: {why}.")
-    inverse = np.linalg.inv(root.curvature)
-    source = UnitBlocks(model, sample, root.theta, inverse, to_coefficients(sample, inverse.T).T)
-    predicted = sample.predicted.at(sample.units.gold)
-    score, curvatures = row_scores(model, root.theta, predicted)
-    phi = score * sample.units.gold_analysis_weight[:, None]
-    moment = phi @ source.to_coefficients.T
-    own = [index.weighted(curvature, sample.units.gold_analysis_weight) for curvature in curvatures]
-    leverage = index.leverage(inverse, [rows.x for rows in predicted], own, phi, model.first)
-    none, leverage = np.zeros_like(moment), np.clip(leverage, 0.0, 0.95)
-    scores = Scores(source, moment, none, (moment / (1.0 - leverage)[:, None], none), sample.units, leverage)
-    return Estimate(
-        to_coefficients(sample, root.theta),
-        curvature_of_columns(sample, root.curvature),
-        scores,
-        untuned(len(first), "surrogate"),
-        root.norm,
-        root.iterations,
-    )
-
-
-def _near(model: Model, sample: AugmentedSample) -> Floats:
-    """Coefficients near the root of all predicted rows together."""
-    blocks, v = in_memory(sample.predicted, f"the {model.title.lower()} on surrogates alone"), sample.units.weights
-    v = np.ones(sample.units.n_units) if v is None else v
-    offsets = [block.offset for block in blocks if block.offset is not None]
-    offset = np.concatenate(offsets) if offsets else None
-    rows = Rows(np.vstack([block.x for block in blocks]), np.concatenate([block.y for block in blocks]), offset)
-    return warm_start(model, rows, np.concatenate([v if block.share is None else v * block.share for block in blocks]))
 
 
 def _noise(moments: Moments, root: Root) -> float:
@@ -234,15 +256,29 @@ def is_far(at: Linear, alone: Estimate, sample: AugmentedSample) -> bool:
     return bool((one > FAR * own).any())
 
 
-def choose(method: str | None, at: Linear, sample: AugmentedSample, crossfitted: bool, sound: bool) -> Tuning:
+def choose(
+    method: str | Tuning | None,
+    at: Linear,
+    sample: AugmentedSample,
+    crossfitted: bool,
+    sound: bool,
+    alone: Estimate | None = None,
+) -> Tuning:
     """Weights from the scores at a root, as leaving each unit out would have them."""
+    if isinstance(method, Tuning):
+        return method
     p = len(at.inverse)
     if method is None:
         return untuned(p)
     if not sound:
         return gold_only(p)
     m, h, left_m, left_h = (to_coefficients(sample, part) for part in (at.m, at.h, at.left_out_m, at.left_out_h))
-    return tune(method, (m, h), (left_m, left_h), sample.units.labelling, crossfitted, at.at_root)
+    labelling, own = sample.units.labelling, None
+    if sample.taken_out:  # gold alone has fixed effects of its own, and may be far noisier than at this root
+        own = np.full(p, np.inf)
+        if alone is not None:
+            own = np.diag(labelling.cross(alone.scores.left_out[1], alone.scores.left_out[1]))
+    return tune(method, (m, h), (left_m, left_h), labelling, crossfitted, at.at_root, own)
 
 
 @dataclass(frozen=True)
@@ -277,7 +313,13 @@ def mixed(moments: Rated, theta: Floats, at: Linear, chosen: Tuning, weights: Fl
 
 
 def _combined(
-    moments: Moments, at: Linear, chosen: Tuning, alone: Estimate, root: Root, notes: tuple[str, ...]
+    moments: Moments,
+    at: Linear,
+    chosen: Tuning,
+    alone: Estimate | None,
+    root: Root,
+    expected: Moments,
+    notes: tuple[str, ...],
 ) -> Estimate:
     """One Newton step to the chosen weights, with the influence of all units."""
     sample, model = moments.sample, moments.model
@@ -288,23 +330,32 @@ def _combined(
     weights = chosen.on_basis(basis)
     gold_score, _ = moments.gold(root.theta)
     everywhere, back = moments.everywhere(root.theta)[0], moments.back(root.theta)[0]
+    if moments.noise is not None:  # the total at the root is 0; what is weighed are predictions free from the draw
+        assert expected.everywhere is not None
+        assert expected.back is not None
+        everywhere, back = expected.everywhere(root.theta)[0], expected.back(root.theta)[0]
+        gold_score = back - everywhere
     step = basis @ at.inverse @ gold_score + weights @ at.inverse @ (everywhere - back)
     theta = basis @ root.theta + step
     if why := astray(model, sample.gold, root.theta + np.linalg.solve(basis, step)):
         notes = (*notes, f"gold alone is reported, since with surrogates there is no solution: {why}")
+        assert alone is not None  # of models without fixed effects
         return replace(alone, tuning=gold_only(p), notes=notes, gold=alone)
     if step.any():
         root = replace(root, theta=root.theta + np.linalg.solve(basis, step))
         at = linear_at_root(moments, root) if at.at_root else linear_at_gold(moments, root)
-    parts, to_theta = mixed(moments, root.theta, at, chosen, weights, basis), weights @ at.inverse
+    parts, to_theta = mixed(expected, root.theta, at, chosen, weights, basis), weights @ at.inverse
     for j in np.flatnonzero([choice == "gold" for choice in chosen.choice]):
+        if alone is None:
+            continue
         theta[j], to_theta[j] = alone.theta[j], 0.0
         parts.take_gold(alone.scores, int(j))
     source = UnitBlocks(model, sample, root.theta, at.inverse, to_theta)
     scores = Scores.of(source, parts.moment, parts.error, parts.left_out, parts.uncalibrated, sample.units)
     curvature = curvature_of_columns(sample, root.curvature)
     tuning = chosen.with_mixing(curvature)
-    return Estimate(theta, curvature, scores, tuning, root.norm, root.iterations, notes, alone)
+    noise = moments.noise if isinstance(moments.noise, Noise) else None
+    return Estimate(theta, curvature, scores, tuning, root.norm, root.iterations, notes, alone, noise)
 
 
 def split_estimates(
@@ -333,6 +384,7 @@ def split_estimates(
     """
     out = []
     for predicted in blocks:
-        score, curvature = Moments.of(model, replace(sample, predicted=Memory(predicted))).rectified(mixing)(theta)
+        split = within(replace(sample, predicted=Memory(predicted)), "all")
+        score, curvature = Moments.of(model, split).rectified(mixing)(theta)
         out.append(theta + np.linalg.solve(curvature, score))
     return np.vstack(out)

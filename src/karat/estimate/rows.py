@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+import numpy as np
+
 from ..errors import ArgumentError
 from .index import slices
 
@@ -27,12 +29,31 @@ class Rows:
         Added to the linear predictor.
     share : ndarray, shape (m,), optional
         Probability of the class combination this row represents; None means 1.
+    effect : ndarray, shape (m,), optional
+        Length of the dummies of the row's unit where fixed effects were taken out, ``sqrt(D_i' (D'VD)^- D_i)``.
     """
 
     x: Floats
     y: Floats
     offset: Floats | None = None
     share: Floats | None = None
+    effect: Floats | None = None
+
+    @property
+    def wide(self) -> Floats:
+        """The design where units are left out: a unit's dummies act like one further column, orthogonal to the others.
+
+        All that leaving a unit out needs are products of its rows in the metric of the inverse curvature.
+        """
+        return self.x if self.effect is None else np.column_stack([self.x, self.effect])
+
+    def wide_inverse(self, inverse: Floats) -> Floats:
+        """The inverse curvature for :attr:`wide`."""
+        if self.effect is None:
+            return inverse
+        out = np.eye(len(inverse) + 1)
+        out[:-1, :-1] = inverse
+        return out
 
     def take(self, positions: Ints | slice) -> Rows:
         """The rows at some positions; views of them where these are a slice."""
@@ -41,6 +62,7 @@ class Rows:
             self.y[positions],
             None if self.offset is None else self.offset[positions],
             None if self.share is None else self.share[positions],
+            None if self.effect is None else self.effect[positions],
         )
 
     def turned(self, basis: Floats) -> Rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -113,6 +113,13 @@ def row_totals(model: Model, pieces: Pieces) -> Totals:
     return at
 
 
+class Extra(Protocol):
+    """What is added to the scores of a moment."""
+
+    def score(self, theta: Floats) -> tuple[Floats, Floats]:
+        """Total score, shape (q,), and its curvature, shape (q, q)."""
+
+
 @dataclass(frozen=True)
 class Moments:
     """The three totals every estimator is made of, for one model and one augmented sample.
@@ -127,6 +134,10 @@ class Moments:
         ``sum v h`` over all units.
     back : callable or None
         ``sum v w h`` over gold units.
+    predicted_gold : tuple of Rows
+        Predicted rows of the gold units.
+    noise : Extra, optional
+        Labelling noise that is put right (:mod:`karat.estimate.small_groups`).
     """
 
     model: Model
@@ -135,6 +146,7 @@ class Moments:
     everywhere: Totals | None
     back: Totals | None
     predicted_gold: tuple[Rows, ...] = field(repr=False, default=())
+    noise: Extra | None = field(repr=False, default=None)
 
     @classmethod
     def of(cls, model: Model, sample: AugmentedSample) -> Moments:
@@ -177,12 +189,17 @@ class Moments:
             score, curvature = full - less, full_curvature - less_curvature
             if mixing is not None:
                 score, curvature = mixing @ score, mixing @ curvature
+            if self.noise is not None:
+                more, more_curvature = self.noise.score(theta)
+                gold, gold_curvature = gold + more, gold_curvature + more_curvature
             return gold + score, gold_curvature + curvature
 
         return at
 
 
-def row_scores(model: Model, theta: Floats, blocks: tuple[Rows, ...]) -> tuple[Floats, list[Floats]]:
+def row_scores(
+    model: Model, theta: Floats, blocks: tuple[Rows, ...], wide: bool = False
+) -> tuple[Floats, list[Floats]]:
     """Scores of units, averaged over their class combinations, and the curvature of each block.
 
     Parameters
@@ -191,6 +208,8 @@ def row_scores(model: Model, theta: Floats, blocks: tuple[Rows, ...]) -> tuple[F
     theta : ndarray, shape (q,)
     blocks : tuple of Rows
         Each with the same m units.
+    wide : bool
+        Whether scores have the further column of :attr:`karat.estimate.rows.Rows.wide`.
 
     Returns
     -------
@@ -203,7 +222,7 @@ def row_scores(model: Model, theta: Floats, blocks: tuple[Rows, ...]) -> tuple[F
     for rows in blocks:
         score, curvature = model.evaluate(linear_predictor(model, rows, theta), rows.y)
         curvatures.append(weighted(curvature, rows.share))
-        product = index.scores(rows.x, weighted(score, rows.share), model.first)
+        product = index.scores(rows.wide if wide else rows.x, weighted(score, rows.share), model.first)
         scores = product if scores is None else np.add(scores, product, out=scores)
     assert scores is not None
     return scores, curvatures

@@ -28,6 +28,9 @@ _CLEARLY_BETTER = 0.9
 MOST_LEARNT = 2.0
 """Largest weight for predictions learnt from the same gold: a larger one multiplies what they took from it."""
 
+_FAR = 2.0
+"""Labelling variance of gold alone with its own fixed effects, relative to that at the root, from which it counts."""
+
 UNITS_PER_WEIGHT, _UNITS_PER_FULL_WEIGHT = 15, 20
 """Effective number of gold units per estimated weight from which on one weight, and the full matrix, are candidates."""
 
@@ -83,6 +86,7 @@ def tune(
     labelling: Labelling,
     crossfitted: bool = False,
     at_root: bool = True,
+    gold: Floats | None = None,
 ) -> Tuning:
     """Choose Lambda.
 
@@ -104,6 +108,9 @@ def tune(
         chooses among gold only, weight 1 and a positive weight.
     at_root : bool
         Whether the scores are those at the root of weight 1; weight 1 is a candidate only there.
+    gold : ndarray, shape (p,), optional
+        Labelling variance of gold alone where it has fixed effects of its own, infinite where it cannot be had: it
+        counts where it is more than twice what these scores make of it.
 
     Returns
     -------
@@ -116,6 +123,9 @@ def tune(
     factor = _own_pull(h, v_hh, labelling)
     error = {name: (left_out[0] - left_out[1] @ row.T) * factor.get(name, 1.0) for name, row in rows.items()}
     variance = {name: np.diag(labelling.cross(e, e)) for name, e in error.items()}
+    if gold is not None:
+        seen = variance["gold"]
+        variance["gold"] = np.where(gold > _FAR * seen, gold, seen)
     chosen = np.full(p, "gold", dtype=object)
     if method in ("scalar", "coefficient", "full"):
         chosen[:] = method
@@ -126,7 +136,8 @@ def tune(
     weights = np.vstack([rows[chosen[j]][j] for j in range(p)])
     best = np.array([variance[chosen[j]][j] for j in range(p)])
     with np.errstate(divide="ignore", invalid="ignore"):
-        gain = np.where(variance["gold"] > 0, 1.0 - best / variance["gold"], 0.0)
+        alone = np.where(np.isfinite(variance["gold"]), variance["gold"], np.diag(labelling.cross(m, m)))
+        gain = np.where(alone > 0, 1.0 - best / alone, 0.0)
     count = {"scalar": 1, "coefficient": 1, "full": p}
     tuned = np.array([count.get(c, 0) for c in chosen], dtype=np.float64)
     inflation = np.sqrt(size / np.maximum(size - tuned, 0.5 * size))

@@ -31,7 +31,7 @@ class Parsed:
     text : str
         What the user typed.
     code : str
-        The same with an identifier in the place of each quoted name.
+        Its first part, with an identifier in the place of each quoted name.
     aliases : dict of str to str
         Column -> the identifier that takes its place, for quoted names.
     outcome : str
@@ -52,6 +52,8 @@ class Parsed:
         The category named first in the outcome; None for the first in order.
     levels : tuple or None
         The categories of the outcome in their order, where the formula states it.
+    effects : tuple of tuple of str
+        Columns of each fixed effect after the bar, several where their combinations are meant.
     """
 
     text: str
@@ -67,11 +69,22 @@ class Parsed:
     categories: bool = False
     base: Any = None
     levels: tuple[Any, ...] | None = None
+    effects: tuple[tuple[str, ...], ...] = ()
 
     @property
     def variables(self) -> frozenset[str]:
         """Every column the formula reads."""
-        return self.outcome_variables | self.covariate_variables
+        return self.outcome_variables | self.covariate_variables | self.effect_variables
+
+    @property
+    def effect_variables(self) -> frozenset[str]:
+        """Columns of the fixed effects."""
+        return frozenset(name for columns in self.effects for name in columns)
+
+    @property
+    def effect_names(self) -> tuple[str, ...]:
+        """Fixed effects as they are written."""
+        return tuple("^".join(map(quote, columns)) for columns in self.effects)
 
     def written(self, name: str) -> str:
         """A column as it is written in ``code``."""
@@ -86,6 +99,7 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
     text : str
         ``"outcome ~ covariates"`` in the Wilkinson notation of formulaic; ``offset(x)`` adds an offset. Names that are
         not plain (spaces, dots, numbers, Python keywords) stand in backticks, and a backtick within a name is doubled.
+        ``"outcome ~ covariates | state + year"`` takes out fixed effects, ``state^year`` those of combinations.
     columns : list of str
         Columns of the data, to know them from functions.
     context : mapping, optional
@@ -119,12 +133,17 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
         )
     code, aliases = unquoted(text, columns)
     known = [aliases.get(name, name) for name in columns]
+    code, *further = split_parts(code)
+    names = dict(zip(known, columns))
+    effects = _effects(text, further, names)
     formula = _read(text, code)
     _refuse_function_names(text, code, known)
     terms = [(term, _OFFSET.match(str(term))) for term in formula.rhs]
     offsets = [match.group(1) for _, match in terms if match]
     kept = [term for term, match in terms if not match]
-    if not kept:
+    if effects:  # the intercept fixes how categories are coded; its column is left out
+        kept = [*Formula("1"), *(term for term in kept if str(term) != "1")]
+    if len(kept) == bool(effects):
         raise FormulaError(f"formula {text!r} has no covariates and no intercept; there is nothing to estimate.")
     right = SimpleFormula(kept)
     in_offsets = _offset_variables(offsets, known)
@@ -134,7 +153,6 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
         raise unknown(strangers[0], text, columns)
     if "Intercept" in covariates:
         raise FormulaError(f"the column 'Intercept' in {text!r} has the name of the constant; rename the column.")
-    names = dict(zip(known, columns))
     written, base, levels = str(next(iter(formula.lhs))), None, None
     coded = re.findall(r"\bC\(\s*(\w+)\s*[,)]", code)
     if categories:
@@ -154,7 +172,60 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
         categories=categories,
         base=base,
         levels=levels,
+        effects=effects,
     )
+
+
+_APART = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|[()\[\]{}|]")
+
+
+def split_parts(code: str) -> list[str]:
+    """The parts of a formula: what bars outside brackets and texts part.
+
+    Examples
+    --------
+    >>> split_parts("y ~ x + I(a | b) | state + year")
+    ['y ~ x + I(a | b)', 'state + year']
+    """
+    depth, start, out = 0, 0, []
+    for match in _APART.finditer(code):
+        token = match.group()
+        depth += (token in "([{") - (token in ")]}")
+        if token == "|" and depth == 0:
+            out.append(code[start : match.start()].strip())
+            start = match.end()
+    return [*out, code[start:].strip()]
+
+
+def _effects(text: str, parts: list[str], names: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
+    """Columns of the fixed effects, from what stands after the first bar; ``names`` maps what is written to columns.
+
+    Raises
+    ------
+    FormulaError
+        If an effect is no column, or there are instruments.
+    """
+    if not parts:
+        return ()
+    if any("~" in part for part in parts):
+        raise FormulaError(
+            f"formula {text!r} has instruments (a part with a second '~'), which is not supported; take them out."
+        )
+    if len(parts) > 1:
+        raise FormulaError(f"formula {text!r} has more than one bar; all fixed effects stand after the first one.")
+    out: dict[tuple[str, ...], None] = {}
+    for term in parts[0].split("+"):
+        columns = [column.strip() for column in term.split("^")]
+        for column in columns:
+            if re.fullmatch(r"[^\W\d]\w*", column) and column not in names:
+                raise unknown(column, text, list(names.values()))
+            if column not in names:
+                raise FormulaError(
+                    f"formula {text!r} has {term.strip()!r} after the bar; fixed effects are columns, as in "
+                    "'y ~ x | state + year', or combinations of columns, 'state^year'."
+                )
+        out[tuple(dict.fromkeys(names[column] for column in columns))] = None
+    return tuple(out)
 
 
 def _category(text: str, outcome: str, columns: set[str]) -> tuple[str, Any, tuple[Any, ...] | None]:
@@ -197,8 +268,8 @@ def _read(text: str, code: str) -> Any:
         raise FormulaError(f"formula {text!r} has no outcome; write 'outcome ~ covariates'.")
     if formula is None or not (isinstance(formula.rhs, SimpleFormula) and isinstance(formula.lhs, SimpleFormula)):
         raise FormulaError(
-            f"formula {text!r} has a part after a bar '|' or a second '~' (fixed effects or instruments), which is not "
-            "supported; write fixed effects as C(column) on the right. Instruments have no counterpart here."
+            f"formula {text!r} has a second '~', or a bar in brackets, which is not supported; write one outcome, "
+            "covariates, and fixed effects after a bar outside brackets, as in 'y ~ x | state'."
         )
     if len(formula.lhs) != 1:
         raise FormulaError(

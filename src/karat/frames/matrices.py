@@ -67,15 +67,17 @@ class MatrixSpec:
         right = _materialise(parsed, parsed.formula.rhs, ready, context, whole)
         if left is not None and left.shape[1] != 1:
             raise FormulaError(_not_one_column(parsed, frame, left.shape[1]))
-        names = tuple(restored(str(name), parsed.aliases) for name in right.model_spec.column_names)
+        spec, right = right.model_spec, _without_intercept(parsed, right)
+        names = tuple(restored(str(name), parsed.aliases) for name in right.columns)
         if twice := [name for name in names if names.count(name) > 1]:
             raise FormulaError(f"two coefficients of {parsed.text!r} are named {twice[0]!r}; rename a column.")
         outcome = None if left is None else left.model_spec
-        return cls(parsed, outcome, right.model_spec, names, names, categories, classes), _matrix(right, names)
+        return cls(parsed, outcome, spec, names, names, categories, classes), _matrix(right, names)
 
     def x(self, frame: pd.DataFrame, context: Mapping[str, Any] | None = None) -> Floats:
         """Design matrix of a frame, shape (m, p)."""
-        return _matrix(_materialise(self.parsed, self.covariates, self._ready(frame), context), self.columns)
+        right = _materialise(self.parsed, self.covariates, self._ready(frame), context)
+        return _matrix(_without_intercept(self.parsed, right), self.columns)
 
     def y(self, frame: pd.DataFrame, context: Mapping[str, Any] | None = None) -> Floats:
         """Outcome of a frame, shape (m,); of a category indicators of all classes but the first, shape (m, K - 1)."""
@@ -190,6 +192,11 @@ def _materialise(
         if "TypeError" in said and re.search(r"[&|]|\(~", parsed.code):
             said += " True/false columns are 1 and 0 here: write a * b for 'and', 1 - a for 'not'."
         raise FormulaError(f"formula {parsed.text!r} cannot be evaluated: {said}") from None
+
+
+def _without_intercept(parsed: Parsed, matrix: Any) -> Any:
+    """Columns of the right-hand side, the intercept left out where fixed effects hold it."""
+    return matrix.drop(columns="Intercept") if parsed.effects else matrix
 
 
 def _ready(parsed: Parsed, frame: pd.DataFrame, categories: frozenset[str]) -> pd.DataFrame:

@@ -13,8 +13,9 @@ from ..designs import Labelling
 from ..designs.labelling import pair_codes
 from ..errors import ArgumentError, ConvergenceError, DataError, FormulaError, SmallSampleWarning, tell
 from ..estimate.basis import nearest_psd
-from ..estimate.clusters import Curvatures, Leverage, ways
+from ..estimate.clusters import Curvatures, ways
 from ..estimate.infer import Parts, infer
+from ..estimate.leverage import Leverage
 from ..estimate.scores import Scores, StoredBlocks
 from ..frames import Table
 from ..frames.formula import Parsed, parse, refuse_stateful

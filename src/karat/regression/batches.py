@@ -20,6 +20,7 @@ from .batch_digest import Strata, digest
 from .design_matrix import Design, Prepared, matrices, prepare, with_columns
 from .options import OPTIONS, Arguments
 from .predicted_rows import surrogate_rows
+from .steps import refuse_effects
 from .surrogates import read_surrogates
 from .variables import Label, labelled_rows, read_labels
 
@@ -146,6 +147,7 @@ def read_batches(options: Arguments, batches: Batches, model: Model) -> BatchRow
     _refuse(options)
     columns = batches.columns
     parsed = parse(options.formula, columns, options.context)
+    refuse_effects(parsed, model, allowed=False)
     refuse_learnt(parsed)
     design = designs.resolve(options.design)
     by = design.columns if isinstance(design, designs.Stratified) else ()

@@ -12,7 +12,8 @@ from ..estimate.augment import AugmentedSample
 from ..estimate.clusters import curvatures
 from ..estimate.covariance import Meat
 from ..estimate.infer import Parts, combination, infer, influences
-from ..estimate.rectify import gold_estimate, surrogate_estimate
+from ..estimate.plugged import surrogate_estimate
+from ..estimate.rectify import gold_estimate
 from ..estimate.root import newton, warm_start
 from ..estimate.rows import Memory, Source, pieces_of
 from ..estimate.shares import shares_of
@@ -133,11 +134,16 @@ def _unit_remarks(prepared: Prepared) -> list[str]:
 
 def gold_column(
     result: Result, model: Model, sample: AugmentedSample, estimate: Estimate, options: Arguments
-) -> Column | None:
-    """Gold alone beside a fit; None where the fit is that itself."""
+) -> Column | str | None:
+    """Gold alone beside a fit; None where the fit is that itself, or why it cannot be had with fixed effects."""
     if options.estimator == "gold":
         return None
-    gold = estimate.gold or gold_estimate(model, sample)
+    try:
+        gold = estimate.gold or gold_estimate(model, sample)
+    except DataError as error:
+        if sample.units.effects is None:
+            raise
+        return f"gold alone is not shown: {error}"
     curvature = curvatures(model, sample, gold, options.vcov, "gold")
     parts = Parts.of(gold, curvature)
     covariance, df = infer(parts, options.vcov, options.target, options.df)

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from .options import Arguments
 
 _SHOWN = 5
+_PUT_RIGHT = (
+    "the groups of the fixed effects hold few gold rows, so that labelling noise would bias coefficients; it is put "
+    "right (methods, section 8.2)"
+)
 
 
 def collect(
@@ -157,7 +161,7 @@ def describe(
         skill=() if predicted is None else predicted.skill,
         moment_norm=estimate.norm,
         iterations=estimate.iterations,
-        notes=(*prepared.notes, *estimate.notes),
+        notes=(*prepared.notes, *estimate.notes, *(() if estimate.noise is None else (_PUT_RIGHT,))),
         df_method=options.df,
         effective_clusters=parts.effective_clusters(),
         checks=collect(prepared, features, parts, matrix.spec.names, covariance.total),
@@ -191,6 +195,7 @@ def _sampling(prepared: Prepared, matrix: Design, assumed: bool) -> Sampling:
         clusters=clusters,
         gold_clusters=gold_clusters,
         rarest_class=rarest,
+        effects={} if prepared.units.effects is None else prepared.units.effects.groups,
         binary_outcome=not matrix.spec.classes and bool(np.isin(matrix.gold.y, (0.0, 1.0)).all()),
     )
 

@@ -19,6 +19,7 @@ from ..frames.kinds import is_number
 from ..frames.matrices import MatrixSpec, least_columns
 from ..frames.quoting import quote
 from ..frames.table import as_float
+from .fixed_effects import drop_singletons, read_effects
 from .variables import Label, classes_of, compare_presence
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def prepare(
     dropped = {name: int(mask.sum()) for name, mask in absent.items() if mask.any()}
     complete = _complete(absent, dropped, missing, table.n_rows)
     there = np.ones(table.n_rows, dtype=bool) if shown is None else ~shown
+    drop_singletons(parsed, frame, complete, there if inside is None else there & inside, dropped)
     kept = complete & there if inside is None else complete & there & inside
     if not kept.all():
         if not (kept[there] & labelling.labelled).any():
@@ -134,11 +136,12 @@ def prepare(
         codes = cluster_codes(clusters)
         if min(count(codes)) == 1:
             raise DataError("cluster holds a single cluster; a cluster covariance needs at least two.")
+    effects = read_effects(parsed, frame)
     notes = compare_presence(labels, labelling.labelled, labelling.weight)
     for note in notes:
         tell(note, DesignWarning)
     name = "" if clusters is None else named(list(clusters.columns))
-    units = Units(labelling, v, codes, name, None if kept.all() else kept)
+    units = Units(labelling, v, codes, name, None if kept.all() else kept, effects)
     return Prepared(parsed, labels, frame, units, dropped, context, notes)
 
 

@@ -42,6 +42,8 @@ def regress(
     formula : str
         ``"outcome ~ covariates"`` (formulaic syntax; ``offset(x)`` adds an offset). A formula is code: do not fit one
         from somebody you do not trust. Names with spaces, dots or such stand in backticks.
+        Linear regressions take fixed effects after a bar, ``"y ~ x | state + year"``; ``state^year`` is one effect for
+        each combination (methods, section 8.2).
     data : data frame or Batches
         pandas, polars or pyarrow table, one row per unit; gold columns are missing where a unit was not labelled.
         :class:`karat.Batches` reads one that does not fit into memory, for some models and without a learner; units

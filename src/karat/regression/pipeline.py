@@ -39,6 +39,7 @@ from .steps import (
     one_surrogate,
     parts_of,
     predicted_blocks,
+    refuse_effects,
     refuse_unused,
     seed_of_fit,
     split_share,
@@ -96,6 +97,9 @@ F = TypeVar("F", bound=Opened)
 class Steps(Generic[F]):
     """What a kind of regression does beyond a plain one: here, nothing."""
 
+    takes_effects = True
+    """Whether fixed effects may stand after a bar."""
+
     def model(self, options: Arguments) -> Model:
         """The model."""
         return models.get(options.model, options.parameters)
@@ -146,6 +150,8 @@ class Steps(Generic[F]):
     ) -> Result:  # fmt: skip
         """Notes and comparison; the call, so that the fit can be made again."""
         gold = gold_column(result, fit.model, sample, estimate, fit.options)
+        if isinstance(gold, str):
+            result, gold = result.replace(notes=(*result.notes, gold)), None
         result = result.replace(notes=(*result.notes, *wider_than_gold(result, gold, fit.options)))
         if fit.options.compare:
             result = result.replace(comparison=compare_with(result, gold, parts, naive, meat, fit.options))
@@ -161,6 +167,7 @@ def open_fit(options: Arguments, data: object, steps: Steps[F]) -> F:
     model = steps.model(options)
     table = Table.read(data)
     parsed = parse(options.formula, table.names, options.context, model.categorical)
+    refuse_effects(parsed, model, steps.takes_effects)
     labels = steps.labels(parsed, table, options)
     gold_rows, shown, labelling = read_frame(options, table, labels)
     prepared = prepare(
@@ -220,7 +227,7 @@ def close_fit(fit: F, *, steps: Steps[F], assumed: bool) -> Result:
         model, fit.prepared, fit.matrix, options, estimate, parts, covariance, df, predicted, fit.own,
         assumed=assumed, keep_parts=keeps_scores(options, sample),
     )  # fmt: skip
-    if predicted is not None and predicted.splits:
+    if predicted is not None and predicted.splits and (estimate.noise is None or options.combine == "median"):
         over = median_over_splits if options.combine == "median" else split_share
         result = over(result, model, fit.prepared, fit.matrix, options, predicted)
     if model.name == "mean" and options.estimator != "surrogate" and group_means(sample.gold.x):
@@ -261,7 +268,8 @@ class Pieces:
         if self.options.estimator == "gold" or not sample.predicted:
             estimate = gold_estimate(self.model, sample)
         else:
-            estimate = rectify(self.model, sample, self.tuning, self.crossfitted)
+            plain = self.options.tuning is None and sample.units.effects is not None
+            estimate = rectify(self.model, sample, None if plain else self.tuning, self.crossfitted)
         parts = parts_of(self.model, sample, estimate, self.options)
         covariance, df = infer(parts, self.options.vcov, self.options.target, self.options.df)
         return estimate, covariance, df

@@ -13,10 +13,12 @@ from ..errors import ArgumentError, DataError, NotValidWarning, SolverWarning, t
 from ..estimate.augment import AugmentedSample
 from ..estimate.clusters import connected, curvatures
 from ..estimate.infer import Parts, infer
-from ..estimate.rectify import Estimate, gold_estimate, rectify, split_estimates, surrogate_estimate
+from ..estimate.plugged import surrogate_estimate
+from ..estimate.rectify import Estimate, gold_estimate, rectify, split_estimates
 from ..estimate.rows import Memory, Rows
 from ..frames import Table
 from ..frames.order import settled
+from ..frames.quoting import quote
 from ..predict import Predictions, Target, capped_weights, check_folds, crossfit, learners, make_folds, row_order
 from ..results import Result
 from .describe import warn_small_samples
@@ -28,6 +30,7 @@ from .surrogates import probability_columns
 
 if TYPE_CHECKING:
     from .._core.types import Ints
+    from ..frames.formula import Parsed
     from ..frames.matrices import Features
     from ..moments import Model
     from ..predict import Predictions
@@ -65,6 +68,16 @@ def refuse_unused(options: Arguments, predictions: object, features: object) -> 
         raise ArgumentError("predictions= takes the place of a learner; give one of them.")
     if options.estimator in ("gold", "surrogate") and options.tuning not in ("auto", None):
         raise ArgumentError(f"estimator={options.estimator!r} has no weight to tune; take tuning= out.")
+
+
+def refuse_effects(parsed: Parsed, model: Model, allowed: bool = True) -> None:
+    """Raise where fixed effects stand after a bar and the regression cannot take them out."""
+    if parsed.effects and not (allowed and model.name == "ols"):
+        first = quote(parsed.effects[0][0])
+        raise ArgumentError(
+            f"formula {parsed.text!r} has fixed effects after a bar, which are taken out of linear regressions "
+            f"(kt.ols) of data in memory only; write them as covariates here, C({first})."
+        )
 
 
 def frame_features(prepared: Prepared, options: Arguments, given: object) -> Features | None:

@@ -126,6 +126,11 @@ def read_labels(parsed: Parsed, table: Table, surrogates: object) -> tuple[Label
         )
     surrogates = {str(name): given for name, given in surrogates.items()}
     table.require(surrogates, "surrogates")
+    if among := sorted(set(surrogates) & parsed.effect_variables):
+        raise ArgumentError(
+            f"surrogates names {among[0]!r}, which is a fixed effect in {parsed.text!r}; fixed effects must be known "
+            f"of every row. A labelled category is a covariate: write C({among[0]}) before the bar."
+        )
     unused = sorted(set(surrogates) - parsed.variables)
     if unused:
         raise ArgumentError(

@@ -13,7 +13,31 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .._core.types import Floats
+    from ..moments import Model
     from .result import Result
+
+
+def _refuse(result: Result, regression: Model) -> None:
+    """Raise where nothing can be predicted."""
+    from ..frames.formula import AGGREGATE
+
+    if not regression.predicts:
+        raise KaratError(
+            f"{result.formula!r} ({result.title}) leaves the baseline hazard open, so that it predicts no durations; "
+            "read hazard ratios off .ratios(), or use kt.rmst for mean durations."
+        )
+    if result.spec is None:
+        raise KaratError("a Result read from JSON does not hold its formula's machinery; pickle the Result to predict.")
+    if result.spec.parsed.effects:
+        raise KaratError(
+            f"{result.spec.parsed.text!r} has fixed effects, whose levels are taken out and not estimated, so no "
+            "outcome can be predicted; write them as covariates, C(column), to predict."
+        )
+    if AGGREGATE.search(result.spec.parsed.code):
+        raise KaratError(
+            f"{result.spec.parsed.text!r} looks at a whole column, which means something else on new rows; fit with "
+            "center(x), scale(x) or fixed numbers to predict."
+        )
 
 
 def predict(result: Result, new: object, alpha: float, context: Any) -> pd.DataFrame:
@@ -42,21 +66,10 @@ def predict(result: Result, new: object, alpha: float, context: Any) -> pd.DataF
 
     from .. import moments as models
     from ..frames import Table
-    from ..frames.formula import AGGREGATE
 
     regression = models.fitted(result.model)
-    if not regression.predicts:
-        raise KaratError(
-            f"{result.formula!r} ({result.title}) leaves the baseline hazard open, so that it predicts no durations; "
-            "read hazard ratios off .ratios(), or use kt.rmst for mean durations."
-        )
-    if result.spec is None:
-        raise KaratError("a Result read from JSON does not hold its formula's machinery; pickle the Result to predict.")
-    if AGGREGATE.search(result.spec.parsed.code):
-        raise KaratError(
-            f"{result.spec.parsed.text!r} looks at a whole column, which means something else on new rows; fit with "
-            "center(x), scale(x) or fixed numbers to predict."
-        )
+    _refuse(result, regression)
+    assert result.spec is not None
     table = Table.read(new)
     names = sorted(result.spec.parsed.covariate_variables)
     frame = table.pandas(names, "new data: the formula")

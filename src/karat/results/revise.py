@@ -14,8 +14,8 @@ from ..estimate.clusters import cluster_codes, count, named
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
-    from ..estimate.clusters import Leverage
     from ..estimate.infer import Parts
+    from ..estimate.leverage import Leverage
     from .result import Result
     from .sampling import Sampling
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class Sampling:
         Whether the gold outcome is 0 or 1 throughout.
     documents : int
         Documents that the units are made of, of which ``n_gold`` are gold; 0 where rows themselves are labelled.
+    effects : dict of str to int
+        Fixed effects that were taken out, and their groups.
     """
 
     design: str
@@ -52,3 +54,4 @@ class Sampling:
     rarest_class: int | None = None
     binary_outcome: bool = False
     documents: int = 0
+    effects: dict[str, int] = field(default_factory=dict)

@@ -66,6 +66,8 @@ class Summary:
             ("Target", "this corpus (finite population)" if r.target == "finite" else "superpopulation"),
             ("Covariance", r.vcov_kind + clusters),
         ]  # fmt: skip
+        if s.effects:
+            out.insert(2, ("Fixed effects", ", ".join(f"{name} ({n:,} groups)" for name, n in s.effects.items())))
         if r.estimator != "surrogate":
             out.append(
                 (
@@ -168,6 +170,9 @@ class Summary:
         if not sampling.dropped:
             return ""
         named = {"shown=": "the prompt", "subset=": "subset=", "groups without gold": "groups without gold"}
+        named |= {
+            name: "being the only row in a fixed effect" for name in sampling.dropped if name.startswith("alone in ")
+        }
         missing = {name: count for name, count in sampling.dropped.items() if name not in named}
         listing = ", ".join(f"{name}: {count:,}" for name, count in missing.items())
         reasons = [f"missing values ({listing})"] if missing else []

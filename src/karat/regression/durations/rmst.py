@@ -154,6 +154,8 @@ class _Censored(Steps[DurationFit]):
     known: bool
     blind: bool
 
+    takes_effects = False
+
     def labels(self, parsed: Parsed, table: Table, options: Arguments) -> tuple[Label, ...]:
         method = read_method(self.censoring, table.columns)
         labels, timed = duration_labels(parsed, table, options.surrogates)
@@ -210,6 +212,7 @@ class _Censored(Steps[DurationFit]):
         if not fit.options.compare:
             return result
         gold = gold_column(result, fit.model, sample, estimate, fit.options)
+        assert not isinstance(gold, str)
         found = more_columns(fit, sample, compare_with(result, gold, parts, naive, meat, fit.options))
         alone = next((column for column in found.columns if column.title == "Gold only"), None)
         notes = (*result.notes, *wider_than_gold(result, alone, fit.options))

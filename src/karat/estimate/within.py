@@ -1,0 +1,166 @@
+"""Rows with fixed effects taken out: an augmented sample whose slopes are those of the sample with explicit dummies.
+
+A unit has rows r, of which the weights ``w_r`` add up to its analysis weight v. With ``x* = sum w_r x_r / v`` and
+f the projection of ``x*`` on all dummies, rows ``x_r - f`` (and ``y_r`` likewise) have the slopes, residuals and
+influences of the regression with dummies (methods, section 8.2): the cross products of the dummies do not depend on the
+labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import DataError
+from .absorb import Effects, Projection
+from .basis import check_rank, design_of, in_basis, on_gold_basis
+from .rows import Memory, Rows, in_memory
+
+if TYPE_CHECKING:
+    from .._core.types import Floats
+    from ..moments import Model
+    from .augment import AugmentedSample
+
+_ABSORBED = 1e-8
+"""Length of a column without fixed effects, relative to that about its mean, that is taken for 0."""
+
+
+def within(sample: AugmentedSample, whose: str) -> AugmentedSample:
+    """The rows of an estimator with fixed effects taken out; the sample itself where there are none.
+
+    Parameters
+    ----------
+    sample : AugmentedSample
+    whose : {"gold", "gold everywhere", "surrogate", ...}
+        The rows that estimate the effects: gold rows; predicted rows; both together for all other estimators. "gold"
+        has no predicted rows, "gold everywhere" has them, with the effects of the gold rows.
+
+    Returns
+    -------
+    AugmentedSample
+
+    Raises
+    ------
+    DataError
+        If a covariate does not vary within the effects, or gold rows leave no degrees of freedom.
+    """
+    if sample.units.effects is None or sample.taken_out:
+        return sample
+    if not sample.predicted:
+        whose = "gold"
+    kind = whose if whose in ("gold", "gold everywhere", "surrogate") else "all"
+    known: dict[str, AugmentedSample] = sample.__dict__.setdefault("_within", {})
+    if kind not in known:
+        known[kind] = _from_gold(sample, kind) if kind.startswith("gold") else _from_all(sample, kind)
+    return known[kind]
+
+
+def on_shared_basis(
+    model: Model, sample: AugmentedSample, whose: str = "all"
+) -> tuple[AugmentedSample, AugmentedSample | None]:
+    """The rows of an estimator, and the gold rows by themselves, in coordinates that are well-conditioned for both.
+
+    Without fixed effects the two are the same. With them gold rows have effects of their own; they are None where gold
+    alone cannot estimate the coefficients.
+    """
+    if sample.units.effects is None:
+        both = on_gold_basis(model, sample)
+        return both, both
+    every = within(sample, whose)
+    try:
+        gold = on_gold_basis(model, within(sample, "gold"))
+    except DataError:
+        return in_basis(model, every, check_rank(*design_of(every), every.names, "rows")), None
+    return in_basis(model, every, gold.basis), gold
+
+
+def gold_everywhere(sample: AugmentedSample, basis: Floats | None) -> AugmentedSample | None:
+    """Gold and predicted rows with the fixed effects of the gold rows; None where these are not known of every unit."""
+    effects = sample.units.effects
+    if effects is None:
+        return in_basis(None, sample, basis)
+    levels = [np.unique(column).size == np.unique(column[sample.units.gold]).size for column in effects.codes.T]
+    return in_basis(None, within(sample, "gold everywhere"), basis) if all(levels) else None
+
+
+def _from_gold(sample: AugmentedSample, kind: str) -> AugmentedSample:
+    units, effects = sample.units, sample.units.effects
+    assert effects is not None
+    free = units.labelling.n_gold - effects.count(units.gold)
+    if free <= sample.gold.x.shape[1]:
+        raise DataError(
+            f"{units.labelling.n_gold} gold rows with {effects.count(units.gold)} fixed effects leave "
+            f"{max(free, 0)} degrees of freedom for {sample.gold.x.shape[1]} coefficients; label more units of the "
+            "same groups, or take coarser effects."
+        )
+    projection = Projection(effects, units.gold_weight, units.gold)
+    every = kind == "gold everywhere"
+    values, mean = _columns(sample.gold.x, _less_offset(sample.gold), units.gold_weight)
+    fitted = projection.fitted(values, every)
+    at_gold = fitted[units.gold] if every else fitted
+    _refuse_absorbed(values - at_gold, values, units.gold_weight, sample.names, effects, "gold rows")
+    lengths = projection.lengths(effects.codes[units.gold])
+    predicted = Memory()
+    if every:
+        length = projection.lengths(effects.codes)
+        rows = in_memory(sample.predicted, "a formula with fixed effects")
+        predicted = Memory(tuple(_less(one, mean + fitted, length) for one in rows))
+    return replace(sample, gold=_less(sample.gold, mean + at_gold, lengths), predicted=predicted, taken_out=True)
+
+
+def _from_all(sample: AugmentedSample, kind: str) -> AugmentedSample:
+    units, effects, gold = sample.units, sample.units.effects, sample.units.gold
+    assert effects is not None
+    rows = in_memory(sample.predicted, "a formula with fixed effects")
+    x = sum(one.x if one.share is None else one.x * one.share[:, None] for one in rows)
+    y = sum(_less_offset(one) if one.share is None else _less_offset(one) * one.share for one in rows)
+    values, mean = _columns(np.asarray(x), np.asarray(y), units.weights)
+    if kind == "all":
+        w = units.labelling.weight[:, None]
+        own = np.column_stack([sample.gold.x, _less_offset(sample.gold)]) - mean
+        values[gold] += w * (own - values[gold])
+    projection = Projection(effects, units.weights)
+    fitted = projection.fitted(values)
+    _refuse_absorbed(values - fitted, values, units.weights, sample.names, effects, "rows")
+    length = projection.lengths(effects.codes)
+    fitted += mean
+    return replace(
+        sample,
+        gold=_less(sample.gold, fitted[gold], length[gold]),
+        predicted=Memory(tuple(_less(one, fitted, length) for one in rows)),
+        taken_out=True,
+    )
+
+
+def _less_offset(rows: Rows) -> Floats:
+    return rows.y if rows.offset is None else rows.y - rows.offset
+
+
+def _columns(x: Floats, y: Floats, weight: Floats | None) -> tuple[Floats, Floats]:
+    """Design and outcome side by side less their means, and the means: no digits are lost far from 0."""
+    values = np.column_stack([x, y])
+    mean = np.average(values, axis=0, weights=weight)
+    return values - mean, mean
+
+
+def _less(rows: Rows, fitted: Floats, length: Floats) -> Rows:
+    """Rows less the fitted values of their units, design and outcome side by side."""
+    x = np.empty_like(rows.x, order="F")
+    np.subtract(rows.x, fitted[:, :-1], out=x)
+    return Rows(x, _less_offset(rows) - fitted[:, -1], None, rows.share, length)
+
+
+def _refuse_absorbed(
+    left: Floats, values: Floats, weight: Floats | None, names: tuple[str, ...], effects: Effects, where: str
+) -> None:
+    """Raise where a covariate is a combination of the fixed effects."""
+    weight = np.ones(len(left)) if weight is None else weight
+    rest, all_of_it = (np.sqrt(weight @ part[:, :-1] ** 2) for part in (left, values))
+    gone = [names[j] if names else f"column {j}" for j in np.flatnonzero(rest <= _ABSORBED * all_of_it)]
+    if gone:
+        raise DataError(
+            f"column(s) {', '.join(gone)} do not vary within {' + '.join(effects.names)} in the {where}, so the fixed "
+            "effects hold all of them; drop them, interact them with something that varies, or take an effect out."
+        )
