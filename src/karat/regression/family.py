@@ -10,6 +10,8 @@ import numpy as np
 
 from .._core.arguments import checked_arguments
 from ..errors import ArgumentError, one_of
+from ..frames.quoting import masked
+from ..frames.stepwise import sides
 from .entry_points import regress
 from .options import FitOptions
 
@@ -77,15 +79,18 @@ def ordered(
     """
     one_of("link", link, ("logit", "probit"))
     if levels is not None:
-        if isinstance(levels, str) or len(levels) < 2:
-            raise ArgumentError(f"levels={levels!r} must list the classes from the lowest to the highest.")
-        if isinstance(formula, str) and "~" in formula:
-            outcome, covariates = formula.split("~", 1)
+        if isinstance(levels, (str, bytes, Mapping)) or not hasattr(levels, "__getitem__") or len(levels) < 2:
+            raise ArgumentError(
+                f"levels={levels!r} must list the classes from the lowest to the highest, two or more, such as "
+                "['low', 'mid', 'high']; a set has no order."
+            )
+        if isinstance(formula, str) and "~" in masked(formula):
+            outcome, covariates = sides(formula)
             if re.search(r"\blevels\s*=", outcome):
                 raise ArgumentError(f"levels= and the outcome of {formula!r} both name an order; give one of them.")
             column = re.sub(r"^C\((.*)\)$", r"\1", outcome.strip())
             named = [value.item() if isinstance(value, np.generic) else value for value in levels]
-            formula = f"C({column}, levels={named!r}) ~{covariates}"
+            formula = f"C({column}, levels={named!r}) ~ {covariates}"
     model: Literal["ordered", "ordered_probit"] = "ordered" if link == "logit" else "ordered_probit"
     return regress(formula, data, model=model, surrogates=surrogates, **options)
 
