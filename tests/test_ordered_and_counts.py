@@ -537,9 +537,17 @@ def test_what_an_order_is(tmp_path):
     wanted = kt.ordered("mood ~ x", data, surrogates=surrogates, **QUICK)
     for formula, options in (("mood ~ x", {"levels": MOODS}), (f"C(mood, levels={MOODS}) ~ x", {})):
         assert_same(wanted, kt.ordered(formula, text, surrogates=surrogates, **options, **QUICK))
-    quoted = text.rename(columns={"mood": "my mood"})
-    fit = kt.ordered("`my mood` ~ x", quoted, surrogates={"my mood": "mood_llm"}, levels=MOODS, **QUICK)
-    assert_same(wanted, fit)
+    for odd in ("my mood", "my~mood"):
+        quoted = text.rename(columns={"mood": odd})
+        assert_same(wanted, kt.ordered(f"`{odd}` ~ x", quoted, surrogates={odd: "mood_llm"}, levels=MOODS, **QUICK))
+    top = data.assign(mood=(data["mood"] == "top").where(data["mood"].notna()), mood_llm=data["mood_llm"] == "top")
+    as_numbers = kt.ordered("mood ~ x", top.astype({"mood": float}), surrogates=surrogates, **QUICK)
+    fit = kt.ordered("mood ~ x", top, surrogates=surrogates, levels=[False, True], **QUICK)
+    np.testing.assert_allclose(fit.theta, as_numbers.theta)
+    for taken, outcome, call in (("low|mid", "mood", kt.ordered), ("log(alpha)", "count", kt.negative_binomial)):
+        named, labels = masked(corpus().rename(columns={"x": taken}), [outcome]), {outcome: f"{outcome}_llm"}
+        with pytest.raises(FormulaError, match=r"two coefficients of .* would be called"):
+            call(f"{outcome} ~ `{taken}`", named, surrogates=labels, **QUICK)
     numbers = data.assign(mood=data["mood"].cat.codes.where(data["mood"].notna()), mood_llm=data["mood_llm"].cat.codes)
     assert_same(wanted, kt.ordered("mood ~ x", numbers, surrogates=surrogates, **QUICK))
     assert_same(wanted, kt.ordered("mood ~ x", numbers, surrogates=surrogates, levels=np.arange(4), **QUICK))
@@ -550,6 +558,8 @@ def test_what_an_order_is(tmp_path):
         kt.ordered("mood ~ x", loose, surrogates=surrogates, **QUICK)
     for levels, message in (
         (MOODS[:3], r"leaves out \['top'\]"), ([*MOODS, "low"], "twice"), ("low", "must list the classes"),
+        (set(MOODS), "a set has no order"), (4, "must list the classes"), (dict.fromkeys(MOODS, 1), "must list"),
+        ([["low", "mid"], ["high", "top"]], "which is no class"), ([*MOODS, None], "holds None, which is no class"),
         ([*MOODS, "best"], r"\['best'\] of the outcome 'mood' have no gold row|never occur in the surrogate"),
     ):  # fmt: skip
         with pytest.raises(kt.KaratError, match=message):

@@ -47,9 +47,10 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .regression.durations.dates import duration_from_dates
     from .regression.durations.rmst import rmst
     from .regression.entry_points import logit, mean, multinomial, ols, poisson, probit, regress
-    from .regression.family import expectile, fractional, gamma, huber, iv, negative_binomial, ordered, quantile
+    from .regression.family import expectile, fractional, gamma, huber, negative_binomial, ordered, quantile
     from .regression.pseudo import pseudo_outcome
     from .regression.several import several
+    from .regression.two_stage import iv
     from .results import Fits, Result
     from .robustness.bootstrap import bootstrap
     from .robustness.diagnose import diagnose
@@ -105,7 +106,7 @@ _HOMES = {
     "negative_binomial": "regression.family",
     "ordered": "regression.family",
     "quantile": "regression.family",
-    "iv": "regression.family",
+    "iv": "regression.two_stage",
     "logit": "regression.entry_points",
     "mean": "regression.entry_points",
     "multiverse": "robustness.multiverse",

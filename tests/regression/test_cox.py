@@ -277,6 +277,9 @@ def test_predictors_see_event_and_hazard_not_the_scale_of_time():
         ({"strata": "gaps"}, "missing"),
         ({"formula": "time ~ x", "event": "z"}, "event codes"),
         ({"event": "nothing"}, "no gold unit has an event"),
+        ({"event": "code"}, r"1 where the event was seen .* \(2\)"),
+        ({"formula": "words ~ x"}, "duration 'words' holds text"),
+        ({"formula": "days ~ x"}, "duration 'days' holds values of type Timedelta"),
         ({"formula": "time ~ x + within", "strata": "party"}, "within"),
         ({"formula": "time ~ x + early"}, "separated"),
     ],
@@ -284,6 +287,7 @@ def test_predictors_see_event_and_hazard_not_the_scale_of_time():
 def test_what_is_refused(options, words):
     data = corpus(n=300)
     data["one"], data["gaps"], data["nothing"] = 1.0, data["party"].where(data["z"] > -1), 0.0
+    data["code"], data["words"], data["days"] = 2.0, "long", pd.to_timedelta(data["time"], unit="D")
     data["within"] = (data["party"] == "left").astype(float)
     data["early"] = data["event"] * (data["time"] < 0.3)
     options = dict(options)

@@ -316,6 +316,7 @@ def test_how_it_looks(simple):
         ({"learner": "linaer"}, "linaer"),
         ({"surrogates": {"y": "y_llm", "vote": "vote_llm"}}, "'vote', which no regression"),
         ({"formula": "y ~ csw(z"}, "bracket open"),
+        ({"formula": 3}, "formula is a int"),
         ({"formula": "y + vote ~ z"}, "exactly one outcome"),
         ({"parameters": {"q": [0.1]}}, "has none"),
         ({"parameters": {"q": []}}, "0 regressions"),
@@ -355,3 +356,9 @@ def test_the_page_runs():
     found = doctest.testfile(str(Path(__file__).resolve().parents[2] / "docs" / "several.md"), module_relative=False)
     assert found.attempted > 15
     assert not found.failed
+
+
+def test_samples_of_true_and_false_are_named_so(simple):
+    data, design = simple
+    fits = kt.several("y ~ z", data.assign(up=data["z"] > 0), surrogates={"y": "y_llm"}, design=design, split="up")
+    assert list(fits) == ["up=False", "up=True"]

@@ -238,7 +238,7 @@ def curvatures_from(
             continue
         parts, out, beside = _weighted_rows(rows, whose), [], []
         for _, codes in ways(cluster):
-            used = np.unique(codes[gold] if whose == "gold" else codes)
+            used = np.unique(codes[gold] if gold_alone else codes)
             columns = columns_across(rows, whose, codes, kind) if kind in LEVERAGED else None
             q = p if columns is None else p + columns.shape[1]
             if len(used) * q**2 > MOST_NUMBERS:

@@ -57,7 +57,7 @@ def expand(text: str) -> list[str]:
     Raises
     ------
     FormulaError
-        If a call is not closed, holds too few steps, or adds terms up where only one can stand.
+        If it is no text, a call is not closed, holds too few steps, or adds terms up where only one can stand.
 
     Examples
     --------
@@ -66,6 +66,8 @@ def expand(text: str) -> list[str]:
     >>> expand("tone ~ words + sw0(war, war:party)")
     ['tone ~ words', 'tone ~ words + war', 'tone ~ words + war:party']
     """
+    if not isinstance(text, str):
+        raise FormulaError(f"formula is a {type(text).__name__}; give text such as 'sw(tone, length) ~ war'.")
     shown = masked(text)
     found = _CALL.search(shown)
     if not found:

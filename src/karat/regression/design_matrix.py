@@ -218,7 +218,12 @@ def matrices(prepared: Prepared, regression: Model | None = None) -> Design:
     spec, x = MatrixSpec.learn(prepared.parsed, learned, context, classes)
     if regression is not None:
         own = tuple(spec.columns[j] for j in spec.right) or spec.columns
-        spec = replace(spec, names=regression.names(own, classes))
+        names = regression.names(own, classes)
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise FormulaError(
+                f"two coefficients of {prepared.parsed.text!r} would be called {twice[0]!r}; rename the column."
+            )
+        spec = replace(spec, names=names)
     gold_x, gold_y = _gold_matrices(prepared, spec, filler, None if covariates else x)
     offset = spec.offset(learned, context)
     if classes and offset is not None and (regression is None or regression.first is None):

@@ -10,6 +10,8 @@ import numpy as np
 
 from .._core.arguments import checked_arguments
 from ..errors import ArgumentError, one_of
+from ..frames.quoting import masked
+from ..frames.stepwise import sides
 from .entry_points import regress
 from .options import FitOptions
 
@@ -77,15 +79,18 @@ def ordered(
     """
     one_of("link", link, ("logit", "probit"))
     if levels is not None:
-        if isinstance(levels, str) or len(levels) < 2:
-            raise ArgumentError(f"levels={levels!r} must list the classes from the lowest to the highest.")
-        if isinstance(formula, str) and "~" in formula:
-            outcome, covariates = formula.split("~", 1)
+        if isinstance(levels, (str, bytes, Mapping)) or not hasattr(levels, "__getitem__") or len(levels) < 2:
+            raise ArgumentError(
+                f"levels={levels!r} must list the classes from the lowest to the highest, two or more, such as "
+                "['low', 'mid', 'high']; a set has no order."
+            )
+        if isinstance(formula, str) and "~" in masked(formula):
+            outcome, covariates = sides(formula)
             if re.search(r"\blevels\s*=", outcome):
                 raise ArgumentError(f"levels= and the outcome of {formula!r} both name an order; give one of them.")
             column = re.sub(r"^C\((.*)\)$", r"\1", outcome.strip())
             named = [value.item() if isinstance(value, np.generic) else value for value in levels]
-            formula = f"C({column}, levels={named!r}) ~{covariates}"
+            formula = f"C({column}, levels={named!r}) ~ {covariates}"
     model: Literal["ordered", "ordered_probit"] = "ordered" if link == "logit" else "ordered_probit"
     return regress(formula, data, model=model, surrogates=surrogates, **options)
 
@@ -371,53 +376,3 @@ def huber(
     """
     parameters = {"k": k, "scale": scale}
     return regress(formula, data, model="huber", surrogates=surrogates, parameters=parameters, **options)
-
-
-@checked_arguments(FitOptions)
-def iv(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Unpack[FitOptions]) -> Result:
-    """Two-stage least squares with surrogate labels in the outcome, the covariates or the instruments.
-
-    Parameters
-    ----------
-    formula : str
-        ``"outcome ~ exogenous + [endogenous ~ instruments] | effects"``, or in parts as pyfixest writes it,
-        ``"outcome ~ exogenous | effects | endogenous ~ instruments"``; effects may be left out.
-    data, surrogates
-        As in :func:`regress`.
-    **options
-        Everything else :func:`regress` takes.
-
-    Returns
-    -------
-    Result
-        With :meth:`~karat.Result.first_stage` and :meth:`~karat.Result.anderson_rubin`. A note says where the
-        effective F is below 10.
-
-    Raises
-    ------
-    KaratError
-        As :func:`regress`; if there are fewer instruments than endogenous covariates, or a term stands in the first
-        stage and outside.
-
-    Notes
-    -----
-    The first stage is estimated from gold and predicted rows together, and its coefficients are held fixed in the
-    scores (methods, section 8.4). With weak instruments Anderson-Rubin intervals hold their level; others do not.
-
-    References
-    ----------
-    Angrist and Pischke (2009), *Mostly Harmless Econometrics*, chapter 4; Montiel Olea and Pflueger (2013); Egami,
-    Hinck, Stewart, Wei (2023).
-
-    Examples
-    --------
-    >>> import karat as kt
-    >>> corpus, truth = kt.datasets.simulate(1500, seed=1)
-    >>> corpus["assigned"] = (corpus["hostile"] + corpus["length"] > 0.5) * 1.0
-    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
-    >>> fit = kt.iv("outcome ~ length + [hostile ~ assigned]", labelled,
-    ...             surrogates={"hostile": "hostile_llm"}, seed=1)
-    >>> fit.anderson_rubin().shape
-    'interval'
-    """
-    return regress(formula, data, model="iv", surrogates=surrogates, **options)

@@ -95,8 +95,8 @@ def several(
         As in :func:`regress`.
     surrogates : mapping
         As in :func:`regress`; each regression takes those of the columns it uses.
-    model : {"ols", "logit", "probit", "poisson", "multinomial", "gamma", "fractional", "quantile", "expectile",
-            "huber"}
+    model : {"ols", "logit", "probit", "poisson", "negative_binomial", "multinomial", "ordered", "ordered_probit",
+            "gamma", "fractional", "quantile", "expectile", "huber", "mean"}
         Which regression. A list among ``parameters`` makes a fit for each: ``parameters={"q": [0.25, 0.5, 0.75]}``.
     split, fsplit : str, optional
         Column whose values split the rows into samples; ``fsplit`` also fits all rows. Each sample is a ``subset`` of
@@ -189,7 +189,7 @@ def _samples(
         raise ArgumentError("split= and fsplit= are both given; fsplit= fits all rows besides.")
     argument, column = ("split", split) if split is not None else ("fsplit", fsplit)
     if not isinstance(column, str):
-        raise ArgumentError(f"{argument}={column!r} must be the name of a column.")
+        raise ArgumentError(f"{argument} is a {type(column).__name__}; it must be the name of a column.")
     if isinstance(surrogates, Mapping) and column in surrogates:
         raise ArgumentError(
             f"{argument}={column!r} is known for gold rows only; write an interaction with C({column}) in the formula."
@@ -213,7 +213,9 @@ def _samples(
 
 
 def _number(value: Any) -> str:
-    """A number as a name: whole ones without a point."""
+    """A number as a name: whole ones without a point, true and false as such."""
+    if isinstance(value, (bool, np.bool_)):
+        return str(bool(value))
     return str(int(value)) if float(value).is_integer() else str(float(value))
 
 

@@ -24,6 +24,7 @@ from ...estimate.risk_sets import RiskSets
 from ...estimate.rows import Memory, Rows
 from ...frames import Table
 from ...frames.formula import Parsed
+from ...frames.table import as_float
 from ...moments import Cox
 from ...results import Result
 from ...results.comparison import Column
@@ -236,6 +237,7 @@ def _refuse_labelled_durations(parsed: Parsed, table: Table, surrogates: object,
         raise ArgumentError(
             f"the outcome {parsed.outcome!r} must be a column of durations, untransformed: only their order counts."
         )
+    as_float(table.column(name, "formula"), name, "duration")
     known = {name: "duration"} | ({event: "event indicator"} if isinstance(event, str) else {})
     for column, what in known.items():
         if isinstance(surrogates, Mapping) and column in surrogates:
