@@ -6,11 +6,8 @@ Run with linearmodels 7.1, pyfixest 0.60 and numpy: ``python instruments_linearm
 import json
 from pathlib import Path
 
-import linearmodels
 import numpy as np
 import pandas as pd
-import pyfixest
-from linearmodels.iv import IV2SLS
 
 HERE = Path(__file__).parent
 FORMULAS = ["y ~ 1 + w + [x ~ z1]", "y ~ 1 + w + [x ~ z1 + z2]", "y ~ 1 + w + [x + x2 ~ z1 + z2 + z3]"]
@@ -34,6 +31,10 @@ def table() -> pd.DataFrame:
 
 def main() -> None:
     """Write data and answers."""
+    import linearmodels
+    import pyfixest
+    from linearmodels.iv import IV2SLS
+
     table().to_csv(HERE / "instruments_linearmodels.csv", index=False)
     data = pd.read_csv(HERE / "instruments_linearmodels.csv")
     cases = []
