@@ -50,6 +50,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .regression.family import expectile, fractional, gamma, huber, negative_binomial, ordered, quantile
     from .regression.pseudo import pseudo_outcome
     from .regression.several import several
+    from .regression.two_stage import iv
     from .results import Fits, Result
     from .robustness.bootstrap import bootstrap
     from .robustness.diagnose import diagnose
@@ -105,6 +106,7 @@ _HOMES = {
     "negative_binomial": "regression.family",
     "ordered": "regression.family",
     "quantile": "regression.family",
+    "iv": "regression.two_stage",
     "logit": "regression.entry_points",
     "mean": "regression.entry_points",
     "multiverse": "robustness.multiverse",
@@ -160,6 +162,7 @@ __all__ = [
     "fractional",
     "gamma",
     "huber",
+    "iv",
     "labels",
     "logit",
     "mean",

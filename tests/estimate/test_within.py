@@ -217,7 +217,7 @@ def noise_by_enumeration(labels_design, seed):
         raw = AugmentedSample(gold, Memory((Rows(x, np.zeros(n)),)), Units(labelling, effects=effects))
         sample = within(raw, "all")
         at = sample.predicted.at(rows)[0]
-        found.append(np.diag(noise_of_labels(sample, raw, (at.x, at.y)).total))
+        found.append(np.diag(noise_of_labels(sample, raw, at).total))
     spread = np.std(np.array(truth) - found, axis=0) / np.sqrt(draws)
     return np.mean(truth, axis=0), np.mean(found, axis=0), spread
 

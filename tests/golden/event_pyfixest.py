@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyfixest
 
 HERE = Path(__file__).parent
 
@@ -27,6 +26,8 @@ def panel() -> pd.DataFrame:
 
 def main() -> None:
     """Write data and answers."""
+    import pyfixest
+
     panel().to_csv(HERE / "event_pyfixest.csv", index=False)
     data = pd.read_csv(HERE / "event_pyfixest.csv")
     saturated, at = data.copy(), {}

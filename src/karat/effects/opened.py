@@ -68,6 +68,11 @@ class OpenedFit:
         DataError
             If the data give other coefficients.
         """
+        if result.model == "iv":
+            raise ArgumentError(
+                f"{result.formula!r} has instruments; its coefficients are the effects, and averages of predictions "
+                "are not available for kt.iv. Read them off fit.tidy()."
+            )
         options, table = _call(result, data, {} if given is None else given)
         with warnings.catch_warnings():  # the fit itself has said it
             warnings.simplefilter("ignore", KaratWarning)

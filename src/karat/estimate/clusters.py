@@ -285,4 +285,4 @@ def _weighted_rows(sample: AugmentedSample, estimator: str) -> list[tuple[Rows, 
 def _add(model: Model, total: Floats, rows: Rows, theta: Floats, codes: Ints, weight: Floats | None) -> None:
     """Add the curvature of rows to that of their clusters."""
     _, curvature = model.evaluate(linear_predictor(model, rows, theta), rows.y)
-    index.add_by_cluster(total, rows.x, index.weighted(curvature, weight, rows.share), codes, model.first)
+    index.add_by_cluster(total, rows.scored, index.weighted(curvature, weight, rows.share), codes, model.first)

@@ -116,9 +116,11 @@ def times(x: Floats, c: Floats, vector: Floats, first: slice | None = None) -> F
     return scores(x, np.einsum("mjk,mk->mj", c, along))
 
 
-def quadratic(x: Floats, c: Floats, u: Floats, first: slice | None = None) -> Floats:
-    """``u' A_i u`` of each row, shape (m,)."""
+def quadratic(x: Floats, c: Floats, u: Floats, first: slice | None = None, left: Floats | None = None) -> Floats:
+    """``u' A_i u`` of each row, shape (m,); with J = 1 a row may have another design on the left."""
     along = predictors(x, u, None, first)
+    if left is not None:
+        return np.asarray(c * along * predictors(left, u))
     return np.asarray(c * along**2 if c.ndim == 1 else np.einsum("mj,mjk,mk->m", along, c, along))
 
 

@@ -334,7 +334,7 @@ class UnitBlocks:
     def _evaluate(self, rows: Rows) -> tuple[Floats, Floats, Floats]:
         """Design rows, score and curvature (times share) of one class combination."""
         score, curvature = self.model.evaluate(linear_predictor(self.model, rows, self.theta), rows.y)
-        return rows.x, weighted(score, rows.share), weighted(curvature, rows.share)
+        return rows.scored, weighted(score, rows.share), weighted(curvature, rows.share)
 
     def _factor(
         self, rows: tuple[Rows, ...], parts: list[tuple[Floats, Floats, Floats]], v: Floats | None, kind: str

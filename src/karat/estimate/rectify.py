@@ -102,7 +102,8 @@ def rectify(model: Model, sample: AugmentedSample, tuning: str | Tuning | None, 
     start = _nowhere(moments) if mine is None else gold_root(mine)
     alone = None if mine is None else _gold_at(mine, start)
     root, solved = _weight_one(moments, start)
-    noise = noise_of_labels(joint, sample, _mean_row(moments.predicted_gold)) if joint.taken_out else None
+    mean = _mean_row(moments.predicted_gold)
+    noise = None if joint.units.effects is None else noise_of_labels(joint, sample, mean)
     bias = 0.0 if noise is None or not solved else _bias(noise, linear_at_root(moments, root), joint, root.theta)
     if noise is not None and (not solved or (bias > MATTERS and tuning is not None)):
         moments = replace(moments, noise=noise)
@@ -167,11 +168,13 @@ def _weight_one(moments: Moments, start: Root) -> tuple[Root, bool]:
     return root, solved and not astray(moments.model, moments.sample.gold, root.theta)
 
 
-def _mean_row(rows: tuple[Rows, ...]) -> tuple[Floats, Floats]:
-    """Design and outcome of units averaged over their class combinations."""
-    x = sum(one.x if one.share is None else one.x * one.share[:, None] for one in rows)
-    y = sum(one.y if one.share is None else one.y * one.share for one in rows)
-    return np.asarray(x), np.asarray(y)
+def _mean_row(rows: tuple[Rows, ...]) -> Rows:
+    """Rows of units averaged over their class combinations."""
+    x, left = (sum(index.weighted(part, one.share) for one, part in each) for each in (
+        [(one, one.x) for one in rows], [(one, one.scored) for one in rows]
+    ))  # fmt: skip
+    y = sum(index.weighted(one.y, one.share) for one in rows)
+    return Rows(np.asarray(x), np.asarray(y), left=np.asarray(left))
 
 
 def _nowhere(moments: Moments) -> Root:
@@ -240,9 +243,9 @@ def _is_sound(moments: Moments, root: Root, start: Root) -> bool:
         return True
     sample, model, u = moments.sample, moments.model, vectors[:, 0]
     _, curvatures = row_scores(model, root.theta, (sample.gold, *moments.predicted_gold))
-    error = index.quadratic(sample.gold.x, curvatures[0], u, model.first)
+    error = index.quadratic(sample.gold.x, curvatures[0], u, model.first, sample.gold.left)
     for rows, curvature in zip(moments.predicted_gold, curvatures[1:]):
-        error = error - index.quadratic(rows.x, curvature, u, model.first)
+        error = error - index.quadratic(rows.x, curvature, u, model.first, rows.left)
     error = (error * sample.units.gold_analysis_weight)[:, None]
     noise = float(np.sqrt(max(sample.units.labelling.cross(error, error)[0, 0], 0.0)))
     return bool(values[0] > CLEAR_OF_NOISE * noise)
@@ -274,7 +277,9 @@ def choose(
         return gold_only(p)
     m, h, left_m, left_h = (to_coefficients(sample, part) for part in (at.m, at.h, at.left_out_m, at.left_out_h))
     labelling, own = sample.units.labelling, None
-    if sample.taken_out:  # gold alone has fixed effects of its own, and may be far noisier than at this root
+    if (
+        sample.taken_out
+    ):  # gold alone has fixed effects or first stages of its own, and may be far noisier than at this root
         own = np.full(p, np.inf)
         if alone is not None:
             own = np.diag(labelling.cross(alone.scores.left_out[1], alone.scores.left_out[1]))

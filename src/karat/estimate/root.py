@@ -230,7 +230,7 @@ def noise_of(model: Model, pieces: Pieces, n_rows: int, theta: Floats, scale: Fl
     step = max(1, n_rows // index.BLOCK_ROWS // _NOISE_BLOCKS)
     for rows, weight in islice(pieces(), None, None, step):
         score, _ = model.evaluate(linear_predictor(model, rows, theta), rows.y)
-        phi = index.scores(rows.x, index.weighted(score, weight, rows.share), model.first)
+        phi = index.scores(rows.scored, index.weighted(score, weight, rows.share), model.first)
         squares += phi.T @ phi
     size = float(np.sqrt(max(np.trace(np.linalg.solve(scale, squares)) * step, 0.0) / len(theta)))
     return size if size > 0 and np.isfinite(size) else 1.0

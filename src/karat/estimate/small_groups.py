@@ -38,7 +38,9 @@ class Noise:
     Parameters
     ----------
     total : ndarray, shape (p + 1, p + 1)
-        What it takes from them, on average over draws.
+        What it takes from them, on average over draws; what multiplies the score on the left.
+    left : ndarray, shape (n, p)
+        Gold rows less predicted rows, what multiplies the score.
     difference : ndarray, shape (n, p + 1)
         Gold rows less predicted rows, design and outcome side by side.
     weight : ndarray, shape (n,)
@@ -48,6 +50,7 @@ class Noise:
     """
 
     total: Floats
+    left: Floats
     difference: Floats
     weight: Floats
     control: AugmentedSample
@@ -59,13 +62,13 @@ class Noise:
     def rows(self, units: Units, width: int) -> tuple[Rows, Ints, Floats]:
         """What it adds to the curvature as rows of the gold units: these, where they stand, and their weights."""
         x = np.zeros((len(self.weight), width))
-        x[:, : self.difference.shape[1] - 1] = self.difference[:, :-1]
+        x[:, : self.left.shape[1]] = self.left
         return Rows(x, self.difference[:, -1]), units.gold, self.weight * units.labelling.weight
 
     def of_units(self, theta: Floats) -> Floats:
         """The same for each gold unit, over its weight w; shape (n, p)."""
         x, y = self.difference[:, :-1], self.difference[:, -1]
-        return np.asarray(x * (self.weight * (y - x @ theta))[:, None])
+        return np.asarray(self.left * (self.weight * (y - x @ theta))[:, None])
 
     def bias(
         self, inverse: Floats, gap: Floats, sample: AugmentedSample, theta: Floats, weights: Floats | None = None
@@ -82,14 +85,14 @@ class Noise:
         if weights is not None:
             d, weight = self.difference[:, :-1], self.weight * labelling.weight
             error, rest = self.difference[:, -1] - d @ theta, sample.gold.y - sample.gold.x @ theta
-            pulled = (sample.gold.x - d).T @ (weight * error) + d.T @ (weight * (rest - error))
+            pulled = (sample.gold.scored - self.left).T @ (weight * error) + self.left.T @ (weight * (rest - error))
             bias += (np.eye(len(weights)) - weights) @ to_coefficients(sample, pulled @ inverse.T)
         gap = to_coefficients(sample, gap)
         size = np.sqrt(np.maximum(np.diag(labelling.cross(gap, gap)), 0.0))
         return float(np.divide(np.abs(bias), size, out=np.zeros_like(size), where=size > 0).max())
 
 
-def noise_of_labels(sample: AugmentedSample, raw: AugmentedSample, gold_predicted: tuple[Floats, Floats]) -> Noise:
+def noise_of_labels(sample: AugmentedSample, raw: AugmentedSample, gold_predicted: Rows) -> Noise:
     """Labelling noise of a sample with fixed effects taken out.
 
     Parameters
@@ -97,8 +100,8 @@ def noise_of_labels(sample: AugmentedSample, raw: AugmentedSample, gold_predicte
     sample : AugmentedSample
     raw : AugmentedSample
         The same before effects were taken out.
-    gold_predicted : tuple of two ndarrays, shapes (n, p) and (n,)
-        Design and outcome of the gold units at their predicted labels, averaged over class combinations.
+    gold_predicted : Rows
+        The gold units at their predicted labels, averaged over class combinations.
 
     Raises
     ------
@@ -108,8 +111,9 @@ def noise_of_labels(sample: AugmentedSample, raw: AugmentedSample, gold_predicte
     units = sample.units
     effects, labelling = units.effects, units.labelling
     assert effects is not None
-    x, y = gold_predicted
-    difference = np.column_stack([sample.gold.x - x, sample.gold.y - y])
+    difference = np.column_stack([sample.gold.x - gold_predicted.x, sample.gold.y - gold_predicted.y])
+    left = sample.gold.scored - gold_predicted.scored
+    both = np.column_stack([left, difference[:, -1]])
     projection = Projection(effects, units.weights)
     if not effects.factored and np.abs(difference[:, :-1]).max() > 1e-9 * np.abs(sample.gold.x).max():
         raise ArgumentError(
@@ -120,10 +124,10 @@ def noise_of_labels(sample: AugmentedSample, raw: AugmentedSample, gold_predicte
     length = np.zeros(len(v)) if sample.gold.effect is None else sample.gold.effect
     weight = v**2 * length**2 * labelling.spread / labelling.weight
     if (labelling.independent and labelling.unit is None) or len(v) > _MOST_EXACT or not effects.factored:
-        total = (difference * (weight * labelling.weight)[:, None]).T @ difference
+        total = (both * (weight * labelling.weight)[:, None]).T @ difference
     else:
         total = np.zeros((difference.shape[1],) * 2)
         for root in projection.roots(codes).T:
-            inside = difference * (v * root)[:, None]
-            total += labelling.cross(inside, inside)
-    return Noise(total, difference, weight, in_basis(None, within(raw, "surrogate"), sample.basis))
+            scale = (v * root)[:, None]
+            total += labelling.cross(both * scale, difference * scale)
+    return Noise(total, left, difference, weight, in_basis(None, within(raw, "surrogate"), sample.basis))

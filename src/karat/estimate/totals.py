@@ -63,16 +63,16 @@ def weighted_gram(x: Floats, weight: Floats | None) -> Floats:
 
 
 def _cross_products(pieces: Pieces) -> tuple[Floats, Floats]:
-    """``sum w x x'`` and ``sum w x y`` in one pass, shapes (p, p) and (p,)."""
+    """``sum w l x'`` and ``sum w l y`` in one pass, shapes (p, p) and (p,); l multiplies the score, mostly x itself."""
     gram, cross = np.zeros((0, 0)), np.zeros(0)
     for rows, weight in pieces():
         if not len(cross):
             gram, cross = np.zeros((rows.x.shape[1],) * 2), np.zeros(rows.x.shape[1])
         x, target = rows.x, rows.y if rows.offset is None else rows.y - rows.offset
         own = rows.weight(weight)
-        weighted_x = x if own is None else x * own[:, None]
-        gram += weighted_x.T @ x
-        cross += target @ weighted_x
+        left = rows.scored if own is None else rows.scored * own[:, None]
+        gram += left.T @ x
+        cross += target @ left
     return gram, cross
 
 
@@ -105,8 +105,8 @@ def row_totals(model: Model, pieces: Pieces) -> Totals:
         for rows, weight in pieces():
             score, curvature = model.evaluate(linear_predictor(model, rows, theta), rows.y)
             own = rows.weight(weight)
-            total += index.total(rows.x, weighted(score, own), model.first)
-            gram += index.gram(rows.x, weighted(curvature, own), model.first)
+            total += index.total(rows.scored, weighted(score, own), model.first)
+            gram += index.gram(rows.scored, weighted(curvature, own), model.first)
         last[:] = [theta.copy(), (total, gram)]
         return total, gram
 
@@ -222,7 +222,7 @@ def row_scores(
     for rows in blocks:
         score, curvature = model.evaluate(linear_predictor(model, rows, theta), rows.y)
         curvatures.append(weighted(curvature, rows.share))
-        product = index.scores(rows.wide if wide else rows.x, weighted(score, rows.share), model.first)
+        product = index.scores(rows.wide if wide else rows.scored, weighted(score, rows.share), model.first)
         scores = product if scores is None else np.add(scores, product, out=scores)
     assert scores is not None
     return scores, curvatures

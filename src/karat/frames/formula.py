@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import FormulaError
-from .quoting import quote, restored, unknown, unquoted
+from .first_stage import first_stage
+from .quoting import plain_message, quote, restored, unknown, unquoted
 from .stepwise import steps_in
 
 _STATEFUL = re.compile(r"\b(scale|center|standardize|poly|bs|cs|cr|cc|lag|Q)\s*\(")
@@ -54,6 +55,8 @@ class Parsed:
         The categories of the outcome in their order, where the formula states it.
     effects : tuple of tuple of str
         Columns of each fixed effect after the bar, several where their combinations are meant.
+    endogenous, instruments : tuple of str
+        Terms of the first stage, left and right, which are among the covariates of ``formula``.
     """
 
     text: str
@@ -70,6 +73,8 @@ class Parsed:
     base: Any = None
     levels: tuple[Any, ...] | None = None
     effects: tuple[tuple[str, ...], ...] = ()
+    endogenous: tuple[str, ...] = ()
+    instruments: tuple[str, ...] = ()
 
     @property
     def variables(self) -> frozenset[str]:
@@ -100,6 +105,8 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
         ``"outcome ~ covariates"`` in the Wilkinson notation of formulaic; ``offset(x)`` adds an offset. Names that are
         not plain (spaces, dots, numbers, Python keywords) stand in backticks, and a backtick within a name is doubled.
         ``"outcome ~ covariates | state + year"`` takes out fixed effects, ``state^year`` those of combinations.
+        ``"outcome ~ covariates + [endogenous ~ instruments] | state"`` has instruments; they may also stand in a part
+        of their own, ``"outcome ~ covariates | state | endogenous ~ instruments"``.
     columns : list of str
         Columns of the data, to know them from functions.
     context : mapping, optional
@@ -134,6 +141,7 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
     code, aliases = unquoted(text, columns)
     known = [aliases.get(name, name) for name in columns]
     code, *further = split_parts(code)
+    code, further, endogenous, instruments = first_stage(text, code, further)
     names = dict(zip(known, columns))
     effects = _effects(text, further, names)
     formula = _read(text, code)
@@ -173,6 +181,8 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
         base=base,
         levels=levels,
         effects=effects,
+        endogenous=endogenous,
+        instruments=instruments,
     )
 
 
@@ -203,14 +213,10 @@ def _effects(text: str, parts: list[str], names: Mapping[str, str]) -> tuple[tup
     Raises
     ------
     FormulaError
-        If an effect is no column, or there are instruments.
+        If an effect is no column.
     """
     if not parts:
         return ()
-    if any("~" in part for part in parts):
-        raise FormulaError(
-            f"formula {text!r} has instruments (a part with a second '~'), which is not supported; take them out."
-        )
     if len(parts) > 1:
         raise FormulaError(f"formula {text!r} has more than one bar; all fixed effects stand after the first one.")
     out: dict[tuple[str, ...], None] = {}
@@ -374,8 +380,3 @@ def refuse_learnt(parsed: Parsed) -> None:
                 f"{restored(text, parsed.aliases)!r} is made from a whole column, and the data come batch by batch; "
                 "use fixed numbers, for example I((x - 50) / 10), or compute the column first."
             )
-
-
-def plain_message(error: Exception) -> str:
-    """A formulaic message without terminal colours."""
-    return re.sub(r"\x1b\[[0-9;]*m|⧛[^m]*m|⧚", "", str(error)).replace("\n", " ").strip()

@@ -130,3 +130,8 @@ def _is_plain(name: str) -> bool:
     from formulaic.transforms import TRANSFORMS
 
     return name.isidentifier() and not keyword.iskeyword(name) and name not in TRANSFORMS
+
+
+def plain_message(error: Exception) -> str:
+    """A formulaic message without terminal colours."""
+    return re.sub(r"\x1b\[[0-9;]*m|⧛[^m]*m|⧚", "", str(error)).replace("\n", " ").strip()

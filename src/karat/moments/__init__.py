@@ -13,6 +13,7 @@ from .expectile import Expectile
 from .fractional import Fractional
 from .gamma import Gamma
 from .huber import Huber
+from .iv import IV
 from .logit import Logit
 from .mean import Mean
 from .multinomial import Multinomial
@@ -29,7 +30,7 @@ _MODELS: dict[str, type[Model]] = {
     m.name: m
     for m in (
         OLS, Logit, Probit, Poisson, NegativeBinomial, Multinomial, Ordered, OrderedProbit, Gamma, Fractional, Quantile,
-        Expectile, Huber, Mean,
+        Expectile, Huber, IV, Mean,
     )
 }  # fmt: skip
 

@@ -217,7 +217,8 @@ def matrices(prepared: Prepared, regression: Model | None = None) -> Design:
     classes = outcome_classes(prepared, ordered) if prepared.parsed.categories else ()
     spec, x = MatrixSpec.learn(prepared.parsed, learned, context, classes)
     if regression is not None:
-        names = regression.names(spec.columns, classes)
+        own = tuple(spec.columns[j] for j in spec.right) or spec.columns
+        names = regression.names(own, classes)
         if twice := [name for name in names if names.count(name) > 1]:
             raise FormulaError(
                 f"two coefficients of {prepared.parsed.text!r} would be called {twice[0]!r}; rename the column."

@@ -20,6 +20,7 @@ from ..frames.batches import Batches
 from ..frames.quoting import quote
 from ..results import Result
 from .group_means import without_gold
+from .instruments import INSTRUMENTED
 from .options import MODEL_FIRST, Arguments, FitOptions, RegressOptions
 from .pipeline import PLAIN, close_fit, open_batches, open_fit
 from .second_stage import SecondStage
@@ -52,7 +53,7 @@ def regress(
         Gold column -> its surrogate(s): a column, a list of columns, an array of N values, or a
         mapping from class to probability column. Not for units of :func:`karat.aggregate`.
     model : {"ols", "logit", "probit", "poisson", "negative_binomial", "multinomial", "ordered", "ordered_probit",
-            "gamma", "fractional", "quantile", "expectile", "huber"}
+            "gamma", "fractional", "quantile", "expectile", "huber", "iv"}
         Which regression.
     **options
         How to fit.
@@ -89,8 +90,9 @@ def regress(
     if surrogates is None:
         raise ArgumentError("regress(): missing a required argument: 'surrogates'.")
     arguments = Arguments.of(model, formula, surrogates, options)
-    fit = open_batches(arguments, data) if isinstance(data, Batches) else open_fit(arguments, data, PLAIN)
-    return close_fit(fit, steps=PLAIN, assumed=arguments.design is None)
+    steps = INSTRUMENTED if model == "iv" else PLAIN
+    fit = open_batches(arguments, data) if isinstance(data, Batches) else open_fit(arguments, data, steps)
+    return close_fit(fit, steps=steps, assumed=arguments.design is None)
 
 
 @checked_arguments(FitOptions)

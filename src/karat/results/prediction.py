@@ -28,6 +28,11 @@ def _refuse(result: Result, regression: Model) -> None:
         )
     if result.spec is None:
         raise KaratError("a Result read from JSON does not hold its formula's machinery; pickle the Result to predict.")
+    if result.spec.parsed.endogenous:
+        raise KaratError(
+            f"{result.spec.parsed.text!r} has instruments: its coefficients say what changes when the endogenous "
+            "covariate is moved, not what outcome goes with it, so nothing is predicted; use kt.ols for predictions."
+        )
     if result.spec.parsed.effects:
         raise KaratError(
             f"{result.spec.parsed.text!r} has fixed effects, whose levels are taken out and not estimated, so no "

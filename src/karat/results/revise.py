@@ -43,6 +43,7 @@ def with_vcov(result: Result, kind: str, cluster: Any) -> Result:
         effective_clusters=parts.effective_clusters() if cluster is not None else None,
         parts=parts,
         comparison=None,
+        stage=None,
         sampling=_resampled(result, parts, kind),
     )
 

@@ -17,7 +17,7 @@ from ..frames import Table
 from ..frames.order import seed_of_table
 from ..regression.entry_points import regress
 from ..regression.options import MODEL_FIRST, Arguments, RegressOptions
-from ..regression.pipeline import Pieces, drawn_of, pieces
+from ..regression.pipeline import drawn_of, pieces
 from .bounds import Bound, is_sharp, limits_of, worst_cases
 from .tilting import Curve, Flip, Tilting, tilt_variable
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .._core.types import Floats, ModelName
+    from ..frames.formula import Parsed
     from ..results import Result
 
 _POINTS = 25
@@ -181,15 +182,6 @@ class Sensitivity:
 _SHORT = {"Std. Error": "se", "gamma, sign": "gamma:sign", "gamma, significance": "gamma:signif."}
 
 
-def _refuse_bounds(bounds: bool, taken: Pieces) -> None:
-    """Raise where worst cases are asked for and cannot be had."""
-    if bounds and taken.prepared.parsed.effects:
-        raise ArgumentError(
-            "bounds=True is not available with fixed effects after a bar, since every missing label moves the effects "
-            "of its group; use bounds=False, or write the effects as covariates, C(column)."
-        )
-
-
 @checked_arguments(RegressOptions, refused=_REFUSED, defaults={"nonresponse": "ignorable"}, reordered=MODEL_FIRST)
 @single_threaded
 def sensitivity(
@@ -276,7 +268,8 @@ def sensitivity(
     with warnings.catch_warnings():  # the fit itself says it
         warnings.simplefilter("ignore", KaratWarning)
         taken = pieces(arguments, data)
-    _refuse_bounds(bounds, taken)
+    if bounds:
+        _refuse_bounds(taken.prepared.parsed)
     first = drawn_of(taken.prepared.units.labelling)
     fit = regress(formula, data, surrogates=surrogates, model=model, **given)
     chosen = tuple(terms) if terms is not None else fit.names
@@ -321,3 +314,17 @@ def _grid(gamma: object) -> Floats:
             raise ArgumentError(f"gamma={gamma!r} is not allowed; the largest gamma must be positive.")
         return np.linspace(-values[0], values[0], _POINTS)
     return np.unique(np.concatenate([values, [0.0]]))
+
+
+def _refuse_bounds(parsed: Parsed) -> None:
+    """Raise where every missing label moves more than its own row."""
+    if parsed.endogenous:
+        raise ArgumentError(
+            "bounds=True is not available with instruments, since every missing label moves the first stage; use "
+            "bounds=False."
+        )
+    if parsed.effects:
+        raise ArgumentError(
+            "bounds=True is not available with fixed effects after a bar, since every missing label moves the effects "
+            "of its group; use bounds=False, or write the effects as covariates, C(column)."
+        )
