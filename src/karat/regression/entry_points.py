@@ -88,7 +88,7 @@ def regress(
             raise ArgumentError("surrogates= is about documents; give it to karat.aggregate, not to the regression.")
         return data._regress(formula, model, options)
     if surrogates is None:
-        raise ArgumentError("regress(): missing a required argument: 'surrogates'.")
+        raise ArgumentError(f"{model}(): missing a required argument: 'surrogates'.")
     arguments = Arguments.of(model, formula, surrogates, options)
     steps = INSTRUMENTED if model == "iv" else PLAIN
     fit = open_batches(arguments, data) if isinstance(data, Batches) else open_fit(arguments, data, steps)
