@@ -48,20 +48,20 @@ def test_systematic_has_the_stated_probabilities():
 
 @pytest.mark.parametrize("method", ["sampford", "systematic"])
 def test_totals_are_unbiased_and_the_variance_is_right(method):
-    """Monte Carlo error of se / sd at 1,000 draws is .022."""
+    """Monte Carlo error of se / sd at 1,500 draws is .018."""
     rng = np.random.default_rng(5)
     size = np.exp(0.8 * rng.standard_normal(500))
     value = 1.0 + 0.6 * size + rng.standard_normal(500)
     frame = {"size": size}
     totals, variances = [], []
-    for _ in range(1000):
+    for _ in range(1500):
         labelling = kt.Unequal("size", 80, method=method).select(Table.read(frame), rng)
         y = value[labelling.labelled][:, None]
         totals.append((labelling.weight * y[:, 0]).sum())
         variances.append(labelling.cross(y, y)[0, 0])
     sd = np.std(totals)
-    assert abs(np.mean(totals) - value.sum()) < 4 * sd / np.sqrt(1000)
-    assert np.sqrt(np.mean(variances)) / sd == pytest.approx(1.0, abs=0.073)
+    assert abs(np.mean(totals) - value.sum()) < 4 * sd / np.sqrt(1500)
+    assert np.sqrt(np.mean(variances)) / sd == pytest.approx(1.0, abs=0.06)
     independent = Labelling(labelling.probability, labelling.labelled, fixed_size=False)
     assert independent.cross(y, y)[0, 0] > 1.3 * np.mean(variances)
 
