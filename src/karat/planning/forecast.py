@@ -123,18 +123,18 @@ def _small_sample(
     Squares are too small by their leverage: HC0 leaves it, HC2 takes it out, HC3 divides by its square. Leverage falls
     as the gold grows.
     """
-    kind, p = profile.reporting.kind, profile.reporting.width
+    kind, p, absorbed = profile.reporting.kind, profile.reporting.width, profile.reporting.absorbed
     later = np.minimum(profile.leverage / (profile.weight * pi * ratio), LARGEST_LEVERAGE)
     labelling = ((1.0 - later) / (1.0 - profile.leverage)) ** {"HC3": -1, "HC2": 0}.get(kind, 1)
     population = 1.0
     if kind == "HC1":
-        labelling = labelling * n / max(n - p, 1.0)
-        population = n_rows / max(n_rows - p, 1.0)
+        labelling = labelling * n / max(n * (1.0 - absorbed) - p, 1.0)
+        population = n_rows / max(n_rows * (1.0 - absorbed) - p, 1.0)
     elif kind == "CRV1" and clusters is not None:
         assert profile.cluster is not None
         every = (int(profile.cluster.max()) + 1) * ratio
-        labelling = labelling * clusters / max(clusters - 1.0, 1.0) * (n - 1.0) / max(n - p, 1.0)
-        population = every / max(every - 1.0, 1.0) * (n_rows - 1.0) / max(n_rows - p, 1.0)
+        labelling = labelling * clusters / max(clusters - 1.0, 1.0) * (n - 1.0) / max(n * (1.0 - absorbed) - p, 1.0)
+        population = every / max(every - 1.0, 1.0) * (n_rows - 1.0) / max(n_rows * (1.0 - absorbed) - p, 1.0)
     return population, labelling
 
 
@@ -154,10 +154,10 @@ def degrees_of_freedom(
         return np.full(q, float(reporting.df))
     used = 1.0 if clusters is not None else float(reporting.width)
     gold_rows = reporting.estimator == "gold"
-    groups = _rows(profile, scheme, n, ratio)
-    gold_size = scheme.units(n)
+    groups = _rows(profile, scheme, n, ratio) * (1.0 - reporting.absorbed)
+    gold_size = scheme.units(n) * (1.0 - reporting.absorbed)
     if clusters is not None:
-        gold_size = min(gold_size, clusters)
+        gold_size = min(scheme.units(n), clusters)
         assert profile.cluster is not None
         groups = clusters if gold_rows else (int(profile.cluster.max()) + 1) * ratio
     gold_df = gold_size - used - profile.tuned - max(scheme.n_strata - 1, 0)

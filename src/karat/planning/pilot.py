@@ -16,7 +16,7 @@ from ..designs.domain import Domain
 from ..designs.labelling import group_totals, pair_codes
 from ..errors import ArgumentError, KaratError
 from ..estimate.covariance import Scores
-from ..estimate.infer import Parts, combination, influences
+from ..estimate.infer import Parts, absorbed, combination, influences
 from ..estimate.leverage import LEVERAGED
 from ..estimate.scores import LARGEST_LEVERAGE
 from ..estimate.shares import Shares
@@ -47,9 +47,10 @@ _LEAST_EFFECT = 0.75
 class Reporting:
     """How the next fit will report: what turns a variance into the printed standard error and interval.
 
-    ``width`` counts the coefficients of the regression; ``clustered`` says that the covariance sums within clusters,
-    ``inflation`` and ``most_df`` (q,) what CRV2 and CRV3 make of a variance and the degrees of freedom they allow, with
-    ``leveraged`` clusters, all or (``of_gold``) those that hold gold;
+    ``width`` counts the coefficients of the regression, ``absorbed`` parameters of fixed effects per row; ``clustered``
+    says that the covariance sums within clusters, ``inflation`` and ``most_df`` (q,) what CRV2 and CRV3 make of a
+    variance and the degrees of freedom they allow, with ``leveraged`` clusters, all or (``of_gold``) those that hold
+    gold;
     ``shares`` is what the pilot's gold can carry, for means and shares.
     """
 
@@ -66,6 +67,7 @@ class Reporting:
     leveraged: int = 0
     of_gold: bool = False
     shares: Shares | None = None
+    absorbed: float = 0.0
 
     def few_clusters(self, clusters: float) -> tuple[Floats, Floats]:
         """Inflation and most degrees of freedom with another number of clusters, each of shape (q,).
@@ -247,7 +249,7 @@ class Profile:
             reporting=Reporting(
                 kind, result.target, result.df_method, result.alpha, len(result.theta), result.interval,
                 result.estimator, clustered, inflation, most_df, leveraged,
-                result.estimator == "gold" or scores.gold_alone, result.shares,
+                result.estimator == "gold" or scores.gold_alone, result.shares, absorbed(scores, kind),
             ),
         )  # fmt: skip
 

@@ -53,12 +53,13 @@ def squared_reach(result: Result, profile: Profile, table: Table, context: Any) 
     """``(Psi x_i)_j^2``, the squared influence of an error in the outcome on each figure.
 
     Shape (N, q); None where a covariate is labelled, surrogates have a full matrix of weights or the outcome has
-    several classes, so that labelling errors are not this influence times one error, or where the fit does not say.
+    several classes, so that labelling errors are not this influence times one error, or where the fit does not say: it
+    keeps no rows with fixed effects taken out.
     """
     parts, spec, call = result.parts, result.spec, result.call
     if parts is None or spec is None or call is None or "surrogates" not in call.arguments:
         return None
-    if "full" in result.choice or len(spec.names) != len(spec.columns):
+    if spec.parsed.effects or "full" in result.choice or len(spec.names) != len(spec.columns):
         return None
     if {str(name) for name in call.arguments["surrogates"]} & spec.parsed.covariate_variables:
         return None
