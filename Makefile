@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
+# Where this is set, every interpreter that tests start would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install demo test pytest nightly docs test-oldest test-wheel lint types coverage bench data clean
 
@@ -72,7 +74,7 @@ test-wheel:
 coverage: install
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.statistical.full --jobs $(JOBS)
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.statistical.test_labels_studies
-	for study in corners multinomial fixed_effects family effects bandwidth clusters shares designs anytime balance nonresponse multiverse planning allocation learning_curves rmst learners; do \
+	for study in aggregate causal corners cox fixed_effects instruments several small_groups multinomial family effects bandwidth clusters shares shares_over_time designs anytime balance nonresponse multiverse planning allocation learning_curves rmst learners; do \
 		OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.statistical.$$study || exit 1; \
 	done
 

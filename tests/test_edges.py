@@ -22,7 +22,7 @@ def corpus(seed, n=1500):
 def test_standard_errors_when_rows_are_dropped_under_a_fixed_size_design(design):
     """A third of the rows has a missing covariate; the surrogate is far off, so their number matters."""
     estimates, errors = [], []
-    for seed in range(100):
+    for seed in range(60):
         frame = corpus(seed)
         sample = design.draw(frame, seed=seed)
         labelled = kt.datasets.mask_gold(frame, sample, "y")
@@ -32,9 +32,9 @@ def test_standard_errors_when_rows_are_dropped_under_a_fixed_size_design(design)
         estimates.append(fit.theta)
         errors.append(fit.se().to_numpy())
     ratio = np.mean(errors, axis=0) / np.std(estimates, axis=0, ddof=1)
-    # 100 repetitions: a standard deviation is known to 7 %
-    assert (ratio > 0.83).all(), ratio
-    assert (ratio < 1.22).all(), ratio
+    # 60 repetitions: a standard deviation is known to 9 %
+    assert (ratio > 0.78).all(), ratio
+    assert (ratio < 1.28).all(), ratio
 
 
 def test_offset_is_read_whole():

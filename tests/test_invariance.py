@@ -17,6 +17,7 @@ import karat.estimate.rectify as rectify_module
 from karat.estimate.tune import tune as priced_tune
 
 from . import corpora
+from .profiles import examples
 
 # Generated corpora are small and surrogates may cost precision there, which is told; the numbers are what is looked at.
 pytestmark = pytest.mark.filterwarnings("ignore::karat.errors.SmallSampleWarning")
@@ -123,6 +124,7 @@ def test_twice_the_row_is_twice_the_weight_when_all_are_gold(seed, model, kind):
     close(heavy.covariance, many.covariance)
 
 
+@examples(6)
 @given(seeds, models, st.sampled_from([2, 3]))
 def test_copies_within_labelling_units_change_no_standard_error(seed, model, times):
     """Whole clusters labelled: the corpus written twice holds no more information than the corpus."""
@@ -198,6 +200,7 @@ def test_surrogate_equal_to_gold_gives_the_all_gold_coefficients(seed, model, tu
     np.testing.assert_allclose(finite.covariance, 0.0, atol=1e-15)
 
 
+@examples(4)
 @given(seeds, models, st.sampled_from([None, "linear"]))
 def test_frame_library(seed, model, learner):
     """Same numbers from pandas (any index), polars, arrow and plain columns."""
@@ -216,6 +219,7 @@ def test_frame_library(seed, model, learner):
         np.testing.assert_allclose(found.covariance, one.covariance, rtol=1e-10)
 
 
+@examples(2)
 @given(seeds)
 def test_input_is_left_alone(seed):
     frame = table(seed, "ols")
@@ -224,6 +228,7 @@ def test_input_is_left_alone(seed):
     pd.testing.assert_frame_equal(frame, before)
 
 
+@examples(5)
 @given(seeds)
 def test_analysis_weights_may_be_scaled(seed):
     """Only relative weights count, and a weight of zero takes a row out of the estimate."""
@@ -239,6 +244,7 @@ def test_analysis_weights_may_be_scaled(seed):
     close(zero.covariance, without.covariance)
 
 
+@examples(3)
 @given(seeds, models)
 def test_same_seed_same_numbers(seed, model):
     frame = table(seed, model)

@@ -265,7 +265,8 @@ def test_left_out_scores_by_brute_force():
         phi = weight * m + (1 - weight) * np.kron(at_h - at_gold + s, row)
         wanted.append(m + own @ np.linalg.solve(a - own, phi))
     # moments are calibrated to all units afterwards; without that they are these
-    moments = Moments.of(models.get("multinomial"), on_gold_basis(sample))
+    model = models.get("multinomial")
+    moments = Moments.of(model, on_gold_basis(model, sample))
     root = newton(moments.rectified(None), fit.theta, a)
     found = linear_at_root(moments, root).left_out_m
     assert found == pytest.approx(np.array(wanted) @ np.linalg.inv(a), rel=1e-6, abs=1e-10)

@@ -42,6 +42,16 @@ assert share.fit.theta[0] - whole > 0.03 and abs(at_right - whole) < abs(share.f
 assert abs(with_crowd.theta[0] - whole) < 0.015
 assert modelled.fit.checks.caution and 0 < abs(modelled.tidy().loc["romance", "gamma, significance"]) < 3
 """,
+    "from-posts-to-people": """
+assert 1 < labelled.groupby("movie")["fresh"].count().median() < 4, "two or three a film"
+assert 0.4 < by_few.params["few"] < 0.65 and by_few.bse["few"] < 0.1, "halves the slope"
+low, high = fit.confint().loc["fresh"]
+assert low < 1 < high and fit.comparison.columns[1].theta[1] < 0.6, "corrected holds the truth, uncorrected does not"
+assert abs(fit.comparison.columns[1].theta[1] / fit.coef()["fresh"] - people.reliability()["fresh"]) < 0.1
+assert better.reliability()["fresh"] > 0.8 > people.reliability()["fresh"]
+assert narrow.se()["fresh"] < fit.se()["fresh"] / 2
+assert abs(sequels.coef()["fresh"] - on_true_shares.params["true_share"]) < 1.5 * sequels.se()["fresh"]
+""",
     "getting-started": """
 assert naive.pvalues["comedy"] < 1e-6 and truth.pvalues["comedy"] > 0.5
 assert truth.params["romance"] < 0.5 * naive.params["romance"]
@@ -100,6 +110,21 @@ assert rows["model, words and text"]["std. error"] < 0.75 * gold_only["Std. Erro
 assert sum(hits) >= 17
 assert 0 < labels.cost.amount < 5 and labels.cost.sent == labels.provenance["counts"]["distinct"]
 """,
+    "panel-and-text": """
+naive_columns = {column.title: column for column in fit.compare().columns}
+assert naive_columns["Surrogate only"].theta[0] < fit.theta[0], "the sale looks more consequential"
+assert naive_columns["Surrogate only"].theta[1] < fit.theta[1], "the topic less"
+assert fit.compare().difference.p_value < 0.01
+low, high = fit.confint().loc["economy"]
+assert low < 0.5 < high
+assert (two_ways.se() / fit.se()).between(0.8, 1.2).all() and (two_ways.df < fit.df).all(), "writers add little"
+assert study.pretrends().p_value > 0.1, "nothing before the sale"
+low, high = study.confint().loc["ATT"]
+assert low < att < high and abs(naive.theta[0] - att) > abs(study.coef()["ATT"] - att)
+bands = study.bands()
+inside = [bands.loc[name, "lower"] < truth[float(name)] < bands.loc[name, "upper"] for name in bands.index]
+assert all(inside)
+""",
     "planning-gold-labels": """
 assert corpus["tone"].std() > 1.5 * unlabelled["tone_vader"].std(), "people spread wider"
 assert guess.needed[0].n < 0.6 * plan.needed[0].n, "the first guess is badly off"
@@ -120,6 +145,39 @@ assert fit.n_gold == 800
 came = fit.se() / allocations["neyman"].se
 assert came.between(0.6, 1.5).all() and (came < 1).sum() >= 3 and came["war"] > 1, "most gain from the pilot"
 assert ((interval.iloc[:, 0] < everything.params) & (everything.params < interval.iloc[:, 1])).sum() >= 4
+""",
+    "shares-over-time": """
+shares = comparison.table().xs("Estimate", axis=1, level=1)
+errors = comparison.table().xs("Std. Error", axis=1, level=1)
+off = (shares.sub(truth, axis=0) / errors).abs()
+assert shares.loc["economy", "Surrogate only"] > truth["economy"] + 0.05 and off["Surrogate only"].max() > 10
+assert (off[["Gold only", "DSL"]] < 2).all().all()
+assert (errors["DSL"] / errors["Gold only"]).between(0.55, 0.75).all() and (comparison.effective_gold > 2400).all()
+assert abs(months.table().sum(axis=1) - 1).max() < 1e-9 and len(gaps.names) == 12
+assert trend.tidy().filter(like="migration", axis=0)["Estimate"].idxmax() == "migration: right"
+assert trend.pvalue()["migration: right"] < 0.001
+asked = whose.differences["experts", "students"]
+assert (asked.se().filter(like="migration") < whose["experts"].se().to_numpy()[1::4]).all()
+assert (asked.coef().filter(like="migration") < 0).all() and (asked.pvalue().filter(like="migration") < 0.001).all()
+single = quarters.differences("periods", reference="2022Q1").se().filter(like="migration: 2023Q4")
+assert (7 * trend.se().filter(like="migration").to_numpy() < 0.9 * single.to_numpy()).all(), "a trend is more precise"
+assert plan.reached and plan.n < 2000 and quarters.plan(half_width=0.05, of="average").n > 4 * 1200
+""",
+    "categories": """
+assert right[0] > right[1] + 0.1, "not equally well for everybody"
+assert naive[0] < -0.1 and truth[0] > 0 and 2.5 < naive[2] / truth[2] < 3, "nearly three times as much"
+assert shown["truth"].between(shown["low"], shown["high"]).all()
+assert tones.ratios().confint()["97.5%"]["opposition"] < 0.5 and tones.ratios().confint()["97.5%"]["election"] < 1
+plain = tones.compare().table()["Surrogate only"].loc["opposition"]
+assert plain["2.5%"] > -0.5, "much milder"
+assert ((tones.confint().loc[["opposition", "election"]].T - [-1.2, -0.8]).prod() < 0).all()
+inside = [low <= true_share[side, t] <= high for t, side, low, high in
+          spread[["outcome", "opposition", "low", "high"]].itertuples(index=False)]
+assert len(inside) == 10 and sum(inside) >= 9, "karat's intervals in the picture"
+assert abs(slopes.theta.sum()) < 1e-12
+a, b = changes["ordered"], changes["multinomial"]
+assert (abs(a.theta - b.theta) < b.se()).all() and (a.se().to_numpy() < b.se().to_numpy()).all()
+assert 0.015 < abs(gap).max() < 0.035
 """,
     "how-long-until": """
 late = trick["with the years up to 2008"]

@@ -15,6 +15,9 @@ from ._version import __version__
 
 if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from . import annotate, censoring, datasets, designs, errors, labels, predict
+    from .causal.effect import ate
+    from .causal.event import did, event_study
+    from .causal.event_result import EventStudy
     from .designs import (
         Bernoulli,
         Clustered,
@@ -30,17 +33,25 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .effects.entry_points import comparisons, predictions, slopes
     from .errors import KaratError, KaratWarning
     from .frames.batches import Batches
+    from .grouped.aggregate import aggregate
+    from .grouped.by_raters import by_raters
+    from .grouped.shares import shares
+    from .grouped.small_groups import small_groups
     from .planning.allocate import allocate
     from .planning.budget import budget
     from .planning.plan import plan
     from .planning.report import Plan
     from .planning.strata import strata
     from .regression.durations.contrast import rmst_contrast
+    from .regression.durations.cox import cox
     from .regression.durations.dates import duration_from_dates
     from .regression.durations.rmst import rmst
     from .regression.entry_points import logit, mean, multinomial, ols, poisson, probit, regress
-    from .regression.family import expectile, fractional, gamma, huber, quantile
-    from .results import Result
+    from .regression.family import expectile, fractional, gamma, huber, negative_binomial, ordered, quantile
+    from .regression.pseudo import pseudo_outcome
+    from .regression.several import several
+    from .regression.two_stage import iv
+    from .results import Fits, Result
     from .robustness.bootstrap import bootstrap
     from .robustness.diagnose import diagnose
     from .robustness.multiverse import multiverse
@@ -48,6 +59,10 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .sequential.monitor import ConfidenceSequence, confidence_sequence
 
 _HOMES = {
+    "EventStudy": "causal.event_result",
+    "did": "causal.event",
+    "event_study": "causal.event",
+    "ate": "causal.effect",
     "Batches": "frames.batches",
     "Bernoulli": "designs",
     "Clustered": "designs",
@@ -59,10 +74,12 @@ _HOMES = {
     "Unequal": "designs",
     "Waves": "designs",
     "read_sample": "designs",
+    "Fits": "results",
     "KaratError": "errors",
     "KaratWarning": "errors",
     "Plan": "planning",
     "Result": "results",
+    "aggregate": "grouped.aggregate",
     "allocate": "planning",
     "bootstrap": "robustness.bootstrap",
     "comparisons": "effects.entry_points",
@@ -71,17 +88,25 @@ _HOMES = {
     "predictions": "effects.entry_points",
     "regress": "regression.entry_points",
     "slopes": "effects.entry_points",
+    "cox": "regression.durations.cox",
+    "small_groups": "grouped.small_groups",
     "duration_from_dates": "regression.durations.dates",
+    "by_raters": "grouped.by_raters",
+    "shares": "grouped.shares",
     "rmst": "regression.durations.rmst",
     "rmst_contrast": "regression.durations.contrast",
     "sensitivity": "robustness.sensitivity",
+    "several": "regression.several",
     "ConfidenceSequence": "sequential.monitor",
     "confidence_sequence": "sequential.monitor",
     "expectile": "regression.family",
     "fractional": "regression.family",
     "gamma": "regression.family",
     "huber": "regression.family",
+    "negative_binomial": "regression.family",
+    "ordered": "regression.family",
     "quantile": "regression.family",
+    "iv": "regression.two_stage",
     "logit": "regression.entry_points",
     "mean": "regression.entry_points",
     "multiverse": "robustness.multiverse",
@@ -90,6 +115,7 @@ _HOMES = {
     "plan": "planning",
     "poisson": "regression.entry_points",
     "probit": "regression.entry_points",
+    "pseudo_outcome": "regression.pseudo",
     "strata": "planning",
 }
 _MODULES = ("annotate", "censoring", "datasets", "designs", "errors", "labels", "predict")
@@ -102,6 +128,7 @@ __all__ = [
     "Clustered",
     "ConfidenceSequence",
     "Design",
+    "Fits",
     "KaratError",
     "KaratWarning",
     "Plan",
@@ -112,13 +139,20 @@ __all__ = [
     "Stratified",
     "Unequal",
     "Waves",
+    "aggregate",
     "allocate",
     "annotate",
+    "ate",
+    "event_study",
+    "did",
+    "EventStudy",
     "bootstrap",
     "budget",
+    "by_raters",
     "censoring",
     "comparisons",
     "confidence_sequence",
+    "cox",
     "datasets",
     "designs",
     "diagnose",
@@ -128,24 +162,31 @@ __all__ = [
     "fractional",
     "gamma",
     "huber",
+    "iv",
     "labels",
     "logit",
     "mean",
     "multinomial",
     "multiverse",
+    "negative_binomial",
     "ols",
+    "ordered",
     "plan",
     "poisson",
     "predict",
     "predictions",
     "probit",
+    "pseudo_outcome",
     "quantile",
     "read_sample",
     "regress",
     "rmst",
     "rmst_contrast",
     "sensitivity",
+    "several",
+    "shares",
     "slopes",
+    "small_groups",
     "strata",
 ]
 

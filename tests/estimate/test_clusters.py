@@ -1,5 +1,7 @@
 """Few analysis clusters: CRV2 and CRV3, their degrees of freedom, effective clusters, clusters of two ways."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,8 +10,12 @@ import statsmodels.formula.api as smf
 from scipy import stats
 
 import karat as kt
+from karat.designs import Labelling
 from karat.errors import ArgumentError, KaratError, SmallSampleWarning
-from karat.estimate.clusters import Leverage, add_ways, connected, ways
+from karat.estimate.augment import AugmentedSample, Units
+from karat.estimate.clusters import add_ways, connected, curvatures_from, ways
+from karat.estimate.leverage import Leverage
+from karat.estimate.rows import Memory, Rows
 
 from .. import corpora
 
@@ -313,7 +319,7 @@ def test_clusters_that_cannot_be_read(frame, cluster, words):
 
 
 def test_memory_is_counted_before_it_is_taken(frame, monkeypatch):
-    monkeypatch.setattr("karat.estimate.clusters._MOST_NUMBERS", 50)
+    monkeypatch.setattr("karat.estimate.clusters.MOST_NUMBERS", 50)
     with pytest.raises(ArgumentError, match=r"CRV3.*numbers.*CRV1"):
         fit(frame)
 
@@ -323,3 +329,24 @@ def test_planning_takes_one_way_of_clustering(frame):
     found = kt.ols("y ~ z", labelled, surrogates={"y": "y_llm"}, learner=None, cluster=["author", "week"], scores=True)
     with pytest.raises(ArgumentError, match=r"author and week.*one of them"):
         kt.plan(found)
+
+
+def test_curvatures_of_gold_in_their_place_have_all_clusters():
+    """Where those of the augmented sample are of no use, clusters without gold are still clusters of the fit."""
+    n, cluster = 12, np.repeat([0, 1, 2, 3], 3)
+    gold = np.array([0, 1, 6])
+    draw = Labelling(np.full(n, 0.25), np.isin(np.arange(n), gold), fixed_size=True)
+    units = Units(draw, cluster=cluster)
+    rows = Rows(np.ones((n, 1)), np.zeros(n))
+    sample = AugmentedSample(rows.take(gold), Memory((rows,)), units)
+    estimate = SimpleNamespace(theta=np.zeros(1), noise=None, scores=SimpleNamespace(gold_alone=False))
+
+    def add(total, rows, theta, codes, weight):
+        np.add.at(total[:, 0, 0], codes, 1.0 if len(rows.y) == len(gold) else -9.0)
+
+    (found,) = curvatures_from(add, (sample, sample), estimate, "CRV3", "dsl").ways
+    np.testing.assert_array_equal(found[:, 0, 0], [2.0, 0.0, 1.0, 0.0])
+    totals = np.arange(1.0, 5.0)[:, None]
+    adjusted = Leverage(found, "CRV3").adjusted(totals)
+    np.testing.assert_allclose(adjusted[[1, 3]], totals[[1, 3]])
+    np.testing.assert_allclose(adjusted[[0, 2], 0], [1.0 / (1.0 - 2.0 / 3.0), 3.0 / (1.0 - 1.0 / 3.0)])

@@ -205,7 +205,7 @@ def noise_by_enumeration(labels_design, seed):
     frame = pd.DataFrame({"id": np.arange(n), "half": np.arange(n) % 2})
     projection = Projection(effects, None)
     x = rng.normal(size=(n, 1))
-    truth, found, draws = [], [], 80
+    truth, found, draws = [], [], 400
     whole = (projection.fitted(d) * d).sum(axis=0)
     for k in range(draws):
         labelling = labels_design.draw(frame, seed=k).design.labelling
@@ -217,7 +217,7 @@ def noise_by_enumeration(labels_design, seed):
         raw = AugmentedSample(gold, Memory((Rows(x, np.zeros(n)),)), Units(labelling, effects=effects))
         sample = within(raw, "all")
         at = sample.predicted.at(rows)[0]
-        found.append(np.diag(noise_of_labels(sample, raw, (at.x, at.y)).total))
+        found.append(np.diag(noise_of_labels(sample, raw, at).total))
     spread = np.std(np.array(truth) - found, axis=0) / np.sqrt(draws)
     return np.mean(truth, axis=0), np.mean(found, axis=0), spread
 
@@ -250,5 +250,6 @@ def test_what_needs_the_level_of_effects_is_refused_and_the_rest_works(tmp_path)
         with pytest.raises(kt.errors.ArgumentError, match=r"C\(state\)"):
             call("x ~ z | state", data, **arguments)
     data.to_parquet(tmp_path / "panel.parquet")
+    batches = kt.Batches(tmp_path / "panel.parquet")
     with pytest.raises(kt.errors.ArgumentError, match="in memory"):
-        kt.ols("y ~ x + z | state", kt.Batches(tmp_path / "panel.parquet"), **arguments)
+        kt.ols("y ~ x + z | state", batches, **arguments)

@@ -60,8 +60,8 @@ def test_a_name_is_never_run(given, tmp_path):
         ("y ~ Intercept", "name of the constant"),
         ("y ~ z + `Intercept`", "name of the constant"),
         ("y ~ z | region + nothing", "not a column"),
-        ("y ~ z | z ~ region", "not supported"),
-        ("y ~ [z ~ region]", "not supported"),
+        ("y ~ z | z ~ region", "outside"),
+        ("y ~ [z ~ ]", "both sides"),
         ("y ~ (1|region)", "not supported"),
     ],
 )

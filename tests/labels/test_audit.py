@@ -44,9 +44,9 @@ def test_confusion_is_design_weighted_and_covers(corpus):
 
 
 def test_differential_error_test_has_its_level():
-    """With errors that depend on nothing, the joint test rejects one time in twenty."""
+    """With errors that depend on nothing, the joint test rejects one time in twenty. Monte Carlo error .02."""
     rejected = []
-    for seed in range(200):
+    for seed in range(120):
         rng = np.random.default_rng(seed)
         frame = pd.DataFrame({"x": rng.normal(size=800), "z": rng.exponential(size=800)})
         frame["gold"] = (rng.random(800) < 0.4).astype(int)
@@ -57,7 +57,7 @@ def test_differential_error_test_has_its_level():
         rejected.append(
             L.audit(masked, "gold", "llm", sample.design, covariates=["x", "z"]).differential.joint_pvalue < 0.05
         )
-    assert 0.005 < np.mean(rejected) < 0.09
+    assert 0 < np.mean(rejected) < 0.05 + 2.6 * 0.02
 
 
 def test_differential_error_is_found(corpus):

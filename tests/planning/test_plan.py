@@ -1,5 +1,6 @@
 """kt.plan: against the fit's own covariance, an independent computation, invariances, and its refusals."""
 
+import functools
 import pickle
 
 import numpy as np
@@ -354,6 +355,14 @@ def test_means_plan_on_the_scale_of_their_intervals(frame):
 # ---- clusters -----------------------------------------------------------------------------------------------
 
 
+@functools.cache
+def clustered_draws(seed, n, count):
+    """Tables of a corpus, each with the gold of another draw of clusters, and their design."""
+    frame = clustered_corpus(seed)
+    samples = [kt.Clustered("g", n).draw(frame, seed=100 * n + k) for k in range(count)]
+    return [(corpora.masked(frame, sample.labelled, "y"), sample.design) for sample in samples]
+
+
 def clustered_corpus(seed):
     rng = np.random.default_rng(seed)
     g = np.repeat(np.arange(100), 20)
@@ -371,14 +380,12 @@ def test_planned_and_realised_errors_with_clusters(estimator, vcov):
     options |= {"learner": None, "tuning": None} if estimator == "dsl" else {}
     ratios, freedom = [], []
     for seed in (1, 2, 3):
-        frame = clustered_corpus(seed)
         fits = {}
-        for n, count in ((10, 20), (40, 12)):
-            fits[n] = []
-            for k in range(count):
-                sample = kt.Clustered("g", n).draw(frame, seed=100 * n + k)
-                masked = corpora.masked(frame, sample.labelled, "y")
-                fits[n].append(kt.ols("y ~ z", masked, surrogates={"y": "score"}, design=sample.design, **options))
+        for n, count in ((10, 20), (40, 8)):
+            fits[n] = [
+                kt.ols("y ~ z", masked, surrogates={"y": "score"}, design=design, **options)
+                for masked, design in clustered_draws(seed, n, count)
+            ]
         planned = [kt.plan(fit, n=800).at(800) for fit in fits[10]]
         reported = np.mean([fit.se() for fit in fits[40]], axis=0)
         ratios.append(np.mean([p["se"] for p in planned], axis=0) / reported)

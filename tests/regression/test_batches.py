@@ -19,9 +19,9 @@ from karat.designs import Labelling, read_counts
 from karat.estimate.augment import AugmentedSample, Units
 from karat.estimate.clusters import Curvatures
 from karat.estimate.infer import Parts, infer
+from karat.estimate.plugged import surrogate_estimate
 from karat.estimate.rectify import rectify
 from karat.estimate.rows import Memory, RowBlock, Rows
-from karat.estimate.surrogate import surrogate_estimate
 from karat.frames.batches import Batches
 
 from ..profiles import examples
@@ -174,7 +174,7 @@ def test_a_draw_told_by_counts_is_that_draw():
 @pytest.mark.parametrize("model", ["ols", "logit"])
 @pytest.mark.parametrize("where", list(MODELS))
 @given(rows=st.integers(N // 8, N + 1), group=st.integers(N // 8, N), design=st.sampled_from(list(DESIGNS)))
-@examples(3)
+@examples(2)
 def test_batches_give_the_numbers_of_the_table(tmp_path, model, where, rows, group, design):
     formula, surrogates = MODELS[where]
     data = labelled(model, surrogates, DESIGNS[design])
@@ -253,7 +253,7 @@ def test_how_often_the_file_is_read(tmp_path, monkeypatch):
 
 def test_memory_does_not_grow_with_the_corpus(tmp_path):
     peaks = []
-    for times in (8, 8, 32):  # the first time imports and caches are paid for
+    for times in (4, 4, 16):  # the first time imports and caches are paid for
         frame = labelled("ols", ["y"], DESIGNS["simple random"], n=500)
         more = [frame.assign(y=np.nan)] * (times - 1)
         pd.concat([frame, *more], ignore_index=True).to_parquet(tmp_path / "corpus.parquet")

@@ -255,11 +255,11 @@ def test_where_it_is_not_taken_it_is_refused_by_name(simple):
 
 
 def test_intervals_hold_for_a_domain_of_a_stratified_draw():
-    """250 corpora of 500, 120 gold drawn in strata alike, a third of the rows in a subset that cuts across strata.
+    """100 corpora of 500, 120 gold drawn in strata alike, a third of the rows in a subset that cuts across strata.
 
-    Monte Carlo error of a coverage of .95 is .014; the surrogate is off by more inside than outside.
+    Monte Carlo error of a coverage of .95 is .022; the surrogate is off by more inside than outside.
     """
-    slope, hits, done = 0.5, np.zeros(2), 250
+    slope, hits, done = 0.5, np.zeros(2), 100
     for k in range(done):
         rng = np.random.default_rng(k)
         x, stratum = rng.normal(size=500), rng.integers(0, 3, size=500)
@@ -271,5 +271,5 @@ def test_intervals_hold_for_a_domain_of_a_stratified_draw():
         fit = kt.ols("y ~ x", data, surrogates={"y": "y_llm"}, design=sample.design, subset="inside", **RAW)
         low, high = fit.confint().to_numpy().T
         hits += (low < [1.0, slope]) & ([1.0, slope] < high)
-    assert (hits / done > 0.95 - 3 * 0.014).all()
-    assert (hits / done < 0.95 + 3 * 0.014).all()
+    assert (hits / done > 0.95 - 3 * 0.022).all()
+    assert (hits / done < 0.95 + 2.2 * 0.022).all()

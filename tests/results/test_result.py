@@ -545,3 +545,16 @@ def test_share_of_a_class_and_groups_that_are_labelled_themselves(corpus):
     for j, topic in enumerate(corpora.TOPICS):
         share = corpus[f"p_{topic}"] + weight * ((corpus["topic"] == topic) - corpus[f"p_{topic}"])
         assert by.theta[j] == pytest.approx((share * corpus["y"]).sum() / share.sum())
+
+
+def test_coefficients_that_are_no_means_are_not_read_as_means(labelled):
+    options = {"surrogates": {"stance": "stance_llm"}, "learner": None, "compare": False, "seed": 1}
+    means = kt.mean("stance", labelled, by="author", **options)
+    groups = kt.ols("stance ~ 0 + C(author)", labelled, **options).as_means()
+    assert groups.names == means.names == means.as_means().names
+    assert kt.Result.from_json(means.to_json()).as_means().names == means.names
+    for right in ("C(author)", "z", "0 + C(author) + z", "0 + z"):
+        with pytest.raises(kt.KaratError, match="are not the means of groups"):
+            kt.ols(f"stance ~ {right}", labelled, **options).as_means()
+    with pytest.raises(kt.KaratError, match=r"Logistic regression\) are not the means"):
+        kt.logit("stance ~ 1", labelled, **options).as_means()

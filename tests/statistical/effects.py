@@ -63,21 +63,20 @@ class Row:
     bias_over_sd: float
 
 
-def once(n_units: int, n_gold: int, seed: int, learner: object = "auto") -> np.ndarray:
+def once(n_units: int, n_gold: int, seed: int, **options: object) -> np.ndarray:
     """Estimate, standard error, lower and upper bound of each average, shape (4, 4)."""
     data = corpus(n_units, np.random.default_rng(seed))
     masked = kt.datasets.mask_gold(data, kt.SimpleRandom(n=n_gold).draw(data, seed=seed), "stance")
-    fit = kt.logit("y ~ stance + x", masked, surrogates={"stance": "stance_llm"}, learner=learner, seed=seed,
-                   compare=False)  # fmt: skip
+    fit = kt.logit("y ~ stance + x", masked, surrogates={"stance": "stance_llm"}, seed=seed, compare=False, **options)
     found = [kt.slopes(fit, masked), kt.predictions(fit, masked, by="stance")]
     return np.vstack([np.column_stack([one.theta, one.se(), one.confint()]) for one in found])
 
 
-def study(repetitions: int, n_units: int = 2000, n_gold: int = 150, learner: object = "auto") -> list[Row]:
+def study(repetitions: int, n_units: int = 2000, n_gold: int = 150, **options: object) -> list[Row]:
     """Figures over repetitions."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", kt.errors.SmallSampleWarning)
-        every = np.array([once(n_units, n_gold, SEED + r, learner) for r in range(repetitions)])
+        every = np.array([once(n_units, n_gold, SEED + r, **options) for r in range(repetitions)])
     out = []
     for j, (name, true) in enumerate(zip(NAMES, truth())):
         estimate, se, low, high = every[:, j].T

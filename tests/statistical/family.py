@@ -1,4 +1,6 @@
-"""Coverage of gamma, fractional logit, quantiles, expectiles and Huber: ``python -m tests.statistical.family``.
+"""Coverage of the family: ``python -m tests.statistical.family [--cases ...]``.
+
+Ordered logit and probit, negative binomial, gamma, fractional logit, quantiles, expectiles and Huber.
 
 Outcomes depend on a number x and on a label of two classes, which also widens the errors of quantiles and expectiles,
 so that their slopes differ from those of the mean. Surrogates of the outcome are shrunk towards 0 and noisier for large
@@ -27,9 +29,16 @@ import karat as kt
 
 SEED = 990_000
 SLOPES = np.array([0.2, 0.5, -0.4])
+CUTS = np.array([-1.0, 0.2, 1.5])
+"""Cut points of ordered outcomes, which have no intercept."""
+ALPHA = 0.5
+"""Dispersion of counts."""
 WIDER = 0.3
 """What the label adds to the scale of errors, which is 1 without it."""
 CASES = {
+    "ordered logit": ("ordered", {}),
+    "ordered probit": ("ordered", {"link": "probit"}),
+    "negative binomial": ("negative_binomial", {}),
     "gamma": ("gamma", {}),
     "fractional": ("fractional", {}),
     "median": ("quantile", {"q": 0.5}),
@@ -62,7 +71,9 @@ def truth(case: str) -> np.ndarray:
     """Coefficients."""
     if CASES[case][0] in ("quantile", "expectile"):
         return SLOPES + centre(case) * np.array([1.0, 0.0, WIDER])
-    return SLOPES
+    if CASES[case][0] == "ordered":
+        return np.r_[SLOPES[1:], CUTS - SLOPES[0]]
+    return np.r_[SLOPES, np.log(ALPHA)] if case == "negative binomial" else SLOPES
 
 
 def corpus(case: str, n_units: int, rng: np.random.Generator) -> pd.DataFrame:
@@ -76,6 +87,13 @@ def corpus(case: str, n_units: int, rng: np.random.Generator) -> pd.DataFrame:
     elif case == "fractional":
         y = rng.binomial(5, 1.0 / (1.0 + np.exp(-eta))) / 5
         y_llm = np.clip(0.1 + 0.8 * y + 0.3 * odd * noise, 0.0, 1.0)
+    elif case.startswith("ordered"):
+        hidden = eta + (rng.logistic(size=n_units) if case == "ordered logit" else rng.standard_normal(n_units))
+        y = np.digitize(hidden, CUTS)
+        y_llm = np.clip(y + np.rint(1.2 * odd * noise), 0, len(CUTS)).astype(int)
+    elif case == "negative binomial":
+        y = rng.poisson(np.exp(eta) * rng.gamma(1.0 / ALPHA, ALPHA, n_units))
+        y_llm = np.maximum(0.8 * y + odd * noise, 0.0)
     else:
         if case == "huber":
             errors = rng.standard_t(4, n_units)
@@ -110,7 +128,7 @@ class Row:
     worst_width_over_gold: float
 
 
-def once(case: str, labelled: str, n_units: int, n_gold: int, seed: int) -> np.ndarray:
+def once(case: str, labelled: str, n_units: int, n_gold: int, seed: int, **options: object) -> np.ndarray:
     """For each coefficient: error, standard error, whether covered, width; gold-only whether covered, width."""
     rng = np.random.default_rng(seed)
     data = corpus(case, n_units, rng)
@@ -119,7 +137,7 @@ def once(case: str, labelled: str, n_units: int, n_gold: int, seed: int) -> np.n
     name, parameters = CASES[case]
     surrogates = {label: f"{label}_llm" for label in LABELLED[labelled]}
     fit = getattr(kt, name)(
-        "y ~ x + hostile", masked, surrogates=surrogates, design=sample.design, seed=seed, **parameters
+        "y ~ x + hostile", masked, surrogates=surrogates, design=sample.design, seed=seed, **parameters, **options
     )
     true, bounds = truth(case), fit.confint().to_numpy()
     gold = next(c for c in fit.compare().columns if c.title == "Gold only")
@@ -130,14 +148,17 @@ def once(case: str, labelled: str, n_units: int, n_gold: int, seed: int) -> np.n
     ])  # fmt: skip
 
 
-def study(case: str, labelled: str, repetitions: int, n_units: int = 3000, n_gold: int = 150, seed: int = SEED) -> Row:
+def study(
+    case: str, labelled: str, repetitions: int, n_units: int = 3000, n_gold: int = 150, seed: int = SEED,
+    **options: object,
+) -> Row:  # fmt: skip
     """Repeat one setting."""
     found, refused = [], 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for r in range(repetitions):
             try:
-                found.append(once(case, labelled, n_units, n_gold, seed + r))
+                found.append(once(case, labelled, n_units, n_gold, seed + r, **options))
             except kt.KaratError:
                 refused += 1
     a = np.array(found)
@@ -154,10 +175,11 @@ def main() -> None:
     """Run the study, print its figures and write them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=300)
+    parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/family.json"))
     options = parser.parse_args()
     began, rows = time.perf_counter(), []
-    for case in CASES:
+    for case in options.cases:
         for labelled in LABELLED:
             for n_gold in (150, 500):
                 rows.append(study(case, labelled, options.repetitions, n_gold=n_gold))

@@ -72,14 +72,14 @@ class Row:
     worst_width_over_gold: float
 
 
-def once(labelled: str, n_units: int, n_gold: int, seed: int) -> np.ndarray:
+def once(labelled: str, n_units: int, n_gold: int, seed: int, **options: object) -> np.ndarray:
     """For each coefficient: estimate error, standard error, whether covered, width, gold-only width."""
     rng = np.random.default_rng(seed)
     data = corpus(labelled, n_units, rng)
     sample = kt.SimpleRandom(n=n_gold).draw(data, seed=seed)
     masked = kt.datasets.mask_gold(data, sample, list(LABELLED[labelled]))
     formula = "topic ~ " + " + ".join(SLOPES[labelled])
-    fit = kt.multinomial(formula, masked, surrogates=LABELLED[labelled], design=sample.design, seed=seed)
+    fit = kt.multinomial(formula, masked, surrogates=LABELLED[labelled], design=sample.design, seed=seed, **options)
     truth = np.array([TRUTH[name] for name in fit.names])
     bounds, gold = fit.confint().to_numpy(), next(c for c in fit.compare().columns if c.title == "Gold only")
     return np.column_stack([
@@ -99,14 +99,16 @@ def _quantile(df: np.ndarray) -> np.ndarray:
     return np.array([_t(float(value)) for value in df])
 
 
-def study(labelled: str, repetitions: int, n_units: int = 3000, n_gold: int = 300, seed: int = SEED) -> Row:
+def study(
+    labelled: str, repetitions: int, n_units: int = 3000, n_gold: int = 300, seed: int = SEED, **options: object
+) -> Row:
     """Repeat one setting."""
     found, refused = [], 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for r in range(repetitions):
             try:
-                found.append(once(labelled, n_units, n_gold, seed + r))
+                found.append(once(labelled, n_units, n_gold, seed + r, **options))
             except kt.KaratError:
                 refused += 1
     a = np.array(found)

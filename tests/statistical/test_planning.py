@@ -13,7 +13,7 @@ def test_planned_and_realised_standard_errors():
     case = planning.Case(
         "small", "ols", "outcome ~ hostile + length", lambda: kt.datasets.simulate(1200, "ols", seed=5)[0],
         {"hostile": ["hostile_llm", "hostile_score"]}, kt.SimpleRandom, 150,
-        lambda n: kt.Stratified("hostile_llm", n=n, allocation="equal"), 290, {},
+        lambda n: kt.Stratified("hostile_llm", n=n, allocation="equal"), 290, {"learner": "linear"},
     )  # fmt: skip
     lines = planning.run(case, pilots=5, draws=12, seed=1)
     assert max(abs(line.bias) for line in lines) < 0.15

@@ -16,6 +16,9 @@ import numpy as np
 
 from ..errors import ArgumentError, RenamedWarning, tell
 
+_ELSEWHERE = dict.fromkeys(("split", "fsplit"), "karat.several(formula, data, model=..., {}=...) fits each sample.")
+"""Arguments that users of other packages look for, and where they are."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -271,6 +274,7 @@ def known_arguments(given: Iterable[str], caller: str, known: Iterable[str]) -> 
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
             hint = f"Did you mean {near[0]}=?" if near else f"It takes {', '.join(names)}."
+            hint = _ELSEWHERE[name].format(name) if name in _ELSEWHERE and "formula" in names else hint
             raise ArgumentError(f"{caller}() has no argument {name!r}. {hint}")
 
 

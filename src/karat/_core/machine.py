@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from ..errors import DataError
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -17,6 +21,7 @@ T = TypeVar("T")
 _lock = threading.Lock()
 _inside = 0
 _keeper: _Keeper | None = None
+_found: tuple[int, ThreadpoolController] | None = None
 
 
 class _Keeper(threading.Thread):
@@ -27,9 +32,7 @@ class _Keeper(threading.Thread):
         self.ready, self.leave = threading.Event(), threading.Event()
 
     def run(self) -> None:
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(limits=1):
+        with _libraries().limit(limits=1):
             self.ready.set()
             self.leave.wait()
 
@@ -49,12 +52,21 @@ def single_threaded(function: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(function)
     def limited(*args: P.args, **kwargs: P.kwargs) -> T:
-        from threadpoolctl import threadpool_limits
-
-        with _kept(), threadpool_limits(limits=1):
+        with _kept(), _libraries().limit(limits=1):
             return function(*args, **kwargs)
 
     return limited
+
+
+def _libraries() -> ThreadpoolController:
+    """Libraries that have threads. They are looked for again once more modules are there: it takes milliseconds."""
+    global _found
+    from threadpoolctl import ThreadpoolController
+
+    modules = len(sys.modules)
+    if _found is None or _found[0] != modules:
+        _found = modules, ThreadpoolController()
+    return _found[1]
 
 
 @contextmanager

@@ -14,7 +14,8 @@ Ints: TypeAlias = NDArray[np.intp]
 Bools: TypeAlias = NDArray[np.bool_]
 
 ModelName: TypeAlias = Literal[
-    "ols", "logit", "probit", "poisson", "multinomial", "gamma", "fractional", "quantile", "expectile", "huber", "mean"
+    "ols", "logit", "probit", "poisson", "negative_binomial", "multinomial", "ordered", "ordered_probit", "gamma",
+    "fractional", "quantile", "expectile", "huber", "iv", "mean",
 ]  # fmt: skip
 Estimator: TypeAlias = Literal["dsl", "ppi", "gold", "surrogate"]
 Imputation: TypeAlias = Literal["moment", "value"]

@@ -129,7 +129,7 @@ def read_durations(time: object, event: object, weights: object = None, *, compe
         first = int(np.flatnonzero(bad)[0])
         raise DataError(
             f"time must be 0 or more and finite in every row; {int(bad.sum())} row(s) are not, first at position "
-            f"{first} ({times[first]!r}). Drop them, or correct the dates they come from."
+            f"{first} ({times[first]:g}). Drop them, or correct the dates they come from."
         )
     allowed = (codes >= 0) & (codes == np.floor(codes)) if competing else (codes == 0) | (codes == 1)
     if not allowed.all():
@@ -137,11 +137,11 @@ def read_durations(time: object, event: object, weights: object = None, *, compe
         hint = (
             "0 for censored and 1, 2, ... for the causes"
             if competing
-            else "1 where the event was seen and 0 where censored (for competing causes name one with cause=)"
+            else "1 where the event was seen and 0 where censored (for competing causes see cause= of karat.rmst)"
         )
         raise DataError(
             f"event codes must be {hint}; {int((~allowed).sum())} row(s) are not, first at position {first} "
-            f"({codes[first]!r})."
+            f"({codes[first]:g})."
         )
     if weight is not None and ((~(weight >= 0) | np.isinf(weight)).any() or not weight.sum() > 0):
         raise DataError("weights must be finite and 0 or more in every row, and not all 0.")

@@ -222,21 +222,21 @@ class _Sums:
             x, mu, slope = fit.mean(frame.assign(**put) if put else frame)
             factor = np.broadcast_to(factor, m)
             total = total + factor[:, None] * mu
-            self._derive(x, slope, factor * weight, codes)
+            self._derive(fit, x, slope, factor * weight, codes)
         self.value = np.zeros((self.n_groups, total.shape[1])) if self.value is None else self.value
         for k in range(total.shape[1]):
             self.value[:, k] += np.bincount(codes, weights=weight * total[:, k], minlength=self.n_groups)
         self.weight = self.weight + np.bincount(codes, weights=weight, minlength=self.n_groups)
         return total, codes
 
-    def _derive(self, x: Floats, slope: Floats, weight: Floats, codes: Ints) -> None:
-        n_numbers = slope.shape[1]
+    def _derive(self, fit: OpenedFit, x: Floats, slope: Floats, weight: Floats, codes: Ints) -> None:
+        n_numbers, first = slope.shape[1], fit.opened.model.first
         if self.jacobian is None:
-            self.jacobian = np.zeros((self.n_groups, n_numbers, x.shape[1] * slope.shape[2]))
+            self.jacobian = np.zeros((self.n_groups, n_numbers, len(fit.result.theta)))
         for r in range(self.n_groups):
             inside = slice(None) if self.n_groups == 1 else np.flatnonzero(codes == r)
             for k in range(n_numbers):
-                self.jacobian[r, k] += index.total(x[inside], slope[inside, k] * weight[inside, None])
+                self.jacobian[r, k] += index.total(x[inside], slope[inside, k] * weight[inside, None], first)
 
 
 def _spread(value: Floats, codes: Ints, share: Floats, n_groups: int) -> tuple[Floats, Floats]:

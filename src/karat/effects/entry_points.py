@@ -283,7 +283,7 @@ def _logarithm(
     """
     values = np.array([value for value, _ in sides])
     odds = contrast == "odds_ratio"
-    if odds and not ("odds" in fit.opened.model.ratio or fit.opened.model.name == "probit"):
+    if odds and not ("odds" in fit.opened.model.ratio or fit.opened.model.name.endswith("probit")):
         raise ArgumentError(
             f"contrast='odds_ratio' needs probabilities; {fit.result.title} has none, use 'difference' or 'ratio'."
         )

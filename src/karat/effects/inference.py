@@ -9,9 +9,10 @@ import numpy as np
 
 from .._core.machine import needs
 from ..designs.labelling import group_totals
-from ..estimate.clusters import LEVERAGED, Curvatures, ways
+from ..estimate.clusters import Curvatures, ways
 from ..estimate.covariance import Covariance
 from ..estimate.infer import Parts, combination, infer, influences
+from ..estimate.leverage import LEVERAGED
 from ..estimate.scores import LARGEST_LEVERAGE, Scores, StoredBlocks
 from ..results.tests import covariance_of, joint_freedom
 

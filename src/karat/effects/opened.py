@@ -68,6 +68,11 @@ class OpenedFit:
         DataError
             If the data give other coefficients.
         """
+        if result.model == "iv":
+            raise ArgumentError(
+                f"{result.formula!r} has instruments; its coefficients are the effects, and averages of predictions "
+                "are not available for kt.iv. Read them off fit.tidy()."
+            )
         options, table = _call(result, data, {} if given is None else given)
         with warnings.catch_warnings():  # the fit itself has said it
             warnings.simplefilter("ignore", KaratWarning)
@@ -156,9 +161,9 @@ class OpenedFit:
             except DataMismatchWarning as error:
                 raise DataError(f"at= or variables=: {error} Give categories that were in the fit.") from None
         theta, m = self.result.theta, len(frame)
-        eta = index.predictors(x, theta, spec.offset(frame, context))
+        eta = index.predictors(x, theta, spec.offset(frame, context), self.opened.model.first)
         mu, slope = self.opened.model.mean(eta.reshape(m, -1) if spec.classes else eta)
-        return x, mu.reshape(m, -1), slope.reshape(m, -1, len(theta) // x.shape[1])
+        return x, mu.reshape(m, -1), slope.reshape(m, -1, eta.size // m)
 
     def _refuse_whole_columns(self) -> None:
         """Raise where the formula looks at a whole column: changing it would change what the fit meant by it."""
@@ -198,8 +203,8 @@ def _call(result: Result, data: object, given: Mapping[str, Any]) -> tuple[Argum
     found = reopen(result, data, given, "given={{'{}': ...}}")
     if found is None:
         raise ArgumentError(
-            "this Result does not know the call it was made by (durations, or read from JSON), so it cannot be opened "
-            "again; use a fit of kt.regress and its like."
+            "this Result does not know the call it was made by (durations, unit means, or read from JSON), so it "
+            "cannot be opened again; use a fit of kt.regress and its like."
         )
     arguments = {name: value for name, value in found.arguments.items() if name not in ("model", "formula")}
     if arguments.get("combine") == "median":

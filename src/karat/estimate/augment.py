@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .rows import Pieces, Rows, Source, pieces_of
+from .rows import Instruments, Pieces, Rows, Source, pieces_of
 
 if TYPE_CHECKING:
     from .._core.types import Bools, Floats, Ints
@@ -111,10 +111,14 @@ class AugmentedSample:
     units : Units
     names : tuple of str
         Names of the p columns of the design.
-    basis : ndarray, shape (p, p), or None
-        Coordinates T of the design matrices, which are then ``x T``; None where they are the user's columns.
+    basis : ndarray, shape (p, p) or (q, q), or None
+        Coordinates T of the design matrices, which are then ``x T``, or those of all coefficients; None where they are
+        the user's columns.
     taken_out : bool
-        Whether the fixed effects of the units have been taken out of the rows (:mod:`karat.estimate.within`).
+        Whether the fixed effects of the units have been taken out of the rows, and endogenous covariates predicted by
+        instruments (:mod:`karat.estimate.within`).
+    instruments : Instruments, optional
+        Which columns are instruments; rows have all columns of the formula then, until these are told apart.
 
     Examples
     --------
@@ -137,6 +141,7 @@ class AugmentedSample:
     names: tuple[str, ...] = ()
     basis: Floats | None = None
     taken_out: bool = False
+    instruments: Instruments | None = None
 
     @property
     def gold_pieces(self) -> Pieces:

@@ -10,10 +10,11 @@ import numpy as np
 from ..errors import DataError
 from .index import repeated
 from .rows import Memory
-from .totals import weighted_gram
+from .totals import n_coefficients, weighted_gram
 
 if TYPE_CHECKING:
     from .._core.types import Floats
+    from ..moments import Model
     from .augment import AugmentedSample
 
 _COLLINEAR = 1e-11
@@ -102,11 +103,14 @@ def design_of(sample: AugmentedSample) -> tuple[Floats, Floats | None]:
     return triangle, None
 
 
-def in_basis(sample: AugmentedSample, basis: Floats | None) -> AugmentedSample:
+def in_basis(model: Model | None, sample: AugmentedSample, basis: Floats | None) -> AugmentedSample:
     """The sample with its design in the coordinates ``x T``; coefficients of each predictor are ``T^-1 theta`` there.
 
     Parameters
     ----------
+    model : Model, optional
+        Where its first predictor leaves out the column of ones, which is the first, constants take that up: they less
+        that predictor are all that counts.
     sample : AugmentedSample
     basis : ndarray, shape (p, p), or None
         From :func:`check_rank`.
@@ -117,12 +121,31 @@ def in_basis(sample: AugmentedSample, basis: Floats | None) -> AugmentedSample:
     """
     if basis is None:
         return sample
-    return replace(sample, gold=sample.gold.turned(basis), predicted=sample.predicted.turned(basis), basis=basis)
+    whole, first = basis, None if model is None else model.first
+    if model is not None and first is not None:
+        if first.start:
+            basis = _ones_first(basis)
+        own = basis[first, first]
+        whole = np.eye(n_coefficients(model, sample.gold))
+        whole[: len(own), : len(own)] = own
+        if first.start:
+            whole[len(own) :, : len(own)] = -basis[0, first]
+    return replace(sample, gold=sample.gold.turned(basis), predicted=sample.predicted.turned(basis), basis=whole)
 
 
-def on_gold_basis(sample: AugmentedSample) -> AugmentedSample:
+def _ones_first(basis: Floats) -> Floats:
+    """Coordinates as good as these whose first column is a multiple of the design's first column."""
+    unit = np.linalg.solve(basis, np.eye(len(basis))[:, 0])
+    rotation = np.linalg.qr(np.column_stack([unit, np.eye(len(basis))]))[0]
+    out: Floats = basis @ rotation
+    out[1:, 0] = 0.0
+    return out
+
+
+def on_gold_basis(model: Model | None, sample: AugmentedSample) -> AugmentedSample:
     """The sample in well-conditioned coordinates of its gold rows, which must have full rank."""
-    return in_basis(sample, check_rank(sample.gold.x, sample.units.gold_weight, sample.names, "gold rows"))
+    basis = check_rank(sample.gold.x, sample.units.gold_weight, sample.names, "gold rows")
+    return in_basis(model, sample, basis)
 
 
 def to_coefficients(sample: AugmentedSample, values: Floats) -> Floats:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .._core.types import Floats, Ints
     from ..designs import Labelling
     from .augment import Units
-    from .clusters import Leverage
+    from .leverage import Leverage
 
 KINDS = ("HC0", "HC1", "HC2", "HC3", "CRV0", "CRV1", "CRV2", "CRV3")
 

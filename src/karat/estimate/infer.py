@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, one_of
+from .basis import nearest_psd
 from .clusters import KINDS as CLUSTER_KINDS
-from .clusters import LEVERAGED, Curvatures, Leverage, add_ways, ways
+from .clusters import Curvatures, add_ways, ways
 from .covariance import KINDS, Covariance, Meat, sandwich, stack, stack_clusters
 from .df import kurtosis_df, satterthwaite_df
+from .leverage import LEVERAGED, Leverage
 from .scores import Scores
 from .tune import effective_size
 
@@ -60,6 +62,13 @@ class Parts:
     def stored(self) -> Parts:
         """The same with influence scores in memory, free of the data."""
         return replace(self, scores=self.scores.stored())
+
+    def within(self, frame: Units, rows: Ints) -> Parts:
+        """The same in a frame of which the units are some rows, see :meth:`Scores.within`."""
+        scores, curvature = self.scores.within(frame, rows), self.cluster_curvature
+        if curvature.ways and frame.cluster is not None and self.units.cluster is not None:
+            curvature = curvature.within(frame.cluster, self.units.cluster, rows, self.units.gold)
+        return replace(self, scores=scores, cluster_curvature=curvature)
 
     def leverages(self, kind: str) -> tuple[Leverage | None, ...]:
         """Leverage of the clusters, for each way of clustering; None where the kind does not correct for it.
@@ -119,6 +128,36 @@ def combination(parts: Sequence[Parts], matrices: Sequence[Floats], kind: str, t
     return _covariance(both, error, parts[0].scores, kind, target).total
 
 
+def stacked(parts: Sequence[Parts], kind: str, target: str) -> Floats:
+    """Covariance of the coefficients of several fits side by side, up to counts of units in HC1 and CRV1.
+
+    Its population part is left as it is, and not made positive semidefinite: among many coefficients that would raise
+    the variances of differences of fits that hardly differ.
+
+    Parameters
+    ----------
+    parts : sequence of Parts
+        In one frame.
+    kind, target : str
+
+    Returns
+    -------
+    ndarray, shape (P, P)
+        Positive semidefinite as a whole.
+    """
+    units = parts[0].units
+    error = np.hstack([one.scores.gold_parts(kind)[1] for one in parts])
+    design = units.labelling.cross(error, error)
+    if target == "finite":
+        return design
+    meat, cluster = influences(parts, kind), units.summed_over(kind)
+    signs = [1.0] if cluster is None else [sign for sign, _ in ways(cluster)]
+    shrunk = [1.0 - 1.0 / one.groups if kind == "CRV3" else 1.0 for one in (meat, *meat.others)]
+    populations = zip(signs, shrunk, (meat, *meat.others))
+    out = np.asarray(design + sum(sign * factor * one.population for sign, factor, one in populations))
+    return nearest_psd((out + out.T) / 2.0, design)
+
+
 def absorbed(scores: Scores, kind: str) -> float:
     """Parameters of fixed effects per row of a fit, without those nested in clusters where these are summed over.
 
@@ -170,7 +209,7 @@ def infer(parts: Parts, kind: str, target: str, df: Any, meat: Meat | None = Non
     target : {"superpopulation", "finite"}
     df : {"auto", "satterthwaite", "kurtosis", "normal"} or float
         "auto" takes, per coefficient, the smaller of the Satterthwaite and the kurtosis figure; with CRV2 and CRV3
-        that of :meth:`karat.estimate.clusters.Leverage.freedom`, and of the labelling part.
+        that of :meth:`karat.estimate.leverage.Leverage.freedom`, and of the labelling part.
     meat : Meat, optional
         If already worked out.
 

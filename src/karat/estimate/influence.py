@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from . import index
 from .index import slices, weighted
 from .scores import LARGEST_LEVERAGE, Block, correction
+from .small_groups import Noise
 from .totals import Moments, linear_predictor, row_scores
 
 if TYPE_CHECKING:
@@ -61,7 +62,24 @@ class Linear:
 
 def linear_at_root(moments: Moments, root: Root) -> Linear:
     """Scores at the root of weight 1."""
-    return _linear(moments, root, True)
+    return _put_right(_linear(moments, root, True), moments, root.theta)
+
+
+def _put_right(at: Linear, moments: Moments, theta: Floats) -> Linear:
+    """Scores of the gold units with the noise put right, and with predictions that have effects of their own.
+
+    The effects in a unit's own scores are freed from its own noise, ``f - P (w - 1) d`` with P its leverage. Its error
+    is then larger by ``2 P (w - 1) d e``, e what d is in residuals, and by ``P d e`` for what is put right.
+    """
+    noise, units = moments.noise, moments.sample.units
+    if not isinstance(noise, Noise):
+        return at
+    score, _ = row_scores(moments.model, theta, noise.control.predicted.at(units.gold))
+    own = (score * units.gold_analysis_weight[:, None]) @ at.inverse.T
+    spread = units.labelling.spread / units.labelling.weight
+    times = 2.0 + np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
+    more = (noise.of_units(theta) * times[:, None]) @ at.inverse.T + own - at.h
+    return replace(at, m=at.m + more, h=own, left_out_m=at.left_out_m + more, left_out_h=at.left_out_h + own - at.h)
 
 
 def linear_at_gold(moments: Moments, root: Root) -> Linear:
@@ -77,7 +95,7 @@ def _linear(moments: Moments, root: Root, at_root: bool) -> Linear:
     m = gold_score * v[:, None]
     x, wide = sample.gold.wide, sample.gold.wide_inverse(inverse)
     own = weighted(curvature, v * w)
-    leverage = np.clip(index.leverage(wide, [x], [own], m), 0.0, LARGEST_LEVERAGE)
+    leverage = np.clip(index.leverage(wide, [x], [own], m, model.first), 0.0, LARGEST_LEVERAGE)
     h, curvatures = np.zeros_like(m), [curvature]
     if moments.predicted_gold:
         h, more = row_scores(model, root.theta, moments.predicted_gold, wide=True)
@@ -88,20 +106,25 @@ def _linear(moments: Moments, root: Root, at_root: bool) -> Linear:
         weights = [own, *(weighted(c, v * (1.0 - w)) for c in curvatures[1:])]
         # what a fixed size makes known leaves with no unit
         error = sample.units.labelling.known_part(m - h)[0]
-        shift = _left_out_shift(wide, designs, weights, m + (w - 1.0)[:, None] * error)
+        shift = left_out_shift(wide, _curvature_of(designs, weights, model.first), m + (w - 1.0)[:, None] * error)
     elif own.ndim == 1:
         shift = (w / (1.0 - leverage))[:, None] * (m @ wide.T)
     else:
-        shift = _left_out_shift(wide, [x], [own], m * w[:, None])
-    left_m, left_h = m + index.times(x, weighted(curvature, v), shift), h
+        shift = left_out_shift(wide, _curvature_of([x], [own], model.first), m * w[:, None])
+    left_m, left_h = m + index.times(x, weighted(curvature, v), shift, model.first), h
     for design, c in zip(designs[1:], curvatures[1:]):
-        left_h = left_h + index.times(design, weighted(c, v), shift)
+        left_h = left_h + index.times(design, weighted(c, v), shift, model.first)
     q = len(inverse)
     m, h, left_m, left_h = (part[:, :q] @ inverse.T for part in (m, h, left_m, left_h))
     return Linear(inverse, m, h, left_m, left_h, leverage, at_root)
 
 
-def _left_out_shift(inverse: Floats, designs: list[Floats], curvatures: list[Floats], phi: Floats) -> Floats:
+def _curvature_of(designs: list[Floats], curvatures: list[Floats], first: slice | None) -> Callable[[slice], Floats]:
+    """Curvature of units whose rows are several blocks, for those in a slice, shape (m, q, q)."""
+    return lambda at: np.asarray(sum(index.own(x[at], c[at], first) for x, c in zip(designs, curvatures)))
+
+
+def left_out_shift(inverse: Floats, curvature: Callable[[slice], Floats], phi: Floats) -> Floats:
     """``(A - A_i)^-1 phi_i``: how far the root moves without unit i, with ``A_i`` the curvature of its rows.
 
     A unit that would take more than 95 % of a direction with it is cut there.
@@ -109,7 +132,7 @@ def _left_out_shift(inverse: Floats, designs: list[Floats], curvatures: list[Flo
     out = np.empty_like(phi)
     p = len(inverse)
     for block in slices(len(phi), p):
-        own = inverse @ sum(index.own(x[block], c[block]) for x, c in zip(designs, curvatures))
+        own = inverse @ curvature(block)
         heavy = np.flatnonzero(np.sqrt((own**2).sum(axis=(1, 2))) > LARGEST_LEVERAGE)
         if len(heavy):
             share = np.linalg.eigvals(own[heavy]).real.max(axis=1)
@@ -119,7 +142,26 @@ def _left_out_shift(inverse: Floats, designs: list[Floats], curvatures: list[Flo
     return out
 
 
-def calibrations(moments: Moments, theta: Floats, at: Linear) -> tuple[Floats | None, Floats | None]:
+Rating = Callable[["Rows"], tuple["Floats", Callable[["Floats | None"], "Floats"]]]
+"""Gives scores of rows, shape (m, q), and, for weights of rows, the total of their curvature times share."""
+
+
+class Rated(Protocol):
+    """What tells the scores of rows at given coefficients."""
+
+    @property
+    def sample(self) -> AugmentedSample:
+        """The augmented sample."""
+
+    @property
+    def predicted_gold(self) -> tuple[Rows, ...]:
+        """Predicted rows of the gold units."""
+
+    def rating(self, theta: Floats) -> Rating:
+        """Scores and curvatures of rows."""
+
+
+def calibrations(moments: Rated, theta: Floats, at: Linear) -> tuple[Floats | None, Floats | None]:
     """Matrices that free squares of gold units from which units happened to be drawn: of moments, and of errors.
 
     What squares to expect of a unit follows from its predicted rows, which are there for all units. With B the total of
@@ -131,7 +173,7 @@ def calibrations(moments: Moments, theta: Floats, at: Linear) -> tuple[Floats | 
 
     Parameters
     ----------
-    moments : Moments
+    moments : Rated
     theta : ndarray, shape (p,)
     at : Linear
         Scores of the gold units there.
@@ -146,13 +188,15 @@ def calibrations(moments: Moments, theta: Floats, at: Linear) -> tuple[Floats | 
     Isaki (1983), *Variance estimation using auxiliary information*, JASA 78.
     """
     sample, labelling = moments.sample, moments.sample.units.labelling
-    metric, model = np.linalg.inv(at.inverse), moments.model
+    metric, rating = np.linalg.inv(at.inverse), moments.rating(theta)
     v, rows = sample.units.gold_analysis_weight, moments.predicted_gold
     error, known = labelling.known_part(at.m - at.h)
     gold = None if known is None else known.take(labelling.kind_of_gold)
-    every = _Expected.of(model, theta, _of_all(sample, None, known), metric)
-    some = _Expected.of(model, theta, _of_gold(rows, v**2 * labelling.weight, v, gold), metric)
-    of_moments = _factor(at.m, labelling.weight, (every.squares, every.plain), (some.squares, some.plain), at, metric)
+    every = _Expected.of(rating, _of_all(sample, None, known), metric)
+    some = _Expected.of(rating, _of_gold(rows, v**2 * labelling.weight, v, gold), metric)
+    of_moments = calibration(
+        at.m, labelling.weight, (every.squares, every.plain), (some.squares, some.plain), at, metric
+    )
     spread = labelling.spread_everywhere
     if len(sample.predicted) == 1 and np.ptp(spread) == 0:
         every_error, some_error = (
@@ -160,13 +204,13 @@ def calibrations(moments: Moments, theta: Floats, at: Linear) -> tuple[Floats | 
             (0.0 * some.plain, spread[0] * some.plain),
         )
     else:
-        every = _Expected.of(model, theta, _of_all(sample, spread, None), metric)
-        some = _Expected.of(model, theta, _of_gold(rows, v**2 * labelling.spread, v, None), metric)
+        every = _Expected.of(rating, _of_all(sample, spread, None), metric)
+        some = _Expected.of(rating, _of_gold(rows, v**2 * labelling.spread, v, None), metric)
         every_error, some_error = (every.errors, every.plain), (some.errors, some.plain)
-    return of_moments, _factor(error, labelling.spread, every_error, some_error, at, metric)
+    return of_moments, calibration(error, labelling.spread, every_error, some_error, at, metric)
 
 
-def _factor(
+def calibration(
     own: Floats, weight: Floats, whole: tuple[Floats, Floats], found: tuple[Floats, Floats], at: Linear, metric: Floats
 ) -> Floats | None:
     """The matrix that goes with what is expected of all units and of the gold ones, and what these show.
@@ -211,26 +255,24 @@ class _Expected:
     @classmethod
     def of(
         cls,
-        model: Model,
-        theta: Floats,
+        rating: Rating,
         blocks: Iterable[_Weighed],
         metric: Floats,
     ) -> _Expected:
         """In one pass over rows, their weights, and what the predicted moment of each unit gains."""
-        p = len(theta)
+        p = len(metric)
         squares, errors, plain = np.zeros((p, p)), np.zeros((p, p)), np.zeros((p, p))
         for combinations, weight, v, known in blocks:
             level = np.zeros((p, 0)) if known is None else metric @ known.level.T
             own, mean = np.zeros((p, p)), np.zeros((len(combinations[0].y), p))
             for rows in combinations:
-                score, curvature = model.evaluate(linear_predictor(rows, theta), rows.y)
-                m = index.scores(rows.x, score)
+                m, curvature = rating(rows)
                 if known is not None:
                     moved = known.moved
                     if v is not None:  # a row of weight 0 expects nothing
                         moved = np.divide(moved, v, out=np.zeros_like(moved), where=v > 0)
                     m += ((level if level.shape[1] == 1 else level[:, known.stratum]) * moved).T
-                plain += index.gram(rows.x, weighted(curvature, weight, rows.share))
+                plain += curvature(weight)
                 own += m.T @ index.weighted(m, weight, rows.share)
                 if len(combinations) > 1:
                     mean += index.weighted(m, rows.share)
@@ -284,15 +326,15 @@ class UnitBlocks:
                 psi = (self.to_coefficients @ x.T).T
                 psi *= (score if scale is None else score * scale)[:, None]
             else:
-                psi = _summed(parts) @ self.to_coefficients.T
+                psi = self._summed(parts) @ self.to_coefficients.T
                 if scale is not None:
                     psi *= scale[:, None]
             yield block.at, psi
 
     def _evaluate(self, rows: Rows) -> tuple[Floats, Floats, Floats]:
         """Design rows, score and curvature (times share) of one class combination."""
-        score, curvature = self.model.evaluate(linear_predictor(rows, self.theta), rows.y)
-        return rows.x, weighted(score, rows.share), weighted(curvature, rows.share)
+        score, curvature = self.model.evaluate(linear_predictor(self.model, rows, self.theta), rows.y)
+        return rows.scored, weighted(score, rows.share), weighted(curvature, rows.share)
 
     def _factor(
         self, rows: tuple[Rows, ...], parts: list[tuple[Floats, Floats, Floats]], v: Floats | None, kind: str
@@ -301,17 +343,16 @@ class UnitBlocks:
         if kind not in ("HC2", "HC3"):
             return None
         curvatures = [curvature for _, _, curvature in parts]
-        phi = None if curvatures[0].ndim == 1 else _summed(parts)
+        phi = None if curvatures[0].ndim == 1 else self._summed(parts)
         wide = rows[0].wide_inverse(self.inverse)
-        leverage = index.leverage(wide, [one.wide for one in rows], curvatures, phi)
+        leverage = index.leverage(wide, [one.wide for one in rows], curvatures, phi, self.model.first)
         if v is not None:
             leverage *= v
         return correction(np.clip(leverage, 0.0, 1.0, out=leverage), kind)
 
-
-def _summed(parts: list[tuple[Floats, Floats, Floats]]) -> Floats:
-    """Scores of units whose rows are several blocks, shape (m, q)."""
-    phi = index.scores(*parts[0][:2])
-    for x, score, _ in parts[1:]:
-        phi += index.scores(x, score)
-    return phi
+    def _summed(self, parts: list[tuple[Floats, Floats, Floats]]) -> Floats:
+        """Scores of units whose rows are several blocks, shape (m, q)."""
+        phi = index.scores(*parts[0][:2], self.model.first)
+        for x, score, _ in parts[1:]:
+            phi += index.scores(x, score, self.model.first)
+        return phi

@@ -1,4 +1,4 @@
-"""Estimators on an augmented sample: gold only, rectified (DSL, PPI); what another split had given."""
+"""Estimators on an augmented sample: gold only, surrogate only, rectified (DSL, PPI); what another split had given."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from ..errors import DataError
 from . import index
 from .basis import curvature_of_columns, on_gold_basis, to_coefficients
-from .influence import Linear, UnitBlocks, calibrations, linear_at_gold, linear_at_root
+from .influence import Linear, Rated, UnitBlocks, calibrations, linear_at_gold, linear_at_root
 from .root import Root, definite, gold_root, newton, noise_of, positive
 from .rows import Memory, Rows
 from .scores import Scores, StoredBlocks
-from .small_groups import MATTERS, bias_of, noise_of_labels, put_right
-from .totals import Moments, n_coefficients, row_scores
+from .small_groups import MATTERS, Noise, noise_of_labels
+from .totals import Moments, astray, n_coefficients, row_scores
 from .tune import Tuning, gold_only, tune, untuned
 from .within import gold_everywhere, on_shared_basis, within
 
@@ -24,16 +24,15 @@ if TYPE_CHECKING:
     from .._core.types import Floats
     from ..moments import Model
     from .augment import AugmentedSample
-    from .noise import Noise
     from .rows import Rows
 
-_SOUND = 0.5
+SOUND = 0.5
 """Smallest eigenvalue of the Jacobian, relative to the gold-only one, below which its noise is looked at."""
 
-_CLEAR_OF_NOISE = 4.0
+CLEAR_OF_NOISE = 4.0
 """Labelling standard errors by which the Jacobian must then be above 0 in that direction."""
 
-_FAR = 2.0
+FAR = 2.0
 """Labelling variance at weight 1, relative to gold alone, beyond which weights are not chosen there."""
 
 _NOT_PUT_RIGHT = (
@@ -97,14 +96,15 @@ def rectify(model: Model, sample: AugmentedSample, tuning: str | Tuning | None, 
     -------
     Estimate
     """
-    joint, own = on_shared_basis(sample)
+    joint, own = on_shared_basis(model, sample)
     moments = Moments.of(model, joint)
     mine = moments if own is joint else None if own is None else Moments.of(model, own)
     start = _nowhere(moments) if mine is None else gold_root(mine)
     alone = None if mine is None else _gold_at(mine, start)
     root, solved = _weight_one(moments, start)
-    noise = noise_of_labels(joint, sample, _mean_row(moments.predicted_gold)) if joint.taken_out else None
-    bias = 0.0 if noise is None or not solved else bias_of(noise, _at_root(moments, root), moments, root.theta)
+    mean = _mean_row(moments.predicted_gold)
+    noise = None if joint.units.effects is None else noise_of_labels(joint, sample, mean)
+    bias = 0.0 if noise is None or not solved else _bias(noise, linear_at_root(moments, root), joint, root.theta)
     if noise is not None and (not solved or (bias > MATTERS and tuning is not None)):
         moments = replace(moments, noise=noise)
         root, solved = _weight_one(moments, start)
@@ -112,25 +112,25 @@ def rectify(model: Model, sample: AugmentedSample, tuning: str | Tuning | None, 
     elsewhere = partial(_at_gold, sample, moments, mine, start)
     found = None if solved and (sound or tuning is None) else elsewhere()
     if found is None and solved:
-        found = moments, _at_root(moments, root)
+        found = moments, linear_at_root(moments, root)
     if found is None:
         return _alone_or_nothing(alone, gold_only(len(start.theta)))
-    choose = partial(_choose, tuning, joint, crossfitted, sound, alone)
-    chosen = choose(found[1])
-    if found[1].at_root and tuning == "auto" and alone is not None and _is_far(found[1], alone, joint):
+    pick = partial(choose, tuning, sample=joint, crossfitted=crossfitted, sound=sound, alone=alone)
+    chosen = pick(found[1])
+    if found[1].at_root and tuning == "auto" and alone is not None and is_far(found[1], alone, joint):
         found = elsewhere() or found
-        chosen = choose(found[1])
+        chosen = pick(found[1])
     if (
         noise is not None
         and moments.noise is None
         and tuning is not None
         and found[1].at_root
-        and bias_of(noise, found[1], moments, root.theta, chosen.coefficient_weights) > MATTERS
+        and _bias(noise, found[1], joint, root.theta, chosen.coefficient_weights) > MATTERS
     ):
         moments = replace(moments, noise=noise)
         root, _ = _weight_one(moments, start)
-        found = moments, _at_root(moments, root)
-        chosen = choose(found[1])
+        found = moments, linear_at_root(moments, root)
+        chosen = pick(found[1])
     if all(choice == "gold" for choice in chosen.choice):
         return _alone_or_nothing(alone, chosen)
     notes: tuple[str, ...] = ()
@@ -140,11 +140,6 @@ def rectify(model: Model, sample: AugmentedSample, tuning: str | Tuning | None, 
         notes = ("the rectified moment has no root; one Newton step was taken from the gold-only root",)
     expected = moments if noise is None else Moments.of(model, noise.control)
     return _combined(*found, chosen, alone, root if found[1].at_root else start, expected, notes)
-
-
-def _at_root(moments: Moments, root: Root) -> Linear:
-    """Scores at the root of weight 1, labelling noise put right where the moments have it."""
-    return put_right(linear_at_root(moments, root), moments, root.theta)
 
 
 def _at_gold(
@@ -162,17 +157,24 @@ def _at_gold(
     return there, linear_at_gold(there, start)
 
 
+def _bias(noise: Noise, at: Linear, sample: AugmentedSample, theta: Floats, weights: Floats | None = None) -> float:
+    return noise.bias(at.inverse, at.m - at.h, sample, theta, weights)
+
+
 def _weight_one(moments: Moments, start: Root) -> tuple[Root, bool]:
     """The root of weight 1, and whether it is one."""
     root = newton(moments.rectified(None), start.theta, positive(start.curvature), _noise(moments, start))
-    return root, root.converged and bool(np.isfinite(root.theta).all()) and definite(root.curvature)
+    solved = root.converged and bool(np.isfinite(root.theta).all()) and definite(root.curvature)
+    return root, solved and not astray(moments.model, moments.sample.gold, root.theta)
 
 
-def _mean_row(rows: tuple[Rows, ...]) -> tuple[Floats, Floats]:
-    """Design and outcome of units averaged over their class combinations."""
-    x = sum(one.x if one.share is None else one.x * one.share[:, None] for one in rows)
-    y = sum(one.y if one.share is None else one.y * one.share for one in rows)
-    return np.asarray(x), np.asarray(y)
+def _mean_row(rows: tuple[Rows, ...]) -> Rows:
+    """Rows of units averaged over their class combinations."""
+    x, left = (sum(index.weighted(part, one.share) for one, part in each) for each in (
+        [(one, one.x) for one in rows], [(one, one.scored) for one in rows]
+    ))  # fmt: skip
+    y = sum(index.weighted(one.y, one.share) for one in rows)
+    return Rows(np.asarray(x), np.asarray(y), left=np.asarray(left))
 
 
 def _nowhere(moments: Moments) -> Root:
@@ -201,7 +203,7 @@ def _alone_or_nothing(alone: Estimate | None, chosen: Tuning) -> Estimate:
 
 def gold_estimate(model: Model, sample: AugmentedSample) -> Estimate:
     """Inverse probability weighted regression on gold alone (Lambda = 0)."""
-    moments = Moments.of(model, on_gold_basis(within(replace(sample, predicted=Memory()), "gold")))
+    moments = Moments.of(model, on_gold_basis(model, within(replace(sample, predicted=Memory()), "gold")))
     return _gold_at(moments, gold_root(moments))
 
 
@@ -237,33 +239,33 @@ def _is_sound(moments: Moments, root: Root, start: Root) -> bool:
     from scipy.linalg import eigh
 
     values, vectors = eigh((root.curvature + root.curvature.T) / 2.0, positive(start.curvature))
-    if values[0] >= _SOUND:
+    if values[0] >= SOUND:
         return True
-    sample, u = moments.sample, vectors[:, 0]
-    _, curvatures = row_scores(moments.model, root.theta, (sample.gold, *moments.predicted_gold))
-    error = index.quadratic(sample.gold.x, curvatures[0], u)
+    sample, model, u = moments.sample, moments.model, vectors[:, 0]
+    _, curvatures = row_scores(model, root.theta, (sample.gold, *moments.predicted_gold))
+    error = index.quadratic(sample.gold.x, curvatures[0], u, model.first, sample.gold.left)
     for rows, curvature in zip(moments.predicted_gold, curvatures[1:]):
-        error = error - index.quadratic(rows.x, curvature, u)
+        error = error - index.quadratic(rows.x, curvature, u, model.first, rows.left)
     error = (error * sample.units.gold_analysis_weight)[:, None]
     noise = float(np.sqrt(max(sample.units.labelling.cross(error, error)[0, 0], 0.0)))
-    return bool(values[0] > _CLEAR_OF_NOISE * noise)
+    return bool(values[0] > CLEAR_OF_NOISE * noise)
 
 
-def _is_far(at: Linear, alone: Estimate, sample: AugmentedSample) -> bool:
+def is_far(at: Linear, alone: Estimate, sample: AugmentedSample) -> bool:
     """Whether the estimate of weight 1 is far noisier than gold alone, so that nothing is to be read off there."""
     error, gold = to_coefficients(sample, at.left_out_m - at.left_out_h), alone.scores.left_out[1]
     labelling = sample.units.labelling
     one, own = np.diag(labelling.cross(error, error)), np.diag(labelling.cross(gold, gold))
-    return bool((one > _FAR * own).any())
+    return bool((one > FAR * own).any())
 
 
-def _choose(
+def choose(
     method: str | Tuning | None,
+    at: Linear,
     sample: AugmentedSample,
     crossfitted: bool,
     sound: bool,
-    alone: Estimate | None,
-    at: Linear,
+    alone: Estimate | None = None,
 ) -> Tuning:
     """Weights from the scores at a root, as leaving each unit out would have them."""
     if isinstance(method, Tuning):
@@ -275,22 +277,44 @@ def _choose(
         return gold_only(p)
     m, h, left_m, left_h = (to_coefficients(sample, part) for part in (at.m, at.h, at.left_out_m, at.left_out_h))
     labelling, own = sample.units.labelling, None
-    if sample.taken_out:  # gold alone has fixed effects of its own, and may be far noisier than at this root
+    if (
+        sample.taken_out
+    ):  # gold alone has fixed effects or first stages of its own, and may be far noisier than at this root
         own = np.full(p, np.inf)
         if alone is not None:
             own = np.diag(labelling.cross(alone.scores.left_out[1], alone.scores.left_out[1]))
     return tune(method, (m, h), (left_m, left_h), labelling, crossfitted, at.at_root, own)
 
 
-def _calibrated(moments: Moments, root: Root, at: Linear, moment: Floats, error: Floats) -> tuple[Floats, Floats]:
-    """Left-out moments and errors, freed from which units happened to be drawn."""
-    out, basis = [], moments.sample.basis
-    basis = None if basis is None else index.repeated(basis, len(root.theta))
-    for part, factor in zip((moment, error), calibrations(moments, root.theta, at)):
-        if factor is not None and basis is not None:
+@dataclass(frozen=True)
+class Mixed:
+    """Moments and errors of the gold units at the chosen weights, in coefficients of the user's columns."""
+
+    moment: Floats
+    error: Floats
+    left_out: tuple[Floats, Floats]
+    uncalibrated: Floats
+
+    def take_gold(self, scores: Scores, j: int) -> None:
+        """Put those of gold alone in the place of one coefficient's."""
+        self.moment[:, j], self.error[:, j] = scores.moment[:, j], scores.error[:, j]
+        for mine, alone in zip(self.left_out, scores.left_out):
+            mine[:, j] = alone[:, j]
+        self.uncalibrated[:, j] = self.left_out[1][:, j]
+
+
+def mixed(moments: Rated, theta: Floats, at: Linear, chosen: Tuning, weights: Floats, basis: Floats) -> Mixed:
+    """Moments and errors from the scores at a root; those that leave a unit out freed from which units were drawn."""
+    moment, left_moment = at.m @ basis.T, at.left_out_m @ basis.T
+    error = (moment - at.h @ weights.T) * chosen.inflation
+    left_error = left_moment - at.left_out_h @ weights.T
+    left_error = left_error * (chosen.inflation if chosen.left_out is None else chosen.left_out)
+    left = []
+    for part, factor in zip((left_moment, left_error), calibrations(moments, theta, at)):
+        if factor is not None and moments.sample.basis is not None:
             factor = np.linalg.solve(basis.T, (basis @ factor).T).T
-        out.append(part if factor is None else part @ factor.T)
-    return out[0], out[1]
+        left.append(part.copy() if factor is None else part @ factor.T)
+    return Mixed(moment, error, (left[0], left[1]), left_error)
 
 
 def _combined(
@@ -318,28 +342,25 @@ def _combined(
         gold_score = back - everywhere
     step = basis @ at.inverse @ gold_score + weights @ at.inverse @ (everywhere - back)
     theta = basis @ root.theta + step
+    if why := astray(model, sample.gold, root.theta + np.linalg.solve(basis, step)):
+        notes = (*notes, f"gold alone is reported, since with surrogates there is no solution: {why}")
+        assert alone is not None  # of models without fixed effects
+        return replace(alone, tuning=gold_only(p), notes=notes, gold=alone)
     if step.any():
         root = replace(root, theta=root.theta + np.linalg.solve(basis, step))
-        at = _at_root(moments, root) if at.at_root else linear_at_gold(moments, root)
-    moment, left_moment = at.m @ basis.T, at.left_out_m @ basis.T
-    error = (moment - at.h @ weights.T) * chosen.inflation
-    left_error = left_moment - at.left_out_h @ weights.T
-    left_error = left_error * (chosen.inflation if chosen.left_out is None else chosen.left_out)
-    uncalibrated = left_error.copy()
-    left_moment, left_error = _calibrated(expected, root, at, left_moment, left_error)
-    to_theta = weights @ at.inverse
+        at = linear_at_root(moments, root) if at.at_root else linear_at_gold(moments, root)
+    parts, to_theta = mixed(expected, root.theta, at, chosen, weights, basis), weights @ at.inverse
     for j in np.flatnonzero([choice == "gold" for choice in chosen.choice]):
         if alone is None:
             continue
         theta[j], to_theta[j] = alone.theta[j], 0.0
-        moment[:, j], error[:, j] = alone.scores.moment[:, j], alone.scores.error[:, j]
-        left_moment[:, j], left_error[:, j] = (part[:, j] for part in alone.scores.left_out)
-        uncalibrated[:, j] = left_error[:, j]
+        parts.take_gold(alone.scores, int(j))
     source = UnitBlocks(model, sample, root.theta, at.inverse, to_theta)
-    scores = Scores.of(source, moment, error, (left_moment, left_error), uncalibrated, sample.units)
+    scores = Scores.of(source, parts.moment, parts.error, parts.left_out, parts.uncalibrated, sample.units)
     curvature = curvature_of_columns(sample, root.curvature)
     tuning = chosen.with_mixing(curvature)
-    return Estimate(theta, curvature, scores, tuning, root.norm, root.iterations, notes, alone, moments.noise)
+    noise = moments.noise if isinstance(moments.noise, Noise) else None
+    return Estimate(theta, curvature, scores, tuning, root.norm, root.iterations, notes, alone, noise)
 
 
 def split_estimates(

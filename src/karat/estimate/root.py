@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import ConvergenceError, SeparationError
 from . import index
-from .totals import Moments, linear_predictor, n_coefficients, weighted_gram
+from .totals import Moments, astray, linear_predictor, n_coefficients, weighted_gram
 
 if TYPE_CHECKING:
     from .._core.types import Floats
@@ -138,7 +138,9 @@ def gold_root(moments: Moments) -> Root:
     scale = positive(scale)
     root = newton(moments.gold, start, scale, noise_of(model, sample.gold_pieces, len(sample.gold.y), start, scale))
     if model.separable:
-        _refuse_separation(sample, root)
+        _refuse_separation(model, sample, root)
+    if why := astray(model, sample.gold, root.theta):
+        raise ConvergenceError(f"the {model.title.lower()} has no solution on the gold rows: {why}.")
     if not root.converged:
         raise ConvergenceError(
             f"the {model.title.lower()} did not converge on the gold rows (norm of the moment {root.norm:.2e}); "
@@ -147,7 +149,7 @@ def gold_root(moments: Moments) -> Root:
     return root
 
 
-def _refuse_separation(sample: AugmentedSample, root: Root) -> None:
+def _refuse_separation(model: Model, sample: AugmentedSample, root: Root) -> None:
     """Raise where coefficients run to infinity: some direction of the covariates has no curvature left.
 
     Raises
@@ -155,12 +157,18 @@ def _refuse_separation(sample: AugmentedSample, root: Root) -> None:
     SeparationError
         Naming the column that carries the direction.
     """
-    from scipy.linalg import eigh
+    from scipy.linalg import block_diag, eigh
 
-    largest = float(np.abs(index.predictors(sample.gold.x, root.theta)).max())
+    x, weight = sample.gold.x, sample.units.gold_weight
+    eta = index.predictors(x, root.theta, None, model.first)
+    largest = float(np.abs(eta).max())
     if root.converged and largest <= _SEPARATED_ETA:
         return
-    gram = index.repeated(weighted_gram(sample.gold.x, sample.units.gold_weight), len(root.theta))
+    gram = weighted_gram(x, weight)
+    if model.first is None:
+        gram = index.repeated(gram, len(root.theta))
+    else:
+        gram = block_diag(gram[model.first, model.first], weight.sum() * np.eye(eta.shape[1] - 1))
     size = np.sqrt(np.diag(gram))
     scale = np.outer(size, size)
     values, vectors = eigh((root.curvature + root.curvature.T) / 2 / scale, gram / scale)
@@ -170,7 +178,9 @@ def _refuse_separation(sample: AugmentedSample, root: Root) -> None:
     if sample.basis is not None:
         basis = index.repeated(sample.basis, len(direction))
         direction, size = basis @ direction, 1.0 / np.linalg.norm(basis, axis=1)
-    column = int(np.argmax(np.abs(direction * size))) % sample.gold.x.shape[1]
+    columns = list(range(x.shape[1]))[slice(None) if model.first is None else model.first]
+    slopes = np.abs(direction * size) if model.first is None else np.abs(direction * size)[: len(columns)]
+    column = columns[int(np.argmax(slopes)) % len(columns)]
     name = sample.names[column] if sample.names else f"column {column}"
     raise SeparationError(
         f"the gold outcome is separated: {name!r}, alone or with other columns, predicts it perfectly in some "
@@ -184,13 +194,16 @@ def warm_start(model: Model, rows: Rows, weight: Floats | None) -> Floats:
     weight = np.ones(len(rows.y)) if weight is None else weight
     share = weight / weight.sum()
     offset = 0.0 if rows.offset is None else rows.offset
-    if model.local:
+    if model.first is not None:
+        working = model.working(rows.y, rows.x, share)
+        constants, working = share @ working[:, 1:], working[:, 0] - offset
+    elif model.local:
         working = model.working(rows.y - offset, rows.x, share)
     else:
         working = model.working(rows.y, rows.x, share) - offset
     root = np.sqrt(share)
     found = np.linalg.lstsq(rows.x * root[:, None], index.weighted(working, root), rcond=None)[0]
-    return np.asarray(found.T.ravel())
+    return np.asarray(found.T.ravel() if model.first is None else np.r_[found[model.first], constants])
 
 
 def noise_of(model: Model, pieces: Pieces, n_rows: int, theta: Floats, scale: Floats) -> float:
@@ -216,8 +229,8 @@ def noise_of(model: Model, pieces: Pieces, n_rows: int, theta: Floats, scale: Fl
     squares = np.zeros((len(theta), len(theta)))
     step = max(1, n_rows // index.BLOCK_ROWS // _NOISE_BLOCKS)
     for rows, weight in islice(pieces(), None, None, step):
-        score, _ = model.evaluate(linear_predictor(rows, theta), rows.y)
-        phi = index.scores(rows.x, index.weighted(score, weight, rows.share))
+        score, _ = model.evaluate(linear_predictor(model, rows, theta), rows.y)
+        phi = index.scores(rows.scored, index.weighted(score, weight, rows.share), model.first)
         squares += phi.T @ phi
     size = float(np.sqrt(max(np.trace(np.linalg.solve(scale, squares)) * step, 0.0) / len(theta)))
     return size if size > 0 and np.isfinite(size) else 1.0

@@ -31,6 +31,8 @@ class Rows:
         Probability of the class combination this row represents; None means 1.
     effect : ndarray, shape (m,), optional
         Length of the dummies of the row's unit where fixed effects were taken out, ``sqrt(D_i' (D'VD)^- D_i)``.
+    left : ndarray, shape (m, p), optional
+        What multiplies the score where that is not the design: covariates as instruments predict them.
     """
 
     x: Floats
@@ -38,6 +40,12 @@ class Rows:
     offset: Floats | None = None
     share: Floats | None = None
     effect: Floats | None = None
+    left: Floats | None = None
+
+    @property
+    def scored(self) -> Floats:
+        """What multiplies the residual in the score, and makes up leverage, shape (m, p)."""
+        return self.x if self.left is None else self.left
 
     @property
     def wide(self) -> Floats:
@@ -45,7 +53,7 @@ class Rows:
 
         All that leaving a unit out needs are products of its rows in the metric of the inverse curvature.
         """
-        return self.x if self.effect is None else np.column_stack([self.x, self.effect])
+        return self.scored if self.effect is None else np.column_stack([self.scored, self.effect])
 
     def wide_inverse(self, inverse: Floats) -> Floats:
         """The inverse curvature for :attr:`wide`."""
@@ -63,15 +71,47 @@ class Rows:
             None if self.offset is None else self.offset[positions],
             None if self.share is None else self.share[positions],
             None if self.effect is None else self.effect[positions],
+            None if self.left is None else self.left[positions],
         )
 
     def turned(self, basis: Floats) -> Rows:
         """The rows with their design in the coordinates ``x T``."""
-        return replace(self, x=self.x @ basis)
+        return replace(self, x=self.x @ basis, left=None if self.left is None else self.left @ basis)
 
     def weight(self, weight: Floats | None) -> Floats | None:
         """A weight of each row times its share; None means 1."""
         return weight if self.share is None else self.share if weight is None else weight * self.share
+
+
+@dataclass(frozen=True)
+class Instruments:
+    """Which columns of the rows are covariates, and which stand in the first stage.
+
+    Parameters
+    ----------
+    right : ndarray of int, shape (p,)
+        Covariates: exogenous and endogenous ones.
+    left : ndarray of int, shape (L,)
+        Exogenous covariates and instruments.
+
+    Examples
+    --------
+    >>> Instruments(np.array([0, 1]), np.array([0, 2, 3])).endogenous
+    array([1])
+    """
+
+    right: Ints
+    left: Ints
+
+    @property
+    def endogenous(self) -> Ints:
+        """Columns of the endogenous covariates."""
+        return self.right[~np.isin(self.right, self.left)]
+
+    @property
+    def excluded(self) -> Ints:
+        """Where instruments that are no covariates stand among ``left``."""
+        return np.flatnonzero(~np.isin(self.left, self.right))
 
 
 Pieces = Callable[[], Iterable[tuple[Rows, "Floats | None"]]]

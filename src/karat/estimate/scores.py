@@ -143,6 +143,26 @@ class Scores:
         psi[self.units.gold], leverage[self.units.gold] = kept.source.psi, kept.source.leverage
         return replace(kept, source=StoredBlocks(psi, leverage), gold_alone=False)
 
+    def within(self, frame: Units, rows: Ints) -> Scores:
+        """The same in a frame of which the units are some rows; the influence of all other rows is 0.
+
+        Parameters
+        ----------
+        frame : Units
+            Among its gold units are those of the fit.
+        rows : ndarray of int, shape (N,)
+            Where the units of the fit stand in the frame.
+        """
+        kept = self.everywhere()
+        if len(rows) == frame.n_units:
+            return replace(kept, units=frame)
+        assert isinstance(kept.source, StoredBlocks)
+        at = np.searchsorted(frame.gold, rows[self.units.gold])
+        moment, error, *left = (_padded(v, at, len(frame.gold)) for v in (self.moment, self.error, *self.left_out))
+        source = StoredBlocks(*(_padded(v, rows, frame.n_units) for v in (kept.source.psi, kept.source.leverage)))
+        leverage = _padded(self.gold_leverage, at, len(frame.gold))
+        return Scores(source, moment, error, (left[0], left[1]), frame, leverage)
+
     def plus(self, psi: Floats | None, gold: Floats) -> Scores:
         """The same with more added to the influence of all rows in memory, and to moment and error of the gold ones.
 
@@ -160,6 +180,13 @@ class Scores:
         whole = out.source.psi.copy() if psi is None else out.source.psi + psi
         whole[out.gold] = out.moment + (out.units.labelling.weight - 1.0)[:, None] * out.error
         return replace(out, source=StoredBlocks(whole, out.source.leverage))
+
+
+def _padded(values: Floats, at: Ints, size: int) -> Floats:
+    """Values at their places among more rows, which have 0."""
+    out = np.zeros((size, *values.shape[1:]))
+    out[at] = values
+    return out
 
 
 def put(psi: Floats, block: slice, gold: Ints, own: Floats) -> None:

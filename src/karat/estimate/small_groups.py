@@ -9,7 +9,7 @@ which the draw does not touch (methods, section 8.2).
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,15 +17,12 @@ import numpy as np
 from ..errors import ArgumentError
 from .absorb import Projection
 from .basis import in_basis, to_coefficients
-from .noise import Noise
-from .totals import row_scores
+from .rows import Rows
 from .within import within
 
 if TYPE_CHECKING:
-    from .._core.types import Floats
-    from .augment import AugmentedSample
-    from .influence import Linear
-    from .totals import Moments
+    from .._core.types import Floats, Ints
+    from .augment import AugmentedSample, Units
 
 MATTERS = 0.25
 """Bias, in labelling standard errors, from which on it is put right."""
@@ -34,25 +31,68 @@ _MOST_EXACT = 4_000
 """Gold units up to which a draw of fixed size or of clusters is taken into account exactly."""
 
 
-def bias_of(noise: Noise, at: Linear, moments: Moments, theta: Floats, weights: Floats | None = None) -> float:
-    """Largest bias at weights on the predicted rows (None: 1), in labelling standard errors.
+@dataclass(frozen=True)
+class Noise:
+    """Labelling noise in the cross products of design and outcome.
 
-    At weight 1 it is that of the cross products. Elsewhere ``sum v (w - 1) h`` is not 0 on average either, since
-    the effects in h hold the unit's own label.
+    Parameters
+    ----------
+    total : ndarray, shape (p + 1, p + 1)
+        What it takes from them, on average over draws; what multiplies the score on the left.
+    left : ndarray, shape (n, p)
+        Gold rows less predicted rows, what multiplies the score.
+    difference : ndarray, shape (n, p + 1)
+        Gold rows less predicted rows, design and outcome side by side.
+    weight : ndarray, shape (n,)
+        ``v^2 D_i' M^- D_i (1 - pi) / pi``: with w times that, differences add up to ``total`` for independent draws.
+    control : AugmentedSample
+        Predicted rows with fixed effects of their own, in the same coordinates.
     """
-    sample, labelling = moments.sample, moments.sample.units.labelling
-    bias = to_coefficients(sample, noise.score(theta)[0] @ at.inverse.T)
-    if weights is not None:
-        d, weight = noise.difference[:, :-1], noise.weight * labelling.weight
-        error, rest = noise.difference[:, -1] - d @ theta, sample.gold.y - sample.gold.x @ theta
-        pulled = (sample.gold.x - d).T @ (weight * error) + d.T @ (weight * (rest - error))
-        bias += (np.eye(len(weights)) - weights) @ to_coefficients(sample, pulled @ at.inverse.T)
-    gap = to_coefficients(sample, at.m - at.h)
-    size = np.sqrt(np.maximum(np.diag(labelling.cross(gap, gap)), 0.0))
-    return float(np.divide(np.abs(bias), size, out=np.zeros_like(size), where=size > 0).max())
+
+    total: Floats
+    left: Floats
+    difference: Floats
+    weight: Floats
+    control: AugmentedSample
+
+    def score(self, theta: Floats) -> tuple[Floats, Floats]:
+        """What is added to the total score, and to its curvature."""
+        return self.total[:-1, -1] - self.total[:-1, :-1] @ theta, self.total[:-1, :-1]
+
+    def rows(self, units: Units, width: int) -> tuple[Rows, Ints, Floats]:
+        """What it adds to the curvature as rows of the gold units: these, where they stand, and their weights."""
+        x = np.zeros((len(self.weight), width))
+        x[:, : self.left.shape[1]] = self.left
+        return Rows(x, self.difference[:, -1]), units.gold, self.weight * units.labelling.weight
+
+    def of_units(self, theta: Floats) -> Floats:
+        """The same for each gold unit, over its weight w; shape (n, p)."""
+        x, y = self.difference[:, :-1], self.difference[:, -1]
+        return np.asarray(self.left * (self.weight * (y - x @ theta))[:, None])
+
+    def bias(
+        self, inverse: Floats, gap: Floats, sample: AugmentedSample, theta: Floats, weights: Floats | None = None
+    ) -> float:
+        """Largest bias at weights on the predicted rows (None: 1), in labelling standard errors.
+
+        ``inverse`` and ``gap`` are the inverse curvature and the labelling errors of the gold units at theta.
+
+        At weight 1 it is that of the cross products. Elsewhere ``sum v (w - 1) h`` is not 0 on average either, since
+        the effects in h hold the unit's own label.
+        """
+        labelling = sample.units.labelling
+        bias = to_coefficients(sample, self.score(theta)[0] @ inverse.T)
+        if weights is not None:
+            d, weight = self.difference[:, :-1], self.weight * labelling.weight
+            error, rest = self.difference[:, -1] - d @ theta, sample.gold.y - sample.gold.x @ theta
+            pulled = (sample.gold.scored - self.left).T @ (weight * error) + self.left.T @ (weight * (rest - error))
+            bias += (np.eye(len(weights)) - weights) @ to_coefficients(sample, pulled @ inverse.T)
+        gap = to_coefficients(sample, gap)
+        size = np.sqrt(np.maximum(np.diag(labelling.cross(gap, gap)), 0.0))
+        return float(np.divide(np.abs(bias), size, out=np.zeros_like(size), where=size > 0).max())
 
 
-def noise_of_labels(sample: AugmentedSample, raw: AugmentedSample, gold_predicted: tuple[Floats, Floats]) -> Noise:
+def noise_of_labels(sample: AugmentedSample, raw: AugmentedSample, gold_predicted: Rows) -> Noise:
     """Labelling noise of a sample with fixed effects taken out.
 
     Parameters
@@ -60,8 +100,8 @@ def noise_of_labels(sample: AugmentedSample, raw: AugmentedSample, gold_predicte
     sample : AugmentedSample
     raw : AugmentedSample
         The same before effects were taken out.
-    gold_predicted : tuple of two ndarrays, shapes (n, p) and (n,)
-        Design and outcome of the gold units at their predicted labels, averaged over class combinations.
+    gold_predicted : Rows
+        The gold units at their predicted labels, averaged over class combinations.
 
     Raises
     ------
@@ -71,8 +111,9 @@ def noise_of_labels(sample: AugmentedSample, raw: AugmentedSample, gold_predicte
     units = sample.units
     effects, labelling = units.effects, units.labelling
     assert effects is not None
-    x, y = gold_predicted
-    difference = np.column_stack([sample.gold.x - x, sample.gold.y - y])
+    difference = np.column_stack([sample.gold.x - gold_predicted.x, sample.gold.y - gold_predicted.y])
+    left = sample.gold.scored - gold_predicted.scored
+    both = np.column_stack([left, difference[:, -1]])
     projection = Projection(effects, units.weights)
     if not effects.factored and np.abs(difference[:, :-1]).max() > 1e-9 * np.abs(sample.gold.x).max():
         raise ArgumentError(
@@ -83,27 +124,10 @@ def noise_of_labels(sample: AugmentedSample, raw: AugmentedSample, gold_predicte
     length = np.zeros(len(v)) if sample.gold.effect is None else sample.gold.effect
     weight = v**2 * length**2 * labelling.spread / labelling.weight
     if (labelling.independent and labelling.unit is None) or len(v) > _MOST_EXACT or not effects.factored:
-        total = (difference * (weight * labelling.weight)[:, None]).T @ difference
+        total = (both * (weight * labelling.weight)[:, None]).T @ difference
     else:
         total = np.zeros((difference.shape[1],) * 2)
         for root in projection.roots(codes).T:
-            inside = difference * (v * root)[:, None]
-            total += labelling.cross(inside, inside)
-    return Noise(total, difference, weight, in_basis(within(raw, "surrogate"), sample.basis))
-
-
-def put_right(at: Linear, moments: Moments, theta: Floats) -> Linear:
-    """Scores of the gold units with the noise put right, and with predictions that have effects of their own.
-
-    The effects in a unit's own scores are freed from its own noise, ``f - P (w - 1) d`` with P its leverage. Its error
-    is then larger by ``2 P (w - 1) d e``, e what d is in residuals, and by ``P d e`` for what is put right.
-    """
-    noise, units = moments.noise, moments.sample.units
-    if noise is None:
-        return at
-    score, _ = row_scores(moments.model, theta, noise.control.predicted.at(units.gold))
-    own = (score * units.gold_analysis_weight[:, None]) @ at.inverse.T
-    spread = units.labelling.spread / units.labelling.weight
-    times = 2.0 + np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
-    more = (noise.of_units(theta) * times[:, None]) @ at.inverse.T + own - at.h
-    return replace(at, m=at.m + more, h=own, left_out_m=at.left_out_m + more, left_out_h=at.left_out_h + own - at.h)
+            scale = (v * root)[:, None]
+            total += labelling.cross(both * scale, difference * scale)
+    return Noise(total, left, difference, weight, in_basis(None, within(raw, "surrogate"), sample.basis))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from .rows import Pieces, Rows, pieces_of
 if TYPE_CHECKING:
     from .._core.types import Floats
     from ..moments import Model
-    from .noise import Noise
 
 Totals = Callable[["Floats"], tuple["Floats", "Floats"]]
 """Maps coefficients to (sum of scores, shape (q,); minus its derivative, shape (q, q))."""
@@ -24,12 +23,18 @@ Totals = Callable[["Floats"], tuple["Floats", "Floats"]]
 
 def n_coefficients(model: Model, rows: Rows) -> int:
     """q, the coefficients of a model on rows like these."""
-    return rows.x.shape[1] * model.predictors(rows.y)
+    n = model.predictors(rows.y)
+    return rows.x.shape[1] * n if model.first is None else rows.x[:, model.first].shape[1] + n - 1
 
 
-def linear_predictor(rows: Rows, theta: Floats) -> Floats:
+def astray(model: Model, rows: Rows, theta: Floats) -> str:
+    """Why coefficients cannot be a solution, see :meth:`karat.moments.Model.astray`; empty where they can."""
+    return "" if model.first is None else model.astray(theta[len(theta) + 1 - model.predictors(rows.y) :])
+
+
+def linear_predictor(model: Model, rows: Rows, theta: Floats) -> Floats:
     """Linear predictors of rows, shape (m,) or (m, J)."""
-    return index.predictors(rows.x, theta, rows.offset)
+    return index.predictors(rows.x, theta, rows.offset, model.first)
 
 
 def weighted_gram(x: Floats, weight: Floats | None) -> Floats:
@@ -58,16 +63,16 @@ def weighted_gram(x: Floats, weight: Floats | None) -> Floats:
 
 
 def _cross_products(pieces: Pieces) -> tuple[Floats, Floats]:
-    """``sum w x x'`` and ``sum w x y`` in one pass, shapes (p, p) and (p,)."""
+    """``sum w l x'`` and ``sum w l y`` in one pass, shapes (p, p) and (p,); l multiplies the score, mostly x itself."""
     gram, cross = np.zeros((0, 0)), np.zeros(0)
     for rows, weight in pieces():
         if not len(cross):
             gram, cross = np.zeros((rows.x.shape[1],) * 2), np.zeros(rows.x.shape[1])
         x, target = rows.x, rows.y if rows.offset is None else rows.y - rows.offset
         own = rows.weight(weight)
-        weighted_x = x if own is None else x * own[:, None]
-        gram += weighted_x.T @ x
-        cross += target @ weighted_x
+        left = rows.scored if own is None else rows.scored * own[:, None]
+        gram += left.T @ x
+        cross += target @ left
     return gram, cross
 
 
@@ -98,14 +103,21 @@ def row_totals(model: Model, pieces: Pieces) -> Totals:
         q = len(theta)
         total, gram = np.zeros(q), np.zeros((q, q))
         for rows, weight in pieces():
-            score, curvature = model.evaluate(linear_predictor(rows, theta), rows.y)
+            score, curvature = model.evaluate(linear_predictor(model, rows, theta), rows.y)
             own = rows.weight(weight)
-            total += index.total(rows.x, weighted(score, own))
-            gram += index.gram(rows.x, weighted(curvature, own))
+            total += index.total(rows.scored, weighted(score, own), model.first)
+            gram += index.gram(rows.scored, weighted(curvature, own), model.first)
         last[:] = [theta.copy(), (total, gram)]
         return total, gram
 
     return at
+
+
+class Extra(Protocol):
+    """What is added to the scores of a moment."""
+
+    def score(self, theta: Floats) -> tuple[Floats, Floats]:
+        """Total score, shape (q,), and its curvature, shape (q, q)."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +136,8 @@ class Moments:
         ``sum v w h`` over gold units.
     predicted_gold : tuple of Rows
         Predicted rows of the gold units.
-    noise : Noise, optional
-        Labelling noise that is put right, see :mod:`karat.estimate.small_groups`.
+    noise : Extra, optional
+        Labelling noise that is put right (:mod:`karat.estimate.small_groups`).
     """
 
     model: Model
@@ -134,7 +146,7 @@ class Moments:
     everywhere: Totals | None
     back: Totals | None
     predicted_gold: tuple[Rows, ...] = field(repr=False, default=())
-    noise: Noise | None = field(repr=False, default=None)
+    noise: Extra | None = field(repr=False, default=None)
 
     @classmethod
     def of(cls, model: Model, sample: AugmentedSample) -> Moments:
@@ -151,6 +163,18 @@ class Moments:
             row_totals(model, pieces_of(predicted_gold, sample.units.gold_weight)),
             predicted_gold,
         )
+
+    def rating(self, theta: Floats) -> Callable[[Rows], tuple[Floats, Callable[[Floats | None], Floats]]]:
+        """Scores of rows at given coefficients, shape (m, q), and the total of their curvatures times share."""
+        model = self.model
+
+        def rated(rows: Rows) -> tuple[Floats, Callable[[Floats | None], Floats]]:
+            score, curvature = model.evaluate(linear_predictor(model, rows, theta), rows.y)
+            return index.scores(rows.x, score, model.first), lambda weight: index.gram(
+                rows.x, weighted(curvature, weight, rows.share), model.first
+            )
+
+        return rated
 
     def rectified(self, mixing: Floats | None) -> Totals:
         """``sum v {w m - (w - 1) Lambda h}``; ``mixing`` is Lambda, None the identity."""
@@ -196,9 +220,9 @@ def row_scores(
     scores: Floats | None = None
     curvatures = []
     for rows in blocks:
-        score, curvature = model.evaluate(linear_predictor(rows, theta), rows.y)
+        score, curvature = model.evaluate(linear_predictor(model, rows, theta), rows.y)
         curvatures.append(weighted(curvature, rows.share))
-        product = index.scores(rows.wide if wide else rows.x, weighted(score, rows.share))
+        product = index.scores(rows.wide if wide else rows.scored, weighted(score, rows.share), model.first)
         scores = product if scores is None else np.add(scores, product, out=scores)
     assert scores is not None
     return scores, curvatures

@@ -25,14 +25,13 @@ if TYPE_CHECKING:
 _CLEARLY_BETTER = 0.9
 """Gold alone and weight 1 give way to an estimated weight only for a labelling variance below this share of theirs."""
 
-_MOST_LEARNT = 2.0
+MOST_LEARNT = 2.0
 """Largest weight for predictions learnt from the same gold: a larger one multiplies what they took from it."""
 
 _FAR = 2.0
-"""Factor between labelling variances of gold alone with its own fixed effects and at the root from which the first
-counts."""
+"""Labelling variance of gold alone with its own fixed effects, relative to that at the root, from which it counts."""
 
-_UNITS_PER_WEIGHT, _UNITS_PER_FULL_WEIGHT = 15, 20
+UNITS_PER_WEIGHT, _UNITS_PER_FULL_WEIGHT = 15, 20
 """Effective number of gold units per estimated weight from which on one weight, and the full matrix, are candidates."""
 
 CHOICES = ("gold", "one", "coefficient", "full", "scalar")
@@ -53,8 +52,7 @@ class Tuning:
     choice : tuple of str
         Which candidate each coefficient took.
     r_squared : ndarray, shape (p,)
-        Share of the gold-only labelling variance that the choice removes (can be negative); not a number where gold
-        alone cannot be had.
+        Share of the gold-only labelling variance that the choice removes (can be negative).
     inflation : ndarray, shape (p,)
         Factor on labelling errors that pays for weights estimated from the same gold,
         ``sqrt(d / (d - q))`` with d the effective number of gold units; 1 where nothing was tuned.
@@ -112,7 +110,7 @@ def tune(
         Whether the scores are those at the root of weight 1; weight 1 is a candidate only there.
     gold : ndarray, shape (p,), optional
         Labelling variance of gold alone where it has fixed effects of its own, infinite where it cannot be had: it
-        counts where it is not within a factor of two of what these scores make of it.
+        counts where it is more than twice what these scores make of it.
 
     Returns
     -------
@@ -127,19 +125,19 @@ def tune(
     variance = {name: np.diag(labelling.cross(e, e)) for name, e in error.items()}
     if gold is not None:
         seen = variance["gold"]
-        variance["gold"] = np.where((gold > _FAR * seen) | (seen > _FAR * gold), gold, seen)
+        variance["gold"] = np.where(gold > _FAR * seen, gold, seen)
     chosen = np.full(p, "gold", dtype=object)
     if method in ("scalar", "coefficient", "full"):
         chosen[:] = method
     elif h.any():
         allowed = [*(["one"] if at_root else []), "coefficient", *([] if crossfitted else ["full"])]
         own = np.diag(rows["coefficient"]) if crossfitted else None
-        chosen = _select(variance, effective_size(h, labelling), allowed, own)
+        chosen = select(variance, effective_size(h, labelling), allowed, own)
     weights = np.vstack([rows[chosen[j]][j] for j in range(p)])
     best = np.array([variance[chosen[j]][j] for j in range(p)])
     with np.errstate(divide="ignore", invalid="ignore"):
-        gain = np.where(variance["gold"] > 0, 1.0 - best / variance["gold"], 0.0)
-    gain[~np.isfinite(variance["gold"])] = np.nan
+        alone = np.where(np.isfinite(variance["gold"]), variance["gold"], np.diag(labelling.cross(m, m)))
+        gain = np.where(alone > 0, 1.0 - best / alone, 0.0)
     count = {"scalar": 1, "coefficient": 1, "full": p}
     tuned = np.array([count.get(c, 0) for c in chosen], dtype=np.float64)
     inflation = np.sqrt(size / np.maximum(size - tuned, 0.5 * size))
@@ -222,7 +220,7 @@ def _candidates(v_mh: Floats, v_hh: Floats) -> dict[str, Floats]:
     }
 
 
-def _select(variance: dict[str, Floats], size: Floats, candidates: list[str], positive: Floats | None) -> Array:
+def select(variance: dict[str, Floats], size: Floats, candidates: list[str], positive: Floats | None) -> Array:
     """The candidate with the smallest labelling variance, coefficient by coefficient (methods, section 3).
 
     ``size`` is the effective number of gold units that an estimated weight rests on.
@@ -231,8 +229,8 @@ def _select(variance: dict[str, Floats], size: Floats, candidates: list[str], po
     chosen = np.full(p, "gold", dtype=object)
     for j in range(p):
         allowed = [c for c in candidates if c != "full" or size.min() >= _UNITS_PER_FULL_WEIGHT * p]
-        unwanted = positive is not None and not 0 < positive[j] <= _MOST_LEARNT
-        if unwanted or size[j] < _UNITS_PER_WEIGHT:
+        unwanted = positive is not None and not 0 < positive[j] <= MOST_LEARNT
+        if unwanted or size[j] < UNITS_PER_WEIGHT:
             allowed.remove("coefficient")
         simple = ["gold", "one"] if "one" in allowed else ["gold"]
         chosen[j] = min(simple, key=lambda name: variance[name][j])

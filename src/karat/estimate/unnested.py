@@ -80,7 +80,7 @@ def columns_across(sample: AugmentedSample, whose: str, codes: Ints, kind: str) 
 def widened(parts: list[Part], columns: Floats) -> list[Part]:
     """The rows with columns beside the design."""
     return [
-        (replace(rows, x=np.hstack([rows.x, columns if at is None else columns[at]])), at, weight)
+        (replace(rows, x=np.hstack([rows.scored, columns if at is None else columns[at]]), left=None), at, weight)
         for rows, at, weight in parts
     ]
 

@@ -16,10 +16,12 @@ import numpy as np
 from ..errors import DataError
 from .absorb import Effects, Projection
 from .basis import check_rank, design_of, in_basis, on_gold_basis
+from .instruments import projected
 from .rows import Memory, Rows, in_memory
 
 if TYPE_CHECKING:
     from .._core.types import Floats
+    from ..moments import Model
     from .augment import AugmentedSample
 
 _ABSORBED = 1e-8
@@ -27,14 +29,16 @@ _ABSORBED = 1e-8
 
 
 def within(sample: AugmentedSample, whose: str) -> AugmentedSample:
-    """The rows of an estimator with fixed effects taken out; the sample itself where there are none.
+    """The rows of an estimator with fixed effects taken out and endogenous covariates predicted by instruments.
+
+    The sample itself where there are neither.
 
     Parameters
     ----------
     sample : AugmentedSample
     whose : {"gold", "gold everywhere", "surrogate", ...}
-        The rows that estimate the effects: gold rows; predicted rows; both together for all other estimators. "gold"
-        has no predicted rows, "gold everywhere" has them, with the effects of the gold rows.
+        The rows that estimate effects and first stages: gold rows; predicted rows; both for all others. "gold" has
+        no predicted rows, "gold everywhere" has them, with the effects of the gold rows.
 
     Returns
     -------
@@ -45,41 +49,49 @@ def within(sample: AugmentedSample, whose: str) -> AugmentedSample:
     DataError
         If a covariate does not vary within the effects, or gold rows leave no degrees of freedom.
     """
-    if sample.units.effects is None or sample.taken_out:
+    if (sample.units.effects is None and sample.instruments is None) or sample.taken_out:
         return sample
     if not sample.predicted:
         whose = "gold"
     kind = whose if whose in ("gold", "gold everywhere", "surrogate") else "all"
     known: dict[str, AugmentedSample] = sample.__dict__.setdefault("_within", {})
     if kind not in known:
-        known[kind] = _from_gold(sample, kind) if kind.startswith("gold") else _from_all(sample, kind)
+        known[kind] = projected(_less_effects(sample, kind), kind)
     return known[kind]
 
 
-def on_shared_basis(sample: AugmentedSample, whose: str = "all") -> tuple[AugmentedSample, AugmentedSample | None]:
+def on_shared_basis(
+    model: Model, sample: AugmentedSample, whose: str = "all"
+) -> tuple[AugmentedSample, AugmentedSample | None]:
     """The rows of an estimator, and the gold rows by themselves, in coordinates that are well-conditioned for both.
 
-    Without fixed effects the two are the same. With them gold rows have effects of their own; they are None where gold
-    alone cannot estimate the coefficients.
+    Without fixed effects and instruments the two are the same. With them gold rows have effects and first stages of
+    their own; they are None where gold alone cannot estimate the coefficients.
     """
-    if sample.units.effects is None:
-        both = on_gold_basis(sample)
+    if sample.units.effects is None and sample.instruments is None:
+        both = on_gold_basis(model, sample)
         return both, both
     every = within(sample, whose)
     try:
-        gold = on_gold_basis(within(sample, "gold"))
+        gold = on_gold_basis(model, within(sample, "gold"))
     except DataError:
-        return in_basis(every, check_rank(*design_of(every), every.names, "rows")), None
-    return in_basis(every, gold.basis), gold
+        return in_basis(model, every, check_rank(*design_of(every), every.names, "rows")), None
+    return in_basis(model, every, gold.basis), gold
 
 
 def gold_everywhere(sample: AugmentedSample, basis: Floats | None) -> AugmentedSample | None:
     """Gold and predicted rows with the fixed effects of the gold rows; None where these are not known of every unit."""
     effects = sample.units.effects
     if effects is None:
-        return in_basis(sample, basis)
+        return in_basis(None, within(sample, "gold everywhere"), basis)
     levels = [np.unique(column).size == np.unique(column[sample.units.gold]).size for column in effects.codes.T]
-    return in_basis(within(sample, "gold everywhere"), basis) if all(levels) else None
+    return in_basis(None, within(sample, "gold everywhere"), basis) if all(levels) else None
+
+
+def _less_effects(sample: AugmentedSample, kind: str) -> AugmentedSample:
+    if sample.units.effects is None:
+        return sample
+    return _from_gold(sample, kind) if kind.startswith("gold") else _from_all(sample, kind)
 
 
 def _from_gold(sample: AugmentedSample, kind: str) -> AugmentedSample:

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import FormulaError
-from .quoting import quote, restored, unknown, unquoted
+from .first_stage import first_stage
+from .quoting import plain_message, quote, restored, unknown, unquoted
+from .stepwise import steps_in
 
 _STATEFUL = re.compile(r"\b(scale|center|standardize|poly|bs|cs|cr|cc|lag|Q)\s*\(")
 AGGREGATE = re.compile(r"\.(mean|std|var|median|min|max|sum|rank|quantile|cumsum|shift|diff)\s*\(")
@@ -49,8 +51,12 @@ class Parsed:
         Whether the outcome is a column of categories, taken as it is.
     base : object
         The category named first in the outcome; None for the first in order.
+    levels : tuple or None
+        The categories of the outcome in their order, where the formula states it.
     effects : tuple of tuple of str
         Columns of each fixed effect after the bar, several where their combinations are meant.
+    endogenous, instruments : tuple of str
+        Terms of the first stage, left and right, which are among the covariates of ``formula``.
     """
 
     text: str
@@ -65,7 +71,10 @@ class Parsed:
     formula: Any = field(repr=False)
     categories: bool = False
     base: Any = None
+    levels: tuple[Any, ...] | None = None
     effects: tuple[tuple[str, ...], ...] = ()
+    endogenous: tuple[str, ...] = ()
+    instruments: tuple[str, ...] = ()
 
     @property
     def variables(self) -> frozenset[str]:
@@ -96,12 +105,15 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
         ``"outcome ~ covariates"`` in the Wilkinson notation of formulaic; ``offset(x)`` adds an offset. Names that are
         not plain (spaces, dots, numbers, Python keywords) stand in backticks, and a backtick within a name is doubled.
         ``"outcome ~ covariates | state + year"`` takes out fixed effects, ``state^year`` those of combinations.
+        ``"outcome ~ covariates + [endogenous ~ instruments] | state"`` has instruments; they may also stand in a part
+        of their own, ``"outcome ~ covariates | state | endogenous ~ instruments"``.
     columns : list of str
         Columns of the data, to know them from functions.
     context : mapping, optional
         Further names (functions, constants) a formula may use.
     categories : bool
-        Whether the outcome is a category: a column, ``C(column)``, or ``C(column, contr.treatment(base))``.
+        Whether the outcome is a category: a column, ``C(column)``, ``C(column, contr.treatment(base))`` or
+        ``C(column, levels=[...])``.
 
     Returns
     -------
@@ -121,9 +133,15 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
 
     if not isinstance(text, str):
         raise FormulaError(f"formula is a {type(text).__name__}; give text such as 'tone ~ economy + war'.")
+    if (step := steps_in(text)) and step not in (context or {}):
+        raise FormulaError(
+            f"formula {text!r} stands for several regressions ({step}); fit them by "
+            "karat.several(formula, data, model=...)."
+        )
     code, aliases = unquoted(text, columns)
     known = [aliases.get(name, name) for name in columns]
     code, *further = split_parts(code)
+    code, further, endogenous, instruments = first_stage(text, code, further)
     names = dict(zip(known, columns))
     effects = _effects(text, further, names)
     formula = _read(text, code)
@@ -143,10 +161,10 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
         raise unknown(strangers[0], text, columns)
     if "Intercept" in covariates:
         raise FormulaError(f"the column 'Intercept' in {text!r} has the name of the constant; rename the column.")
-    written, base = str(next(iter(formula.lhs))), None
+    written, base, levels = str(next(iter(formula.lhs))), None, None
     coded = re.findall(r"\bC\(\s*(\w+)\s*[,)]", code)
     if categories:
-        written, base = _category(text, written, outcome & set(known))
+        written, base, levels = _category(text, written, outcome & set(known))
         coded.append(written)
     return Parsed(
         text=text,
@@ -161,7 +179,10 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
         formula=Formula(lhs=formula.lhs, rhs=right),
         categories=categories,
         base=base,
+        levels=levels,
         effects=effects,
+        endogenous=endogenous,
+        instruments=instruments,
     )
 
 
@@ -192,14 +213,10 @@ def _effects(text: str, parts: list[str], names: Mapping[str, str]) -> tuple[tup
     Raises
     ------
     FormulaError
-        If an effect is no column, or there are instruments.
+        If an effect is no column.
     """
     if not parts:
         return ()
-    if any("~" in part for part in parts):
-        raise FormulaError(
-            f"formula {text!r} has instruments (a part with a second '~'), which is not supported; take them out."
-        )
     if len(parts) > 1:
         raise FormulaError(f"formula {text!r} has more than one bar; all fixed effects stand after the first one.")
     out: dict[tuple[str, ...], None] = {}
@@ -217,23 +234,26 @@ def _effects(text: str, parts: list[str], names: Mapping[str, str]) -> tuple[tup
     return tuple(out)
 
 
-def _category(text: str, outcome: str, columns: set[str]) -> tuple[str, Any]:
-    """Column and base category of an outcome that is a category.
+def _category(text: str, outcome: str, columns: set[str]) -> tuple[str, Any, tuple[Any, ...] | None]:
+    """Column, base category and stated order of an outcome that is a category.
 
     Raises
     ------
     FormulaError
         If the outcome is anything else.
     """
-    match = re.fullmatch(r"(?:C\(\s*)?`?(\w+)`?(?:\s*,\s*contr\.treatment\((?:base=)?(.+?)\))?\s*\)?", outcome)
+    match = re.fullmatch(
+        r"(?:C\(\s*)?`?(\w+)`?(?:\s*,\s*contr\.treatment\((?:base=)?(.+?)\))?(?:\s*,\s*levels=(\[.+\]))?\s*\)?", outcome
+    )
     if match is None or match.group(1) not in columns:
         raise FormulaError(
             f"the outcome of {text!r} must be a column of categories, such as 'topic ~ x'; compute it first."
         )
     try:
-        return match.group(1), None if match.group(2) is None else ast.literal_eval(match.group(2))
+        base, levels = (None if part is None else ast.literal_eval(part) for part in match.groups()[1:])
     except (ValueError, SyntaxError):
-        raise FormulaError(f"the base category {match.group(2)} of {text!r} must be a text or a number.") from None
+        raise FormulaError(f"the categories named in {text!r} must be texts or numbers.") from None
+    return match.group(1), base, None if levels is None else tuple(levels)
 
 
 def _read(text: str, code: str) -> Any:
@@ -258,7 +278,10 @@ def _read(text: str, code: str) -> Any:
             "covariates, and fixed effects after a bar outside brackets, as in 'y ~ x | state'."
         )
     if len(formula.lhs) != 1:
-        raise FormulaError(f"formula {text!r} must have exactly one outcome on the left of '~'.")
+        raise FormulaError(
+            f"formula {text!r} must have exactly one outcome on the left of '~'; write several ones as sw(y1, y2) ~ x "
+            "(with karat.several), and a sum as I(y1 + y2)."
+        )
     return formula
 
 
@@ -357,8 +380,3 @@ def refuse_learnt(parsed: Parsed) -> None:
                 f"{restored(text, parsed.aliases)!r} is made from a whole column, and the data come batch by batch; "
                 "use fixed numbers, for example I((x - 50) / 10), or compute the column first."
             )
-
-
-def plain_message(error: Exception) -> str:
-    """A formulaic message without terminal colours."""
-    return re.sub(r"\x1b\[[0-9;]*m|⧛[^m]*m|⧚", "", str(error)).replace("\n", " ").strip()

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError, FormulaError, KaratError
-from .formula import Parsed, plain_message
+from .first_stage import stage_columns
+from .formula import Parsed
 from .kinds import is_text, plain
-from .quoting import quote, restored
+from .quoting import plain_message, quote, restored
 from .table import as_float
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class MatrixSpec:
         Columns of text or categories in the first frame.
     classes : tuple
         Of an outcome that is a category, the base first; empty for numbers.
+    right, left : tuple of int
+        With instruments, columns that are covariates, and those of the first stage: exogenous ones and instruments.
     """
 
     parsed: Parsed
@@ -54,6 +57,8 @@ class MatrixSpec:
     names: tuple[str, ...]
     categories: frozenset[str]
     classes: tuple[Any, ...] = ()
+    right: tuple[int, ...] = ()
+    left: tuple[int, ...] = ()
 
     @classmethod
     def learn(
@@ -72,7 +77,8 @@ class MatrixSpec:
         if twice := [name for name in names if names.count(name) > 1]:
             raise FormulaError(f"two coefficients of {parsed.text!r} are named {twice[0]!r}; rename a column.")
         outcome = None if left is None else left.model_spec
-        return cls(parsed, outcome, spec, names, names, categories, classes), _matrix(right, names)
+        of_right, of_left = stage_columns(parsed, spec, names)
+        return cls(parsed, outcome, spec, names, names, categories, classes, of_right, of_left), _matrix(right, names)
 
     def x(self, frame: pd.DataFrame, context: Mapping[str, Any] | None = None) -> Floats:
         """Design matrix of a frame, shape (m, p)."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from . import Table
 
 _DIGITS = 12
+_EXACT = 2**53
 
 
 def canonical_order(columns: Mapping[str, Any]) -> Ints:
@@ -104,12 +105,21 @@ def number_parts(column: pd.Series[Any], missing: Bools) -> tuple[Array, ...] | 
     if pd.api.types.is_complex_dtype(column.dtype):
         return None
     present = column[~missing]
-    whole = column.dtype == object or pd.api.types.is_integer_dtype(column.dtype)
-    if whole and any(isinstance(v, (int, np.integer)) and abs(int(v)) > 2**53 for v in present.tolist()):
+    if _too_large(present):
         return None
     values = np.zeros(len(column))
     values[~missing] = present.to_numpy(dtype=np.float64)
     return _rounded(_shortest(values))
+
+
+def _too_large(present: pd.Series[Any]) -> bool:
+    """Whether whole numbers are among them that a double-precision number does not hold exactly."""
+    import pandas as pd
+
+    if pd.api.types.is_integer_dtype(present.dtype):  # seconds of a corpus, were it done value by value
+        return len(present) > 0 and max(int(present.max()), -int(present.min())) > _EXACT
+    whole = present.dtype == object
+    return whole and any(isinstance(v, (int, np.integer)) and abs(int(v)) > _EXACT for v in present.tolist())
 
 
 def _values(series: pd.Series[Any]) -> Array:

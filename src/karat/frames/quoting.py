@@ -32,6 +32,17 @@ def quote(name: str) -> str:
     return name if _is_plain(name) else "`" + name.replace("`", "``") + "`"
 
 
+def masked(text: str) -> str:
+    """A formula of the same length in which names and texts between quotes say nothing.
+
+    Examples
+    --------
+    >>> masked("tone ~ `a|b` + f('x')")
+    'tone ~ _____ + f(___)'
+    """
+    return _TOKENS.sub(lambda match: "_" * len(match.group()), text)
+
+
 def unquoted(text: str, columns: Sequence[str]) -> tuple[str, dict[str, str]]:
     """A formula with an identifier in the place of each quoted name.
 
@@ -119,3 +130,8 @@ def _is_plain(name: str) -> bool:
     from formulaic.transforms import TRANSFORMS
 
     return name.isidentifier() and not keyword.iskeyword(name) and name not in TRANSFORMS
+
+
+def plain_message(error: Exception) -> str:
+    """A formulaic message without terminal colours."""
+    return re.sub(r"\x1b\[[0-9;]*m|⧛[^m]*m|⧚", "", str(error)).replace("\n", " ").strip()

@@ -319,7 +319,7 @@ def _to_pandas_values(column: Any) -> Any:
         changes = column.null_count() or column.dtype == nw.Decimal
         return column.cast(nw.Float64).to_numpy() if changes else column.to_numpy()
     if column.dtype == nw.Enum:
-        return pd.Categorical(column.to_list(), categories=list(column.dtype.categories))
+        return pd.Categorical(column.to_list(), categories=list(column.dtype.categories), ordered=True)
     if column.dtype == nw.Categorical and column.implementation.is_pyarrow():
         return column.to_native().to_pandas().array
     values = column.to_list()

@@ -8,23 +8,31 @@ from typing import Any
 
 from ..errors import ArgumentError, one_of
 from .base import Model
+from .cox import Cox
 from .expectile import Expectile
 from .fractional import Fractional
 from .gamma import Gamma
 from .huber import Huber
+from .iv import IV
 from .logit import Logit
 from .mean import Mean
 from .multinomial import Multinomial
+from .negative_binomial import NegativeBinomial
 from .ols import OLS
+from .ordered import Ordered, OrderedProbit
 from .poisson import Poisson
 from .probit import Probit
 from .quantile import Quantile
 
-__all__ = ["Model", "get"]
+__all__ = ["Cox", "Model", "fitted", "get"]
 
 _MODELS: dict[str, type[Model]] = {
-    m.name: m for m in (OLS, Logit, Probit, Poisson, Multinomial, Gamma, Fractional, Quantile, Expectile, Huber, Mean)
-}
+    m.name: m
+    for m in (
+        OLS, Logit, Probit, Poisson, NegativeBinomial, Multinomial, Ordered, OrderedProbit, Gamma, Fractional, Quantile,
+        Expectile, Huber, IV, Mean,
+    )
+}  # fmt: skip
 
 
 def get(name: str, parameters: Mapping[str, Any] | None = None) -> Model:
@@ -60,3 +68,12 @@ def get(name: str, parameters: Mapping[str, Any] | None = None) -> Model:
         takes = f"takes {', '.join(known)}, for example parameters={{{known[0]!r}: 0.5}}" if known else "has none"
         raise ArgumentError(f"parameters={given!r} cannot be used: the model {name!r} {takes}.")
     return model(**given)
+
+
+def fitted(name: str) -> Model:
+    """The model of a Result, which may come from a door of its own.
+
+    >>> fitted("cox").ratio
+    'hazard ratio'
+    """
+    return Cox() if name == Cox.name else get(name)

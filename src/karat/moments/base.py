@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -26,8 +26,8 @@ class Model(ABC):
     Where ``s`` is linear in ``y``, averaging it over a label distribution of the outcome equals plugging in the mean.
     Where it is not, the score at a predicted outcome is not the expected score: still a function of what is known of
     all units, so that estimates stay valid. Where what multiplies the score is not what multiplies the coefficients
-    (instruments), or predictors have design rows of their own, rows carry more than one design, and
-    :mod:`karat.estimate.index` is the place that reads them.
+    (instruments), or several predictors have design rows of their own, rows carry more than one
+    design, and :mod:`karat.estimate.index` is the place that reads them.
 
     Fields of a model are its parameters (which quantile, a bandwidth), checked when it is made.
 
@@ -47,8 +47,18 @@ class Model(ABC):
     categorical : bool
         Whether the outcome is a category; then ``y`` holds the shares of all classes but the first, shape (m, K - 1),
         or (m,) for two classes.
+    predicts : bool
+        Whether it gives an expected outcome.
+    in_order : bool
+        Whether the classes of a category have an order, which must be stated.
+    first : slice or None
+        Columns of the design that make up the first linear predictor, where each of the others is a constant, one
+        coefficient: all columns, or all but the ones, which come first. None where every predictor takes all columns.
     ratio : str
-        What exponentials of the coefficients are called; empty where they have no meaning.
+        What exponentials of the coefficients (those of the design, if others are constants) are called; empty where
+        they have no meaning.
+    logarithms : dict of str to str
+        Coefficients that are logarithms, and what their exponentials are called.
     """
 
     name: ClassVar[str]
@@ -58,7 +68,11 @@ class Model(ABC):
     linear_in_outcome: ClassVar[bool] = True
     local: ClassVar[bool] = False
     categorical: ClassVar[bool] = False
+    predicts: ClassVar[bool] = True
+    in_order: ClassVar[bool] = False
+    first: ClassVar[slice | None] = None
     ratio: ClassVar[str] = ""
+    logarithms: ClassVar[Mapping[str, str]] = {}
 
     @property
     def heading(self) -> str:
@@ -88,6 +102,18 @@ class Model(ABC):
     def working(self, y: Floats, x: Floats, share: Floats) -> Floats:
         """Linear predictors about which Newton starts: an outcome for least squares with weights ``share``, sum 1."""
         return y
+
+    def astray(self, constants: Floats) -> str:
+        """Why predictors that are constants cannot have these values, and what to do; empty where they can."""
+        return ""
+
+    def constants(self, names: Sequence[str]) -> int:
+        """How many of the coefficients, the last ones, are predictors that are constants."""
+        return 0
+
+    def told(self, classes: Sequence[Any]) -> str:
+        """What the title of a fit says of the classes of its outcome."""
+        return ""
 
     def names(self, columns: tuple[str, ...], classes: Sequence[Any]) -> tuple[str, ...]:
         """Names of the coefficients from those of the columns of the design."""

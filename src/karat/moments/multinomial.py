@@ -67,6 +67,10 @@ class Multinomial(Logit):
         level = share @ y
         return np.tile(np.log(level) - np.log1p(-level.sum()), (len(y), 1))
 
+    def told(self, classes: Sequence[Any]) -> str:
+        """The base."""
+        return f", base {classes[0]!r}"
+
     def names(self, columns: tuple[str, ...], classes: Sequence[Any]) -> tuple[str, ...]:
         """``"war: Intercept"``, ``"war: x"``, and so on for each class but the first."""
         return tuple(f"{value}: {column}" for value in classes[1:] for column in columns)

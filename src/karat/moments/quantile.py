@@ -14,7 +14,9 @@ from .lines import check_width, effective_number, quantile_line, spread
 if TYPE_CHECKING:
     from .._core.types import Floats
 
-ONE_BY_ONE = "one for each fit: the difference of two fits, upper - lower, has their joint covariance"
+ONE_BY_ONE = (
+    "one for each fit; karat.several(..., parameters={'q': [0.25, 0.75]}) makes several, with their joint covariance"
+)
 _FEWEST_VALUES = 10
 _ON_IT, _MOST_ON_IT = 0.02, 0.1
 """Distance from the line, in spreads of the residuals, and the share of outcomes within it (2 % is usual)."""

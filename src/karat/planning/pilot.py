@@ -15,9 +15,9 @@ from ..designs import Labelling
 from ..designs.domain import Domain
 from ..designs.labelling import group_totals, pair_codes
 from ..errors import ArgumentError, KaratError
-from ..estimate.clusters import LEVERAGED
 from ..estimate.covariance import Scores
 from ..estimate.infer import Parts, absorbed, combination, influences
+from ..estimate.leverage import LEVERAGED
 from ..estimate.scores import LARGEST_LEVERAGE
 from ..estimate.shares import Shares
 from ..results import Result

@@ -13,6 +13,7 @@ from .._core.types import ModelName
 from ..errors import ArgumentError, check_alpha, generator, number, one_of, whole
 from ..frames import Table
 from ..frames.order import seed_of_result, settled
+from ..grouped.shares_result import SharesResult
 from ..regression.options import PlanOptions
 from ..results import Result
 from .forecast import MEASURES, Basis, Learning
@@ -156,6 +157,11 @@ def plan(
             source, data, model, surrogates, (accuracy, r_squared, confusion), given, contrasts, generator(seed)
         )
         replicates = ()
+    elif isinstance(source, SharesResult):
+        raise ArgumentError(
+            "source holds shares of many cells at once; plan them with source.plan(half_width=...), or one class by "
+            "kt.plan(source.fits[k])."
+        )
     else:
         raise ArgumentError(
             f"source is a {type(source).__name__}; give a fit, or a formula with surrogates= and accuracy=."

@@ -14,7 +14,7 @@ from scipy.optimize import nnls
 from .._core.types import Array, ModelName
 from ..datasets import mask_gold
 from ..designs import SimpleRandom
-from ..errors import ArgumentError, DataError, KaratWarning, number
+from ..errors import ArgumentError, ConvergenceError, DataError, KaratWarning, number
 from ..frames import Table
 from ..frames.table import as_float
 from ..regression.entry_points import regress
@@ -94,6 +94,12 @@ def from_assumptions(
     if data is None:
         raise ArgumentError("a plan from a formula needs data=, the corpus with its surrogates.")
     qualities, table = read_qualities(surrogates, *given), Table.read(data)
+    numeric = [name for name, quality in qualities.items() if quality.kind == "r_squared"]
+    if model == "negative_binomial" and (counted := set(numeric) & {formula.partition("~")[0].strip("` ")}):
+        raise ArgumentError(
+            f"counts of {counted.pop()!r} cannot be simulated from r_squared=, which adds normal noise; plan from a "
+            "pilot, kt.plan(fit, data)."
+        )
     found, learning = _worlds(model, formula, table, qualities, {**options, "surrogates": surrogates}, contrasts, rng)
     remarks = [
         "no gold yet: gold was simulated from the surrogates, assuming that " + in_words(qualities),
@@ -118,10 +124,17 @@ def _worlds(
     seeds = rng.integers(2**31, size=3 * _WORLDS)
 
     def profiles(at: int, count: int, n: int) -> tuple[Profile, ...]:
-        return tuple(
-            Profile.of(assumed_fit(model, formula, table, qualities, options, at=at, n=n, seed=int(seed)), contrasts)
-            for seed in seeds[:count]
-        )
+        out, failed = [], None
+        for seed in seeds[:count]:
+            try:
+                fit = assumed_fit(model, formula, table, qualities, options, at=at, n=n, seed=int(seed))
+            except ConvergenceError as error:  # a dispersion of 0, say: some small pilots have no estimate
+                failed = error
+            else:
+                out.append(Profile.of(fit, contrasts))
+        if failed is not None and not out:
+            raise failed
+        return tuple(out)
 
     central = profiles(0, _WORLDS, n_pilot)
     found = [central]
@@ -180,7 +193,9 @@ def assumed_fit(
         surrogate = _first(options["surrogates"][name], table, name)
         scale = gold_scale(table, name, surrogate) if quality.kind == "r_squared" else None
         gold = simulate_gold(surrogate, quality, at, name, rng, scale)
-        frame = frame.with_columns(nw.new_series(name, gold.tolist(), backend=frame.implementation))
+        levels = _levels(options["surrogates"][name], table)
+        dtype = None if levels is None else nw.Enum(levels)
+        frame = frame.with_columns(nw.new_series(name, gold.tolist(), dtype, backend=frame.implementation))
     size = min(_PILOT, table.n_rows // 2) if n is None else n
     sample = SimpleRandom(size).draw(frame.to_native(), seed=rng)
     masked = mask_gold(frame.to_native(), sample, list(qualities))
@@ -242,6 +257,13 @@ def _first(given: Any, table: Table, name: str) -> Any:
         )
         return np.asarray(keys)[shares.argmax(axis=1)]
     return table.values(item, f"surrogates[{name!r}]")
+
+
+def _levels(given: Any, table: Table) -> list[str] | None:
+    """Classes of an ordered surrogate column, which gold then has in the same order; None of others."""
+    item = given[0] if isinstance(given, Sequence) and not isinstance(given, str) else given
+    kind: Any = table.column(item, "surrogates").dtype if isinstance(item, str) else None
+    return [str(level) for level in kind.categories] if getattr(kind, "ordered", False) else None
 
 
 def _classes(surrogate: Any, name: str) -> tuple[list[Any], Any, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,11 +12,11 @@ from ..estimate.augment import AugmentedSample
 from ..estimate.clusters import curvatures
 from ..estimate.covariance import Meat
 from ..estimate.infer import Parts, combination, infer, influences
+from ..estimate.plugged import surrogate_estimate
 from ..estimate.rectify import gold_estimate
 from ..estimate.root import newton, warm_start
 from ..estimate.rows import Memory, Source, pieces_of
 from ..estimate.shares import shares_of
-from ..estimate.surrogate import surrogate_estimate
 from ..estimate.totals import n_coefficients, row_totals
 from ..frames.table import as_float
 from ..results.comparison import Column, Comparison, Difference
@@ -38,7 +38,7 @@ _MUCH_WIDER = 1.25
 """Standard error over that of gold alone from which on the user is told."""
 _LARGE = 100_000
 """Units from which on the solver gets a start from a part of them."""
-_CAUTION = "takes labels for truth; its intervals are not valid"
+CAUTION = "takes labels for truth; its intervals are not valid"
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Naive:
 
     theta: Floats
     parts: Parts
-    caution: str = _CAUTION
+    caution: str = CAUTION
 
 
 def naive_fit(
@@ -74,9 +74,7 @@ def naive_fit(
         The reason in words where surrogates cannot be used as the labels.
     """
     try:
-        for label in prepared.labels:
-            _refuse_other_scale(label)
-        given = {label.name: label.surrogates[0].values for label in prepared.labels}
+        given, caution = plugged_labels(prepared)
         if source is None:
             rows: Source = Memory(surrogate_rows(prepared, matrix, given, "value"))
         else:
@@ -87,11 +85,24 @@ def naive_fit(
     except (KaratError, np.linalg.LinAlgError) as error:
         return f"Surrogate only is not shown: {error}"
     curvature = curvatures(model, naive, estimate, options.vcov, "surrogate")
-    caution = "; ".join([_CAUTION, *_unit_remarks(prepared)])
     return Naive(estimate.theta, Parts.of(estimate, curvature), caution)
 
 
-def _refuse_other_scale(label: Label) -> None:
+def plugged_labels(prepared: Prepared) -> tuple[dict[str, Any], str]:
+    """The first surrogate of each label, and what must be said of a fit that takes them for gold.
+
+    Raises
+    ------
+    DataError
+        If one cannot be used as the label.
+    """
+    for label in prepared.labels:
+        refuse_other_scale(label)
+    given = {label.name: label.surrogates[0].values for label in prepared.labels}
+    return given, "; ".join([CAUTION, *_unit_remarks(prepared)])
+
+
+def refuse_other_scale(label: Label) -> None:
     """Raise where the first surrogate of a 0/1 label is a score on another scale."""
     first = label.surrogates[0]
     if np.ndim(first.values) == 2 and not first.probabilities:
@@ -132,7 +143,7 @@ def gold_column(
     except DataError as error:
         if sample.units.effects is None:
             raise
-        return f"gold alone is not shown: {str(error).rstrip('.')}"
+        return f"gold alone is not shown: {error}"
     curvature = curvatures(model, sample, gold, options.vcov, "gold")
     parts = Parts.of(gold, curvature)
     covariance, df = infer(parts, options.vcov, options.target, options.df)
@@ -247,7 +258,7 @@ def _cheap_start(model: Model, sample: AugmentedSample) -> Floats | None:
         weights = sample.units.weights
         return warm_start(model, some[0], None if weights is None else weights[every])
     totals = row_totals(model, pieces_of(some, None))
-    first = np.zeros(n_coefficients(model, sample.gold))
+    first = np.zeros(n_coefficients(model, sample.gold)) if model.first is None else warm_start(model, some[0], None)
     _, scale = totals(first)
     root = newton(totals, first, scale)
     return root.theta if root.converged else None

@@ -141,7 +141,7 @@ def describe(
     tuning = estimate.tuning
     return Result(
         model=regression.name,
-        title=regression.heading + (f", base {matrix.spec.classes[0]!r}" if matrix.spec.classes else ""),
+        title=regression.heading + regression.told(matrix.spec.classes),
         formula=prepared.parsed.text,
         estimator=options.estimator,
         names=matrix.spec.names,

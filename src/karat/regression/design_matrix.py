@@ -10,16 +10,16 @@ import numpy as np
 
 from .._core.machine import needs
 from ..designs.domain import within
-from ..designs.labelling import pair_codes
 from ..errors import ArgumentError, DataError, DesignWarning, FormulaError, one_of, tell
-from ..estimate.absorb import Effects
 from ..estimate.augment import Units
 from ..estimate.clusters import cluster_codes, count, named
 from ..estimate.rows import Rows
 from ..frames.formula import Parsed, refuse_stateful, row_by_row
 from ..frames.kinds import is_number
 from ..frames.matrices import MatrixSpec, least_columns
+from ..frames.quoting import quote
 from ..frames.table import as_float
+from .fixed_effects import drop_singletons, read_effects
 from .variables import Label, classes_of, compare_presence
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def prepare(
     observed = sorted(parsed.variables - {label.name for label in labels})
     frame = table.pandas(observed, "formula")
     v = _analysis_weights(table, weights)
-    clusters = None if cluster is None else _clusters(table, cluster)
+    clusters = None if cluster is None else read_clusters(table, cluster)
     absent = {name: frame[name].isna().to_numpy() for name in observed}
     if v is not None:
         absent["weights="] = np.isnan(v)
@@ -117,7 +117,7 @@ def prepare(
     dropped = {name: int(mask.sum()) for name, mask in absent.items() if mask.any()}
     complete = _complete(absent, dropped, missing, table.n_rows)
     there = np.ones(table.n_rows, dtype=bool) if shown is None else ~shown
-    _drop_singletons(parsed, frame, complete, there if inside is None else there & inside, dropped)
+    drop_singletons(parsed, frame, complete, there if inside is None else there & inside, dropped)
     kept = complete & there if inside is None else complete & there & inside
     if not kept.all():
         if not (kept[there] & labelling.labelled).any():
@@ -136,42 +136,13 @@ def prepare(
         codes = cluster_codes(clusters)
         if min(count(codes)) == 1:
             raise DataError("cluster holds a single cluster; a cluster covariance needs at least two.")
-    effects = _effects(parsed, frame)
+    effects = read_effects(parsed, frame)
     notes = compare_presence(labels, labelling.labelled, labelling.weight)
     for note in notes:
         tell(note, DesignWarning)
     name = "" if clusters is None else named(list(clusters.columns))
     units = Units(labelling, v, codes, name, None if kept.all() else kept, effects)
     return Prepared(parsed, labels, frame, units, dropped, context, notes)
-
-
-def _effects(parsed: Parsed, frame: pd.DataFrame) -> Effects | None:
-    """Fixed effects of the rows of a frame, in which none is missing."""
-    import pandas as pd
-
-    if not parsed.effects:
-        return None
-    codes = []
-    for columns in parsed.effects:
-        own = pd.factorize(frame[columns[0]])[0].astype(np.intp)
-        for name in columns[1:]:
-            own = pair_codes(own, pd.factorize(frame[name])[0].astype(np.intp))
-        codes.append(own)
-    return Effects(parsed.effect_names, np.column_stack(codes))
-
-
-def _drop_singletons(
-    parsed: Parsed, frame: pd.DataFrame, complete: Bools, among: Bools, dropped: dict[str, int]
-) -> None:
-    """Take out of ``complete`` the rows that are alone in a fixed effect: they tell nothing of coefficients."""
-    rows = np.flatnonzero(complete & among)
-    effects = _effects(parsed, frame.iloc[rows])
-    if effects is None or not len(rows):
-        return
-    alone = effects.singletons()
-    if alone.any():
-        complete[rows[alone]] = False
-        dropped[f"alone in {' + '.join(parsed.effect_names)}"] = int(alone.sum())
 
 
 def _inside(table: Table, subset: object) -> Bools:
@@ -242,13 +213,20 @@ def matrices(prepared: Prepared, regression: Model | None = None) -> Design:
             "covariates (a column with a category for nearly every row is an identifier, not a covariate)."
         )
     needs(16.0 * n_rows * least, f"{n_rows:,} rows with {least:,} or more coefficients", "merge or drop covariates")
-    classes = outcome_classes(prepared) if prepared.parsed.categories else ()
+    ordered = regression is not None and regression.in_order
+    classes = outcome_classes(prepared, ordered) if prepared.parsed.categories else ()
     spec, x = MatrixSpec.learn(prepared.parsed, learned, context, classes)
     if regression is not None:
-        spec = replace(spec, names=regression.names(spec.columns, classes))
+        own = tuple(spec.columns[j] for j in spec.right) or spec.columns
+        names = regression.names(own, classes)
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise FormulaError(
+                f"two coefficients of {prepared.parsed.text!r} would be called {twice[0]!r}; rename the column."
+            )
+        spec = replace(spec, names=names)
     gold_x, gold_y = _gold_matrices(prepared, spec, filler, None if covariates else x)
     offset = spec.offset(learned, context)
-    if classes and offset is not None:
+    if classes and offset is not None and (regression is None or regression.first is None):
         raise FormulaError(
             f"offset() in {prepared.parsed.text!r}: a categorical outcome has one linear predictor for each class, "
             "and an offset does not say for which; use it as a covariate, or take it out."
@@ -269,13 +247,13 @@ def matrices(prepared: Prepared, regression: Model | None = None) -> Design:
     )
 
 
-def outcome_classes(prepared: Prepared) -> tuple[Any, ...]:
+def outcome_classes(prepared: Prepared, ordered: bool = False) -> tuple[Any, ...]:
     """Classes of an outcome that is a category, its base first.
 
     Raises
     ------
     DataError
-        If these are no categories, or a class has no gold row.
+        If these are no categories, or a class has no gold row; if they must be ``ordered``, and nothing says how.
     """
     name, base, label = prepared.parsed.outcome, prepared.parsed.base, prepared.outcome_label
     if label is None:
@@ -288,6 +266,8 @@ def outcome_classes(prepared: Prepared) -> tuple[Any, ...]:
         raise DataError(f"the outcome {name!r} holds numbers with fractions; it must hold categories, so recode it.")
     if len(classes) < 2:
         raise DataError(f"the outcome {name!r} has only the class {list(classes)}; it needs two. Label more units.")
+    if ordered:
+        _refuse_no_order(prepared.parsed, gold, classes)
     present = set(gold.unique().tolist())
     if absent := [value for value in classes if value not in present]:
         raise DataError(
@@ -299,6 +279,20 @@ def outcome_classes(prepared: Prepared) -> tuple[Any, ...]:
     if base not in classes:
         raise ArgumentError(f"base={base!r} is not a class of {name!r}; there are {list(classes)}.")
     return (base, *(value for value in classes if value != base))
+
+
+def _refuse_no_order(parsed: Parsed, gold: pd.Series[Any], classes: tuple[Any, ...]) -> None:
+    """Raise where nothing says which class is the lowest."""
+    name = parsed.outcome
+    if parsed.base is not None:
+        raise FormulaError(f"the outcome of {parsed.text!r} has an order and no base; take contr.treatment() out.")
+    stated = parsed.levels is not None or all(map(is_number, classes)) or getattr(gold.dtype, "ordered", False)
+    if not stated:
+        raise DataError(
+            f"nothing says in which order the classes {list(classes)} of the outcome {name!r} stand; give levels=[...] "
+            f"from the lowest to the highest, in a formula C({quote(name)}, levels=[...]), or make it an ordered "
+            f"column: data[{name!r}] = pd.Categorical(data[{name!r}], categories=[...], ordered=True)."
+        )
 
 
 def with_columns(frame: pd.DataFrame, columns: Mapping[str, Any], n_rows: int) -> pd.DataFrame:
@@ -370,7 +364,7 @@ def _analysis_weights(table: Table, weights: object) -> Floats | None:
     return v
 
 
-def _clusters(table: Table, cluster: object) -> pd.DataFrame:
+def read_clusters(table: Table, cluster: object) -> pd.DataFrame:
     """Analysis clusters, one column for each way of clustering."""
     import pandas as pd
 

@@ -20,8 +20,10 @@ from ..frames.batches import Batches
 from ..frames.quoting import quote
 from ..results import Result
 from .group_means import without_gold
+from .instruments import INSTRUMENTED
 from .options import MODEL_FIRST, Arguments, FitOptions, RegressOptions
 from .pipeline import PLAIN, close_fit, open_batches, open_fit
+from .second_stage import SecondStage
 
 if TYPE_CHECKING:
     from .._core.types import ModelName
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 @checked_arguments(RegressOptions, reordered=MODEL_FIRST)
 @single_threaded
 def regress(
-    formula: str, data: object, *, surrogates: Mapping[str, Any], model: ModelName = "ols",
+    formula: str, data: object, *, surrogates: Mapping[str, Any] | None = None, model: ModelName = "ols",
     **options: Unpack[RegressOptions],
 ) -> Result:  # fmt: skip
     """Regression in which some variables are known through surrogate labels, and through gold in a sample.
@@ -40,17 +42,18 @@ def regress(
     ----------
     formula : str
         ``"outcome ~ covariates"`` (formulaic syntax; ``offset(x)`` adds an offset). A formula is code: do not fit one
-        from somebody you do not trust. Names with spaces, dots or such stand in backticks. With ``model="ols"`` fixed
-        effects stand after a bar, ``"outcome ~ covariates | state + year"``, those of combinations as ``state^year``;
-        they are taken out, not estimated (methods, section 8.2).
+        from somebody you do not trust. Names with spaces, dots or such stand in backticks.
+        Linear regressions take fixed effects after a bar, ``"y ~ x | state + year"``; ``state^year`` is one effect for
+        each combination (methods, section 8.2).
     data : data frame or Batches
         pandas, polars or pyarrow table, one row per unit; gold columns are missing where a unit was not labelled.
-        :class:`karat.Batches` reads one that does not fit into memory, for some models and without a learner.
+        :class:`karat.Batches` reads one that does not fit into memory, for some models and without a learner; units
+        of :func:`karat.aggregate` have means of labelled documents among their variables.
     surrogates : mapping
         Gold column -> its surrogate(s): a column, a list of columns, an array of N values, or a
-        mapping from class to probability column.
-    model : {"ols", "logit", "probit", "poisson", "multinomial", "gamma", "fractional", "quantile", "expectile",
-            "huber"}
+        mapping from class to probability column. Not for units of :func:`karat.aggregate`.
+    model : {"ols", "logit", "probit", "poisson", "negative_binomial", "multinomial", "ordered", "ordered_probit",
+            "gamma", "fractional", "quantile", "expectile", "huber", "iv"}
         Which regression.
     **options
         How to fit.
@@ -80,13 +83,22 @@ def regress(
     >>> fit.coef().index.tolist()
     ['Intercept', 'hostile', 'length']
     """
+    if isinstance(data, SecondStage):
+        if surrogates is not None:
+            raise ArgumentError("surrogates= is about documents; give it to karat.aggregate, not to the regression.")
+        return data._regress(formula, model, options)
+    if surrogates is None:
+        raise ArgumentError(f"{model}(): missing a required argument: 'surrogates'.")
     arguments = Arguments.of(model, formula, surrogates, options)
-    fit = open_batches(arguments, data) if isinstance(data, Batches) else open_fit(arguments, data, PLAIN)
-    return close_fit(fit, steps=PLAIN, assumed=arguments.design is None)
+    steps = INSTRUMENTED if model == "iv" else PLAIN
+    fit = open_batches(arguments, data) if isinstance(data, Batches) else open_fit(arguments, data, steps)
+    return close_fit(fit, steps=steps, assumed=arguments.design is None)
 
 
 @checked_arguments(FitOptions)
-def ols(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Unpack[FitOptions]) -> Result:
+def ols(
+    formula: str, data: object, *, surrogates: Mapping[str, Any] | None = None, **options: Unpack[FitOptions]
+) -> Result:
     """Linear regression with surrogate labels.
 
     Parameters
@@ -121,7 +133,9 @@ def ols(formula: str, data: object, *, surrogates: Mapping[str, Any], **options:
 
 
 @checked_arguments(FitOptions)
-def logit(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Unpack[FitOptions]) -> Result:
+def logit(
+    formula: str, data: object, *, surrogates: Mapping[str, Any] | None = None, **options: Unpack[FitOptions]
+) -> Result:
     """Logistic regression with surrogate labels; the outcome is 0 or 1.
 
     Parameters
@@ -156,7 +170,9 @@ def logit(formula: str, data: object, *, surrogates: Mapping[str, Any], **option
 
 
 @checked_arguments(FitOptions)
-def probit(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Unpack[FitOptions]) -> Result:
+def probit(
+    formula: str, data: object, *, surrogates: Mapping[str, Any] | None = None, **options: Unpack[FitOptions]
+) -> Result:
     """Probit regression with surrogate labels; the outcome is 0 or 1.
 
     Parameters
@@ -191,7 +207,9 @@ def probit(formula: str, data: object, *, surrogates: Mapping[str, Any], **optio
 
 
 @checked_arguments(FitOptions)
-def poisson(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Unpack[FitOptions]) -> Result:
+def poisson(
+    formula: str, data: object, *, surrogates: Mapping[str, Any] | None = None, **options: Unpack[FitOptions]
+) -> Result:
     """Poisson regression (log link, robust covariance) with surrogate labels.
 
     Parameters

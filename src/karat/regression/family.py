@@ -1,11 +1,17 @@
-"""Regressions for further outcomes: shares, positive numbers, quantiles, expectiles, numbers with outliers."""
+"""Regressions for further outcomes: ordered classes, counts, shares, positive numbers, quantiles, outliers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Unpack
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Unpack
+
+import numpy as np
 
 from .._core.arguments import checked_arguments
+from ..errors import ArgumentError, one_of
+from ..frames.quoting import masked
+from ..frames.stepwise import sides
 from .entry_points import regress
 from .options import FitOptions
 
@@ -14,7 +20,134 @@ if TYPE_CHECKING:
 
 
 @checked_arguments(FitOptions)
-def gamma(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Unpack[FitOptions]) -> Result:
+def ordered(
+    formula: str,
+    data: object,
+    *,
+    surrogates: Mapping[str, Any],
+    link: Literal["logit", "probit"] = "logit",
+    levels: Sequence[Any] | None = None,
+    **options: Unpack[FitOptions],
+) -> Result:
+    """Ordered (cumulative) logit or probit with surrogate labels; the outcome is a class on a scale.
+
+    Parameters
+    ----------
+    formula : str
+        ``"agreement ~ x"``; the outcome is a column of classes. Its intercept is taken by the cut points.
+    data, surrogates
+        As in :func:`regress`. Numbers are in their own order, ordered categorical columns in theirs.
+    link : {"logit", "probit"}
+        Distribution of the scale behind the classes: logistic or normal.
+    levels : sequence, optional
+        All classes from the lowest to the highest, for text without an order. ``"C(agreement, levels=[...]) ~ x"`` says
+        the same within a formula.
+    **options
+        Everything else :func:`regress` takes.
+
+    Returns
+    -------
+    Result
+        ``P(class <= k) = F(tau_k - x'b)``: a positive coefficient goes with higher classes. Slopes come first, then cut
+        points, ``"low|mid"``. With ``link="logit"`` ``ratios()`` gives odds ratios, those of being above any cut.
+        ``predict`` gives class probabilities.
+
+    Raises
+    ------
+    KaratError
+        As :func:`regress`, and where nothing says how classes are ordered;
+        :class:`~karat.errors.SeparationError` when no finite estimate exists.
+
+    Notes
+    -----
+    Slopes are the same at every cut (proportional odds). :func:`multinomial` does without that, and without the order.
+
+    References
+    ----------
+    McCullagh (1980), *Regression models for ordinal data*; Egami, Hinck, Stewart, Wei (2023).
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(1500, kind="poisson", seed=1)
+    >>> corpus["size"] = corpus["outcome"].clip(upper=2).map({0: "none", 1: "one", 2: "many"})
+    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
+    >>> fit = kt.ordered("size ~ hostile", labelled, surrogates={"hostile": "hostile_llm"}, seed=1,
+    ...                  levels=["none", "one", "many"])
+    >>> fit.coef().index.tolist()
+    ['hostile', 'none|one', 'one|many']
+    """
+    one_of("link", link, ("logit", "probit"))
+    if levels is not None:
+        if isinstance(levels, (str, bytes, Mapping)) or not hasattr(levels, "__getitem__") or len(levels) < 2:
+            raise ArgumentError(
+                f"levels={levels!r} must list the classes from the lowest to the highest, two or more, such as "
+                "['low', 'mid', 'high']; a set has no order."
+            )
+        if isinstance(formula, str) and "~" in masked(formula):
+            outcome, covariates = sides(formula)
+            if re.search(r"\blevels\s*=", outcome):
+                raise ArgumentError(f"levels= and the outcome of {formula!r} both name an order; give one of them.")
+            column = re.sub(r"^C\((.*)\)$", r"\1", outcome.strip())
+            named = [value.item() if isinstance(value, np.generic) else value for value in levels]
+            formula = f"C({column}, levels={named!r}) ~ {covariates}"
+    model: Literal["ordered", "ordered_probit"] = "ordered" if link == "logit" else "ordered_probit"
+    return regress(formula, data, model=model, surrogates=surrogates, **options)
+
+
+@checked_arguments(FitOptions)
+def negative_binomial(
+    formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Unpack[FitOptions]
+) -> Result:
+    """Negative binomial regression (NB2, log link) with surrogate labels; the outcome is a count.
+
+    Parameters
+    ----------
+    formula, data, surrogates
+        As in :func:`regress`. The outcome is 0, 1, 2, ...; predictions of it need not be whole, and those below 0 count
+        as 0.
+    **options
+        Everything else :func:`regress` takes.
+
+    Returns
+    -------
+    Result
+        The mean is ``exp(x'b)`` and the variance ``mu + alpha mu^2``, alpha estimated with b. The last coefficient is
+        ``log(alpha)``; the summary shows alpha with its interval. ``ratios()`` gives rate ratios.
+
+    Raises
+    ------
+    KaratError
+        As :func:`regress`; :class:`~karat.errors.ConvergenceError` where counts vary no more than those of a Poisson
+        distribution, so that alpha is 0.
+
+    Notes
+    -----
+    The score is not linear in the outcome, so that the score at a predicted count is not the expected score. Intervals
+    hold all the same; coefficients of the mean gain from predictions about as in :func:`poisson`, whose robust
+    intervals hold under any dispersion.
+
+    References
+    ----------
+    Cameron and Trivedi (2013), *Regression analysis of count data*, section 3.3; Egami, Hinck, Stewart, Wei (2023).
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(1500, kind="poisson", seed=1)
+    >>> corpus["likes"] = 2 * corpus["outcome"]
+    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
+    >>> fit = kt.negative_binomial("likes ~ hostile", labelled, surrogates={"hostile": "hostile_llm"}, seed=1)
+    >>> fit.names
+    ('Intercept', 'hostile', 'log(alpha)')
+    """
+    return regress(formula, data, model="negative_binomial", surrogates=surrogates, **options)
+
+
+@checked_arguments(FitOptions)
+def gamma(
+    formula: str, data: object, *, surrogates: Mapping[str, Any] | None = None, **options: Unpack[FitOptions]
+) -> Result:
     """Gamma regression (log link, robust covariance) with surrogate labels; the outcome is above 0.
 
     Parameters
@@ -52,7 +185,9 @@ def gamma(formula: str, data: object, *, surrogates: Mapping[str, Any], **option
 
 
 @checked_arguments(FitOptions)
-def fractional(formula: str, data: object, *, surrogates: Mapping[str, Any], **options: Unpack[FitOptions]) -> Result:
+def fractional(
+    formula: str, data: object, *, surrogates: Mapping[str, Any] | None = None, **options: Unpack[FitOptions]
+) -> Result:
     """Fractional logit with surrogate labels; the outcome lies between 0 and 1.
 
     Parameters
@@ -107,8 +242,8 @@ def quantile(
     formula, data, surrogates
         As in :func:`regress`. The outcome is a number with many values.
     q : float
-        Which quantile, above 0 and below 1; 0.5 is the median. For several fit each by itself: their difference,
-        ``upper - lower``, has the right covariance, since influences are kept.
+        Which quantile, above 0 and below 1; 0.5 is the median. :func:`karat.several` fits several at once, with
+        intervals that hold for all of them; the difference of two fits, ``upper - lower``, has the right covariance.
     bandwidth : float, optional
         Width of the normal kernel that smooths the jump of the score, in units of the outcome. By default from the
         residuals of the gold rows and their effective number (methods, section 8); the summary shows it.

@@ -72,11 +72,16 @@ class Empty:
         listing = ", ".join(self.names[:_LISTED]) + more
         return f"{len(self.names)} group(s) have no gold and no estimate: {listing}"
 
+    def refuse(self, missing: object) -> None:
+        """Raise where groups are not to be left out."""
+        if self.names and missing == "raise":
+            raise DataError(f"{self}; label some of their units, or use missing='drop' to report the other groups.")
+
     def note(self, result: Result) -> Result:
         """The result with the groups in its tables and named in its notes, and their rows counted as such."""
         if not self.names:
             return result
-        tell(str(self) + "; label some of their units to report them.", SmallSampleWarning)
+        tell(f"{self}; label some of their units to report them, or use kt.small_groups.", SmallSampleWarning)
         dropped = dict(result.sampling.dropped)
         missing = dropped.pop("weights=") - self.rows
         dropped |= {"weights=": missing} if missing else {}
@@ -112,7 +117,7 @@ def without_gold(
         return None
     observed = list(by)
     frame = table.pandas(observed, "by")
-    gold = _gold_rows(table, surrogates, options.get("labelled"))
+    gold = gold_rows(table, surrogates, options.get("labelled"))
     codes = np.asarray(frame.groupby(observed[::-1], sort=True, observed=True).ngroup())
     inside = np.ones(table.n_rows, dtype=bool)
     if options.get("subset") is not None:
@@ -131,8 +136,7 @@ def without_gold(
         names, tuple(named), int((lost & ~np.isnan(weights)).sum()), np.where(lost, np.nan, weights),
         _crossed(frame, [(row, n) for row, n in zip(first, named) if not lost[row]]) if len(by) > 1 else None,
     )  # fmt: skip
-    if names and options.get("missing") == "raise":
-        raise DataError(f"{empty}; label some of their units, or use missing='drop' to report the other groups.")
+    empty.refuse(options.get("missing"))
     return empty
 
 
@@ -144,7 +148,7 @@ def _crossed(frame: pd.DataFrame, told: Sequence[tuple[int, str]]) -> Crossed:
     return Crossed(levels, tuple(name for _, name in told))
 
 
-def _gold_rows(table: Table, surrogates: Mapping[str, Any], labelled: object) -> Bools:
+def gold_rows(table: Table, surrogates: Mapping[str, Any], labelled: object) -> Bools:
     """Rows that are gold, as far as columns say: all labels are there, or the user's own indicator is true."""
     if labelled is not None:
         name = labelled if isinstance(labelled, str) else "labelled"

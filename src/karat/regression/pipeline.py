@@ -100,6 +100,10 @@ class Steps(Generic[F]):
     takes_effects = True
     """Whether fixed effects may stand after a bar."""
 
+    def model(self, options: Arguments) -> Model:
+        """The model."""
+        return models.get(options.model, options.parameters)
+
     def labels(self, parsed: Parsed, table: Table, options: Arguments) -> tuple[Label, ...]:
         """The labelled variables."""
         return read_labels(parsed, table, options.surrogates)
@@ -127,6 +131,10 @@ class Steps(Generic[F]):
     def sample(self, fit: F) -> AugmentedSample:
         """The augmented sample."""
         return fit.sample
+
+    def estimate(self, fit: F, sample: AugmentedSample) -> Estimate:
+        """The estimate that was asked for."""
+        return estimated(fit.model, sample, fit.options, fit.predicted is not None)
 
     def parts(self, fit: F, sample: AugmentedSample, estimate: Estimate) -> Parts:
         """What covariances are made from."""
@@ -156,16 +164,12 @@ PLAIN: Steps[Opened] = Steps()
 def open_fit(options: Arguments, data: object, steps: Steps[F]) -> F:
     """From arguments and a table to design matrices and predictions."""
     refuse_unused(options, options.predictions, options.features)
-    model = models.get(options.model, options.parameters)
+    model = steps.model(options)
     table = Table.read(data)
     parsed = parse(options.formula, table.names, options.context, model.categorical)
     refuse_effects(parsed, model, steps.takes_effects)
     labels = steps.labels(parsed, table, options)
-    gold_rows = labelled_rows(labels, table, options.labelled)
-    shown = None if options.shown is None else shown_rows(options.shown, table)
-    labelling = designs.read_draw(
-        designs.resolve(options.design), table, gold_rows, options.sampled, options.nonresponse, shown
-    )
+    gold_rows, shown, labelling = read_frame(options, table, labels)
     prepared = prepare(
         table, parsed, labels, labelling, weights=options.weights, cluster=options.cluster, missing=options.missing,
         context=options.context, shown=shown, subset=options.subset,
@@ -176,10 +180,21 @@ def open_fit(options: Arguments, data: object, steps: Steps[F]) -> F:
     return replace(fit, model=_settled(model, augmented(prepared, matrix, ())))
 
 
+def read_frame(options: Arguments, table: Table, labels: tuple[Label, ...]) -> tuple[Bools, Bools | None, Labelling]:
+    """Gold rows, rows that the labeller has seen, and the draw from all others."""
+    gold_rows = labelled_rows(labels, table, options.labelled)
+    shown = None if options.shown is None else shown_rows(options.shown, table)
+    labelling = designs.read_draw(
+        designs.resolve(options.design), table, gold_rows, options.sampled, options.nonresponse, shown
+    )
+    return gold_rows, shown, labelling
+
+
 def _settled(model: Model, sample: AugmentedSample) -> Model:
     """The model with what must be a fixed number before the root is sought."""
     gold = sample.gold
-    return model.settled(gold.x, gold.y if gold.offset is None else gold.y - gold.offset, sample.units.gold_weight)
+    own = gold.offset is None or gold.y.ndim > 1
+    return model.settled(gold.x, gold.y if own else gold.y - gold.offset, sample.units.gold_weight)
 
 
 def open_batches(options: Arguments, batches: Batches) -> Opened:
@@ -202,7 +217,7 @@ def close_fit(fit: F, *, steps: Steps[F], assumed: bool) -> Result:
     """From an opened fit to its Result: root, weights, influences, covariance, comparison."""
     model, options, predicted = fit.model, fit.options, fit.predicted
     sample = steps.sample(fit)
-    estimate = estimated(model, sample, options, predicted is not None)
+    estimate = steps.estimate(fit, sample)
     parts = steps.parts(fit, sample, estimate)
     naive = steps.naive(fit, sample) if options.compare else "not asked for"
     together = [parts, naive.parts] if isinstance(naive, Naive) and not parts.scores.gold_alone else [parts]

@@ -13,9 +13,9 @@ from ..errors import ArgumentError, DataError, NotValidWarning, SolverWarning, t
 from ..estimate.augment import AugmentedSample
 from ..estimate.clusters import connected, curvatures
 from ..estimate.infer import Parts, infer
+from ..estimate.plugged import surrogate_estimate
 from ..estimate.rectify import Estimate, gold_estimate, rectify, split_estimates
-from ..estimate.rows import Memory, Rows
-from ..estimate.surrogate import surrogate_estimate
+from ..estimate.rows import Instruments, Memory, Rows
 from ..frames import Table
 from ..frames.order import settled
 from ..frames.quoting import quote
@@ -71,12 +71,22 @@ def refuse_unused(options: Arguments, predictions: object, features: object) -> 
 
 
 def refuse_effects(parsed: Parsed, model: Model, allowed: bool = True) -> None:
-    """Raise where fixed effects stand after a bar and the regression cannot take them out."""
-    if parsed.effects and not (allowed and model.name == "ols"):
+    """Raise where the regression cannot take out fixed effects after a bar, or has no place for instruments."""
+    if parsed.endogenous and not (allowed and model.name == "iv"):
+        raise ArgumentError(
+            f"formula {parsed.text!r} has instruments, which kt.iv takes, of data in memory; call kt.iv, or take the "
+            "first stage out."
+        )
+    if model.name == "iv" and not parsed.endogenous:
+        raise ArgumentError(
+            f"formula {parsed.text!r} has no instruments; write 'y ~ w + [x ~ z]' with x the endogenous covariate and "
+            "z its instrument, or use kt.ols."
+        )
+    if parsed.effects and not (allowed and model.name in ("ols", "iv")):
         first = quote(parsed.effects[0][0])
         raise ArgumentError(
             f"formula {parsed.text!r} has fixed effects after a bar, which are taken out of linear regressions "
-            f"(kt.ols) of data in memory only; write them as covariates here, C({first})."
+            f"(kt.ols, kt.iv) of data in memory only; write them as covariates here, C({first})."
         )
 
 
@@ -221,7 +231,10 @@ def one_surrogate(prepared: Prepared, options: Arguments) -> dict[str, Any]:
 
 def augmented(prepared: Prepared, matrix: Design, rows: tuple[Rows, ...]) -> AugmentedSample:
     """Gold rows and predicted rows as one augmented sample."""
-    return AugmentedSample(matrix.gold, Memory(rows), prepared.units, matrix.spec.columns)
+    spec, instruments = matrix.spec, None
+    if spec.right:
+        instruments = Instruments(np.array(spec.right), np.array(spec.left))
+    return AugmentedSample(matrix.gold, Memory(rows), prepared.units, spec.columns, instruments=instruments)
 
 
 def estimated(regression: models.Model, sample: AugmentedSample, options: Arguments, crossfitted: bool) -> Estimate:

@@ -281,6 +281,8 @@ def classes_of(name: str, gold: pd.Series[Any], parsed: Parsed) -> tuple[tuple[A
     import pandas as pd
 
     present = gold.dropna()
+    if parsed.levels is not None and name in parsed.outcome_variables:
+        return _stated(name, present, parsed.levels), True
     if is_text(present, name, "gold") and not all(map(is_number, present)):
         held = present.unique().tolist()
         if isinstance(gold.dtype, pd.CategoricalDtype):
@@ -303,6 +305,31 @@ def classes_of(name: str, gold: pd.Series[Any], parsed: Parsed) -> tuple[tuple[A
     if np.isin(values, (0.0, 1.0)).all():
         return (0.0, 1.0), False
     return (), False
+
+
+def _stated(name: str, present: pd.Series[Any], levels: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Classes in the order stated.
+
+    Raises
+    ------
+    ArgumentError
+        If the order does not name each class once.
+    """
+    is_text(present, name, "gold")
+    if strange := [level for level in levels if not isinstance(level, (str, bool, int, float))]:
+        raise ArgumentError(
+            f"levels={list(levels)} of {name!r} holds {strange[0]!r}, which is no class; name classes by text, numbers "
+            "or true/false."
+        )
+    levels = tuple(int(level) if isinstance(level, bool) else level for level in levels)
+    if len(set(levels)) < len(levels):
+        raise ArgumentError(f"levels={list(levels)} names a class of {name!r} twice; name each one once.")
+    found = present.unique().tolist()
+    if strangers := [value for value in found if value not in levels]:
+        raise ArgumentError(
+            f"levels={list(levels)} leaves out {sorted(strangers, key=str)}, which {name!r} holds; name every class."
+        )
+    return levels
 
 
 def _numbered(values: Floats) -> tuple[Any, ...]:

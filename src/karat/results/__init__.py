@@ -1,6 +1,7 @@
 """What a fit gives back."""
 
+from .fits import Fits
 from .result import Result
 from .sampling import Sampling
 
-__all__ = ["Result", "Sampling"]
+__all__ = ["Fits", "Result", "Sampling"]

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import ArgumentError
-from ..estimate.infer import combination, influences
+from ..estimate.infer import combination, influences, stacked
 from .estimates import Estimates
 from .revise import kept_parts
+from .simultaneous import transport
 
 if TYPE_CHECKING:
-    from .._core.types import Array, Floats
+    from .._core.types import Array, Floats, Ints
+    from ..estimate.augment import Units
+    from .result import Result
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -28,6 +33,8 @@ class Combined(Estimates):
     covariance : ndarray, shape (p, p)
     df : ndarray, shape (p,)
     alpha : float
+    title : str
+        What it is.
 
     Examples
     --------
@@ -45,12 +52,13 @@ class Combined(Estimates):
     covariance: Floats
     df: Floats
     alpha: float
+    title: str = "Combination of fits on the same units"
 
     def __repr__(self) -> str:
         return str(self)
 
     def _title(self) -> str:
-        return "Combination of fits on the same units"
+        return self.title
 
 
 def combine(terms: list[tuple[Any, float]]) -> Combined:
@@ -102,6 +110,51 @@ def combine(terms: list[tuple[Any, float]]) -> Combined:
     covariance[unknown], covariance[:, unknown] = np.nan, np.nan
     df = np.min([r.df[at] for (r, _), at in zip(terms, index)], axis=0)
     return Combined(names, np.asarray(theta), covariance, df, first.alpha)
+
+
+def joint_covariance(results: Sequence[Result], frame: Units, rows: Sequence[Ints]) -> Floats:
+    """Covariance of the coefficients of several fits on rows of one frame, by the influence of its units.
+
+    Parameters
+    ----------
+    results : sequence of Result
+        With scores kept, and with the same form of covariance and target.
+    frame : Units
+        All rows of the draw, with the clusters of the fits.
+    rows : sequence of ndarray of int
+        Where the units of each fit stand in the frame.
+
+    Returns
+    -------
+    ndarray, shape (P, P)
+        P coefficients in all, fit by fit. The part of each fit is its own covariance, small-sample form included: what
+        stacked influences give for it is turned into it, and the rest along with it, which leaves the whole positive
+        semidefinite.
+    """
+    kind, target = results[0].vcov_kind, results[0].target
+    parts = [kept_parts(result).within(frame, at) for result, at in zip(results, rows)]
+    ends = np.cumsum([0, *(len(result.theta) for result in results)])
+    blocks = [slice(start, stop) for start, stop in pairwise(ends)]
+    out = stacked(parts, kind, target)
+    for result, block in zip(results, blocks):
+        own, known = result.covariance, np.isfinite(np.diag(result.covariance))
+        turn = np.eye(len(known))
+        turn[np.ix_(known, known)] = _turn(out[block, block][np.ix_(known, known)], own[np.ix_(known, known)])
+        out[:, block] = out[:, block] @ turn
+        out[block] = turn.T @ out[block]
+        out[block, block] = own
+        out[np.flatnonzero(~known) + block.start] = np.nan
+        out[:, np.flatnonzero(~known) + block.start] = np.nan
+    return out
+
+
+def _turn(found: Floats, wanted: Floats) -> Floats:
+    """Matrix M with ``M' found M = wanted``: the identity where the two agree."""
+    size = np.sqrt(np.maximum(np.diag(wanted), np.finfo(float).tiny))
+    found, wanted = found / np.outer(size, size), wanted / np.outer(size, size)
+    if np.allclose(found, wanted, rtol=0.0, atol=1e-9):
+        return np.eye(len(size))
+    return np.asarray(transport(found, wanted) * size / size[:, None])
 
 
 def _same(left: Array | None, right: Array | None) -> bool:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .._core.types import Floats
+    from ..moments import Model
     from .tests import TestResult
 
 
@@ -135,24 +136,31 @@ def _on_logarithms(method: str) -> KaratError:
     )
 
 
+def model_of(result: Fitted) -> Model | None:
+    """The model of a regression, at the defaults of its parameters; None of durations, which have none."""
+    from .. import moments as models
+
+    try:
+        return models.fitted(result.model)
+    except ArgumentError:
+        return None
+
+
 def ratios(result: Fitted) -> Ratios:
     """Exponentials of the coefficients; see :meth:`karat.Result.ratios`."""
     import pandas as pd
 
-    from .. import moments as models
-
-    try:
-        called = models.get(result.model).ratio
-    except ArgumentError:  # durations
-        called = ""
-    if not called:
+    model = model_of(result)
+    if model is None or not model.ratio:
         raise KaratError(
             f"exponentials of the coefficients of {result.formula!r} ({result.title}) are not ratios; use "
             "kt.comparisons(fit, data, contrast='ratio') for ratios of predictions."
         )
-    value: Any = np.exp(result.theta)
+    p = len(result.names) - model.constants(result.names)
+    value: Any = np.exp(result.theta[:p])
     scale = np.outer(value, value)
+    covariance, labelling = (part[:p, :p] * scale for part in (result.covariance, result.labelling_covariance))
     return Ratios(
-        result.names, value, result.covariance * scale, result.labelling_covariance * scale, result.df, result.alpha,
-        f"{called.capitalize()}: {result.formula}", result._about(), pd.DataFrame(index=pd.RangeIndex(len(value))),
+        result.names[:p], value, covariance, labelling, result.df[:p], result.alpha,
+        f"{model.ratio.capitalize()}: {result.formula}", result._about(), pd.DataFrame(index=pd.RangeIndex(len(value))),
     )  # fmt: skip

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..frames.matrices import MatrixSpec
     from ..predict import Skill
     from .comparison import Comparison
+    from .instruments import Stage
     from .sampling import Sampling
     from .tests import TestResult
 
@@ -332,6 +333,7 @@ class Fitted(Estimates):
     spec: MatrixSpec | None = field(default=None, repr=False)
     parts: Parts | None = field(default=None, repr=False)
     call: Call | None = field(default=None, repr=False)
+    stage: Stage | None = field(default=None, repr=False)
     seed: int | None = None
 
     @property

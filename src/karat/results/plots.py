@@ -7,15 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from ..display.axes import BLUE, MAUVE, PEACH, RED, SAND, axes, plain
+from ..display.axes import BLUE, MAUVE, PALETTE, PEACH, RED, SAND, axes, plain
 from ..errors import ArgumentError
 
 _COLOURS = {
     "Surrogate only": RED, "Censored as complete": PEACH, "Censored dropped": MAUVE,
-    "Gold only": SAND, "DSL": BLUE, "PPI": BLUE,
+    "Gold only": SAND, "DSL": BLUE, "PPI": BLUE, "Uncorrected": PEACH, "Corrected": BLUE,
 }  # fmt: skip
-_MARKERS = {"Surrogate only": "X", "Censored as complete": "X", "Censored dropped": "X", "Gold only": "s"}
-_NOT_VALID = ("Surrogate only", "Censored as complete", "Censored dropped")
+_TITLES = {
+    "dsl": "DSL", "ppi": "PPI", "gold": "Gold only", "surrogate": "Surrogate only", "corrected": "Corrected",
+}  # fmt: skip
+_MARKERS = {
+    "Surrogate only": "X",
+    "Uncorrected": "X",
+    "Censored as complete": "X",
+    "Censored dropped": "X",
+    "Gold only": "s",
+}
+_NOT_VALID = ("Surrogate only", "Uncorrected", "Censored as complete", "Censored dropped")
 
 
 def coefplot(
@@ -107,6 +116,32 @@ def coefplot(
     return ax
 
 
+def fitsplot(fits: Any, terms: Sequence[str] | None, ax: Any, title: str | None) -> Any:
+    """Several fits, one line per coefficient and a colour for each fit; see :meth:`karat.results.fits.Fits.plot`."""
+    every = dict.fromkeys(name for result in fits.results for name in result.names)
+    family = list(terms) if terms is not None else [n for n in every if n != "Intercept"] or list(every)
+    if not family or not set(family) <= set(every):
+        raise ArgumentError(f"terms={terms!r} must name coefficients of the fits: {list(every)}.")
+    ax = axes(ax, (7.0, 1.6 + len(family) * (0.2 * len(fits) + 0.25)))
+    gap = 0.8 / max(len(fits), 2)
+    for k, (name, result) in enumerate(fits.items()):
+        rows = [row for row, term in enumerate(family) if term in result.names]
+        bounds = result.confint(fits.alpha).loc[[family[row] for row in rows]].to_numpy()
+        theta = result.coef().loc[[family[row] for row in rows]].to_numpy()
+        at = np.array(rows, dtype=float) + (k - (len(fits) - 1) / 2) * gap
+        ax.errorbar(
+            theta, at, xerr=[theta - bounds[:, 0], bounds[:, 1] - theta], fmt="o", color=PALETTE[k % len(PALETTE)],
+            capsize=2.5, markersize=5.5, linewidth=1.6, label=name,
+        )  # fmt: skip
+    ax.axvline(0.0, color="0.75", linewidth=0.8, zorder=0)
+    ax.set_yticks(range(len(family)), family)
+    ax.set_ylim(len(family) - 0.4, -0.6)
+    ax.set_xlabel(f"coefficient, {100 * (1 - fits.alpha):g}% interval")
+    plain(ax, title if title is not None else fits.table().title, rows=True)
+    ax.legend(frameon=False)
+    return ax
+
+
 def _series(result: Any, compare: bool) -> list[tuple[str, Any, Any, Any]]:
     numbers = result._numbers()
     bounds = result.confint().loc[list(numbers.names)].to_numpy()
@@ -114,7 +149,7 @@ def _series(result: Any, compare: bool) -> list[tuple[str, Any, Any, Any]]:
     if estimator is None:
         return [("Estimate", numbers.theta, bounds[:, 0], bounds[:, 1])]
     own = (
-        {"dsl": "DSL", "ppi": "PPI", "gold": "Gold only", "surrogate": "Surrogate only"}[estimator],
+        _TITLES[estimator],
         numbers.theta, bounds[:, 0], bounds[:, 1],
     )  # fmt: skip
     if not compare or result.comparison is None:

@@ -13,7 +13,36 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .._core.types import Floats
+    from ..moments import Model
     from .result import Result
+
+
+def _refuse(result: Result, regression: Model) -> None:
+    """Raise where nothing can be predicted."""
+    from ..frames.formula import AGGREGATE
+
+    if not regression.predicts:
+        raise KaratError(
+            f"{result.formula!r} ({result.title}) leaves the baseline hazard open, so that it predicts no durations; "
+            "read hazard ratios off .ratios(), or use kt.rmst for mean durations."
+        )
+    if result.spec is None:
+        raise KaratError("a Result read from JSON does not hold its formula's machinery; pickle the Result to predict.")
+    if result.spec.parsed.endogenous:
+        raise KaratError(
+            f"{result.spec.parsed.text!r} has instruments: its coefficients say what changes when the endogenous "
+            "covariate is moved, not what outcome goes with it, so nothing is predicted; use kt.ols for predictions."
+        )
+    if result.spec.parsed.effects:
+        raise KaratError(
+            f"{result.spec.parsed.text!r} has fixed effects, whose levels are taken out and not estimated, so no "
+            "outcome can be predicted; write them as covariates, C(column), to predict."
+        )
+    if AGGREGATE.search(result.spec.parsed.code):
+        raise KaratError(
+            f"{result.spec.parsed.text!r} looks at a whole column, which means something else on new rows; fit with "
+            "center(x), scale(x) or fixed numbers to predict."
+        )
 
 
 def predict(result: Result, new: object, alpha: float, context: Any) -> pd.DataFrame:
@@ -42,20 +71,10 @@ def predict(result: Result, new: object, alpha: float, context: Any) -> pd.DataF
 
     from .. import moments as models
     from ..frames import Table
-    from ..frames.formula import AGGREGATE
 
-    if result.spec is None:
-        raise KaratError("a Result read from JSON does not hold its formula's machinery; pickle the Result to predict.")
-    if result.spec.parsed.effects:
-        raise KaratError(
-            f"{result.spec.parsed.text!r} has fixed effects, whose levels are taken out and not estimated, so no "
-            "outcome can be predicted; write them as covariates, C(column), to predict."
-        )
-    if AGGREGATE.search(result.spec.parsed.code):
-        raise KaratError(
-            f"{result.spec.parsed.text!r} looks at a whole column, which means something else on new rows; fit with "
-            "center(x), scale(x) or fixed numbers to predict."
-        )
+    regression = models.fitted(result.model)
+    _refuse(result, regression)
+    assert result.spec is not None
     table = Table.read(new)
     names = sorted(result.spec.parsed.covariate_variables)
     frame = table.pandas(names, "new data: the formula")
@@ -68,17 +87,20 @@ def predict(result: Result, new: object, alpha: float, context: Any) -> pd.DataF
     else:
         x = _known_rows(result, frame, context)
     if result.spec.classes:
-        return _class_probabilities(result, x, alpha)
-    eta = x @ result.theta
+        return _class_probabilities(result, x, result.spec.offset(frame, context), alpha)
+    regression = models.get(result.model)
+    if regression.first is not None:  # the mean depends on the first predictor alone
+        x = x[:, regression.first]
+    p = x.shape[1]
+    covariance, eta = result.covariance[:p, :p], x @ result.theta[:p]
     offset = result.spec.offset(frame, context)
     if offset is not None:
         eta = eta + offset
-    unknown = ~np.isfinite(np.diag(result.covariance))
-    se = np.sqrt(np.einsum("ij,jk,ik->i", x, np.nan_to_num(result.covariance), x))
+    unknown = ~np.isfinite(np.diag(covariance))
+    se = np.sqrt(np.einsum("ij,jk,ik->i", x, np.nan_to_num(covariance), x))
     se[np.abs(x[:, unknown]).sum(axis=1) > 0] = np.nan
-    df = np.where(x != 0, result.df, np.inf).min(axis=1)
+    df = np.where(x != 0, result.df[:p], np.inf).min(axis=1)
     half = t.ppf(1 - alpha / 2, df) * se
-    regression = models.get(result.model)
     fit, slope = regression.mean(eta)
     low, _ = regression.mean(eta - half)
     high, _ = regression.mean(eta + half)
@@ -105,19 +127,19 @@ def _known_rows(result: Result, frame: pd.DataFrame, context: Any) -> Floats:
             raise DataError(f"new data: {error} Predict for categories that were in the data of the fit.") from None
 
 
-def _class_probabilities(result: Result, x: Floats, alpha: float) -> pd.DataFrame:
+def _class_probabilities(result: Result, x: Floats, offset: Floats | None, alpha: float) -> pd.DataFrame:
     """Probability of each class, with intervals made on the scale of its own log odds."""
     import pandas as pd
     from scipy.special import expit, logit
     from scipy.stats import t
 
     from .. import moments as models
+    from ..estimate import index
 
     assert result.spec is not None
-    classes = result.spec.classes
-    eta = (x @ result.theta.reshape(len(classes) - 1, -1).T).reshape(len(x), -1)
-    p, slope = models.get(result.model).mean(eta)
-    gradient = (slope[:, :, :, None] * x[:, None, None, :]).reshape(*p.shape, -1)
+    classes, model = result.spec.classes, models.get(result.model)
+    p, slope = model.mean(index.predictors(x, result.theta, offset, model.first).reshape(len(x), -1))
+    gradient = np.stack([index.scores(x, slope[:, k], model.first) for k in range(p.shape[1])], axis=1)
     unknown = ~np.isfinite(np.diag(result.covariance))
     se = np.sqrt(np.einsum("mka,ab,mkb->mk", gradient, np.nan_to_num(result.covariance), gradient))
     se[(gradient[:, :, unknown] != 0).any(axis=2)] = np.nan

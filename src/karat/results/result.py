@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import KaratError
+from ..errors import KaratError, check_alpha
 from ..estimate.infer import read_vcov
 from .estimates import Fitted
 from .protocols import FormerNames, MaketablesProtocol, register_maketables
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from .comparison import Comparison
     from .effects import Ratios
+    from .instruments import AndersonRubin, FirstStage
     from .summary import Summary
 
 
@@ -77,6 +78,8 @@ class Result(MaketablesProtocol, FormerNames, Fitted):
         Influence scores, when kept.
     call : Call or None
         Arguments of the fit, without the data.
+    stage : Stage or None
+        First stage and reduced form, of two-stage least squares.
     seed : int or None
         Seed that was used; None where it was a generator.
 
@@ -245,6 +248,8 @@ class Result(MaketablesProtocol, FormerNames, Fitted):
     def ratios(self) -> Ratios:
         """Odds ratios (logits) or ratios of means (log links): exponentials of the coefficients.
 
+        Not of cut points and dispersions: of an ordered logit, the odds of being above any cut.
+
         Returns
         -------
         Ratios
@@ -281,6 +286,76 @@ class Result(MaketablesProtocol, FormerNames, Fitted):
         from .export import from_json
 
         return from_json(text)
+
+    def first_stage(self) -> FirstStage:
+        """The first stage of two-stage least squares, with robust and effective F.
+
+        Returns
+        -------
+        FirstStage
+            Coefficients of the instruments with the covariance of the fit, robust F, effective F, its critical value.
+
+        Raises
+        ------
+        KaratError
+            If the Result is not one of :func:`karat.iv`, or does not hold its first stage.
+
+        References
+        ----------
+        Montiel Olea and Pflueger (2013), *A robust test for weak instruments*, JBES 31.
+
+        Examples
+        --------
+        >>> import karat as kt
+        >>> corpus, truth = kt.datasets.simulate(1500, seed=1)
+        >>> corpus["assigned"] = (corpus["hostile"] + corpus["length"] > 0.5) * 1.0
+        >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
+        >>> fit = kt.iv("outcome ~ length + [hostile ~ assigned]", labelled,
+        ...             surrogates={"hostile": "hostile_llm"}, seed=1)
+        >>> fit.first_stage().effective_f > 10
+        True
+        """
+        from .instruments import first_stage
+
+        return first_stage(self)
+
+    def anderson_rubin(self, alpha: float | None = None) -> AndersonRubin:
+        """Confidence set of the endogenous covariate that holds its level however weak the instruments are.
+
+        Parameters
+        ----------
+        alpha : float, optional
+            By default that of the fit.
+
+        Returns
+        -------
+        AndersonRubin
+            An interval, two rays, the whole line, or nothing: all coefficients that the joint test of the reduced form
+            does not reject.
+
+        Raises
+        ------
+        KaratError
+            If there are several endogenous covariates, or the Result is not one of :func:`karat.iv`.
+
+        References
+        ----------
+        Anderson and Rubin (1949); Andrews, Stock and Sun (2019), *Weak instruments in IV regression*.
+
+        Examples
+        --------
+        >>> import karat as kt
+        >>> corpus, truth = kt.datasets.simulate(1500, seed=1)
+        >>> corpus["assigned"] = (corpus["hostile"] + corpus["length"] > 0.5) * 1.0
+        >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
+        >>> fit = kt.iv("outcome ~ length + [hostile ~ assigned]", labelled,
+        ...             surrogates={"hostile": "hostile_llm"}, seed=1)
+        >>> fit.theta[2] in fit.anderson_rubin()
+        True
+        """
+        from .instruments import anderson_rubin
+
+        return anderson_rubin(self, self.alpha if alpha is None else check_alpha(alpha))
 
     def as_means(self) -> Result:
         """Read the coefficients as group means: plain names, and intervals of shares within 0 and 1."""

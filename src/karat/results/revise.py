@@ -14,8 +14,8 @@ from ..estimate.clusters import cluster_codes, count, named
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
-    from ..estimate.clusters import Leverage
     from ..estimate.infer import Parts
+    from ..estimate.leverage import Leverage
     from .result import Result
     from .sampling import Sampling
 
@@ -43,6 +43,7 @@ def with_vcov(result: Result, kind: str, cluster: Any) -> Result:
         effective_clusters=parts.effective_clusters() if cluster is not None else None,
         parts=parts,
         comparison=None,
+        stage=None,
         sampling=_resampled(result, parts, kind),
     )
 
@@ -98,9 +99,20 @@ def _resampled(result: Result, parts: Parts, kind: str) -> Sampling:
 
 
 def as_means(result: Result) -> Result:
-    """Coefficients read as group means."""
+    """Coefficients read as group means.
+
+    Raises
+    ------
+    KaratError
+        If they are something else.
+    """
     if result.spec is not None and result.spec.classes:
         raise KaratError(f"coefficients of {result.formula!r} are log odds of classes; predict gives probabilities.")
+    if result.model not in ("ols", "mean") or not _on_groups(result):
+        raise KaratError(
+            f"coefficients of {result.formula!r} ({result.title}) are not the means of groups; as_means() reads those "
+            "of least squares on one set of groups, such as 'y ~ 1' or 'y ~ 0 + C(party)'. See karat.mean."
+        )
     names = tuple("Mean" if n == "Intercept" else _group_name(n) for n in result.names)
     interval = "beta" if result.sampling.binary_outcome else "wald"
     comparison = result.comparison
@@ -119,6 +131,15 @@ def as_means(result: Result) -> Result:
         title="Proportions" if interval == "beta" else "Means",
         comparison=comparison,
     )
+
+
+def _on_groups(result: Result) -> bool:
+    """Whether the right-hand side is a constant, or one set of groups and nothing else."""
+    if result.spec is None:
+        return result.model == "mean"
+    terms = list(result.spec.parsed.formula.rhs)
+    factors = [str(factor.expr) for term in terms for factor in term.factors]
+    return len(terms) == 1 and (factors == ["1"] or all(factor.startswith("C(") for factor in factors))
 
 
 def grouped_influence(result: Result) -> Floats:

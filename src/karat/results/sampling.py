@@ -33,6 +33,8 @@ class Sampling:
         Gold rows in the rarest class of a categorical label; None when no label has classes.
     binary_outcome : bool
         Whether the gold outcome is 0 or 1 throughout.
+    documents : int
+        Documents that the units are made of, of which ``n_gold`` are gold; 0 where rows themselves are labelled.
     effects : dict of str to int
         Fixed effects that were taken out, and their groups.
     """
@@ -51,4 +53,5 @@ class Sampling:
     gold_clusters: int = 0
     rarest_class: int | None = None
     binary_outcome: bool = False
+    documents: int = 0
     effects: dict[str, int] = field(default_factory=dict)

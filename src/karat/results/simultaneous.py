@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .._core.types import Floats
+    from ..estimate.shares import Shares
+    from .hypotheses import Numbers
     from .result import Result
 
 
@@ -25,9 +27,6 @@ def simultaneous(result: Result, alpha: float, terms: Sequence[str] | None, draw
     so that few degrees of freedom widen the intervals as they do one at a time. Source:
     Chernozhukov, Chetverikov, Kato (2013); Montiel Olea and Plagborg-Moller (2019).
     """
-    import pandas as pd
-    from scipy.stats import norm, t
-
     known = dict(zip(result.names, np.isfinite(np.diag(result.covariance))))
     usual = [n for n in result.names if n not in ("Intercept", "(Intercept)") and known[n]]
     family = list(terms) if terms is not None else usual
@@ -39,29 +38,46 @@ def simultaneous(result: Result, alpha: float, terms: Sequence[str] | None, draw
     draws = whole("draws", draws, least=100)
     rng = generator(seed_of_result(seed, result, draws))
     covariance = result.covariance[np.ix_(index, index)]
-    se = np.sqrt(np.diag(covariance))
     if result.parts is not None and result.target == "superpopulation" and result.shares is None:
         largest = _multiplier_maxima(result, index, rng, draws)
     else:
-        correlation = covariance / np.outer(se, se)
-        values, vectors = np.linalg.eigh(correlation)
-        root = vectors * np.sqrt(np.maximum(values, 0.0))
-        largest = np.abs(rng.standard_normal((draws, len(index))) @ root.T).max(axis=1)
-    critical = float(np.quantile(largest, 1.0 - alpha))
-    tail = norm.sf(critical)
-    quantile = t.isf(tail, result.df[index])
-    low, high = interval(
-        result.theta, np.diag(result.covariance), result.df, 2.0 * tail, result.interval, result.shares
-    )
+        largest = normal_maxima(covariance, rng, draws)
+    return bands(result, family, largest, alpha, result.interval, result.shares)
+
+
+def normal_maxima(covariance: Floats, rng: np.random.Generator, draws: int) -> Floats:
+    """Maxima of absolute t statistics that are jointly normal, shape (draws,): Montiel Olea, Plagborg-Moller (2019)."""
+    se = np.sqrt(np.diag(covariance))
+    values, vectors = np.linalg.eigh(covariance / np.outer(se, se))
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    return np.asarray(np.abs(rng.standard_normal((draws, len(se))) @ root.T).max(axis=1))
+
+
+def bands(
+    known: Numbers,
+    family: Sequence[str],
+    largest: Floats,
+    alpha: float,
+    form: str = "wald",
+    shares: Shares | None = None,
+) -> pd.DataFrame:
+    """Intervals of a family of coefficients whose largest t statistics are given, each on its own t scale."""
+    import pandas as pd
+    from scipy.stats import norm, t
+
+    index = np.array([known.names.index(name) for name in family])
+    tail = norm.sf(float(np.quantile(largest, 1.0 - alpha)))
+    quantile = t.isf(tail, known.df[index])
+    low, high = interval(known.theta, np.diag(known.covariance), known.df, 2.0 * tail, form, shares)
     return pd.DataFrame(
         {
-            "Estimate": result.theta[index],
-            "Std. Error": se,
+            "Estimate": known.theta[index],
+            "Std. Error": np.sqrt(np.diag(known.covariance)[index]),
             "critical value": quantile,
             f"{100 * alpha / 2:.6g}%": low[index],
             f"{100 * (1 - alpha / 2):.6g}%": high[index],
         },
-        index=family,
+        index=list(family),
     )
 
 
@@ -76,7 +92,7 @@ def _multiplier_maxima(result: Result, index: Any, rng: np.random.Generator, dra
     psi = grouped_influence(result)[:, index]
     plain = psi.T @ psi
     wanted = result.covariance[np.ix_(index, index)]
-    psi = psi @ _transport(plain, wanted)
+    psi = psi @ transport(plain, wanted)
     psi = psi[np.abs(psi).max(axis=1) > 0]
     sd = np.sqrt(np.diag(wanted))
     psi = psi[np.argsort(psi / sd @ np.sqrt(np.arange(2, len(sd) + 2)))]  # not in the order of the table
@@ -89,7 +105,7 @@ def _multiplier_maxima(result: Result, index: Any, rng: np.random.Generator, dra
     return out
 
 
-def _transport(plain: Floats, wanted: Floats) -> Floats:
+def transport(plain: Floats, wanted: Floats) -> Floats:
     """Matrix M with ``M' plain M = wanted`` and, when the two agree, the identity."""
 
     def root(matrix: Floats, power: float) -> Floats:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..display.table import html_page, html_table, number, p_text, text_lines
+from .effects import model_of
 from .verdicts import short_form, small_sample_notes
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ _ESTIMATORS = {
     "ppi": "PPI (gold + raw surrogate)",
     "gold": "gold labels only",
     "surrogate": "surrogate labels only (intervals are NOT valid)",
+    "corrected": "unit means of gold and predictions, corrected for their noise",
 }
 _CHOICES = {
     "gold": "For {} the surrogates added nothing: the gold-only estimate is reported.",
@@ -59,7 +61,7 @@ class Summary:
         assumed = " (assumed: no design was given)" if s.assumed else ""
         out = [
             ("Estimator", _ESTIMATORS[r.estimator]),
-            ("Units", f"{s.n_units:,} ({s.n_gold:,} gold)" + self._dropped()),
+            ("Units", self._units() + self._dropped()),
             ("Design", s.design + assumed),
             ("Target", "this corpus (finite population)" if r.target == "finite" else "superpopulation"),
             ("Covariance", r.vcov_kind + clusters),
@@ -71,7 +73,8 @@ class Summary:
                 (
                     "Gold weights",
                     f"smallest probability {s.smallest_probability:.3g}, largest weight {s.largest_weight:.3g}, "
-                    f"effective size {s.kish:.0f} (Kish), sum {s.sum_of_weights:,.0f} for N = {s.n_units:,}",
+                    f"effective size {s.kish:.0f} (Kish), sum {s.sum_of_weights:,.0f} for N = "
+                    f"{s.documents or s.n_units:,}",
                 )
             )
         for skill in r.skill:
@@ -88,7 +91,7 @@ class Summary:
             out.append(("Random splits", f"at most {100 * r.split_share:.1f}% of a variance"))
         if r.estimator != "surrogate" and (checks := short_form(r)):
             out.append(("Checks", checks))
-        return out
+        return out + self.exponentials()
 
     def coefficient_lines(self) -> list[str]:
         """The coefficient table as text lines."""
@@ -104,6 +107,15 @@ class Summary:
             gain = [f"{r.r_squared[j]:.2f}", f"{r.effective_gold[j]:,.0f}"] if show_gain else []
             rows.append([number(b), number(se), df, f"{t:.2f}", p_text(p), number(low), number(high), *gain])
         return text_lines(head, r.names, rows)
+
+    def exponentials(self) -> list[tuple[str, str]]:
+        """Of coefficients that are logarithms: what they are called, with their intervals."""
+        r, model = self.result, model_of(self.result)
+        table, out = r.tidy(), []
+        for name, words in (model.logarithms if model is not None else {}).items():
+            value, low, high = (number(np.exp(v)) for v in table.loc[name].to_numpy()[[0, 4, 5]])
+            out.append((words, f"{value}, {100 * (1 - r.alpha):.6g}% interval {low} to {high}"))
+        return out
 
     def remarks(self) -> list[str]:
         """What the reader must know."""
@@ -146,6 +158,12 @@ class Summary:
         if r.comparison is not None and len(r.comparison.columns) > 1:
             side = "<p>Side by side</p>" + r.comparison._repr_html_()
         return html_page(f"{r.title}: {r.formula}", self.facts(), html_table(table) + side, self.remarks())
+
+    def _units(self) -> str:
+        s = self.result.sampling
+        if s.documents:
+            return f"{s.n_units:,}, made of {s.documents:,} documents ({s.n_gold:,} gold)"
+        return f"{s.n_units:,} ({s.n_gold:,} gold)"
 
     def _dropped(self) -> str:
         sampling = self.result.sampling

@@ -21,8 +21,9 @@ import numpy as np
 
 from ..errors import ArgumentError, KaratError
 from ..estimate.augment import AugmentedSample
-from ..estimate.index import predictors, scores
+from ..estimate.index import scores
 from ..estimate.rows import Rows
+from ..estimate.totals import linear_predictor
 from ..frames.formula import row_by_row
 from ..frames.table import as_float
 from ..regression.design_matrix import with_columns
@@ -30,7 +31,6 @@ from ..regression.pipeline import Pieces, drawn_of
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
-    from ..frames.formula import Parsed
     from ..regression.variables import Label
 
 _ROUNDS = 50
@@ -100,15 +100,6 @@ class _Completions:
         return replace(pieces.sample.drawn(first), gold=Rows(x, y, offset))
 
 
-def refuse_effects(pieces: Pieces) -> None:
-    """Raise where fixed effects are taken out, which every label moves."""
-    if pieces.prepared.parsed.effects:
-        raise ArgumentError(
-            "bounds=True is not available with fixed effects after a bar, since every missing label moves the effects "
-            "of its group; use bounds=False, or write the effects as covariates, C(column)."
-        )
-
-
 def worst_cases(pieces: Pieces, terms: tuple[str, ...], limits: Mapping[str, Any], alpha: float) -> tuple[Bound, ...]:
     """Bounds of coefficients over all labels the rows without an answer could have.
 
@@ -140,7 +131,7 @@ def worst_cases(pieces: Pieces, terms: tuple[str, ...], limits: Mapping[str, Any
 
 def is_sharp(pieces: Pieces) -> bool:
     """Whether the bounds are exact: no local optimum, and no function of a numeric label tried on a grid."""
-    return _one_step(pieces) and not any(_on_grid(label, pieces.prepared.parsed) for label in pieces.prepared.labels)
+    return _one_step(pieces) and not any(_grid(label, pieces) for label in pieces.prepared.labels)
 
 
 def _one_step(pieces: Pieces) -> bool:
@@ -148,9 +139,17 @@ def _one_step(pieces: Pieces) -> bool:
     return pieces.model.linear and not any(label.in_covariates for label in pieces.prepared.labels)
 
 
-def _on_grid(label: Label, parsed: Parsed) -> bool:
-    """Whether the outcome is a function of a numeric label, so that its extremes may lie between the limits."""
-    return not label.classes and label.in_outcome and parsed.outcome.strip("` ") != label.name
+def _grid(label: Label, pieces: Pieces) -> int:
+    """Values tried for a numeric outcome, besides those seen in gold, where its worst may lie between the limits.
+
+    That is so where the outcome is a function of the label. It is where a dispersion is estimated, which middling
+    outcomes make small; counts seen in gold are enough there.
+    """
+    if label.classes or not label.in_outcome:
+        return 0
+    if pieces.prepared.parsed.outcome.strip("` ") != label.name:
+        return _FINE_GRID
+    return 2 if pieces.model.first is not None else 0
 
 
 def imbens_manski(
@@ -185,7 +184,7 @@ def completions(pieces: Pieces, limits: Mapping[str, Any]) -> _Completions:
     answered = prepared.units.labelling.labelled[first.gold]
     silent = first.gold[~answered]
     labels = prepared.labels
-    choices = [candidate_values(label, limits, _on_grid(label, prepared.parsed)) for label in labels]
+    choices = [candidate_values(label, limits, _grid(label, pieces)) for label in labels]
     local = row_by_row(prepared.parsed)
     frame = prepared.frame.iloc[silent].reset_index(drop=True) if local else prepared.frame
     m = len(silent) if local else prepared.n_rows
@@ -204,20 +203,20 @@ def completions(pieces: Pieces, limits: Mapping[str, Any]) -> _Completions:
     return _Completions(tuple(rows), np.flatnonzero(~answered), np.flatnonzero(answered))
 
 
-def candidate_values(label: Label, limits: Mapping[str, Any], fine: bool = False) -> list[Any]:
+def candidate_values(label: Label, limits: Mapping[str, Any], grid: int = 0) -> list[Any]:
     """Values of a label among which the worst is sought: classes, or numbers between the limits.
 
-    With ``fine`` a fine grid of them, and those seen in gold (of many, as many as the grid has).
+    With ``grid`` so many of them, and those seen in gold (of many, as many as a fine grid has).
     """
     if label.classes:
         return list(label.classes)
     low, high = limits_of(label, limits)
     if low == high:
         return [low]
-    if fine:
+    if grid:
         seen = np.unique(as_float(label.gold.dropna(), label.name, "gold"))
         some = np.unique(np.linspace(0, len(seen) - 1, min(len(seen), _FINE_GRID)).round().astype(np.intp))
-        return np.union1d(np.linspace(low, high, _FINE_GRID), seen[some]).tolist()
+        return np.union1d(np.linspace(low, high, grid), seen[some]).tolist()
     return [low, high] if not label.in_covariates else np.linspace(low, high, _GRID).tolist()
 
 
@@ -279,6 +278,6 @@ def _choose(pieces: Pieces, made: _Completions, j: int, sign: float, theta: Floa
     """Row by row, the label that moves coefficient j farthest."""
     value = np.empty((len(made.rows), len(made.silent)))
     for c, rows in enumerate(made.rows):
-        score, _ = pieces.model.evaluate(predictors(rows.x, theta, rows.offset), rows.y)
-        value[c] = sign * scores(rows.x, score) @ inverse[j]
+        score, _ = pieces.model.evaluate(linear_predictor(pieces.model, rows, theta), rows.y)
+        value[c] = sign * scores(rows.x, score, pieces.model.first) @ inverse[j]
     return np.asarray(value.argmax(axis=0))

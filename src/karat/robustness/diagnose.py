@@ -172,6 +172,11 @@ def diagnose(
 
     if not isinstance(fit, Result):
         raise ArgumentError(f"diagnose wants the Result of a fit; got {type(fit).__name__}.")
+    if fit.estimator == "corrected":
+        raise KaratError(
+            "a regression on unit means has no checks of its own; diagnose a fit on the documents, such as kt.mean of "
+            "the label."
+        )
     if fit.checks is None:
         raise KaratError("this Result holds no checks; fit again with this version of karat.")
     if data is None and (text is not None or shown is not None or labelled is not None):

@@ -18,13 +18,14 @@ from ..frames.order import seed_of_table
 from ..regression.entry_points import regress
 from ..regression.options import MODEL_FIRST, Arguments, RegressOptions
 from ..regression.pipeline import drawn_of, pieces
-from .bounds import Bound, is_sharp, limits_of, refuse_effects, worst_cases
+from .bounds import Bound, is_sharp, limits_of, worst_cases
 from .tilting import Curve, Flip, Tilting, tilt_variable
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from .._core.types import Floats, ModelName
+    from ..frames.formula import Parsed
     from ..results import Result
 
 _POINTS = 25
@@ -268,7 +269,7 @@ def sensitivity(
         warnings.simplefilter("ignore", KaratWarning)
         taken = pieces(arguments, data)
     if bounds:
-        refuse_effects(taken)
+        _refuse_bounds(taken.prepared.parsed)
     first = drawn_of(taken.prepared.units.labelling)
     fit = regress(formula, data, surrogates=surrogates, model=model, **given)
     chosen = tuple(terms) if terms is not None else fit.names
@@ -313,3 +314,17 @@ def _grid(gamma: object) -> Floats:
             raise ArgumentError(f"gamma={gamma!r} is not allowed; the largest gamma must be positive.")
         return np.linspace(-values[0], values[0], _POINTS)
     return np.unique(np.concatenate([values, [0.0]]))
+
+
+def _refuse_bounds(parsed: Parsed) -> None:
+    """Raise where every missing label moves more than its own row."""
+    if parsed.endogenous:
+        raise ArgumentError(
+            "bounds=True is not available with instruments, since every missing label moves the first stage; use "
+            "bounds=False."
+        )
+    if parsed.effects:
+        raise ArgumentError(
+            "bounds=True is not available with fixed effects after a bar, since every missing label moves the effects "
+            "of its group; use bounds=False, or write the effects as covariates, C(column)."
+        )

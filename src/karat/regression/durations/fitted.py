@@ -67,7 +67,7 @@ def with_estimation(
             return parts
         return replace(parts, scores=add_population_stage(parts.scores, extra @ inverse.T))
     if sample.gold.share is not None:
-        fitted, _ = fit.model.mean(linear_predictor(sample.gold, estimate.theta))
+        fitted, _ = fit.model.mean(linear_predictor(fit.model, sample.gold, estimate.theta))
         last = np.where(data.weights.complete, data.weights.values * (data.values - fitted), 0.0)
         outcome = PseudoOutcome(last, last, np.empty(0))
     extra = estimation_influence(data.weights, outcome, x)

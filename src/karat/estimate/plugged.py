@@ -1,4 +1,4 @@
-"""The regression on surrogates alone."""
+"""Surrogates taken for the truth: for comparison."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .rectify import Estimate
 from .root import newton, noise_of, positive, warm_start
 from .rows import Rows, in_memory
 from .scores import Scores
-from .totals import Moments, n_coefficients, row_scores
+from .totals import Moments, astray, n_coefficients, row_scores
 from .tune import untuned
 from .within import within
 
@@ -40,7 +40,8 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
     """
     sample = within(sample, "surrogate")
     if start is None:
-        start = _near(model, sample) if model.local else np.zeros(n_coefficients(model, sample.gold))
+        near = model.local or model.first is not None
+        start = _near(model, sample) if near else np.zeros(n_coefficients(model, sample.gold))
     first = start
     totals = Moments.of(model, sample).everywhere
     assert totals is not None
@@ -48,8 +49,9 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
     size = np.sqrt(np.abs(np.diag(scale)))
     if not (size > 0).all() or np.linalg.eigvalsh(scale / np.outer(size, size))[0] < 1e-5:
         basis = check_rank(*design_of(sample), sample.names, "rows with surrogate labels")
-        sample = in_basis(sample, basis)
-        first = first if basis is None else np.linalg.solve(index.repeated(basis, len(first)), first)
+        sample = in_basis(model, sample, basis)
+        if sample.basis is not None:
+            first = np.linalg.solve(index.repeated(sample.basis, len(first)), first)
         totals = Moments.of(model, sample).everywhere
         assert totals is not None
         _, scale = totals(first)
@@ -59,6 +61,8 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
         raise ConvergenceError(
             "the regression on surrogate labels did not converge; they may be separated by the covariates."
         )
+    if why := astray(model, sample.gold, root.theta):
+        raise ConvergenceError(f"the regression on surrogate labels has no solution: {why}.")
     inverse = np.linalg.inv(root.curvature)
     source = UnitBlocks(model, sample, root.theta, inverse, to_coefficients(sample, inverse.T).T)
     predicted = sample.predicted.at(sample.units.gold)
@@ -66,7 +70,8 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
     phi = score * sample.units.gold_analysis_weight[:, None]
     moment = phi @ source.to_coefficients.T
     own = [index.weighted(curvature, sample.units.gold_analysis_weight) for curvature in curvatures]
-    leverage = index.leverage(predicted[0].wide_inverse(inverse), [rows.wide for rows in predicted], own, phi)
+    wide = [rows.wide for rows in predicted]
+    leverage = index.leverage(predicted[0].wide_inverse(inverse), wide, own, phi, model.first)
     none, leverage = np.zeros_like(moment), np.clip(leverage, 0.0, 0.95)
     scores = Scores(source, moment, none, (moment / (1.0 - leverage)[:, None], none), sample.units, leverage)
     return Estimate(

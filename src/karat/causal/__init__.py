@@ -1,0 +1,1 @@
+"""Causal effects with text-labelled outcomes, treatments or confounders (methods, section 8.3)."""

@@ -1,0 +1,255 @@
+"""Composites of a direct and a model estimate of each group, with what is not known (methods, section 10)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .._core.types import Floats
+
+_POINTS = 60
+"""Between variances that are averaged over."""
+
+_REACH = 6.0
+"""The largest of them, in multiples of what the groups show."""
+
+_NO_GOLD = 1e9
+"""Variance of the direct estimate of a group without gold, in multiples of the largest of the others."""
+
+
+@dataclass(frozen=True)
+class Areas:
+    """What is known of D groups, K numbers each (one, or the shares of K classes).
+
+    Parameters
+    ----------
+    direct : ndarray, shape (D, K)
+        Gold-corrected estimates; 0 in groups without gold.
+    predicted : ndarray, shape (D, K)
+        Means of the predictions.
+    variance : ndarray, shape (D, K)
+        Of the direct estimates, from residuals of all groups; infinite without gold.
+    own : ndarray, shape (D, K)
+        The same, drawn towards the group's own residuals as its gold allows.
+    residual : ndarray, shape (D, K)
+        Variance of a unit's error in each group.
+    size : ndarray, shape (D,)
+        Units of each group after unequal analysis weights, ``(sum v)^2 / sum v^2``.
+    count : ndarray, shape (D,)
+        Gold rows.
+    dimension : float
+        Independent numbers among the K.
+    """
+
+    direct: Floats
+    predicted: Floats
+    variance: Floats
+    own: Floats
+    residual: Floats
+    size: Floats
+    count: Floats
+    dimension: float
+
+    @property
+    def has_gold(self) -> Floats:
+        """Groups that hold gold, shape (D,)."""
+        return np.asarray(self.count > 0)
+
+
+@dataclass(frozen=True)
+class Composite:
+    """Estimates of all groups.
+
+    Parameters
+    ----------
+    theta, model : ndarray, shape (D, K)
+        Composite, and the model alone.
+    weight : ndarray, shape (D,)
+        Of the direct estimate.
+    covariance : ndarray, shape (K, D, D)
+        Mean squared errors of the composites and their products.
+    bias : ndarray, shape (D, K)
+        The part of the mean squared error that comes from what the model misses in the group.
+    between : ndarray, shape (D, K)
+        Variance of the true mean about the model.
+    slope : float
+        Of the true means in the mean predictions; 1 where it is not estimated.
+    statistic, freedom : float
+        Of the test that the model misses nothing beyond chance: chi-squared.
+    """
+
+    theta: Floats
+    model: Floats
+    weight: Floats
+    covariance: Floats
+    bias: Floats
+    between: Floats
+    slope: float
+    statistic: float
+    freedom: float
+
+
+@dataclass(frozen=True)
+class _Line:
+    """The regression of the true means on predictors: what is regressed, on what, and what is added back."""
+
+    y: Floats
+    x: Floats
+    added: Floats
+    free: bool
+
+
+def composite(areas: Areas, covariates: Floats, free: bool) -> Composite:
+    """Shrink the direct estimates towards a model by as much as the data say.
+
+    The true mean of group d is ``x_d' beta + u_d``, where x holds 1, the mean prediction (if ``free``) and covariates,
+    and u_d has the variance ``s c + b r_d / N_d``: s is averaged over (flat prior on s, restricted likelihood), c is
+    the mean residual variance, and the second part is what chance among the N_d units alone leaves.
+
+    Parameters
+    ----------
+    areas : Areas
+    covariates : ndarray, shape (D, q)
+    free : bool
+        Whether the slope of the mean predictions is estimated, rather than 1.
+
+    Returns
+    -------
+    Composite
+    """
+    mean = areas.predicted[areas.has_gold].mean(axis=0)
+    n_slopes = 1 if areas.predicted.shape[1] == 1 else areas.predicted.shape[1] - 1
+    slopes = (areas.predicted - mean)[:, -n_slopes:] if free else np.empty((len(areas.count), 0))
+    x = independent(np.column_stack([np.ones(len(areas.count)), slopes, covariates]), areas.has_gold)
+    added = np.zeros_like(areas.direct) if free else areas.predicted
+    line = _Line(np.where(areas.has_gold[:, None], areas.direct - added, 0.0), x, added, free)
+    slope = 1.0
+    for _ in range(2):
+        chance = slope * areas.residual / areas.size[:, None]
+        found = _averaged(areas, line, chance)
+        slope, lowest = _slope(areas, line, found)
+        found, slope = replace(found, slope=slope), lowest
+    return found
+
+
+def independent(x: Floats, inside: Floats) -> Floats:
+    """Columns that are no combinations of those before them, among the groups inside."""
+    kept: list[int] = []
+    for j in range(x.shape[1]):
+        column = x[inside, j]
+        rest = column - x[inside][:, kept] @ np.linalg.lstsq(x[inside][:, kept], column, rcond=None)[0]
+        if np.linalg.norm(rest) > 1e-8 * max(float(np.linalg.norm(column)), 1e-12):
+            kept.append(j)
+    return x[:, kept]
+
+
+def _slope(areas: Areas, line: _Line, found: Composite) -> tuple[float, float]:
+    """Slope of the model in the mean predictions, and how far it is surely from 1, at least 1."""
+    if not line.free:
+        return 1.0, 1.0
+    inside = areas.has_gold
+    z = areas.predicted[inside] - areas.predicted[inside].mean(axis=0)
+    size = float((z**2).sum())
+    if size <= 1e-12:
+        return 1.0, 1.0
+    slope = float((found.model[inside] * z).sum()) / size
+    share = areas.residual.mean(axis=0) / areas.residual.mean(axis=0).sum()
+    total = (areas.variance + found.between)[inside].sum(axis=1)
+    x = line.x[inside]
+    inverse = np.linalg.inv((x / total[:, None]).T @ x)
+    squared = sum(float(c * (z[:, k] @ x) @ inverse @ (x.T @ z[:, k])) for k, c in enumerate(share)) / size**2
+    squared *= len(share) / areas.dimension
+    gap = slope - 1.0
+    return slope, 1.0 + gap * max(0.0, 1.0 - squared / gap**2) if gap > 0 else 1.0
+
+
+def _averaged(areas: Areas, line: _Line, chance: Floats) -> Composite:
+    """The composite, averaged over the between variance."""
+    has, k_all = areas.has_gold, areas.direct.shape[1]
+    scale = areas.residual.mean(axis=0)
+    trace = float(scale.sum())
+    large = _NO_GOLD * float(np.where(has[:, None], areas.variance, 0.0).max() + chance.max() + trace)
+    variance, own = (np.where(has[:, None], part, large) for part in (areas.variance, areas.own))
+    noise, floor = variance.sum(axis=1), chance.sum(axis=1)
+    grid = _grid(line, noise, floor, has, trace)
+    spread = np.sqrt(grid)  # its spacing: the grid is even on the scale of the standard deviation
+    likelihood, fits, weights, steps = [], [], [], []
+    for s in grid:
+        total = s * trace + floor
+        w = 1.0 / (total + noise)
+        inverse = np.linalg.inv((line.x * w[:, None]).T @ line.x)
+        beta = inverse @ (line.x.T @ (w[:, None] * line.y))
+        rest = ((line.y - line.x @ beta)[has] ** 2).sum(axis=1)
+        fit = -np.log(w[has]).sum() - np.linalg.slogdet(inverse)[1] + float((w[has] * rest).sum())
+        likelihood.append(-0.5 * areas.dimension * fit)
+        fits.append(line.x @ beta)
+        weights.append(total * w)
+        steps.append((w, inverse))
+    log = np.array(likelihood) + np.log(spread)
+    p = np.exp(log - log.max())
+    p /= p.sum()
+    gamma, model = np.array(weights), np.array(fits)
+    theta = gamma[:, :, None] * line.y + (1.0 - gamma)[:, :, None] * model
+    mean = np.tensordot(p, theta, 1)
+    between = scale * grid[:, None, None] + chance
+    covariance = np.empty((k_all, len(has), len(has)))
+    bias = np.empty_like(mean)
+    for k in range(k_all):
+        parts = (between[:, :, k], variance[:, k], own[:, k])
+        covariance[k], bias[:, k] = _error(line.x, gamma, parts, steps, p)
+        gap = (theta[:, :, k] - mean[:, k]) * np.sqrt(p)[:, None]
+        covariance[k] += gap.T @ gap
+    return Composite(
+        mean + line.added, np.tensordot(p, model, 1) + line.added, p @ gamma, covariance, bias,
+        np.tensordot(p, between, 1), 1.0, *_heterogeneity(areas, line, floor),
+    )  # fmt: skip
+
+
+def _grid(line: _Line, noise: Floats, floor: Floats, has: Floats, trace: float) -> Floats:
+    """Between variances s, even on the scale of the standard deviation."""
+    w = 1.0 / (noise + floor)
+    inverse = np.linalg.inv((line.x * w[:, None]).T @ line.x)
+    rest = line.y - line.x @ (inverse @ (line.x.T @ (w[:, None] * line.y)))
+    seen = float(np.average((rest[has] ** 2).sum(axis=1), weights=w[has] ** 2))
+    unsure = float(1.0 / np.mean(w[has]) / np.sqrt(has.sum()))
+    return np.asarray(_REACH * max(seen, unsure) / trace * ((np.arange(_POINTS) + 0.5) / _POINTS) ** 2)
+
+
+def _error(
+    x: Floats, gamma: Floats, parts: tuple[Floats, Floats, Floats], steps: list[tuple[Floats, Floats]], p: Floats
+) -> tuple[Floats, Floats]:
+    """Mean squared errors of one number of each group given s, averaged; and the part that the model's errors add.
+
+    The estimate is ``A y`` with ``A = G + (1 - G) X M X' W``; its error is ``(A - 1) u + A e``, where A leaves X as it
+    is. Everything but a diagonal has the rank of X.
+    """
+    between, variance, own = parts
+    diagonal = np.zeros(len(x))
+    bias = np.zeros(len(x))
+    left, right = [], []
+    for share, g, t, (w, inverse) in zip(p, gamma, between, steps):
+        h = ((1.0 - g)[:, None] * x) @ inverse
+        crossed = ((g * variance - (1.0 - g) * t) * w)[:, None] * x
+        middle = (x * (w**2 * (t + variance))[:, None]).T @ x
+        diagonal += share * ((1.0 - g) ** 2 * t + g**2 * own)
+        bias += share * (1.0 - g) ** 2 * t
+        left += [share * h, share * (crossed + h @ middle)]
+        right += [crossed, h]
+    product = np.hstack(left) @ np.hstack(right).T
+    return (product + product.T) / 2.0 + np.diag(diagonal), bias
+
+
+def _heterogeneity(areas: Areas, line: _Line, floor: Floats) -> tuple[float, float]:
+    """Cochran's Q: squares of direct less model over what chance alone makes of them, and its degrees of freedom."""
+    has = areas.has_gold
+    noise = areas.variance[has].sum(axis=1) + floor[has]
+    x, y = line.x[has], line.y[has]
+    freedom = (len(y) - x.shape[1]) * areas.dimension
+    if freedom <= 0:
+        return 0.0, 0.0
+    root = 1.0 / np.sqrt(noise)
+    beta = np.linalg.lstsq(x * root[:, None], y * root[:, None], rcond=None)[0]
+    return float((((y - x @ beta) * root[:, None]) ** 2).sum() * areas.dimension), float(freedom)

@@ -1,0 +1,132 @@
+"""Coverage of causal effects: ``python -m tests.statistical.causal --repetitions 150``.
+
+Average effects: a confounder of 0 and 1, a number, effects that differ between units, and surrogates that err more
+often where outcome and treatment are high; the outcome, the treatment or the confounder is labelled. Every repetition
+draws a corpus and a simple random gold sample and fits with default settings. Figures: coverage of 95 % intervals with
+its Monte Carlo error, mean standard error over the standard deviation of the estimates, bias over that, coverage of
+surrogates alone, and mean width over that of gold alone.
+
+Difference in differences: an unbalanced panel of 120 units and 7 periods, two cohorts whose effects differ and grow in
+one of them, an outcome labelled in a sample and surrogates that err by treatment. The truth is the mean effect of
+treated rows in the population.
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+
+import karat as kt
+
+SEED = 770_000
+TRUTH = 0.5 + 0.3 * 0.4
+
+
+def corpus(n_units: int, rng: np.random.Generator) -> pd.DataFrame:
+    """True values of all variables, and surrogates that err by outcome and treatment."""
+    x, c = rng.standard_normal(n_units), (rng.random(n_units) < 0.4).astype(float)
+    t = (rng.random(n_units) < 1 / (1 + np.exp(0.4 - 0.5 * x - 0.9 * c))).astype(float)
+    y = 1 + (0.5 + 0.3 * c) * t + 0.7 * x + 0.8 * c + rng.standard_normal(n_units)
+    data = pd.DataFrame({"x": x, "c": c, "t": t, "y": y, "y_llm": y + 0.4 * t + 0.6 * rng.standard_normal(n_units)})
+    for name in ("t", "c"):
+        wrong = rng.random(n_units) < 0.08 + 0.12 * (y > 1.5)
+        data[f"{name}_llm"] = np.where(wrong, 1 - data[name], data[name])
+    return data
+
+
+@dataclass(frozen=True)
+class Row:
+    """Figures of one labelled variable and gold size."""
+
+    label: str
+    n_gold: int
+    repetitions: int
+    coverage: float
+    mc_error: float
+    se_over_sd: float
+    bias_over_sd: float
+    naive_coverage: float
+    width_over_gold: float
+
+
+def study(label: str, n_gold: int, repetitions: int, n_units: int = 1500, **options: object) -> Row:
+    """Figures over repetitions."""
+    found = []
+    for r in range(repetitions):
+        data = corpus(n_units, np.random.default_rng(SEED + r))
+        masked = kt.datasets.mask_gold(data, kt.SimpleRandom(n=n_gold).draw(data, seed=SEED + r), label)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", kt.errors.KaratWarning)
+            fit = kt.ate("y ~ t", masked, covariates="x + c", surrogates={label: f"{label}_llm"}, seed=r, **options)
+        columns = {column.title: column for column in fit.compare().columns}
+        naive, gold = columns["Surrogate only"], columns["Gold only"]
+        inside = abs(naive.theta[0] - TRUTH) < 1.96 * naive.se[0]
+        low, high = fit.confint().iloc[0]
+        found.append((fit.theta[0], fit.se().iloc[0], low < TRUTH < high, inside, fit.se().iloc[0] / gold.se[0]))
+    theta, se, covered, naive_in, ratio = np.array(found, dtype=float).T
+    sd = theta.std(ddof=1)
+    return Row(
+        label, n_gold, repetitions, float(covered.mean()), float(np.sqrt(0.95 * 0.05 / repetitions)),
+        float(se.mean() / sd), float((theta.mean() - TRUTH) / sd), float(naive_in.mean()), float(ratio.mean()),
+    )  # fmt: skip
+
+
+ATT = (0.5 + 0.8 + 1.1 + 1.4 + 0.5 + 0.5) / 6
+
+
+def panel(rng: np.random.Generator, units: int = 120, periods: int = 7) -> pd.DataFrame:
+    """Rows of units and periods, a tenth of them missing."""
+    data = pd.DataFrame(
+        {"unit": np.repeat(np.arange(units), periods), "time": np.tile(np.arange(1, periods + 1), units)}
+    )
+    data["cohort"] = np.array([4, 6, np.nan])[rng.integers(0, 3, units)][data["unit"]]
+    since = data["time"] - data["cohort"]
+    effect = np.where(since >= 0, 0.5 + 0.3 * since * (data["cohort"] == 4), 0.0)
+    data["y"] = rng.normal(size=units)[data["unit"]] + 0.2 * data["time"] + effect + rng.normal(size=len(data))
+    data["llm"] = data["y"] + 0.4 * (since >= 0) + 0.6 * rng.normal(size=len(data))
+    return data[rng.random(len(data)) > 0.1].reset_index(drop=True)
+
+
+def panel_study(n_gold: int, repetitions: int, **options: object) -> Row:
+    """Figures of the average effect over repetitions; width is held against that with all rows labelled."""
+    found = []
+    for r in range(repetitions):
+        data = panel(np.random.default_rng(SEED + r))
+        masked = kt.datasets.mask_gold(data, kt.SimpleRandom(n=n_gold).draw(data, seed=SEED + r), "y")
+        keys = {"unit": "unit", "time": "time", "cohort": "cohort"}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", kt.errors.KaratWarning)
+            fit = kt.did("y", masked, **keys, surrogates={"y": "llm"}, seed=r, compare=False, **options)
+            naive = kt.did("llm", data, **keys)
+        (low, high), bounds = fit.confint().iloc[0], naive.confint().iloc[0]
+        whole = kt.did("y", data, **keys)
+        inside = bounds.iloc[0] < ATT < bounds.iloc[1]
+        found.append((fit.theta[0], fit.se().iloc[0], low < ATT < high, inside, fit.se().iloc[0] / whole.se().iloc[0]))
+    theta, se, covered, naive_in, ratio = np.array(found, dtype=float).T
+    sd = theta.std(ddof=1)
+    return Row(
+        "did", n_gold, repetitions, float(covered.mean()), float(np.sqrt(0.95 * 0.05 / repetitions)),
+        float(se.mean() / sd), float((theta.mean() - ATT) / sd), float(naive_in.mean()), float(ratio.mean()),
+    )  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repetitions", type=int, default=150)
+    parser.add_argument("--gold", type=int, nargs="+", default=[150, 500])
+    parser.add_argument("--labels", nargs="+", default=["y", "t", "c", "did"])
+    chosen = parser.parse_args()
+    for n_gold in chosen.gold:
+        for label in chosen.labels:
+            row = (
+                panel_study(n_gold, chosen.repetitions) if label == "did" else study(label, n_gold, chosen.repetitions)
+            )
+            print(pd.DataFrame([asdict(row)]).to_string(float_format="{:.3f}".format, index=False), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Coverage of two-stage least squares and of Anderson-Rubin sets with labels in outcome, covariate and instrument.
+
+``python -m tests.statistical.instruments [repetitions]`` prints a table. Default settings throughout.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import karat as kt
+from karat.errors import KaratError, KaratWarning
+
+BETA = 0.5
+SURROGATES = {"y": "y_llm", "x": "x_llm", "z": "z_llm"}
+CELLS = {
+    "strong, one instrument": (0.8, "y ~ w + [x ~ z]"),
+    "strong, three instruments": (0.8, "y ~ w + [x ~ z + z2 + z3]"),
+    "weak, one instrument": (0.11, "y ~ w + [x ~ z]"),
+}
+
+
+def corpus(strength: float, n: int, n_gold: int, rng: np.random.Generator) -> Any:
+    """Units of a simple random gold sample, with surrogates whose errors go with the disturbance."""
+    z, z2, z3, w, u = rng.normal(size=(5, n))
+    x = strength * (z + 0.3 * z2 + 0.3 * z3) + 0.3 * w + 0.7 * u + 0.7 * rng.normal(size=n)
+    y = 1.0 + BETA * x + 0.2 * w + u * (0.8 + 0.2 * np.abs(z))
+    data = pd.DataFrame({"y": y, "x": x, "z": z, "z2": z2, "z3": z3, "w": w})
+    for name in SURROGATES:
+        data[f"{name}_llm"] = 0.2 + 0.8 * data[name] + 0.2 * u + 0.5 * rng.normal(size=n)
+    data.loc[rng.permutation(n) >= n_gold, list(SURROGATES)] = np.nan
+    return data
+
+
+def coverage(cell: str, repetitions: int, n_gold: int, n: int = 1_500, seed: int = 1) -> dict[str, float]:
+    """Shares of intervals that hold the truth, and their widths, for one cell."""
+    strength, formula = CELLS[cell]
+    out = []
+    for one in range(repetitions):
+        rng = np.random.default_rng([seed, one, n_gold])
+        data = corpus(strength, n, n_gold, rng)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", KaratWarning)
+            try:
+                fit = kt.iv(formula, data, surrogates=SURROGATES, seed=one, compare=False)
+            except KaratError:
+                out.append((np.nan,) * 8)
+                continue
+            gold = kt.iv(formula, data, surrogates=SURROGATES, estimator="gold", compare=False)
+        low, high = fit.confint().loc["x"]
+        set_ = fit.anderson_rubin()
+        j = fit.names.index("x")
+        out.append(
+            (
+                low <= BETA <= high, high - low, BETA in set_, set_.shape == "interval", fit.theta[j] - BETA,
+                fit.se()["x"], fit.first_stage().effective_f, gold.se()["x"],
+            )
+        )  # fmt: skip
+    table = np.array(out, dtype=np.float64)
+    return {
+        "fits": float(np.isfinite(table[:, 0]).mean()),
+        "coverage": float(np.nanmean(table[:, 0])),
+        "width": float(np.nanmedian(table[:, 1])),
+        "AR coverage": float(np.nanmean(table[:, 2])),
+        "AR intervals": float(np.nanmean(table[:, 3])),
+        "bias": float(np.nanmedian(table[:, 4])),
+        "sd": float(np.nanstd(table[:, 4])),
+        "se": float(np.nanmean(table[:, 5])),
+        "effective F": float(np.nanmedian(table[:, 6])),
+        "gold se": float(np.nanmean(table[:, 7])),
+    }
+
+
+def main() -> None:
+    """Print the table."""
+    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 150
+    error = np.sqrt(0.95 * 0.05 / repetitions)
+    print(f"{repetitions} repetitions; Monte Carlo standard error of a coverage {error:.3f}")
+    for cell in CELLS:
+        for n_gold in (150, 500):
+            found = coverage(cell, repetitions, n_gold)
+            said = ", ".join(f"{name} {value:.3f}" for name, value in found.items())
+            print(f"{cell}, {n_gold} gold: {said}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

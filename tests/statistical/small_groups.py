@@ -1,0 +1,240 @@
+"""Coverage of small groups: ``python -m tests.statistical.small_groups --repetitions 100``.
+
+Every cell draws a corpus of groups (or months) whose shares differ, labels some of it and estimates all groups:
+coverage on average (with the Monte Carlo error between repetitions) and by gold in the group, of intervals of the
+kinds "average", "robust" and "direct"; mean half width; root mean squared error, that of the gold-corrected estimates
+alone and of one constant for all groups; standard errors of 0; share of wrong sides among discoveries.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+import karat as kt
+
+SEED = 880_000
+BINS = ((0, 0), (1, 3), (4, 6), (7, 10**9))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One setting.
+
+    ``spread``: sd of the groups' logits; ``level``: their mean; ``accuracy`` of the surrogate and ``uneven``, its sd
+    over groups, apart for false alarms and misses; ``shift``: "label" (the surrogate errs as often at each label),
+    "covariate" (labels depend on the surrogate alike in all groups).
+    """
+
+    gold: int = 600
+    groups: int = 100
+    documents: int = 20_000
+    spread: float = 0.6
+    level: float = -0.4
+    accuracy: float = 0.85
+    uneven: float = 0.0
+    shift: str = "label"
+    classes: int = 2
+    design: str = "simple"
+    trend: bool = False
+    sizes: str = "equal"
+    kind: str = "share"
+    learner: str | None = "linear"
+    target: str = "finite"
+
+    def __str__(self) -> str:
+        usual = Cell()
+        changed = [f"{k} {v}" for k, v in vars(self).items() if v != getattr(usual, k)]
+        return ", ".join(changed) or "block 5"
+
+
+UNEVEN = Cell(uneven=0.05), Cell(uneven=0.08)
+CELLS = [
+    Cell(), *UNEVEN, Cell(gold=2000), *(replace(c, gold=2000) for c in UNEVEN), Cell(target="superpopulation"),
+    Cell(shift="covariate"), Cell(learner=None), Cell(accuracy=0.5), Cell(accuracy=1.0), Cell(level=-3.9),
+    Cell(groups=60, trend=True), Cell(groups=60, trend=True, uneven=0.06), Cell(sizes="uneven"),
+    Cell(sizes="uneven", uneven=0.06), Cell(classes=3), Cell(classes=3, uneven=0.06), Cell(classes=3, gold=2000),
+    Cell(design="strata"), Cell(design="strata", uneven=0.06), Cell(design="unequal"), Cell(design="bernoulli"),
+    Cell(kind="number"), Cell(kind="number", uneven=0.06), Cell(groups=8, gold=100, documents=4000),
+    Cell(groups=12, gold=100, documents=4000, uneven=0.06), Cell(groups=20, gold=4000, uneven=0.06),
+    Cell(groups=400, gold=900),
+]  # fmt: skip
+
+
+def corpus(cell: Cell, rng: np.random.Generator) -> pd.DataFrame:
+    """Groups with shares of their own, labels, and a surrogate that errs."""
+    d, n = cell.groups, cell.documents
+    size = rng.gamma(1.5, 1.0, d) + 0.1 if cell.sizes == "uneven" else np.ones(d)
+    group = rng.choice(d, n, p=size / size.sum())
+    k = cell.classes
+    logits = cell.level + cell.spread * rng.normal(size=(d, k - 1))
+    if cell.trend:
+        logits = cell.level + cell.spread * np.sqrt(2) * np.sin(np.arange(d) / 8.0 + rng.uniform(0, 6))[:, None]
+    odds = np.exp(np.column_stack([np.zeros(d), logits]))
+    share = odds / odds.sum(axis=1, keepdims=True)
+    right = np.full((d, k), cell.accuracy)
+    if cell.uneven:
+        size_of = cell.accuracy * (1 - cell.accuracy) / cell.uneven**2 - 1
+        right = rng.beta(cell.accuracy * size_of, (1 - cell.accuracy) * size_of, (d, k))
+    if cell.kind == "number":
+        truth = share[group, 1] * 4 + rng.normal(size=n)
+        off = rng.normal(size=d) * cell.uneven * 4
+        return pd.DataFrame({"g": group, "b": truth, "s": truth + off[group] + 0.8 * rng.normal(size=n)})
+    if cell.shift == "covariate":
+        s = _choice(share[group], rng)
+        truth = np.where(rng.random(n) < right[group, s], s, 1 - s)
+    else:
+        truth = _choice(share[group], rng)
+        wrong = (truth + rng.integers(1, k, n)) % k
+        s = np.where(rng.random(n) < right[group, truth], truth, wrong)
+    data = pd.DataFrame({"g": group, "b": truth, "s": s})
+    if k > 2:
+        names = np.array(["a", "b", "c", "d"][:k])
+        return data.assign(b=names[truth], s=names[s])
+    return data.astype({"b": float, "s": float})
+
+
+def _choice(share: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return np.asarray((rng.random(len(share))[:, None] > share.cumsum(axis=1)[:, :-1]).sum(axis=1))
+
+
+def draw(cell: Cell, data: pd.DataFrame, seed: int) -> kt.Sample:
+    """The gold sample."""
+    if cell.design == "strata":
+        return kt.Stratified("s", n=cell.gold, allocation="equal").draw(data, seed=seed)
+    if cell.design == "unequal":
+        size = np.random.default_rng(seed).gamma(2.0, 1.0, len(data)) + 0.3
+        return kt.Unequal("size", n=cell.gold).draw(data.assign(size=size), seed=seed)
+    if cell.design == "bernoulli":
+        return kt.Bernoulli(cell.gold / len(data)).draw(data, seed=seed)
+    return kt.SimpleRandom(n=cell.gold).draw(data, seed=seed)
+
+
+@dataclass(frozen=True)
+class Once:
+    """One repetition: hits of the three kinds, half widths, errors, gold, and discoveries."""
+
+    hits: dict[str, np.ndarray]
+    half: dict[str, float]
+    error: np.ndarray
+    direct: np.ndarray
+    constant: np.ndarray
+    gold: np.ndarray
+    zero: int
+    wrong: float
+    seconds: float
+
+
+def once(cell: Cell, seed: int) -> Once:
+    """Estimate all groups once."""
+    rng = np.random.default_rng(seed)
+    data = corpus(cell, rng)
+    sample = draw(cell, data, seed)
+    masked = kt.datasets.mask_gold(data, sample, "b")
+    if cell.design == "unequal":
+        masked = masked.assign(size=np.random.default_rng(seed).gamma(2.0, 1.0, len(data)) + 0.3)
+    start = time.perf_counter()
+    fit = kt.small_groups(
+        "b", masked, by="g", surrogates={"b": "s"}, design=sample.design, learner=cell.learner, repeats=1, seed=seed,
+        target=cell.target,
+    )  # fmt: skip
+    seconds = time.perf_counter() - start
+    if cell.classes > 2:
+        truth = np.concatenate([(data["b"] == c).groupby(data["g"]).mean().to_numpy() for c in sorted(set(data["b"]))])
+    else:
+        truth = data.groupby("g")["b"].mean().to_numpy()
+    hits, half = {}, {}
+    for kind in ("average", "robust", "direct"):
+        low, high = fit.confint(kind=kind).to_numpy().T
+        hits[kind] = np.where(np.isnan(low), np.nan, (low - 1e-12 <= truth) & (truth <= high + 1e-12))
+        half[kind] = float(np.nanmean(high - low) / 2)
+    null = float(truth.mean())
+    found = fit.discoveries(null=null)
+    side = np.where(truth > null, "above", "below")[found["named"]]
+    wrong = float((found.loc[found["named"], "side"].to_numpy() != side).mean()) if found["named"].any() else 0.0
+    constant = truth - np.repeat(truth.reshape(-1, cell.groups if cell.classes > 2 else len(truth)).mean(axis=1),
+                                 cell.groups if cell.classes > 2 else len(truth))  # fmt: skip
+    return Once(hits, half, fit.theta - truth, fit.direct - truth, constant, fit.gold,
+                int((fit.se().to_numpy() <= 0).sum()), wrong, seconds)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """Figures of a cell."""
+
+    cell: Cell
+    coverage: float
+    error: float
+    bins: tuple[float, ...]
+    robust: float
+    direct: float
+    half: dict[str, float]
+    rmse: float
+    rmse_direct: float
+    rmse_constant: float
+    zero: int
+    wrong: float
+    refused: int
+    seconds: float
+
+    def __str__(self) -> str:
+        bins = " ".join("-" if np.isnan(b) else f"{b:.3f}" for b in self.bins)
+        return (
+            f"| {self.cell} | {self.coverage:.3f} ({self.error:.3f}) | {bins} | {self.robust:.3f} | {self.direct:.3f} |"
+            f" {self.half['average']:.3f} {self.half['robust']:.3f} {self.half['direct']:.3f} | {self.rmse:.4f} |"
+            f" {self.rmse_direct:.3f} | {self.rmse_constant:.3f} | {self.zero} | {self.wrong:.3f} | {self.refused} |"
+            f" {self.seconds:.2f} |"
+        )
+
+
+def study(cell: Cell, repetitions: int, seed: int) -> Row:
+    """Repeat a cell."""
+    found, refused = [], 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for r in range(repetitions):
+            try:
+                found.append(once(cell, seed + r))
+            except kt.KaratError:
+                refused += 1
+    means = [np.nanmean(one.hits["average"]) for one in found]
+    gold = np.concatenate([one.gold for one in found])
+
+    def pooled(kind: str) -> np.ndarray:
+        return np.concatenate([one.hits[kind] for one in found])
+
+    def rms(name: str) -> float:
+        return float(np.sqrt(np.nanmean(np.concatenate([getattr(one, name) for one in found]) ** 2)))
+
+    inside = [(gold >= low) & (gold <= high) for low, high in BINS]
+    return Row(
+        cell, float(np.mean(means)), float(np.std(means) / np.sqrt(len(means))),
+        tuple(float(pooled("average")[at].mean()) if at.any() else np.nan for at in inside),
+        float(pooled("robust").mean()), float(np.nanmean(pooled("direct"))),
+        {kind: float(np.mean([one.half[kind] for one in found])) for kind in ("average", "robust", "direct")},
+        rms("error"), rms("direct"), rms("constant"), sum(one.zero for one in found),
+        float(np.mean([one.wrong for one in found])), refused, float(np.median([one.seconds for one in found])),
+    )  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--repetitions", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--only", default="", help="cells whose description holds this text")
+    options = parser.parse_args()
+    print("| cell | coverage (MC error) | with 0, 1-3, 4-6, 7+ gold | robust | direct | half widths | RMSE | direct |"
+          " constant | SE = 0 | wrong sides | refused | s |")  # fmt: skip
+    print("|---" * 13 + "|")
+    for k, cell in enumerate(CELLS):
+        if options.only in str(cell):
+            print(study(cell, options.repetitions, options.seed + 10_000 * k), flush=True)
+
+
+if __name__ == "__main__":
+    main()
