@@ -110,7 +110,7 @@ def tune(
         Whether the scores are those at the root of weight 1; weight 1 is a candidate only there.
     gold : ndarray, shape (p,), optional
         Labelling variance of gold alone where it has fixed effects of its own, infinite where it cannot be had: it
-        counts where it is more than twice what these scores make of it.
+        counts where it is not within a factor of two of what these scores make of it.
 
     Returns
     -------
@@ -125,7 +125,7 @@ def tune(
     variance = {name: np.diag(labelling.cross(e, e)) for name, e in error.items()}
     if gold is not None:
         seen = variance["gold"]
-        variance["gold"] = np.where(gold > _FAR * seen, gold, seen)
+        variance["gold"] = np.where((gold > _FAR * seen) | (seen > _FAR * gold), gold, seen)
     chosen = np.full(p, "gold", dtype=object)
     if method in ("scalar", "coefficient", "full"):
         chosen[:] = method
