@@ -450,7 +450,7 @@ simple("formula that cannot be read", e.FormulaError, "'y ~ z +* size'", "cannot
 simple("formula is no text", e.FormulaError, "int", "such as", formula=3)
 simple("two outcomes", e.FormulaError, "exactly one outcome", formula="y + vote ~ z")
 simple("an effect that is no column", e.FormulaError, "C(author)", "state + year", formula="y ~ z | C(author)")
-simple("instruments", e.FormulaError, "instruments", "take them out", formula="y ~ z | author | z ~ words")
+simple("instruments", e.FormulaError, "first stage", "write it once", formula="y ~ z | author | z ~ words")
 simple(
     "a labelled fixed effect",
     e.ArgumentError,
