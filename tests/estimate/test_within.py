@@ -177,6 +177,8 @@ def test_groups_without_gold_do_no_harm_and_gold_alone_says_why_not():
     sure = kt.ols("y ~ x + z | state", thin, surrogates=LABELS["y"], learner=None)
     assert [c.title for c in sure.comparison.columns] == ["Surrogate only", "DSL"]
     assert any("gold alone is not shown" in note for note in sure.notes)
+    assert np.isnan(sure.r_squared).all()
+    assert np.isnan(sure.effective_gold).all()
     with pytest.raises(DataError, match="degrees of freedom"):
         kt.ols("y ~ x + z | state", thin, surrogates=LABELS["y"], estimator="gold")
 

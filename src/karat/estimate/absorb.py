@@ -73,7 +73,7 @@ class Effects:
         """
         levels, nested, fully = 0, 0, 0
         for column in self.codes[rows].T:
-            own = np.unique(column).size
+            own = int(np.count_nonzero(np.bincount(column)))
             levels += own
             if any(is_nested(column, cluster[rows]) for cluster in clusters):
                 nested, fully = nested + own, fully + 1
@@ -265,15 +265,17 @@ class Projection:
         inverse = self._solved(np.eye(self._n_rest), np.ones(self._n_rest))
         own = [start + codes[:, k] for start, k in zip(self._starts, self._rest)]
         square = np.asarray(sum(inverse[one, other] for one in own for other in own))
-        levels, at = np.unique(codes[:, self._large], return_inverse=True)
+        present = np.bincount(codes[:, self._large], minlength=len(self._sums)) > 0
+        levels, at = np.flatnonzero(present), (np.cumsum(present) - 1)[codes[:, self._large]]
         step = max(1, _BLOCK_NUMBERS // self._n_rest)
         order = np.argsort(at, kind="stable")
+        ends = np.concatenate([[0], np.cumsum(np.bincount(at, minlength=len(levels)))])
         for first in range(0, len(levels), step):
             mean = self._between[levels[first : first + step]]
             product = mean @ inverse
             scale = self._inverse[levels[first : first + step]]
             twice = scale**2 * np.asarray(mean.multiply(product).sum(axis=1)).ravel()
-            low, high = np.searchsorted(at[order], (first, first + step))
+            low, high = ends[first], ends[min(first + step, len(levels))]
             part = order[low:high]
             inside = at[part] - first
             square[part] += twice[inside] - 2.0 * scale[inside] * sum(product[inside, one[part]] for one in own)

@@ -277,9 +277,7 @@ def choose(
         return gold_only(p)
     m, h, left_m, left_h = (to_coefficients(sample, part) for part in (at.m, at.h, at.left_out_m, at.left_out_h))
     labelling, own = sample.units.labelling, None
-    if (
-        sample.taken_out
-    ):  # gold alone has fixed effects or first stages of its own, and may be far noisier than at this root
+    if sample.taken_out:  # gold alone has effects or first stages of its own: another variance than at this root
         own = np.full(p, np.inf)
         if alone is not None:
             own = np.diag(labelling.cross(alone.scores.left_out[1], alone.scores.left_out[1]))

@@ -29,7 +29,8 @@ MOST_LEARNT = 2.0
 """Largest weight for predictions learnt from the same gold: a larger one multiplies what they took from it."""
 
 _FAR = 2.0
-"""Labelling variance of gold alone with its own fixed effects, relative to that at the root, from which it counts."""
+"""Factor between labelling variances of gold alone, with its own fixed effects and at the root, beyond which its own
+counts."""
 
 UNITS_PER_WEIGHT, _UNITS_PER_FULL_WEIGHT = 15, 20
 """Effective number of gold units per estimated weight from which on one weight, and the full matrix, are candidates."""
@@ -52,7 +53,8 @@ class Tuning:
     choice : tuple of str
         Which candidate each coefficient took.
     r_squared : ndarray, shape (p,)
-        Share of the gold-only labelling variance that the choice removes (can be negative).
+        Share of the gold-only labelling variance that the choice removes (can be negative); not a number where gold
+        alone cannot be had.
     inflation : ndarray, shape (p,)
         Factor on labelling errors that pays for weights estimated from the same gold,
         ``sqrt(d / (d - q))`` with d the effective number of gold units; 1 where nothing was tuned.
@@ -136,8 +138,8 @@ def tune(
     weights = np.vstack([rows[chosen[j]][j] for j in range(p)])
     best = np.array([variance[chosen[j]][j] for j in range(p)])
     with np.errstate(divide="ignore", invalid="ignore"):
-        alone = np.where(np.isfinite(variance["gold"]), variance["gold"], np.diag(labelling.cross(m, m)))
-        gain = np.where(alone > 0, 1.0 - best / alone, 0.0)
+        gain = np.where(variance["gold"] > 0, 1.0 - best / variance["gold"], 0.0)
+    gain[~np.isfinite(variance["gold"])] = np.nan
     count = {"scalar": 1, "coefficient": 1, "full": p}
     tuned = np.array([count.get(c, 0) for c in chosen], dtype=np.float64)
     inflation = np.sqrt(size / np.maximum(size - tuned, 0.5 * size))

@@ -143,7 +143,7 @@ def gold_column(
     except DataError as error:
         if sample.units.effects is None:
             raise
-        return f"gold alone is not shown: {error}"
+        return f"gold alone is not shown: {error}".rstrip(".")
     curvature = curvatures(model, sample, gold, options.vcov, "gold")
     parts = Parts.of(gold, curvature)
     covariance, df = infer(parts, options.vcov, options.target, options.df)
