@@ -252,16 +252,17 @@ def test_how_often_the_file_is_read(tmp_path, monkeypatch):
 
 
 def test_memory_does_not_grow_with_the_corpus(tmp_path):
-    peaks = []
-    for times in (4, 4, 16):  # the first time imports and caches are paid for
-        frame = labelled("ols", ["y"], DESIGNS["simple random"], n=500)
+    """Nothing has an entry for each row, not even a byte; of two peaks the lower, since garbage comes and goes."""
+    frame, peaks = labelled("ols", ["y"], DESIGNS["simple random"], n=500), {}
+    for times, runs in ((16, 3), (144, 2)):  # the first run pays for imports and caches
         more = [frame.assign(y=np.nan)] * (times - 1)
         pd.concat([frame, *more], ignore_index=True).to_parquet(tmp_path / "corpus.parquet")
-        tracemalloc.start()
-        fit("ols", "y ~ x", kt.Batches(tmp_path / "corpus.parquet", rows=500), {"y": "y_llm"}, None)
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-    assert peaks[2] < 1.1 * peaks[1]
+        for _ in range(runs):
+            tracemalloc.start()
+            fit("ols", "y ~ x", kt.Batches(tmp_path / "corpus.parquet", rows=500), {"y": "y_llm"}, None)
+            peaks.setdefault(times, []).append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    assert min(peaks[144]) - min(peaks[16]) < 128 * 500, peaks
 
 
 # ------------------------------------------------------------------ what needs all rows

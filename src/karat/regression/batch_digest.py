@@ -143,7 +143,8 @@ class _Reader:
                 self._range(name, column.to_numpy(dtype=np.float64, na_value=np.nan), start, frame)
         if self.by:
             self._strata(frame, keep)
-        self.kept.append((start + np.flatnonzero(keep), frame[keep]))
+        if keep.any() or not self.kept:  # an empty table takes memory too, and there may be many batches
+            self.kept.append((start + np.flatnonzero(keep), frame[keep]))
 
     def _levels(self, name: str, column: Any, keep: Bools) -> None:
         """Keep the first row of each new value."""
