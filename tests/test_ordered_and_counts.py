@@ -559,7 +559,7 @@ def test_what_an_order_is(tmp_path):
     for levels, message in (
         (MOODS[:3], r"leaves out \['top'\]"), ([*MOODS, "low"], "twice"), ("low", "must list the classes"),
         (set(MOODS), "a set has no order"), (4, "must list the classes"), (dict.fromkeys(MOODS, 1), "must list"),
-        ([["low", "mid"], ["high", "top"]], "which is no class"), ([*MOODS, None], "holds None, which is no class"),
+        ([["low", "mid"], ["high", "top"]], "not a class"), ([*MOODS, None], "holds None, which is not a class"),
         ([*MOODS, "best"], r"\['best'\] of the outcome 'mood' have no gold row|never occur in the surrogate"),
     ):  # fmt: skip
         with pytest.raises(kt.KaratError, match=message):

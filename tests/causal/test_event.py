@@ -57,16 +57,17 @@ def test_labelled_outcome_bands_test_and_picture():
 
     matplotlib.use("Agg")
     found = kt.event_study("y", labelled(), **PANEL, surrogates={"y": "llm"}, seed=1, learner="linear", repeats=1)
-    bands, points = found.bands(), found.confint().loc[found.bands().index]
-    assert (bands["lower"] < points.iloc[:, 0]).all()
-    assert (bands["upper"] > points.iloc[:, 1]).all()
+    every = found.simultaneous()
+    points = found.confint().loc[every.index]
+    assert (every.iloc[:, -2] < points.iloc[:, 0]).all()
+    assert (every.iloc[:, -1] > points.iloc[:, 1]).all()
     assert found.pretrends().df_numerator == (found.grid["time"] < 0).sum()
     assert found.plot().get_xlabel() == "time since treatment"
     assert found.by_cohort.cluster == "unit"
     one = kt.did("y", labelled(), **PANEL, surrogates={"y": "llm"}, seed=1, learner="linear", repeats=1)
     assert one.coef()["ATT"] == pytest.approx(found.coef()["ATT"], rel=1e-10)
     with pytest.raises(KaratError, match="event_study"):
-        one.bands()
+        one.simultaneous()
 
 
 @pytest.mark.parametrize(
@@ -88,3 +89,14 @@ def test_refused(change, arguments, match):
         data[name] = data[value] if isinstance(value, str) else value
     with pytest.raises((ArgumentError, DataError), match=match):
         kt.event_study(**{"formula": "y", "data": data, **PANEL, **arguments})
+
+
+def test_shares_of_cohorts_are_known_in_a_finite_corpus():
+    found = [kt.event_study("y", panel(), **PANEL, shares=s, target="finite") for s in ("fixed", "estimated")]
+    np.testing.assert_allclose(found[0].covariance, found[1].covariance)
+
+
+@pytest.mark.parametrize("options", [{"estimator": "ppi"}, {"compare": True}])
+def test_what_needs_surrogates_is_refused_without_them(options):
+    with pytest.raises(KaratError, match="without surrogates="):
+        kt.event_study("y", panel(), **PANEL, **options)

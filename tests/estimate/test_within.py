@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import karat as kt
 from karat.errors import DataError
 from karat.estimate import absorb
-from karat.estimate.absorb import Effects, Projection
+from karat.estimate.absorb import FixedEffects, Projection
 
 pytestmark = pytest.mark.filterwarnings("ignore::karat.errors.KaratWarning")
 
@@ -107,7 +107,7 @@ def test_leaving_a_unit_out_moves_its_effects_too():
 def test_projection_is_that_on_all_dummies(seed, weighted, ways):
     rng = np.random.default_rng(seed)
     codes = np.column_stack([np.unique(rng.integers(0, k, 60), return_inverse=True)[1] for k in (20, 7, 5)[:ways]])
-    effects = Effects(tuple("abc"[:ways]), codes)
+    effects = FixedEffects(tuple("abc"[:ways]), codes)
     weight = rng.uniform(0.2, 3, 60) if weighted else None
     dummies = np.hstack([np.eye(size)[codes[:, k]] for k, size in enumerate(effects.sizes)])
     v = np.ones(60) if weight is None else weight
@@ -124,7 +124,7 @@ def test_projection_is_that_on_all_dummies(seed, weighted, ways):
 def test_many_levels_are_solved_for_by_conjugate_gradients(monkeypatch):
     rng = np.random.default_rng(3)
     codes = np.column_stack([rng.integers(0, 40, 500), rng.integers(0, 30, 500)])
-    values, effects = rng.normal(size=(500, 3)), Effects(("a", "b"), codes)
+    values, effects = rng.normal(size=(500, 3)), FixedEffects(("a", "b"), codes)
     wanted = Projection(effects, None).fitted(values)
     monkeypatch.setattr(absorb, "MOST_FACTORED", 10)
     np.testing.assert_allclose(Projection(effects, None).fitted(values), wanted, atol=1e-9)
@@ -196,13 +196,13 @@ def test_small_groups_are_put_right_and_said():
 def noise_by_enumeration(labels_design, seed):
     """Mean of ``(sum w z)' M^- (sum w z)`` less that at the labels themselves, over drawn samples; and its estimate."""
     from karat.estimate.augment import AugmentedSample, Units
+    from karat.estimate.labelling_noise import noise_of_labels
     from karat.estimate.rows import Memory, Rows
-    from karat.estimate.small_groups import noise_of_labels
     from karat.estimate.within import within
 
     rng = np.random.default_rng(seed)
     n = 60
-    effects = Effects(("g", "t"), np.column_stack([np.arange(n) // 4, rng.integers(0, 3, n)]))
+    effects = FixedEffects(("g", "t"), np.column_stack([np.arange(n) // 4, rng.integers(0, 3, n)]))
     d = rng.normal(size=(n, 2)) + 0.4
     frame = pd.DataFrame({"id": np.arange(n), "half": np.arange(n) % 2})
     projection = Projection(effects, None)

@@ -253,8 +253,8 @@ def test_p_values_and_bands_allow_for_their_number(found):
     multipletests = pytest.importorskip("statsmodels.stats.multitest").multipletests
     np.testing.assert_allclose(table["p (adjusted)"], multipletests(table["p"], method="holm")[1])
     assert (wide["p (adjusted)"] >= wide["p"] - 1e-12).all()
-    single, together = gap.confint(), gap.together()
-    assert (together.iloc[:, 2].to_numpy() < single.iloc[:, 0].to_numpy()).all()
+    single, together = gap.confint(), gap.simultaneous()
+    assert (together.iloc[:, -2].to_numpy() < single.iloc[:, 0].to_numpy()).all()
     one, line, every = found.confint(), found.band(), found.band(family="all")
     assert (line.iloc[:, 1] < one.iloc[:, 0]).all()
     assert (every.iloc[:, 1] <= line.iloc[:, 1]).all()

@@ -122,7 +122,7 @@ def one(cell: Cell, seed: int) -> tuple[dict[str, float], np.ndarray]:
         # shares are linear in their matrix, so that the truth is what the same contrast of true shares is
         at = truth_of(fit, name, true)
         out[name] = covered(contrast.confint(), at).mean()
-        out[f"{name}, together"] = float(covered(contrast.together(), at).all())
+        out[f"{name}, together"] = float(covered(contrast.simultaneous(), at).all())
         out[f"{name}, width"] = 2 * (contrast.confint().iloc[:, 1].to_numpy() - contrast.theta).mean()
     slopes = fit.trend()
     estimates = np.full(p.size, np.nan)

@@ -28,7 +28,7 @@ from ..regression.predicted_rows import average_rows, surrogate_rows
 from ..regression.steps import estimated, folds_of
 from ..regression.variables import read_labels
 from ..results import Result
-from .nuisances import Arm, Nuisances, contribution
+from .nuisances import Arm, Nuisances, contribution, without_surrogates
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
@@ -138,7 +138,7 @@ def ate(
     elif paired and surrogates is None and bool(table.column(outcome, "formula").isna().any()):
         surrogates = {outcome: _assigned(paired, table, treatment)}
     if not surrogates:
-        options = {**options, "estimator": "gold", "compare": False}
+        options = without_surrogates(options)
     arguments = Arguments.of("ols", text, surrogates or {}, options)
     fit = open_fit(arguments, table, _Opening())
     built = _Contributions.of(fit, treatment, paired, table, propensity, effect, nuisance, clip)
@@ -154,7 +154,7 @@ def _formula(formula: object, covariates: object, table: Table) -> tuple[str, st
     column = treatment.strip("`")
     if column not in table.names:
         raise ArgumentError(
-            f"formula={formula!r} must have one column on the right, the treatment; {treatment!r} is none. Give "
+            f"formula={formula!r} must have one column on the right, the treatment; {treatment!r} is not one. Give "
             "confounders as covariates=, and put a treatment that is computed into a column."
         )
     if covariates is None:

@@ -19,6 +19,7 @@ from ..regression.options import FitOptions
 from ..results import Result
 from ..results.tests import covariance_of, joint_freedom
 from .event_result import EventStudy
+from .nuisances import without_surrogates
 
 if TYPE_CHECKING:
     from .._core.types import Array, Floats
@@ -65,7 +66,8 @@ def event_study(
     reference : int
         Time since treatment that others are compared with, below 0.
     shares : {"estimated", "fixed"}
-        Whether standard errors hold that other units would make other shares of cohorts.
+        Whether standard errors hold that other units would make other shares of cohorts; with ``target="finite"``
+        shares are known.
     **options
         As in :func:`karat.ols`. Clusters are units unless ``cluster`` or ``vcov`` says otherwise.
 
@@ -234,7 +236,7 @@ def _fit(formula: str, data: object, timing: _Timing, surrogates: Mapping[str, A
         if (column := outcome.strip("`")) not in table.names:
             raise ArgumentError(f"formula={formula!r}: without surrogates= the outcome must be a column.")
         surrogates = {column: np.zeros(table.n_rows)}
-        options |= {"estimator": "gold", "compare": False}
+        options = without_surrogates(options)
     if options.get("vcov") is None and options.get("cluster") is None:
         options["cluster"] = timing.unit
     options["context"] = {**(options.get("context") or {}), "karat_event": timing.code}
@@ -271,7 +273,7 @@ def _averaged(fit: Result, timing: _Timing, method: str, shares: str) -> EventSt
             rows = codes == cell
             scores[rows, k] = v[rows] * (fit.theta[cells[cell]] - value) / total
     covariance = covariance_of(fit, matrix)
-    if shares == "estimated":
+    if shares == "estimated" and fit.target == "superpopulation":  # of this corpus the shares are known
         covariance = covariance + _of_shares(scores, fit)
     df = np.array([joint_freedom(fit, np.eye(1), row[None, :]) for row in matrix])
     grid = pd.DataFrame({"time": [t for _, t, _ in groups]}, index=[name for name, _, _ in groups])

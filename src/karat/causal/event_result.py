@@ -10,8 +10,10 @@ import numpy as np
 
 from ..display.axes import BLUE, GREY, axes, plain
 from ..errors import KaratError, generator, whole
+from ..frames.order import seed_of_result
 from ..results import Result
 from ..results.effects import Effects
+from ..results.simultaneous import bands, normal_maxima
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,48 +78,38 @@ class EventStudy(Effects):
         found = self.wald(np.eye(len(self.names))[before])
         return replace(found, hypothesis=f"no effect at times {', '.join(self.names[k] for k in before)}")
 
-    def bands(self, alpha: float | None = None, *, draws: int = 10_000, seed: int = 0) -> pd.DataFrame:
+    def simultaneous(self, alpha: float | None = None, *, draws: int = 10_000, seed: Any = None) -> pd.DataFrame:
         """Intervals of all times since treatment that hold at once (max-t, normal with the correlation of the effects).
 
         Parameters
         ----------
         alpha : float, optional
         draws : int
-        seed : int
+        seed : int or Generator, optional
 
         Returns
         -------
         pandas.DataFrame
-            Estimate and bounds, one row for each time since treatment.
+            Estimate, standard error, critical value and bounds, one row for each time since treatment.
 
         References
         ----------
         Montiel Olea and Plagborg-Moller (2019), *Simultaneous confidence bands*.
         """
-        import pandas as pd
-        from scipy.stats import norm, t
-
-        level = self._level(alpha)
-        at = np.flatnonzero(self.grid["time"].notna().to_numpy())
-        if not len(at):
+        names = [name for name, time in zip(self.names, self.grid["time"]) if np.isfinite(time)]
+        if not names:
             raise KaratError("there are no effects by time since treatment; use event_study.")
-        covariance = self.covariance[np.ix_(at, at)]
-        se = np.sqrt(np.diag(covariance))
-        values, vectors = np.linalg.eigh(covariance / np.outer(se, se))
-        root = vectors * np.sqrt(np.maximum(values, 0.0))
-        normal = generator(seed).standard_normal((whole("draws", draws, least=100), len(at)))
-        critical = float(np.quantile(np.abs(normal @ root.T).max(axis=1), 1.0 - level))
-        half = np.asarray(t.isf(norm.sf(critical), self.df[at])) * se
-        value = self.theta[at]
-        table = {"Estimate": value, "lower": value - half, "upper": value + half}
-        return pd.DataFrame(table, index=[self.names[k] for k in at])
+        known, draws = self.only(names, self.title), whole("draws", draws, least=100)
+        assert self.by_cohort is not None
+        largest = normal_maxima(known.covariance, generator(seed_of_result(seed, self.by_cohort, draws)), draws)
+        return bands(known, names, largest, self._level(alpha))
 
-    def plot(self, *, bands: bool = True, alpha: float | None = None, ax: Any = None, title: str | None = None) -> Any:
+    def plot(self, *, band: bool = True, alpha: float | None = None, ax: Any = None, title: str | None = None) -> Any:
         """Effects by time since treatment: pointwise intervals as bars, simultaneous ones as a band.
 
         Parameters
         ----------
-        bands : bool
+        band : bool
         alpha : float, optional
         ax : matplotlib Axes, optional
         title : str, optional
@@ -131,13 +123,13 @@ class EventStudy(Effects):
         KaratError
             If matplotlib is not installed, or there are no effects by time.
         """
-        found = self.bands(alpha)
+        found = self.simultaneous(alpha)
         times = self.grid.loc[found.index, "time"].to_numpy()
         low, high = (self.confint(alpha=alpha).loc[found.index].iloc[:, k].to_numpy() for k in (0, 1))
         order = np.argsort([*times, self.reference])
         ax = axes(ax, (6.4, 3.8))
-        if bands:
-            edges = [np.append(found[name], 0.0)[order] for name in ("lower", "upper")]
+        if band:
+            edges = [np.append(found.iloc[:, k], 0.0)[order] for k in (-2, -1)]
             ax.fill_between(np.append(times, self.reference)[order], *edges, color=BLUE, alpha=0.15, linewidth=0)
         value = found["Estimate"].to_numpy()
         ax.errorbar(times, value, yerr=[value - low, high - value], fmt="o", color=BLUE, markersize=4, capsize=0)

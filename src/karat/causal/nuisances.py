@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import moments as models
+from ..errors import ArgumentError
 from ..estimate.augment import AugmentedSample, Units
 from ..estimate.rows import Memory, Rows
 
@@ -163,6 +164,21 @@ class Nuisances:
             return np.stack([_mean(arms[1], rows.under(1)), _mean(arms[0], rows.under(0)), e])
 
         return fitted
+
+
+def without_surrogates(options: Any) -> Any:
+    """Options of a fit whose rows with an outcome are all the gold there is.
+
+    Raises
+    ------
+    ArgumentError
+        If options ask for surrogates.
+    """
+    if options.get("estimator", "gold") != "gold" or options.get("compare", False):
+        raise ArgumentError(
+            "without surrogates= there is gold alone; leave out estimator= and compare=, or give surrogates=."
+        )
+    return {**options, "estimator": "gold", "compare": False}
 
 
 def _some(rows: Arm, at: Bools) -> Arm:

@@ -32,7 +32,7 @@ _BLOCK_NUMBERS = 8_000_000
 
 
 @dataclass(frozen=True)
-class Effects:
+class FixedEffects:
     """Groupings of the units whose fixed effects are taken out.
 
     Parameters
@@ -44,7 +44,7 @@ class Effects:
 
     Examples
     --------
-    >>> Effects(("state",), np.array([[0], [0], [1]])).sizes
+    >>> FixedEffects(("state",), np.array([[0], [0], [1]])).sizes
     (2,)
     """
 
@@ -91,10 +91,10 @@ class Effects:
                 return gone
             gone[there[alone]] = True
 
-    def kept(self, rows: Bools) -> Effects:
+    def kept(self, rows: Bools) -> FixedEffects:
         """The same on some of the units, levels counted anew."""
         columns = [np.unique(column, return_inverse=True)[1] for column in self.codes[rows].T]
-        return Effects(self.names, np.column_stack(columns).astype(np.intp))
+        return FixedEffects(self.names, np.column_stack(columns).astype(np.intp))
 
 
 def is_nested(codes: Ints, cluster: Ints) -> bool:
@@ -109,7 +109,7 @@ class Projection:
 
     Parameters
     ----------
-    effects : Effects
+    effects : FixedEffects
     weight : ndarray, shape (m,), or None
         Weights V; None means 1.
     rows : ndarray of int, shape (m,), optional
@@ -117,12 +117,12 @@ class Projection:
 
     Examples
     --------
-    >>> state = Effects(("state",), np.array([[0], [0], [1], [1]]))
+    >>> state = FixedEffects(("state",), np.array([[0], [0], [1], [1]]))
     >>> Projection(state, None).fitted(np.array([[1.0], [3.0], [2.0], [2.0]]))[:, 0]
     array([2., 2., 2., 2.])
     """
 
-    def __init__(self, effects: Effects, weight: Floats | None, rows: Ints | None = None) -> None:
+    def __init__(self, effects: FixedEffects, weight: Floats | None, rows: Ints | None = None) -> None:
         self.effects, self.weight = effects, weight
         self.codes = effects.codes if rows is None else effects.codes[rows]
         order = np.argsort([-size for size in effects.sizes], kind="stable")

@@ -17,7 +17,7 @@ from .rows import Instruments, Pieces, Rows, Source, pieces_of
 if TYPE_CHECKING:
     from .._core.types import Bools, Floats, Ints
     from ..designs import Labelling
-    from .absorb import Effects
+    from .absorb import FixedEffects
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Units:
         Column of the clusters.
     kept : ndarray of bool, optional
         Rows of the user's data that are the units; None when all are.
-    effects : Effects, optional
+    effects : FixedEffects, optional
         Fixed effects that are taken out.
 
     Examples
@@ -53,7 +53,7 @@ class Units:
     cluster: Ints | None = field(repr=False, default=None)
     cluster_name: str = ""
     kept: Bools | None = field(repr=False, default=None)
-    effects: Effects | None = field(repr=False, default=None)
+    effects: FixedEffects | None = field(repr=False, default=None)
 
     @property
     def n_units(self) -> int:
@@ -118,7 +118,7 @@ class AugmentedSample:
         Whether the fixed effects of the units have been taken out of the rows, and endogenous covariates predicted by
         instruments (:mod:`karat.estimate.within`).
     instruments : Instruments, optional
-        Which columns are instruments; rows have all columns of the formula then, until these are told apart.
+        Which columns are instruments; rows have all columns of the formula then, until these are separated.
 
     Examples
     --------

@@ -10,8 +10,8 @@ import numpy as np
 
 from . import index
 from .index import slices, weighted
+from .labelling_noise import Noise
 from .scores import LARGEST_LEVERAGE, Block, correction
-from .small_groups import Noise
 from .totals import Moments, linear_predictor, row_scores
 
 if TYPE_CHECKING:

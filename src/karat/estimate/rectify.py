@@ -12,10 +12,10 @@ from ..errors import DataError
 from . import index
 from .basis import curvature_of_columns, on_gold_basis, to_coefficients
 from .influence import Linear, Rated, UnitBlocks, calibrations, linear_at_gold, linear_at_root
+from .labelling_noise import MATTERS, Noise, noise_of_labels
 from .root import Root, definite, gold_root, newton, noise_of, positive
 from .rows import Memory, Rows
 from .scores import Scores, StoredBlocks
-from .small_groups import MATTERS, Noise, noise_of_labels
 from .totals import Moments, astray, n_coefficients, row_scores
 from .tune import Tuning, gold_only, tune, untuned
 from .within import gold_everywhere, on_shared_basis, within

@@ -110,7 +110,7 @@ class Instruments:
 
     @property
     def excluded(self) -> Ints:
-        """Where instruments that are no covariates stand among ``left``."""
+        """Where instruments that are not covariates stand among ``left``."""
         return np.flatnonzero(~np.isin(self.left, self.right))
 
 

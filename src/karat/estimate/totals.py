@@ -137,7 +137,7 @@ class Moments:
     predicted_gold : tuple of Rows
         Predicted rows of the gold units.
     noise : Extra, optional
-        Labelling noise that is put right (:mod:`karat.estimate.small_groups`).
+        Labelling noise that is put right (:mod:`karat.estimate.labelling_noise`).
     """
 
     model: Model

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ArgumentError
-from .absorb import Effects, Projection, is_nested
+from .absorb import FixedEffects, Projection, is_nested
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
@@ -66,7 +66,7 @@ def columns_across(sample: AugmentedSample, whose: str, codes: Ints, kind: str) 
         )
     dummies = np.hstack([np.eye(len(found))[at] for found, at in levels])
     if any(nested):
-        inner = Effects(
+        inner = FixedEffects(
             tuple(name for name, inside in zip(effects.names, nested) if inside), effects.codes[:, np.array(nested)]
         )
         dummies -= Projection(inner, weight, rows).fitted(dummies)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import DataError
-from .absorb import Effects, Projection
+from .absorb import FixedEffects, Projection
 from .basis import check_rank, design_of, in_basis, on_gold_basis
 from .instruments import projected
 from .rows import Memory, Rows, in_memory
@@ -162,7 +162,7 @@ def _less(rows: Rows, fitted: Floats, length: Floats) -> Rows:
 
 
 def _refuse_absorbed(
-    left: Floats, values: Floats, weight: Floats | None, names: tuple[str, ...], effects: Effects, where: str
+    left: Floats, values: Floats, weight: Floats | None, names: tuple[str, ...], effects: FixedEffects, where: str
 ) -> None:
     """Raise where a covariate is a combination of the fixed effects."""
     weight = np.ones(len(left)) if weight is None else weight

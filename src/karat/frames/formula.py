@@ -135,8 +135,7 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
         raise FormulaError(f"formula is a {type(text).__name__}; give text such as 'tone ~ economy + war'.")
     if (step := steps_in(text)) and step not in (context or {}):
         raise FormulaError(
-            f"formula {text!r} stands for several regressions ({step}); fit them by "
-            "karat.several(formula, data, model=...)."
+            f"formula {text!r} means several regressions ({step}); fit them by karat.several(formula, data, model=...)."
         )
     code, aliases = unquoted(text, columns)
     known = [aliases.get(name, name) for name in columns]
@@ -213,7 +212,7 @@ def _effects(text: str, parts: list[str], names: Mapping[str, str]) -> tuple[tup
     Raises
     ------
     FormulaError
-        If an effect is no column.
+        If an effect is not a column.
     """
     if not parts:
         return ()

@@ -57,7 +57,7 @@ def expand(text: str) -> list[str]:
     Raises
     ------
     FormulaError
-        If it is no text, a call is not closed, holds too few steps, or adds terms up where only one can stand.
+        If it is not text, a call is not closed, holds too few steps, or adds terms up where only one can stand.
 
     Examples
     --------

@@ -103,8 +103,9 @@ def aggregate(
     table = Table.read(data)
     names = _names(labels, "labels")
     columns = _names(by, "by")
-    if set(surrogates) != set(names):
-        raise ArgumentError(f"surrogates= must name each label {sorted(names)}; got {sorted(surrogates)}.")
+    if not isinstance(surrogates, Mapping) or set(surrogates) != set(names):
+        given = sorted(map(str, surrogates)) if isinstance(surrogates, Mapping) else surrogates
+        raise ArgumentError(f"surrogates= must name each label {sorted(names)}; got {given}.")
     if clash := set(names) & set(columns):
         raise ArgumentError(f"by= names the label {sorted(clash)[0]!r}; units are named by an observed column.")
     keys = table.pandas(columns, "by")

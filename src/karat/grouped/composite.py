@@ -136,7 +136,7 @@ def composite(areas: Areas, covariates: Floats, free: bool) -> Composite:
 
 
 def independent(x: Floats, inside: Floats) -> Floats:
-    """Columns that are no combinations of those before them, among the groups inside."""
+    """Columns that are not combinations of those before them, among the groups inside."""
     kept: list[int] = []
     for j in range(x.shape[1]):
         column = x[inside, j]

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..errors import check_alpha, generator, one_of, whole
+from ..errors import generator, one_of, whole
 from ..frames.order import seed_of_result
 from ..results.estimates import Estimates, bounds_names
+from ..results.simultaneous import bands, normal_maxima
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 class Contrasts(Estimates):
     """Linear functions of shares, with their joint covariance.
 
-    As estimates (coef, se, confint, wald, plot, ...) each stands for itself; :meth:`together` and the columns
+    Intervals and tests (confint, wald, plot, ...) are of one at a time; :meth:`simultaneous` and the column
     ``p (adjusted)`` of :meth:`table` allow for their number.
 
     Parameters
@@ -74,7 +75,7 @@ class Contrasts(Estimates):
     def _about(self) -> str:
         return self.about
 
-    def together(self, alpha: float | None = None, *, draws: int = 10_000, seed: Any = None) -> pd.DataFrame:
+    def simultaneous(self, alpha: float | None = None, *, draws: int = 10_000, seed: Any = None) -> pd.DataFrame:
         """Intervals that hold for all rows at once (max-t).
 
         Parameters
@@ -86,18 +87,10 @@ class Contrasts(Estimates):
         Returns
         -------
         pandas.DataFrame
-            Estimate, critical value and bounds.
+            Estimate, standard error, critical value and bounds.
         """
-        import pandas as pd
-        from scipy.stats import t
-
-        level = self.alpha if alpha is None else check_alpha(alpha)
-        tail = tail_of(self.covariance, level, draws, seed_of_result(seed, self, draws))
-        critical = t.isf(tail, self.df)
-        half = critical * self._se()
-        columns = ("Estimate", "critical value", *bounds_names(level))
-        values = (self.theta, critical, self.theta - half, self.theta + half)
-        return pd.DataFrame(dict(zip(columns, values)), index=list(self.names))
+        largest = _maxima(self.covariance, draws, seed_of_result(seed, self, draws))
+        return bands(self, self.names, largest, self._level(alpha))
 
     def table(
         self, adjust: str = "holm", alpha: float | None = None, *, draws: int = 10_000, seed: Any = None
@@ -210,15 +203,7 @@ def max_t(p_values: Floats, covariance: Floats, draws: Any, seed: Any) -> Floats
 
 
 def _maxima(covariance: Floats, draws: Any, seed: Any) -> Floats:
-    draws = whole("draws", draws, least=100)
-    se = np.sqrt(np.diag(covariance))
-    known = np.isfinite(se) & (se > 0)
-    correlation = covariance[np.ix_(known, known)] / np.outer(se[known], se[known])
-    values, vectors = np.linalg.eigh(correlation)
-    root, rng = vectors * np.sqrt(np.maximum(values, 0.0)), generator(seed)
-    root = root[:, values > 1e-10 * max(values.max(), 1e-300)]
-    blocks = (min(1_000, draws - start) for start in range(0, draws, 1_000))
-    return np.concatenate([np.abs(rng.standard_normal((size, root.shape[1])) @ root.T).max(axis=1) for size in blocks])
+    return normal_maxima(covariance, generator(seed), whole("draws", draws, least=100))
 
 
 def holm(p_values: Floats) -> Floats:

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 _MOST_VALUES = 20
 """Different numbers up to which a column of numbers is one of classes."""
 
-_LISTED = 10
-
 
 @checked_arguments(
     FitOptions, refused={"scores": "what contrasts need is always kept", "combine": "splits are averaged"}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .shares_result import SharesResult
 
 _COLOURS = (BLUE, "#e08214", "#2a9d9d", PURPLE, "#8c8c8c", RED, "#9a8a4f", GREEN)
-"""Neighbours differ in lightness, so that they can be told apart without colour."""
+"""Neighbours differ in lightness, so that they can be distinguished without colour."""
 
 _MOST = len(_COLOURS)
 _FEW = 3
@@ -113,7 +113,7 @@ def plot_shares(
 
 def _refuse_many(count: int, what: str) -> None:
     if count > _MOST:
-        raise ArgumentError(f"at most {_MOST} lines can be told apart, and there are {count} {what}.")
+        raise ArgumentError(f"at most {_MOST} lines can be distinguished, and there are {count} {what}.")
 
 
 def _classes(result: SharesResult, classes: Sequence[Any] | None) -> list[int]:

@@ -298,7 +298,8 @@ class SharesResult(Estimates):
         Returns
         -------
         Contrasts
-            Where both sides have estimates. ``table()`` adjusts p-values, ``together()`` gives simultaneous intervals.
+            Where both sides have estimates. ``table()`` adjusts p-values, ``simultaneous()`` gives intervals
+            that hold at once.
 
         Raises
         ------

@@ -118,7 +118,7 @@ def small_groups(
     right = _right_side(covariates, surrogates)
     if labelled := [name for name in groups if name in surrogates]:
         raise ArgumentError(
-            f"by names {labelled[0]!r}, whose gold is known in a sample only, so that rows cannot be told apart by it; "
+            f"by names {labelled[0]!r}, whose gold is known in a sample only, so that other rows have no group; "
             "group by a column known for all rows, or use kt.mean(by=)."
         )
     model = "multinomial" if variable in table.names and _has_classes(table, variable) else "mean"
@@ -234,7 +234,7 @@ def _slope_is_free(areas: Areas, n_covariates: int) -> bool:
         )
     if np.maximum(areas.count - 1.0, 0.0).sum() < _LEAST_FREEDOM:
         raise DataError(
-            "hardly any group holds two gold rows, so that errors within groups cannot be told from differences "
+            "hardly any group holds two gold rows, so that errors within groups cannot be separated from differences "
             f"between groups; at least {_LEAST_FREEDOM} gold rows beyond the first of a group are needed. Label more, "
             "or merge groups."
         )

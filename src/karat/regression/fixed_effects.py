@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..designs.labelling import pair_codes
-from ..estimate.absorb import Effects
+from ..estimate.absorb import FixedEffects
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..frames.formula import Parsed
 
 
-def read_effects(parsed: Parsed, frame: pd.DataFrame) -> Effects | None:
+def read_effects(parsed: Parsed, frame: pd.DataFrame) -> FixedEffects | None:
     """Fixed effects of the rows of a frame, in which none is missing."""
     import pandas as pd
 
@@ -28,7 +28,7 @@ def read_effects(parsed: Parsed, frame: pd.DataFrame) -> Effects | None:
         for name in columns[1:]:
             own = pair_codes(own, pd.factorize(frame[name])[0].astype(np.intp))
         codes.append(own)
-    return Effects(parsed.effect_names, np.column_stack(codes))
+    return FixedEffects(parsed.effect_names, np.column_stack(codes))
 
 
 def drop_singletons(

@@ -318,8 +318,8 @@ def _stated(name: str, present: pd.Series[Any], levels: tuple[Any, ...]) -> tupl
     is_text(present, name, "gold")
     if strange := [level for level in levels if not isinstance(level, (str, bool, int, float))]:
         raise ArgumentError(
-            f"levels={list(levels)} of {name!r} holds {strange[0]!r}, which is no class; name classes by text, numbers "
-            "or true/false."
+            f"levels={list(levels)} of {name!r} holds {strange[0]!r}, which is not a class; name classes by text, "
+            "numbers or true/false."
         )
     levels = tuple(int(level) if isinstance(level, bool) else level for level in levels)
     if len(set(levels)) < len(levels):

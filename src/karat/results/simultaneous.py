@@ -46,11 +46,16 @@ def simultaneous(result: Result, alpha: float, terms: Sequence[str] | None, draw
 
 
 def normal_maxima(covariance: Floats, rng: np.random.Generator, draws: int) -> Floats:
-    """Maxima of absolute t statistics that are jointly normal, shape (draws,): Montiel Olea, Plagborg-Moller (2019)."""
+    """Maxima of absolute t statistics that are jointly normal, shape (draws,): Montiel Olea, Plagborg-Moller (2019).
+
+    Those without a standard error, or with one of 0, take no part.
+    """
     se = np.sqrt(np.diag(covariance))
-    values, vectors = np.linalg.eigh(covariance / np.outer(se, se))
+    known = np.isfinite(se) & (se > 0)
+    values, vectors = np.linalg.eigh(covariance[np.ix_(known, known)] / np.outer(se[known], se[known]))
     root = vectors * np.sqrt(np.maximum(values, 0.0))
-    return np.asarray(np.abs(rng.standard_normal((draws, len(se))) @ root.T).max(axis=1))
+    blocks = (min(1_000, draws - start) for start in range(0, draws, 1_000))  # as many numbers as fit the cache
+    return np.concatenate([np.abs(rng.standard_normal((size, len(root))) @ root.T).max(axis=1) for size in blocks])
 
 
 def bands(
