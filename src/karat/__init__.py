@@ -50,6 +50,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .regression.family import expectile, fractional, gamma, huber, negative_binomial, ordered, quantile
     from .regression.pseudo import pseudo_outcome
     from .regression.several import several
+    from .regression.surrogates import Cascade
     from .regression.two_stage import iv
     from .results import Fits, Result
     from .robustness.bootstrap import bootstrap
@@ -87,6 +88,7 @@ _HOMES = {
     "budget": "planning",
     "predictions": "effects.entry_points",
     "regress": "regression.entry_points",
+    "Cascade": "regression.surrogates",
     "slopes": "effects.entry_points",
     "cox": "regression.durations.cox",
     "small_groups": "grouped.small_groups",
@@ -125,6 +127,7 @@ __all__ = [
     "__version__",
     "Batches",
     "Bernoulli",
+    "Cascade",
     "Clustered",
     "ConfidenceSequence",
     "Design",

@@ -106,11 +106,11 @@ def _linear(moments: Moments, root: Root, at_root: bool) -> Linear:
         weights = [own, *(weighted(c, v * (1.0 - w)) for c in curvatures[1:])]
         # what a fixed size makes known leaves with no unit
         error = sample.units.labelling.known_part(m - h)[0]
-        shift = left_out_shift(wide, _curvature_of(designs, weights, model.first), m + (w - 1.0)[:, None] * error)
+        shift = left_out_shift(wide, curvature_of(designs, weights, model.first), m + (w - 1.0)[:, None] * error)
     elif own.ndim == 1:
         shift = (w / (1.0 - leverage))[:, None] * (m @ wide.T)
     else:
-        shift = left_out_shift(wide, _curvature_of([x], [own], model.first), m * w[:, None])
+        shift = left_out_shift(wide, curvature_of([x], [own], model.first), m * w[:, None])
     left_m, left_h = m + index.times(x, weighted(curvature, v), shift, model.first), h
     for design, c in zip(designs[1:], curvatures[1:]):
         left_h = left_h + index.times(design, weighted(c, v), shift, model.first)
@@ -119,7 +119,7 @@ def _linear(moments: Moments, root: Root, at_root: bool) -> Linear:
     return Linear(inverse, m, h, left_m, left_h, leverage, at_root)
 
 
-def _curvature_of(designs: list[Floats], curvatures: list[Floats], first: slice | None) -> Callable[[slice], Floats]:
+def curvature_of(designs: list[Floats], curvatures: list[Floats], first: slice | None) -> Callable[[slice], Floats]:
     """Curvature of units whose rows are several blocks, for those in a slice, shape (m, q, q)."""
     return lambda at: np.asarray(sum(index.own(x[at], c[at], first) for x, c in zip(designs, curvatures)))
 

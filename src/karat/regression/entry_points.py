@@ -21,6 +21,7 @@ from ..frames.quoting import quote
 from ..results import Result
 from .group_means import without_gold
 from .instruments import INSTRUMENTED
+from .levels import fit_levels, has_levels
 from .options import MODEL_FIRST, Arguments, FitOptions, RegressOptions
 from .pipeline import PLAIN, close_fit, open_batches, open_fit
 from .second_stage import SecondStage
@@ -90,6 +91,8 @@ def regress(
     if surrogates is None:
         raise ArgumentError(f"{model}(): missing a required argument: 'surrogates'.")
     arguments = Arguments.of(model, formula, surrogates, options)
+    if not isinstance(data, Batches) and has_levels(arguments, data):
+        return fit_levels(arguments, data)
     steps = INSTRUMENTED if model == "iv" else PLAIN
     fit = open_batches(arguments, data) if isinstance(data, Batches) else open_fit(arguments, data, steps)
     return close_fit(fit, steps=steps, assumed=arguments.design is None)

@@ -177,7 +177,7 @@ def open_fit(options: Arguments, data: object, steps: Steps[F]) -> F:
     matrix = matrices(prepared, model)
     seed = seed_of_fit(options.seed, prepared, steps.word(options), options.formula)
     fit = steps.predict(Opened(model, options, table, gold_rows, prepared, matrix, seed, generator(seed)))
-    return replace(fit, model=_settled(model, augmented(prepared, matrix, ())))
+    return replace(fit, model=settled(model, augmented(prepared, matrix, ())))
 
 
 def read_frame(options: Arguments, table: Table, labels: tuple[Label, ...]) -> tuple[Bools, Bools | None, Labelling]:
@@ -190,7 +190,7 @@ def read_frame(options: Arguments, table: Table, labels: tuple[Label, ...]) -> t
     return gold_rows, shown, labelling
 
 
-def _settled(model: Model, sample: AugmentedSample) -> Model:
+def settled(model: Model, sample: AugmentedSample) -> Model:
     """The model with what must be a fixed number before the root is sought."""
     gold = sample.gold
     own = gold.offset is None or gold.y.ndim > 1

@@ -45,6 +45,45 @@ class Surrogate:
         return np.asarray(~missing if missing.ndim == 1 else ~missing.any(axis=1))
 
 
+@dataclass(frozen=True)
+class Cascade:
+    """A label's surrogates in two steps: a cheap one of every row, a strong one of some rows; gold of some of these.
+
+    Parameters
+    ----------
+    cheap : str, list, mapping or array_like
+        Surrogate(s) that are there for every row, as in :func:`karat.regress`.
+    strong : str, mapping or array_like
+        Surrogate that is there for some rows, missing elsewhere: a better model, or coders.
+    design : Design, Sample, float, str, array_like or None
+        How rows were drawn for the strong label. A number, column or array is a Bernoulli probability; None is a simple
+        random sample of the realised size. ``design=`` of the regression says how gold was drawn among these rows.
+
+    References
+    ----------
+    Saerndal, Swensson, Wretman (1992), *Model Assisted Survey Sampling*, chapter 9 (two-phase sampling).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(3000, seed=1)
+    >>> asked = kt.SimpleRandom(n=1000).draw(corpus, seed=1)
+    >>> strong = np.where(np.random.default_rng(1).random(3000) < 0.95, corpus["hostile"], 1 - corpus["hostile"])
+    >>> corpus["hostile_large"] = np.where(asked.labelled, strong, np.nan)
+    >>> gold = kt.SimpleRandom(n=150).draw(corpus[asked.labelled], seed=2)
+    >>> corpus.loc[np.setdiff1d(np.arange(3000), asked.positions[gold.positions]), "hostile"] = np.nan
+    >>> fit = kt.ols("outcome ~ hostile", corpus, design=gold.design, seed=1,
+    ...              surrogates={"hostile": kt.Cascade("hostile_llm", "hostile_large", design=asked.design)})
+    >>> fit.n_gold
+    150
+    """
+
+    cheap: Any
+    strong: Any
+    design: Any = None
+
+
 def read_surrogates(
     name: str, given: object, table: Table, classes: tuple[Any, ...], whole: bool = True
 ) -> tuple[Surrogate, ...]:
@@ -52,6 +91,11 @@ def read_surrogates(
     import pandas as pd
 
     items: Sequence[Any]
+    if isinstance(given, Cascade):
+        raise ArgumentError(
+            f"surrogates[{name!r}] is a Cascade, which regressions take (kt.ols, kt.logit, ...); give the cheap "
+            "surrogate here."
+        )
     if isinstance(given, (str, Mapping)) or hasattr(given, "shape"):
         items = [given]
     elif isinstance(given, Sequence):

@@ -1,0 +1,142 @@
+"""Doors, models and refusals of labels with gold samples of their own, and of cascades."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+import karat as kt
+from karat.errors import ArgumentError, DataError, DesignError
+
+from ..statistical.partly import cascade, corpus, partly
+
+BOTH = {"a": "a_llm", "b": "b_llm"}
+QUICK = {"learner": "linear", "repeats": 1, "seed": 1}
+
+
+@pytest.fixture(scope="module")
+def asked() -> tuple[dict, pd.DataFrame]:
+    rng = np.random.default_rng(21)
+    data = corpus(False, 1500, rng)
+    data["yes"], data["count"] = (data["y"] > 0) * 1.0, rng.poisson(np.exp(0.3 * data["a"]))
+    data["size"], data["kind"] = (
+        np.exp(data["y"] / 2),
+        np.where(data["y"] > 1, "hi", np.where(data["y"] > 0, "mid", "lo")),
+    )
+    return cascade("cascade", data, 0.5, rng)
+
+
+@pytest.fixture(scope="module")
+def apart() -> pd.DataFrame:
+    rng = np.random.default_rng(22)
+    return partly("crossed", corpus(False, 1500, rng), 0.35, rng)[1]
+
+
+@pytest.mark.parametrize(
+    ("model", "outcome"),
+    [("ols", "y"), ("logit", "yes"), ("probit", "yes"), ("poisson", "count"), ("gamma", "size"), ("fractional", "yes"),
+     ("multinomial", "kind")],
+)  # fmt: skip
+@pytest.mark.parametrize("learner", ["linear", None])
+def test_models_take_cascades(asked, model, outcome, learner):
+    given, data = asked
+    fit = kt.regress(f"{outcome} ~ a + x", data, model=model, learner=learner, repeats=1, seed=1, **given)
+    assert np.isfinite(fit.theta).all()
+    assert (np.linalg.eigvalsh(fit.covariance) > 0).all()
+    base = next(column for column in fit.compare().columns if column.title == "Full rows only")
+    assert np.mean(np.log(np.sqrt(np.diag(fit.covariance)) / base.se)) < 0.02
+
+
+def test_labelled_outcomes_and_shares(asked):
+    given, data = asked
+    fit = kt.logit("a ~ x", data, **given, **QUICK)
+    assert abs(fit.theta[1] - 1.0) < 4 * np.sqrt(fit.covariance[1, 1])
+    mean = kt.mean("a", data, **given, **QUICK)
+    assert 0.3 < mean.theta[0] < 0.6
+    assert abs(mean.theta[0] - data["a"].mean()) < 4 * np.sqrt(mean.covariance[0, 0] + 0.25 / mean.n_gold)
+    grouped = kt.mean("y", data, by="a", **given, **QUICK)
+    assert list(grouped.names) == ["a=0", "a=1"]
+
+
+def test_results_say_what_rows_know_and_can_be_kept(asked, apart):
+    given, data = asked
+    fit = kt.ols("y ~ a", data, **given, **QUICK)
+    assert "gold among these: simple random sample, 112 of 750" in fit.sampling.design
+    assert any("750 with a_large" in note for note in fit.notes)
+    assert pickle.loads(pickle.dumps(fit)).theta.tolist() == fit.theta.tolist()
+    both = kt.ols("y ~ a*b", apart, surrogates=BOTH, **QUICK)
+    assert both.sampling.assumed
+    assert both.n_gold == (apart["a"].notna() & apart["b"].notna()).sum()
+    assert "rows with all labels" in str(both.summary())
+
+
+def test_any_data_frame_and_lost_rows(apart):
+    fit = kt.ols("y ~ a + b", apart, surrogates=BOTH, **QUICK)
+    other = kt.ols("y ~ a + b", pl.from_pandas(apart), surrogates=BOTH, **QUICK)
+    np.testing.assert_allclose(other.theta, fit.theta, rtol=1e-8)
+    lacking = apart.assign(x=apart["x"].where(np.arange(len(apart)) % 7 > 0))
+    fit = kt.ols("y ~ a + b + x", lacking, surrogates=BOTH, **QUICK)
+    cut = kt.ols("y ~ a + b + x", lacking.dropna(subset="x"), surrogates=BOTH, **QUICK)
+    np.testing.assert_allclose(fit.theta, cut.theta, rtol=1e-8)
+    np.testing.assert_allclose(fit.covariance, cut.covariance, rtol=1e-8)
+
+
+def test_classes_in_words(apart):
+    words = np.array(["no", "yes"])
+    named = {c: np.where(apart[c].isna(), None, words[apart[c].fillna(0).astype(int)]) for c in ("a", "b")}
+    surrogate = {f"{c}_llm": words[apart[f"{c}_llm"].astype(int)] for c in ("a", "b")}
+    fit = kt.ols("y ~ a + b", apart, surrogates=BOTH, **QUICK)
+    text = kt.ols("y ~ a + b", apart.assign(**named, **surrogate), surrogates=BOTH, **QUICK)
+    np.testing.assert_allclose(text.theta, fit.theta, atol=0.05)
+
+
+def test_designs_told_apart():
+    rng = np.random.default_rng(23)
+    data = corpus(False, 1500, rng)
+    given, drawn = partly("unequal", data, 0.3, rng)
+    fit = kt.ols("y ~ a + b", drawn, surrogates=BOTH, **given, **QUICK)
+    full = (drawn["a"].notna() & drawn["b"].notna()).to_numpy()
+    assert not fit.sampling.assumed
+    np.testing.assert_allclose(fit.sampling.largest_weight, (1 / (drawn["pi_a"] * drawn["pi_b"]))[full].max())
+    design = {"a": kt.Stratified("b_llm"), "b": kt.Stratified("b_llm")}
+    _, drawn = partly("crossed", data, 0.3, rng)
+    stratified = kt.ols("y ~ a + b", drawn, surrogates=BOTH, design=design, **QUICK)
+    assert np.isfinite(stratified.covariance).all()
+    with pytest.raises(DesignError, match="joint probabilities"):
+        kt.ols("y ~ a + b", drawn, surrogates=BOTH, design={"a": kt.Stratified("b_llm")}, **QUICK)
+
+
+def test_refusals_name_the_cause(asked, apart):
+    given, data = asked
+    for options, words in (
+        ({"cluster": "b"}, "clusters"), ({"estimator": "gold"}, "estimator='gold'"), ({"subset": "yes"}, "subset="),
+        ({"scores": True}, "scores=True"), ({"combine": "median"}, "combine="), ({"tuning": "full"}, "tuning="),
+        ({"design": {"a": None}}, "one design"),
+    ):  # fmt: skip
+        with pytest.raises(ArgumentError, match=words):
+            kt.ols("y ~ a", data, **(given | options))
+    with pytest.raises(ArgumentError, match="quantile"):
+        kt.quantile("y ~ a", data, **given)
+    with pytest.raises(ArgumentError, match="fixed effects"):
+        kt.ols("y ~ a | b", data, **given)
+    with pytest.raises(ArgumentError, match="calls functions"):
+        kt.ols("y ~ a + np.exp(x)", data, **given)
+    with pytest.raises(DataError, match="no strong label"):
+        kt.ols("y ~ a", data.assign(a=1.0 * (data["x"] > 0)), **given)
+    with pytest.raises(ArgumentError, match="is a Cascade"):
+        kt.bootstrap("y ~ a", data, surrogates=given["surrogates"], replications=20)
+    with pytest.raises(ArgumentError, match="no labelled variable"):
+        kt.ols("y ~ a + b", apart, surrogates=BOTH, design={"c": None})
+    complete = apart.assign(b=apart["b"].where(apart["a"].notna()), a=apart["a"].where(apart["b"].notna()))
+    with pytest.raises(ArgumentError, match="one design"):
+        kt.ols("y ~ a + b", complete, surrogates=BOTH, design={"a": None, "b": None})
+    never = apart.assign(b=corpus(False, len(apart), np.random.default_rng(1))["b"].where(apart["a"].isna()))
+    with pytest.raises(DataError, match="no row has all labels"):
+        kt.ols("y ~ a + b", never, surrogates=BOTH)
+    with pytest.raises(DataError, match="3 samples"):
+        third = apart.assign(c=apart["b_llm"].where(apart["x"] > 1))
+        kt.ols("y ~ a + b + c", third, surrogates=BOTH | {"c": "b_llm"})
