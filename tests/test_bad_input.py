@@ -112,8 +112,8 @@ simple("pi of another length", e.ArgumentError, "5 rows", "120", "one value per 
 simple("no gold at all", e.DataError, "'y'", "no row has gold", "needed", alter={"y": lambda f: np.nan})
 simple("no gold row left", e.DataError, "'z'", "no gold row is left", "fill", alter=holed("z", GOLD, np.nan))
 simple(
-    "gold of only some labels", e.DataError, "60 row(s)", "y: 60", "count: 120", "labelled=",
-    formula="y ~ count", surrogates={"y": "y_llm", "count": "count_llm"},
+    "gold of only some labels", e.ArgumentError, "part of the labels", "clusters", "labelled=",
+    formula="y ~ count", surrogates={"y": "y_llm", "count": "count_llm"}, cluster="size",
 )  # fmt: skip
 simple("marked as labelled without gold", e.DataError, "60 row(s)", "position 1", "labelled=", labelled=np.ones(120))
 simple("labelled is no indicator", e.ArgumentError, "labelled", "true/false", labelled="size")

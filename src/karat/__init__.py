@@ -39,6 +39,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .grouped.small_groups import small_groups
     from .planning.allocate import allocate
     from .planning.budget import budget
+    from .planning.cascade import plan_cascade
     from .planning.plan import plan
     from .planning.report import Plan
     from .planning.strata import strata
@@ -115,6 +116,7 @@ _HOMES = {
     "multinomial": "regression.entry_points",
     "ols": "regression.entry_points",
     "plan": "planning",
+    "plan_cascade": "planning",
     "poisson": "regression.entry_points",
     "probit": "regression.entry_points",
     "pseudo_outcome": "regression.pseudo",
@@ -175,6 +177,7 @@ __all__ = [
     "ols",
     "ordered",
     "plan",
+    "plan_cascade",
     "poisson",
     "predict",
     "predictions",

@@ -23,10 +23,8 @@ def asked() -> tuple[dict, pd.DataFrame]:
     rng = np.random.default_rng(21)
     data = corpus(False, 1500, rng)
     data["yes"], data["count"] = (data["y"] > 0) * 1.0, rng.poisson(np.exp(0.3 * data["a"]))
-    data["size"], data["kind"] = (
-        np.exp(data["y"] / 2),
-        np.where(data["y"] > 1, "hi", np.where(data["y"] > 0, "mid", "lo")),
-    )
+    data["size"], kinds = np.exp(data["y"] / 2), np.array(["lo", "mid", "hi"])
+    data["kind"] = kinds[np.digitize(data["y"], [0, 1])]
     return cascade("cascade", data, 0.5, rng)
 
 
@@ -128,7 +126,7 @@ def test_refusals_name_the_cause(asked, apart):
     with pytest.raises(DataError, match="no strong label"):
         kt.ols("y ~ a", data.assign(a=1.0 * (data["x"] > 0)), **given)
     with pytest.raises(ArgumentError, match="is a Cascade"):
-        kt.bootstrap("y ~ a", data, surrogates=given["surrogates"], replications=20)
+        kt.cox("size ~ a", data, event="yes", surrogates=given["surrogates"])
     with pytest.raises(ArgumentError, match="no labelled variable"):
         kt.ols("y ~ a + b", apart, surrogates=BOTH, design={"c": None})
     complete = apart.assign(b=apart["b"].where(apart["a"].notna()), a=apart["a"].where(apart["b"].notna()))
@@ -137,6 +135,6 @@ def test_refusals_name_the_cause(asked, apart):
     never = apart.assign(b=corpus(False, len(apart), np.random.default_rng(1))["b"].where(apart["a"].isna()))
     with pytest.raises(DataError, match="no row has all labels"):
         kt.ols("y ~ a + b", never, surrogates=BOTH)
+    third = apart.assign(c=apart["b_llm"].where(apart["x"] > 1))
     with pytest.raises(DataError, match="3 samples"):
-        third = apart.assign(c=apart["b_llm"].where(apart["x"] > 1))
         kt.ols("y ~ a + b + c", third, surrogates=BOTH | {"c": "b_llm"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -56,6 +56,6 @@ class DrawnSample(Protocol):
 
 ColumnLike: TypeAlias = str | Array | Sequence[Any] | SeriesLike
 """The name of a column, or its values for all rows (array, list, Series of any library)."""
-DesignLike: TypeAlias = SamplingDesign | DrawnSample | float | ColumnLike | None
+DesignLike: TypeAlias = SamplingDesign | DrawnSample | float | ColumnLike | Mapping[str, Any] | None
 """A design, a sample drawn, a probability, a column of probabilities, or an array of them; None is a simple random
 sample."""

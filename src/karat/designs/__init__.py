@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from ..errors import ArgumentError
 from .base import Design, Drawn, Sample
 from .clustered import Clustered
 from .counted import Counted
@@ -40,6 +43,11 @@ def resolve(design: object) -> Design:
     >>> resolve(None)
     SimpleRandom(n=None)
     """
+    if isinstance(design, Mapping):
+        raise ArgumentError(
+            f"design names {list(design)}, one design each, which regressions take whose labels have gold samples of "
+            "their own (kt.ols, kt.logit, ...); give one design here."
+        )
     if design is None:
         return SimpleRandom()
     if isinstance(design, Design):

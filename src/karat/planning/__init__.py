@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from .allocate import Allocation, Allocations, allocate
 from .budget import Budget, budget
+from .cascade import CascadePlan, plan_cascade
 from .plan import plan
 from .report import Plan
 from .strata import strata
 
-__all__ = ["Allocation", "Allocations", "Budget", "Plan", "allocate", "budget", "plan", "strata"]
+__all__ = [
+    "Allocation", "Allocations", "Budget", "CascadePlan", "Plan", "allocate", "budget", "plan", "plan_cascade", "strata",
+]  # fmt: skip

@@ -198,7 +198,7 @@ def budget(
         raise ArgumentError(f"surrogates must map names (other than {GOLD!r}) to pilot fits or R squared.")
     spend, gold_cost = number("budget", budget, above=0), number("gold_cost", gold_cost, above=0)
     costs = _costs(surrogate_cost, list(surrogates))
-    known = _read(surrogates, terms)
+    known = read_pilots(surrogates, terms)
     size = population if population is not None else known.n_units
     if size is not None:
         size = whole("population", size, least=2, instead="the number of documents")
@@ -281,7 +281,7 @@ def _alone(affordable: float, most: float, finite: bool) -> float:
 
 
 @dataclass(frozen=True)
-class _Known:
+class Known:
     """R squared by surrogate and coefficient; by coefficient the variance of a gold score, what clusters add; N."""
 
     shares: dict[str, dict[str, float]]
@@ -290,7 +290,8 @@ class _Known:
     n_units: int | None
 
 
-def _read(surrogates: Mapping[str, Any], terms: Any) -> _Known:
+def read_pilots(surrogates: Mapping[str, Any], terms: Any) -> Known:
+    """What fits or assumed shares say of each surrogate and coefficient."""
     fits = {name: Profile.of(value) for name, value in surrogates.items() if isinstance(value, Result)}
     wanted = [terms] if isinstance(terms, str) else terms
     if fits:
@@ -323,7 +324,7 @@ def _read(surrogates: Mapping[str, Any], terms: Any) -> _Known:
             raise ArgumentError(f"surrogate {name!r} says nothing about {lacking[0]!r}; it has {list(shares[name])}.")
     unit = {term: float(np.mean([s[term] for s in squares])) if squares else 1.0 for term in chosen}
     excess = {term: float(np.mean([e[term] for e in excesses])) if excesses else 0.0 for term in chosen}
-    return _Known(shares, unit, excess, next(iter(fits.values())).n_units if fits else None)
+    return Known(shares, unit, excess, next(iter(fits.values())).n_units if fits else None)
 
 
 def _share(name: str, value: Any) -> float:

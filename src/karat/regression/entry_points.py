@@ -52,7 +52,9 @@ def regress(
         of :func:`karat.aggregate` have means of labelled documents among their variables.
     surrogates : mapping
         Gold column -> its surrogate(s): a column, a list of columns, an array of N values, or a
-        mapping from class to probability column. Not for units of :func:`karat.aggregate`.
+        mapping from class to probability column, or a :class:`karat.Cascade` where a stronger surrogate is there for
+        some rows. Not for units of :func:`karat.aggregate`. Two labels may have gold in different rows (methods,
+        section 1.4).
     model : {"ols", "logit", "probit", "poisson", "negative_binomial", "multinomial", "ordered", "ordered_probit",
             "gamma", "fractional", "quantile", "expectile", "huber", "iv"}
         Which regression.

@@ -122,7 +122,10 @@ def _refuse(options: Arguments) -> None:
     why = "rows that have a part of the labels, or a cascade of surrogates,"
     refuse_unused(options, options.predictions, options.features)
     if options.model not in MODELS:
-        raise ArgumentError(f"{why} are taken by {', '.join(MODELS)}; got model={options.model!r}.")
+        raise ArgumentError(
+            f"{why} are taken by {', '.join(MODELS)}; got model={options.model!r}. Where some rows have all labels, "
+            "mark these with labelled=."
+        )
     if options.cluster is not None or options.vcov.startswith("CRV"):
         raise ArgumentError(f"{why} have no covariance for clusters; take cluster= and vcov= out, or use labelled=.")
     for name in _REFUSED:

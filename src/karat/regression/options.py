@@ -49,9 +49,10 @@ class DesignOption(TypedDict, total=False):
         DesignLike,
         Option(
             None,
-            "Design, Sample, float, str, array_like or None",
+            "Design, Sample, float, str, array_like, mapping or None",
             "How the gold was drawn. A number, column or array is a Bernoulli probability; None is a simple random "
-            "sample of the realised size.",
+            "sample of the realised size. Labels with gold samples of their own may have a design each: "
+            "``{label: design}`` (methods, section 1.4).",
             False,
         ),
     ]

@@ -59,6 +59,16 @@ class Cascade:
         How rows were drawn for the strong label. A number, column or array is a Bernoulli probability; None is a simple
         random sample of the realised size. ``design=`` of the regression says how gold was drawn among these rows.
 
+    Raises
+    ------
+    KaratError
+        From the regression, where gold is there without a strong label, or the draws do not fit together.
+
+    Notes
+    -----
+    Methods, section 1.4. Regressions that take a cascade are ``ols``, ``logit``, ``probit``, ``poisson``, ``gamma``,
+    ``fractional``, ``multinomial`` and ``mean``.
+
     References
     ----------
     Saerndal, Swensson, Wretman (1992), *Model Assisted Survey Sampling*, chapter 9 (two-phase sampling).

@@ -207,8 +207,8 @@ def labelled_rows(labels: tuple[Label, ...], table: Table, labelled: object) -> 
         counts = ", ".join(f"{label.name}: {int(column.sum())}" for label, column in zip(labels, present.T))
         raise DataError(
             f"{int((some & ~every).sum())} row(s) have gold for only some of the labels ({counts}); here all labels "
-            "must come from one sample (kt.ols, kt.logit and other regressions take more). Complete them, or mark the rows "
-            "to use with labelled=."
+            "must come from one sample (kt.ols, kt.logit and other regressions take more). Complete them, or mark the "
+            "rows to use with labelled=."
         )
     if not every.any():
         names = ", ".join(repr(label.name) for label in labels)
