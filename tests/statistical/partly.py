@@ -121,9 +121,9 @@ def repetition(scenario: str, n_units: int, share: float, rng: np.random.Generat
     }  # fmt: skip
 
 
-def truth(scenario: str, more: bool) -> tuple[list[str], np.ndarray]:
+def truth(scenario: str, more: bool, population: int) -> tuple[list[str], np.ndarray]:
     """Coefficients of the regression in the population, from a large one."""
-    data = corpus(scenario.startswith("logit"), 1_000_000, np.random.default_rng(1))
+    data = corpus(scenario.startswith("logit"), population, np.random.default_rng(1))
     x = np.column_stack([np.ones(len(data)), *(data[c] for c in (["a", "x"] if more else ["a", "b", "x"]))])
     beta = np.zeros(x.shape[1])
     for _ in range(1 if not scenario.startswith("logit") else 8):
@@ -134,7 +134,12 @@ def truth(scenario: str, more: bool) -> tuple[list[str], np.ndarray]:
 
 
 def study(
-    repetitions: int, scenarios: tuple[str, ...] = SCENARIOS, n_units: int = 4000, share: float = 0.15, seed: int = SEED
+    repetitions: int,
+    scenarios: tuple[str, ...] = SCENARIOS,
+    n_units: int = 4000,
+    share: float = 0.15,
+    population: int = 1_000_000,
+    seed: int = SEED,
 ) -> list[Row]:
     """All scenarios."""
     from scipy.stats import t
@@ -143,7 +148,7 @@ def study(
     for scenario in scenarios:
         rng = np.random.default_rng(seed + SCENARIOS.index(scenario))
         more = scenario in ("cascade", "doubtful", "logit cascade")
-        names, beta = truth(scenario, more)
+        names, beta = truth(scenario, more, population)
         part = 0.4 if more else share
         runs = [repetition(scenario, n_units, part, rng) for _ in range(repetitions)]
         found = {key: np.array([run[key] for run in runs]) for key in runs[0]}

@@ -19,17 +19,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import DesignError
 from . import index
 from .basis import curvature_of_columns, on_gold_basis, to_coefficients
 from .df import kurtosis_df, satterthwaite_df
-from .influence import curvature_of, left_out_shift
+from .influence import Linear, calibrations, curvature_of, left_out_shift
+from .level_weights import LevelScores, choose_weights
 from .rectify import CLEAR_OF_NOISE, SOUND, Estimate, gold_estimate
 from .root import Root, definite, gold_root, newton, noise_of, positive
 from .rows import Memory, Pieces, Rows, pieces_of
 from .scores import Scores, StoredBlocks
 from .totals import Moments, Totals, astray, row_scores, row_totals
-from .tune import MOST_LEARNT, UNITS_PER_WEIGHT, Tuning
 
 if TYPE_CHECKING:
     from .._core.types import Floats
@@ -37,12 +36,6 @@ if TYPE_CHECKING:
     from ..designs.phases import Errors, Phases
     from ..moments import Model
     from .augment import AugmentedSample
-
-_CLEARLY_BETTER = 0.9
-"""Fixed weights give way to estimated ones only for a labelling variance below this share of theirs."""
-
-CHOICES = ("gold", "full rows", "one", "levels")
-"""Full rows alone without surrogates; with surrogates and no levels; weight 1 for all; a weight for each, estimated."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +159,7 @@ def rectify_levels(
     if not solved:
         root = start
     at = totals.at(root, solved)
-    chosen, weights = _choose(at, alone, phases, tuning, crossfitted, solved)
+    chosen, weights = choose_weights(at, alone, phases, tuning, crossfitted, solved)
     step = np.asarray(sum(weight * total for weight, total in zip((np.ones_like(weights[0]), *weights), at.totals)))
     theta = to_coefficients(totals.sample, root.theta) + step
     moved = replace(root, theta=root.theta + totals.from_coefficients(step))
@@ -174,6 +167,9 @@ def rectify_levels(
         at = totals.at(moved, solved)
     moment, left = at.m[0].copy(), at.m[1].copy()
     plain, left_out = (_errors(at, weights, chosen.inflation, k) for k in (0, 1))
+    of_moments, of_errors = totals.calibrations(moved if step.any() else root, moment, np.sum(plain, axis=0))
+    left = left @ of_moments.T
+    left_out = [part @ of_errors.T for part in left_out]
     for j in np.flatnonzero([choice == "gold" for choice in chosen.choice]):
         theta[j], moment[:, j], left[:, j] = alone.theta[j], alone.scores.moment[:, j], alone.scores.left_out[0][:, j]
         plain[0][:, j], left_out[0][:, j] = moment[:, j], left[:, j]
@@ -183,20 +179,6 @@ def rectify_levels(
     curvature = curvature_of_columns(totals.sample, root.curvature)
     found = Estimate(theta, curvature, scores, chosen, root.norm, root.iterations, notes, alone)
     return LevelEstimate(found, weights, phases)
-
-
-@dataclass(frozen=True)
-class _At:
-    """Scores of the full rows at coefficients, plain and left out, as coefficients; and totals that Lambda multiplies.
-
-    ``totals`` are those of ``w m``, ``(1 - w) h`` and ``(w_k - w) (h_k - h)``, each of shape (p,); ``h`` and ``levels``
-    hold ``h`` and ``h_k - h``.
-    """
-
-    m: tuple[Floats, Floats]
-    h: tuple[Floats, Floats]
-    levels: tuple[tuple[Floats, Floats], ...]
-    totals: tuple[Floats, ...]
 
 
 @dataclass(frozen=True)
@@ -264,7 +246,7 @@ class _Levels:
         errors = (along((self.sample.gold,)) - none - sum(levels), *levels)
         return bool(values[0] > CLEAR_OF_NOISE * np.sqrt(max(float(self.phases.cross(errors)[0, 0]), 0.0)))
 
-    def at(self, root: Root, at_root: bool) -> _At:
+    def at(self, root: Root, at_root: bool) -> LevelScores:
         """Scores at a root: that of weight 1, or that of gold alone."""
         model, sample, theta = self.moments.model, self.sample, root.theta
         inverse = np.linalg.inv(root.curvature)
@@ -291,7 +273,22 @@ class _Levels:
             pairs.append((to_coefficients(sample, score @ inverse.T), to_coefficients(sample, left @ inverse.T)))
         totals = (self.moments.gold(theta)[0], self._surrogates(theta), *(part(theta)[0] for part in self.parts))
         differences = tuple((one - pairs[1][0], out - pairs[1][1]) for one, out in pairs[2:])
-        return _At(pairs[0], pairs[1], differences, tuple(to_coefficients(sample, inverse @ t) for t in totals))
+        return LevelScores(pairs[0], pairs[1], differences, tuple(to_coefficients(sample, inverse @ t) for t in totals))
+
+    def calibrations(self, root: Root, moment: Floats, error: Floats) -> tuple[Floats, Floats]:
+        """Matrices that free squares of moments, and of errors, from which units happened to be full.
+
+        That of the errors of predictions goes for those of full rows and of levels, which add up to them.
+        """
+        p = len(root.theta)
+        basis = np.eye(p) if self.sample.basis is None else index.repeated(self.sample.basis, p)
+        m, h = (np.linalg.solve(basis, part.T).T for part in (moment, moment - error))
+        at = Linear(np.linalg.inv(root.curvature), m, h, m, h, np.zeros(len(m)), True)
+        of_moments, of_errors = (
+            np.eye(p) if one is None else np.linalg.solve(basis.T, (basis @ one).T).T
+            for one in calibrations(self.moments, root.theta, at)
+        )
+        return of_moments, of_errors
 
     def _surrogates(self, theta: Floats) -> Floats:
         everywhere, back = self.moments.everywhere, self.moments.back
@@ -306,80 +303,8 @@ def _one_after_the_other(*pieces: Pieces) -> Iterator[tuple[Rows, Floats | None]
         yield from one()
 
 
-def _errors(at: _At, weights: Floats, inflation: Floats, k: int) -> list[Floats]:
+def _errors(at: LevelScores, weights: Floats, inflation: Floats, k: int) -> list[Floats]:
     """Errors of full rows and levels at chosen weights, plain (0) or left out (1)."""
     levels = [weight * pair[k] for weight, pair in zip(weights[1:], at.levels)]
     full = at.m[k] - weights[0] * at.h[k] - sum(levels)
     return [error * inflation for error in (full, *levels)]
-
-
-def _choose(
-    at: _At, alone: Estimate, phases: Phases, tuning: str | None, crossfitted: bool, solved: bool
-) -> tuple[Tuning, Floats]:
-    """What each coefficient takes, and its weights of surrogates and levels, shape (K + 1, p)."""
-    p, n_levels = at.m[0].shape[1], len(at.levels)
-    one = np.ones(n_levels + 1)
-    complete = np.eye(n_levels + 1)[0]
-    gold = np.diag(phases.cross((alone.scores.left_out[0], *(np.zeros_like(at.m[1]),) * n_levels)))
-    weights, choice, gain = np.zeros((n_levels + 1, p)), [], np.zeros(p)
-    tuned, inflation = np.zeros(p), np.ones(p)
-    size = _effective_size(at, phases)
-    for j in range(p):
-        covariance = phases.cross(_stacked(at, j))
-        found: dict[str, tuple[Floats, float]] = {"gold": (0.0 * one, float(gold[j]))}
-        q = 1.0 + n_levels
-        if solved:
-            found |= {"full rows": (complete, _variance(covariance, complete))}
-            found |= {"one": (one, _variance(covariance, one))}
-        best, own = _smallest(covariance), 1.0
-        allowed = size[j] >= UNITS_PER_WEIGHT * q and (
-            not crossfitted or bool(((best >= 0.0) & (best <= MOST_LEARNT)).all())
-        )
-        if allowed or tuning == "coefficient":
-            own = size[j] / max(size[j] - q, 0.5 * size[j])
-            found["levels"] = (best, _variance(covariance, best) * own)
-        name = min((c for c in found if c != "levels"), key=lambda c: found[c][1])
-        if tuning is None:
-            name = "one" if solved else "gold"
-        elif "levels" in found and (tuning == "coefficient" or found["levels"][1] < _CLEARLY_BETTER * found[name][1]):
-            name = "levels"
-            tuned[j], inflation[j] = q, np.sqrt(own)
-        weights[:, j] = found[name][0]
-        gain[j] = 1.0 - found[name][1] / gold[j] if gold[j] > 0 else 0.0
-        choice.append(name)
-    return Tuning(None, np.diag(weights[0]), tuned, tuple(choice), gain, inflation), weights
-
-
-def _stacked(at: _At, j: int) -> Errors:
-    """Errors of coefficient j that go with ``m``, ``h`` and each level: what the full row and each level are given."""
-    n, n_levels = len(at.m[1]), len(at.levels)
-    levels = [pair[1][:, j] for pair in at.levels]
-    full = np.column_stack([at.m[1][:, j], -at.h[1][:, j], *(-one for one in levels)])
-    out = [full]
-    for k, one in enumerate(levels):
-        own = np.zeros((n, n_levels + 2))
-        own[:, 2 + k] = one
-        out.append(own)
-    return tuple(out)
-
-
-def _variance(covariance: Floats, weights: Floats) -> float:
-    own = np.r_[1.0, weights]
-    return float(own @ covariance @ own)
-
-
-def _smallest(covariance: Floats) -> Floats:
-    """Weights with the smallest variance."""
-    size = np.sqrt(np.maximum(np.diag(covariance)[1:], 0.0))
-    size[size == 0] = 1.0
-    inner = np.linalg.pinv(covariance[1:, 1:] / np.outer(size, size), rcond=1e-10, hermitian=True)
-    return np.asarray(-(inner @ (covariance[1:, 0] / size)) / size)
-
-
-def _effective_size(at: _At, phases: Phases) -> Floats:
-    """Full rows that carry the labelling variance of each coefficient, at most all of them."""
-    if (phases.full.weight < 1.0).any():
-        raise DesignError("a probability is above 1; correct the probabilities of the design.")
-    levels = [pair[0] for pair in at.levels]
-    share = phases.shares((at.m[0] - at.h[0] - sum(levels), *levels))
-    return np.clip(kurtosis_df(share.sum(axis=0), (share**2).sum(axis=0)), 2.0, float(phases.full.n_gold))

@@ -10,5 +10,6 @@ from .report import Plan
 from .strata import strata
 
 __all__ = [
-    "Allocation", "Allocations", "Budget", "CascadePlan", "Plan", "allocate", "budget", "plan", "plan_cascade", "strata",
+    "Allocation", "Allocations", "Budget", "CascadePlan", "Plan", "allocate", "budget", "plan", "plan_cascade",
+    "strata",
 ]  # fmt: skip

@@ -45,7 +45,8 @@ class Result(MaketablesProtocol, FormerNames, Fitted):
         One minus the confidence level.
     sampling : Sampling
     choice : tuple of str
-        Weight each coefficient gives to the surrogate moment: gold, one, coefficient, full, scalar.
+        Weight each coefficient gives to the surrogate moment: gold, one, coefficient, full, scalar; where labels have
+        gold in different rows or come from a cascade, gold, full rows, one, levels (methods, section 1.4).
     tuning_weight : ndarray, shape (p,)
         Lambda on the diagonal, in coefficient space.
     lambda_matrix : ndarray, shape (p, p), or None
