@@ -138,3 +138,54 @@ def test_refusals_name_the_cause(asked, apart):
     third = apart.assign(c=apart["b_llm"].where(apart["x"] > 1))
     with pytest.raises(DataError, match="3 samples"):
         kt.ols("y ~ a + b + c", third, surrogates=BOTH | {"c": "b_llm"})
+
+
+def test_strong_labels_may_be_probabilities_arrays_and_several(asked):
+    given, data = asked
+    first, strong = given["surrogates"]["a"].design, data["a_large"]
+
+    def fit(surrogate: object, **more: object) -> np.ndarray:
+        cascades = {"a": kt.Cascade("a_llm", surrogate, design=first)}
+        return kt.ols("y ~ a + x", data, surrogates=cascades, design=given["design"], **(QUICK | more)).theta
+
+    data["p1"], data["p0"] = 0.9 * strong + 0.05, 0.95 - 0.9 * strong
+    named, array = fit("a_large"), fit(strong.to_numpy())
+    table = fit(data[["p0", "p1"]].rename(columns={"p0": 0, "p1": 1}))
+    np.testing.assert_allclose(array, named, rtol=1e-8)
+    np.testing.assert_allclose(fit({0: "p0", 1: "p1"}), table, rtol=1e-8)
+    np.testing.assert_allclose(table, named, atol=0.1)
+    assert np.isfinite(fit(["a_large", "p1"])).all()
+    plain = fit({0: "p0", 1: "p1"}, learner=None)
+    assert np.isfinite(plain).all()
+    folds = np.arange(len(data)) % 4
+    assert np.isfinite(fit("a_large", folds=folds, features=["b_llm", "b"])).all()
+
+
+def test_labelled_outcome_and_covariate_have_gold_of_their_own(apart):
+    words = np.array(["other", "peace", "war"])
+    rng = np.random.default_rng(24)
+    topic = np.where(rng.random(len(apart)) < 0.3, 2, apart["b_llm"]).astype(int)
+    wrong = (topic + (rng.random(len(apart)) < 0.1)) % 3
+    data = apart.assign(topic=np.where(apart["b"].isna(), None, words[topic]), topic_llm=words[wrong])
+    surrogates = {"topic": "topic_llm", "a": "a_llm"}
+    fit = kt.multinomial("topic ~ a + x", data, surrogates=surrogates, **QUICK)
+    assert len(fit.theta) == 6
+    assert np.isfinite(fit.covariance).all()
+    covariate = kt.ols("y ~ a + C(topic)", data, surrogates=surrogates, **QUICK)
+    assert list(covariate.names) == ["Intercept", "a", "C(topic)[T.peace]", "C(topic)[T.war]"]
+    base = next(column for column in covariate.compare().columns if column.title == "Full rows only")
+    assert np.exp(np.mean(np.log(np.sqrt(np.diag(covariate.covariance)) / base.se))) < 0.95
+
+
+def test_a_draw_among_the_rows_of_the_other_label():
+    data = corpus(False, 1500, np.random.default_rng(25))
+    texts = data.drop(columns=["a", "b"])
+    one = kt.SimpleRandom(600).draw(texts, seed=1)
+    other = kt.SimpleRandom(200).draw(texts[one.labelled], seed=2)
+    rows = np.isin(np.arange(1500), one.positions[other.positions])
+    drawn = texts.assign(a=data["a"].where(one.labelled), b=data["b"].where(rows))
+    fit = kt.ols("y ~ a + b", drawn, surrogates=BOTH, design={"a": one.design, "b": other.design}, **QUICK)
+    told = kt.ols("y ~ b + a", drawn, surrogates=BOTH, **QUICK)
+    np.testing.assert_allclose(fit.theta, told.theta[[0, 2, 1]], atol=0.05)
+    assert not fit.sampling.assumed
+    assert told.sampling.assumed

@@ -60,6 +60,7 @@ class _Known:
     name: str
     gold: tuple[str, ...] = ()
     strong: Mapping[str, tuple[Surrogate, ...]] | None = None
+    asked: Bools | None = None
 
 
 @dataclass(frozen=True)
@@ -147,34 +148,59 @@ def _cascade(options: Arguments, table: Table, labels: tuple[Label, ...], cascad
     if isinstance(options.design, Mapping):
         raise ArgumentError("design= of a cascade is one design, that of gold among the rows with a strong label.")
     gold = _same_rows(labels)
-    strong, asked = {}, None
-    for label in labels:
-        if label.name not in cascades:
-            continue
-        found = read_surrogates(label.name, cascades[label.name].strong, table, label.classes, whole=False)
-        there = np.logical_and.reduce([one.there for one in found])
-        if asked is not None and (there != asked).any():
-            raise DataError("the strong labels of two cascades are there in different rows; ask for both in the same.")
-        asked, strong[label.name] = there, found
-    assert asked is not None
-    name = ", ".join(one.name for found in strong.values() for one in found)
+    there = {label.name: _there(cascades[label.name].strong, table) for label in labels if label.name in cascades}
+    asked = next(iter(there.values()))
+    name = ", ".join(_named(cascades[label].strong, label) for label in there)
+    if any((rows != asked).any() for rows in there.values()):
+        raise DataError(f"the strong labels {name} are there in different rows; ask for all of them in the same.")
     if not asked.any():
-        raise DataError(f"{name!r} is empty; a cascade needs strong labels of some rows.")
+        raise DataError(f"{name} is empty; a cascade needs strong labels of some rows.")
     if (lost := gold & ~asked).any():
         raise DataError(
-            f"{int(lost.sum())} row(s) have gold and no strong label in {name!r}, first at position "
+            f"{int(lost.sum())} row(s) have gold and no strong label in {name}, first at position "
             f"{int(np.flatnonzero(lost)[0])}; in a cascade gold is drawn among the rows with a strong label. Ask the "
-            "strong model for these rows too, if gold is a sample of all rows, and give the strong label as a further "
-            "surrogate where it is there for all."
+            "strong model for these rows too, or take gold out that was not drawn among them."
         )
+    part = table.filter(asked)
+    strong = {
+        label.name: read_surrogates(
+            label.name, _cut(cascades[label.name].strong, table, asked), part, label.classes, whole=False
+        )
+        for label in labels
+        if label.name in cascades
+    }
     given = [one.design for one in cascades.values() if one.design is not None]
     first = designs.read_draw(designs.resolve(given[0] if given else None), table, asked, None, "raise")
     second = designs.read_draw(
-        designs.resolve(options.design).restricted(asked, table), table.filter(asked), gold[asked], None, "raise"
+        designs.resolve(options.design).restricted(asked, table), part, gold[asked], None, "raise"
     )
     phases = Phases.nested(first, second)
     told = f"{name}: {first.description}; gold among these: {second.description}"
-    return _Read(phases, (_Known(name, strong=strong),), told, not given or options.design is None)
+    return _Read(phases, (_Known(name, strong=strong, asked=asked),), told, not given or options.design is None)
+
+
+def _there(given: Any, table: Table) -> Bools:
+    """Rows where a surrogate, as users give it, is there."""
+    if isinstance(given, (Mapping, list, tuple)):
+        parts = given.values() if isinstance(given, Mapping) else given
+        return np.logical_and.reduce([_there(one, table) for one in parts])
+    return Surrogate("", table.values(given, "Cascade(strong)")).there
+
+
+def _cut(given: Any, table: Table, rows: Bools) -> Any:
+    """A surrogate, as users give it, for a part of the table."""
+    if isinstance(given, (str, Mapping)):
+        return given
+    if isinstance(given, (list, tuple)):
+        return [_cut(one, table, rows) for one in given]
+    return given[rows] if hasattr(given, "columns") else table.values(given, "Cascade(strong)")[rows]
+
+
+def _named(given: Any, label: str) -> str:
+    """How a strong surrogate is called."""
+    if isinstance(given, (list, tuple)):
+        return ", ".join(_named(one, label) for one in given)
+    return given if isinstance(given, str) else f"the strong surrogate of {label}"
 
 
 def _partly(options: Arguments, table: Table, labels: tuple[Label, ...]) -> _Read:
@@ -201,19 +227,32 @@ def _partly(options: Arguments, table: Table, labels: tuple[Label, ...]) -> _Rea
             f"the labels {[names for names, _ in samples]} come from {len(samples)} samples of rows, and at most two "
             "are allowed; complete one of them, or mark the rows that have all labels with labelled=."
         )
-    draws = []
-    for names, rows in samples:
-        design = next((given[name] for name in names if given.get(name) is not None), None)
-        draws.append(designs.read_draw(designs.resolve(design), table, rows, None, "raise"))
-    told = "; ".join(f"{', '.join(names)}: {draw.description}" for (names, _), draw in zip(samples, draws))
-    known = tuple(_Known(f"gold of {', '.join(names)}", tuple(names)) for names, _ in samples)
-    assumed = any(given.get(name) is None for names, _ in samples for name in names[:1])
-    one, other = (rows for _, rows in samples)
-    if not (one & ~other).any() or not (other & ~one).any():
-        wide = 0 if not (other & ~one).any() else 1
-        return _Read(Phases.within(draws[wide], draws[1 - wide]), (known[wide],), told, assumed)
-    phases = Phases.crossed(draws[0], draws[1])
-    return _Read(phases, known, f"{told}; {phases.full.n_gold:,} rows with all labels", assumed)
+    (one, one_rows), (other, other_rows) = samples
+    nested = not (other_rows & ~one_rows).any()
+    if not nested and not (one_rows & ~other_rows).any():
+        (one, one_rows), (other, other_rows), nested = samples[1], samples[0], True
+    first, second = (
+        next((given[name] for name in names if given.get(name) is not None), None) for names in (one, other)
+    )
+    draw = designs.read_draw(designs.resolve(first), table, one_rows, None, "raise")
+    assumed = first is None or second is None
+    known = [_Known(f"gold of {', '.join(names)}", tuple(names)) for names in (one, other)]
+    told = f"{', '.join(one)}: {draw.description}; {', '.join(other)}: "
+    if nested and _rows_of(second) == one_rows.sum():
+        among = designs.read_draw(designs.resolve(second), table.filter(one_rows), other_rows[one_rows], None, "raise")
+        return _Read(Phases.nested(draw, among), (known[0],), told + among.description, assumed)
+    apart = designs.read_draw(designs.resolve(second), table, other_rows, None, "raise")
+    told += apart.description
+    if nested:
+        return _Read(Phases.within(draw, apart), (known[0],), told, assumed)
+    phases = Phases.crossed(draw, apart)
+    return _Read(phases, tuple(known), f"{told}; {phases.full.n_gold:,} rows with all labels", assumed)
+
+
+def _rows_of(design: object) -> int:
+    """Rows of the frame that a sample was drawn from; 0 where the design is no sample."""
+    found = getattr(design, "labelling", None)
+    return 0 if found is None else len(found.labelled)
 
 
 def _same_rows(labels: tuple[Label, ...]) -> Bools:
@@ -282,8 +321,8 @@ def _level_rows(
             frame = frame.assign(**{label.name: label.gold_column(np.flatnonzero(rows))})
             continue
         own = restrict(label, rows)
-        if known.strong and label.name in known.strong:
-            strong = tuple(replace(s, values=s.values[kept]) for s in known.strong[label.name])
+        if known.strong and known.asked is not None and label.name in known.strong:
+            strong = tuple(replace(s, values=s.values[kept[known.asked]]) for s in known.strong[label.name])
             learns = options.learner is not None and options.estimator == "dsl"
             own = replace(own, surrogates=(*own.surrogates, *strong) if learns else strong)
         labels.append(own)
