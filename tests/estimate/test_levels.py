@@ -16,6 +16,7 @@ from karat.designs.phases import Phases
 
 from ..statistical.partly import cascade, corpus, partly
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*gold for only some of the labels:karat.errors.DesignWarning")
 BOTH = {"a": "a_llm", "b": "b_llm"}
 PLAIN = {"learner": None, "tuning": None, "vcov": "HC0", "compare": False, "seed": 1}
 
@@ -139,6 +140,28 @@ def test_ols_by_hand(crossed):
         fit = kt.ols("y ~ a + b + x", crossed, surrogates=BOTH, target=target, **PLAIN)
         np.testing.assert_allclose(fit.theta, theta, rtol=1e-9)
         np.testing.assert_allclose(fit.covariance, covariance, rtol=1e-8)
+
+
+def test_cascade_by_hand():
+    data = cascade("cascade", corpus(False, 1500, np.random.default_rng(17)), 0.4, np.random.default_rng(18))[1]
+    n, asked, gold = len(data), data["a_large"].notna().to_numpy(), data["a"].notna().to_numpy()
+    sizes = asked.sum(), gold.sum()
+    rows = [np.column_stack([np.ones(n), data[c].fillna(0), data["x"]]) for c in ("a_llm", "a_large", "a")]
+    w = asked * n / sizes[0], gold * n / sizes[1]
+    y = data["y"].to_numpy()
+    weights = 1 - w[0], w[0] - w[1], w[1]
+    gram = sum((x * v[:, None]).T @ x for x, v in zip(rows, weights))
+    theta = np.linalg.solve(gram, sum(x.T @ (v * y) for x, v in zip(rows, weights)))
+    cheap, strong, m = ((x * (y - x @ theta)[:, None])[gold] for x in rows)
+    meat = n**2 * (
+        (1 / sizes[0] - 1 / n) * np.cov((m - cheap).T) + (1 / sizes[1] - 1 / sizes[0]) * np.cov((m - strong).T)
+    )
+    inverse = np.linalg.inv(gram)
+    fit = kt.ols("y ~ a + x", data, surrogates={"a": kt.Cascade("a_llm", "a_large")}, **PLAIN)
+    np.testing.assert_allclose(fit.theta, theta, rtol=1e-9)
+    np.testing.assert_allclose(fit.labelling_covariance, inverse @ meat @ inverse.T, rtol=1e-8)
+    whole = inverse @ (meat + n / sizes[1] * m.T @ m) @ inverse.T
+    np.testing.assert_allclose(fit.covariance, whole, rtol=1e-8)
 
 
 def test_full_rows_alone_are_the_fit_without_levels(crossed):

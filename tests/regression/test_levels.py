@@ -10,10 +10,11 @@ import polars as pl
 import pytest
 
 import karat as kt
-from karat.errors import ArgumentError, DataError, DesignError
+from karat.errors import ArgumentError, DataError, DesignError, DesignWarning
 
 from ..statistical.partly import cascade, corpus, partly
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*gold for only some of the labels:karat.errors.DesignWarning")
 BOTH = {"a": "a_llm", "b": "b_llm"}
 QUICK = {"learner": "linear", "repeats": 1, "seed": 1}
 
@@ -70,6 +71,13 @@ def test_results_say_what_rows_know_and_can_be_kept(asked, apart):
     assert both.sampling.assumed
     assert both.n_gold == (apart["a"].notna() & apart["b"].notna()).sum()
     assert "rows with all labels" in str(both.summary())
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_was_taken_for_granted_is_said(apart):
+    with pytest.warns(DesignWarning, match=r"two simple random samples, of 525 and 525 rows"):
+        kt.ols("y ~ a + b", apart, surrogates=BOTH, **QUICK)
+    kt.ols("y ~ a + b", apart, surrogates=BOTH, design={"a": None, "b": None}, **QUICK)
 
 
 def test_any_data_frame_and_lost_rows(apart):

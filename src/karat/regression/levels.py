@@ -14,7 +14,7 @@ import numpy as np
 from .. import designs
 from .. import moments as models
 from ..designs.phases import Phases
-from ..errors import ArgumentError, DataError, generator
+from ..errors import ArgumentError, DataError, DesignWarning, generator, tell
 from ..estimate.augment import Units
 from ..estimate.clusters import Curvatures
 from ..estimate.covariance import Covariance
@@ -228,6 +228,13 @@ def _partly(options: Arguments, table: Table, labels: tuple[Label, ...]) -> _Rea
             "are allowed; complete one of them, or mark the rows that have all labels with labelled=."
         )
     (one, one_rows), (other, other_rows) = samples
+    if options.design is None:
+        tell(
+            f"{int((one_rows ^ other_rows).sum())} row(s) have gold for only some of the labels, which is taken for "
+            f"two simple random samples, of {int(one_rows.sum())} and {int(other_rows.sum())} rows; say how each was "
+            f"drawn with design={{{one[0]!r}: ..., {other[0]!r}: ...}}, or, if answers are missing, complete them.",
+            DesignWarning,
+        )
     nested = not (other_rows & ~one_rows).any()
     if not nested and not (one_rows & ~other_rows).any():
         (one, one_rows), (other, other_rows), nested = samples[1], samples[0], True
