@@ -86,6 +86,30 @@ def test_crossed_independent_draws_enumerated():
     np.testing.assert_allclose(np.tensordot(share, found, 1), expected, rtol=1e-10)
 
 
+@pytest.mark.parametrize("stratified", [False, True])
+def test_crossed_draws_of_other_kinds_by_repetition(stratified):
+    """A simple random sample, and independent draws or another stratification: variances of 1,500 draws within 10 %."""
+    rng = np.random.default_rng(6)
+    n, groups = 200, np.arange(200) % 2
+    errors = tuple(rng.normal([0.3, 0.0], 1.0, (3, n, 2)) + groups[:, None])
+    pi = np.where(groups > 0, 0.6, 0.3)
+    totals, found = [], []
+    for _ in range(1500):
+        rows = rng.random(n) < pi
+        if stratified:
+            drawn = [rng.choice(np.flatnonzero(groups == g), size, False) for g, size in ((0, 30), (1, 60))]
+            rows = np.isin(np.arange(n), np.concatenate(drawn))
+        second = Labelling(pi, rows, stratified, groups if stratified else None)
+        one = Phases.crossed(simple(n, rng.choice(n, 80, replace=False)), second)
+        parts = [one.full.weight @ errors[0][one.full.gold]]
+        parts += [level.weight @ e[level.gold] for level, e in zip(one.levels, errors[1:])]
+        totals.append(sum(parts))
+        found.append(one.cross(tuple(e[one.full.gold] for e in errors)))
+    away = np.mean(totals, axis=0) - sum(errors).sum(axis=0)
+    assert (np.abs(away) < 4 * np.std(totals, axis=0) / np.sqrt(1500)).all()
+    np.testing.assert_allclose(np.diag(np.mean(found, axis=0)), np.var(totals, axis=0), rtol=0.1)
+
+
 def test_within_is_nested_whatever_is_told():
     first = simple(8, [0, 1, 2, 3, 5, 7])
     one, other = Phases.within(first, simple(8, [1, 5, 7])), Phases.nested(first, simple(6, [1, 4, 5]))

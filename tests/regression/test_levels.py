@@ -84,6 +84,8 @@ def test_any_data_frame_and_lost_rows(apart):
     fit = kt.ols("y ~ a + b", apart, surrogates=BOTH, **QUICK)
     other = kt.ols("y ~ a + b", pl.from_pandas(apart), surrogates=BOTH, **QUICK)
     np.testing.assert_allclose(other.theta, fit.theta, rtol=1e-8)
+    mixed = kt.ols("y ~ a + b", apart.sample(frac=1.0, random_state=1), surrogates=BOTH, **QUICK)
+    np.testing.assert_allclose(mixed.covariance, fit.covariance, rtol=1e-6)
     lacking = apart.assign(x=apart["x"].where(np.arange(len(apart)) % 7 > 0))
     fit = kt.ols("y ~ a + b + x", lacking, surrogates=BOTH, **QUICK)
     cut = kt.ols("y ~ a + b + x", lacking.dropna(subset="x"), surrogates=BOTH, **QUICK)
@@ -112,8 +114,11 @@ def test_designs_told_apart():
     _, drawn = partly("crossed", data, 0.3, rng)
     stratified = kt.ols("y ~ a + b", drawn, surrogates=BOTH, design=design, **QUICK)
     assert np.isfinite(stratified.covariance).all()
-    with pytest.raises(DesignError, match="joint probabilities"):
-        kt.ols("y ~ a + b", drawn, surrogates=BOTH, design={"a": kt.Stratified("b_llm")}, **QUICK)
+    mixed = kt.ols("y ~ a + b", drawn, surrogates=BOTH, design={"a": kt.Stratified("b_llm")}, **QUICK)
+    np.testing.assert_allclose(mixed.covariance, stratified.covariance, rtol=0.3, atol=1e-3)
+    nested = drawn.assign(b=drawn["b"].where(drawn["a"].notna()))
+    with pytest.raises(DesignError, match="how the smaller sample was drawn"):
+        kt.ols("y ~ a + b", nested, surrogates=BOTH, design={"a": kt.Stratified("b_llm")}, **QUICK)
 
 
 def test_refusals_name_the_cause(asked, apart):

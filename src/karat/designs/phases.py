@@ -2,8 +2,8 @@
 
 Rows that have everything (*full* ones) are among those that have a part of it (a *level*). Draws are either nested, the
 second made among the rows of the first (two-phase sampling, Saerndal, Swensson, Wretman 1992, chapter 9), or crossed:
-two draws made independently of each other. For fixed sizes, inference is given how many rows each of the draws, and
-both, have: which rows these are is then a random permutation within strata.
+two draws made independently of each other. Where both are simple random samples (of the same strata), inference is
+given how many rows each of them, and both, have: which rows these are is then a random permutation within strata.
 """
 
 from __future__ import annotations
@@ -78,17 +78,18 @@ class Phases:
 
         Raises
         ------
-        DesignError
-            If their joint probabilities are not known, or no row was drawn in both.
+        DataError, DesignError
+            If no row, in all or in a stratum, was drawn in both; for draws of whole clusters or several waves.
         """
         for draw in (one, other):
             _refuse(draw)
         labelled, recorded = one.labelled & other.labelled, one.recorded and other.recorded
         if not labelled.any():
             raise DataError("no row has all labels, so nothing tells how they go together; label some rows in all.")
-        if one.independent and other.independent:
-            return cls(Labelling(one.probability * other.probability, labelled, False, recorded=recorded), (one, other))
         stratum = _common_strata(one, other)
+        if stratum is None:
+            full = Labelling(one.probability * other.probability, labelled, False, recorded=recorded)
+            return cls(full, (one, other))
         size, both = np.bincount(stratum), np.bincount(stratum[labelled], minlength=int(stratum.max()) + 1)
         if (both == 0).any():
             raise DesignError(
@@ -118,7 +119,13 @@ class Phases:
                     "the other; correct the probabilities."
                 )
             return cls.nested(one, Labelling(np.minimum(share, 1.0), other.labelled[rows], False))
-        stratum = _common_strata(one, other)[rows]
+        stratum = _common_strata(one, other)
+        if stratum is None:
+            raise DesignError(
+                "how the smaller sample was drawn among the rows of the larger one is not known: give the sample drawn "
+                "from these rows, or, for both, simple random samples, samples of the same strata, or probabilities."
+            )
+        stratum = stratum[rows]
         size = np.maximum(np.bincount(stratum), 1)
         share = (np.bincount(stratum[other.labelled[rows]], minlength=len(size)) / size)[stratum]
         return cls.nested(one, Labelling(share, other.labelled[rows], True, None if len(size) == 1 else stratum))
@@ -162,8 +169,10 @@ class Phases:
         -------
         ndarray, shape (P, P)
             Nested: the variance of the first draw on ``e_full + e_1``, estimated from full rows, and that of the second
-            on ``w_1 e_full``. Crossed: ``sum w c_ab e_a e_b'`` with ``c_ab = pi_ab / (pi_a pi_b) - 1``, of errors
-            less their means in strata and times ``n / (n - 1)`` where sizes are fixed.
+            on ``w_1 e_full``. Crossed: the variance of each draw on ``e_full + e_k``, estimated from full rows with the
+            weights of the other draw, plus ``sum w (1/pi_1 - 1) (1/pi_2 - 1) e_full e_full'``. For equal probabilities
+            in the same strata, given how many rows have what, ``sum w c_ab e_a e_b'`` of errors less their means in
+            strata, times ``n / (n - 1)``, with ``c_ab = pi_ab / (pi_a pi_b) - 1``.
         """
         out = np.zeros((errors[0].shape[1],) * 2)
         for left, right, weight in self._terms(errors):
@@ -204,18 +213,23 @@ class Phases:
                 spread = spread * factor
             return [(total, total, spread)]
         pi, weight = self.full.probability[self.full.gold], self.full.weight
-        if self.full.fixed_size:
-            found = [_deviations(e, np.ones(len(e)), self._strata(self.full)) for e in errors]
-            weight, (full, *levels) = weight * found[0][1], [e for e, _ in found]
         own = [draw.probability[self.full.gold] for draw in self.levels]
         c = [1.0 / p - 1.0 for p in own]
-        apart = pi / (own[0] * own[1]) - 1.0
-        both = [level + full for level in levels]
-        terms = [(one, one, weight * factor) for one, factor in zip(both, c)]
+        if not self.full.fixed_size:
+            terms = [(full, full, weight * c[0] * c[1])]
+            for draw, level, p, q in zip(self.levels, levels, own, own[::-1]):
+                total, spread = (level + full) / p[:, None], (1.0 - p) / q
+                if draw.fixed_size:
+                    total, factor = _deviations(total, spread, self._strata(draw))
+                    spread = spread * factor
+                terms.append((total, total, spread))
+            return terms
+        found = [_deviations(e, np.ones(len(e)), self._strata(self.full)) for e in errors]
+        weight, (full, *levels) = weight * found[0][1], [e for e, _ in found]
+        apart = weight * (pi / (own[0] * own[1]) - 1.0)
+        terms = [(level + full, level + full, weight * k) for level, k in zip(levels, c)]
         terms.append((full, full, weight * (1.0 / pi - 1.0 - c[0] - c[1])))
-        if apart.any():
-            terms += [(levels[0], levels[1], weight * apart), (levels[1], levels[0], weight * apart)]
-        return terms
+        return [*terms, (levels[0], levels[1], apart), (levels[1], levels[0], apart)]
 
 
 def _refuse(draw: Labelling) -> None:
@@ -230,21 +244,18 @@ def _refuse(draw: Labelling) -> None:
         )
 
 
-def _common_strata(one: Labelling, other: Labelling) -> Ints:
-    """Strata of two crossed draws of fixed sizes, shape (N,); without strata all rows are one."""
+def _common_strata(one: Labelling, other: Labelling) -> Ints | None:
+    """Strata of two draws of equal probability in the same strata, shape (N,); without strata all rows are one.
+
+    None for all other draws.
+    """
     alike = one.fixed_size and other.fixed_size
     codes = [np.zeros(d.n_rows, dtype=np.intp) if d.stratum is None else d.stratum for d in (one, other)]
     pairs = len({*zip(*(c.tolist() for c in codes))})
     for draw, own in zip((one, other), codes):
         alike &= pairs == len(np.unique(own))
         alike &= bool(np.allclose(draw.probability, _means(draw.probability[:, None], None, own)[own, 0]))
-    if not alike:
-        raise DesignError(
-            "the joint probabilities of these two draws are not known: labels that were drawn independently of each "
-            "other take simple random samples or samples of the same strata for both, or a probability of each row "
-            "(column or number) for both."
-        )
-    return codes[0]
+    return codes[0] if alike else None
 
 
 def _means(values: Floats, weight: Floats | None, group: Ints) -> Floats:
