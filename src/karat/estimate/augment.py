@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .._core.types import Bools, Floats, Ints
     from ..designs import Labelling
     from .absorb import FixedEffects
+    from .imputation import Panel
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,8 @@ class AugmentedSample:
         instruments (:mod:`karat.estimate.within`).
     instruments : Instruments, optional
         Which columns are instruments; rows have all columns of the formula then, until these are separated.
+    panel : Panel, optional
+        Where rows are in a panel whose outcomes without treatment are imputed (:mod:`karat.estimate.imputation`).
 
     Examples
     --------
@@ -142,6 +145,12 @@ class AugmentedSample:
     basis: Floats | None = None
     taken_out: bool = False
     instruments: Instruments | None = None
+    panel: Panel | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether all estimators have the rows as they are: no fixed effects, instruments or imputed outcomes."""
+        return self.units.effects is None and self.instruments is None and self.panel is None
 
     @property
     def gold_pieces(self) -> Pieces:
