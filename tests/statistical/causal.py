@@ -102,6 +102,9 @@ def panel_study(label: str, n_gold: int, repetitions: int, **options: object) ->
     keys = {"unit": "unit", "time": "time", "cohort": "cohort", "method": "sunab" if label == "did" else "imputation"}
     for r in range(repetitions):
         data, design = panel(np.random.default_rng(SEED + r)), kt.SimpleRandom(n=n_gold)
+        if label != "did":  # units without a row before treatment tell nothing
+            before = ~(data["time"] >= data["cohort"])
+            data = data[before.groupby(data["unit"]).transform("any")].reset_index(drop=True)
         if label == "whole units":
             design = kt.Clustered("unit", n=round(n_gold * data["unit"].nunique() / len(data)))
         sample = design.draw(data, seed=SEED + r)

@@ -67,8 +67,8 @@ def event_study(
         As in :func:`karat.regress`. Without any all rows whose outcome is there are gold.
     method : {"sunab", "twfe", "imputation"}
         By cohort, then averaged; or one coefficient for each time since treatment, which is an average of effects only
-        where these are the same in all cohorts; or treated rows less what rows without treatment say of them, which uses
-        all of these and needs no units that are never treated. Imputation takes a labelled outcome, no labelled
+        where these are the same in all cohorts; or treated rows less what rows without treatment say of them, which
+        uses all of these and needs no units that are never treated. Imputation takes a labelled outcome, no labelled
         covariates.
     reference : int
         Time since treatment that others are compared with, below 0; with imputation only times before treatment are.
@@ -322,8 +322,8 @@ def _with_leads(
         return found
     if timing.reference not in before:
         raise DataError(
-            f"no treated unit has a row at time {timing.reference} since treatment, with which others are compared; set "
-            "reference= to a time before treatment that is there."
+            f"no treated unit has a row at time {timing.reference} since treatment, with which others are compared; "
+            "set reference= to a time before treatment that is there."
         )
     inside = timing.since < 0
     if options.get("subset") is not None:

@@ -9,8 +9,8 @@ import numpy as np
 
 from ..errors import ArgumentError
 from ..estimate.clusters import Curvatures
-from ..estimate.imputation import Panel
 from ..estimate.infer import Parts
+from ..estimate.rows import Panel
 from ..frames import Table
 from ..regression.options import Arguments
 from ..regression.pipeline import Opened, Steps, close_fit, open_fit
@@ -34,7 +34,11 @@ def cell_of(name: str) -> str:
 
 
 def imputed_fit(
-    text: str, table: Table, surrogates: Mapping[str, Any], options: Mapping[str, Any], timing: tuple[Any, Floats, Floats]
+    text: str,
+    table: Table,
+    surrogates: Mapping[str, Any],
+    options: Mapping[str, Any],
+    timing: tuple[Any, Floats, Floats],
 ) -> Result:
     """The mean effect of each cohort and period, treated rows less what untreated ones say of them.
 
@@ -46,7 +50,12 @@ def imputed_fit(
     surrogates, options : mapping
         As of :func:`karat.ols`.
     timing : tuple of three arrays, each of N values
-        Unit, period, and time since treatment of all rows; the last is not a number above all where never treated.
+        Unit, period, and time since treatment (below 0 where there is none) of all rows.
+
+    Returns
+    -------
+    Result
+        Names of coefficients are those of the columns of cells.
     """
     arguments = Arguments.of("ols", text, surrogates, options)
     fit = open_fit(arguments, table, _Opening())
@@ -133,8 +142,8 @@ def _panel(fit: Opened, cells: tuple[str, ...], unit: Any, period: Any, since: F
 def _refuse_labelled_covariates(fit: Opened) -> None:
     if named := [label.name for label in fit.prepared.labels if label.in_covariates]:
         raise ArgumentError(
-            f"method='imputation' takes a labelled outcome only, and surrogates= names the covariate {named[0]!r}: what a "
-            "row counts must not depend on labels. Take it out, or use method='sunab'."
+            f"method='imputation' takes a labelled outcome only, and surrogates= names the covariate {named[0]!r}: "
+            "what a row counts must not depend on labels. Take it out, or use method='sunab'."
         )
 
 
@@ -143,8 +152,8 @@ def _refuse_covariances(fit: Opened, unit: Any) -> None:
     kind, codes = fit.options.vcov, fit.prepared.units.cluster
     if kind not in ("CRV0", "CRV1"):
         raise ArgumentError(
-            f"method='imputation' has no covariance {kind!r}, since leaving rows out also changes what is imputed; take "
-            "vcov out, or give clusters that hold whole units: vcov={'CRV1': column}."
+            f"method='imputation' has no covariance {kind!r}, since leaving rows out also changes what is imputed; "
+            "take vcov out, or give clusters that hold whole units: vcov={'CRV1': column}."
         )
     own = fit.prepared.units.of_units(np.asarray(unit))
     at = np.unique(own, return_inverse=True)[1]

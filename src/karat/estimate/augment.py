@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .rows import Instruments, Pieces, Rows, Source, pieces_of
+from .rows import Instruments, Panel, Pieces, Rows, Source, pieces_of
 
 if TYPE_CHECKING:
     from .._core.types import Bools, Floats, Ints
     from ..designs import Labelling
     from .absorb import FixedEffects
-    from .imputation import Panel
 
 
 @dataclass(frozen=True)

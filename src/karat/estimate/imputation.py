@@ -3,19 +3,19 @@
 Effects of unit and period, and coefficients of covariates, are estimated from untreated rows; a treated row's effect is
 its outcome less the fitted one, and the coefficient of a cell (cohort and period) the mean of those in it. That mean is
 linear in the outcome, ``theta_g = sum c_g y``, with weights c that are known as soon as dates are: a row's ``left``
-holds ``V_g c_g / v`` and its design the cell it is in, so that the curvature is the weight ``V_g`` of the cells, and the
-score of a row takes its outcome less what is fitted, its cell's effect included (methods, section 8.3).
+holds ``V_g c_g / v`` and its design the cell it is in, so that the curvature is the weight ``V_g`` of the cells, and
+the score of a row takes its outcome less what is fitted, its cell's effect included (methods, section 8.3).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import DataError
-from .rows import Memory, Rows, in_memory
+from .rows import Memory, Panel, Rows, in_memory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,31 +28,6 @@ _OUTSIDE = 1e-6
 """Length of what periods and covariates of a cell have outside those of untreated rows that is not taken for 0."""
 
 _SHOWN = 5
-
-
-@dataclass(frozen=True)
-class Panel:
-    """Where the rows of a panel are.
-
-    Parameters
-    ----------
-    unit, period : ndarray of int, shape (N,)
-        Codes from 0.
-    cell : ndarray of int, shape (N,)
-        Cohort and period of treated rows, from 0; -1 for rows without treatment.
-    covariates : ndarray of int
-        Columns of the design that are covariates.
-    units, periods, cells : sequences
-        What codes are called; of cells the names of the coefficients.
-    """
-
-    unit: Ints = field(repr=False)
-    period: Ints = field(repr=False)
-    cell: Ints = field(repr=False)
-    covariates: Ints = field(repr=False)
-    units: Sequence[object] = field(repr=False)
-    periods: Sequence[object] = field(repr=False)
-    cells: tuple[str, ...] = field(repr=False)
 
 
 def imputed(sample: AugmentedSample, panel: Panel, kind: str) -> AugmentedSample:
@@ -170,7 +145,7 @@ def _of_units(values: Floats, weight: Floats, unit: Ints, sums: Floats) -> Float
 
 
 def _listed(names: Sequence[object], found: Bools) -> str:
-    some = [str(names[k]) for k in np.flatnonzero(found)]
+    some = [str(names[int(k)]) for k in np.flatnonzero(found)]
     return ", ".join(some[:_SHOWN]) + (f" and {len(some) - _SHOWN} more" if len(some) > _SHOWN else "")
 
 
@@ -180,8 +155,8 @@ def _refuse_lost_units(panel: Panel, treated: Ints, sums: Floats) -> None:
     lost &= sums <= 0
     if lost.any():
         raise DataError(
-            f"{int(lost.sum())} unit(s) have treated rows and none without treatment ({_listed(panel.units, lost)}), so "
-            "nothing tells what their outcome would have been; leave them out with subset=."
+            f"{int(lost.sum())} unit(s) have treated rows and none without treatment ({_listed(panel.units, lost)}), "
+            "so nothing tells what their outcome would have been; leave them out with subset=."
         )
 
 
@@ -209,7 +184,7 @@ def _refuse_unknown(
     outside = np.linalg.norm((wanted - wanted @ inverse @ gram) / size, axis=1) > _OUTSIDE * scale
     if outside.any():
         raise DataError(
-            f"the effects {_listed(panel.cells, outside)} (cohort|time since) are not identified: rows without treatment "
-            "do not connect their periods with the others by units that are seen in both, or a covariate does not vary "
-            "in them. Leave these rows out with subset=, or drop the covariate."
+            f"the effects {_listed(panel.cells, outside)} (cohort|time since) are not identified: rows without "
+            "treatment do not connect their periods with the others by units that are seen in both, or a covariate "
+            "does not vary in them. Leave these rows out with subset=, or drop the covariate."
         )
