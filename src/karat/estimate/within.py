@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import DataError
+from . import curved
 from .absorb import FixedEffects, Projection
 from .basis import check_rank, design_of, in_basis, on_gold_basis
 from .imputation import imputed
@@ -57,8 +58,12 @@ def within(sample: AugmentedSample, whose: str) -> AugmentedSample:
     kind = whose if whose in ("gold", "gold everywhere", "surrogate") else "all"
     known: dict[str, AugmentedSample] = sample.__dict__.setdefault("_within", {})
     if kind not in known:
-        panel = sample.panel
-        known[kind] = projected(_less_effects(sample, kind), kind) if panel is None else imputed(sample, panel, kind)
+        if sample.panel is not None:
+            known[kind] = imputed(sample, sample.panel, kind)
+        elif sample.curved is not None:
+            known[kind] = curved.less_effects(sample, sample.curved, kind)
+        else:
+            known[kind] = projected(_less_effects(sample, kind), kind)
     return known[kind]
 
 
@@ -84,7 +89,7 @@ def on_shared_basis(
 def gold_everywhere(sample: AugmentedSample, basis: Floats | None) -> AugmentedSample | None:
     """Gold and predicted rows with the fixed effects of the gold rows; None where these are not known of every unit."""
     effects = sample.units.effects
-    if sample.panel is not None:
+    if sample.panel is not None or sample.curved is not None:
         return None
     if effects is None:
         return in_basis(None, within(sample, "gold everywhere"), basis)
