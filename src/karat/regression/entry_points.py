@@ -53,7 +53,7 @@ def regress(
         Gold column -> its surrogate(s): a column, a list of columns, an array of N values, or a
         mapping from class to probability column. Not for units of :func:`karat.aggregate`.
     model : {"ols", "logit", "probit", "poisson", "negative_binomial", "multinomial", "ordered", "ordered_probit",
-            "gamma", "fractional", "quantile", "expectile", "huber", "iv"}
+            "gamma", "fractional", "beta", "quantile", "expectile", "huber", "iv"}
         Which regression.
     **options
         How to fit.
@@ -141,8 +141,8 @@ def logit(
     Parameters
     ----------
     formula, data, surrogates
-        As in :func:`regress`. Fixed effects may stand after a bar where the outcome alone is labelled; small groups then
-        put coefficients too far from 0, of which a warning says how much (methods, section 8.2).
+        As in :func:`regress`. Fixed effects may stand after a bar where the outcome alone is labelled; small groups
+        then put coefficients too far from 0, of which a warning says how much (methods, section 8.2).
     **options
         Everything else :func:`regress` takes.
 
