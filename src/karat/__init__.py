@@ -48,7 +48,8 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .regression.durations.dates import duration_from_dates
     from .regression.durations.rmst import rmst
     from .regression.entry_points import logit, mean, multinomial, ols, poisson, probit, regress
-    from .regression.family import expectile, fractional, gamma, huber, negative_binomial, ordered, quantile
+    from .regression.family import expectile, gamma, huber, negative_binomial, ordered, quantile
+    from .regression.fractions import beta, fractional
     from .regression.pseudo import pseudo_outcome
     from .regression.several import several
     from .regression.surrogates import Cascade
@@ -103,9 +104,10 @@ _HOMES = {
     "ConfidenceSequence": "sequential.monitor",
     "confidence_sequence": "sequential.monitor",
     "expectile": "regression.family",
-    "fractional": "regression.family",
+    "fractional": "regression.fractions",
     "gamma": "regression.family",
     "huber": "regression.family",
+    "beta": "regression.fractions",
     "negative_binomial": "regression.family",
     "ordered": "regression.family",
     "quantile": "regression.family",
@@ -173,6 +175,7 @@ __all__ = [
     "mean",
     "multinomial",
     "multiverse",
+    "beta",
     "negative_binomial",
     "ols",
     "ordered",

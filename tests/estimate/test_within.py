@@ -248,7 +248,7 @@ def test_what_needs_the_level_of_effects_is_refused_and_the_rest_works(tmp_path)
     np.testing.assert_allclose(slope.se(), fit.se()[1:], rtol=1e-6)
     change = kt.comparisons(fit, data, variables="x")
     np.testing.assert_allclose(change.theta, fit.theta[:1], rtol=1e-8)
-    for call in (kt.poisson, kt.logit, kt.multinomial):
+    for call in (kt.probit, kt.gamma, kt.multinomial):
         with pytest.raises(kt.errors.ArgumentError, match=r"C\(state\)"):
             call("x ~ z | state", data, **arguments)
     data.to_parquet(tmp_path / "panel.parquet")

@@ -44,11 +44,21 @@ def main() -> None:
         averages[one] = [float(weight @ fit.coef()), float(np.sqrt(weight @ fit._vcov @ weight))]
     data["treated"] = ((data["cohort"] > 0) & (data["time"] >= data["cohort"])).astype(float)
     static = pyfixest.feols("y ~ treated | unit + time", data, vcov={"CRV1": "unit"}, fixef_tol=1e-13)
+    imputed = {}
+    since = data["time"] - data["cohort"]
+    for k in range(int(since[data["treated"] == 1].max()) + 1):
+        data[f"k{k}"] = ((data["treated"] == 1) & (since == k)).astype(float)
+    for second in ("~0 + treated", "~0 + k0 + k1 + k2 + k3"):
+        two = pyfixest.did2s(
+            data, yname="y", first_stage="~0 | unit + time", second_stage=second, treatment="treated", cluster="unit"
+        )
+        imputed |= {name.replace("treated", "ATT").lstrip("k"): float(b) for name, b in two.coef().items()}
     data["since"] = np.where(data["cohort"] > 0, data["time"] - data["cohort"], -1)
     dynamic = pyfixest.feols("y ~ i(since, ref=-1) | unit + time", data, vcov={"CRV1": "unit"}, fixef_tol=1e-13)
     answers = {
         "pyfixest": pyfixest.__version__,
         "saturated": averages,
+        "imputed": imputed,
         "static": [float(static.coef()["treated"]), float(static.se()["treated"])],
         "dynamic": {
             name.split("::")[-1].rstrip("]").removeprefix("T.").split(".0")[0]: [float(b), float(s)]

@@ -8,7 +8,8 @@ surrogates alone, and mean width over that of gold alone.
 
 Difference in differences: an unbalanced panel of 120 units and 7 periods, two cohorts whose effects differ and grow in
 one of them, an outcome labelled in a sample and surrogates that err by treatment. The truth is the mean effect of
-treated rows in the population.
+treated rows in the population. By cohort ("did"), by imputation ("imputation"), and by imputation with gold that is
+drawn unit by unit ("whole units"), of which gold alone can be had.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ def study(label: str, n_gold: int, repetitions: int, n_units: int = 1500, **opti
     )  # fmt: skip
 
 
+PANELS = ("did", "imputation", "whole units")
 ATT = (0.5 + 0.8 + 1.1 + 1.4 + 0.5 + 0.5) / 6
 
 
@@ -91,25 +93,37 @@ def panel(rng: np.random.Generator, units: int = 120, periods: int = 7) -> pd.Da
     return data[rng.random(len(data)) > 0.1].reset_index(drop=True)
 
 
-def panel_study(n_gold: int, repetitions: int, **options: object) -> Row:
-    """Figures of the average effect over repetitions; width is held against that with all rows labelled."""
+def panel_study(label: str, n_gold: int, repetitions: int, **options: object) -> Row:
+    """Figures of the average effect over repetitions.
+
+    Width is held against that with all rows labelled, or, of whole units, against that of gold alone.
+    """
     found = []
+    keys = {"unit": "unit", "time": "time", "cohort": "cohort", "method": "sunab" if label == "did" else "imputation"}
     for r in range(repetitions):
-        data = panel(np.random.default_rng(SEED + r))
-        masked = kt.datasets.mask_gold(data, kt.SimpleRandom(n=n_gold).draw(data, seed=SEED + r), "y")
-        keys = {"unit": "unit", "time": "time", "cohort": "cohort"}
+        data, design = panel(np.random.default_rng(SEED + r)), kt.SimpleRandom(n=n_gold)
+        if label != "did":  # units without a row before treatment tell nothing
+            before = ~(data["time"] >= data["cohort"])
+            data = data[before.groupby(data["unit"]).transform("any")].reset_index(drop=True)
+        if label == "whole units":
+            design = kt.Clustered("unit", n=round(n_gold * data["unit"].nunique() / len(data)))
+        sample = design.draw(data, seed=SEED + r)
+        masked = kt.datasets.mask_gold(data, sample, "y")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", kt.errors.KaratWarning)
-            fit = kt.did("y", masked, **keys, surrogates={"y": "llm"}, seed=r, compare=False, **options)
+            fit = kt.did(
+                "y", masked, **keys, surrogates={"y": "llm"}, seed=r, compare=False, design=sample.design, **options
+            )
             naive = kt.did("llm", data, **keys)
+            alone = {"data": masked, "design": sample.design} if label == "whole units" else {"data": data}
+            whole = kt.did("y", **alone, **keys)
         (low, high), bounds = fit.confint().iloc[0], naive.confint().iloc[0]
-        whole = kt.did("y", data, **keys)
         inside = bounds.iloc[0] < ATT < bounds.iloc[1]
         found.append((fit.theta[0], fit.se().iloc[0], low < ATT < high, inside, fit.se().iloc[0] / whole.se().iloc[0]))
     theta, se, covered, naive_in, ratio = np.array(found, dtype=float).T
     sd = theta.std(ddof=1)
     return Row(
-        "did", n_gold, repetitions, float(covered.mean()), float(np.sqrt(0.95 * 0.05 / repetitions)),
+        label, n_gold, repetitions, float(covered.mean()), float(np.sqrt(0.95 * 0.05 / repetitions)),
         float(se.mean() / sd), float((theta.mean() - ATT) / sd), float(naive_in.mean()), float(ratio.mean()),
     )  # fmt: skip
 
@@ -118,13 +132,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=150)
     parser.add_argument("--gold", type=int, nargs="+", default=[150, 500])
-    parser.add_argument("--labels", nargs="+", default=["y", "t", "c", "did"])
+    parser.add_argument("--labels", nargs="+", default=["y", "t", "c", *PANELS])
     chosen = parser.parse_args()
     for n_gold in chosen.gold:
         for label in chosen.labels:
-            row = (
-                panel_study(n_gold, chosen.repetitions) if label == "did" else study(label, n_gold, chosen.repetitions)
-            )
+            row = (panel_study if label in PANELS else study)(label, n_gold, chosen.repetitions)
             print(pd.DataFrame([asdict(row)]).to_string(float_format="{:.3f}".format, index=False), flush=True)
 
 

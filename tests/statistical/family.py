@@ -1,6 +1,6 @@
 """Coverage of the family: ``python -m tests.statistical.family [--cases ...]``.
 
-Ordered logit and probit, negative binomial, gamma, fractional logit, quantiles, expectiles and Huber.
+Ordered logit and probit, negative binomial, gamma, fractional logit, beta, quantiles, expectiles and Huber.
 
 Outcomes depend on a number x and on a label of two classes, which also widens the errors of quantiles and expectiles,
 so that their slopes differ from those of the mean. Surrogates of the outcome are shrunk towards 0 and noisier for large
@@ -33,6 +33,8 @@ CUTS = np.array([-1.0, 0.2, 1.5])
 """Cut points of ordered outcomes, which have no intercept."""
 ALPHA = 0.5
 """Dispersion of counts."""
+PHI = 8.0
+"""Precision of shares between 0 and 1."""
 WIDER = 0.3
 """What the label adds to the scale of errors, which is 1 without it."""
 CASES = {
@@ -41,6 +43,7 @@ CASES = {
     "negative binomial": ("negative_binomial", {}),
     "gamma": ("gamma", {}),
     "fractional": ("fractional", {}),
+    "beta": ("beta", {}),
     "median": ("quantile", {"q": 0.5}),
     "quantile .25": ("quantile", {"q": 0.25}),
     "quantile .9": ("quantile", {"q": 0.9}),
@@ -73,7 +76,8 @@ def truth(case: str) -> np.ndarray:
         return SLOPES + centre(case) * np.array([1.0, 0.0, WIDER])
     if CASES[case][0] == "ordered":
         return np.r_[SLOPES[1:], CUTS - SLOPES[0]]
-    return np.r_[SLOPES, np.log(ALPHA)] if case == "negative binomial" else SLOPES
+    constant = {"negative binomial": [np.log(ALPHA)], "beta": [np.log(PHI)]}
+    return np.r_[SLOPES, constant.get(case, [])]
 
 
 def corpus(case: str, n_units: int, rng: np.random.Generator) -> pd.DataFrame:
@@ -87,6 +91,10 @@ def corpus(case: str, n_units: int, rng: np.random.Generator) -> pd.DataFrame:
     elif case == "fractional":
         y = rng.binomial(5, 1.0 / (1.0 + np.exp(-eta))) / 5
         y_llm = np.clip(0.1 + 0.8 * y + 0.3 * odd * noise, 0.0, 1.0)
+    elif case == "beta":
+        mean = 1.0 / (1.0 + np.exp(-eta))
+        y = rng.beta(mean * PHI, (1.0 - mean) * PHI)
+        y_llm = np.clip(0.1 + 0.8 * y + 0.2 * odd * noise, 0.0, 1.0)
     elif case.startswith("ordered"):
         hidden = eta + (rng.logistic(size=n_units) if case == "ordered logit" else rng.standard_normal(n_units))
         y = np.digitize(hidden, CUTS)

@@ -18,7 +18,8 @@ def test_intervals_of_effects_hold(label):
 
 
 @pytest.mark.statistical
-def test_intervals_of_differences_in_differences_hold():
-    row = panel_study(250, 6, learner="linear", repeats=1, vcov={"CRV1": "unit"})
+@pytest.mark.parametrize("label", ["did", "imputation"])
+def test_intervals_of_differences_in_differences_hold(label):
+    row = panel_study(label, 250, 6, learner="linear", repeats=1, vcov={"CRV1": "unit"})
     assert row.coverage > 0.95 - 3 * row.mc_error, row
     assert abs(row.bias_over_sd) < 3 / np.sqrt(6), row

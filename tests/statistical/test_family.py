@@ -9,7 +9,7 @@ REPETITIONS = 10
 SETTINGS = [
     [("ordered logit", "both"), ("negative binomial", "both"), ("gamma", "both"), ("gamma", "outcome")],
     [("fractional", "both"), ("fractional", "covariate"), ("median", "both"), ("quantile .25", "both")],
-    [("quantile .25", "covariate"), ("quantile .9", "both"), ("skewed median", "both")],
+    [("quantile .25", "covariate"), ("quantile .9", "both"), ("skewed median", "both"), ("beta", "both")],
     [("expectile .8", "both"), ("expectile .8", "outcome"), ("huber", "both")],
 ]
 """Each case, and each kind of label with a model for shares or amounts and with one for the spread."""

@@ -10,7 +10,14 @@ REPETITIONS = 20
 
 @pytest.mark.statistical
 @pytest.mark.parametrize(
-    ("kind", "labelled"), [("two ways", "outcome"), ("one way", "covariate"), ("small groups", "covariate")]
+    ("kind", "labelled"),
+    [
+        ("two ways", "outcome"),
+        ("one way", "covariate"),
+        ("small groups", "covariate"),
+        ("one way", "count"),
+        ("one way", "vote"),
+    ],
 )
 def test_intervals_hold(kind, labelled):
     found = study(kind, labelled, None, 250, REPETITIONS, n_units=1200)

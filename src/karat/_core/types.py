@@ -15,7 +15,7 @@ Bools: TypeAlias = NDArray[np.bool_]
 
 ModelName: TypeAlias = Literal[
     "ols", "logit", "probit", "poisson", "negative_binomial", "multinomial", "ordered", "ordered_probit", "gamma",
-    "fractional", "quantile", "expectile", "huber", "iv", "mean",
+    "fractional", "beta", "quantile", "expectile", "huber", "iv", "mean",
 ]  # fmt: skip
 Estimator: TypeAlias = Literal["dsl", "ppi", "gold", "surrogate"]
 Imputation: TypeAlias = Literal["moment", "value"]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 
 from .._core.arguments import checked_arguments
 from .._core.machine import single_threaded
-from ..errors import ArgumentError, DataError, number, one_of
+from ..errors import ArgumentError, DataError, KaratError, KaratWarning, number, one_of, tell
 from ..frames import Table
 from ..frames.quoting import quote
 from ..frames.table import as_float
@@ -19,14 +19,19 @@ from ..regression.options import FitOptions
 from ..results import Result
 from ..results.tests import covariance_of, joint_freedom
 from .event_result import EventStudy
+from .imputation import cell_of, imputed_fit, leads_beside
 from .nuisances import without_surrogates
 
 if TYPE_CHECKING:
     from .._core.types import Array, Floats
 
-Method = Literal["sunab", "twfe"]
+Method = Literal["sunab", "twfe", "imputation"]
 _BASE = "base"
-_TITLES = {"sunab": "interaction-weighted (Sun and Abraham 2021)", "twfe": "two-way fixed effects"}
+_TITLES = {
+    "sunab": "interaction-weighted (Sun and Abraham 2021)",
+    "twfe": "two-way fixed effects",
+    "imputation": "imputation (Borusyak, Jaravel and Spiess 2024)",
+}
 
 
 @checked_arguments(FitOptions, refused={"scores": "shares of cohorts need the units of the fit."})
@@ -60,11 +65,13 @@ def event_study(
         missing for units that are never treated. All are observed.
     surrogates : mapping, optional
         As in :func:`karat.regress`. Without any all rows whose outcome is there are gold.
-    method : {"sunab", "twfe"}
+    method : {"sunab", "twfe", "imputation"}
         By cohort, then averaged; or one coefficient for each time since treatment, which is an average of effects only
-        where these are the same in all cohorts.
+        where these are the same in all cohorts; or treated rows less what rows without treatment say of them, which
+        uses all of these and needs no units that are never treated. Imputation takes a labelled outcome, no labelled
+        covariates.
     reference : int
-        Time since treatment that others are compared with, below 0.
+        Time since treatment that others are compared with, below 0; with imputation only times before treatment are.
     shares : {"estimated", "fixed"}
         Whether standard errors hold that other units would make other shares of cohorts; with ``target="finite"``
         shares are known.
@@ -74,17 +81,19 @@ def event_study(
     Returns
     -------
     EventStudy
-        One row for each time since treatment, and ``"ATT"``, the average over all treated rows.
+        One row for each time since treatment, and ``"ATT"``, the average over all treated rows. With imputation times
+        before treatment come from a regression of their own on rows without treatment, if some units are never treated.
 
     Raises
     ------
     KaratError
-        One of its children, naming the argument or column at fault and how to correct it.
+        One of its children, naming the argument or column at fault and how to correct it; with imputation the effects
+        that are not identified, such as those of periods in which all units are treated.
 
     References
     ----------
     Sun and Abraham (2021), *Estimating dynamic treatment effects in event studies with heterogeneous treatment
-    effects*; Egami et al. (2023).
+    effects*; Borusyak, Jaravel and Spiess (2024), *Revisiting event-study designs*; Egami et al. (2023).
 
     Examples
     --------
@@ -96,10 +105,13 @@ def event_study(
     >>> found = kt.event_study("tone", panel, unit="who", time="year", cohort="law")
     >>> found.names
     ('-3', '-2', '0', '1', '2', 'ATT')
+    >>> kt.event_study("tone", panel, unit="who", time="year", cohort="law", method="imputation").names
+    ('-3', '-2', '0', '1', '2', 'ATT')
     """
     timing = _Timing.of(data, unit, time, cohort, method, reference)
     fit = _fit(formula, data, timing, surrogates, options)
-    return _averaged(fit, timing, method, shares)
+    found = _averaged(fit, timing, method, shares)
+    return found if method != "imputation" else _with_leads(found, formula, data, timing, surrogates, options)
 
 
 @checked_arguments(FitOptions, refused={"scores": "shares of cohorts need the units of the fit."})
@@ -122,9 +134,9 @@ def did(
     ----------
     formula, data, unit, time, cohort, surrogates, shares
         As in :func:`event_study`.
-    method : {"sunab", "twfe"}
-        The ``"ATT"`` of :func:`event_study`; or the coefficient of "treated by now" with effects of unit and time,
-        which may weight effects negatively where treatment begins at several times.
+    method : {"sunab", "twfe", "imputation"}
+        The ``"ATT"`` of :func:`event_study` by cohort or by imputation; or the coefficient of "treated by now" with
+        effects of unit and time, which may weight effects negatively where treatment begins at several times.
     **options
         As in :func:`karat.ols`. Clusters are units unless ``cluster`` or ``vcov`` says otherwise.
 
@@ -140,7 +152,8 @@ def did(
 
     References
     ----------
-    Sun and Abraham (2021); Goodman-Bacon (2021), *Difference-in-differences with variation in treatment timing*.
+    Sun and Abraham (2021); Goodman-Bacon (2021), *Difference-in-differences with variation in treatment timing*;
+    Borusyak, Jaravel and Spiess (2024).
 
     Examples
     --------
@@ -167,6 +180,7 @@ class _Timing:
     kind: str
     reference: int
     begins: Mapping[Any, float]
+    who: Array
     since: Floats
     first: Floats
 
@@ -174,7 +188,7 @@ class _Timing:
     def of(cls, data: object, unit: str, time: str, cohort: str, kind: str, reference: int) -> _Timing:
         import pandas as pd
 
-        one_of("method", "twfe" if kind == "static" else kind, ("sunab", "twfe"))
+        one_of("method", "twfe" if kind == "static" else kind, tuple(_TITLES))
         number("reference", reference, below=0)
         table = Table.read(data)
         table.require([unit, time, cohort], "unit, time and cohort")
@@ -189,12 +203,13 @@ class _Timing:
                 f"cohort {cohort!r} changes within {unit!r} {changing.index[changing][0]!r}; it must hold the first "
                 "period with treatment in all rows of a unit, and be missing where that is never treated."
             )
-        if np.isinf(first).all() or not np.isinf(first).any():
+        if np.isinf(first).all() or (not np.isinf(first).any() and kind != "imputation"):
             how = "every" if np.isinf(first).all() else "no"
             raise DataError(
                 f"cohort {cohort!r} is missing in {how} row, so nothing can be "
                 "compared: treated units and units never treated are needed. Where all are treated at last, leave out "
-                "rows from the first period of the last cohort on, and make its cohort missing."
+                "rows from the first period of the last cohort on, and make its cohort missing, or take "
+                "method='imputation'."
             )
         since = when - first
         for one in np.unique(first[np.isfinite(first)]) if kind == "sunab" else ():
@@ -203,7 +218,7 @@ class _Timing:
                     f"units first treated in {one:g} have no row at time {reference} since treatment, with which "
                     "others are compared; leave them out, or set reference= to a time that all cohorts have."
                 )
-        return cls(unit, time, cohort, kind, reference, begins.min().to_dict(), since, first)
+        return cls(unit, time, cohort, kind, reference, begins.min().to_dict(), frame[unit].to_numpy(), since, first)
 
     def code(self, unit: Any, time: Any) -> Array:
         """Cohort and time since treatment of rows, as text."""
@@ -214,8 +229,8 @@ class _Timing:
         """The same from numbers."""
         if self.kind == "static":
             return np.where(since >= 0, "|0", _BASE)
-        base = ~np.isfinite(first) | (since == self.reference)
-        cohort = [f"{one:g}" if self.kind == "sunab" else "" for one in first]
+        base = since < 0 if self.kind == "imputation" else ~np.isfinite(first) | (since == self.reference)
+        cohort = ["" if self.kind == "twfe" else f"{one:g}" for one in first]
         return np.array([_BASE if b else f"{g}|{s:g}" for b, g, s in zip(base, cohort, since)])
 
 
@@ -239,11 +254,16 @@ def _fit(formula: str, data: object, timing: _Timing, surrogates: Mapping[str, A
         options = without_surrogates(options)
     if options.get("vcov") is None and options.get("cluster") is None:
         options["cluster"] = timing.unit
+    if timing.kind == "imputation" and options.get("vcov") is None:
+        options["vcov"] = {"CRV1": options.pop("cluster")}
     options["context"] = {**(options.get("context") or {}), "karat_event": timing.code}
     unit, time = quote(timing.unit), quote(timing.time)
     event = f"C(karat_event({unit}, {time}), contr.treatment({_BASE!r}))"
-    text = f"{outcome} ~ {event}{f' + {covariates}' if covariates else ''} | {unit} + {time}"
-    return ols(text, data, surrogates=surrogates, scores=True, **options)
+    text = f"{outcome} ~ {event}{f' + {covariates}' if covariates else ''}"
+    if timing.kind == "imputation":
+        when = as_float(table.values(timing.time, "time"), timing.time, "period")
+        return imputed_fit(text, table, surrogates, {**options, "scores": True}, (timing.who, when, timing.since))
+    return ols(f"{text} | {unit} + {time}", data, surrogates=surrogates, scores=True, **options)
 
 
 def _averaged(fit: Result, timing: _Timing, method: str, shares: str) -> EventStudy:
@@ -256,7 +276,7 @@ def _averaged(fit: Result, timing: _Timing, method: str, shares: str) -> EventSt
     since, first = units.of_units(timing.since), units.of_units(timing.first)
     codes = timing.coded(since, first)
     v = np.ones(len(since)) if units.weights is None else units.weights
-    cells = {name.rpartition("[T.")[2][:-1]: j for j, name in enumerate(fit.names) if name.startswith("C(karat_event(")}
+    cells = {cell_of(name): j for j, name in enumerate(fit.names) if cell_of(name)}
     at = {cell: float(cell.partition("|")[2]) for cell in cells}
     times = sorted(set(at.values())) if timing.kind != "static" else []
     groups: list[tuple[str, float, list[str]]] = [
@@ -281,7 +301,53 @@ def _averaged(fit: Result, timing: _Timing, method: str, shares: str) -> EventSt
     return EventStudy(
         tuple(name for name, _, _ in groups), matrix @ fit.theta, covariance,
         matrix @ fit.labelling_covariance @ matrix.T, df, fit.alpha, "Event study", about, grid,
-        reference=timing.reference, by_cohort=fit,
+        reference=timing.reference, by_cohort=fit, matrix=matrix,
+    )  # fmt: skip
+
+
+def _with_leads(
+    found: EventStudy, formula: str, data: object, timing: _Timing, surrogates: Mapping[str, Any] | None, options: Any
+) -> EventStudy:
+    """With effects before treatment, which should be 0, from a regression on rows without treatment."""
+    import pandas as pd
+
+    fit = found.by_cohort
+    assert fit is not None
+    assert fit.parts is not None
+    since = fit.parts.units.of_units(timing.since)
+    before = np.unique(since[np.isfinite(since) & (since < 0)])
+    if not np.isinf(since).any():
+        return replace(found, untested="no unit is never treated, so effects before treatment are no more than a trend")
+    if not set(before) - {timing.reference}:
+        return found
+    if timing.reference not in before:
+        raise DataError(
+            f"no treated unit has a row at time {timing.reference} since treatment, with which others are compared; "
+            "set reference= to a time before treatment that is there."
+        )
+    inside = timing.since < 0
+    if options.get("subset") is not None:
+        inside = inside & Table.read(data).marked(options["subset"], "subset")
+    options = {"vcov": {fit.vcov_kind: timing.unit}, **options, "subset": inside}
+    try:
+        leads = _fit(formula, data, replace(timing, kind="twfe"), surrogates, options)
+    except KaratError as error:
+        tell(f"effects before treatment are not shown: {error}", KaratWarning)
+        return replace(found, untested=f"effects before treatment cannot be had: {error}")
+    at = [j for j, name in enumerate(leads.names) if cell_of(name)]
+    at = sorted(at, key=lambda j: float(cell_of(leads.names[j])[1:]))
+    rows = np.eye(len(leads.names))[at]
+    beside = leads_beside(fit, found.matrix, leads, rows)
+    own = (leads.covariance[np.ix_(at, at)], leads.labelling_covariance[np.ix_(at, at)])
+    covariance, labelling = (
+        np.block([[one, cross.T], [cross, whole]])
+        for one, cross, whole in zip(own, beside, (found.covariance, found.labelling_covariance))
+    )
+    times = [cell_of(leads.names[j])[1:] for j in at]
+    grid = pd.concat([pd.DataFrame({"time": [float(t) for t in times]}, index=times), found.grid])
+    return replace(
+        found, names=(*times, *found.names), theta=np.append(leads.theta[at], found.theta), covariance=covariance,
+        labelling_covariance=labelling, df=np.append(leads.df[at], found.df), grid=grid, before=leads,
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from ..results.simultaneous import bands, normal_maxima
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .._core.types import Floats
     from ..results.tests import TestResult
 
 
@@ -33,6 +34,12 @@ class EventStudy(Effects):
         Time since treatment that others are compared with.
     by_cohort : Result
         The regression, with a coefficient for each cohort and time since treatment.
+    matrix : ndarray, shape (k, p)
+        What its coefficients are multiplied by.
+    before : Result, optional
+        With imputation the regression that effects before treatment come from.
+    untested : str
+        Why there are none.
 
     Examples
     --------
@@ -49,6 +56,9 @@ class EventStudy(Effects):
 
     reference: int = -1
     by_cohort: Result | None = field(repr=False, default=None)
+    matrix: Floats = field(repr=False, default_factory=lambda: np.zeros((0, 0)))
+    before: Result | None = field(repr=False, default=None)
+    untested: str = field(repr=False, default="")
 
     def only(self, names: Sequence[str], title: str) -> EventStudy:
         """Some of the rows."""
@@ -73,6 +83,8 @@ class EventStudy(Effects):
             If there is no time before treatment but the reference.
         """
         before = np.flatnonzero(self.grid["time"].to_numpy() < 0)
+        if not len(before) and self.untested:
+            raise KaratError(f"{self.untested}.")
         if not len(before):
             raise KaratError("there is no time before treatment but the reference, so no trend can be tested.")
         found = self.wald(np.eye(len(self.names))[before])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import moments as models
 from ..errors import ArgumentError, DataError, FormulaError, KaratWarning
 from ..estimate import index
 from ..frames.formula import row_by_row
@@ -72,6 +73,11 @@ class OpenedFit:
             raise ArgumentError(
                 f"{result.formula!r} has instruments; its coefficients are the effects, and averages of predictions "
                 "are not available for kt.iv. Read them off fit.tidy()."
+            )
+        if result.spec is not None and result.spec.parsed.effects and not models.fitted(result.model).linear:
+            raise ArgumentError(
+                f"{result.formula!r} has fixed effects, which are taken out and not estimated, and averages of a "
+                f"{result.title.lower()} depend on them; read fit.ratios(), or write them as covariates, C(column)."
             )
         options, table = _call(result, data, {} if given is None else given)
         with warnings.catch_warnings():  # the fit itself has said it

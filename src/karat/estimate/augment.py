@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .rows import Instruments, Pieces, Rows, Source, pieces_of
+from .rows import Instruments, Panel, Pieces, Rows, Source, pieces_of
 
 if TYPE_CHECKING:
     from .._core.types import Bools, Floats, Ints
     from ..designs import Labelling
+    from ..moments import Model
     from .absorb import FixedEffects
 
 
@@ -119,6 +120,10 @@ class AugmentedSample:
         instruments (:mod:`karat.estimate.within`).
     instruments : Instruments, optional
         Which columns are instruments; rows have all columns of the formula then, until these are separated.
+    curved : Model, optional
+        The regression whose fixed effects are taken out, where it is not linear (:mod:`karat.estimate.curved`).
+    panel : Panel, optional
+        Where rows are in a panel whose outcomes without treatment are imputed (:mod:`karat.estimate.imputation`).
 
     Examples
     --------
@@ -142,6 +147,13 @@ class AugmentedSample:
     basis: Floats | None = None
     taken_out: bool = False
     instruments: Instruments | None = None
+    curved: Model | None = None
+    panel: Panel | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether all estimators have the rows as they are: no fixed effects, instruments or imputed outcomes."""
+        return self.units.effects is None and self.instruments is None and self.panel is None
 
     @property
     def gold_pieces(self) -> Pieces:

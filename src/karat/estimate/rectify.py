@@ -103,7 +103,8 @@ def rectify(model: Model, sample: AugmentedSample, tuning: str | Tuning | None, 
     alone = None if mine is None else _gold_at(mine, start)
     root, solved = _weight_one(moments, start)
     mean = _mean_row(moments.predicted_gold)
-    noise = None if joint.units.effects is None else noise_of_labels(joint, sample, mean)
+    linear = joint.units.effects is not None and joint.curved is None
+    noise = None if not linear else noise_of_labels(joint, sample, mean)
     bias = 0.0 if noise is None or not solved else _bias(noise, linear_at_root(moments, root), joint, root.theta)
     if noise is not None and (not solved or (bias > MATTERS and tuning is not None)):
         moments = replace(moments, noise=noise)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -112,6 +112,31 @@ class Instruments:
     def excluded(self) -> Ints:
         """Where instruments that are not covariates stand among ``left``."""
         return np.flatnonzero(~np.isin(self.left, self.right))
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Where the rows of a panel are.
+
+    Parameters
+    ----------
+    unit, period : ndarray of int, shape (N,)
+        Codes from 0.
+    cell : ndarray of int, shape (N,)
+        Cohort and period of treated rows, from 0; -1 for rows without treatment.
+    covariates : ndarray of int
+        Columns of the design that are covariates.
+    units, periods, cells : sequences
+        What codes are called; of cells the names of the coefficients.
+    """
+
+    unit: Ints = field(repr=False)
+    period: Ints = field(repr=False)
+    cell: Ints = field(repr=False)
+    covariates: Ints = field(repr=False)
+    units: Sequence[object] = field(repr=False)
+    periods: Sequence[object] = field(repr=False)
+    cells: tuple[str, ...] = field(repr=False)
 
 
 Pieces = Callable[[], Iterable[tuple[Rows, "Floats | None"]]]

@@ -54,6 +54,12 @@ def columns_across(sample: AugmentedSample, whose: str, codes: Ints, kind: str) 
     nested = [is_nested(column[rows], codes[rows]) for column in effects.codes.T]
     if all(nested):
         return None
+    if sample.curved is not None:
+        raise ArgumentError(
+            f"vcov {kind} leaves clusters out, and fixed effects of a {sample.curved.title.lower()} run across them: "
+            f"{' and '.join(name for name, inside in zip(effects.names, nested) if not inside)}; use "
+            "vcov={'CRV1': ...}, or clusters that hold these effects."
+        )
     open_ones = [k for k, inside in enumerate(nested) if not inside]
     levels = [np.unique(effects.codes[rows, k], return_inverse=True) for k in open_ones]
     width = sum(len(found) for found, _ in levels)

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import DataError
+from . import curved
 from .absorb import FixedEffects, Projection
 from .basis import check_rank, design_of, in_basis, on_gold_basis
+from .imputation import imputed
 from .instruments import projected
 from .rows import Memory, Rows, in_memory
 
@@ -31,7 +33,7 @@ _ABSORBED = 1e-8
 def within(sample: AugmentedSample, whose: str) -> AugmentedSample:
     """The rows of an estimator with fixed effects taken out and endogenous covariates predicted by instruments.
 
-    The sample itself where there are neither.
+    The sample itself where there are neither, nor outcomes to impute.
 
     Parameters
     ----------
@@ -49,14 +51,19 @@ def within(sample: AugmentedSample, whose: str) -> AugmentedSample:
     DataError
         If a covariate does not vary within the effects, or gold rows leave no degrees of freedom.
     """
-    if (sample.units.effects is None and sample.instruments is None) or sample.taken_out:
+    if sample.plain or sample.taken_out:
         return sample
     if not sample.predicted:
         whose = "gold"
     kind = whose if whose in ("gold", "gold everywhere", "surrogate") else "all"
     known: dict[str, AugmentedSample] = sample.__dict__.setdefault("_within", {})
     if kind not in known:
-        known[kind] = projected(_less_effects(sample, kind), kind)
+        if sample.panel is not None:
+            known[kind] = imputed(sample, sample.panel, kind)
+        elif sample.curved is not None:
+            known[kind] = curved.less_effects(sample, sample.curved, kind)
+        else:
+            known[kind] = projected(_less_effects(sample, kind), kind)
     return known[kind]
 
 
@@ -68,7 +75,7 @@ def on_shared_basis(
     Without fixed effects and instruments the two are the same. With them gold rows have effects and first stages of
     their own; they are None where gold alone cannot estimate the coefficients.
     """
-    if sample.units.effects is None and sample.instruments is None:
+    if sample.plain:
         both = on_gold_basis(model, sample)
         return both, both
     every = within(sample, whose)
@@ -82,6 +89,8 @@ def on_shared_basis(
 def gold_everywhere(sample: AugmentedSample, basis: Floats | None) -> AugmentedSample | None:
     """Gold and predicted rows with the fixed effects of the gold rows; None where these are not known of every unit."""
     effects = sample.units.effects
+    if sample.panel is not None or sample.curved is not None:
+        return None
     if effects is None:
         return in_basis(None, within(sample, "gold everywhere"), basis)
     levels = [np.unique(column).size == np.unique(column[sample.units.gold]).size for column in effects.codes.T]

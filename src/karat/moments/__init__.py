@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import ArgumentError, one_of
 from .base import Model
+from .beta import Beta
 from .cox import Cox
 from .expectile import Expectile
 from .fractional import Fractional
@@ -29,8 +30,8 @@ __all__ = ["Cox", "Model", "fitted", "get"]
 _MODELS: dict[str, type[Model]] = {
     m.name: m
     for m in (
-        OLS, Logit, Probit, Poisson, NegativeBinomial, Multinomial, Ordered, OrderedProbit, Gamma, Fractional, Quantile,
-        Expectile, Huber, IV, Mean,
+        OLS, Logit, Probit, Poisson, NegativeBinomial, Multinomial, Ordered, OrderedProbit, Gamma, Fractional, Beta,
+        Quantile, Expectile, Huber, IV, Mean,
     )
 }  # fmt: skip
 

@@ -141,7 +141,7 @@ def gold_column(
     try:
         gold = estimate.gold or gold_estimate(model, sample)
     except DataError as error:
-        if sample.units.effects is None:
+        if sample.units.effects is None and sample.panel is None:
             raise
         return f"gold alone is not shown: {error}".rstrip(".")
     curvature = curvatures(model, sample, gold, options.vcov, "gold")

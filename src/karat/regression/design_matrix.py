@@ -19,7 +19,7 @@ from ..frames.kinds import is_number
 from ..frames.matrices import MatrixSpec, least_columns
 from ..frames.quoting import quote
 from ..frames.table import as_float
-from .fixed_effects import drop_singletons, read_effects
+from .fixed_effects import drop_alike, drop_singletons, read_effects
 from .variables import Label, classes_of, compare_presence
 
 if TYPE_CHECKING:
@@ -89,11 +89,13 @@ def prepare(
     context: Mapping[str, Any] | None,
     shown: Bools | None = None,
     subset: object = None,
+    model: Model | None = None,
 ) -> Prepared:
     """Read the observed columns, and leave out (or refuse) rows where one is missing.
 
     ``shown`` marks rows the labeller has seen, which leave too; ``labelling`` is that of the others. Rows outside
-    ``subset`` leave last: the draw stays the one from all rows, and what is missing there does not matter.
+    ``subset`` leave last: the draw stays the one from all rows, and what is missing there does not matter. The model
+    tells which groups of fixed effects tell nothing of coefficients; these leave where all outcomes are known.
 
     Raises
     ------
@@ -117,7 +119,10 @@ def prepare(
     dropped = {name: int(mask.sum()) for name, mask in absent.items() if mask.any()}
     complete = _complete(absent, dropped, missing, table.n_rows)
     there = np.ones(table.n_rows, dtype=bool) if shown is None else ~shown
-    drop_singletons(parsed, frame, complete, there if inside is None else there & inside, dropped)
+    among = there if inside is None else there & inside
+    drop_singletons(parsed, frame, complete, among, dropped)
+    if model is not None:
+        drop_alike(parsed, frame, labels, labelling.labelled, there, among, complete, v, model, dropped)
     kept = complete & there if inside is None else complete & there & inside
     if not kept.all():
         if not (kept[there] & labelling.labelled).any():

@@ -45,7 +45,7 @@ def regress(
         ``"outcome ~ covariates"`` (formulaic syntax; ``offset(x)`` adds an offset). A formula is code: do not fit one
         from somebody you do not trust. Names with spaces, dots or such stand in backticks.
         Linear regressions take fixed effects after a bar, ``"y ~ x | state + year"``; ``state^year`` is one effect for
-        each combination (methods, section 8.2).
+        each combination (methods, section 8.2). So do Poisson and logistic ones where the outcome alone is labelled.
     data : data frame or Batches
         pandas, polars or pyarrow table, one row per unit; gold columns are missing where a unit was not labelled.
         :class:`karat.Batches` reads one that does not fit into memory, for some models and without a learner; units
@@ -56,7 +56,7 @@ def regress(
         some rows. Not for units of :func:`karat.aggregate`. Two labels may have gold in different rows (methods,
         section 1.4).
     model : {"ols", "logit", "probit", "poisson", "negative_binomial", "multinomial", "ordered", "ordered_probit",
-            "gamma", "fractional", "quantile", "expectile", "huber", "iv"}
+            "gamma", "fractional", "beta", "quantile", "expectile", "huber", "iv"}
         Which regression.
     **options
         How to fit.
@@ -146,7 +146,8 @@ def logit(
     Parameters
     ----------
     formula, data, surrogates
-        As in :func:`regress`.
+        As in :func:`regress`. Fixed effects may stand after a bar where the outcome alone is labelled; small groups
+        then put coefficients too far from 0, of which a warning says how much (methods, section 8.2).
     **options
         Everything else :func:`regress` takes.
 
@@ -220,7 +221,8 @@ def poisson(
     Parameters
     ----------
     formula, data, surrogates
-        As in :func:`regress`.
+        As in :func:`regress`. Fixed effects may stand after a bar where the outcome alone is labelled (methods, section
+        8.2).
     **options
         Everything else :func:`regress` takes.
 

@@ -1,4 +1,4 @@
-"""Regressions for further outcomes: ordered classes, counts, shares, positive numbers, quantiles, outliers."""
+"""Regressions for further outcomes: ordered classes, counts, positive numbers, quantiles, outliers."""
 
 from __future__ import annotations
 
@@ -182,47 +182,6 @@ def gamma(
     'gamma'
     """
     return regress(formula, data, model="gamma", surrogates=surrogates, **options)
-
-
-@checked_arguments(FitOptions)
-def fractional(
-    formula: str, data: object, *, surrogates: Mapping[str, Any] | None = None, **options: Unpack[FitOptions]
-) -> Result:
-    """Fractional logit with surrogate labels; the outcome lies between 0 and 1.
-
-    Parameters
-    ----------
-    formula, data, surrogates
-        As in :func:`regress`. The outcome is a share, such as that of the coders who said yes; 0 and 1 may occur.
-    **options
-        Everything else :func:`regress` takes.
-
-    Returns
-    -------
-    Result
-        The mean of the outcome is ``1 / (1 + exp(-x'b))``. With an outcome of 0 and 1 the numbers are those of
-        :func:`logit`.
-
-    Raises
-    ------
-    KaratError
-        As :func:`regress`; :class:`~karat.errors.SeparationError` when no finite estimate exists.
-
-    References
-    ----------
-    Papke and Wooldridge (1996), *Econometric methods for fractional response variables*; Egami, Hinck, Stewart, Wei
-    (2023).
-
-    Examples
-    --------
-    >>> import karat as kt
-    >>> corpus, truth = kt.datasets.simulate(1500, kind="poisson", seed=1)
-    >>> corpus["share"] = corpus["outcome"].clip(upper=5) / 5
-    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=300).draw(corpus, seed=1), "hostile")
-    >>> kt.fractional("share ~ hostile + length", labelled, surrogates={"hostile": "hostile_llm"}, seed=1).model
-    'fractional'
-    """
-    return regress(formula, data, model="fractional", surrogates=surrogates, **options)
 
 
 @checked_arguments(FitOptions)

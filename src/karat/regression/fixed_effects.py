@@ -7,13 +7,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..designs.labelling import pair_codes
+from ..errors import SmallSampleWarning, tell
 from ..estimate.absorb import FixedEffects
+from ..estimate.curved import empty
+from ..estimate.totals import linear_predictor
+from ..estimate.within import within
+from ..frames.table import as_float
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._core.types import Bools
+    from .._core.types import Bools, Floats
+    from ..estimate.augment import AugmentedSample
     from ..frames.formula import Parsed
+    from ..moments import Model
+    from ..results import Result
+    from .variables import Label
+
+_FEW = 30.0
+"""Rows of a group, as precise as observed ones, below which a logistic regression with effects is off."""
+
+_TOO_FAR = 1.4
+"""Distance of such coefficients from the truth, as a share of it, times rows of a group less 1 (Greene 2004)."""
 
 
 def read_effects(parsed: Parsed, frame: pd.DataFrame) -> FixedEffects | None:
@@ -43,3 +58,62 @@ def drop_singletons(
     if alone.any():
         complete[rows[alone]] = False
         dropped[f"alone in {' + '.join(parsed.effect_names)}"] = int(alone.sum())
+
+
+def drop_alike(
+    parsed: Parsed, frame: pd.DataFrame, labels: tuple[Label, ...], labelled: Bools, there: Bools, among: Bools,
+    complete: Bools, weights: Floats | None, model: Model, dropped: dict[str, int],
+) -> None:  # fmt: skip
+    """Take out of ``complete`` groups whose outcomes are all 0, or all 1: no effect is finite there.
+
+    Only where every outcome is known: what a sample shows of a group does not say that all are alike.
+    """
+    label = next((one for one in labels if one.in_outcome and one.name == parsed.outcome), None)
+    if model.linear or not parsed.effects or label is None:
+        return
+    gold = np.zeros(len(complete), dtype=bool)
+    gold[there] = labelled
+    rows = np.flatnonzero(complete & among)
+    effects = read_effects(parsed, frame.iloc[rows])
+    if effects is None or not len(rows) or not gold[rows].all():
+        return
+    y = as_float(label.gold.iloc[rows], label.name, "gold")
+    alike = empty(effects, y, np.ones(len(rows)) if weights is None else weights[rows], model)
+    if alike.any() and not alike.all():
+        complete[rows[alike]] = False
+        kind = "0 or 1" if model.separable else "0"
+        dropped[f"in groups of {' + '.join(parsed.effect_names)} whose outcomes are all {kind}"] = int(alike.sum())
+
+
+def incidental(result: Result, model: Model, sample: AugmentedSample, estimator: str) -> tuple[str, ...]:
+    """A warning, and a note, where effects of a logistic regression rest on so few outcomes that coefficients are off.
+
+    Rows of a group count by how precise their corrected outcomes are: labelling adds to the variance of an outcome.
+
+    References
+    ----------
+    Neyman and Scott (1948); Greene (2004), *The behaviour of the maximum likelihood estimator of limited dependent
+    variable models in the presence of fixed effects*.
+    """
+    effects = sample.units.effects
+    if sample.curved is None or effects is None or not model.separable:
+        return ()
+    if not sample.predicted or result.estimator == "gold":
+        size = sample.units.labelling.n_gold / max(np.unique(c[sample.units.gold]).size for c in effects.codes.T)
+    else:
+        rows = within(sample, estimator)
+        every = rows.predicted.at(np.arange(sample.units.n_units))
+        residual, curvature = model.evaluate(linear_predictor(model, every[0], result.theta), every[0].y)
+        if estimator != "surrogate":
+            gold, w = sample.units.gold, sample.units.labelling.weight
+            residual[gold] += w * (rows.gold.y - every[0].y[gold])
+        size = sample.units.n_units / max(effects.sizes) / max(1.0, float((residual**2).mean() / curvature.mean()))
+    if size >= _FEW:
+        return ()
+    note = (
+        f"groups of {' + '.join(effects.names)} hold about {size:.1f} outcomes' worth of information each, so that "
+        f"coefficients of a logistic regression are too far from 0 by about {_TOO_FAR / max(size - 1.0, 1.0):.0%}; "
+        "take coarser effects, label more, or use kt.ols"
+    )
+    tell(f"{note}.", SmallSampleWarning)
+    return (note,)

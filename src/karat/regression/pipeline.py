@@ -29,6 +29,7 @@ from .batches import BatchRows, read_batches
 from .comparison_fits import Naive, compare_with, gold_column, naive_fit, wider_than_gold
 from .describe import describe
 from .design_matrix import Design, Prepared, matrices, prepare
+from .fixed_effects import incidental
 from .options import Arguments
 from .steps import (
     augmented,
@@ -40,6 +41,7 @@ from .steps import (
     parts_of,
     predicted_blocks,
     refuse_effects,
+    refuse_labelled_within,
     refuse_unused,
     seed_of_fit,
     split_share,
@@ -79,7 +81,7 @@ class Opened:
     @property
     def sample(self) -> AugmentedSample:
         """Gold rows and predicted rows as one augmented sample."""
-        sample = augmented(self.prepared, self.matrix, self.blocks)
+        sample = augmented(self.prepared, self.matrix, self.blocks, self.model)
         if self.source is None or self.options.estimator == "gold":
             return sample
         return replace(sample, predicted=self.source)
@@ -152,7 +154,10 @@ class Steps(Generic[F]):
         gold = gold_column(result, fit.model, sample, estimate, fit.options)
         if isinstance(gold, str):
             result, gold = result.replace(notes=(*result.notes, gold)), None
-        result = result.replace(notes=(*result.notes, *wider_than_gold(result, gold, fit.options)))
+        notes = wider_than_gold(result, gold, fit.options) + incidental(
+            result, fit.model, sample, fit.options.estimator
+        )
+        result = result.replace(notes=(*result.notes, *notes))
         if fit.options.compare:
             result = result.replace(comparison=compare_with(result, gold, parts, naive, meat, fit.options))
         return result.replace(call=fit.options.call.seeded(fit.seed))
@@ -169,10 +174,11 @@ def open_fit(options: Arguments, data: object, steps: Steps[F]) -> F:
     parsed = parse(options.formula, table.names, options.context, model.categorical)
     refuse_effects(parsed, model, steps.takes_effects)
     labels = steps.labels(parsed, table, options)
+    refuse_labelled_within(parsed, model, labels)
     gold_rows, shown, labelling = read_frame(options, table, labels)
     prepared = prepare(
         table, parsed, labels, labelling, weights=options.weights, cluster=options.cluster, missing=options.missing,
-        context=options.context, shown=shown, subset=options.subset,
+        context=options.context, shown=shown, subset=options.subset, model=model,
     )  # fmt: skip
     matrix = matrices(prepared, model)
     seed = seed_of_fit(options.seed, prepared, steps.word(options), options.formula)

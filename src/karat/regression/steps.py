@@ -12,6 +12,7 @@ from .. import moments as models
 from ..errors import ArgumentError, DataError, NotValidWarning, SolverWarning, tell, whole
 from ..estimate.augment import AugmentedSample
 from ..estimate.clusters import connected, curvatures
+from ..estimate.curved import MODELS
 from ..estimate.infer import Parts, infer
 from ..estimate.plugged import surrogate_estimate
 from ..estimate.rectify import Estimate, gold_estimate, rectify, split_estimates
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ..results import Result
     from .design_matrix import Design, Prepared
     from .options import Arguments
+    from .variables import Label
 
 _KEEP_SCORES_UP_TO = 1_000_000
 """Numbers (units times coefficients) up to which influence scores are kept without being asked for."""
@@ -82,11 +84,24 @@ def refuse_effects(parsed: Parsed, model: Model, allowed: bool = True) -> None:
             f"formula {parsed.text!r} has no instruments; write 'y ~ w + [x ~ z]' with x the endogenous covariate and "
             "z its instrument, or use kt.ols."
         )
-    if parsed.effects and not (allowed and model.name in ("ols", "iv")):
+    if parsed.effects and not (allowed and model.name in ("ols", "iv", *MODELS)):
         first = quote(parsed.effects[0][0])
         raise ArgumentError(
-            f"formula {parsed.text!r} has fixed effects after a bar, which are taken out of linear regressions "
-            f"(kt.ols, kt.iv) of data in memory only; write them as covariates here, C({first})."
+            f"formula {parsed.text!r} has fixed effects after a bar, which are taken out of linear, Poisson and "
+            "logistic regressions (kt.ols, kt.iv, kt.poisson, kt.logit) of data in memory only; write them as "
+            f"covariates here, C({first})."
+        )
+
+
+def refuse_labelled_within(parsed: Parsed, model: Model, labels: tuple[Label, ...]) -> None:
+    """Raise where covariates are labelled and fixed effects are taken out of a regression that is not linear."""
+    named = [label.name for label in labels if label.in_covariates]
+    if parsed.effects and not model.linear and named:
+        first = quote(parsed.effects[0][0])
+        raise ArgumentError(
+            f"formula {parsed.text!r} has fixed effects after a bar and the labelled covariate {named[0]!r}: a "
+            f"{model.title.lower()} takes them out where the outcome alone is labelled. Write them as covariates, "
+            f"C({first}), or use kt.ols."
         )
 
 
@@ -229,12 +244,17 @@ def one_surrogate(prepared: Prepared, options: Arguments) -> dict[str, Any]:
     return out
 
 
-def augmented(prepared: Prepared, matrix: Design, rows: tuple[Rows, ...]) -> AugmentedSample:
-    """Gold rows and predicted rows as one augmented sample."""
+def augmented(
+    prepared: Prepared, matrix: Design, rows: tuple[Rows, ...], regression: Model | None = None
+) -> AugmentedSample:
+    """Gold rows and predicted rows as one augmented sample; the regression is that of fixed effects."""
     spec, instruments = matrix.spec, None
     if spec.right:
         instruments = Instruments(np.array(spec.right), np.array(spec.left))
-    return AugmentedSample(matrix.gold, Memory(rows), prepared.units, spec.columns, instruments=instruments)
+    effects = prepared.units.effects is not None
+    curved = regression if effects and regression is not None and not regression.linear else None
+    units = prepared.units
+    return AugmentedSample(matrix.gold, Memory(rows), units, spec.columns, instruments=instruments, curved=curved)
 
 
 def estimated(regression: models.Model, sample: AugmentedSample, options: Arguments, crossfitted: bool) -> Estimate:
@@ -304,7 +324,9 @@ def split_share(
     if len(predicted.splits) < 2:
         return result
     blocks = [predicted_rows(prepared, matrix, split, options.imputation) for split in predicted.splits]
-    thetas = split_estimates(regression, augmented(prepared, matrix, ()), blocks, result.theta, result.lambda_matrix)
+    thetas = split_estimates(
+        regression, augmented(prepared, matrix, (), regression), blocks, result.theta, result.lambda_matrix
+    )
     spread = thetas.var(axis=0, ddof=1) / len(thetas)
     variance = np.diag(result.covariance)
     share = np.divide(spread, variance, out=np.zeros_like(spread), where=variance > 0)
@@ -322,7 +344,7 @@ def median_over_splits(
     """Solve per split; median of estimates and of (covariance plus squared distance to the median)."""
     estimates, covariances, dofs = [], [], []
     for split in predicted.splits:
-        sample = augmented(prepared, matrix, predicted_rows(prepared, matrix, split, options.imputation))
+        sample = augmented(prepared, matrix, predicted_rows(prepared, matrix, split, options.imputation), regression)
         estimate = estimated(regression, sample, options, True)
         covariance, dof = infer(
             parts_of(regression, sample, estimate, options), options.vcov, options.target, options.df

@@ -75,7 +75,7 @@ def multiverse(
         Gold column -> its candidates: a list of columns (or of anything :func:`karat.regress` takes as a surrogate; a
         list within the list is a set used together), or a mapping from the name of a universe to a candidate.
     model : {"ols", "logit", "probit", "poisson", "negative_binomial", "multinomial", "ordered", "ordered_probit",
-            "gamma", "fractional", "quantile", "expectile", "huber", "iv"}
+            "gamma", "fractional", "beta", "quantile", "expectile", "huber", "iv"}
     learners : sequence, optional
         Learners to cross with the surrogates; by default ``"auto"`` alone.
     pair : {"product", "matched"}
