@@ -50,7 +50,7 @@ def shares(
     Parameters
     ----------
     label : str or list of str
-        A column of classes (text, categories, or up to 20 different numbers), whose shares add up to one in every
+        A column of classes (text, categories, up to 20 whole numbers), whose shares add up to one in every
         cell; or codes, columns of 0 and 1, of which several may hold for a document.
     data : data frame
         One row per document; the label is missing where there is no gold.
