@@ -91,7 +91,8 @@ def number_parts(column: pd.Series[Any], missing: Bools) -> tuple[Array, ...] | 
     import pandas as pd
 
     if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(column.cat.categories.dtype)
+        kind = column.cat.categories.dtype
+        column = column.astype(object if missing.any() and kind.kind in "iub" else kind)
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         return (_instants(column),)
     if column.dtype == object:

@@ -23,9 +23,10 @@ from ..regression.options import (
     LearnerOptions,
     PredictionOption,
 )
-from ..regression.pipeline import PLAIN, Opened, open_fit
+from ..regression.pipeline import Opened, Steps, open_fit
 from ..regression.predicted_rows import surrogate_rows
 from ..results.sampling import Sampling
+from .axes import group_codes, refuse_names
 from .noise import GoldErrors, pooled
 from .units import Aggregate
 
@@ -109,7 +110,9 @@ def aggregate(
     if clash := set(names) & set(columns):
         raise ArgumentError(f"by= names the label {sorted(clash)[0]!r}; units are named by an observed column.")
     keys = table.pandas(columns, "by")
-    groups = np.asarray(keys.groupby(columns, sort=True, observed=True).ngroup())
+    groups = group_codes(keys)
+    if (groups < 0).any() and options.get("missing") == "raise":
+        raise DataError(f"by={by!r} is missing in {int((groups < 0).sum())} row(s); fill it, or use missing='drop'.")
     codes = np.where(groups < 0, np.nan, groups)
     if np.unique(codes[codes >= 0]).size < 2:
         raise DataError(f"by={by!r} makes fewer than two units; a second regression needs several.")
@@ -122,6 +125,17 @@ def aggregate(
                 "covariance; aggregate them one by one, or give labelled= the documents that have both."
             )
     return _assembled(found, keys, codes, options.get("design") is None)
+
+
+class _ByUnit(Steps[Opened]):
+    """Units whose documents are alike in all that is used have names, by which their order is known."""
+
+    def __init__(self, codes: Floats) -> None:
+        self.codes = codes
+
+    def groups(self, fit: Opened) -> Ints:
+        """Unit of each document."""
+        return np.asarray(fit.prepared.units.of_units(self.codes), dtype=np.intp)
 
 
 def _names(given: object, argument: str) -> list[str]:
@@ -146,7 +160,7 @@ def _means(table: Table, name: str, surrogates: Mapping[str, Any], codes: Floats
     """Open the mean (or the shares of classes) of a label as a fit, for its design, its rows and its predictions."""
     text = is_text(table.column(name, "labels"), name, "gold")
     model, formula = "multinomial" if text else "mean", f"{quote(name)} ~ 1"
-    opened = open_fit(Arguments.of(model, formula, surrogates, {**options, "cluster": codes}), table, PLAIN)
+    opened = open_fit(Arguments.of(model, formula, surrogates, {**options, "cluster": codes}), table, _ByUnit(codes))
     classes = opened.matrix.spec.classes
     gold = _columns(opened.matrix.gold.y, classes)
     n_rows = opened.prepared.n_rows
@@ -176,6 +190,9 @@ def _assembled(found: list[_Label], keys: pd.DataFrame, codes: Floats, assumed: 
     """Sums over the documents of each unit."""
     prepared = found[0].opened.prepared
     labelling, units = prepared.units.labelling, prepared.units
+    labels = tuple(name for one in found for name in one.names)
+    made = [f"{name}{end}" for name in labels for end in ("", ": se", ": predicted")]
+    refuse_names(list(map(str, keys.columns)), ["documents", "gold", *made])
     used, code = np.unique(units.of_units(codes).astype(np.intp), return_inverse=True)
     rows = np.flatnonzero(units.kept) if units.kept is not None else np.arange(len(codes))
     first = rows[np.unique(code, return_index=True)[1]]
@@ -193,7 +210,7 @@ def _assembled(found: list[_Label], keys: pd.DataFrame, codes: Floats, assumed: 
     spread = (share**2 * labelling.spread_everywhere)[:, None] * _expected_squares(predicted, label)
     return Aggregate(
         by=tuple(map(str, keys.columns)),
-        labels=tuple(name for one in found for name in one.names),
+        labels=labels,
         keys=keys.iloc[first].reset_index(drop=True),
         means=sums[0] + errors.totals(len(used)),
         predicted=sums[0],

@@ -71,6 +71,25 @@ class Axes:
         return repeated.assign(**{self.over: list(self.periods) * len(self.groups)})
 
 
+def group_codes(frame: pd.DataFrame) -> Ints:
+    """Group of each row, counted in the order of the values, shape (N,); -1 where one is missing.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> group_codes(pd.DataFrame({"party": ["left", None, "green"]})).tolist()
+    [1, -1, 0]
+    """
+    found = frame.groupby(list(frame.columns), sort=True, observed=True).ngroup()
+    return np.asarray(found.fillna(-1), dtype=np.intp)
+
+
+def refuse_names(names: Sequence[str], taken: Sequence[str]) -> None:
+    """Raise where a grouping column has the name of a column of the table of results."""
+    if clash := [name for name in names if name in taken]:
+        raise ArgumentError(f"by= names {clash[0]!r}, which is a column of the table of results; rename the column.")
+
+
 def name_of(row: Any, columns: Sequence[str]) -> str:
     """A cell in words, as means by group have it: ``party=left:year=2020``."""
     return ":".join(f"{column}={value}" for column, value in zip(columns, row))
@@ -108,7 +127,7 @@ def read_axes(table: Table, by: object, over: str | None, period: str | None, in
     groups, group = pd.DataFrame(index=[0]), np.zeros(table.n_rows, dtype=np.intp)
     if names:
         frame = table.pandas(names, "by")
-        group = np.asarray(frame.groupby(list(names), sort=True, observed=True).ngroup(), dtype=np.intp)
+        group = group_codes(frame)
         seen, first = np.unique(group[(group >= 0) & inside], return_index=True)
         if not len(seen):
             raise DataError(f"by={by!r} is missing in every row; fill it, or take it out.")
@@ -131,13 +150,14 @@ def _periods(
     values = table.column(over, "over")
     if values[inside].isna().all():
         raise DataError(f"over={over!r} is missing in every row; fill it, or take it out.")
-    if period is None and isinstance(values.dtype, pd.PeriodDtype):
-        return _dated(table, over, values.dt.to_timestamp(), str(values.dtype.freq.name).split("-")[0][0], inside)
     if period is not None:
         one_of("period", period, PERIODS)
-        return _dated(table, over, _dates(values, over, period), _FREQUENCIES[period], inside)
-    if pd.api.types.is_datetime64_any_dtype(values.dtype) or _holds_dates(values):
-        return _dated(table, over, _dates(values, over, "day"), "D", inside)
+    if isinstance(values.dtype, pd.PeriodDtype):
+        return _binned(table, over, values if period is None else _coarser(values, over, period), period, inside)
+    if period is not None or pd.api.types.is_datetime64_any_dtype(values.dtype) or _holds_dates(values):
+        period = period or "day"
+        dates = _dates(values, over, period)
+        return _binned(table, over, dates.dt.to_period(_FREQUENCIES[period]), period, inside)
     if isinstance(values.dtype, pd.CategoricalDtype):
         levels = [level for level in values.dtype.categories if (values[inside] == level).any()]
         position = np.arange(len(levels), dtype=np.float64)
@@ -182,17 +202,33 @@ def _dates(values: pd.Series[Any], over: str, period: str) -> pd.Series[Any]:
     return dates.dt.tz_localize(None)
 
 
-def _dated(
-    table: Table, over: str, dates: pd.Series[Any], frequency: str, inside: Bools
+def _coarser(values: pd.Series[Any], over: str, period: str) -> pd.Series[Any]:
+    """Periods put together to longer ones."""
+    frequency = _FREQUENCIES[period]
+    first, last = (values.dt.asfreq("D", how=end).dt.asfreq(frequency) for end in ("start", "end"))
+    if (first != last)[values.notna()].any():
+        raise DataError(
+            f"over={over!r} holds periods that do not lie within one {period} each; give a longer period=, or take it "
+            "out."
+        )
+    return first
+
+
+def _binned(
+    table: Table, over: str, binned: pd.Series[Any], period: str | None, inside: Bools
 ) -> tuple[tuple[Any, ...], Floats, Ints, str, Table]:
-    """Dates binned, with a column of the numbers of the bins put into the table."""
+    """Dates in bins, with a column of the numbers of the bins put into the table."""
     import narwhals as nw
     import pandas as pd
 
-    binned = dates.dt.to_period(frequency)
     there = binned[inside].dropna()
-    every = pd.period_range(there.min(), there.max(), freq=binned.dtype.freq)
+    every = pd.period_range(there.min(), there.max(), freq=there.iloc[0].freq)
     at = np.where(inside, every.get_indexer(pd.Index(binned)), -1).astype(np.intp)
-    column = f"{over} ({next(word for word, f in _FREQUENCIES.items() if f == frequency)})"
+    if (at[inside & binned.notna().to_numpy()] < 0).any():
+        raise DataError(
+            f"over={over!r} holds periods that overlap ({binned.dtype}, starting at different times); give dates with "
+            "period=, or periods that follow each other."
+        )
+    column = f"{over} ({period or 'period'})"
     series = nw.new_series(column, np.where(at >= 0, at, np.nan), backend=table.native.implementation)
     return tuple(every), np.arange(len(every), dtype=np.float64), at, column, Table(table.put([series]))

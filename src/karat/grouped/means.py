@@ -236,17 +236,20 @@ class UnitMeans(Estimates):
         if right.duplicated(list(self.by)).any():
             twice = right.loc[right.duplicated(list(self.by)), list(self.by)].iloc[0].tolist()
             raise DataError(f"unit {twice} has several rows in the table; give one row per unit.")
-        left = self.keys.assign(karat_position=np.arange(self.n_units))
-        both = left.merge(right, on=list(self.by), how="inner", validate="one_to_one").sort_values("karat_position")
-        if both.empty:
-            raise DataError(f"no unit of {list(self.by)} is in both tables; compare how the names are written.")
-        kept = np.zeros(self.n_units, dtype=bool)
-        kept[both["karat_position"].to_numpy()] = True
-        lost, strangers = self.n_units - len(both), len(right) - len(both)
+        own, there = (list(frame[list(self.by)].itertuples(index=False, name=None)) for frame in (self.keys, right))
+        place = {name: i for i, name in enumerate(there)}
+        at = np.array([place.get(name, -1) for name in own], dtype=np.intp)
+        kept = at >= 0
+        if not kept.any():
+            raise DataError(
+                f"no unit of {list(self.by)} is in both tables; compare how the names are written, for example "
+                f"{own[0]} here and {there[0]} there."
+            )
+        lost, strangers = self.n_units - int(kept.sum()), len(right) - int(kept.sum())
         counts = ((lost, "have no row in the joined table"), (strangers, "rows of the joined table have no documents"))
         notes = tuple(f"{n:,} {'units ' * (words[0] == 'h')}{words}" for n, words in counts if n)
         out = self._keep(kept)
-        columns = both.drop(columns=["karat_position", *self.by]).reset_index(drop=True)
+        columns = right.drop(columns=list(self.by)).iloc[at[kept]].reset_index(drop=True)
         if out.columns is not None:
             columns = pd.concat([out.columns, columns], axis=1)
         return replace(out, columns=columns, notes=(*out.notes, *notes))

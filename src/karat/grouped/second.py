@@ -21,11 +21,11 @@ from ..frames import Table
 from ..frames.formula import Parsed, parse, refuse_stateful
 from ..regression.design_matrix import Prepared, prepare
 from ..regression.options import Arguments
+from ..regression.steps import refuse_effects
 from ..results import Result
 from ..results.comparison import Column, Comparison
-from .corrected import MeasuredRows, Solution, solve
+from .corrected import MeasuredRows, Solution, gold_scores, pair_variance, solve
 from .expansion import measured_rows
-from .first_order import gold_scores, pair_variance
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
@@ -83,6 +83,7 @@ def regress_units(people: UnitMeans, formula: str, name: str, options: Mapping[s
     frame = Table.read(people.frame())
     parsed = parse(formula, frame.names, arguments.context)
     refuse_stateful(parsed, list(people.labels))
+    refuse_effects(parsed, model, allowed=False)
     outcome = _outcome(parsed, people.labels, name)
     every = np.ones(people.n_units)
     draw = Labelling(every, every > 0, fixed_size=False, description=people.sampling.design)

@@ -50,7 +50,7 @@ def shares(
     Parameters
     ----------
     label : str or list of str
-        A column of classes (text, categories, or up to 20 different numbers), whose shares add up to one in every
+        A column of classes (text, categories, up to 20 whole numbers), whose shares add up to one in every
         cell; or codes, columns of 0 and 1, of which several may hold for a document.
     data : data frame
         One row per document; the label is missing where there is no gold.
@@ -216,14 +216,14 @@ def _without_gold(
 ) -> tuple[Empty | None, Ints]:
     """Cells that hold rows and no gold, and the cells to estimate."""
     table, cell = axes.table, axes.cell
+    given = options.get("weights")
+    weights = np.ones(table.n_rows) if given is None else as_float(table.values(given, "weights"), "weights", "weights")
     gold = gold_rows(table, surrogates, options.get("labelled")) & inside
     known = (cell >= 0) & inside
-    held, kept = np.unique(cell[known]), np.unique(cell[known & gold])
+    held, kept = np.unique(cell[known]), np.unique(cell[known & gold & (weights != 0)])
     if not len(kept) or len(held) == len(kept):
         return None, held
     lost = known & ~np.isin(cell, kept)
-    given = options.get("weights")
-    weights = np.ones(table.n_rows) if given is None else as_float(table.values(given, "weights"), "weights", "weights")
     without = tuple(names[c] for c in held if c not in set(kept))
     rows = int((lost & ~np.isnan(weights)).sum())
     empty = Empty(without, tuple(names[c] for c in held), rows, np.where(lost, np.nan, weights), None)

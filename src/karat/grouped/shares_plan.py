@@ -65,7 +65,8 @@ class SharesPlan:
         whose = "every share" if self.of == "worst" else "the widest share of a cell, on average over cells,"
         goal = f"{whose} is to be known to plus or minus {self.half_width:.3g}"
         if not self.reached:
-            return [f"{goal}: not even labelling every document would do.", *self.remarks]
+            known = "documents are a sample themselves (with target='finite' they are all there is)"
+            return [f"{goal}: not even labelling every document would do, since {known}.", *self.remarks]
         simple = "no sample" if self.n_simple is None else f"{self.n_simple:,}"
         return [
             f"{goal[0].upper()}{goal[1:]}: {self.n:,} gold documents shared out over the cells as listed, or {simple} "

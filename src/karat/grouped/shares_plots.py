@@ -105,7 +105,7 @@ def plot_shares(
         g = _group(result, group)
         series = [(str(result.classes[k]), g, k) for k in shown]
         head = result.groups[g] or result.label
-    _lines(ax, result, series, band)
+    _lines(ax, result, series, _shades(result, len(series), band))
     _label_lines(ax, result, series)
     plain(ax, head if title is None else title)
     return ax
@@ -148,20 +148,24 @@ def _times(result: SharesResult) -> Any:
     return result.times
 
 
-def _bounds(result: SharesResult, table: Any) -> tuple[Floats, Floats]:
+def _shades(result: SharesResult, many: int, band: bool | None) -> list[tuple[Floats, Floats, float]]:
+    """Bounds of bands and of single periods by group, period and class, and how strongly they are filled."""
     shape = (len(result.groups), len(result.times), len(result.classes))
-    return table.iloc[:, -2].to_numpy().reshape(shape), table.iloc[:, -1].to_numpy().reshape(shape)
+    few = many <= _FEW
+    found = [(result.confint(), 0.2 if few else 0.13)]
+    if band or (band is None and few):
+        found.insert(0, (result.band(), 0.1 if few else 0.06))
+    return [
+        (table.iloc[:, -2].to_numpy().reshape(shape), table.iloc[:, -1].to_numpy().reshape(shape), alpha)
+        for table, alpha in found
+    ]
 
 
-def _lines(ax: Any, result: SharesResult, series: Sequence[tuple[str, int, int]], band: bool | None) -> None:
+def _lines(ax: Any, result: SharesResult, series: Sequence[tuple[str, int, int]], shades: Any) -> None:
     """Lines, with intervals of single periods and, lighter, of all periods of the line."""
     time, estimate = _times(result), result.by_cell(result.theta)
-    few = len(series) <= _FEW
-    shades = [(_bounds(result, result.confint()), 0.2 if few else 0.13)]
-    if band or (band is None and few):
-        shades.insert(0, (_bounds(result, result.band()), 0.1 if few else 0.06))
     for colour, (_, g, k) in zip(_COLOURS, series):
-        for (low, high), alpha in shades:
+        for low, high, alpha in shades:
             ax.fill_between(time, low[g, :, k], high[g, :, k], color=colour, alpha=alpha, linewidth=0)
         alone = _alone(estimate[g, :, k])
         ax.plot(time, estimate[g, :, k], color=colour, linewidth=1.8)
@@ -234,10 +238,10 @@ def _multiples(result: SharesResult, shown: list[int], band: bool | None, title:
         rows, columns, figsize=(1.2 + 2.9 * columns, 0.5 + 2.5 * rows), sharex=True, sharey=True, squeeze=False,
         layout="constrained",
     )  # fmt: skip
-    every = grid.ravel()
+    every, shades = grid.ravel(), _shades(result, len(shown), band)
     for g, (ax, name) in enumerate(zip(every, result.groups)):
         series = [(str(result.classes[k]), g, k) for k in shown]
-        _lines(ax, result, series, band)
+        _lines(ax, result, series, shades)
         plain(ax, name)
         if g % columns:
             ax.set_ylabel("")

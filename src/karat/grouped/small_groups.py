@@ -16,17 +16,17 @@ from ..frames.batches import Batches
 from ..frames.kinds import is_number, is_text
 from ..frames.quoting import quote
 from ..regression.options import Arguments, FitOptions
-from ..regression.pipeline import PLAIN, open_fit
+from ..regression.pipeline import Opened, Steps, open_fit
 from ..results.tests import TestResult
+from .axes import group_codes, name_of, refuse_names
 from .composite import Areas, Composite, composite
 from .direct import direct_estimates
-from .small_groups_result import SmallGroups
+from .small_groups_result import TABLE, SmallGroups
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from .._core.types import Floats, Ints
-    from ..regression.pipeline import Opened
 
 _LEAST_GROUPS = 8
 """Groups with gold below which their differences from the model cannot be learnt."""
@@ -115,6 +115,7 @@ def small_groups(
     groups = [by] if isinstance(by, str) else by
     if not isinstance(groups, (list, tuple)) or not groups or not all(isinstance(name, str) for name in groups):
         raise ArgumentError(f"by={by!r} is not allowed; give the name of a column, or a list of names.")
+    refuse_names(groups, TABLE)
     right = _right_side(covariates, surrogates)
     if labelled := [name for name in groups if name in surrogates]:
         raise ArgumentError(
@@ -125,8 +126,19 @@ def small_groups(
     outcome = quote(variable) if variable in table.names else variable
     options.setdefault("target", "finite")
     arguments = Arguments.of(model, f"{outcome} ~ {right}", surrogates, {**options, "compare": False})
-    fit = open_fit(arguments, table, PLAIN)
+    fit = open_fit(arguments, table, _ByGroup(list(groups)))
     return _close(fit, variable, _Grouping.of(fit, list(groups)))
+
+
+class _ByGroup(Steps[Opened]):
+    """Rows of different groups are not exchangeable, though the formula does not name the groups."""
+
+    def __init__(self, by: Sequence[str]) -> None:
+        self.by = by
+
+    def groups(self, fit: Opened) -> Ints:
+        """Group of each row."""
+        return np.asarray(fit.prepared.units.of_units(group_codes(fit.table.pandas(self.by, "by"))))
 
 
 def _right_side(covariates: object, surrogates: Mapping[str, Any]) -> str:
@@ -145,6 +157,10 @@ def _right_side(covariates: object, surrogates: Mapping[str, Any]) -> str:
 
 def _has_classes(table: Table, variable: str) -> bool:
     """Whether a column holds classes rather than numbers."""
+    import pandas as pd
+
+    if isinstance(table.column(variable, "variable").dtype, pd.CategoricalDtype):
+        return True
     present = table.column(variable, "variable").dropna()
     return is_text(present, variable, "gold") and not all(map(is_number, present))
 
@@ -154,16 +170,13 @@ class _Grouping:
 
     def __init__(self, codes: Ints, levels: pd.DataFrame) -> None:
         self.codes, self.levels = codes, levels
-        self.names = tuple(
-            ":".join(f"{column}={value}" for column, value in zip(levels.columns, row))
-            for row in levels.itertuples(index=False, name=None)
-        )
+        self.names = tuple(name_of(row, tuple(levels.columns)) for row in levels.itertuples(index=False, name=None))
 
     @classmethod
     def of(cls, fit: Opened, by: Sequence[str]) -> _Grouping:
         """Read the grouping columns."""
         frame = fit.prepared.units.of_units(fit.table.pandas(list(by), "by")).reset_index(drop=True)
-        codes = np.asarray(frame.groupby(list(by), sort=True, observed=True).ngroup(), dtype=np.intp)
+        codes = group_codes(frame)
         if (codes < 0).any() and fit.options.missing == "raise":
             raise DataError(
                 f"by: {int((codes < 0).sum())} row(s) have no group; fill the column(s), or use missing='drop'."
@@ -189,19 +202,21 @@ def _close(fit: Opened, variable: str, grouping: _Grouping) -> SmallGroups:
     classes = fit.matrix.spec.classes
     if classes:
         y, predicted = (np.column_stack([1.0 - part.sum(axis=1), part]) for part in (y, predicted))
-    inside = grouping.codes >= 0
+    v = np.ones(len(grouping.codes)) if fit.prepared.units.weights is None else fit.prepared.units.weights
+    inside = (grouping.codes >= 0) & (v > 0)
+    if (none := np.bincount(grouping.codes[inside], minlength=len(grouping.names)) == 0).any():
+        name = grouping.names[int(np.argmax(none))]
+        raise DataError(f"the weights of all documents of {name} are 0; leave the group out with subset=, or weigh it.")
     held = inside[labelling.gold]
     position = np.cumsum(inside) - 1
-    v = np.ones(len(inside)) if fit.prepared.units.weights is None else fit.prepared.units.weights
-    v = np.where(v > 0, v, 1e-300)[inside]
-    n_groups, codes = len(grouping.names), grouping.codes[inside]
+    n_groups, codes, v = len(grouping.names), grouping.codes[inside], v[inside]
     needs(40.0 * n_groups**2 * y.shape[1], f"{n_groups:,} groups", "merge groups, or estimate some at a time")
     areas = direct_estimates(
         y[held], predicted[inside], codes, position[labelling.gold[held]], labelling.weight[held], v, n_groups
     )
     covariates = _means(fit.matrix.observed[inside, 1:], codes, v, n_groups)
     found = composite(areas, covariates, free=_slope_is_free(areas, covariates.shape[1]))
-    lost = int((~inside).sum())
+    lost = int((grouping.codes < 0).sum())
     return _result(fit, variable, grouping, areas, found, np.bincount(codes, minlength=n_groups), lost)
 
 

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
 KINDS = ("average", "robust", "direct")
 
+TABLE = (
+    "class", "documents", "gold", "direct", "direct_se", "model", "weight", "estimate", "se", "low", "high", "interval",
+    "model only",
+)  # fmt: skip
+"""Columns of the table beside those of the groups."""
+
 _HOLDS = {
     "average": "hold on average over groups, if these scatter about the model as a normal variable does",
     "robust": "hold on average over groups, however these scatter about the model",

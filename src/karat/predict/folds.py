@@ -178,7 +178,7 @@ def _split_groups(labelled: Bools, folds: int, rng: np.random.Generator, group: 
     return chosen[group]
 
 
-def row_order(parts: Iterable[Array], groups: Iterable[Ints | None] = ()) -> Ints:
+def row_order(parts: Iterable[Array], groups: Iterable[Ints | None] = (), ties: Ints | None = None) -> Ints:
     """An order of rows that is the same for the same rows in any order.
 
     Parameters
@@ -188,6 +188,8 @@ def row_order(parts: Iterable[Array], groups: Iterable[Ints | None] = ()) -> Int
         constants change nothing.
     groups : iterable of ndarray of int, shape (N,), or None
         Codes of clusters or strata. Codes themselves do not matter: a group is known by its rows.
+    ties : ndarray of int, shape (N,), optional
+        Order of rows that are alike in all this.
 
     Returns
     -------
@@ -214,7 +216,7 @@ def row_order(parts: Iterable[Array], groups: Iterable[Ints | None] = ()) -> Int
             total = np.zeros(int(codes.max()) + 1, dtype=np.uint64)
             np.add.at(total, codes, content)
             content = mixed(content + mixed(total)[codes])
-    return np.argsort(content, kind="stable")
+    return np.argsort(content, kind="stable") if ties is None else np.lexsort((ties, content))
 
 
 def renumbered(codes: Ints, order: Ints) -> Ints:

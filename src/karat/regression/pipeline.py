@@ -50,7 +50,7 @@ from .steps import (
 from .variables import Label, labelled_rows, read_labels
 
 if TYPE_CHECKING:
-    from .._core.types import Bools, Floats
+    from .._core.types import Bools, Floats, Ints
     from ..designs import Labelling
     from ..estimate.covariance import Covariance
     from ..estimate.rectify import Estimate
@@ -114,6 +114,10 @@ class Steps(Generic[F]):
         """What, next to the formula, a seed is made from where none is given."""
         return options.model
 
+    def groups(self, fit: Opened) -> Ints | None:
+        """To which of several means each row belongs, in the order of their names; None where the formula says it."""
+        return None
+
     def predict(self, fit: Opened) -> F:
         """Outcome checked, predictions made."""
         fit.check_outcome()
@@ -127,6 +131,7 @@ class Steps(Generic[F]):
             fit.options.features,
             fit.table,
             fit.rng,
+            self.groups(fit),
         )
         return cast(F, replace(fit, own=own, predicted=predicted, blocks=blocks))
 

@@ -124,8 +124,9 @@ def predicted_blocks(
     features: object,
     table: Table,
     rng: np.random.Generator,
+    of: Ints | None = None,
 ) -> tuple[Predictions | None, tuple[Rows, ...]]:
-    """Predicted rows: from a learner, from outside, or from the surrogates themselves."""
+    """Predicted rows: from a learner, from outside, or from the surrogates themselves; ``of`` is as in order_of."""
     labelling = prepared.units.labelling
     if options.estimator == "gold":
         return None, ()
@@ -138,7 +139,7 @@ def predicted_blocks(
     if learners.learns_from_surrogates(options.learner):
         targets = with_surrogates(prepared.labels, targets)
     seen = features_of(prepared, own, features, table)
-    order = order_of(prepared, seen, targets)
+    order = order_of(prepared, seen, targets, of)
     found = crossfit(
         targets,
         seen,
@@ -160,14 +161,18 @@ def predicted_blocks(
     return found, predicted_rows(prepared, matrix, found, options.imputation)
 
 
-def order_of(prepared: Prepared, seen: Features, targets: tuple[Target, ...]) -> Ints:
-    """An order of the rows by what the fit uses of them, so that folds and learners do not see the table's order."""
+def order_of(prepared: Prepared, seen: Features, targets: tuple[Target, ...], of: Ints | None = None) -> Ints:
+    """An order of the rows by what the fit uses of them, so that folds and learners do not see the table's order.
+
+    ``of`` says to which of several means each row belongs: rows that are alike but for this are not exchangeable.
+    """
     labelling, cluster = prepared.units.labelling, prepared.units.cluster
     gold = np.full((prepared.n_rows, len(targets) + 1), np.nan)
     gold[labelling.gold] = np.column_stack([*(t.values for t in targets), labelling.weight])
     known = [] if prepared.units.weights is None else [prepared.units.weights]
     clusters = () if cluster is None else tuple(np.atleast_2d(cluster.T))
-    return row_order([seen.matrix, gold, *known], (*clusters, labelling.unit, labelling.stratum))
+    groups = (*clusters, labelling.unit, labelling.stratum, *([] if clusters or of is None else [of]))
+    return row_order([seen.matrix, gold, *known], groups, of)
 
 
 def folds_of(

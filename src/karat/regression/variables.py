@@ -144,6 +144,8 @@ def read_labels(parsed: Parsed, table: Table, surrogates: object) -> tuple[Label
         classes, coded = classes_of(name, gold, parsed)
         if not classes or is_number(classes[0]):
             gold = pd.Series(as_float(gold, name, "gold"), name=name)
+        if gold.isna().all():
+            raise _no_gold(repr(name))
         given = read_surrogates(name, surrogates[name], table, classes)
         labels.append(
             Label(
@@ -211,13 +213,16 @@ def labelled_rows(labels: tuple[Label, ...], table: Table, labelled: object) -> 
             "rows to use with labelled=."
         )
     if not every.any():
-        names = ", ".join(repr(label.name) for label in labels)
-        raise DataError(
-            f"no row has gold for {names}: the column is empty. Gold labels of a sample of rows are needed; without "
-            "any, no method can find out how wrong the surrogates are."
-        )
+        raise _no_gold(", ".join(repr(label.name) for label in labels))
     _refuse_swapped(labels, np.asarray(every))
     return np.asarray(every)
+
+
+def _no_gold(names: str) -> DataError:
+    return DataError(
+        f"no row has gold for {names}: the column is empty. Gold labels of a sample of rows are needed; without "
+        "any, no method can find out how wrong the surrogates are."
+    )
 
 
 def _refuse_swapped(labels: tuple[Label, ...], gold: Bools) -> None:
