@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
 import warnings
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from karat.estimate.plugged import surrogate_estimate
 from karat.estimate.rectify import rectify
 from karat.estimate.rows import Memory, RowBlock, Rows
 from karat.frames.batches import Batches
+from karat.regression.batch_digest import _digests
 
 from ..profiles import examples
 
@@ -251,18 +253,41 @@ def test_how_often_the_file_is_read(tmp_path, monkeypatch):
         assert len(counts) <= most
 
 
-def test_memory_does_not_grow_with_the_corpus(tmp_path):
-    """Nothing has an entry for each row, not even a byte; of two peaks the lower, since garbage comes and goes."""
-    frame, peaks = labelled("ols", ["y"], DESIGNS["simple random"], n=500), {}
-    for times, runs in ((16, 3), (144, 2)):  # the first run pays for imports and caches
-        more = [frame.assign(y=np.nan)] * (times - 1)
-        pd.concat([frame, *more], ignore_index=True).to_parquet(tmp_path / "corpus.parquet")
-        for _ in range(runs):
-            tracemalloc.start()
-            fit("ols", "y ~ x", kt.Batches(tmp_path / "corpus.parquet", rows=500), {"y": "y_llm"}, None)
-            peaks.setdefault(times, []).append(tracemalloc.get_traced_memory()[1])
-            tracemalloc.stop()
-    assert min(peaks[144]) - min(peaks[16]) < 128 * 500, peaks
+def peak(monkeypatch, tmp_path, times, rows, **options):
+    """Most bytes that a fit takes of a table and its copies without gold, garbage taken away between batches."""
+    frame, tables = labelled("ols", ["y"], DESIGNS["simple random"]), Batches.tables
+    more = [frame.assign(y=np.nan)] * (times - 1)
+    pd.concat([frame, *more], ignore_index=True).to_parquet(tmp_path / "corpus.parquet")
+
+    def swept(self, names):
+        for each in tables(self, names):
+            gc.collect()
+            yield each
+
+    monkeypatch.setattr(Batches, "tables", swept)
+    gc.freeze()
+    for _ in range(2):  # the first pays for imports and caches
+        _digests.clear()
+        tracemalloc.start()
+        fit("ols", "y ~ x", kt.Batches(tmp_path / "corpus.parquet", rows=rows), {"y": "y_llm"}, None, compare=False,
+            **options)  # fmt: skip
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    gc.unfreeze()
+    monkeypatch.undo()
+    return found
+
+
+def test_memory_does_not_grow_with_rows(monkeypatch, tmp_path):
+    """Nothing has an entry for each row, not even a byte."""
+    few, many = (peak(monkeypatch, tmp_path, times, rows=2400) for times in (40, 120))
+    assert many - few < 80 * N, (few, many)
+
+
+def test_memory_does_not_grow_with_batches(monkeypatch, tmp_path):
+    """A batch without gold leaves nothing behind, not even an empty table, which takes 4 KB."""
+    few, many = (peak(monkeypatch, tmp_path, times, rows=N, estimator="gold") for times in (10, 40))
+    assert many - few < 30 * 1_000, (few, many)
 
 
 # ------------------------------------------------------------------ what needs all rows
@@ -326,7 +351,7 @@ def test_data_and_formulas_that_batches_cannot_serve(tmp_path):
 
 def test_paths_that_are_no_parquet_file(tmp_path):
     (tmp_path / "broken.parquet").write_text("no parquet")
-    for source, message in (("a.csv", "ends in .parquet"), (tmp_path / "none.parquet", "there is no file"),
+    for source, message in (("a.csv", "path of a .parquet file"), (tmp_path / "none.parquet", "there is no file"),
                             (tmp_path / "broken.parquet", "cannot be read"), (3, "not allowed")):  # fmt: skip
         with pytest.raises(kt.errors.ArgumentError, match=message):
             kt.Batches(source)

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 _MOST_LEVELS = 10_000
 """Different values of a column of text or categories, at most."""
 
+_MOST_KEPT = 4
+_digests: dict[Any, Digest] = {}
+"""What was found in files that have not changed since; the gold rows of a few files are little."""
+
 
 @dataclass(frozen=True)
 class Strata:
@@ -94,9 +98,17 @@ def digest(
         If a value is missing, or a category is an identifier.
     """
     reader = _Reader(tuple(gold), tuple(observed), tuple(surrogates), tuple(by), coded)
+    asked = (batches.key, batches.rows, reader.gold, reader.observed, reader.surrogates, reader.by, coded)
+    if batches.key is not None and asked in _digests:
+        return _digests[asked]
     for at, table in batches.tables(reader.columns):
         reader.read(at.start, table)
-    return reader.digest()
+    found = reader.digest()
+    if batches.key is not None:
+        while len(_digests) >= _MOST_KEPT:
+            _digests.pop(next(iter(_digests)))
+        _digests[asked] = found
+    return found
 
 
 @dataclass

@@ -29,12 +29,16 @@ if TYPE_CHECKING:
     from ..frames.batches import Batches
     from ..moments import Model
 
-_MODELS = ("ols", "logit", "probit", "poisson", "gamma", "fractional", "expectile")
+_MODELS = ("mean", "ols", "logit", "probit", "poisson", "gamma", "fractional", "expectile")
 _WORKS = (
     "design", "learner", "folds", "repeats", "imputation", "tuning", "vcov", "target", "df", "alpha", "missing",
     "compare", "n_jobs", "progress", "seed", "context", "combine", "estimator", "parameters",
 )  # fmt: skip
 """Options that do not need all rows at once; every other one is refused."""
+_CHANGED = (
+    "the rows of {} changed, or came in another order, while it was read; give a source whose rows stay, such as "
+    "parquet files, or sort it."
+)
 _UNTESTED = "the data came batch by batch, so it was not tested whether the gold is balanced"
 
 
@@ -75,13 +79,27 @@ class BatchRows:
         return len(self._of_head)
 
     def blocks(self) -> Iterator[RowBlock]:
-        """All rows of the file, batch by batch."""
+        """All rows of the table, batch by batch."""
+        end = 0
         for at, table in self.batches.tables(self.names):
             try:
                 rows = self._rows(table)
             except DataError as error:
                 raise DataError(f"rows {at.start} to {at.stop - 1} of {self.batches.source}: {error}") from None
+            self._refuse_changes(at, rows)
             yield RowBlock(at, rows, self.strata.of(table))
+            end = at.stop
+        if end != self.prepared.units.n_units:
+            raise DataError(_CHANGED.format(self.batches.source))
+
+    def _refuse_changes(self, at: slice, rows: tuple[Rows, ...]) -> None:
+        """Raise where gold rows are no longer where they were."""
+        first, last = np.searchsorted(self.prepared.units.gold, (at.start, at.stop))
+        here, known = self.prepared.units.gold[first:last] - at.start, self.prepared.gold[first:last]
+        for one, before in zip(rows, self._of_head):
+            pairs = ((one.x[here], before.x[known]), (one.y[here], before.y[known]))
+            if not all(np.allclose(now, then, 1e-9, 1e-12) for now, then in pairs):
+                raise DataError(_CHANGED.format(self.batches.source))
 
     def at(self, positions: Ints) -> tuple[Rows, ...]:
         """Predicted rows of the gold units."""
