@@ -290,13 +290,77 @@ def test_memory_does_not_grow_with_batches(monkeypatch, tmp_path):
     assert many - few < 30 * 1_000, (few, many)
 
 
+# ------------------------------------------------------------------ learners
+
+
+@pytest.mark.parametrize("model", ["ols", "logit"])
+@pytest.mark.parametrize("where", list(MODELS))
+@given(rows=st.integers(N // 4, N + 1), design=st.sampled_from(list(DESIGNS)),
+       learner=st.sampled_from(["linear", "auto"]), features=st.sampled_from([None, "g", ["s", "number"]]),
+       imputation=st.sampled_from(["moment", "value"]))  # fmt: skip
+@examples(1)
+def test_learners_give_the_numbers_of_the_table(tmp_path, model, where, rows, design, learner, features, imputation):
+    """With folds that are given; those that are dealt out follow from other things of the rows in memory."""
+    formula, surrogates = MODELS[where]
+    data = labelled(model, surrogates, DESIGNS[design])
+    data = data.assign(fold=np.arange(N) % 3, number=corpus(seed=3)["x"])
+    data.to_parquet(tmp_path / "corpus.parquet", row_group_size=90)
+    options = {"learner": learner, "features": features, "folds": "fold", "imputation": imputation, "seed": 1}
+    found = fit(model, formula, kt.Batches(tmp_path / "corpus.parquet", rows=rows), surrogates, DESIGNS[design],
+                **options)  # fmt: skip
+    whole = fit(model, formula, data, surrogates, DESIGNS[design], **options)
+    same(found, whole)
+    assert [one.learner for one in found.skill] == [one.learner for one in whole.skill]
+    np.testing.assert_allclose([s.r_squared for s in found.skill], [s.r_squared for s in whole.skill], rtol=1e-9)
+
+
+def test_several_surrogates_distributions_and_texts_are_learnt_from(tmp_path):
+    data, p = labelled("ols", ["y"], DESIGNS["simple random"]), corpus(seed=7)["binary_llm"]
+    kinds = np.where(corpus()["d"] > 0, "war", np.where(data["x"] > 0, "peace", "trade"))
+    data = data.assign(fold=np.arange(N) % 3, many=[f"m{k % 70}" for k in range(N)], kind=kinds,
+                       s_llm=np.where(np.arange(N) % 9 > 0, kinds, "war"), war=p * 0.5, peace=p**2 * 0.3,
+                       trade=1 - p * 0.5 - p**2 * 0.3)  # fmt: skip
+    data["kind"] = data["kind"].where(data["y"].notna())
+    data.to_parquet(tmp_path / "corpus.parquet")
+    source, soft = kt.Batches(tmp_path / "corpus.parquet", rows=50), {"war": "war", "peace": "peace", "trade": "trade"}
+    several = {"y": ["y_llm", "x", "d_llm"], "kind": [soft, "s_llm"]}
+    for surrogates, options in (
+        (several, {"learner": "linear", "folds": "fold", "features": "many"}),
+        ({"y": "y_llm", "kind": soft}, {}),
+        (several, {"predictions": {"y": "number", "kind": "s_llm"}, "learner": "auto", "imputation": "value"}),
+    ):
+        found, whole = (fit("ols", "y ~ kind + x", one, surrogates, None, **options) for one in (source, data))
+        same(found, whole)
+
+
+@pytest.mark.parametrize("everywhere", [0, 10**6])
+def test_folds_that_are_dealt_out_do_not_depend_on_batches(tmp_path, monkeypatch, everywhere):
+    monkeypatch.setattr("karat.predict.streamed.ALL_SPLITS_UP_TO", everywhere)
+    data = labelled("logit", ["y"], DESIGNS["simple random"])
+    data.to_parquet(tmp_path / "corpus.parquet")
+    options = {"learner": "linear", "seed": 1, "vcov": "HC1", "repeats": 2, "compare": False}
+    one, other = (
+        fit("logit", "y ~ x", kt.Batches(tmp_path / "corpus.parquet", rows=rows), {"y": "y_llm"}, None, **options)
+        for rows in (240, 71)
+    )
+    np.testing.assert_allclose(one.theta, other.theta, rtol=1e-10)
+    np.testing.assert_allclose(one.covariance, other.covariance, rtol=1e-10)
+    whole = fit("logit", "y ~ x", data, {"y": "y_llm"}, None, **options)
+    np.testing.assert_allclose(one.theta, whole.theta, atol=0.2 * np.sqrt(np.diag(whole.covariance)).max())
+    np.testing.assert_allclose(np.diag(one.covariance), np.diag(whole.covariance), rtol=0.1)
+
+
 # ------------------------------------------------------------------ what needs all rows
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"learner": "auto"}, "learner='auto'.*learner=None"),
+        ({"learner": "pretrained"}, "learner='pretrained' learns from the surrogates of all rows"),
+        ({"learner": "auto", "features": np.zeros(N)}, "features= holds values"),
+        ({"learner": "auto", "folds": np.arange(N) % 2}, "folds= holds values"),
+        ({"learner": "auto", "combine": "median"}, "combine='median'"),
+        ({"predictions": {"y": np.zeros(N)}}, "predictions= holds values"),
         ({"cluster": "s"}, "cluster= is about all rows"),
         ({"weights": "x"}, "weights= is about all rows"),
         ({"scores": True}, "scores= is about all rows"),

@@ -42,11 +42,12 @@ class Batches:
 
     Notes
     -----
-    Estimates and covariance are those of the table in memory. A table is read six to eight times for least squares,
-    half as often with ``compare=False``; for other models once more for each step of the solver. What the first read
-    finds (levels, gold rows) is kept for the next fit on the same unchanged files. Gold may be a simple random or
-    stratified sample, or drawn with one probability for all rows. Missing values are refused, and so are options that
-    are about all rows at once, by name.
+    Estimates and covariance are those of the table in memory. With a learner that holds where folds are a column
+    (``folds="fold"``); folds that are dealt out follow from where a row stands, in memory from what all rows hold. A
+    table is read six to eight times for least squares, half as often with ``compare=False``, once more with a learner;
+    for other models once more for each step of the solver. What the first read finds (levels, gold rows) is kept for
+    the next fit on the same unchanged files. Gold may be a simple random or stratified sample, or drawn with one
+    probability for all rows. Missing values are refused, and so are options that are about all rows at once, by name.
 
     Examples
     --------

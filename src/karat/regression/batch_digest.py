@@ -69,6 +69,8 @@ class Digest:
     strata : Strata
     sd : dict of str to float
         Standard deviation of each surrogate that is a number.
+    counts : dict of str to dict
+        How often each value of a column of text comes, in the order in which they first come.
     """
 
     head: Table
@@ -76,6 +78,7 @@ class Digest:
     n_rows: int
     strata: Strata
     sd: dict[str, float]
+    counts: dict[str, dict[Any, int]]
 
 
 def digest(
@@ -123,7 +126,7 @@ class _Reader:
     n_rows: int = 0
     kept: list[tuple[Ints, pd.DataFrame]] = field(default_factory=list)
     extremes: dict[tuple[str, str], tuple[float, Ints, pd.DataFrame]] = field(default_factory=dict)
-    seen: dict[str, dict[Any, None]] = field(default_factory=dict)
+    seen: dict[str, dict[Any, int]] = field(default_factory=dict)
     order: dict[str, dict[Any, None]] = field(default_factory=dict)
     strata: dict[Any, int] = field(default_factory=dict)
     missing: dict[str, int] = field(default_factory=dict)
@@ -159,13 +162,16 @@ class _Reader:
             self.kept.append((start + np.flatnonzero(keep), frame[keep]))
 
     def _levels(self, name: str, column: Any, keep: Bools) -> None:
-        """Keep the first row of each new value."""
+        """Keep the first row of each new value, and count."""
+        import pandas as pd
+
         known = self.seen.setdefault(name, {})
-        values = column.dropna().drop_duplicates()
-        for row, value in zip(values.index, values.tolist()):
-            if value not in known:
-                known[value] = None
-                keep[row] = True
+        codes, levels = pd.factorize(column)
+        count, first = np.bincount(codes + 1, minlength=len(levels) + 1)[1:], np.zeros(len(levels) + 1, dtype=np.intp)
+        first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+        for value, row, more in zip(levels.tolist(), first.tolist(), count.tolist()):
+            keep[row] |= value not in known
+            known[value] = known.get(value, 0) + more
         if len(known) > _MOST_LEVELS:
             raise DataError(
                 f"{name!r} holds more than {_MOST_LEVELS:,} different categories; it is an identifier, not a "
@@ -219,7 +225,7 @@ class _Reader:
             frame[name] = pd.Categorical(frame[name].tolist(), categories=list(order))
         head = Table.read(frame)
         sd = {name: float(np.sqrt(square / n)) for name, (n, _, square) in self.spread.items()}
-        return Digest(head, positions, self.n_rows, self._of(head), sd)
+        return Digest(head, positions, self.n_rows, self._of(head), sd, self.seen)
 
     def _of(self, head: Table) -> Strata:
         if not self.by:
