@@ -216,6 +216,38 @@ def test_other_estimators_and_options(tmp_path, model, options):
     same(fit(model, call[0], kt.Batches(source, rows=50), *call[1:], **options), whole)
 
 
+COUNTS = np.random.default_rng(0).negative_binomial(2, 0.3, N).astype(float)
+OTHERS = {
+    "multinomial": ["low", "mid", "top"], "ordered": [0.0, 1.0, 2.0], "ordered_probit": ["low", "mid", "top"],
+    "negative_binomial": None, "quantile": None, "huber": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("model", list(OTHERS))
+def test_other_models(tmp_path, model):
+    data, classes = labelled("ols", ["y"], DESIGNS["stratified"]), OTHERS[model]
+    full = corpus()
+    values = [full["number"], full["number_llm"]]
+    if classes is not None:
+        values = [pd.Series(np.array(classes)[np.digitize(v, [0.5, 2])]) for v in values]
+    elif model == "negative_binomial":
+        values = [pd.Series(COUNTS), pd.Series(np.maximum(COUNTS + np.arange(N) % 3 - 1, 0))]
+    if model == "ordered_probit":
+        values = [pd.Series(pd.Categorical(v, classes, ordered=True)) for v in values]
+    data = data.assign(y=values[0].where(data["y"].notna()), y_llm=values[1])
+    data.to_parquet(tmp_path / "corpus.parquet")
+    formula = "C(y) ~ x" if model == "ordered" else "y ~ x"
+    one, other = (
+        fit(model, formula, source, {"y": "y_llm"}, DESIGNS["stratified"])
+        for source in (kt.Batches(tmp_path / "corpus.parquet", rows=100), data)
+    )
+    np.testing.assert_allclose(one.theta, other.theta, rtol=1e-10)
+    np.testing.assert_allclose(one.covariance, other.covariance, rtol=1e-10, atol=1e-14)
+    assert [column.title for column in one.compare().columns] == ["Surrogate only", "Gold only", "DSL"]
+    for a, b in zip(one.compare().columns, other.compare().columns):  # surrogates alone start elsewhere
+        np.testing.assert_allclose(a.se, b.se, rtol=1e-7)
+
+
 @pytest.mark.parametrize("by", [["s", "d_llm"], "g"])
 def test_strata_of_several_columns_and_of_categories(tmp_path, by):
     design = kt.Stratified(by, n=GOLD, allocation="equal")
@@ -409,8 +441,8 @@ def test_data_and_formulas_that_batches_cannot_serve(tmp_path):
     )
     with pytest.raises(errors.ArgumentError, match="give a pandas, polars or pyarrow table"):
         kt.bootstrap(lambda gold, every: np.ones(1), kt.Batches(file), surrogates={"y": "y_llm"})
-    with pytest.raises(errors.ArgumentError, match="multinomial"):
-        kt.multinomial("g ~ x", kt.Batches(file), surrogates={"g": "s"}, learner=None)
+    with pytest.raises(errors.ArgumentError, match="model='iv' needs all rows in memory"):
+        kt.iv("y ~ 1 + [x ~ s]", kt.Batches(file), surrogates={"y": "y_llm"}, learner=None)
 
 
 def test_paths_that_are_no_parquet_file(tmp_path):

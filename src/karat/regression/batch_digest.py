@@ -128,6 +128,7 @@ class _Reader:
     extremes: dict[tuple[str, str], tuple[float, Ints, pd.DataFrame]] = field(default_factory=dict)
     seen: dict[str, dict[Any, int]] = field(default_factory=dict)
     order: dict[str, dict[Any, None]] = field(default_factory=dict)
+    ordered: set[str] = field(default_factory=set)
     strata: dict[Any, int] = field(default_factory=dict)
     missing: dict[str, int] = field(default_factory=dict)
     spread: dict[str, tuple[int, float, float]] = field(default_factory=dict)
@@ -150,6 +151,7 @@ class _Reader:
             if text and hasattr(column, "cat"):
                 every = table.as_given(name, "data").cat.categories
                 self.order.setdefault(name, {}).update(dict.fromkeys(every.tolist()))
+                self.ordered |= {name} if column.cat.ordered else set()
             if name in self.gold:
                 continue
             if text or name in self.coded:
@@ -222,7 +224,7 @@ class _Reader:
             pd.concat([rows for _, rows in parts if len(rows)], ignore_index=True).iloc[first].reset_index(drop=True)
         )
         for name, order in self.order.items():
-            frame[name] = pd.Categorical(frame[name].tolist(), categories=list(order))
+            frame[name] = pd.Categorical(frame[name].tolist(), categories=list(order), ordered=name in self.ordered)
         head = Table.read(frame)
         sd = {name: float(np.sqrt(square / n)) for name, (n, _, square) in self.spread.items()}
         return Digest(head, positions, self.n_rows, self._of(head), sd, self.seen)

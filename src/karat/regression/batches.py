@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from ..moments import Model
     from ..predict import Predictions
 
-_MODELS = ("mean", "ols", "logit", "probit", "poisson", "gamma", "fractional", "expectile")
+_MODELS = (
+    "mean", "ols", "logit", "probit", "poisson", "gamma", "fractional", "expectile", "negative_binomial", "multinomial",
+    "ordered", "ordered_probit", "quantile", "huber",
+)  # fmt: skip
 _WORKS = (
     "design", "learner", "folds", "repeats", "imputation", "tuning", "vcov", "target", "df", "alpha", "missing",
     "compare", "n_jobs", "progress", "seed", "context", "combine", "estimator", "parameters", "features", "predictions",
@@ -202,7 +205,7 @@ def read_batches(options: Arguments, batches: Batches, model: Model) -> BatchRow
     """
     _refuse(options)
     columns = batches.columns
-    parsed = parse(options.formula, columns, options.context)
+    parsed = parse(options.formula, columns, options.context, model.categorical)
     refuse_effects(parsed, model, allowed=False)
     refuse_learnt(parsed)
     design = designs.resolve(options.design)
