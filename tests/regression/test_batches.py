@@ -322,6 +322,53 @@ def test_memory_does_not_grow_with_batches(monkeypatch, tmp_path):
     assert many - few < 30 * 1_000, (few, many)
 
 
+# ------------------------------------------------------------------ weights, clusters, unequal draws
+
+
+@pytest.mark.parametrize(
+    ("design", "options"),
+    [
+        (None, {"cluster": "town"}),
+        (None, {"cluster": ["town", "name"], "vcov": "CRV1"} ),
+        (kt.Bernoulli("p"), {"vcov": "HC1", "weights": "v"}),
+        (kt.Bernoulli("p"), {"vcov": "HC3"}),
+        (kt.Unequal("p", n=GOLD), {"weights": "v"}),
+        (kt.Clustered("town", n=12), {"cluster": "town"}),
+        (kt.Stratified("s", n=GOLD, allocation="equal"), {"cluster": "name", "vcov": "CRV2", "weights": "v"}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("learner", [None, "linear"])
+def test_weights_clusters_and_designs_by_columns(tmp_path, design, options, learner):
+    frame = corpus().assign(town=np.arange(N) // 8, name=[f"n{k % 11}" for k in range(N)])
+    frame = frame.assign(p=0.2 + 0.2 * (frame["x"] > 0), v=1.0 + np.arange(N) % 3, y=frame["number"],
+                         y_llm=frame["number_llm"], fold=frame["town"] % 3)  # fmt: skip
+    if isinstance(options.get("cluster"), list) or options.get("cluster") == "name":
+        learner = None  # folds that keep both ways whole leave one fold
+    sample = (design or kt.SimpleRandom(n=GOLD)).draw(frame, seed=1)
+    data = kt.datasets.mask_gold(frame, sample, "y")
+    data.to_parquet(tmp_path / "corpus.parquet", row_group_size=90)
+    more = {} if learner is None else {"folds": "fold"}
+    one, other = (
+        fit("ols", "y ~ x + d", source, {"y": "y_llm"}, design, learner=learner, **options, **more)
+        for source in (kt.Batches(tmp_path / "corpus.parquet", rows=100), data)
+    )
+    same(one, other)
+    assert one.sampling == other.sampling
+
+
+def test_folds_keep_clusters_whole(tmp_path):
+    data = labelled("ols", ["y"], DESIGNS["simple random"]).assign(town=[f"t{k // 8}" for k in range(N)])
+    data.to_parquet(tmp_path / "corpus.parquet")
+    options = {"learner": "linear", "cluster": "town", "repeats": 2, "seed": 1, "compare": False}
+    one, other = (
+        fit("ols", "y ~ x", kt.Batches(tmp_path / "corpus.parquet", rows=rows), {"y": "y_llm"}, None, **options)
+        for rows in (240, 71)
+    )
+    np.testing.assert_allclose(one.covariance, other.covariance, rtol=1e-10)
+    whole = fit("ols", "y ~ x", data, {"y": "y_llm"}, None, **options)
+    np.testing.assert_allclose(np.diag(one.covariance), np.diag(whole.covariance), rtol=0.1)
+
+
 # ------------------------------------------------------------------ learners
 
 
@@ -393,14 +440,13 @@ def test_folds_that_are_dealt_out_do_not_depend_on_batches(tmp_path, monkeypatch
         ({"learner": "auto", "folds": np.arange(N) % 2}, "folds= holds values"),
         ({"learner": "auto", "combine": "median"}, "combine='median'"),
         ({"predictions": {"y": np.zeros(N)}}, "predictions= holds values"),
-        ({"cluster": "s"}, "cluster= is about all rows"),
-        ({"weights": "x"}, "weights= is about all rows"),
+        ({"cluster": np.arange(N) // 3}, "cluster= holds values"),
+        ({"weights": np.ones(N)}, "weights= holds values"),
         ({"scores": True}, "scores= is about all rows"),
         ({"features": "x", "learner": None}, "features="),
         ({"labelled": "d"}, "labelled= is about all rows"),
-        ({"design": kt.Unequal("x")}, "must see all rows at once"),
-        ({"design": kt.Bernoulli("x")}, "must see all rows at once"),
-        ({"design": kt.Clustered("s")}, "must see all rows at once"),
+        ({"design": kt.Unequal(np.ones(N))}, "must see all rows at once"),
+        ({"design": kt.Propensity("~ x")}, "must see all rows at once"),
         ({"nonresponse": "ignorable"}, "nonresponse= is about all rows"),
         ({"surrogates": {"y": np.zeros(N)}}, "holds values"),
     ],

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import moments as models
 from ..errors import ArgumentError, DataError, whole
+from ..estimate.clusters import connected
 from ..frames.kinds import is_text, plain
 from ..frames.matrices import LEAST_PROBABILITY, MOST_LEVELS, Features, finite
 from ..predict import capped_weights, check_folds, learners, make_folds, row_order
@@ -237,7 +238,7 @@ def fit_learners(
     features = replace(features, matrix=features.matrix[gold])
     targets = targets_of(prepared, matrix.gold)
     order = row_order([features.matrix, np.column_stack([*(t.values for t in targets), labelling.weight])])
-    folds, deal = _folds(predictor, targets, head, gold, options, rng, order)
+    folds, deal = _folds(predictor, targets, head, prepared, options, rng, order)
     by_content = tuple(target.ordered(order, order) for target in targets)
     weight = capped_weights(labelling.spread)
     streamed = learn(
@@ -254,10 +255,12 @@ def fit_learners(
 
 
 def _folds(
-    predictor: Predictor, targets: Any, head: Table, gold: Ints, options: Arguments, rng: np.random.Generator,
-    order: Ints,
+    predictor: Predictor, targets: Any, head: Table, prepared: Prepared, options: Arguments,
+    rng: np.random.Generator, order: Ints,
 ) -> tuple[Ints, Folds]:  # fmt: skip
-    """Folds of the gold rows, and how those of all others are dealt."""
+    """Folds of the gold rows, and how those of all others are dealt; clusters are kept whole."""
+    gold, units = prepared.gold, prepared.units
+    group = connected(units.labelling.unit, units.cluster)
     given, everyone = predictor.folds(head), np.ones(len(gold), dtype=bool)
     if predictor.given is not None and given is not None:
         if lacking := sorted(set(range(len(predictor.given[1]))) - set(given[gold, 0].tolist())):
@@ -265,8 +268,15 @@ def _folds(
                 f"fold {predictor.given[1][lacking[0]]!r} of folds={predictor.given[0]!r} has no gold row; give folds "
                 "that hold some each."
             )
-        return check_folds(given[gold], len(gold), everyone), lambda positions: given[:0]
+        of_gold = None if group is None else np.unique(group[units.gold], return_inverse=True)[1]
+        return check_folds(given[gold], len(gold), everyone, of_gold), lambda positions: given[:0]
     classes = next((t.values.astype(np.intp) for t in targets if t.n_classes), None)
     k = whole("folds", options.folds, least=2)
-    folds = make_folds(everyone, k, options.repeats, rng, classes, None, order)
-    return folds, dealt_folds(k, options.repeats, int(rng.integers(2**31)))
+    of_gold = None if group is None else np.unique(group[units.gold], return_inverse=True)[1]
+    folds = make_folds(everyone, k, options.repeats, rng, classes, of_gold, order)
+    deal = dealt_folds(k, options.repeats, int(rng.integers(2**31)))
+    if group is None:
+        return folds, deal
+    of_groups = deal(np.arange(int(group.max()) + 1))
+    of_groups[group[units.gold]] = folds
+    return folds, lambda positions: of_groups[group[positions]]

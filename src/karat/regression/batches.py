@@ -18,6 +18,7 @@ from ..frames.formula import parse, refuse_learnt
 from ..frames.table import as_float
 from .batch_digest import Strata, digest
 from .batch_features import Predictor, extra_columns, fit_learners
+from .batch_units import read_units, unit_columns
 from .design_matrix import Design, Prepared, matrices, prepare, with_columns
 from .options import OPTIONS, Arguments
 from .predicted_rows import predicted_rows, surrogate_rows
@@ -37,7 +38,8 @@ _MODELS = (
 )  # fmt: skip
 _WORKS = (
     "design", "learner", "folds", "repeats", "imputation", "tuning", "vcov", "target", "df", "alpha", "missing",
-    "compare", "n_jobs", "progress", "seed", "context", "combine", "estimator", "parameters", "features", "predictions",
+    "cluster", "weights", "compare", "n_jobs", "progress", "seed", "context", "combine", "estimator", "parameters",
+    "features", "predictions",
 )  # fmt: skip
 """Options that do not need all rows at once; every other one is refused."""
 _CHANGED = (
@@ -214,6 +216,8 @@ def read_batches(options: Arguments, batches: Batches, model: Model) -> BatchRow
     labels = [str(name) for name in options.surrogates]
     extra = extra_columns(options) if learns(options) else []
     known_columns = Table.read({name: [0] for name in columns})
+    of_units = unit_columns(design, options)
+    known_columns.require(of_units, "weights, cluster or design")
     known_columns.require((*labels, *named, *by), "surrogates or design")
     known_columns.require(extra, "features or folds")
     observed = sorted(parsed.variables - set(labels))
@@ -227,14 +231,9 @@ def read_batches(options: Arguments, batches: Batches, model: Model) -> BatchRow
     prepared = prepare(head, parsed, known, stub, weights=None, cluster=None, missing="raise", context=options.context)
     matrix = matrices(prepared, model)
     _refuse_other_rows(prepared, matrix)
-    strata = found.strata.of(head)
     gold = np.flatnonzero(gold_rows)
-    drawn = designs.read_counts(
-        design, found.strata.sizes, found.strata.names, found.positions[gold],
-        np.zeros(len(gold), dtype=np.intp) if strata is None else strata[gold],
-    )  # fmt: skip
-    notes = (*prepared.notes, _UNTESTED)
-    prepared = replace(prepared, units=Units(drawn), gold_rows=gold, notes=notes)
+    units = read_units(batches, of_units, design, options, found, gold)
+    prepared = replace(prepared, units=units, gold_rows=gold, notes=(*prepared.notes, _UNTESTED))
     names = tuple(dict.fromkeys((*observed, *named, *by, *extra)))
     return BatchRows(
         batches, names, found.strata, head, model, prepared, matrix, options, options.imputation, found.positions,
