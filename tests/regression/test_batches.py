@@ -25,6 +25,7 @@ from karat.estimate.rectify import rectify
 from karat.estimate.rows import Memory, RowBlock, Rows
 from karat.frames.batches import Batches
 from karat.regression.batch_digest import _digests
+from karat.regression.batch_groups import Groups
 
 from ..profiles import examples
 
@@ -288,7 +289,7 @@ def test_how_often_the_file_is_read(tmp_path, monkeypatch):
 def peak(monkeypatch, tmp_path, times, rows, **options):
     """Most bytes that a fit takes of a table and its copies without gold, garbage taken away between batches."""
     frame, tables = labelled("ols", ["y"], DESIGNS["simple random"]), Batches.tables
-    more = [frame.assign(y=np.nan)] * (times - 1)
+    more = [frame.assign(y=np.nan, x=frame["x"] + k / 1e6) for k in range(1, times)]
     pd.concat([frame, *more], ignore_index=True).to_parquet(tmp_path / "corpus.parquet")
 
     def swept(self, names):
@@ -369,6 +370,68 @@ def test_folds_keep_clusters_whole(tmp_path):
     np.testing.assert_allclose(np.diag(one.covariance), np.diag(whole.covariance), rtol=0.1)
 
 
+# ------------------------------------------------------------------ rows that are alike
+
+
+def alike(n=4 * N):
+    """A corpus in which everything but the label has few values."""
+    frame = corpus(n).drop(columns=["x", "number_llm"])
+    frame = frame.assign(year=np.arange(n) % 3 - 1.0, y=frame["number"], y_llm=frame["number"].round().clip(0, 3),
+                         fold=frame["d_llm"] + (frame["g"] == "a"), b=frame["binary"],
+                         b_llm=(2 * frame["binary_llm"]).round() / 2)  # fmt: skip
+    return frame.assign(g=pd.Categorical(frame["g"], ["c", "a", "b"]))
+
+
+@pytest.mark.parametrize("model", ["ols", "logit", "poisson", "mean", "multinomial"])
+@given(design=st.sampled_from(list(DESIGNS)), rows=st.sampled_from([100, 5000]),
+       kind=st.sampled_from(["HC0", "HC1", "HC3"]), learner=st.sampled_from([None, "linear"]))  # fmt: skip
+@examples(1)
+def test_groups_give_the_numbers_of_their_rows(tmp_path, model, design, rows, kind, learner):
+    frame, label = alike(), "b" if model in ("logit", "multinomial") else "y"
+    if model == "poisson":
+        frame = frame.assign(y=frame["y"].clip(0), y_llm=frame["y_llm"].clip(0))
+    if model == "multinomial":
+        frame = frame.assign(b_llm=np.where(np.arange(len(frame)) % 7 > 0, frame["b"], 1.0 - frame["b"]))
+    draw = kt.Bernoulli(0.1) if design == "Bernoulli" else DESIGNS[design]
+    data = kt.datasets.mask_gold(frame, draw.draw(frame, seed=1), label)
+    data.to_parquet(tmp_path / "corpus.parquet", row_group_size=300)
+    formula = {"mean": f"{label} ~ 0 + g", "multinomial": "C(b) ~ g + year"}.get(model, f"{label} ~ g + year")
+    more = {} if learner is None else {"folds": "fold", "learner": learner}
+    groups = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Groups, "tables", lambda *given, of=Groups.tables: groups.append(1) or of(*given))
+        found = fit(model, formula, kt.Batches(tmp_path / "corpus.parquet", rows=rows), {label: f"{label}_llm"}, draw,
+                    vcov=kind, **more)  # fmt: skip
+    assert groups
+    whole = fit(model, formula, data, {label: f"{label}_llm"}, draw, vcov=kind, **more)
+    same(found, whole)
+    assert found.checks.influential == pytest.approx(whole.checks.influential) or [
+        one.position for one in found.checks.influential
+    ] == [one.position for one in whole.checks.influential]
+
+
+def test_groups_are_dealt_over_splits_and_folds(tmp_path, monkeypatch):
+    monkeypatch.setattr("karat.predict.streamed.ALL_SPLITS_UP_TO", 0)
+    monkeypatch.setattr("karat.regression.batches.ALL_SPLITS_UP_TO", 0)
+    data = kt.datasets.mask_gold(alike(8 * N), kt.SimpleRandom(n=GOLD).draw(alike(8 * N), seed=1), "b")
+    data.to_parquet(tmp_path / "corpus.parquet")
+    options = {"learner": "linear", "seed": 3, "repeats": 2, "folds": 2}
+    call = ("logit", "b ~ year", kt.Batches(tmp_path / "corpus.parquet", rows=500), {"b": "b_llm"}, None)
+    groups = fit(*call, **options)
+    monkeypatch.setattr("karat.regression.batch_groups.MOST_GROUPS", 1)
+    _digests.clear()
+    same(groups, fit(*call, **options))
+
+
+def test_a_fit_reads_rows_that_are_alike_once(tmp_path, monkeypatch):
+    counts = read_of(monkeypatch)
+    data = kt.datasets.mask_gold(alike(), kt.SimpleRandom(n=GOLD).draw(alike(), seed=1), "b")
+    data.to_parquet(tmp_path / "corpus.parquet")
+    for _ in range(2):
+        fit("logit", "b ~ g + year", kt.Batches(tmp_path / "corpus.parquet"), {"b": "b_llm"}, None)
+    assert len(counts) == 1
+
+
 # ------------------------------------------------------------------ learners
 
 
@@ -415,6 +478,7 @@ def test_several_surrogates_distributions_and_texts_are_learnt_from(tmp_path):
 @pytest.mark.parametrize("everywhere", [0, 10**6])
 def test_folds_that_are_dealt_out_do_not_depend_on_batches(tmp_path, monkeypatch, everywhere):
     monkeypatch.setattr("karat.predict.streamed.ALL_SPLITS_UP_TO", everywhere)
+    monkeypatch.setattr("karat.regression.batches.ALL_SPLITS_UP_TO", everywhere)
     data = labelled("logit", ["y"], DESIGNS["simple random"])
     data.to_parquet(tmp_path / "corpus.parquet")
     options = {"learner": "linear", "seed": 1, "vcov": "HC1", "repeats": 2, "compare": False}

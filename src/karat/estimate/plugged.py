@@ -56,7 +56,7 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
         assert totals is not None
         _, scale = totals(first)
     scale = positive(scale)
-    root = newton(totals, first, scale, noise_of(model, sample.pieces, sample.units.n_units, first, scale))
+    root = newton(totals, first, scale, noise_of(model, sample.pieces_of_squares, sample.units.n_told, first, scale))
     if not root.converged:
         raise ConvergenceError(
             "the regression on surrogate labels did not converge; they may be separated by the covariates."

@@ -92,6 +92,11 @@ class Batches:
         return self._opened.names
 
     @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return self._opened.n_rows
+
+    @property
     def key(self) -> Hashable:
         """What is another once the table is; None where that cannot be known."""
         return self._opened.key

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from .._core.types import Floats, Ints
     from ..frames.matrices import Features
 
-Folds = Callable[["Ints"], "Ints"]
-"""Folds of rows, shape (m, S), from where they stand among all."""
-
 
 @dataclass(frozen=True)
 class Scale:
@@ -39,24 +36,27 @@ class Scale:
 
     @classmethod
     def of(cls, blocks: Any) -> Scale:
-        """In one pass over matrices, each mean moved by the next block (Chan, Golub and LeVeque 1983).
+        """In one pass over matrices and how many rows each of theirs stands for (None for one).
+
+        Each mean is moved by the next block (Chan, Golub and LeVeque 1983).
 
         Examples
         --------
-        >>> Scale.of([np.array([[1.0], [3.0]]), np.array([[5.0]])]).centre
-        array([3.])
+        >>> Scale.of([(np.array([[1.0], [3.0]]), None), (np.array([[5.0]]), np.array([2.0]))]).centre
+        array([3.5])
         """
-        n, centre, square = 0, np.zeros(0), np.zeros(0)
-        for x in blocks:
-            mean, m = x.mean(axis=0), len(x)
-            own = np.square(x - mean).sum(axis=0)
+        n, centre, square = 0.0, np.zeros(0), np.zeros(0)
+        for x, count in blocks:
+            mean, m = (x.mean(axis=0), float(len(x))) if count is None else (count @ x / count.sum(), count.sum())
+            apart = np.square(x - mean)
+            own = apart.sum(axis=0) if count is None else count @ apart
             if not n:
                 n, centre, square = m, mean, own
                 continue
             gap = mean - centre
             square = square + own + gap**2 * (n * m / (n + m))
             centre, n = centre + gap * (m / (n + m)), n + m
-        spread = np.sqrt(square / max(n, 1))
+        spread = np.sqrt(square / max(n, 1.0))
         spread[spread <= 1e-12 * np.abs(centre)] = np.inf
         spread[spread == 0] = np.inf
         return cls(centre, spread)
@@ -66,22 +66,58 @@ class Scale:
         return np.asarray((matrix - self.centre) / self.spread)
 
 
-def dealt_folds(folds: int, repeats: int, seed: int) -> Folds:
-    """Folds that follow from a seed and from where a row stands, whatever the blocks.
+def dealt(positions: Ints, codes: int) -> Ints:
+    """A number below ``codes`` for each row that follows from where it stands among all, whatever the blocks.
 
     Examples
     --------
-    >>> deal = dealt_folds(5, 2, seed=1)
-    >>> bool((deal(np.arange(9))[3:] == deal(np.arange(3, 9))).all())
+    >>> dealt(np.arange(6), 3).tolist() == dealt(np.arange(4), 3).tolist() + dealt(np.arange(4, 6), 3).tolist()
     True
     """
-    starts = mixed(np.uint64(seed) + np.arange(repeats, dtype=np.uint64))
+    return np.asarray((mixed(positions.astype(np.uint64)) >> np.uint64(11)) % np.uint64(codes)).astype(np.intp)
 
-    def of(positions: Ints) -> Ints:
-        found = mixed(positions.astype(np.uint64)[:, None] + starts) >> np.uint64(11)
-        return np.asarray(found % np.uint64(folds)).astype(np.intp)
 
-    return of
+@dataclass(frozen=True)
+class Folds:
+    """Folds of the rows that are not gold.
+
+    Parameters
+    ----------
+    every : callable
+        Folds in all S splits, shape (m, S), from where rows stand.
+    repeats : int
+        S.
+    folds : int
+        K where rows are dealt out one by one; 0 where folds are given, or those of clusters.
+    shift : int
+        What a seed adds to the numbers that are dealt.
+    """
+
+    every: Callable[[Ints], Ints]
+    repeats: int
+    folds: int = 0
+    shift: int = 0
+
+    @classmethod
+    def dealt(cls, folds: int, repeats: int, seed: int) -> Folds:
+        """Folds that follow from a seed and from where rows stand."""
+        starts = mixed(np.uint64(seed) + np.arange(repeats, dtype=np.uint64))
+
+        def every(positions: Ints) -> Ints:
+            found = mixed(positions.astype(np.uint64)[:, None] + starts) >> np.uint64(11)
+            return np.asarray(found % np.uint64(folds)).astype(np.intp)
+
+        return cls(every, repeats, folds, seed % (folds * repeats))
+
+    def one(self, positions: Ints, codes: Ints | None) -> tuple[Ints, Ints]:
+        """One split of each row, and its fold there; ``codes`` are numbers dealt before (:func:`dealt`)."""
+        if not self.folds:
+            split = dealt(positions, self.repeats)
+            return split, self.every(positions)[np.arange(len(positions)), split]
+        every = self.folds * self.repeats
+        codes = dealt(positions, every) if codes is None else codes
+        split, fold = np.divmod((codes + self.shift) % every, self.folds)
+        return split, fold
 
 
 @dataclass(frozen=True)
@@ -97,8 +133,7 @@ class Streamed:
         Learners of the labels, for each task.
     scaled : callable or None
         Features as the learners see them; None where these take them as they are.
-    folds : callable
-        Folds of rows that are not gold.
+    folds : Folds
     everywhere : bool
         Whether rows are predicted in every split, and not in one of them in turn.
     gold : Predictions
@@ -113,7 +148,7 @@ class Streamed:
     everywhere: bool
     gold: Predictions = field(repr=False)
 
-    def predict(self, matrix: Floats, positions: Ints) -> Predictions:
+    def predict(self, matrix: Floats, positions: Ints, codes: Ints | None = None) -> Predictions:
         """Predictions of rows that are not gold, from learners of splits and folds in which they fall.
 
         Parameters
@@ -121,19 +156,23 @@ class Streamed:
         matrix : ndarray, shape (m, f)
         positions : ndarray of int, shape (m,)
             Where they stand among all rows.
+        codes : ndarray of int, shape (m,), optional
+            What splits and folds follow from in the place of positions.
         """
         from sklearn import config_context
 
         x = matrix if self.scaled is None else self.scaled(matrix)
-        folds = self.folds(positions)
         sums = Sums(len(x), len(self.gold.combinations), list(self.gold.values))
-        turn = (mixed(positions.astype(np.uint64)) >> np.uint64(33)) % np.uint64(folds.shape[1])
+        if self.everywhere:
+            folds = self.folds.every(positions)
+        else:
+            split, fold = self.folds.one(positions, codes)
         with config_context(assume_finite=True):
             for task, fitted in zip(self.tasks, self.fitted):
-                inside = folds[:, task.split] == task.fold
-                if not self.everywhere:
-                    inside &= turn == task.split
-                rows = np.flatnonzero(inside)
+                if self.everywhere:
+                    rows = np.flatnonzero(folds[:, task.split] == task.fold)
+                else:
+                    rows = np.flatnonzero((split == task.split) & (fold == task.fold))
                 if len(rows):
                     sums.add(rows, *self.job.predict(fitted, x[rows]))
         return sums.mean(self.gold.combinations)

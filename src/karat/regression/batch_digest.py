@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from .._core.types import Bools, Floats, Ints
     from ..frames.batches import Batches
+    from .batch_groups import Grouping
 
 _MOST_LEVELS = 10_000
 """Different values of a column of text or categories, at most."""
@@ -71,6 +72,8 @@ class Digest:
         Standard deviation of each surrogate that is a number.
     counts : dict of str to dict
         How often each value of a column of text comes, in the order in which they first come.
+    groups : tuple, optional
+        Groups of rows without gold that are alike, and their sizes, where it pays to tell these.
     """
 
     head: Table
@@ -79,11 +82,12 @@ class Digest:
     strata: Strata
     sd: dict[str, float]
     counts: dict[str, dict[Any, int]]
+    groups: tuple[pd.DataFrame, Floats] | None = None
 
 
 def digest(
     batches: Batches, gold: Sequence[str], observed: Sequence[str], surrogates: Sequence[str], by: Sequence[str],
-    coded: frozenset[str],
+    coded: frozenset[str], grouping: Grouping | None = None,
 ) -> Digest:  # fmt: skip
     """Read a table once.
 
@@ -94,14 +98,17 @@ def digest(
         Columns of the labels, of the formula, of the surrogates and of the strata.
     coded : frozenset of str
         Columns whose numbers are categories.
+    grouping : Grouping, optional
+        Collects groups of rows that are alike.
 
     Raises
     ------
     DataError
         If a value is missing, or a category is an identifier.
     """
-    reader = _Reader(tuple(gold), tuple(observed), tuple(surrogates), tuple(by), coded)
-    asked = (batches.key, batches.rows, reader.gold, reader.observed, reader.surrogates, reader.by, coded)
+    reader = _Reader(tuple(gold), tuple(observed), tuple(surrogates), tuple(by), coded, grouping)
+    groups = None if grouping is None else (grouping.names, grouping.codes)
+    asked = (batches.key, batches.rows, reader.gold, reader.observed, reader.surrogates, reader.by, coded, groups)
     if batches.key is not None and asked in _digests:
         return _digests[asked]
     for at, table in batches.tables(reader.columns):
@@ -123,6 +130,7 @@ class _Reader:
     surrogates: tuple[str, ...]
     by: tuple[str, ...]
     coded: frozenset[str]
+    grouping: Grouping | None = None
     n_rows: int = 0
     kept: list[tuple[Ints, pd.DataFrame]] = field(default_factory=list)
     extremes: dict[tuple[str, str], tuple[float, Ints, pd.DataFrame]] = field(default_factory=dict)
@@ -143,6 +151,8 @@ class _Reader:
         frame = table.pandas(self.columns, "data")
         self.n_rows += len(frame)
         keep: Bools = frame[list(self.gold)].notna().any(axis=1).to_numpy(copy=True)
+        if self.grouping is not None:
+            self.grouping.add(start, frame, keep)
         for name in dict.fromkeys((*self.observed, *self.surrogates, *self.by)):
             self.missing[name] = self.missing.get(name, 0) + int(frame[name].isna().sum())
         for name in self.columns:
@@ -225,9 +235,9 @@ class _Reader:
         )
         for name, order in self.order.items():
             frame[name] = pd.Categorical(frame[name].tolist(), categories=list(order), ordered=name in self.ordered)
-        head = Table.read(frame)
+        head, groups = Table.read(frame), None if self.grouping is None else self.grouping.found()
         sd = {name: float(np.sqrt(square / n)) for name, (n, _, square) in self.spread.items()}
-        return Digest(head, positions, self.n_rows, self._of(head), sd, self.seen)
+        return Digest(head, positions, self.n_rows, self._of(head), sd, self.seen, groups)
 
     def _of(self, head: Table) -> Strata:
         if not self.by:

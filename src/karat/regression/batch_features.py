@@ -14,7 +14,8 @@ from ..estimate.clusters import connected
 from ..frames.kinds import is_text, plain
 from ..frames.matrices import LEAST_PROBABILITY, MOST_LEVELS, Features, finite
 from ..predict import capped_weights, check_folds, learners, make_folds, row_order
-from ..predict.streamed import Folds, Scale, Streamed, dealt_folds, learn
+from ..predict.streamed import Folds, Scale, Streamed, learn
+from .batch_groups import CODE
 from .features import own_columns, targets_of
 
 if TYPE_CHECKING:
@@ -200,10 +201,11 @@ class Predictor:
         """Predictions of the rows of a table, those of gold rows out of fold."""
         assert self.streamed is not None
         own, gold = self.folds(table), prepared.units.gold
-        streamed = self.streamed if own is None else replace(self.streamed, folds=lambda _: own)
+        codes = np.asarray(table.column(CODE, "folds")) if CODE in table.columns else None
+        streamed = self.streamed if own is None else replace(self.streamed, folds=Folds(lambda _: own, 1))
         which = np.searchsorted(gold, positions)
         here = np.flatnonzero(gold[np.minimum(which, len(gold) - 1)] == positions)
-        found = streamed.predict(self.features(prepared, table).matrix, positions)
+        found = streamed.predict(self.features(prepared, table).matrix, positions, codes)
         return streamed.with_gold(found, here, which[here])
 
 
@@ -212,8 +214,8 @@ def _columns(prepared: Prepared, table: Table, extra: Sequence[str]) -> list[Col
 
 
 def fit_learners(
-    predictor: Predictor, prepared: Prepared, matrix: Design, head: Table, matrices: Iterator[Floats],
-    options: Arguments, rng: np.random.Generator,
+    predictor: Predictor, prepared: Prepared, matrix: Design, head: Table,
+    matrices: Iterator[tuple[Floats, Floats | None]], options: Arguments, rng: np.random.Generator,
 ) -> Predictor:  # fmt: skip
     """Fit the learners of a fit on its gold rows.
 
@@ -224,7 +226,7 @@ def fit_learners(
         Of the rows of the head.
     head : Table
     matrices : iterator of ndarray
-        Features of all rows, block by block, for their means and standard deviations.
+        Features of all rows, block by block, and how many rows each stands for: for means and standard deviations.
     options : Arguments
     rng : numpy.random.Generator
     """
@@ -245,13 +247,20 @@ def fit_learners(
         by_content, replace(features, matrix=features.matrix[order]), folds[order], deal, Scale.of(matrices),
         options.learner, None if weight is None else weight[order], seed=int(rng.integers(2**31)),
         report_weight=labelling.weight[order], n_rows=labelling.n_rows,
-        linear=options.imputation == "moment"
-        and (prepared.outcome_label is None or models.get(options.model).linear_in_outcome)
-        and all(t.joint or t.given_joint for t in targets),
+        linear=linear_in_predictions(prepared, options),
     )  # fmt: skip
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
     return replace(predictor, streamed=replace(streamed, gold=streamed.gold.taken(place)))
+
+
+def linear_in_predictions(prepared: Prepared, options: Arguments) -> bool:
+    """Whether moments are linear in predictions, so that each row needs those of one split only."""
+    return (
+        options.imputation == "moment"
+        and (prepared.outcome_label is None or models.get(options.model).linear_in_outcome)
+        and all(label.in_outcome or label.joint for label in prepared.labels)
+    )
 
 
 def _folds(
@@ -269,14 +278,14 @@ def _folds(
                 "that hold some each."
             )
         of_gold = None if group is None else np.unique(group[units.gold], return_inverse=True)[1]
-        return check_folds(given[gold], len(gold), everyone, of_gold), lambda positions: given[:0]
+        return check_folds(given[gold], len(gold), everyone, of_gold), Folds(lambda positions: given[:0], 1)
     classes = next((t.values.astype(np.intp) for t in targets if t.n_classes), None)
     k = whole("folds", options.folds, least=2)
     of_gold = None if group is None else np.unique(group[units.gold], return_inverse=True)[1]
     folds = make_folds(everyone, k, options.repeats, rng, classes, of_gold, order)
-    deal = dealt_folds(k, options.repeats, int(rng.integers(2**31)))
+    deal = Folds.dealt(k, options.repeats, int(rng.integers(2**31)))
     if group is None:
         return folds, deal
-    of_groups = deal(np.arange(int(group.max()) + 1))
+    of_groups = deal.every(np.arange(int(group.max()) + 1))
     of_groups[group[units.gold]] = folds
-    return folds, lambda positions: of_groups[group[positions]]
+    return folds, Folds(lambda positions: of_groups[group[positions]], options.repeats)

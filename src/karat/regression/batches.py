@@ -16,8 +16,10 @@ from ..estimate.rows import RowBlock, Rows
 from ..frames import Table
 from ..frames.formula import parse, refuse_learnt
 from ..frames.table import as_float
+from ..predict.crossfit import ALL_SPLITS_UP_TO
 from .batch_digest import Strata, digest
-from .batch_features import Predictor, extra_columns, fit_learners
+from .batch_features import Predictor, extra_columns, fit_learners, linear_in_predictions
+from .batch_groups import Grouping, Groups, grouped
 from .batch_units import read_units, unit_columns
 from .design_matrix import Design, Prepared, matrices, prepare, with_columns
 from .options import OPTIONS, Arguments
@@ -55,7 +57,7 @@ class BatchRows:
 
     Parameters
     ----------
-    batches : Batches
+    batches : Batches or Groups
     names : tuple of str
         Columns to read.
     strata : Strata
@@ -75,7 +77,7 @@ class BatchRows:
         Coordinates of the design.
     """
 
-    batches: Batches
+    batches: Batches | Groups
     names: tuple[str, ...]
     strata: Strata = field(repr=False)
     head: Table = field(repr=False)
@@ -102,7 +104,7 @@ class BatchRows:
             self._refuse_changes(at, rows)
             yield RowBlock(at, rows, self.strata.of(table))
             end = at.stop
-        if end != self.prepared.units.n_units:
+        if end != self.prepared.units.n_told:
             raise DataError(_CHANGED.format(self.batches.source))
 
     def _refuse_changes(self, at: slice, rows: tuple[Rows, ...]) -> None:
@@ -132,7 +134,11 @@ class BatchRows:
     def learnt(self, rng: np.random.Generator) -> BatchRows:
         """The same with learners fitted on gold."""
         assert self.predictor is not None
-        matrices = (self.predictor.features(self._known(table)[0], table).matrix for _, table in self._tables())
+        units = self.prepared.units
+        matrices = (
+            (self.predictor.features(self._known(table)[0], table).matrix, units.counts_in(at))
+            for at, table in self._tables()
+        )
         predictor = fit_learners(self.predictor, self.prepared, self.matrix, self.head, matrices, self.options, rng)
         return replace(self, predictor=predictor)
 
@@ -222,7 +228,10 @@ def read_batches(options: Arguments, batches: Batches, model: Model) -> BatchRow
     known_columns.require(extra, "features or folds")
     observed = sorted(parsed.variables - set(labels))
     folds = frozenset(name for name in extra if name == options.folds)
-    found = digest(batches, labels, list(dict.fromkeys([*observed, *extra])), named, by, parsed.coded | folds)
+    names = tuple(dict.fromkeys((*observed, *named, *by, *extra)))
+    codes = _codes(options, batches)
+    grouping = None if of_units or codes is None else Grouping(names, codes)
+    found = digest(batches, labels, list(dict.fromkeys([*observed, *extra])), named, by, parsed.coded | folds, grouping)
     head = found.head
     known = read_labels(parsed, head, options.surrogates)
     known = tuple(_with_spread(label, found.sd) for label in known)
@@ -232,13 +241,28 @@ def read_batches(options: Arguments, batches: Batches, model: Model) -> BatchRow
     matrix = matrices(prepared, model)
     _refuse_other_rows(prepared, matrix)
     gold = np.flatnonzero(gold_rows)
-    units = read_units(batches, of_units, design, options, found, gold)
+    units, positions = read_units(batches, of_units, design, options, found, gold), found.positions
+    told: Batches | Groups = batches
+    if found.groups is not None and (not codes or linear_in_predictions(prepared, options)):
+        told = grouped(batches.source, head.pandas(list(names), "data").iloc[gold], found.groups)
+        draw = replace(units.labelling, positions=np.arange(len(gold)))  # type: ignore[call-arg]
+        units = Units(draw, count=told.count, places=units.gold)
+        names = tuple(map(str, told.frame.columns))
+        positions = len(told.count) + np.arange(head.n_rows)
+        positions[gold] = np.arange(len(gold))
     prepared = replace(prepared, units=units, gold_rows=gold, notes=(*prepared.notes, _UNTESTED))
-    names = tuple(dict.fromkeys((*observed, *named, *by, *extra)))
     return BatchRows(
-        batches, names, found.strata, head, model, prepared, matrix, options, options.imputation, found.positions,
+        told, names, found.strata, head, model, prepared, matrix, options, options.imputation, positions,
         Predictor.of(prepared, found, options) if learns(options) else None,
     )  # fmt: skip
+
+
+def _codes(options: Arguments, batches: Batches) -> int | None:
+    """Splits and folds over which rows that are alike are dealt, 0 where none are; None where they need all splits."""
+    if not learns(options) or isinstance(options.folds, str):
+        return 0
+    several = int(options.folds) * int(options.repeats)
+    return several if batches.n_rows * int(options.repeats) > ALL_SPLITS_UP_TO else None
 
 
 def learns(options: Arguments) -> bool:
