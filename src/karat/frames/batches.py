@@ -66,7 +66,7 @@ class Batches:
     """
 
     source: Any
-    rows: int = field(default=65_536, kw_only=True)
+    rows: int = field(default=262_144, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rows", whole("rows", self.rows, least=1))
