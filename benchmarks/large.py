@@ -106,8 +106,8 @@ def report(found: list[dict[str, Any]]) -> str:
         "# Corpora read batch by batch",
         "",
         f"Logit with {found[0]['gold']:,} gold rows on parquet files of ten columns, one core, `compare=True`; CPU "
-        "beside that of pyarrow reading the same columns once. Peak: most memory of the process, of which Python, karat and "
-        f"pyarrow take {min(one['before_mb'] for one in found):.0f} MB before the fit.",
+        "beside that of pyarrow reading the same columns once. Peak: most memory of the process, of which Python, "
+        f"karat and pyarrow take {min(one['before_mb'] for one in found):.0f} MB before the fit.",
         "",
         "| fit | rows | times read | read alone, s | fit, s CPU | a read / read alone | fit / read alone | peak, MB |",
         "|---|---|---|---|---|---|---|---|",
