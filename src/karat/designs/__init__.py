@@ -7,7 +7,7 @@ from .clustered import Clustered
 from .counted import Counted
 from .frame import FrameRecord
 from .labelling import Labelling
-from .probability import Bernoulli, SimpleRandom, Stratified, countable, read_counts
+from .probability import Bernoulli, SimpleRandom, Stratified, read_counts
 from .propensity import Propensity, read_draw, with_answers
 from .response import Response
 from .sequential import SequentialLabelling, Wave
@@ -17,8 +17,7 @@ from .waves import Waves
 
 __all__ = [
     "Bernoulli", "Clustered", "Counted", "Design", "Drawn", "FrameRecord", "Labelling", "Propensity", "Response",
-    "Sample", "SequentialLabelling", "SimpleRandom", "Stratified", "Unequal", "Wave", "Waves", "countable",
-    "read_counts",
+    "Sample", "SequentialLabelling", "SimpleRandom", "Stratified", "Unequal", "Wave", "Waves", "read_counts",
     "read_draw", "read_sample", "resolve", "with_answers",
 ]  # fmt: skip
 

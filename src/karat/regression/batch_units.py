@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import designs
+from ..designs.probability import countable
 from ..errors import ArgumentError, DataError
 from ..estimate.augment import Units
 from ..estimate.clusters import cluster_codes, count, named
@@ -37,8 +38,8 @@ def unit_columns(design: Design, options: Arguments) -> list[str]:
         raise ArgumentError("cluster= holds values; the data come batch by batch, so name columns.")
     if options.weights is not None and not isinstance(options.weights, str):
         raise ArgumentError("weights= holds values; the data come batch by batch, so name a column.")
-    own = () if designs.countable(design) else design.columns
-    if not designs.countable(design) and not (own and isinstance(design, _BY_COLUMNS)):
+    own = () if countable(design) else design.columns
+    if not countable(design) and not (own and isinstance(design, _BY_COLUMNS)):
         raise ArgumentError(
             f"design={design!r} must see all rows at once, and the data come batch by batch. Take kt.SimpleRandom(), "
             "kt.Stratified(...), or kt.Bernoulli, kt.Unequal or kt.Clustered with names of columns; for another design "
