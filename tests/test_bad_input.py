@@ -483,7 +483,7 @@ simple(
     "column named like a function", e.KaratError, "'C'", "rename", formula="y ~ C + z", alter={"C": lambda f: f["size"]}
 )
 simple("data is no table", e.ArgumentError, "data", "list", "table", data=[1, 2])
-simple("data is a lazy frame", e.ArgumentError, "LazyFrame", "collected", data=pl.from_pandas(FRAME).lazy())
+simple("data is a path to another kind of file", e.ArgumentError, "corpus.csv", ".parquet", data="corpus.csv")
 simple("data is a single column", e.ArgumentError, "Series", "table", data=FRAME["z"])
 simple("unknown learner", e.ArgumentError, "learner='gpt'", "'linear'", "scikit-learn", learner="gpt")
 simple("learner is a class", e.ArgumentError, "learner", "dict()", learner=dict)

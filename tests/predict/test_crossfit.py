@@ -626,7 +626,7 @@ def test_large_corpora_predict_each_unlabelled_unit_in_one_split(monkeypatch, fr
     single = [predictions(splits[:, [s]]) for s in range(2)]
     every = predictions(splits)
     np.testing.assert_allclose(every, (single[0] + single[1]) / 2, rtol=1e-12)
-    monkeypatch.setattr(module, "_ALL_SPLITS_UP_TO", 0)
+    monkeypatch.setattr(module, "ALL_SPLITS_UP_TO", 0)
     turns = predictions(splits)
     np.testing.assert_allclose(turns[gold], every[gold], rtol=1e-12)
     expected = np.where(np.arange(len(frame)) % 2 == 0, *single)

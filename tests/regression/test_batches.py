@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
 import warnings
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from karat.estimate.plugged import surrogate_estimate
 from karat.estimate.rectify import rectify
 from karat.estimate.rows import Memory, RowBlock, Rows
 from karat.frames.batches import Batches
+from karat.regression.batch_digest import _digests
+from karat.regression.batch_groups import Groups
 
 from ..profiles import examples
 
@@ -214,6 +217,38 @@ def test_other_estimators_and_options(tmp_path, model, options):
     same(fit(model, call[0], kt.Batches(source, rows=50), *call[1:], **options), whole)
 
 
+COUNTS = np.random.default_rng(0).negative_binomial(2, 0.3, N).astype(float)
+OTHERS = {
+    "multinomial": ["low", "mid", "top"], "ordered": [0.0, 1.0, 2.0], "ordered_probit": ["low", "mid", "top"],
+    "negative_binomial": None, "quantile": None, "huber": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("model", list(OTHERS))
+def test_other_models(tmp_path, model):
+    data, classes = labelled("ols", ["y"], DESIGNS["stratified"]), OTHERS[model]
+    full = corpus()
+    values = [full["number"], full["number_llm"]]
+    if classes is not None:
+        values = [pd.Series(np.array(classes)[np.digitize(v, [0.5, 2])]) for v in values]
+    elif model == "negative_binomial":
+        values = [pd.Series(COUNTS), pd.Series(np.maximum(COUNTS + np.arange(N) % 3 - 1, 0))]
+    if model == "ordered_probit":
+        values = [pd.Series(pd.Categorical(v, classes, ordered=True)) for v in values]
+    data = data.assign(y=values[0].where(data["y"].notna()), y_llm=values[1])
+    data.to_parquet(tmp_path / "corpus.parquet")
+    formula = "C(y) ~ x" if model == "ordered" else "y ~ x"
+    one, other = (
+        fit(model, formula, source, {"y": "y_llm"}, DESIGNS["stratified"])
+        for source in (kt.Batches(tmp_path / "corpus.parquet", rows=100), data)
+    )
+    np.testing.assert_allclose(one.theta, other.theta, rtol=1e-10)
+    np.testing.assert_allclose(one.covariance, other.covariance, rtol=1e-10, atol=1e-14)
+    assert [column.title for column in one.compare().columns] == ["Surrogate only", "Gold only", "DSL"]
+    for a, b in zip(one.compare().columns, other.compare().columns):  # surrogates alone start elsewhere
+        np.testing.assert_allclose(a.se, b.se, rtol=1e-7)
+
+
 @pytest.mark.parametrize("by", [["s", "d_llm"], "g"])
 def test_strata_of_several_columns_and_of_categories(tmp_path, by):
     design = kt.Stratified(by, n=GOLD, allocation="equal")
@@ -251,18 +286,211 @@ def test_how_often_the_file_is_read(tmp_path, monkeypatch):
         assert len(counts) <= most
 
 
-def test_memory_does_not_grow_with_the_corpus(tmp_path):
-    """Nothing has an entry for each row, not even a byte; of two peaks the lower, since garbage comes and goes."""
-    frame, peaks = labelled("ols", ["y"], DESIGNS["simple random"], n=500), {}
-    for times, runs in ((16, 3), (144, 2)):  # the first run pays for imports and caches
-        more = [frame.assign(y=np.nan)] * (times - 1)
-        pd.concat([frame, *more], ignore_index=True).to_parquet(tmp_path / "corpus.parquet")
-        for _ in range(runs):
-            tracemalloc.start()
-            fit("ols", "y ~ x", kt.Batches(tmp_path / "corpus.parquet", rows=500), {"y": "y_llm"}, None)
-            peaks.setdefault(times, []).append(tracemalloc.get_traced_memory()[1])
-            tracemalloc.stop()
-    assert min(peaks[144]) - min(peaks[16]) < 128 * 500, peaks
+def peak(monkeypatch, tmp_path, times, rows, **options):
+    """Most bytes that a fit takes of a table and its copies without gold, garbage taken away between batches."""
+    frame, tables = labelled("ols", ["y"], DESIGNS["simple random"]), Batches.tables
+    more = [frame.assign(y=np.nan, x=frame["x"] + k / 1e6) for k in range(1, times)]
+    pd.concat([frame, *more], ignore_index=True).to_parquet(tmp_path / "corpus.parquet")
+
+    def swept(self, names):
+        for each in tables(self, names):
+            gc.collect()
+            yield each
+
+    monkeypatch.setattr(Batches, "tables", swept)
+    gc.freeze()
+    for _ in range(2):  # the first pays for imports and caches
+        _digests.clear()
+        tracemalloc.start()
+        fit("ols", "y ~ x", kt.Batches(tmp_path / "corpus.parquet", rows=rows), {"y": "y_llm"}, None, compare=False,
+            **options)  # fmt: skip
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    gc.unfreeze()
+    monkeypatch.undo()
+    return found
+
+
+def test_memory_does_not_grow_with_rows(monkeypatch, tmp_path):
+    """Nothing has an entry for each row, not even a byte."""
+    few, many = (peak(monkeypatch, tmp_path, times, rows=2400) for times in (40, 120))
+    assert many - few < 80 * N, (few, many)
+
+
+def test_memory_does_not_grow_with_batches(monkeypatch, tmp_path):
+    """A batch without gold leaves nothing behind, not even an empty table, which takes 4 KB."""
+    few, many = (peak(monkeypatch, tmp_path, times, rows=N, estimator="gold") for times in (10, 40))
+    assert many - few < 30 * 1_000, (few, many)
+
+
+# ------------------------------------------------------------------ weights, clusters, unequal draws
+
+
+@pytest.mark.parametrize(
+    ("design", "options"),
+    [
+        (None, {"cluster": "town"}),
+        (None, {"cluster": ["town", "name"], "vcov": "CRV1"} ),
+        (kt.Bernoulli("p"), {"vcov": "HC1", "weights": "v"}),
+        (kt.Bernoulli("p"), {"vcov": "HC3"}),
+        (kt.Unequal("p", n=GOLD), {"weights": "v"}),
+        (kt.Clustered("town", n=12), {"cluster": "town"}),
+        (kt.Stratified("s", n=GOLD, allocation="equal"), {"cluster": "name", "vcov": "CRV2", "weights": "v"}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("learner", [None, "linear"])
+def test_weights_clusters_and_designs_by_columns(tmp_path, design, options, learner):
+    frame = corpus().assign(town=np.arange(N) // 8, name=[f"n{k % 11}" for k in range(N)])
+    frame = frame.assign(p=0.2 + 0.2 * (frame["x"] > 0), v=1.0 + np.arange(N) % 3, y=frame["number"],
+                         y_llm=frame["number_llm"], fold=frame["town"] % 3)  # fmt: skip
+    if isinstance(options.get("cluster"), list) or options.get("cluster") == "name":
+        learner = None  # folds that keep both ways whole leave one fold
+    sample = (design or kt.SimpleRandom(n=GOLD)).draw(frame, seed=1)
+    data = kt.datasets.mask_gold(frame, sample, "y")
+    data.to_parquet(tmp_path / "corpus.parquet", row_group_size=90)
+    more = {} if learner is None else {"folds": "fold"}
+    one, other = (
+        fit("ols", "y ~ x + d", source, {"y": "y_llm"}, design, learner=learner, **options, **more)
+        for source in (kt.Batches(tmp_path / "corpus.parquet", rows=100), data)
+    )
+    same(one, other)
+    assert one.sampling == other.sampling
+
+
+def test_folds_keep_clusters_whole(tmp_path):
+    data = labelled("ols", ["y"], DESIGNS["simple random"]).assign(town=[f"t{k // 8}" for k in range(N)])
+    data.to_parquet(tmp_path / "corpus.parquet")
+    options = {"learner": "linear", "cluster": "town", "repeats": 2, "seed": 1, "compare": False}
+    one, other = (
+        fit("ols", "y ~ x", kt.Batches(tmp_path / "corpus.parquet", rows=rows), {"y": "y_llm"}, None, **options)
+        for rows in (240, 71)
+    )
+    np.testing.assert_allclose(one.covariance, other.covariance, rtol=1e-10)
+    whole = fit("ols", "y ~ x", data, {"y": "y_llm"}, None, **options)
+    np.testing.assert_allclose(np.diag(one.covariance), np.diag(whole.covariance), rtol=0.1)
+
+
+# ------------------------------------------------------------------ rows that are alike
+
+
+def alike(n=4 * N):
+    """A corpus in which everything but the label has few values."""
+    frame = corpus(n).drop(columns=["x", "number_llm"])
+    frame = frame.assign(year=np.arange(n) % 3 - 1.0, y=frame["number"], y_llm=frame["number"].round().clip(0, 3),
+                         fold=frame["d_llm"] + (frame["g"] == "a"), b=frame["binary"],
+                         b_llm=(2 * frame["binary_llm"]).round() / 2)  # fmt: skip
+    return frame.assign(g=pd.Categorical(frame["g"], ["c", "a", "b"]))
+
+
+@pytest.mark.parametrize("model", ["ols", "logit", "poisson", "mean", "multinomial"])
+@given(design=st.sampled_from(list(DESIGNS)), rows=st.sampled_from([100, 5000]),
+       kind=st.sampled_from(["HC0", "HC1", "HC3"]), learner=st.sampled_from([None, "linear"]))  # fmt: skip
+@examples(1)
+def test_groups_give_the_numbers_of_their_rows(tmp_path, model, design, rows, kind, learner):
+    frame, label = alike(), "b" if model in ("logit", "multinomial") else "y"
+    if model == "poisson":
+        frame = frame.assign(y=frame["y"].clip(0), y_llm=frame["y_llm"].clip(0))
+    if model == "multinomial":
+        frame = frame.assign(b_llm=np.where(np.arange(len(frame)) % 7 > 0, frame["b"], 1.0 - frame["b"]))
+    draw = kt.Bernoulli(0.1) if design == "Bernoulli" else DESIGNS[design]
+    data = kt.datasets.mask_gold(frame, draw.draw(frame, seed=1), label)
+    data.to_parquet(tmp_path / "corpus.parquet", row_group_size=300)
+    formula = {"mean": f"{label} ~ 0 + g", "multinomial": "C(b) ~ g + year"}.get(model, f"{label} ~ g + year")
+    more = {} if learner is None else {"folds": "fold", "learner": learner}
+    groups = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Groups, "tables", lambda *given, of=Groups.tables: groups.append(1) or of(*given))
+        found = fit(model, formula, kt.Batches(tmp_path / "corpus.parquet", rows=rows), {label: f"{label}_llm"}, draw,
+                    vcov=kind, **more)  # fmt: skip
+    assert groups
+    whole = fit(model, formula, data, {label: f"{label}_llm"}, draw, vcov=kind, **more)
+    same(found, whole)
+    assert found.checks.influential == pytest.approx(whole.checks.influential) or [
+        one.position for one in found.checks.influential
+    ] == [one.position for one in whole.checks.influential]
+
+
+def test_groups_are_dealt_over_splits_and_folds(tmp_path, monkeypatch):
+    monkeypatch.setattr("karat.predict.streamed.ALL_SPLITS_UP_TO", 0)
+    monkeypatch.setattr("karat.regression.batches.ALL_SPLITS_UP_TO", 0)
+    data = kt.datasets.mask_gold(alike(8 * N), kt.SimpleRandom(n=GOLD).draw(alike(8 * N), seed=1), "b")
+    data.to_parquet(tmp_path / "corpus.parquet")
+    options = {"learner": "linear", "seed": 3, "repeats": 2, "folds": 2}
+    call = ("logit", "b ~ year", kt.Batches(tmp_path / "corpus.parquet", rows=500), {"b": "b_llm"}, None)
+    groups = fit(*call, **options)
+    monkeypatch.setattr("karat.regression.batch_groups.MOST_GROUPS", 1)
+    _digests.clear()
+    same(groups, fit(*call, **options))
+
+
+def test_a_fit_reads_rows_that_are_alike_once(tmp_path, monkeypatch):
+    counts = read_of(monkeypatch)
+    data = kt.datasets.mask_gold(alike(), kt.SimpleRandom(n=GOLD).draw(alike(), seed=1), "b")
+    data.to_parquet(tmp_path / "corpus.parquet")
+    for _ in range(2):
+        fit("logit", "b ~ g + year", kt.Batches(tmp_path / "corpus.parquet"), {"b": "b_llm"}, None)
+    assert len(counts) == 1
+
+
+# ------------------------------------------------------------------ learners
+
+
+@pytest.mark.parametrize("model", ["ols", "logit"])
+@pytest.mark.parametrize("where", list(MODELS))
+@given(rows=st.integers(N // 4, N + 1), design=st.sampled_from(list(DESIGNS)),
+       learner=st.sampled_from(["linear", "auto"]), features=st.sampled_from([None, "g", ["s", "number"]]),
+       imputation=st.sampled_from(["moment", "value"]))  # fmt: skip
+@examples(1)
+def test_learners_give_the_numbers_of_the_table(tmp_path, model, where, rows, design, learner, features, imputation):
+    """With folds that are given; those that are dealt out follow from other things of the rows in memory."""
+    formula, surrogates = MODELS[where]
+    data = labelled(model, surrogates, DESIGNS[design])
+    data = data.assign(fold=np.arange(N) % 3, number=corpus(seed=3)["x"])
+    data.to_parquet(tmp_path / "corpus.parquet", row_group_size=90)
+    options = {"learner": learner, "features": features, "folds": "fold", "imputation": imputation, "seed": 1}
+    found = fit(model, formula, kt.Batches(tmp_path / "corpus.parquet", rows=rows), surrogates, DESIGNS[design],
+                **options)  # fmt: skip
+    whole = fit(model, formula, data, surrogates, DESIGNS[design], **options)
+    same(found, whole)
+    assert [one.learner for one in found.skill] == [one.learner for one in whole.skill]
+    np.testing.assert_allclose([s.r_squared for s in found.skill], [s.r_squared for s in whole.skill], rtol=1e-9)
+
+
+def test_several_surrogates_distributions_and_texts_are_learnt_from(tmp_path):
+    data, p = labelled("ols", ["y"], DESIGNS["simple random"]), corpus(seed=7)["binary_llm"]
+    kinds = np.where(corpus()["d"] > 0, "war", np.where(data["x"] > 0, "peace", "trade"))
+    data = data.assign(fold=np.arange(N) % 3, many=[f"m{k % 70}" for k in range(N)], kind=kinds,
+                       s_llm=np.where(np.arange(N) % 9 > 0, kinds, "war"), war=p * 0.5, peace=p**2 * 0.3,
+                       trade=1 - p * 0.5 - p**2 * 0.3)  # fmt: skip
+    data["kind"] = data["kind"].where(data["y"].notna())
+    data.to_parquet(tmp_path / "corpus.parquet")
+    source, soft = kt.Batches(tmp_path / "corpus.parquet", rows=50), {"war": "war", "peace": "peace", "trade": "trade"}
+    several = {"y": ["y_llm", "x", "d_llm"], "kind": [soft, "s_llm"]}
+    for surrogates, options in (
+        (several, {"learner": "linear", "folds": "fold", "features": "many"}),
+        ({"y": "y_llm", "kind": soft}, {}),
+        (several, {"predictions": {"y": "number", "kind": "s_llm"}, "learner": "auto", "imputation": "value"}),
+    ):
+        found, whole = (fit("ols", "y ~ kind + x", one, surrogates, None, **options) for one in (source, data))
+        same(found, whole)
+
+
+@pytest.mark.parametrize("everywhere", [0, 10**6])
+def test_folds_that_are_dealt_out_do_not_depend_on_batches(tmp_path, monkeypatch, everywhere):
+    monkeypatch.setattr("karat.predict.streamed.ALL_SPLITS_UP_TO", everywhere)
+    monkeypatch.setattr("karat.regression.batches.ALL_SPLITS_UP_TO", everywhere)
+    data = labelled("logit", ["y"], DESIGNS["simple random"])
+    data.to_parquet(tmp_path / "corpus.parquet")
+    options = {"learner": "linear", "seed": 1, "vcov": "HC1", "repeats": 2, "compare": False}
+    one, other = (
+        fit("logit", "y ~ x", kt.Batches(tmp_path / "corpus.parquet", rows=rows), {"y": "y_llm"}, None, **options)
+        for rows in (240, 71)
+    )
+    np.testing.assert_allclose(one.theta, other.theta, rtol=1e-10)
+    np.testing.assert_allclose(one.covariance, other.covariance, rtol=1e-10)
+    whole = fit("logit", "y ~ x", data, {"y": "y_llm"}, None, **options)
+    np.testing.assert_allclose(one.theta, whole.theta, atol=0.2 * np.sqrt(np.diag(whole.covariance)).max())
+    np.testing.assert_allclose(np.diag(one.covariance), np.diag(whole.covariance), rtol=0.1)
 
 
 # ------------------------------------------------------------------ what needs all rows
@@ -271,15 +499,18 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"learner": "auto"}, "learner='auto'.*learner=None"),
-        ({"cluster": "s"}, "cluster= is about all rows"),
-        ({"weights": "x"}, "weights= is about all rows"),
+        ({"learner": "pretrained"}, "learner='pretrained' learns from the surrogates of all rows"),
+        ({"learner": "auto", "features": np.zeros(N)}, "features= holds values"),
+        ({"learner": "auto", "folds": np.arange(N) % 2}, "folds= holds values"),
+        ({"learner": "auto", "combine": "median"}, "combine='median'"),
+        ({"predictions": {"y": np.zeros(N)}}, "predictions= holds values"),
+        ({"cluster": np.arange(N) // 3}, "cluster= holds values"),
+        ({"weights": np.ones(N)}, "weights= holds values"),
         ({"scores": True}, "scores= is about all rows"),
         ({"features": "x", "learner": None}, "features="),
         ({"labelled": "d"}, "labelled= is about all rows"),
-        ({"design": kt.Unequal("x")}, "must see all rows at once"),
-        ({"design": kt.Bernoulli("x")}, "must see all rows at once"),
-        ({"design": kt.Clustered("s")}, "must see all rows at once"),
+        ({"design": kt.Unequal(np.ones(N))}, "must see all rows at once"),
+        ({"design": kt.Propensity("~ x")}, "must see all rows at once"),
         ({"nonresponse": "ignorable"}, "nonresponse= is about all rows"),
         ({"surrogates": {"y": np.zeros(N)}}, "holds values"),
     ],
@@ -320,13 +551,13 @@ def test_data_and_formulas_that_batches_cannot_serve(tmp_path):
     )
     with pytest.raises(errors.ArgumentError, match="give a pandas, polars or pyarrow table"):
         kt.bootstrap(lambda gold, every: np.ones(1), kt.Batches(file), surrogates={"y": "y_llm"})
-    with pytest.raises(errors.ArgumentError, match="multinomial"):
-        kt.multinomial("g ~ x", kt.Batches(file), surrogates={"g": "s"}, learner=None)
+    with pytest.raises(errors.ArgumentError, match="model='iv' needs all rows in memory"):
+        kt.iv("y ~ 1 + [x ~ s]", kt.Batches(file), surrogates={"y": "y_llm"}, learner=None)
 
 
 def test_paths_that_are_no_parquet_file(tmp_path):
     (tmp_path / "broken.parquet").write_text("no parquet")
-    for source, message in (("a.csv", "ends in .parquet"), (tmp_path / "none.parquet", "there is no file"),
+    for source, message in (("a.csv", "path of a .parquet file"), (tmp_path / "none.parquet", "there is no file"),
                             (tmp_path / "broken.parquet", "cannot be read"), (3, "not allowed")):  # fmt: skip
         with pytest.raises(kt.errors.ArgumentError, match=message):
             kt.Batches(source)

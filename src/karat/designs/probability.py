@@ -244,6 +244,19 @@ class Stratified(Design):
         )  # fmt: skip
 
 
+def countable(design: Design) -> bool:
+    """Whether a draw can be told by its gold rows and by counts: one probability in each stratum.
+
+    Examples
+    --------
+    >>> countable(SimpleRandom()), countable(Bernoulli("p"))
+    (True, False)
+    """
+    if isinstance(design, Bernoulli):
+        return not isinstance(design.probability, str) and np.ndim(design.probability) == 0
+    return isinstance(design, (SimpleRandom, Stratified))
+
+
 def read_counts(design: Design, sizes: Ints, names: list[str], positions: Ints, stratum: Ints) -> Counted:
     """Read gold as a draw from its rows and from counts, where the other rows are not in memory.
 
@@ -276,8 +289,7 @@ def read_counts(design: Design, sizes: Ints, names: list[str], positions: Ints, 
     >>> draw.description
     'simple random sample, 400 of 1,000,000'
     """
-    varies = isinstance(design, Bernoulli) and (isinstance(design.probability, str) or np.ndim(design.probability) > 0)
-    if varies or not isinstance(design, (Bernoulli, SimpleRandom, Stratified)):
+    if not countable(design) or not isinstance(design, (Bernoulli, SimpleRandom, Stratified)):
         raise ArgumentError(
             f"design={design!r} must see all rows at once. A table that is read batch by batch takes "
             "kt.SimpleRandom(), kt.Stratified(...), or kt.Bernoulli(...) with one probability for all rows; for "

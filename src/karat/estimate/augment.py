@@ -39,6 +39,10 @@ class Units:
         Rows of the user's data that are the units; None when all are.
     effects : FixedEffects, optional
         Fixed effects that are taken out.
+    count : ndarray, shape (m,), optional
+        How many units, alike in all that is known of them, each of the rows stands for; None where it is one.
+    places : ndarray of int, shape (n,), optional
+        Where the gold units stand among the rows of the data, where rows are told by groups.
 
     Examples
     --------
@@ -55,6 +59,8 @@ class Units:
     cluster_name: str = ""
     kept: Bools | None = field(repr=False, default=None)
     effects: FixedEffects | None = field(repr=False, default=None)
+    count: Floats | None = field(repr=False, default=None)
+    places: Ints | None = field(repr=False, default=None)
 
     @property
     def n_units(self) -> int:
@@ -74,6 +80,8 @@ class Units:
     @property
     def gold_in_data(self) -> Ints:
         """Positions of the gold units among the rows of the data, shape (n,)."""
+        if self.places is not None:
+            return self.places
         return self.gold if self.kept is None else np.flatnonzero(self.kept)[self.gold]
 
     @property
@@ -90,6 +98,15 @@ class Units:
         """Analysis weights of a block of units; None means 1."""
         return None if self.weights is None else self.weights[at]
 
+    def counts_in(self, at: slice) -> Floats | None:
+        """How many units each row of a block stands for; None where it is one."""
+        return None if self.count is None else self.count[at]
+
+    @property
+    def n_told(self) -> int:
+        """Rows that tell the units: as many, or fewer where these are alike."""
+        return self.n_units if self.count is None else len(self.count)
+
     def summed_over(self, kind: str) -> Ints | None:
         """Cluster codes that a covariance of this kind sums over; None for one of units."""
         return self.cluster if kind.startswith("CRV") else None
@@ -97,6 +114,11 @@ class Units:
     def of_units(self, values: Any) -> Any:
         """What belongs to the units, of values for all rows of the data."""
         return values if self.kept is None else values[self.kept]
+
+
+def times(weight: Floats | None, count: Floats | None) -> Floats | None:
+    """A product of which factors may be None, which means 1."""
+    return weight if count is None else count if weight is None else weight * count
 
 
 @dataclass(frozen=True)
@@ -164,7 +186,21 @@ class AugmentedSample:
     def pieces(self) -> Pieces:
         """Predicted rows and analysis weights, block by block."""
         return lambda: (
-            (rows, self.units.weights_in(block.at)) for block in self.predicted.blocks() for rows in block.rows
+            (rows, times(self.units.weights_in(block.at), self.units.counts_in(block.at)))
+            for block in self.predicted.blocks()
+            for rows in block.rows
+        )
+
+    @property
+    def pieces_of_squares(self) -> Pieces:
+        """The same for sums of squares of weighted scores: what rows that are alike add is their number, once."""
+        if self.units.count is None:
+            return self.pieces
+        root = np.sqrt(self.units.count)
+        return lambda: (
+            (rows, times(self.units.weights_in(block.at), root[block.at]))
+            for block in self.predicted.blocks()
+            for rows in block.rows
         )
 
     def drawn(self, labelling: Labelling) -> AugmentedSample:

@@ -9,9 +9,10 @@ clusters bring gold and predicted rows together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +22,7 @@ from ..errors import ArgumentError
 from . import index
 from .basis import nearest_psd
 from .leverage import LEVERAGED, Leverage, unit_scale
-from .rows import in_memory
+from .rows import Memory
 from .totals import linear_predictor
 from .unnested import columns_across, totals, widened
 from .within import on_shared_basis
@@ -236,18 +237,19 @@ def curvatures_from(
         rows = own if whose == "gold" else shared
         if rows is None:
             continue
-        parts, out, beside = _weighted_rows(rows, whose), [], []
+        out, beside = [], []
         for _, codes in ways(cluster):
             used = np.unique(codes[gold] if gold_alone else codes)
             columns = columns_across(rows, whose, codes, kind) if kind in LEVERAGED else None
-            q = p if columns is None else p + columns.shape[1]
+            q, parts = p if columns is None else p + columns.shape[1], _weighted_rows(rows, whose)
             if len(used) * q**2 > MOST_NUMBERS:
                 return refuse_many(len(used), q, kind)
             total, every, at_zero = np.zeros((len(used), q, q)), parts, np.zeros(q)
             at_zero[:p] = theta
             if columns is not None:
+                parts = list(parts)
                 every = widened(parts, columns)
-            beside.append(None if columns is None else totals(parts, columns, theta, codes, used, rows))
+            beside.append(None if columns is None else totals(list(parts), columns, theta, codes, used, rows))
             if estimate.noise is not None and whose != "gold":
                 every = [*every, estimate.noise.rows(rows.units, q)]
             for some, at, weight in every:
@@ -268,18 +270,30 @@ def refuse_many(groups: int, p: int, kind: str) -> Curvatures:
     )
 
 
-def _weighted_rows(sample: AugmentedSample, estimator: str) -> list[tuple[Rows, Ints | None, Floats | None]]:
+def _weighted_rows(sample: AugmentedSample, estimator: str) -> Iterable[tuple[Rows, Ints | None, Floats | None]]:
     """Rows that make up the curvature, where they stand (None for all), and their weights."""
-    gold = sample.units.gold
+    units, source = sample.units, sample.predicted
     out: list[tuple[Rows, Ints | None, Floats | None]] = []
     if estimator != "surrogate":
-        out.append((sample.gold, gold, sample.units.gold_weight))
-    if estimator != "gold":
-        for rows in in_memory(sample.predicted, "a covariance for clusters"):
-            out.append((rows, None, sample.units.weights))
-            if estimator != "surrogate":
-                out.append((rows.take(gold), gold, -sample.units.gold_weight))
+        out.append((sample.gold, units.gold, units.gold_weight))
+    if estimator == "gold":
+        return out
+    if not isinstance(source, Memory):
+        if estimator != "surrogate":
+            out += [(rows, units.gold, -units.gold_weight) for rows in source.at(units.gold)]
+        return chain(out, _block_rows(sample))
+    for rows in source.rows:
+        out.append((rows, None, units.weights))
+        if estimator != "surrogate":
+            out.append((rows.take(units.gold), units.gold, -units.gold_weight))
     return out
+
+
+def _block_rows(sample: AugmentedSample) -> Iterator[tuple[Rows, Ints, Floats | None]]:
+    """Predicted rows block by block, where they stand, and their weights."""
+    for block in sample.predicted.blocks():
+        for rows in block.rows:
+            yield rows, np.arange(block.at.start, block.at.stop), sample.units.weights_in(block.at)
 
 
 def _add(model: Model, total: Floats, rows: Rows, theta: Floats, codes: Ints, weight: Floats | None) -> None:

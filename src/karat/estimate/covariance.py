@@ -136,11 +136,12 @@ def _stack_all(scores: Sequence[Scores], kind: str) -> Meat:
     size = np.hstack([np.sqrt(np.square(labelling.weight[:, None] * s.moment).sum(axis=0)) for s in scores])
     size[size == 0] = 1.0
     product, fourth = np.zeros((width, width)), np.zeros(width)
-    for _, stacked in _blocks(scores, kind):
-        product += stacked.T @ stacked
+    for at, stacked in _blocks(scores, kind):
+        count = scores[0].units.counts_in(at) if any(not s.gold_alone for s in scores) else None
+        product += stacked.T @ (stacked if count is None else stacked * count[:, None])
         stacked /= size
         np.square(stacked, out=stacked)
-        fourth += np.einsum("ij,ij->j", stacked, stacked)
+        fourth += np.einsum("ij,ij->j", stacked, stacked if count is None else stacked * count[:, None])
     second = (np.diag(product) / size**2) ** 2
     concentration = np.divide(fourth, second, out=np.zeros(width), where=second > 0)
     population = product - labelling.independent_cross(error, error) if error.any() else product

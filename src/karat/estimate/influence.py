@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from . import index
+from .augment import times
 from .index import slices, weighted
 from .labelling_noise import Noise
 from .scores import LARGEST_LEVERAGE, Block, correction
@@ -293,6 +294,7 @@ def _of_all(sample: AugmentedSample, spread: Floats | None, known: Known | None)
         weight = None if v is None else v**2
         if spread is not None:
             weight = spread[kind] if weight is None else weight * spread[kind]
+        weight = times(weight, sample.units.counts_in(block.at))
         yield block.rows, weight, v, None if known is None else known.take(kind)
 
 

@@ -12,7 +12,7 @@ from .basis import check_rank, curvature_of_columns, design_of, in_basis, to_coe
 from .influence import UnitBlocks
 from .rectify import Estimate
 from .root import newton, noise_of, positive, warm_start
-from .rows import Rows, in_memory
+from .rows import Memory, Rows
 from .scores import Scores
 from .totals import Moments, astray, n_coefficients, row_scores
 from .tune import untuned
@@ -56,7 +56,7 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
         assert totals is not None
         _, scale = totals(first)
     scale = positive(scale)
-    root = newton(totals, first, scale, noise_of(model, sample.pieces, sample.units.n_units, first, scale))
+    root = newton(totals, first, scale, noise_of(model, sample.pieces_of_squares, sample.units.n_told, first, scale))
     if not root.converged:
         raise ConvergenceError(
             "the regression on surrogate labels did not converge; they may be separated by the covariates."
@@ -85,9 +85,12 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
 
 
 def _near(model: Model, sample: AugmentedSample) -> Floats:
-    """Coefficients near the root of all predicted rows together."""
-    blocks, v = in_memory(sample.predicted, f"the {model.title.lower()} on surrogates alone"), sample.units.weights
-    v = np.ones(sample.units.n_units) if v is None else v
+    """Coefficients near the root of all predicted rows together; of rows not in memory, of those of gold units."""
+    units, source = sample.units, sample.predicted
+    if isinstance(source, Memory):
+        blocks, v = source.rows, np.ones(units.n_units) if units.weights is None else units.weights
+    else:
+        blocks, v = source.at(units.gold), units.gold_weight
     offsets = [block.offset for block in blocks if block.offset is not None]
     offset = np.concatenate(offsets) if offsets else None
     rows = Rows(np.vstack([block.x for block in blocks]), np.concatenate([block.y for block in blocks]), offset)

@@ -5,30 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError, whole
+from .sources import ALLOWED, IN_MEMORY, Dask, Files, Lazy, Relation, Source, named, source_of, table_of
 from .table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
 
 
 @dataclass(frozen=True)
 class Batches:
-    """A table too large for memory, read batch by batch from a parquet file.
+    """A table too large for memory, read batch by batch.
 
-    Give it as ``data`` to :func:`karat.ols`, :func:`karat.logit`, :func:`karat.probit` or :func:`karat.poisson` with
-    ``learner=None``: the surrogate itself is the prediction. Only the columns of the fit are read, and no more than one
-    batch and the gold rows are in memory. Estimates and covariance are those of the table in memory. The file is read
-    six to eight times for least squares, half as often with ``compare=False``; for other models once more for each step
-    of the solver.
-
-    Gold may be a simple random or stratified sample, or drawn with one probability for all rows. Missing values are
-    refused, and so are options that are about all rows at once, such as clusters and weights.
+    Regressions (:func:`karat.ols`, :func:`karat.logit`, ...) and :func:`karat.mean` make one by themselves of a source
+    with more than 10^6 rows that is given as ``data``, and read the columns they need of a smaller one into memory; all
+    other functions read sources of at most 10^6 rows. Batches say that a table be read batch by batch however many rows
+    it has. Only the columns of the fit are read, and no more than one batch and the gold rows are in memory.
 
     Parameters
     ----------
-    source : str, Path or pyarrow.dataset.Dataset
-        A file that ends in ``.parquet``, or a data set of pyarrow. Its rows must not change between reads.
+    source : str, Path, list of these, or object
+        The path of a ``.parquet`` file, a pattern such as ``"corpus/*.parquet"`` or a folder (files in the order of
+        their names), several of these; a pyarrow data set or table, a polars LazyFrame, a relation of duckdb, a Dask
+        DataFrame. Files must have the same columns of the same types. Rows must come in the same order at each read.
     rows : int
         Most rows of a batch.
 
@@ -36,6 +37,19 @@ class Batches:
     ------
     ArgumentError
         If there is no such file, or pyarrow is not installed.
+    DataError
+        If files do not have the same columns, types and categories.
+
+    Notes
+    -----
+    Estimates and covariance are those of the table in memory. With a learner that holds where folds are a column
+    (``folds="fold"``); folds that are dealt out follow from where a row stands, in memory from what all rows hold. A
+    table is read six to eight times for least squares, half as often with ``compare=False``, once more with a learner;
+    for other models once more for each step of the solver. What the first read finds (levels, gold rows) is kept for
+    the next fit on the same unchanged files. Gold may be a simple random or stratified sample, or drawn with one
+    probability for all rows; weights, clusters and designs told by columns (:class:`karat.Bernoulli`,
+    :class:`karat.Unequal`, :class:`karat.Clustered`) keep one number of each column for each row in memory. Missing
+    values are refused, and so are options that are about all rows at once, by name.
 
     Examples
     --------
@@ -52,46 +66,66 @@ class Batches:
     """
 
     source: Any
-    rows: int = field(default=65_536, kw_only=True)
+    rows: int = field(default=262_144, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rows", whole("rows", self.rows, least=1))
-        assert self._dataset is not None  # errors come where the user writes the path
+        assert self._opened is not None  # errors come where the user writes the path
 
     @cached_property
-    def _dataset(self) -> Any:
-        try:
+    def _opened(self) -> Source:
+        given = self.source
+        if isinstance(given, (Files, Lazy, Relation, Dask)):
+            return given
+        if hasattr(given, "column_names") and hasattr(given, "to_batches"):
             import pyarrow.dataset as ds
-        except ImportError:
-            raise ArgumentError("reading batches needs pyarrow; install it with: pip install pyarrow") from None
-        if isinstance(self.source, ds.Dataset):
-            return self.source
-        if not isinstance(self.source, (str, Path)) or not str(self.source).lower().endswith(".parquet"):
-            raise ArgumentError(
-                f"source={self.source!r} is not allowed; give the path of one file that ends in .parquet, or a "
-                "pyarrow.dataset.Dataset."
-            )
-        if not Path(self.source).is_file():
-            raise ArgumentError(f"there is no file {str(self.source)!r}.")
-        try:
-            return ds.dataset(str(self.source), format="parquet")
-        except (OSError, ValueError) as error:
-            raise ArgumentError(f"{str(self.source)!r} cannot be read as .parquet: {str(error).strip()}.") from None
+
+            given = ds.dataset(given)
+        source = source_of(given)
+        if source is None:
+            raise ArgumentError(f"source={self.source!r} is not allowed; give {ALLOWED}.")
+        return source
 
     @property
     def columns(self) -> list[str]:
         """Names of the columns."""
-        return list(self._dataset.schema.names)
+        return self._opened.names
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return self._opened.n_rows
+
+    @property
+    def key(self) -> Hashable:
+        """What is another once the table is; None where that cannot be known."""
+        return self._opened.key
 
     def tables(self, names: Sequence[str]) -> Iterator[tuple[slice, Table]]:
-        """Some columns of all rows, batch by batch in the order of the file, with the positions of the rows."""
+        """Some columns of all rows, batch by batch in the order of the source, with the positions of the rows."""
         import pyarrow as pa
-        import pyarrow.dataset as ds
 
-        wanted, start = {name: ds.field(name) for name in names}, 0
-        for batch in self._dataset.to_batches(
-            columns=wanted, batch_size=self.rows, batch_readahead=1, fragment_readahead=1, use_threads=False
-        ):
-            if batch.num_rows:
-                yield slice(start, start + batch.num_rows), Table.read(pa.Table.from_batches([batch]))
-                start += batch.num_rows
+        start = 0
+        for batch in self._opened.batches(names, self.rows):
+            yield slice(start, start + batch.num_rows), Table.read(pa.Table.from_batches([batch]))
+            start += batch.num_rows
+
+
+def in_memory_or_batches(data: object, words: object) -> object:
+    """What a regression reads of a source: the named columns in memory, or, of many rows, batches; else the data.
+
+    Parameters
+    ----------
+    data : object
+    words : object
+        Text, and what holds text, in which columns are named.
+
+    Examples
+    --------
+    >>> in_memory_or_batches({"x": [1]}, "y ~ x")
+    {'x': [1]}
+    """
+    source = source_of(data)
+    if source is None:
+        return data
+    return Batches(source) if source.n_rows > IN_MEMORY else table_of(source, named(source.names, words))

@@ -260,8 +260,8 @@ def finite(values: Floats) -> bool:
         return bool(np.isfinite(values.sum()))
 
 
-_LEAST_PROBABILITY = 1e-3
-_MOST_LEVELS = 50
+LEAST_PROBABILITY = 1e-3
+MOST_LEVELS = 50
 """Levels of a text feature that get their own column; rarer ones share one."""
 
 
@@ -337,7 +337,7 @@ def _with_log_odds(block: Floats, labels: list[str]) -> tuple[Floats, list[str]]
     for j, name in enumerate(labels):
         values = columns[:, j]
         if values.min() >= 0 and values.max() <= 1 and not np.isin(values, (0.0, 1.0)).all():
-            clipped = np.clip(values, _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
+            clipped = np.clip(values, LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
             extra.append(np.log(clipped / (1 - clipped)))
             names.append(f"log odds of {name}")
     if not extra:
@@ -378,7 +378,7 @@ def _indicators(name: str, series: pd.Series[Any]) -> tuple[Floats, list[str]]:
     codes, levels = pd.factorize(series, sort=False)
     counts = np.bincount(codes[codes >= 0], minlength=len(levels))
     order = np.argsort([str(level) for level in levels], kind="stable")
-    frequent = [k for k in order if k in set(np.argsort(-counts, kind="stable")[:_MOST_LEVELS].tolist())]
+    frequent = [k for k in order if k in set(np.argsort(-counts, kind="stable")[:MOST_LEVELS].tolist())]
     labels = [f"{name}={levels[k]}" for k in frequent]
     columns = [codes == k for k in frequent]
     if len(levels) > len(frequent):

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import ArgumentError, DataError
 from .kinds import is_number, is_text, plain
+from .sources import ALLOWED, source_of, table_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,12 +42,12 @@ class Table:
 
     @classmethod
     def read(cls, data: object) -> Table:
-        """Wrap a pandas, polars, pyarrow (or any eager narwhals) frame, or a mapping of columns.
+        """Wrap a pandas, polars, pyarrow (or any eager narwhals) frame, or a mapping of columns; read a source.
 
         Parameters
         ----------
         data : data frame or mapping
-            Table with one row per unit.
+            Table with one row per unit, or a source of at most 10^6 rows (:mod:`karat.frames.sources`).
 
         Returns
         -------
@@ -72,14 +73,15 @@ class Table:
             import pandas as pd
 
             data = pd.DataFrame(dict(data))
+        if (source := source_of(data)) is not None:
+            data = table_of(source, source.names)
         data, repeated = _by_text_names(data)
         try:
             native: Any = data
             frame = nw.from_native(native, eager_only=True)
         except TypeError:
             raise ArgumentError(
-                f"data is a {type(data).__name__}; give a pandas, polars or pyarrow table "
-                "(a lazy frame must be collected first)."
+                f"data is a {type(data).__name__}; give a pandas, polars or pyarrow table, or {ALLOWED}."
             ) from None
         if not isinstance(frame, nw.DataFrame):
             raise ArgumentError(f"data is a {type(data).__name__}; give a table with columns, not a single column.")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .._core.types import Floats, Ints
     from ..frames.matrices import Features
 
-_ALL_SPLITS_UP_TO = 1_000_000
+ALL_SPLITS_UP_TO = 1_000_000
 """Predictions (units times splits) up to which every unlabelled unit is predicted in every split;
 beyond it, where the moment is linear in them, each is predicted in one split: the same expectation."""
 
@@ -30,8 +30,8 @@ _WORTH_DEDUPLICATING = 0.5
 
 
 @dataclass(frozen=True)
-class _Job:
-    """What one split and fold needs."""
+class Job:
+    """What one split and fold needs: features of the rows, and which of them are gold."""
 
     targets: tuple[Target, ...]
     chosen: tuple[Any, ...]
@@ -43,50 +43,74 @@ class _Job:
     seed: int
     trained: tuple[list[Any] | None, ...] = ()
 
+    @property
+    def seen(self) -> Floats:
+        """Features as the learner sees them: scaled for learners with a name."""
+        return self.scaled if isinstance(self.chosen[0], str) else self.raw
+
     def width(self, n_columns: int) -> int:
         """Features of a fit before any rotation."""
         return n_columns - self.scaled.shape[1] + self.raw.shape[1] if n_columns >= self.scaled.shape[1] else n_columns
 
     def run(self, number: int, train: Ints, rows: Ints) -> tuple[Floats, dict[str, Floats]]:
         """Fit on the gold rows ``train`` (positions among gold) and predict the units ``rows``."""
-        matrix = self.scaled if isinstance(self.chosen[0], str) else self.raw
-        x_gold = matrix[self.gold[train]]
-        x_rows, back = _distinct(matrix[rows])
+        x_rows, back = _distinct(self.seen[rows])
+        share, values = self.predict(self.learn(number, train), x_rows)
+        if back is not None:
+            return share[back], {name: value[back] for name, value in values.items()}
+        return share, values
+
+    def learn(self, number: int, train: Ints) -> list[Any]:
+        """A fitted learner of each label in turn, given the gold of those before it."""
+        x_gold = self.seen[self.gold[train]]
         weight = None if self.weight is None else self.weight[train]
-        before_gold = np.empty((len(train), 0))
+        before = np.empty((len(train), 0))
+        out = []
+        for target, chosen, together in zip(self.targets, self.chosen, self.trained):
+            x_train = x_gold[:, self._columns(chosen)]
+            if _chained(target, before.shape[1]):
+                x_train = np.hstack([x_train, before])
+            if together is not None:
+                out.append(together[number])
+            else:
+                values, width = target.values[train], self.width(x_train.shape[1])
+                out.append(learners.fit_label(target, chosen, x_train, values, weight, self.seed, width))
+            if target.joint:
+                before = np.hstack([before, np.eye(target.n_classes)[:, 1:][target.values[train].astype(np.intp)]])
+        return out
+
+    def predict(self, fitted: list[Any], x_rows: Floats) -> tuple[Floats, dict[str, Floats]]:
+        """Shares of the class combinations, and values of the other labels in each."""
         settings: list[Floats] = [np.empty(0)]
         share = np.ones((len(x_rows), 1))
         values: dict[str, Floats] = {}
-        for target, chosen, together in zip(self.targets, self.chosen, self.trained):
-            columns = list(self.surrogate) if chosen == "calibration" else slice(None)
-            x_train, x_new = x_gold[:, columns], x_rows[:, columns]
-            chained = (target.joint or target.given_joint) and before_gold.shape[1] > 0
+        for target, chosen, one in zip(self.targets, self.chosen, fitted):
+            x_new, width = x_rows[:, self._columns(chosen)], len(settings[0])
+            chained = _chained(target, width)
             if chained:
-                x_train = np.hstack([x_train, before_gold])
-            if together is not None:
-                fitted = together[number]
-            else:
-                fitted = learners.fit_label(
-                    target, chosen, x_train, target.values[train], weight, self.seed, self.width(x_train.shape[1])
-                )
-            if chained:
-                shape = (len(x_new), before_gold.shape[1])
                 predicted = [
-                    learners.predict_label(fitted, target, np.hstack([x_new, np.broadcast_to(setting, shape)]))
+                    learners.predict_label(
+                        one, target, np.hstack([x_new, np.broadcast_to(setting, (len(x_new), width))])
+                    )
                     for setting in settings
                 ]
             else:
-                predicted = [learners.predict_label(fitted, target, x_new)]
+                predicted = [learners.predict_label(one, target, x_new)]
             if target.joint:
                 share = np.hstack([share[:, [c]] * predicted[c if chained else 0] for c in range(len(settings))])
                 eye = np.eye(target.n_classes)[:, 1:]
                 settings = [np.concatenate([setting, row]) for setting in settings for row in eye]
-                before_gold = np.hstack([before_gold, eye[target.values[train].astype(np.intp)]])
             else:
                 values[target.name] = np.column_stack([p[:, 1:] if target.n_classes else p for p in predicted])
-        if back is not None:
-            return share[back], {name: value[back] for name, value in values.items()}
         return share, values
+
+    def _columns(self, chosen: Any) -> Any:
+        return list(self.surrogate) if chosen == "calibration" else slice(None)
+
+
+def _chained(target: Target, before: int) -> bool:
+    """Whether a label is learnt given labels before it."""
+    return (target.joint or target.given_joint) and before > 0
 
 
 def crossfit(
@@ -164,13 +188,14 @@ def crossfit(
         raise DataError("the predictor has no features: give surrogates, covariates or features=.")
     n_rows, n_splits = folds.shape
     matrix = scale(features.matrix)
-    chosen = _chosen(targets, features, matrix[gold], folds[gold, 0], learner, loss_weight, seed)
-    everywhere = n_rows * n_splits <= _ALL_SPLITS_UP_TO or keep_splits or not linear
+    chosen = choose(targets, features, matrix[gold], folds[gold, 0], learner, loss_weight, seed)
+    everywhere = n_rows * n_splits <= ALL_SPLITS_UP_TO or keep_splits or not linear
     tasks = _tasks(folds, gold, everywhere)
-    matrix = _rotated(matrix, gold, chosen)
-    seen = matrix if isinstance(chosen[0], str) else features.matrix
-    trained = train_together(targets, chosen, seen, features.surrogate, gold, loss_weight, tasks, seed, progress)
-    job = _Job(targets, chosen, features.matrix, matrix, features.surrogate, gold, loss_weight, seed, trained)
+    basis = rotation(matrix, gold, chosen)
+    matrix = matrix if basis is None else matrix @ basis
+    job = Job(targets, chosen, features.matrix, matrix, features.surrogate, gold, loss_weight, seed)
+    trained = train_together(targets, chosen, job.seen, features.surrogate, gold, loss_weight, tasks, seed, progress)
+    job = replace(job, trained=trained)
     results = _run(job, tasks, n_jobs, progress)
 
     combos = tuple(itertools.product(*[range(t.n_classes) for t in targets if t.joint]))
@@ -185,7 +210,7 @@ def crossfit(
     return Predictions(combos, mean.share, mean.values, tuple(part.mean(combos) for part in by_split), skill)
 
 
-def _chosen(
+def choose(
     targets: tuple[Target, ...], features: Features, x: Floats, fold: Ints, learner: object, weight: Floats | None,
     seed: int,
 ) -> tuple[Any, ...]:  # fmt: skip
@@ -237,20 +262,19 @@ def scale(matrix: Floats) -> Floats:
     return out
 
 
-def _rotated(matrix: Floats, gold: Ints, chosen: tuple[Any, ...]) -> Floats:
-    """Features on an orthonormal basis of the gold rows, where there are more features than gold rows.
+def rotation(matrix: Floats, gold: Ints, chosen: tuple[Any, ...]) -> Floats | None:
+    """An orthonormal basis of the gold rows for features, where there are more features than gold rows; else None.
 
     The slopes of a ridge-penalised linear model lie in the span of the rows it is fitted to, so that predictions are
     the same and the problem has n dimensions instead of p. Indicators of labels learnt before come as columns of
     their own, outside the basis.
     """
     if matrix.shape[1] <= len(gold) or any(c != "linear" for c in chosen):
-        return matrix
-    basis = np.linalg.svd(matrix[gold], full_matrices=False)[2]
-    return matrix @ basis.T
+        return None
+    return np.asarray(np.linalg.svd(matrix[gold], full_matrices=False)[2].T)
 
 
-def _run(job: _Job, tasks: list[Any], n_jobs: int | None, progress: bool) -> list[Any]:
+def _run(job: Job, tasks: list[Any], n_jobs: int | None, progress: bool) -> list[Any]:
     bar: Any = tasks
     if progress:
         from tqdm import tqdm

@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 
     from .._core.types import Bools, Floats, Ints
     from ..frames.batches import Batches
+    from .batch_groups import Grouping
 
 _MOST_LEVELS = 10_000
 """Different values of a column of text or categories, at most."""
+
+_MOST_KEPT = 4
+_digests: dict[Any, Digest] = {}
+"""What was found in files that have not changed since; the gold rows of a few files are little."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,10 @@ class Digest:
     strata : Strata
     sd : dict of str to float
         Standard deviation of each surrogate that is a number.
+    counts : dict of str to dict
+        How often each value of a column of text comes, in the order in which they first come.
+    groups : tuple, optional
+        Groups of rows without gold that are alike, and their sizes, where it pays to tell these.
     """
 
     head: Table
@@ -72,11 +81,13 @@ class Digest:
     n_rows: int
     strata: Strata
     sd: dict[str, float]
+    counts: dict[str, dict[Any, int]]
+    groups: tuple[pd.DataFrame, Floats] | None = None
 
 
 def digest(
     batches: Batches, gold: Sequence[str], observed: Sequence[str], surrogates: Sequence[str], by: Sequence[str],
-    coded: frozenset[str],
+    coded: frozenset[str], grouping: Grouping | None = None,
 ) -> Digest:  # fmt: skip
     """Read a table once.
 
@@ -87,16 +98,27 @@ def digest(
         Columns of the labels, of the formula, of the surrogates and of the strata.
     coded : frozenset of str
         Columns whose numbers are categories.
+    grouping : Grouping, optional
+        Collects groups of rows that are alike.
 
     Raises
     ------
     DataError
         If a value is missing, or a category is an identifier.
     """
-    reader = _Reader(tuple(gold), tuple(observed), tuple(surrogates), tuple(by), coded)
+    reader = _Reader(tuple(gold), tuple(observed), tuple(surrogates), tuple(by), coded, grouping)
+    groups = None if grouping is None else (grouping.names, grouping.codes)
+    asked = (batches.key, batches.rows, reader.gold, reader.observed, reader.surrogates, reader.by, coded, groups)
+    if batches.key is not None and asked in _digests:
+        return _digests[asked]
     for at, table in batches.tables(reader.columns):
         reader.read(at.start, table)
-    return reader.digest()
+    found = reader.digest()
+    if batches.key is not None:
+        while len(_digests) >= _MOST_KEPT:
+            _digests.pop(next(iter(_digests)))
+        _digests[asked] = found
+    return found
 
 
 @dataclass
@@ -108,11 +130,13 @@ class _Reader:
     surrogates: tuple[str, ...]
     by: tuple[str, ...]
     coded: frozenset[str]
+    grouping: Grouping | None = None
     n_rows: int = 0
     kept: list[tuple[Ints, pd.DataFrame]] = field(default_factory=list)
     extremes: dict[tuple[str, str], tuple[float, Ints, pd.DataFrame]] = field(default_factory=dict)
-    seen: dict[str, dict[Any, None]] = field(default_factory=dict)
+    seen: dict[str, dict[Any, int]] = field(default_factory=dict)
     order: dict[str, dict[Any, None]] = field(default_factory=dict)
+    ordered: set[str] = field(default_factory=set)
     strata: dict[Any, int] = field(default_factory=dict)
     missing: dict[str, int] = field(default_factory=dict)
     spread: dict[str, tuple[int, float, float]] = field(default_factory=dict)
@@ -127,6 +151,8 @@ class _Reader:
         frame = table.pandas(self.columns, "data")
         self.n_rows += len(frame)
         keep: Bools = frame[list(self.gold)].notna().any(axis=1).to_numpy(copy=True)
+        if self.grouping is not None:
+            self.grouping.add(start, frame, keep)
         for name in dict.fromkeys((*self.observed, *self.surrogates, *self.by)):
             self.missing[name] = self.missing.get(name, 0) + int(frame[name].isna().sum())
         for name in self.columns:
@@ -135,6 +161,7 @@ class _Reader:
             if text and hasattr(column, "cat"):
                 every = table.as_given(name, "data").cat.categories
                 self.order.setdefault(name, {}).update(dict.fromkeys(every.tolist()))
+                self.ordered |= {name} if column.cat.ordered else set()
             if name in self.gold:
                 continue
             if text or name in self.coded:
@@ -147,13 +174,16 @@ class _Reader:
             self.kept.append((start + np.flatnonzero(keep), frame[keep]))
 
     def _levels(self, name: str, column: Any, keep: Bools) -> None:
-        """Keep the first row of each new value."""
+        """Keep the first row of each new value, and count."""
+        import pandas as pd
+
         known = self.seen.setdefault(name, {})
-        values = column.dropna().drop_duplicates()
-        for row, value in zip(values.index, values.tolist()):
-            if value not in known:
-                known[value] = None
-                keep[row] = True
+        codes, levels = pd.factorize(column)
+        count, first = np.bincount(codes + 1, minlength=len(levels) + 1)[1:], np.zeros(len(levels) + 1, dtype=np.intp)
+        first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+        for value, row, more in zip(levels.tolist(), first.tolist(), count.tolist()):
+            keep[row] |= value not in known
+            known[value] = known.get(value, 0) + more
         if len(known) > _MOST_LEVELS:
             raise DataError(
                 f"{name!r} holds more than {_MOST_LEVELS:,} different categories; it is an identifier, not a "
@@ -204,10 +234,10 @@ class _Reader:
             pd.concat([rows for _, rows in parts if len(rows)], ignore_index=True).iloc[first].reset_index(drop=True)
         )
         for name, order in self.order.items():
-            frame[name] = pd.Categorical(frame[name].tolist(), categories=list(order))
-        head = Table.read(frame)
+            frame[name] = pd.Categorical(frame[name].tolist(), categories=list(order), ordered=name in self.ordered)
+        head, groups = Table.read(frame), None if self.grouping is None else self.grouping.found()
         sd = {name: float(np.sqrt(square / n)) for name, (n, _, square) in self.spread.items()}
-        return Digest(head, positions, self.n_rows, self._of(head), sd)
+        return Digest(head, positions, self.n_rows, self._of(head), sd, self.seen, groups)
 
     def _of(self, head: Table) -> Strata:
         if not self.by:

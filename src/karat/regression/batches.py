@@ -16,10 +16,14 @@ from ..estimate.rows import RowBlock, Rows
 from ..frames import Table
 from ..frames.formula import parse, refuse_learnt
 from ..frames.table import as_float
+from ..predict.crossfit import ALL_SPLITS_UP_TO
 from .batch_digest import Strata, digest
+from .batch_features import Predictor, extra_columns, fit_learners, linear_in_predictions
+from .batch_groups import Grouping, Groups, grouped
+from .batch_units import read_units, unit_columns
 from .design_matrix import Design, Prepared, matrices, prepare, with_columns
 from .options import OPTIONS, Arguments
-from .predicted_rows import surrogate_rows
+from .predicted_rows import predicted_rows, surrogate_rows
 from .steps import refuse_effects
 from .surrogates import read_surrogates
 from .variables import Label, labelled_rows, read_labels
@@ -28,13 +32,22 @@ if TYPE_CHECKING:
     from .._core.types import Floats, Ints
     from ..frames.batches import Batches
     from ..moments import Model
+    from ..predict import Predictions
 
-_MODELS = ("ols", "logit", "probit", "poisson", "gamma", "fractional", "expectile")
+_MODELS = (
+    "mean", "ols", "logit", "probit", "poisson", "gamma", "fractional", "expectile", "negative_binomial", "multinomial",
+    "ordered", "ordered_probit", "quantile", "huber",
+)  # fmt: skip
 _WORKS = (
     "design", "learner", "folds", "repeats", "imputation", "tuning", "vcov", "target", "df", "alpha", "missing",
-    "compare", "n_jobs", "progress", "seed", "context", "combine", "estimator", "parameters",
+    "cluster", "weights", "compare", "n_jobs", "progress", "seed", "context", "combine", "estimator", "parameters",
+    "features", "predictions",
 )  # fmt: skip
 """Options that do not need all rows at once; every other one is refused."""
+_CHANGED = (
+    "the rows of {} changed, or came in another order, while it was read; give a source whose rows stay, such as "
+    "parquet files, or sort it."
+)
 _UNTESTED = "the data came batch by batch, so it was not tested whether the gold is balanced"
 
 
@@ -44,7 +57,7 @@ class BatchRows:
 
     Parameters
     ----------
-    batches : Batches
+    batches : Batches or Groups
     names : tuple of str
         Columns to read.
     strata : Strata
@@ -56,11 +69,15 @@ class BatchRows:
     matrix : Design
     options : Arguments
     imputation : {"moment", "value"}
+    positions : ndarray of int
+        Where the rows of ``head`` stand among all.
+    predictor : Predictor or None
+        Learners; None where surrogates are the predictions.
     basis : ndarray, shape (p, p), or None
         Coordinates of the design.
     """
 
-    batches: Batches
+    batches: Batches | Groups
     names: tuple[str, ...]
     strata: Strata = field(repr=False)
     head: Table = field(repr=False)
@@ -69,19 +86,35 @@ class BatchRows:
     matrix: Design = field(repr=False)
     options: Arguments = field(repr=False)
     imputation: str
+    positions: Ints = field(repr=False)
+    predictor: Predictor | None = field(repr=False, default=None)
     basis: Floats | None = field(repr=False, default=None)
 
     def __len__(self) -> int:
         return len(self._of_head)
 
     def blocks(self) -> Iterator[RowBlock]:
-        """All rows of the file, batch by batch."""
+        """All rows of the table, batch by batch."""
+        end = 0
         for at, table in self.batches.tables(self.names):
             try:
-                rows = self._rows(table)
+                rows = self._rows(table, np.arange(at.start, at.stop))
             except DataError as error:
                 raise DataError(f"rows {at.start} to {at.stop - 1} of {self.batches.source}: {error}") from None
+            self._refuse_changes(at, rows)
             yield RowBlock(at, rows, self.strata.of(table))
+            end = at.stop
+        if end != self.prepared.units.n_told:
+            raise DataError(_CHANGED.format(self.batches.source))
+
+    def _refuse_changes(self, at: slice, rows: tuple[Rows, ...]) -> None:
+        """Raise where gold rows are no longer where they were."""
+        first, last = np.searchsorted(self.prepared.units.gold, (at.start, at.stop))
+        here, known = self.prepared.units.gold[first:last] - at.start, self.prepared.gold[first:last]
+        for one, before in zip(rows, self._of_head):
+            pairs = ((one.x[here], before.x[known]), (one.y[here], before.y[known]))
+            if not all(np.allclose(now, then, 1e-9, 1e-12) for now, then in pairs):
+                raise DataError(_CHANGED.format(self.batches.source))
 
     def at(self, positions: Ints) -> tuple[Rows, ...]:
         """Predicted rows of the gold units."""
@@ -96,11 +129,31 @@ class BatchRows:
 
     def plugged(self) -> BatchRows:
         """The same with surrogates in the place of the labels, probabilities too."""
-        return replace(self, imputation="value")
+        return replace(self, imputation="value", predictor=None, options=self.options.replace(predictions=None))
+
+    def learnt(self, rng: np.random.Generator) -> BatchRows:
+        """The same with learners fitted on gold."""
+        assert self.predictor is not None
+        units = self.prepared.units
+        matrices = (
+            (self.predictor.features(self._known(table)[0], table).matrix, units.counts_in(at))
+            for at, table in self._tables()
+        )
+        predictor = fit_learners(self.predictor, self.prepared, self.matrix, self.head, matrices, self.options, rng)
+        return replace(self, predictor=predictor)
+
+    @property
+    def gold_predictions(self) -> Predictions | None:
+        """Predictions of the gold rows, out of fold; None without learners."""
+        known = None if self.predictor is None else self.predictor.streamed
+        return None if known is None else known.gold
+
+    def _tables(self) -> Iterator[tuple[slice, Table]]:
+        return self.batches.tables(self.names)
 
     @cached_property
     def _of_head(self) -> tuple[Rows, ...]:
-        return self._rows(self.head)
+        return self._rows(self.head, self.positions)
 
     @cached_property
     def _averaged(self) -> frozenset[str]:
@@ -113,22 +166,36 @@ class BatchRows:
                 out.append(label.name)
         return frozenset(out)
 
-    def _rows(self, table: Table) -> tuple[Rows, ...]:
+    def _known(self, table: Table) -> tuple[Prepared, dict[str, Any]]:
+        """Variables of the rows of a table, and their surrogates as labels are given."""
+        known, n = self.prepared, table.n_rows
+        labels, given = [], {}
+        for label in known.labels:
+            found = read_surrogates(label.name, self.options.surrogates[label.name], table, label.classes, whole=False)
+            labels.append(replace(label, surrogates=found))
+            given[label.name] = found[0].values
+            if self.options.predictions is not None:
+                given[label.name] = table.column(self.options.predictions[label.name], "predictions")
+        frame = table.pandas(list(known.frame.columns), "formula")
+        units = Units(designs.Labelling(np.ones(n), np.zeros(n, dtype=bool), fixed_size=False))
+        return replace(known, labels=tuple(labels), frame=frame, units=units, gold_rows=None), given
+
+    def _rows(self, table: Table, positions: Ints) -> tuple[Rows, ...]:
         """Predicted rows of a table."""
         known, matrix, spec = self.prepared, self.matrix, self.matrix.spec
-        frame, n = table.pandas(list(known.frame.columns), "formula"), table.n_rows
-        given: dict[str, Any] = {}
-        for label in known.labels:
-            one = read_surrogates(label.name, self.options.surrogates[label.name], table, label.classes, whole=False)[0]
-            given[label.name] = one.values
-        filled = with_columns(frame, {label.name: label.column(_any_value(label), n) for label in known.labels}, n)
+        here, given = self._known(table)
+        n = table.n_rows
+        filled = with_columns(here.frame, {one.name: one.column(_any_value(one), n) for one in known.labels}, n)
         y = None if matrix.observed_y is None else spec.y(filled, known.context)
         if y is not None and matrix.observed_y is not None:
             self.model.check_outcome(np.concatenate([matrix.observed_y, y]), known.parsed.outcome)
         x = None if matrix.observed is None else spec.x(filled, known.context)
         design = replace(matrix, observed=x, observed_y=y, offset=spec.offset(filled, known.context))
-        units = Units(designs.Labelling(np.ones(n), np.zeros(n, dtype=bool), fixed_size=False))
-        rows = surrogate_rows(replace(known, frame=frame, units=units), design, given, self.imputation, self._averaged)
+        if self.predictor is None:
+            rows = surrogate_rows(here, design, given, self.imputation, self._averaged)
+        else:
+            found = self.predictor.predict(replace(here, units=known.units), table, positions)
+            rows = predicted_rows(here, design, found, self.imputation)
         return rows if self.basis is None else tuple(one.turned(self.basis) for one in rows)
 
 
@@ -146,16 +213,25 @@ def read_batches(options: Arguments, batches: Batches, model: Model) -> BatchRow
     """
     _refuse(options)
     columns = batches.columns
-    parsed = parse(options.formula, columns, options.context)
+    parsed = parse(options.formula, columns, options.context, model.categorical)
     refuse_effects(parsed, model, allowed=False)
     refuse_learnt(parsed)
     design = designs.resolve(options.design)
     by = design.columns if isinstance(design, designs.Stratified) else ()
-    named = _surrogate_columns(options.surrogates)
+    named = _surrogate_columns(options.surrogates) + _prediction_columns(options)
     labels = [str(name) for name in options.surrogates]
-    Table.read({name: [0] for name in columns}).require((*labels, *named, *by), "surrogates or design")
+    extra = extra_columns(options) if learns(options) else []
+    known_columns = Table.read({name: [0] for name in columns})
+    of_units = unit_columns(design, options)
+    known_columns.require(of_units, "weights, cluster or design")
+    known_columns.require((*labels, *named, *by), "surrogates or design")
+    known_columns.require(extra, "features or folds")
     observed = sorted(parsed.variables - set(labels))
-    found = digest(batches, labels, observed, named, by, parsed.coded)
+    folds = frozenset(name for name in extra if name == options.folds)
+    names = tuple(dict.fromkeys((*observed, *named, *by, *extra)))
+    codes = _codes(options, batches)
+    grouping = None if of_units or codes is None else Grouping(names, codes)
+    found = digest(batches, labels, list(dict.fromkeys([*observed, *extra])), named, by, parsed.coded | folds, grouping)
     head = found.head
     known = read_labels(parsed, head, options.surrogates)
     known = tuple(_with_spread(label, found.sd) for label in known)
@@ -164,16 +240,34 @@ def read_batches(options: Arguments, batches: Batches, model: Model) -> BatchRow
     prepared = prepare(head, parsed, known, stub, weights=None, cluster=None, missing="raise", context=options.context)
     matrix = matrices(prepared, model)
     _refuse_other_rows(prepared, matrix)
-    strata = found.strata.of(head)
     gold = np.flatnonzero(gold_rows)
-    drawn = designs.read_counts(
-        design, found.strata.sizes, found.strata.names, found.positions[gold],
-        np.zeros(len(gold), dtype=np.intp) if strata is None else strata[gold],
+    units, positions = read_units(batches, of_units, design, options, found, gold), found.positions
+    told: Batches | Groups = batches
+    if found.groups is not None and (not codes or linear_in_predictions(prepared, options)):
+        told = grouped(batches.source, head.pandas(list(names), "data").iloc[gold], found.groups)
+        draw = replace(units.labelling, positions=np.arange(len(gold)))  # type: ignore[call-arg]
+        units = Units(draw, count=told.count, places=units.gold)
+        names = tuple(map(str, told.frame.columns))
+        positions = len(told.count) + np.arange(head.n_rows)
+        positions[gold] = np.arange(len(gold))
+    prepared = replace(prepared, units=units, gold_rows=gold, notes=(*prepared.notes, _UNTESTED))
+    return BatchRows(
+        told, names, found.strata, head, model, prepared, matrix, options, options.imputation, positions,
+        Predictor.of(prepared, found, options) if learns(options) else None,
     )  # fmt: skip
-    notes = (*prepared.notes, _UNTESTED)
-    prepared = replace(prepared, units=Units(drawn), gold_rows=gold, notes=notes)
-    names = tuple(dict.fromkeys((*observed, *named, *by)))
-    return BatchRows(batches, names, found.strata, head, model, prepared, matrix, options, options.imputation)
+
+
+def _codes(options: Arguments, batches: Batches) -> int | None:
+    """Splits and folds over which rows that are alike are dealt, 0 where none are; None where they need all splits."""
+    if not learns(options) or isinstance(options.folds, str):
+        return 0
+    several = int(options.folds) * int(options.repeats)
+    return several if batches.n_rows * int(options.repeats) > ALL_SPLITS_UP_TO else None
+
+
+def learns(options: Arguments) -> bool:
+    """Whether predictions come from a learner."""
+    return options.estimator == "dsl" and options.learner is not None and options.predictions is None
 
 
 def _with_spread(label: Label, sd: Mapping[str, float]) -> Label:
@@ -183,6 +277,8 @@ def _with_spread(label: Label, sd: Mapping[str, float]) -> Label:
 
 def _refuse(options: Arguments) -> None:
     """Raise for what is about all rows at once."""
+    if options.combine == "median":
+        raise ArgumentError("combine='median' keeps predictions of all rows; with batches take combine='mean'.")
     if options.model not in _MODELS:
         raise ArgumentError(f"model={options.model!r} needs all rows in memory; with batches take one of {_MODELS}.")
     for name, option in OPTIONS.items():
@@ -193,11 +289,6 @@ def _refuse(options: Arguments) -> None:
                 f"{name}= is about all rows at once, and the data come batch by batch; take it out, or read the data "
                 "into memory."
             )
-    if options.estimator == "dsl" and options.learner is not None:
-        raise ArgumentError(
-            f"learner={options.learner!r} learns from features of all rows at once, and the data come batch by batch; "
-            "use learner=None (the surrogate itself is the prediction), or read the data into memory."
-        )
 
 
 def _surrogate_columns(surrogates: Any) -> list[str]:
@@ -220,6 +311,26 @@ def _surrogate_columns(surrogates: Any) -> list[str]:
                 )
             out += columns
     return list(dict.fromkeys(out))
+
+
+def _prediction_columns(options: Arguments) -> list[str]:
+    """Columns that predictions= names.
+
+    Raises
+    ------
+    ArgumentError
+        If they are given as values, or not of all labels.
+    """
+    given = options.predictions
+    if given is None:
+        return []
+    if not isinstance(given, Mapping) or not all(isinstance(item, str) for item in given.values()):
+        raise ArgumentError("predictions= holds values; the data come batch by batch, so name a column for each label.")
+    if set(given) != set(options.surrogates):
+        raise ArgumentError(
+            f"predictions must name each labelled variable {sorted(options.surrogates)}; got {sorted(given)}."
+        )
+    return list(given.values())
 
 
 def _refuse_other_rows(prepared: Prepared, matrix: Design) -> None:

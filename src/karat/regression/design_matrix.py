@@ -106,7 +106,7 @@ def prepare(
     refuse_stateful(parsed, [label.name for label in labels])
     observed = sorted(parsed.variables - {label.name for label in labels})
     frame = table.pandas(observed, "formula")
-    v = _analysis_weights(table, weights)
+    v = analysis_weights(table, weights)
     clusters = None if cluster is None else read_clusters(table, cluster)
     absent = {name: frame[name].isna().to_numpy() for name in observed}
     if v is not None:
@@ -355,7 +355,8 @@ def _filler(label: Label, n_rows: int) -> Any:
     return np.resize(present, n_rows)
 
 
-def _analysis_weights(table: Table, weights: object) -> Floats | None:
+def analysis_weights(table: Table, weights: object) -> Floats | None:
+    """Analysis weights of all rows, shape (N,); None where none are given."""
     if weights is None:
         return None
     v = as_float(table.values(weights, "weights"), weights if isinstance(weights, str) else "weights", "weights")

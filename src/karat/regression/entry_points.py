@@ -16,7 +16,7 @@ from .._core.arguments import checked_arguments
 from .._core.machine import single_threaded
 from ..errors import ArgumentError
 from ..frames import Table
-from ..frames.batches import Batches
+from ..frames.batches import Batches, in_memory_or_batches
 from ..frames.quoting import quote
 from ..results import Result
 from .group_means import without_gold
@@ -46,9 +46,11 @@ def regress(
         from somebody you do not trust. Names with spaces, dots or such stand in backticks.
         Linear regressions take fixed effects after a bar, ``"y ~ x | state + year"``; ``state^year`` is one effect for
         each combination (methods, section 8.2). So do Poisson and logistic ones where the outcome alone is labelled.
-    data : data frame or Batches
+    data : data frame, source or Batches
         pandas, polars or pyarrow table, one row per unit; gold columns are missing where a unit was not labelled.
-        :class:`karat.Batches` reads one that does not fit into memory, for some models and without a learner; units
+        Or a source: parquet files (path, pattern such as ``"corpus/*.parquet"``, list, folder), a pyarrow data set,
+        a polars LazyFrame, a duckdb relation, a Dask DataFrame, of which the columns named in the call are read: up to
+        10^6 rows into memory, more of them batch by batch (:class:`karat.Batches` says what can be fitted so). Units
         of :func:`karat.aggregate` have means of labelled documents among their variables.
     surrogates : mapping
         Gold column -> its surrogate(s): a column, a list of columns, an array of N values, or a
@@ -93,6 +95,7 @@ def regress(
     if surrogates is None:
         raise ArgumentError(f"{model}(): missing a required argument: 'surrogates'.")
     arguments = Arguments.of(model, formula, surrogates, options)
+    data = in_memory_or_batches(data, arguments)
     if not isinstance(data, Batches) and has_levels(arguments, data):
         return fit_levels(arguments, data)
     steps = INSTRUMENTED if model == "iv" else PLAIN
@@ -348,21 +351,21 @@ def mean(
     >>> kt.mean("hostile", labelled, surrogates={"hostile": "hostile_llm"}, seed=1).coef().index.tolist()
     ['Mean']
     """
-    names = Table.read(data).names
+    data = in_memory_or_batches(data, (variable, by, surrogates, options))
+    names = data.columns if isinstance(data, Batches) else (data := Table.read(data)).names
     if not isinstance(variable, str) or (variable not in names and "~" in variable):
         raise ArgumentError(f"variable={variable!r} must be a column or an expression; give groups with by=.")
     groups = [] if by is None else ([by] if isinstance(by, str) else by)
     if not isinstance(groups, (list, tuple)) or not all(isinstance(group, str) for group in groups):
         raise ArgumentError(f"by={by!r} is not allowed; give the name of a column, or a list of names.")
-    table = Table.read(data)
-    outcome = quote(variable) if variable in table.names else variable
+    outcome = quote(variable) if variable in names else variable
     quoted = [quote(group) for group in groups]
     right = "0 + " + ":".join(f"C({group})" for group in quoted) if groups else "1"
-    empty = without_gold(table, groups, surrogates, options)
+    empty = without_gold(data, groups, surrogates, options) if isinstance(data, Table) else None
     if empty is not None and empty.names:
         options["weights"] = empty.weights
     if empty is not None and empty.crossed is not None:
         right = f"0 + C(karat_groups({', '.join(quoted)}))"
         options["context"] = {**(options.get("context") or {}), "karat_groups": empty.crossed}
-    result = regress(f"{outcome} ~ {right}", table, model="mean", surrogates=surrogates, **options).as_means()
+    result = regress(f"{outcome} ~ {right}", data, model="mean", surrogates=surrogates, **options).as_means()
     return result if empty is None else empty.note(result)

@@ -26,18 +26,19 @@ _MOST_COMBINATIONS = 64
 
 def own_features(prepared: Prepared) -> Features:
     """Features every fit has: all surrogates and all observed columns of the formula."""
-    return encode(_once(_own_columns(prepared)), prepared.n_rows)
+    return encode(_once(own_columns(prepared)), prepared.n_rows)
 
 
 def features_of(prepared: Prepared, own: Features, extra: object, table: Table) -> Features:
     """Features of the predictor: its own, and extra ones the user names."""
     if extra is None:
         return own
-    columns = _own_columns(prepared) + _extra_features(extra, table, prepared.units.kept)
+    columns = own_columns(prepared) + _extra_features(extra, table, prepared.units.kept)
     return encode(_once(columns), prepared.n_rows)
 
 
-def _own_columns(prepared: Prepared) -> list[tuple[str, Any, bool]]:
+def own_columns(prepared: Prepared) -> list[tuple[str, Any, bool]]:
+    """Surrogates of all labels and observed columns: name, values, and whether it is a surrogate."""
     columns: list[tuple[str, Any, bool]] = []
     for label in prepared.labels:
         for surrogate in label.surrogates:
@@ -88,7 +89,7 @@ def _extra_features(extra: object, table: Table, kept: Bools | None) -> list[tup
 
 def targets_of(prepared: Prepared, gold: Rows) -> tuple[Target, ...]:
     """What the predictor must learn: classes or numbers of labelled covariates, then the outcome."""
-    rows = prepared.units.gold
+    rows = prepared.gold
     out = []
     combinations = 1
     for label in prepared.labels:

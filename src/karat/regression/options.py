@@ -90,7 +90,7 @@ class CommonOptions(TypedDict, total=False):
     ]
     folds: Annotated[
         int | ColumnLike,
-        Option(5, "int or array_like of shape (N,) or (N, S)", "Number of folds, or fold numbers from outside."),
+        Option(5, "int, str or array_like of shape (N,) or (N, S)", "Number of folds, or fold numbers from outside."),
     ]
     repeats: Annotated[
         int,
@@ -376,8 +376,8 @@ class Arguments:
         one_of("missing", self.missing, get_args(Missing))
         check_alpha(self.alpha)
         whole("repeats", self.repeats, least=1)
-        if self.folds is None or isinstance(self.folds, (numbers.Number, str)):
-            whole("folds", self.folds, least=2, instead="or fold numbers of all rows")
+        if self.folds is None or isinstance(self.folds, numbers.Number):
+            whole("folds", self.folds, least=2, instead="or a column or values with fold numbers of all rows")
         processes(self.n_jobs)
         if isinstance(self.df, str):
             one_of("df", self.df, get_args(Df))

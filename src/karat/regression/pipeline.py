@@ -25,7 +25,7 @@ from ..frames import Table
 from ..frames.formula import Parsed, parse
 from ..predict import Predictions
 from ..results import Result
-from .batches import BatchRows, read_batches
+from .batches import BatchRows, learns, read_batches
 from .comparison_fits import Naive, compare_with, gold_column, naive_fit, wider_than_gold
 from .describe import describe
 from .design_matrix import Design, Prepared, matrices, prepare
@@ -209,19 +209,24 @@ def settled(model: Model, sample: AugmentedSample) -> Model:
 
 
 def open_batches(options: Arguments, batches: Batches) -> Opened:
-    """The same for a table that is read batch by batch, without a learner."""
+    """The same for a table that is read batch by batch."""
     refuse_unused(options, options.predictions, options.features)
     model = models.get(options.model, options.parameters)
     source = read_batches(options, batches, model)
     prepared, matrix = source.prepared, source.matrix
-    one_surrogate(prepared, options)
+    if not learns(options) and options.predictions is None:
+        one_surrogate(prepared, options)
     seed = seed_of_fit(options.seed, prepared, options.model, options.formula)
+    rng = generator(seed)
     fit = Opened(
         model, options.replace(scores=False), source.head, np.isin(np.arange(source.head.n_rows), prepared.gold),
-        prepared, matrix, seed, generator(seed), source=source,
+        prepared, matrix, seed, rng, source=source,
     )  # fmt: skip
     fit.check_outcome()
-    return fit
+    if learns(options):
+        source = source.learnt(rng)
+        fit = replace(fit, source=source, predicted=source.gold_predictions)
+    return replace(fit, model=_settled(model, augmented(prepared, matrix, ())))
 
 
 def close_fit(fit: F, *, steps: Steps[F], assumed: bool) -> Result:

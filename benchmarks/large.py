@@ -1,0 +1,148 @@
+"""Corpora that are read batch by batch: memory, CPU for each time a file is read, and how both grow with N.
+
+``python benchmarks/large.py --rows 1000000 10000000`` writes ``benchmarks/results/large.json`` and ``large.md``. Each
+fit is a process of its own. 10^8 rows take 2 GB of disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+RESULTS = Path(__file__).parent / "results"
+FITS = {
+    "a continuous covariate": ("y ~ length + year", None),
+    "a continuous covariate, learner": ("y ~ length + year", "linear"),
+    "three discrete covariates": ("y ~ year + party + side", None),
+    "three discrete covariates, learner": ("y ~ year + party + side", "auto"),
+}
+_PIECE = 1_000_000
+
+
+def write(path: Path, rows: int, gold: int) -> None:
+    """A corpus of ten columns; the label is known of some rows, drawn at random."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rng, writer = np.random.default_rng(rows), None
+    share, left = gold / rows, gold
+    for start in range(0, rows, _PIECE):
+        n = min(_PIECE, rows - start)
+        length = rng.normal(size=n).astype(np.float32)
+        year, party, side = (rng.integers(0, k, n).astype(np.int8) for k in (12, 5, 2))
+        y = (rng.random(n) < 1 / (1 + np.exp(-0.5 * length - 0.3 * side + 0.05 * year))).astype(np.float32)
+        known = min(left, round(n * share)) if start + n < rows else left
+        drawn, left = rng.choice(n, known, replace=False), left - known
+        missing = np.ones(n, dtype=bool)
+        missing[drawn] = False
+        table = pa.table(
+            {
+                "y": pa.array(y, mask=missing),
+                "y_llm": np.where(rng.random(n) < 0.15, 1 - y, y).astype(np.int8),
+                "length": length, "year": year, "party": party, "side": side,
+                **{f"other{k}": rng.random(n, dtype=np.float32) for k in range(4)},
+            }
+        )  # fmt: skip
+        writer = writer or pq.ParquetWriter(path, table.schema)
+        writer.write_table(table, row_group_size=1 << 18)
+    assert writer is not None
+    writer.close()
+
+
+def read_alone(path: Path, names: list[str]) -> float:
+    """CPU seconds of reading columns, least of three."""
+    import pyarrow.dataset as ds
+
+    best = np.inf
+    for _ in range(3):
+        start = time.process_time()
+        for _ in ds.dataset(path).to_batches(columns=names, batch_size=1 << 16, use_threads=False):
+            pass
+        best = min(best, time.process_time() - start)
+    return best
+
+
+def measure(path: Path, fit: str) -> dict[str, Any]:
+    """One fit in this process."""
+    import karat as kt
+    from karat.frames.batches import Batches
+
+    formula, learner = FITS[fit]
+    columns = ["y", "y_llm", *formula.split("~")[1].replace("+", " ").split()]
+    alone, passes, tables = read_alone(path, columns), [], Batches.tables
+
+    def counted(self: Batches, names: Any) -> Iterator[Any]:
+        passes.append(list(names))
+        return tables(self, names)
+
+    Batches.tables = counted  # type: ignore[method-assign]
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", kt.KaratWarning)
+        found = kt.logit(formula, kt.Batches(path), surrogates={"y": "y_llm"}, learner=learner, seed=1)
+    spent = time.process_time() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "fit": fit, "rows": found.n_units, "gold": found.n_gold, "passes": len(passes), "read_alone_s": alone,
+        "cpu_s": spent, "per_pass": spent / len(passes) / alone, "whole": spent / alone,
+        "peak_mb": peak / 1024, "before_mb": before / 1024,
+    }  # fmt: skip
+
+
+def report(found: list[dict[str, Any]]) -> str:
+    """A table of what was measured."""
+    lines = [
+        "# Corpora read batch by batch",
+        "",
+        f"Logit with {found[0]['gold']:,} gold rows on parquet files of ten columns, one core, `compare=True`; CPU "
+        "beside that of pyarrow reading the same columns once. Peak: most memory of the process, of which Python, "
+        f"karat and pyarrow take {min(one['before_mb'] for one in found):.0f} MB before the fit.",
+        "",
+        "| fit | rows | times read | read alone, s | fit, s CPU | a read / read alone | fit / read alone | peak, MB |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {one['fit']} | {one['rows']:,} | {one['passes']} | {one['read_alone_s']:.2f} | {one['cpu_s']:.1f} | "
+        f"{one['per_pass']:.1f} | {one['whole']:.1f} | {one['peak_mb']:.0f} |"
+        for one in found
+    ]
+    return "\n".join([*lines, "", "Made by `python benchmarks/large.py`.", ""])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000])
+    parser.add_argument("--gold", type=int, default=5_000)
+    parser.add_argument("--fit", choices=list(FITS), help=argparse.SUPPRESS)
+    parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.fit:
+        print(json.dumps(measure(options.file, options.fit)))
+        return
+    found = []
+    for rows in options.rows:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "corpus.parquet"
+            write(path, rows, options.gold)
+            for fit in FITS:
+                command = [sys.executable, __file__, "--fit", fit, "--file", str(path)]
+                done = subprocess.run(command, check=True, capture_output=True, text=True)
+                found.append(json.loads(done.stdout))
+                print(json.dumps(found[-1]), flush=True)
+    (RESULTS / "large.json").write_text(json.dumps(found, indent=1) + "\n")
+    (RESULTS / "large.md").write_text(report(found))
+
+
+if __name__ == "__main__":
+    main()
