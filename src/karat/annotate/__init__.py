@@ -10,6 +10,17 @@ from typing import Any
 
 _HOMES = {
     "label": "labelling",
+    "Code": "codebook",
+    "Codebook": "codebook",
+    "read_codebook": "codebook",
+    "Protocol": "locked",
+    "Study": "study",
+    "read_study": "study_file",
+    "Trials": "trials",
+    "Drift": "asked_again",
+    "drift": "asked_again",
+    "Verification": "archive",
+    "verify": "archive",
     "Question": "question",
     "Endpoint": "endpoint",
     "LocalModel": "local",

@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS answers (
   key TEXT, attempt INTEGER, job TEXT, state TEXT, cost INTEGER, prompt_tokens INTEGER, completion_tokens INTEGER,
   asked_at REAL, answered_at REAL, note TEXT, body TEXT, PRIMARY KEY (key, attempt));
 CREATE TABLE IF NOT EXISTS spent (job TEXT PRIMARY KEY, cost INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS studies (study TEXT, job TEXT, PRIMARY KEY (study, job));
 CREATE TABLE IF NOT EXISTS flying (key TEXT PRIMARY KEY, owner TEXT NOT NULL);
 """
 _OF_USE = ("answered", "received")
@@ -105,12 +106,14 @@ class AnswerStore:
             with contextlib.suppress(CacheError):  # a claim ends with its owner at the latest
                 self.store.write("DELETE FROM flying WHERE key = ? AND owner = ?", [(key, self._spill.name)])
 
+    def enrol(self, study: str, jobs: Sequence[str]) -> tuple[str, ...]:
+        """Count jobs to a study; a name that stands for all its jobs, now and later, wherever costs are added up."""
+        self.store.write("INSERT OR IGNORE INTO studies VALUES (?, ?)", [(study, job) for job in jobs])
+        return (study,)
+
     def spent(self, jobs: Sequence[str]) -> int:
-        """What jobs have cost so far, reservations included."""
-        marks = ",".join("?" * len(jobs))
-        return int(
-            self.store.read(f"SELECT COALESCE(SUM(cost), 0) FROM spent WHERE job IN ({marks})", list(jobs))[0][0]
-        )
+        """What jobs, or those of studies, have cost so far, reservations included."""
+        return int(self.store.read(_spent(len(jobs)), [*jobs, *jobs])[0][0])
 
     def reserve(self, key: str, job: str, most: int, limit: int | None, shared: Sequence[str] = ()) -> Ticket | None:
         """Set money aside for a request and note that it is about to be sent."""
@@ -118,8 +121,7 @@ class AnswerStore:
         with self.store.transaction() as link:
             link.execute("INSERT OR IGNORE INTO spent VALUES (?, 0)", [job])
             jobs = sorted({job, *shared})
-            marks = ",".join("?" * len(jobs))
-            before = link.execute(f"SELECT SUM(cost) FROM spent WHERE job IN ({marks})", jobs).fetchone()[0]
+            before = link.execute(_spent(len(jobs)), [*jobs, *jobs]).fetchone()[0]
             if limit is not None and before + most > limit:
                 return None
             link.execute("UPDATE spent SET cost = cost + ? WHERE job = ?", [most, job])
@@ -156,6 +158,24 @@ class AnswerStore:
             f"MAX(COALESCE(answered_at, asked_at)) FROM answers WHERE job IN ({marks}) GROUP BY state",
             list(jobs),
         )
+
+    def replies(self, keys: Sequence[str]) -> list[list[Any]]:
+        """The newest answer of use to each request, as :meth:`restore` takes it."""
+        out = []
+        for key in keys:
+            rows = self.store.read(
+                "SELECT key, attempt, job, 'answered', cost, prompt_tokens, completion_tokens, "
+                "COALESCE(answered_at, asked_at), '', body, 0 FROM answers "
+                "WHERE key = ? AND state IN ('answered', 'received') ORDER BY attempt",
+                [key],
+            )
+            out += [list(row) for row in rows]
+        return out
+
+    def restore(self, records: Sequence[Sequence[Any]]) -> None:
+        """Take in answers of another file."""
+        for record in records:
+            self._write(record)
 
     def close(self) -> None:
         """Let go of the files; what could not be written is tried once more."""
@@ -280,6 +300,15 @@ class AnswerStore:
         except (CacheError, ArithmeticError, TypeError):
             return False
         return True
+
+
+def _spent(n: int) -> str:
+    """Sum of what n jobs or studies have cost."""
+    marks = ",".join("?" * n)
+    return (
+        f"SELECT COALESCE(SUM(cost), 0) FROM spent WHERE job IN ({marks}) "
+        f"OR job IN (SELECT job FROM studies WHERE study IN ({marks}))"
+    )
 
 
 def _line(record: Sequence[Any]) -> bytes:

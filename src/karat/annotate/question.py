@@ -160,7 +160,8 @@ class Question:
         if any(plain == " ".join(shown.split()) for shown, _ in self.examples):
             return "shown in the prompt as an example"
         rest = " ".join(f"{self.instruction} {self.system or ''} {self.template or ''}".split())
-        return "quoted in the prompt" if len(plain) >= 20 and plain in rest else ""
+        quoted = (len(plain) >= 20 and plain in rest) or f"\u201c{plain}\u201d" in rest
+        return "quoted in the prompt" if quoted else ""
 
     def _fill(self, text: str, kind: str) -> str:
         template = self.template or (TEMPLATE if kind == "label" else TEMPLATE_JSON)

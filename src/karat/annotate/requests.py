@@ -81,9 +81,18 @@ class Asker:
     """
 
     def __init__(
-        self, endpoint: Endpoint, store: AnswerStore, job: str, limit: int | None, shared: Sequence[str] = ()
+        self,
+        endpoint: Endpoint,
+        store: AnswerStore,
+        job: str,
+        limit: int | None,
+        shared: Sequence[str] = (),
+        offline: bool = False,
+        occasion: str = "",
     ) -> None:
         self.endpoint, self.store, self.job, self.limit, self.shared = endpoint, store, job, limit, tuple(shared)
+        self.offline, self.occasion = offline, occasion
+        self.keys: dict[str, None] = {}
         self.stop = threading.Event()
         self.sent = 0
         self.cached = 0
@@ -100,7 +109,10 @@ class Asker:
         key = self.key(body, round_)
         found = self._cached(key, read)
         if found is not None:
+            self.keys[key] = None
             return found
+        if self.offline:
+            raise RowError("there is no reply to this request")
         try:
             while not self.store.claim(key):  # somebody else is asking the same
                 self._pace.rest(0.05)
@@ -121,6 +133,7 @@ class Asker:
             except Refused as error:
                 with self._turn:
                     self.cached += 1
+                self.keys[key] = None
                 raise RowError(str(error)[:_LONGEST]) from None
             except Unreadable:
                 continue
@@ -161,6 +174,7 @@ class Asker:
     def key(self, body: Mapping[str, Any], round_: int) -> str:
         """Content hash of a request."""
         about = {"url": self.endpoint.url.rstrip("/"), "api": self.endpoint.api, "round": round_, "body": dict(body)}
+        about |= {"occasion": self.occasion} if self.occasion else {}
         return hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=20).hexdigest()
 
     def close(self) -> None:

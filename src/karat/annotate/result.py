@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from ..errors import ArgumentError, DataError
 from ..predict.text.texts import digest_of, read_texts
 
 if TYPE_CHECKING:
-    from .._core.types import Array, Bools, Floats
+    from .._core.types import Array, Bools, Floats, Ints
     from ..frames import Table
 
 _FORMAT = 1
@@ -227,7 +227,7 @@ class Annotation:
         table = Table.read(data)
         if table.n_rows != len(self.ids):
             raise DataError(f"data has {table.n_rows} rows, {len(self.ids)} were labelled; pass the same table.")
-        self._hold_against(table)
+        self.hold_against(table)
         named = self._named()
         if twice := sorted(set(named) & set(table.columns)):
             raise DataError(f"data has the column {twice[0]!r} already; give the question another name=.")
@@ -304,7 +304,18 @@ class Annotation:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"{os.fspath(path)!r} holds no annotation that this version can read ({error}).") from error
 
-    def _hold_against(self, table: Table) -> None:
+    def take(self, rows: Ints) -> Annotation:
+        """Some of the rows.
+
+        Parameters
+        ----------
+        rows : ndarray of int, shape (n,)
+        """
+        arrays = ("ids", "probabilities", "mass", "method", "status", "shown")
+        record = {key: value for key, value in self.provenance.items() if key != "rows"}
+        return replace(self, **{name: getattr(self, name)[rows] for name in arrays}, provenance=record)
+
+    def hold_against(self, table: Table) -> None:
         """Raise where a table does not hold the rows that were labelled, in their order."""
         rows = self.provenance.get("rows", {})
         known = [name for name in (rows.get("id"), rows.get("text")) if name is not None]
