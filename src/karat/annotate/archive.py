@@ -222,7 +222,7 @@ def _replayed(study: Study, labels: Annotation, texts: list[str], store: AnswerS
     asker.close()
     odd = []
     for i, t in enumerate(texts):
-        p = found[t].p if not shown[t] else None
+        p = found[t].full(protocol.question) if not shown[t] else None
         told = labels.probabilities[i]
         if not (np.isnan(told).all() if p is None else np.allclose(p, told, rtol=0, atol=1e-12)):
             odd.append(i)

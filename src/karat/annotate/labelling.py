@@ -212,13 +212,14 @@ def _annotate(job: _Job, question: Question, model: Any, name: str, store: Answe
                 f"{job.votes} answers instead. Set method='votes' if that is meant, or top_logprobs= to what it takes.",
                 KaratWarning,
             )
-    failed = {text: row for text, row in rows.items() if row.p is None}
+    told = {text: row.full(question) for text, row in rows.items()}
+    failed = {text: row for text, row in rows.items() if told[text] is None}
     if failed:
         _report(failed, len(todo), job.failures, store.whereabouts)
     nothing = Row(None, "", float("nan"))
     listed = [replace(nothing, status=reasons[t]) if reasons[t] else rows[t] for t in job.texts]
     k = len(question.labels)
-    p = np.array([np.full(k, np.nan) if row.p is None else row.p for row in listed], dtype=np.float64).reshape(-1, k)
+    p = np.array([np.full(k, np.nan) if told.get(t) is None else told[t] for t in job.texts], dtype=np.float64)
     cost = _cost(store, name, model, asker)
     worker = getattr(model, "label", None) or str(model.model)
     methods = Counter(row.method for row in rows.values() if row.p is not None)
@@ -226,7 +227,7 @@ def _annotate(job: _Job, question: Question, model: Any, name: str, store: Answe
     return Annotation(
         ids=job.ids,
         classes=question.labels,
-        probabilities=p,
+        probabilities=p.reshape(-1, k),
         mass=np.array([row.mass for row in listed], dtype=np.float64),
         method=np.array([row.method for row in listed], dtype=object),
         status=np.array([row.status for row in listed], dtype=object),
@@ -234,6 +235,7 @@ def _annotate(job: _Job, question: Question, model: Any, name: str, store: Answe
         name=f"{question.name}_{slug(worker)}" if several else question.name,
         worker=f"{worker} / {question.name}" if several else worker,
         numeric=question.scale is not None,
+        several=question.several,
         provenance=_provenance(question, model, served, started, store, name, counts, job),
         cost=cost,
     )

@@ -181,7 +181,7 @@ class Study:
         if self.protocol is not None:
             raise ProtocolError(f"the protocol is laid down already ({self.protocol.hash[:8]}); it does not change.")
         wanted = self.codebook.ask().labels
-        if set(question.labels) != set(wanted):
+        if set(question.labels) - {question.refusal} != set(wanted):
             raise ArgumentError(f"the question has the classes {list(question.labels)}, the codebook {list(wanted)}.")
         return replace(self, protocol=Protocol(question, model, method, votes))
 
@@ -280,9 +280,12 @@ class Study:
             design = design.subgroup(joined, (~labels.shown).tolist())
             joined = labels.join(data)
         given = dict(options.pop("surrogates", {}))
-        more = given.pop(self.codebook.name, [])
-        more = [more] if isinstance(more, (str, Mapping)) else list(more)
-        surrogates = {self.codebook.name: [labels.surrogate, *more], **given}
+        of_labels = labels.surrogates(self.codebook.name)
+        told = {gold: column if isinstance(column, list) else [column] for gold, column in of_labels.items()}
+        for gold, columns in told.items():
+            more = given.pop(gold, [])
+            columns += [more] if isinstance(more, (str, Mapping)) else list(more)
+        surrogates = {**told, **given}
         return function(formula, joined, surrogates=surrogates, design=design.design, **options)
 
     def ask_again(

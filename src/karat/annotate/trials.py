@@ -15,7 +15,8 @@ from .question import Question
 from .result import Annotation
 
 if TYPE_CHECKING:
-    from .._core.types import Array, Floats
+    from .._core.types import Array, Floats, Ints
+    from .codebook import Codebook
 
 _LEAST = 1e-6
 
@@ -30,7 +31,7 @@ class Trials:
         Question and model of each trial.
     members : tuple of Annotation
         Labels of the development rows.
-    gold : ndarray, shape (n,)
+    gold : ndarray, shape (n,), or (n, K) where several classes may hold
         Their gold labels.
     weight : ndarray, shape (n,)
         One over their probabilities.
@@ -89,7 +90,12 @@ class Trials:
     def _figures(self, member: Annotation) -> dict[str, float]:
         keep = member.labelled
         p, w, gold = member.probabilities[keep], self.weight[keep], self.gold[keep]
-        if member.numeric:
+        if member.several:
+            y = gold[:, : len(member.classes)].astype(float)
+            told = p[:, : y.shape[1]]
+            right = ((told > 0.5) == (y == 1)).all(axis=1)
+            log = np.log(np.maximum(np.where(y == 1, told, 1 - told), _LEAST)).sum(axis=1)
+        elif member.numeric:
             y = gold.astype(float)[:, None]
             told, log = member.rating[keep][:, None], np.full(len(gold), np.nan)
             right = np.abs(told - y)[:, 0] <= 0.5
@@ -116,13 +122,7 @@ def try_out(study: Any, data: object, questions: Any, model: Any, *, text: str, 
         raise ArgumentError("questions is not a Question, or a mapping of name to Question; see codebook.ask().")
     labelling = study.development.design.aligned(table)
     rows = labelling.gold
-    column = table.column(book.name, "codebook.name")
-    gold = np.array([v.item() if isinstance(v, np.generic) else v for v in column.iloc[rows].tolist()], dtype=object)
-    if missing := int(column.iloc[rows].isna().sum()):
-        raise DataError(f"{missing} of {len(rows)} development rows have no {book.name!r}; have them labelled first.")
-    allowed = book.ask().labels
-    if book.scale is None and (odd := [v for v in gold if v not in allowed]):
-        raise DataError(f"{book.name!r} holds {odd[0]!r}, which is none of the codes {list(allowed)}.")
+    gold = _gold(book, table, rows)
     texts = table.column(text, "text").iloc[rows].tolist()
     models = list(model) if isinstance(model, (list, tuple)) else [model]
     names, members = [], []
@@ -132,3 +132,20 @@ def try_out(study: Any, data: object, questions: Any, model: Any, *, text: str, 
             names.append((question_name, getattr(m, "label", None) or str(m.model)))
             members.append(member)
     return Trials(tuple(names), tuple(members), gold, 1.0 / labelling.probability[rows])
+
+
+def _gold(book: Codebook, table: Table, rows: Ints) -> Array:
+    """Gold labels of the development rows, held against the codebook."""
+    asked = book.ask()
+    names = [f"{book.name}_{value}" for value in asked.labels] if book.several else [book.name]
+    columns = [table.column(name, "codebook.name").iloc[rows] for name in names]
+    for name, column in zip(names, columns):
+        if missing := int(column.isna().sum()):
+            raise DataError(f"{missing} of {len(rows)} development rows have no {name!r}; have them labelled first.")
+    listed = [[v.item() if isinstance(v, np.generic) else v for v in column.tolist()] for column in columns]
+    allowed = (0, 1) if book.several else asked.labels
+    odd = [v for values in listed for v in values if v not in allowed]
+    if odd and book.scale is None:
+        raise DataError(f"{names[0]!r} holds {odd[0]!r}, which is none of {list(allowed)}.")
+    gold = np.array(listed, dtype=object).T
+    return gold if book.several else gold[:, 0]
