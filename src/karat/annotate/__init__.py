@@ -13,6 +13,7 @@ _HOMES = {
     "Code": "codebook",
     "Codebook": "codebook",
     "read_codebook": "codebook",
+    "pairs": "pairing",
     "Protocol": "locked",
     "Study": "study",
     "read_study": "study_file",
