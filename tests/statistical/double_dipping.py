@@ -74,7 +74,7 @@ def once(scene: Scene, seed: int) -> dict[str, tuple[float, float]]:
 
 
 def study(scene: Scene, repetitions: int, first: int = 0) -> dict[str, dict[str, float]]:
-    """Coverage of 95% intervals for the mean of the corpus, its Monte Carlo error, bias, spread, mean standard error."""
+    """Coverage of 95% intervals for the mean of the corpus, its Monte Carlo error, bias, spread, mean s.e."""
     from scipy import stats
 
     runs = [once(scene, seed) for seed in range(first, first + repetitions)]

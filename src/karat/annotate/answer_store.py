@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,6 +23,8 @@ CREATE TABLE IF NOT EXISTS answers (
   asked_at REAL, answered_at REAL, note TEXT, body TEXT, PRIMARY KEY (key, attempt));
 CREATE TABLE IF NOT EXISTS spent (job TEXT PRIMARY KEY, cost INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS studies (study TEXT, job TEXT, PRIMARY KEY (study, job));
+CREATE TABLE IF NOT EXISTS batches (
+  chunk TEXT PRIMARY KEY, job TEXT, tickets TEXT, remote TEXT, state TEXT, made_at REAL);
 CREATE TABLE IF NOT EXISTS flying (key TEXT PRIMARY KEY, owner TEXT NOT NULL);
 """
 _OF_USE = ("answered", "received")
@@ -117,22 +119,49 @@ class AnswerStore:
 
     def reserve(self, key: str, job: str, most: int, limit: int | None, shared: Sequence[str] = ()) -> Ticket | None:
         """Set money aside for a request and note that it is about to be sent."""
+        tickets = self.reserve_all({key: most}, job, limit, shared)
+        return tickets[0] if tickets else None
+
+    def reserve_all(
+        self, wanted: Mapping[str, int], job: str, limit: int | None, shared: Sequence[str] = (), batch: bool = False
+    ) -> list[Ticket]:
+        """The same for several requests, all or none, that may be one batch; empty where the limit is in the way."""
         self._take_space()
         with self.store.transaction() as link:
             link.execute("INSERT OR IGNORE INTO spent VALUES (?, 0)", [job])
-            jobs = sorted({job, *shared})
+            jobs, most = sorted({job, *shared}), sum(wanted.values())
             before = link.execute(_spent(len(jobs)), [*jobs, *jobs]).fetchone()[0]
             if limit is not None and before + most > limit:
-                return None
+                return []
             link.execute("UPDATE spent SET cost = cost + ? WHERE job = ?", [most, job])
-            attempt = link.execute(
-                "SELECT COALESCE(MAX(attempt), -1) + 1 FROM answers WHERE key = ?", [key]
-            ).fetchone()[0]
-            link.execute(
-                "INSERT INTO answers VALUES (?, ?, ?, 'sent', ?, 0, 0, ?, NULL, '', NULL)",
-                [key, attempt, job, most, time.time()],
-            )
-        return Ticket(key, int(attempt), job, most)
+            tickets = []
+            for key, each in wanted.items():
+                attempt = link.execute(
+                    "SELECT COALESCE(MAX(attempt), -1) + 1 FROM answers WHERE key = ?", [key]
+                ).fetchone()[0]
+                link.execute(
+                    "INSERT INTO answers VALUES (?, ?, ?, 'sent', ?, 0, 0, ?, NULL, '', NULL)",
+                    [key, attempt, job, each, time.time()],
+                )
+                tickets.append(Ticket(key, int(attempt), job, each))
+            if batch:
+                listed = json.dumps({t.key: [t.attempt, t.reserved] for t in tickets})
+                mark = f"karat-{job}-{uuid.uuid4().hex[:16]}"
+                row = [mark, job, listed, time.time()]
+                link.execute("INSERT INTO batches VALUES (?, ?, ?, NULL, 'made', ?)", row)
+        return tickets
+
+    def batches(self, job: str) -> list[tuple[str, dict[str, list[int]], str | None]]:
+        """Batches of a job that are not done: mark, tickets (request -> attempt and money), name at the vendor."""
+        found = self.store.read(
+            "SELECT chunk, tickets, remote FROM batches WHERE job = ? AND state != 'done' ORDER BY rowid", [job]
+        )
+        return [(mark, json.loads(tickets), remote) for mark, tickets, remote in found]
+
+    def note_batch(self, mark: str, remote: str, done: bool = False) -> None:
+        """Write where a batch is, and whether all of it is kept."""
+        row = [remote, "done" if done else "sent", mark]
+        self.store.write("UPDATE batches SET remote = ?, state = ? WHERE chunk = ?", [row])
 
     def settle(
         self, ticket: Ticket, state: str, cost: int, tokens: tuple[int, int] = (0, 0), body: str = "", note: str = ""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError, ProtocolError, number, whole
+from ..errors import DataError, number, whole
 from ..frames import Table
 
 if TYPE_CHECKING:
@@ -158,10 +158,8 @@ def ask_again(
     texts = table.column(text, "text").tolist()
     first = {t: i for i, t in reversed(list(enumerate(texts))) if labels.labelled[i]}
     fixed = sorted(first, key=lambda t: hashlib.blake2b(t.encode("utf-8", "surrogatepass"), digest_size=8).digest())[:n]
-    if model is not None and (changed := locked.differences(replace(locked, model=model))):
-        raise ProtocolError(f"model is another one than was laid down: {changed[0]}.")
     after = study._run(
-        fixed, locked.question, model or locked.model, text=None, id=None, method=locked.method, votes=locked.votes,
+        fixed, locked.question, study._same(model), text=None, id=None, method=locked.method, votes=locked.votes,
         failures="keep", progress=progress, occasion=occasion or f"{datetime.now(UTC):%Y-%m-%d}",
     )  # fmt: skip
     return drift(labels.take(np.array([first[t] for t in fixed])), after)

@@ -181,6 +181,11 @@ def run(
     names = [job_name(q, m) for q, m in pairs]
     store = AnswerStore(None if cache is None else cache_folder(cache, "answers"))
     try:
+        if waiting := sum(len(tickets) for name in names for _, tickets, _ in store.batches(name)):
+            raise EndpointError(
+                f"{waiting} requests to these models are with a vendor as a batch and would be paid for twice; collect "
+                "them first: submit(...) with the same arguments, wait(), collect()."
+            )
         shared = names if study is None else store.enrol(study, names)
         job = _Job(ids, texts, method, votes, failures, progress, limit, tuple(shared), text, id, occasion)
         members = []

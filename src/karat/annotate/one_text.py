@@ -89,6 +89,17 @@ class RowAsker:
                     raise RowError(str(error)) from None
         return Row.of(self._sampled(text), "votes")
 
+    def request(self, text: str, method: str, votes: int = 1) -> dict[str, Any]:
+        """The body of a request about a text, for log-probabilities, some votes at once, or stated JSON."""
+        point = self.asker.endpoint
+        if method == "json":
+            return self._body(text, "json", temperature=0, **self._room("json"))
+        fields: dict[str, Any] = {"temperature": 1} | ({"n": votes} if votes > 1 else {})
+        if method == "logprobs":
+            chat = {"logprobs": True, "top_logprobs": point.top_logprobs}
+            fields = {"temperature": 0, **(chat if point.api == "chat" else {"logprobs": point.top_logprobs})}
+        return self._body(text, "label", **fields, **self._room("label"))
+
     def _body(self, text: str, kind: str, **fields: Any) -> dict[str, Any]:
         point = self.asker.endpoint
         body: dict[str, Any] = {"model": point.model, "max_tokens": point.max_tokens}
@@ -115,10 +126,7 @@ class RowAsker:
         return reply
 
     def _logprobs(self, text: str) -> Reading:
-        point = self.asker.endpoint
-        chat: dict[str, Any] = {"logprobs": True, "top_logprobs": point.top_logprobs}
-        asked = chat if point.api == "chat" else {"logprobs": point.top_logprobs}
-        body = self._body(text, "label", temperature=0, **asked, **self._room("label"))
+        body = self.request(text, "logprobs")
 
         def read(payload: Any) -> Reading | str:
             choice = self._read(payload, 1).choices[0]
@@ -204,7 +212,6 @@ class RowAsker:
         answers: list[Choice] = []
         for round_ in range(self.votes):
             wanted = self.votes - len(answers)
-            fields = {"temperature": 1} | ({"n": wanted} if wanted > 1 else {}) | self._room("label")
 
             def read(payload: Any, wanted: int = wanted) -> tuple[Choice, ...]:
                 try:
@@ -214,7 +221,7 @@ class RowAsker:
                         raise
                     return (Choice("", None, _REFUSED),)  # one refusal among answers
 
-            body = self._body(text, "label", **fields)
+            body = self.request(text, "votes", wanted)
             if isinstance(body.get("seed"), int):
                 body["seed"] += round_  # the same seed would draw the same answer again
             answers += self.asker.ask(body, round_, read)
@@ -248,7 +255,7 @@ class RowAsker:
 
     def _json(self, text: str) -> Reading:
         words = self.question.words
-        body = self._body(text, "json", temperature=0, **self._room("json"))
+        body = self.request(text, "json")
 
         def read(payload: Any) -> Reading:
             choice = self._read(payload, 1).choices[0]

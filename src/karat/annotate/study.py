@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..designs import Sample
 from ..errors import ArgumentError, ProtocolError, number, whole
-from ..frames import Table
 from .codebook import Codebook
 from .labelling import run
 from .locked import Protocol
@@ -22,8 +18,9 @@ from .result import Annotation
 if TYPE_CHECKING:
     import os
 
-    from .._core.types import Bools
     from .asked_again import Drift
+    from .batch import Batch
+    from .forecasting import Forecast
     from .trials import Trials
 
 
@@ -211,16 +208,65 @@ class Study:
         ProtocolError
             If no protocol is laid down, another model is given, or the prompt shows rows that are for inference.
         """
+        from .fitting import refuse_shown
+
         locked = self._locked()
-        if model is not None and (changed := locked.differences(replace(locked, model=model))):
-            raise ProtocolError(f"model is another one than was laid down: {changed[0]}.")
-        self._refuse_shown(data, text)
+        refuse_shown(self, data, text)
         made = self._run(
-            data, locked.question, model or locked.model, text=text, id=id, method=locked.method, votes=locked.votes,
+            data, locked.question, self._same(model), text=text, id=id, method=locked.method, votes=locked.votes,
             failures=failures, progress=progress,
         )  # fmt: skip
         assert isinstance(made, Annotation)
         return made
+
+    def forecast(self, data: object, *, text: str, model: Any = None) -> Forecast:
+        """What :meth:`label` is going to cost; nothing is sent.
+
+        Parameters
+        ----------
+        data : data frame
+        text : str
+            Column of texts.
+        model : Endpoint, optional
+            See :meth:`label`.
+
+        Returns
+        -------
+        Forecast
+        """
+        from .forecasting import forecast
+
+        asked = self._locked()
+        about = forecast(
+            data, asked.question, self._same(model), text=text, method=asked.method, votes=asked.votes, cache=self.cache
+        )
+        assert not isinstance(about, list)
+        return about
+
+    def submit(self, data: object, *, text: str, id: str | None = None, model: Any = None, size: int = 5_000) -> Batch:
+        """Hand all texts to the vendor's batch interface under the protocol, see :func:`karat.annotate.submit`.
+
+        Parameters
+        ----------
+        data, text, id, model
+            See :meth:`label`. The protocol has to name a method, ``"logprobs"``, ``"votes"`` or ``"json"``.
+        size : int
+            Requests in a file at most.
+
+        Returns
+        -------
+        Batch
+            ``wait().collect()`` gives the labels.
+        """
+        from .batch import submit
+        from .fitting import refuse_shown
+
+        asked = self._locked()
+        refuse_shown(self, data, text)
+        return submit(
+            data, asked.question, self._same(model), text=text, id=id, method=asked.method, votes=asked.votes,
+            cache=self.cache, budget=self.budget, size=size, study=self.name,
+        )  # fmt: skip
 
     def check(self, labels: Annotation) -> None:
         """Raise unless labels were made under the protocol.
@@ -266,27 +312,9 @@ class Study:
         ProtocolError
             If labels were made under another protocol, or another design is given.
         """
-        self.check(labels)
-        if "design" in options:
-            raise ProtocolError(
-                "design is that of the study, in which development rows are not taken for a random sample; leave it "
-                "out."
-            )
-        joined, design = labels.join(data, drop_shown=False), self.inference
-        if labels.shown.any():
-            shown = labels.shown & design.design.aligned(Table.read(data)).labelled & ~self._develops(data)
-            if shown.any():
-                raise ProtocolError(f"the prompt shows {int(shown.sum())} rows that are for inference.")
-            design = design.subgroup(joined, (~labels.shown).tolist())
-            joined = labels.join(data)
-        given = dict(options.pop("surrogates", {}))
-        of_labels = labels.surrogates(self.codebook.name)
-        told = {gold: column if isinstance(column, list) else [column] for gold, column in of_labels.items()}
-        for gold, columns in told.items():
-            more = given.pop(gold, [])
-            columns += [more] if isinstance(more, (str, Mapping)) else list(more)
-        surrogates = {**told, **given}
-        return function(formula, joined, surrogates=surrogates, design=design.design, **options)
+        from .fitting import fit
+
+        return fit(self, function, formula, labels, data, options)
 
     def ask_again(
         self, data: object, labels: Annotation, *, text: str, n: int = 100, model: Any = None,
@@ -359,22 +387,13 @@ class Study:
             raise ProtocolError("no protocol is laid down yet; choose on the development rows, then study.lock(...).")
         return self.protocol
 
+    def _same(self, model: Any) -> Any:
+        """The model that was laid down, or one that differs in the traffic alone."""
+        locked = self._locked()
+        if model is not None and (changed := locked.differences(replace(locked, model=model))):
+            raise ProtocolError(f"model is another one than was laid down: {changed[0]}.")
+        return locked.model if model is None else model
+
     def _run(self, data: object, question: Any, model: Any, **settings: Any) -> Any:
         cached = {"cache": self.cache, "budget": self.budget, "study": self.name}
         return run(data, question, model, **{**cached, **settings})
-
-    def _develops(self, data: object) -> Bools:
-        """Development rows in the order of a table."""
-        return self.development.design.aligned(Table.read(data)).labelled
-
-    def _refuse_shown(self, data: object, text: str) -> None:
-        """Raise where a prompt shows rows from which estimates are made."""
-        table = Table.read(data)
-        rows = self.inference.design.aligned(table).labelled & ~self._develops(data)
-        texts = np.asarray(table.column(text, "text"), dtype=object)[rows]
-        shown = [t for t in texts.tolist() if isinstance(t, str) and self._locked().question.why_shown(t)]
-        if shown:
-            raise ProtocolError(
-                f"the prompt shows {len(shown)} texts of the inference part (first: {shown[0][:60]!r}); take examples "
-                "from the development rows, or from texts outside the sample."
-            )
