@@ -38,7 +38,9 @@ PHRASES = {
 }
 
 
-TONE = frozenset(["wonderful", "beautiful", "welcome", "excellent", "great", "awful", "hate", "terrible", "horrible", "disgrace"])
+TONE = frozenset(
+    ["wonderful", "beautiful", "welcome", "excellent", "great", "awful", "hate", "terrible", "horrible", "disgrace"]
+)
 
 
 def chance(text: str, model: str = "hasty-reader", told: str = "") -> float:
