@@ -110,6 +110,12 @@ assert rows["model, words and text"]["std. error"] < 0.75 * gold_only["Std. Erro
 assert sum(hits) >= 17
 assert 0 < labels.cost.amount < 5 and labels.cost.sent == labels.provenance["counts"]["distinct"]
 """,
+    "a-study-with-a-protocol": """
+assert len(study.development.positions) == 100 and (wording, name) == ("codebook", "hasty-reader")
+assert all(abs(fit.coef()[t] - truth[t]) < 2 * fit.se()[t] for t in ("car", "distance"))
+assert abs(alone["Estimate"]["car"] - truth["car"]) > 0.3 and len(found.differences) == 2
+assert same.changed == 0 and changed.low > 0.03 and changed.p_shift < 0.01
+""",
     "panel-and-text": """
 naive_columns = {column.title: column for column in fit.compare().columns}
 assert naive_columns["Surrogate only"].theta[0] < fit.theta[0], "the sale looks more consequential"

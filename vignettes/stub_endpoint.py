@@ -38,10 +38,19 @@ PHRASES = {
 }
 
 
-def chance(text: str) -> float:
-    """Probability that the answer is yes."""
-    low = text.lower()
-    return 1 / (1 + math.exp(-sum(weight for phrase, weight in PHRASES.items() if phrase in low)))
+TONE = frozenset(
+    ["wonderful", "beautiful", "welcome", "excellent", "great", "awful", "hate", "terrible", "horrible", "disgrace"]
+)
+
+
+def chance(text: str, model: str = "hasty-reader", told: str = "") -> float:
+    """Probability that the answer is yes.
+
+    A model called a word counter sees good and bad words only; told that tone does not count, a reader leaves them out.
+    """
+    seen = {phrase for phrase in PHRASES if phrase in text.lower()}
+    seen = seen & TONE if "counter" in model else seen - TONE if "tone" in told.lower() else seen
+    return 1 / (1 + math.exp(-sum(PHRASES[phrase] for phrase in seen)))
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -53,7 +62,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         content = asked["messages"][-1]["content"]
-        p = chance(content.split("Text:\n")[1].split("\n\nAnswer")[0])
+        told, text = content.split("Text:\n", 1)
+        p = chance(text.split("\n\nAnswer")[0], asked["model"], told)
         chances = {"yes": 0.99 * p, "no": 0.99 * (1 - p)}
         answer = max(chances, key=chances.__getitem__)
         tops = [{"token": token, "logprob": math.log(max(value, 1e-9))} for token, value in chances.items()]

@@ -76,6 +76,10 @@ class BudgetError(KaratError):
     """What is left of a budget does not pay for the next request."""
 
 
+class ProtocolError(KaratError):
+    """What was laid down before the labels were made has been changed, or rows are used for what they are not for."""
+
+
 class ConvergenceError(KaratError):
     """The moment equation has no root, or the solver did not find one."""
 

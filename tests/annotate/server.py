@@ -35,6 +35,9 @@ class Server:
             def do_POST(self):
                 outer.serve(self)
 
+            def do_GET(self):
+                outer.get(self)
+
         class Quiet(ThreadingHTTPServer):
             daemon_threads = True
 
@@ -53,6 +56,9 @@ class Server:
     def texts(self):
         """Texts asked about, in order."""
         return [r["text"] for r in self.requests]
+
+    def get(self, handler):
+        self.send(handler, 404, '{"error": {"message": "not found"}}')
 
     def serve(self, handler):
         body = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))

@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,6 +22,9 @@ CREATE TABLE IF NOT EXISTS answers (
   key TEXT, attempt INTEGER, job TEXT, state TEXT, cost INTEGER, prompt_tokens INTEGER, completion_tokens INTEGER,
   asked_at REAL, answered_at REAL, note TEXT, body TEXT, PRIMARY KEY (key, attempt));
 CREATE TABLE IF NOT EXISTS spent (job TEXT PRIMARY KEY, cost INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS studies (study TEXT, job TEXT, PRIMARY KEY (study, job));
+CREATE TABLE IF NOT EXISTS batches (
+  chunk TEXT PRIMARY KEY, job TEXT, tickets TEXT, remote TEXT, state TEXT, made_at REAL);
 CREATE TABLE IF NOT EXISTS flying (key TEXT PRIMARY KEY, owner TEXT NOT NULL);
 """
 _OF_USE = ("answered", "received")
@@ -105,32 +108,60 @@ class AnswerStore:
             with contextlib.suppress(CacheError):  # a claim ends with its owner at the latest
                 self.store.write("DELETE FROM flying WHERE key = ? AND owner = ?", [(key, self._spill.name)])
 
+    def enrol(self, study: str, jobs: Sequence[str]) -> tuple[str, ...]:
+        """Count jobs to a study; a name that stands for all its jobs, now and later, wherever costs are added up."""
+        self.store.write("INSERT OR IGNORE INTO studies VALUES (?, ?)", [(study, job) for job in jobs])
+        return (study,)
+
     def spent(self, jobs: Sequence[str]) -> int:
-        """What jobs have cost so far, reservations included."""
-        marks = ",".join("?" * len(jobs))
-        return int(
-            self.store.read(f"SELECT COALESCE(SUM(cost), 0) FROM spent WHERE job IN ({marks})", list(jobs))[0][0]
-        )
+        """What jobs, or those of studies, have cost so far, reservations included."""
+        return int(self.store.read(_spent(len(jobs)), [*jobs, *jobs])[0][0])
 
     def reserve(self, key: str, job: str, most: int, limit: int | None, shared: Sequence[str] = ()) -> Ticket | None:
         """Set money aside for a request and note that it is about to be sent."""
+        tickets = self.reserve_all({key: most}, job, limit, shared)
+        return tickets[0] if tickets else None
+
+    def reserve_all(
+        self, wanted: Mapping[str, int], job: str, limit: int | None, shared: Sequence[str] = (), batch: bool = False
+    ) -> list[Ticket]:
+        """The same for several requests, all or none, that may be one batch; empty where the limit is in the way."""
         self._take_space()
         with self.store.transaction() as link:
             link.execute("INSERT OR IGNORE INTO spent VALUES (?, 0)", [job])
-            jobs = sorted({job, *shared})
-            marks = ",".join("?" * len(jobs))
-            before = link.execute(f"SELECT SUM(cost) FROM spent WHERE job IN ({marks})", jobs).fetchone()[0]
+            jobs, most = sorted({job, *shared}), sum(wanted.values())
+            before = link.execute(_spent(len(jobs)), [*jobs, *jobs]).fetchone()[0]
             if limit is not None and before + most > limit:
-                return None
+                return []
             link.execute("UPDATE spent SET cost = cost + ? WHERE job = ?", [most, job])
-            attempt = link.execute(
-                "SELECT COALESCE(MAX(attempt), -1) + 1 FROM answers WHERE key = ?", [key]
-            ).fetchone()[0]
-            link.execute(
-                "INSERT INTO answers VALUES (?, ?, ?, 'sent', ?, 0, 0, ?, NULL, '', NULL)",
-                [key, attempt, job, most, time.time()],
-            )
-        return Ticket(key, int(attempt), job, most)
+            tickets = []
+            for key, each in wanted.items():
+                attempt = link.execute(
+                    "SELECT COALESCE(MAX(attempt), -1) + 1 FROM answers WHERE key = ?", [key]
+                ).fetchone()[0]
+                link.execute(
+                    "INSERT INTO answers VALUES (?, ?, ?, 'sent', ?, 0, 0, ?, NULL, '', NULL)",
+                    [key, attempt, job, each, time.time()],
+                )
+                tickets.append(Ticket(key, int(attempt), job, each))
+            if batch:
+                listed = json.dumps({t.key: [t.attempt, t.reserved] for t in tickets})
+                mark = f"karat-{job}-{uuid.uuid4().hex[:16]}"
+                row = [mark, job, listed, time.time()]
+                link.execute("INSERT INTO batches VALUES (?, ?, ?, NULL, 'made', ?)", row)
+        return tickets
+
+    def batches(self, job: str) -> list[tuple[str, dict[str, list[int]], str | None]]:
+        """Batches of a job that are not done: mark, tickets (request -> attempt and money), name at the vendor."""
+        found = self.store.read(
+            "SELECT chunk, tickets, remote FROM batches WHERE job = ? AND state != 'done' ORDER BY rowid", [job]
+        )
+        return [(mark, json.loads(tickets), remote) for mark, tickets, remote in found]
+
+    def note_batch(self, mark: str, remote: str, done: bool = False) -> None:
+        """Write where a batch is, and whether all of it is kept."""
+        row = [remote, "done" if done else "sent", mark]
+        self.store.write("UPDATE batches SET remote = ?, state = ? WHERE chunk = ?", [row])
 
     def settle(
         self, ticket: Ticket, state: str, cost: int, tokens: tuple[int, int] = (0, 0), body: str = "", note: str = ""
@@ -156,6 +187,24 @@ class AnswerStore:
             f"MAX(COALESCE(answered_at, asked_at)) FROM answers WHERE job IN ({marks}) GROUP BY state",
             list(jobs),
         )
+
+    def replies(self, keys: Sequence[str]) -> list[list[Any]]:
+        """The newest answer of use to each request, as :meth:`restore` takes it."""
+        out = []
+        for key in keys:
+            rows = self.store.read(
+                "SELECT key, attempt, job, 'answered', cost, prompt_tokens, completion_tokens, "
+                "COALESCE(answered_at, asked_at), '', body, 0 FROM answers "
+                "WHERE key = ? AND state IN ('answered', 'received') ORDER BY attempt",
+                [key],
+            )
+            out += [list(row) for row in rows]
+        return out
+
+    def restore(self, records: Sequence[Sequence[Any]]) -> None:
+        """Take in answers of another file."""
+        for record in records:
+            self._write(record)
 
     def close(self) -> None:
         """Let go of the files; what could not be written is tried once more."""
@@ -280,6 +329,15 @@ class AnswerStore:
         except (CacheError, ArithmeticError, TypeError):
             return False
         return True
+
+
+def _spent(n: int) -> str:
+    """Sum of what n jobs or studies have cost."""
+    marks = ",".join("?" * n)
+    return (
+        f"SELECT COALESCE(SUM(cost), 0) FROM spent WHERE job IN ({marks}) "
+        f"OR job IN (SELECT job FROM studies WHERE study IN ({marks}))"
+    )
 
 
 def _line(record: Sequence[Any]) -> bytes:

@@ -51,6 +51,8 @@ class Endpoint:
     parameters : mapping
         Further fields of the request (``seed``, ``top_p``, ...); None takes a field out, for instance
         ``{"max_tokens": None, "max_completion_tokens": 64}``.
+    structured : bool
+        Ask for a JSON schema (``response_format``) wherever the answer is JSON, so that it can have no other form.
     concurrency : int
         Requests in flight at once.
     requests_per_minute, tokens_per_minute : float, optional
@@ -92,9 +94,11 @@ class Endpoint:
     retries: int = 6
     backoff: float = 1.0
     longest_wait: float = 300.0
+    structured: bool = False
 
     def __post_init__(self) -> None:
         one_of("api", self.api, APIS)
+        one_of("structured", self.structured, (True, False))
         parts = _address(self.url)
         if not isinstance(self.model, str) or not self.model:
             raise ArgumentError("model is empty; give the name by which the endpoint knows the model.")
@@ -158,6 +162,7 @@ class Endpoint:
             "top_logprobs": self.top_logprobs,
             "max_tokens": self.max_tokens,
             "parameters": dict(self.parameters),
+            **({"structured": True} if self.structured else {}),
         }
 
 

@@ -66,6 +66,12 @@ class Wire:
 
     def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> HttpReply:
         """Send a request and read the reply."""
+        return self.send("POST", path, body, {"Content-Type": "application/json", **headers})
+
+    def send(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], most: int = _MOST_BYTES
+    ) -> HttpReply:
+        """Send a request of any kind and read a reply of so many bytes at most."""
         deadline = time.monotonic() + self.timeout
         link, sent = self._connect(deadline), False
         if self._proxy and self.parts.scheme == "http":
@@ -75,9 +81,9 @@ class Wire:
                 link.connect()
             link.sock.settimeout(_left(deadline))  # not what the request before has left over
             sent = True
-            link.request("POST", path, body, {"Content-Type": "application/json", **headers})
+            link.request(method, path, body, dict(headers))
             reply = link.getresponse()
-            text = self._read(reply)
+            text = self._read(reply, most)
             if reply.will_close:
                 self._drop(link)
             self._mine.used = time.monotonic()
@@ -127,12 +133,12 @@ class Wire:
         self._mine.link = None
 
     @staticmethod
-    def _read(reply: http.client.HTTPResponse) -> str:
+    def _read(reply: http.client.HTTPResponse, most: int) -> str:
         pieces, size = [], 0
         while piece := reply.read1(2**16):
             size += len(piece)
-            if size > _MOST_BYTES:
-                raise http.client.HTTPException("the reply is longer than 32 MiB")
+            if size > most:
+                raise http.client.HTTPException(f"the reply is longer than {most // 2**20} MiB")
             pieces.append(piece)
         if reply.length:
             raise http.client.IncompleteRead(b"", reply.length)

@@ -17,10 +17,20 @@ import numpy as np
 
 from .._core.store import cache_folder
 from .._version import __version__
-from ..errors import ArgumentError, EndpointError, KaratWarning, number, one_of, tell, whole
-from ..predict.text.texts import digest_of, read_texts
+from ..errors import EndpointError, KaratWarning, one_of, tell, whole
+from ..predict.text.texts import digest_of
 from .answer_store import AnswerStore
 from .endpoint import Endpoint
+from .inputs import (
+    VOTES,
+    as_list,
+    check_budget,
+    check_local,
+    check_names,
+    check_temperature,
+    rows_and_texts,
+    slug,
+)  # fmt: skip
 from .local import LocalModel
 from .one_text import METHODS, Row, RowAsker
 from .panel import Panel
@@ -32,7 +42,6 @@ if TYPE_CHECKING:
     from .._core.types import Array
 
 _FAILURES = ("raise", "keep")
-_VOTES = 5
 _MOST_VOTES = 1000
 
 
@@ -50,6 +59,7 @@ class _Job:
     names: tuple[str, ...]
     text: str | None
     id: str | None
+    occasion: str = ""
 
 
 def label(
@@ -60,7 +70,7 @@ def label(
     text: str | None = None,
     id: str | None = None,
     method: str = "auto",
-    votes: int = _VOTES,
+    votes: int = VOTES,
     cache: Any = "auto",
     budget: float | None = None,
     failures: str = "raise",
@@ -135,20 +145,49 @@ def label(
     >>> labels = kt.annotate.label(letters, question, model, text="text")  # doctest: +SKIP
     >>> kt.ols("trust ~ support", labels.join(letters), surrogates={"support": labels.surrogate})  # doctest: +SKIP
     """
+    return run(
+        data, question, model, text=text, id=id, method=method, votes=votes, cache=cache, budget=budget,
+        failures=failures, progress=progress,
+    )  # fmt: skip
+
+
+def run(
+    data: object,
+    question: Any,
+    model: Any,
+    *,
+    text: str | None,
+    id: str | None,
+    method: str,
+    votes: int,
+    cache: Any,
+    budget: float | None,
+    failures: str,
+    progress: bool,
+    study: str | None = None,
+    occasion: str = "",
+) -> Any:
+    """See :func:`label`; the budget is that of all jobs of a study, and answers of another occasion are not used."""
     one_of("method", method, METHODS)
     one_of("failures", failures, _FAILURES)
     votes = whole("votes", votes, least=1, most=_MOST_VOTES)
-    questions, models = _listed(question, Question, "question"), _listed(model, (Endpoint, LocalModel), "model")
-    ids, texts = _texts(data, text, id)
-    _check_names(questions, models)
-    _check_local(models, questions, method, votes, budget)
-    _check_temperature(models, method)
-    limit = _check_budget(budget, models)
-    store = AnswerStore(None if cache is None else cache_folder(cache, "answers"))
+    questions, models = as_list(question, Question, "question"), as_list(model, (Endpoint, LocalModel), "model")
+    ids, texts = rows_and_texts(data, text, id)
+    check_names(questions, models)
+    check_local(models, questions, method, votes, budget)
+    check_temperature(models, method)
+    limit = check_budget(budget, models)
     pairs = [(q, m) for m in models for q in questions]
-    names = [_job_name(q, m) for q, m in pairs]
-    job = _Job(ids, texts, method, votes, failures, progress, limit, tuple(names), text, id)
+    names = [job_name(q, m) for q, m in pairs]
+    store = AnswerStore(None if cache is None else cache_folder(cache, "answers"))
     try:
+        if waiting := sum(len(tickets) for name in names for _, tickets, _ in store.batches(name)):
+            raise EndpointError(
+                f"{waiting} requests to these models are with a vendor as a batch and would be paid for twice; collect "
+                "them first: submit(...) with the same arguments, wait(), collect()."
+            )
+        shared = names if study is None else store.enrol(study, names)
+        job = _Job(ids, texts, method, votes, failures, progress, limit, tuple(shared), text, id, occasion)
         members = []
         for (q, m), name in zip(pairs, names):
             members.append(_annotate(job, q, m, name, store, len(pairs) > 1))
@@ -165,7 +204,7 @@ def _annotate(job: _Job, question: Question, model: Any, name: str, store: Answe
     if isinstance(model, LocalModel):
         rows, asker, served = model.rows(todo, question, store, name, job.progress), None, []
     else:
-        asker = Asker(model, store, name, job.limit, job.names)
+        asker = Asker(model, store, name, job.limit, job.names, occasion=job.occasion)
         try:
             row_asker = RowAsker(asker, question, job.method, job.votes)
             rows = _ask_all(row_asker, todo, job.progress)
@@ -178,13 +217,14 @@ def _annotate(job: _Job, question: Question, model: Any, name: str, store: Answe
                 f"{job.votes} answers instead. Set method='votes' if that is meant, or top_logprobs= to what it takes.",
                 KaratWarning,
             )
-    failed = {text: row for text, row in rows.items() if row.p is None}
+    told = {text: row.full(question) for text, row in rows.items()}
+    failed = {text: row for text, row in rows.items() if told[text] is None}
     if failed:
         _report(failed, len(todo), job.failures, store.whereabouts)
     nothing = Row(None, "", float("nan"))
     listed = [replace(nothing, status=reasons[t]) if reasons[t] else rows[t] for t in job.texts]
     k = len(question.labels)
-    p = np.array([np.full(k, np.nan) if row.p is None else row.p for row in listed], dtype=np.float64).reshape(-1, k)
+    p = np.array([np.full(k, np.nan) if told.get(t) is None else told[t] for t in job.texts], dtype=np.float64)
     cost = _cost(store, name, model, asker)
     worker = getattr(model, "label", None) or str(model.model)
     methods = Counter(row.method for row in rows.values() if row.p is not None)
@@ -192,14 +232,15 @@ def _annotate(job: _Job, question: Question, model: Any, name: str, store: Answe
     return Annotation(
         ids=job.ids,
         classes=question.labels,
-        probabilities=p,
+        probabilities=p.reshape(-1, k),
         mass=np.array([row.mass for row in listed], dtype=np.float64),
         method=np.array([row.method for row in listed], dtype=object),
         status=np.array([row.status for row in listed], dtype=object),
         shown=np.array([bool(reasons[t]) for t in job.texts]),
-        name=f"{question.name}_{_slug(worker)}" if several else question.name,
+        name=f"{question.name}_{slug(worker)}" if several else question.name,
         worker=f"{worker} / {question.name}" if several else worker,
         numeric=question.scale is not None,
+        several=question.several,
         provenance=_provenance(question, model, served, started, store, name, counts, job),
         cost=cost,
     )
@@ -257,82 +298,10 @@ def _report(failed: dict[str, Row], n: int, failures: str, whereabouts: str) -> 
     tell(f"{message}. Their probabilities are NaN; the status column says why.", KaratWarning)
 
 
-def _texts(data: object, text: str | None, id_: str | None) -> tuple[Array, list[str]]:
-    if text is None:
-        if id_ is not None:
-            raise ArgumentError("id= names a column of a table; name the column of texts as well, text='...'.")
-        texts = read_texts(data, "data")
-        return np.arange(len(texts)), texts
-    from ..frames import Table
-
-    table = Table.read(data)
-    texts = read_texts(table.column(text, "text"), f"the column {text!r}")
-    return (np.arange(table.n_rows) if id_ is None else np.asarray(table.column(id_, "id"))), texts
-
-
-def _listed(given: Any, kind: Any, name: str) -> list[Any]:
-    items = list(given) if isinstance(given, (list, tuple)) else [given]
-    if not items or not all(isinstance(item, kind) for item in items):
-        wanted = "Question(...)" if kind is Question else "Endpoint(...) or LocalModel(...)"
-        came = type(items[0]).__name__ if items else "empty"
-        raise ArgumentError(f"{name} is {came}; give {wanted}, or a list of these.")
-    return items
-
-
-def _check_names(questions: list[Question], models: list[Any]) -> None:
-    for what, names in (
-        ("questions", [q.name for q in questions]),
-        ("models", [_slug(getattr(m, "label", None) or str(m.model)) for m in models]),
-    ):
-        if len(set(names)) < len(names):
-            raise ArgumentError(f"two {what} have the same name in {names}; their columns need names of their own.")
-
-
-def _check_temperature(models: list[Any], method: str) -> None:
-    for m in models:
-        if method != "json" and isinstance(m, Endpoint) and m.parameters.get("temperature") is not None:
-            raise ArgumentError(
-                f"parameters of {m.model!r} hold a temperature; log-probabilities are read at 0 and votes drawn at 1, "
-                "other temperatures do not give probabilities. Leave it out ({'temperature': None} where the endpoint "
-                "takes none)."
-            )
-
-
-def _check_local(models: list[Any], questions: list[Question], method: str, votes: int, budget: float | None) -> None:
-    local = [m for m in models if isinstance(m, LocalModel)]
-    for m in local:
-        for q in questions:
-            m.shows(q)
-    if len(local) < len(models):
-        return
-    for name, given, default in (("method", method, "auto"), ("votes", votes, _VOTES), ("budget", budget, None)):
-        if given != default:
-            raise ArgumentError(
-                f"{name}={given!r} is for endpoints; a LocalModel has one way and no price. Leave it out."
-            )
-
-
-def _check_budget(budget: float | None, models: list[Any]) -> int | None:
-    if budget is None:
-        return None
-    paid = [m for m in models if isinstance(m, Endpoint)]
-    budget = number("budget", budget, least=0, below=1e6, instead="or None for no limit")
-    if unpriced := [m.model for m in paid if m.price is None]:
-        raise ArgumentError(
-            f"a budget needs prices: set price=(per million prompt, per million completion) for {unpriced}."
-        )
-    if len({m.currency for m in paid}) > 1:
-        raise ArgumentError(f"a budget needs one currency; the models have {sorted({m.currency for m in paid})}.")
-    return int(budget * 10**12)
-
-
-def _job_name(question: Question, model: Any) -> str:
+def job_name(question: Question, model: Any) -> str:
+    """What one question to one model is called where costs are added up."""
     about = {"question": question.digest, "model": model.describe()}
     return hashlib.blake2b(json.dumps(about, sort_keys=True, default=str).encode(), digest_size=12).hexdigest()
-
-
-def _slug(name: str) -> str:
-    return "".join(c if c.isalnum() else "_" for c in name.rstrip("/").split("/")[-1]).strip("_")
 
 
 def _cost(store: AnswerStore, name: str, model: Any, asker: Asker | None) -> Cost:

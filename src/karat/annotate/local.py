@@ -113,6 +113,10 @@ class LocalModel:
         ArgumentError
             If the question holds what such a model cannot be shown.
         """
+        if question.several:
+            raise ArgumentError(
+                "several= needs an answer in words, so it is for endpoints; ask a LocalModel class by class."
+            )
         if self.built() == "causal":
             return list(question.messages("{text}"))
         given = {"examples": question.examples, "system": question.system, "template": question.template}

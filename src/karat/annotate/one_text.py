@@ -7,12 +7,15 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..errors import EndpointError
 from .protocol import Choice, Reply, read_reply
 from .question import Question
 from .reading import Reading, from_json, from_tokens, from_votes, hold_against
-from .requests import Asker, RowError
-from .saying import Refused, Unreadable, Useless, begins, usable
+from .requests import Asker, Declining, RowError
+from .saying import Declined, Refused, Unreadable, Useless, begins, declines, usable
+from .sets import from_fields, from_marginals, from_sets, schema
 
 if TYPE_CHECKING:
     from .._core.types import Floats
@@ -25,6 +28,8 @@ MOST_UNRESOLVED = 0.1
 MOST_UNLISTED = 0.02
 """Probability that may not be listed where a class is not listed either."""
 _JSON_TOKENS = 40
+_REFUSED = "refused"
+"""How :func:`karat.annotate.protocol.read_reply` marks a refusal among answers."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,14 @@ class Row:
     method: str
     mass: float
     status: str = "ok"
+    declined: bool = False
+
+    def full(self, question: Question) -> Floats | None:
+        """A probability for each class of a question, refusals included where they count as one, shape (K,)."""
+        if self.p is not None:
+            more = len(question.labels) - len(self.p)
+            return np.concatenate([self.p, np.zeros(more)]) if more else self.p
+        return np.eye(len(question.labels))[-1] if self.declined and question.refusal is not None else None
 
     @classmethod
     def of(cls, reading: Reading, method: str) -> Row:
@@ -61,7 +74,7 @@ class RowAsker:
         try:
             return self._label(text)
         except RowError as error:
-            return Row(None, self.method, float("nan"), str(error))
+            return Row(None, self.method, float("nan"), str(error), isinstance(error, Declining))
         finally:
             self._first = False
 
@@ -75,6 +88,17 @@ class RowAsker:
                 if self.asked_for != "auto":
                     raise RowError(str(error)) from None
         return Row.of(self._sampled(text), "votes")
+
+    def request(self, text: str, method: str, votes: int = 1) -> dict[str, Any]:
+        """The body of a request about a text, for log-probabilities, some votes at once, or stated JSON."""
+        point = self.asker.endpoint
+        if method == "json":
+            return self._body(text, "json", temperature=0, **self._room("json"))
+        fields: dict[str, Any] = {"temperature": 1} | ({"n": votes} if votes > 1 else {})
+        if method == "logprobs":
+            chat = {"logprobs": True, "top_logprobs": point.top_logprobs}
+            fields = {"temperature": 0, **(chat if point.api == "chat" else {"logprobs": point.top_logprobs})}
+        return self._body(text, "label", **fields, **self._room("label"))
 
     def _body(self, text: str, kind: str, **fields: Any) -> dict[str, Any]:
         point = self.asker.endpoint
@@ -102,10 +126,7 @@ class RowAsker:
         return reply
 
     def _logprobs(self, text: str) -> Reading:
-        point = self.asker.endpoint
-        chat = {"logprobs": True, "top_logprobs": point.top_logprobs}
-        asked = chat if point.api == "chat" else {"logprobs": point.top_logprobs}
-        body = self._body(text, "label", temperature=0, **asked)
+        body = self.request(text, "logprobs")
 
         def read(payload: Any) -> Reading | str:
             choice = self._read(payload, 1).choices[0]
@@ -128,11 +149,14 @@ class RowAsker:
         """A distribution from log-probabilities, or why they give none."""
         if choice.tokens is None:
             return choice.odd or "the reply holds no log-probabilities; use method='votes' or 'json'"
+        if self.question.several:
+            return self._of_fields(choice)
         words, reading = self.question.words, None
         with contextlib.suppress(Unreadable):
             reading = from_tokens(choice.tokens, words)
         mass = 0.0 if reading is None else reading.mass
-        if reading is not None and reading.unlisted > MOST_UNLISTED:
+        wide = self.question.scale is not None and len(words) > self.asker.endpoint.top_logprobs
+        if reading is not None and reading.unlisted > MOST_UNLISTED and not wide:
             return (
                 f"the reply lists {1 - reading.unlisted:.0%} of the probability and not all labels; raise "
                 "top_logprobs=, or use method='votes'"
@@ -154,6 +178,21 @@ class RowAsker:
                 return str(error)
         return reading
 
+    def _of_fields(self, choice: Choice) -> Reading | str:
+        """Probabilities of classes of which several may hold, or why there are none."""
+        assert choice.tokens is not None
+        if choice.finish == "length":
+            return "the answer was cut at max_tokens; raise max_tokens="
+        try:
+            reading = from_fields(choice.tokens, self.question.words)
+        except Unreadable as error:
+            return str(error)
+        if reading.mass < LEAST_MASS:
+            return (
+                f"true and false have probability {reading.mass:.2f} together at one of the labels; use method='votes'"
+            )
+        return reading
+
     def _switch(self, why: str) -> None:
         """No log-probabilities are to be had here: the other texts need not try.
 
@@ -173,7 +212,6 @@ class RowAsker:
         answers: list[Choice] = []
         for round_ in range(self.votes):
             wanted = self.votes - len(answers)
-            fields = {"temperature": 1} | ({"n": wanted} if wanted > 1 else {})
 
             def read(payload: Any, wanted: int = wanted) -> tuple[Choice, ...]:
                 try:
@@ -181,18 +219,35 @@ class RowAsker:
                 except Refused:
                     if wanted == self.votes:
                         raise
-                    return (Choice("", None, "refused"),)  # one refusal among answers
+                    return (Choice("", None, _REFUSED),)  # one refusal among answers
 
-            body = self._body(text, "label", **fields)
+            body = self.request(text, "votes", wanted)
             if isinstance(body.get("seed"), int):
                 body["seed"] += round_  # the same seed would draw the same answer again
             answers += self.asker.ask(body, round_, read)
             if len(answers) >= self.votes:
                 break
-        words = self.question.words
-        whole = [usable(answer.text, answer.finish, words) for answer in answers]
+        return self._counted(answers)
+
+    def _counted(self, answers: list[Choice]) -> Reading:
+        """Shares of answers; those of refusals are theirs where they count as a class."""
+        words, several = self.question.words, self.question.several
+        refused = [answer.finish == _REFUSED or declines(answer.text) for answer in answers]
+        share = float(np.mean(refused))
+        if self.question.refusal is not None and share:
+            answers = [answer for answer, gone in zip(answers, refused) if not gone]
+            if not answers:
+                raise Declining("the model declines to judge the text")
+        else:
+            share = 0.0
+        whole = [
+            (a.text if a.finish != "length" else "") if several else usable(a.text, a.finish, words) for a in answers
+        ]
         try:
-            return from_votes(whole, words)
+            reading = from_sets(whole, words) if several else from_votes(whole, words)
+            if share:
+                return Reading(np.append(reading.p * (1 - share), share), reading.mass)
+            return reading
         except Unreadable as error:
             cut = sum(answer.text != kept for answer, kept in zip(answers, whole))
             more = f"; {cut} of {len(answers)} answers were cut at max_tokens, raise max_tokens=" if cut else ""
@@ -200,17 +255,26 @@ class RowAsker:
 
     def _json(self, text: str) -> Reading:
         words = self.question.words
-        room = _JSON_TOKENS + sum(len(word.encode()) + 12 for word in words)
-
-        body = self._body(text, "json", temperature=0, max_tokens=max(room, self.asker.endpoint.max_tokens))
+        body = self.request(text, "json")
 
         def read(payload: Any) -> Reading:
             choice = self._read(payload, 1).choices[0]
             try:
-                return from_json(choice.text, words)
+                return from_marginals(choice.text, words) if self.question.several else from_json(choice.text, words)
             except Unreadable as error:
+                if declines(choice.text):
+                    raise Declined(f"the model declines to judge the text ({choice.text.strip()[:60]!r})") from None
                 if choice.finish == "length":
                     raise Refused("the JSON was cut at max_tokens; raise max_tokens=") from None
                 raise (Useless(str(error)) if body.get("temperature") == 0 else error) from None
 
         return self.asker.ask(body, 0, read)
+
+    def _room(self, kind: str) -> dict[str, Any]:
+        """Tokens for an answer in JSON, and its form where the endpoint is to keep to it; nothing for a single word."""
+        if kind == "label" and not self.question.several:
+            return {}
+        words, point = self.question.words, self.asker.endpoint
+        room = _JSON_TOKENS + sum(len(word.encode()) + 12 for word in words)
+        form = {"response_format": schema(words, kind, self.question.several)} if point.structured else {}
+        return {"max_tokens": max(room, point.max_tokens), **form}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .reading import Token
-from .saying import Refused, Unreadable, spoken
+from .saying import Declined, Refused, Unreadable, spoken
 
 _TOKENS_PER_MESSAGE = 16
 _TOKENS_OF_TEMPLATE = 128
@@ -115,7 +115,7 @@ def _choice(item: object) -> Choice:
     text, finish = _text(message.get("content")), str(item.get("finish_reason") or "")
     refused = message.get("refusal")
     if finish == "content_filter" or refused:
-        raise Refused(f"the endpoint refused to answer ({str(refused or finish)[:80]})")
+        raise Declined(f"the endpoint refused to answer ({str(refused or finish)[:80]})")
     if not spoken(text or "").strip() and (why := _why_empty(message, text, finish)):
         raise Refused(why)
     if text is None:

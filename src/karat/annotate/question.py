@@ -17,6 +17,15 @@ TEMPLATE_JSON = (
     "{instruction}\n\nLabels: {labels}\n\nText:\n{text}\n\nAnswer with a JSON object that gives for each label the "
     "probability, between 0 and 1, that it is right. The probabilities add up to 1."
 )
+SEVERAL = (
+    "{instruction}\n\nLabels: {labels}\n\nText:\n{text}\n\nAnswer with a JSON object that says for each label whether "
+    "it applies: true or false. Several may apply, or none."
+)
+SEVERAL_JSON = (
+    "{instruction}\n\nLabels: {labels}\n\nText:\n{text}\n\nAnswer with a JSON object that gives for each label the "
+    "probability, between 0 and 1, that it applies. Several may apply, or none."
+)
+OTHER = "{instruction}\n\nAnswer {other} where no other label applies."
 KINDS = ("label", "json")
 
 
@@ -31,9 +40,11 @@ class Question:
     classes : sequence or mapping, optional
         The answers allowed. A mapping gives the word that the model sees for each class: ``{1: "yes", 0: "no"}``.
     scale : (int, int), optional
-        Instead of classes: lowest and highest rating; the answer is summed up by its expected value.
+        Instead of classes: lowest and highest rating, such as (1, 7) or (0, 100); the answer is summed up by its
+        expected value, in which each rating counts by the probability of its tokens.
     examples : sequence of (text, class)
-        Examples shown in the prompt. Rows with these texts are marked, not sent, and must leave the analysis.
+        Shown in the prompt; where several classes may hold: (text, list of classes). Rows with these texts are marked,
+        not sent, and must leave the analysis.
     name : str, default "llm"
         Prefix of the columns.
     system : str, optional
@@ -41,6 +52,13 @@ class Question:
     template : str, optional
         How instruction, labels and text are put together: must hold ``{text}``, may hold ``{instruction}`` and
         ``{labels}``.
+    several : bool
+        Whether several classes may hold for one text. One reply then says of each class whether it applies, and each
+        has a probability of its own.
+    other : str, optional
+        A further answer for texts to which no class applies, such as ``"none of these"``: a class of its own.
+    refusal : str, optional
+        Makes refusals an answer: the name of a further class that texts get which the model declines to judge.
 
     Raises
     ------
@@ -62,6 +80,9 @@ class Question:
     name: str = "llm"
     system: str | None = None
     template: str | None = None
+    several: bool = False
+    other: str | None = None
+    refusal: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.instruction, str) or not self.instruction.strip():
@@ -74,6 +95,7 @@ class Question:
             raise ArgumentError(
                 f"classes is a {type(self.classes).__name__}; give a list of classes, or class -> word."
             )
+        self._check_further()
         shown = [normal(word) for word in self.words]
         if len(shown) < 2 or len(set(shown)) < len(shown) or not all(shown):
             raise ArgumentError(f"classes {list(self.words)} must be two or more different words, none empty.")
@@ -82,22 +104,24 @@ class Question:
         for example in self.examples:
             if not (isinstance(example, tuple) and len(example) == 2 and isinstance(example[0], str)):
                 raise ArgumentError("examples must be pairs of (text, class).")
-            if example[1] not in self.labels:
-                raise ArgumentError(f"example class {example[1]!r} is not among the classes {list(self.labels)}.")
+            if self.several and not isinstance(example[1], (list, tuple, set, frozenset)):
+                raise ArgumentError(f"example {example[1]!r} must be a list of classes, since several may hold.")
+            for label in example[1] if self.several else [example[1]]:
+                if label not in self.labels or label == self.refusal:
+                    raise ArgumentError(f"example class {label!r} is not among the classes {list(self.labels)}.")
 
     @property
     def labels(self) -> tuple[Any, ...]:
-        """The classes, or the values of the scale."""
-        if self.scale is not None:
-            return tuple(range(self.scale[0], self.scale[1] + 1))
-        return tuple(self.classes)
+        """The classes, or the values of the scale; the further answer and refusals, where they count, come last."""
+        listed = self.classes if self.scale is None else range(self.scale[0], self.scale[1] + 1)
+        return (*listed, *(further for further in (self.other, self.refusal) if further is not None))
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What the model sees for each class."""
-        if isinstance(self.classes, Mapping):
-            return tuple(str(word) for word in self.classes.values())
-        return tuple(str(label) for label in self.labels)
+        """What the model sees for each class (refusals have none)."""
+        shown = self.classes.values() if isinstance(self.classes, Mapping) else self.classes
+        listed = range(self.scale[0], self.scale[1] + 1) if self.scale is not None else shown
+        return (*map(str, listed), *([] if self.other is None else [self.other]))
 
     def messages(self, text: str, kind: str = "label") -> list[dict[str, str]]:
         """The chat that asks about one text.
@@ -112,7 +136,7 @@ class Question:
         list of dict
         """
         one_of("kind", kind, KINDS)
-        system = self.system or (SYSTEM if kind == "label" else SYSTEM_JSON)
+        system = self.system or (SYSTEM if kind == "label" and not self.several else SYSTEM_JSON)
         out = [{"role": "system", "content": system}]
         for shown, label in self.examples:
             out.append({"role": "user", "content": self._fill(shown, kind)})
@@ -147,7 +171,7 @@ class Question:
             "examples": [[text, label] for text, label in self.examples],
             "system": self.system or SYSTEM,
             "template": self.template or TEMPLATE,
-        }
+        } | {name: getattr(self, name) for name in ("several", "other", "refusal") if getattr(self, name)}
 
     @property
     def digest(self) -> str:
@@ -160,10 +184,14 @@ class Question:
         if any(plain == " ".join(shown.split()) for shown, _ in self.examples):
             return "shown in the prompt as an example"
         rest = " ".join(f"{self.instruction} {self.system or ''} {self.template or ''}".split())
-        return "quoted in the prompt" if len(plain) >= 20 and plain in rest else ""
+        quoted = (len(plain) >= 20 and plain in rest) or f"\u201c{plain}\u201d" in rest
+        return "quoted in the prompt" if quoted else ""
 
     def _fill(self, text: str, kind: str) -> str:
-        template = self.template or (TEMPLATE if kind == "label" else TEMPLATE_JSON)
+        ways = (SEVERAL, SEVERAL_JSON) if self.several else (TEMPLATE, TEMPLATE_JSON)
+        template = self.template or ways[kind == "json"]
+        if self.other is not None:
+            template = template.replace("{instruction}", OTHER.replace("{other}", self.other))
         before, after = template.split("{text}", 1)
         labels = ", ".join(self.words)
         before, after = (
@@ -172,9 +200,28 @@ class Question:
         return before + text + after
 
     def _answer(self, label: Any, kind: str) -> str:
+        if self.several:
+            yes, no = (True, False) if kind == "label" else (1.0, 0.0)
+            return json.dumps({word: yes if other in label else no for other, word in zip(self.labels, self.words)})
         if kind == "label":
             return self.words[self.labels.index(label)]
         return json.dumps({word: float(label == other) for other, word in zip(self.labels, self.words)})
+
+    def _check_further(self) -> None:
+        for name in ("other", "refusal"):
+            word = getattr(self, name)
+            if word is None:
+                continue
+            if not isinstance(word, str) or not word.strip():
+                raise ArgumentError(f"{name}={word!r} is not allowed; give a word.")
+            if self.scale is not None:
+                raise ArgumentError(f"{name}= is for classes; a scale has none besides its values.")
+        if self.refusal is not None and self.refusal in (*map(str, self.labels[:-1]), *self.words):
+            raise ArgumentError(f"refusal={self.refusal!r} is also a class; give it a name of its own.")
+        if self.several and self.scale is not None:
+            raise ArgumentError("several= is for classes; a scale has one value for each text.")
+        if self.several and self.other is not None:
+            raise ArgumentError("other= is not needed where several classes may hold: then none of them applies.")
 
     def _check_scale(self) -> None:
         scale = self.scale

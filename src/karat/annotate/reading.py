@@ -197,28 +197,44 @@ def from_json(answer: str, words: Sequence[str]) -> Reading:
     >>> from_json('{"yes": 0.92}', ["yes", "no"]).p.round(2).tolist()
     [0.92, 0.08]
     """
+    given, percent, shown = stated(answer, words)
+    return _whole(given, [normal(word) for word in words], shown, percent)
+
+
+def stated(answer: str, words: Sequence[str], flags: bool = False) -> tuple[dict[int, float], bool, str]:
+    """Numbers (or true and false) that a JSON object gives to labels, whether as percentages, and the object.
+
+    Examples
+    --------
+    >>> stated('{"yes": true, "no": 0.25}', ["yes", "no"], flags=True)[0]
+    {0: 1.0, 1: 0.25}
+    """
     answer = spoken(answer)
     start, end = answer.find("{"), answer.rfind("}")
     try:
-        stated: Any = json.loads(answer[start : end + 1], object_pairs_hook=_Pairs) if start >= 0 else None
+        found: Any = json.loads(answer[start : end + 1], object_pairs_hook=_Pairs) if start >= 0 else None
     except (ValueError, RecursionError):
-        stated = None
-    if isinstance(stated, _Pairs) and len(stated) == 1 and isinstance(stated[0][1], _Pairs):
-        stated = stated[0][1]
-    if not isinstance(stated, _Pairs):
+        found = None
+    if isinstance(found, _Pairs) and len(found) == 1 and isinstance(found[0][1], _Pairs):
+        found = found[0][1]
+    if not isinstance(found, _Pairs):
         raise Unreadable(f"the answer {answer.strip()[:60]!r} does not hold a JSON object")
     shown, names = answer[start : end + 1][:80], [normal(word) for word in words]
     given: dict[int, float] = {}
-    percent = any(not _has_sign(value) and _number(value) > _MOST_IN_ALL for _, value in stated)
-    for key, value in stated:
+    percent = any(not _has_sign(value) and _number(value) > _MOST_IN_ALL for _, value in found)
+    if percent and any(isinstance(value, bool) for _, value in found):
+        raise Unreadable(f"the answer {shown!r} mixes percentages with true and false")
+    for key, value in found:
         if normal(key) not in names:
             raise Unreadable(f"the answer names {key[:60]!r}, which is none of the labels {short(words)}")
         k = names.index(normal(key))
         if k in given:
             raise Unreadable(f"the answer {shown!r} names {key[:60]!r} twice")
-        if value is not None:
+        if flags and isinstance(value, bool):
+            given[k] = float(value)
+        elif value is not None:
             given[k] = _number(value) / (100 if percent and not _has_sign(value) else 1)
-    return _whole(given, names, shown, percent)
+    return given, percent, shown
 
 
 class _Pairs(list[tuple[str, Any]]):

@@ -16,7 +16,7 @@ from .answer_store import AnswerStore, Ticket
 from .endpoint import Endpoint
 from .http import HttpReply, Lost, Wire, asked_to_wait
 from .protocol import decode, most_tokens, usage
-from .saying import Refused, Unreadable, Useless
+from .saying import Declined, Refused, Unreadable, Useless
 
 _LONGEST = 500
 """Characters of a reason that are kept and shown."""
@@ -30,12 +30,18 @@ _MAYBE_BILLED = frozenset({408, 502, 504, 520, 524})
 _OF_THIS_ROW = frozenset({400, 413, 422})
 _MAYBE_OF_THIS_ROW = frozenset({403, 451})
 """Refusals that concern a text where the endpoint has answered before."""
+_FILTERED = re.compile(r"content[_ -]?(?:filter|policy|management policy)", re.I)
+"""A refusal of a request by what the text says."""
 
 T = TypeVar("T")
 
 
 class RowError(Exception):
     """One text cannot be labelled; others may."""
+
+
+class Declining(RowError):
+    """The model refuses to judge one text."""
 
 
 class Stopped(Exception):
@@ -81,9 +87,18 @@ class Asker:
     """
 
     def __init__(
-        self, endpoint: Endpoint, store: AnswerStore, job: str, limit: int | None, shared: Sequence[str] = ()
+        self,
+        endpoint: Endpoint,
+        store: AnswerStore,
+        job: str,
+        limit: int | None,
+        shared: Sequence[str] = (),
+        offline: bool = False,
+        occasion: str = "",
     ) -> None:
         self.endpoint, self.store, self.job, self.limit, self.shared = endpoint, store, job, limit, tuple(shared)
+        self.offline, self.occasion = offline, occasion
+        self.keys: dict[str, None] = {}
         self.stop = threading.Event()
         self.sent = 0
         self.cached = 0
@@ -100,7 +115,10 @@ class Asker:
         key = self.key(body, round_)
         found = self._cached(key, read)
         if found is not None:
+            self.keys[key] = None
             return found
+        if self.offline:
+            raise RowError("there is no reply to this request")
         try:
             while not self.store.claim(key):  # somebody else is asking the same
                 self._pace.rest(0.05)
@@ -121,7 +139,8 @@ class Asker:
             except Refused as error:
                 with self._turn:
                     self.cached += 1
-                raise RowError(str(error)[:_LONGEST]) from None
+                self.keys[key] = None
+                raise _about_row(error) from None
             except Unreadable:
                 continue
             with self._turn:
@@ -161,6 +180,7 @@ class Asker:
     def key(self, body: Mapping[str, Any], round_: int) -> str:
         """Content hash of a request."""
         about = {"url": self.endpoint.url.rstrip("/"), "api": self.endpoint.api, "round": round_, "body": dict(body)}
+        about |= {"occasion": self.occasion} if self.occasion else {}
         return hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=20).hexdigest()
 
     def close(self) -> None:
@@ -211,7 +231,7 @@ class Asker:
         try:
             value = _look(text, read)
         except Refused as error:  # a good answer that says no class: asking again would say the same
-            stop = RowError(printable(str(error))[:_LONGEST])
+            stop = _about_row(error)
         except Unreadable as error:
             why = printable(str(error))[:_LONGEST]
             outcome = "row" if isinstance(error, Useless) else "unreadable"
@@ -246,6 +266,8 @@ class Asker:
                 self._pace.pause(wait)
             return ("passing" if response.status == 429 else "lost"), None, why, wait
         if response.status in _OF_THIS_ROW or (self._answered and response.status in _MAYBE_OF_THIS_ROW):
+            if _FILTERED.search(response.text):
+                raise Declining(why)
             return "row", None, why, None
         hint = " Check the variable named by key_env." if response.status in (401, 403) else ""
         raise EndpointError(f"{self._place()} refuses: {why}.{hint} {self.store.whereabouts}.")
@@ -290,6 +312,11 @@ class Asker:
 
     def _place(self) -> str:
         return f"the endpoint {self.endpoint.url} (model {self.endpoint.model!r})"
+
+
+def _about_row(error: Refused) -> RowError:
+    kind = Declining if isinstance(error, Declined) else RowError
+    return kind(printable(str(error))[:_LONGEST])
 
 
 def _look(raw: str, read: Callable[[Any], T]) -> T:

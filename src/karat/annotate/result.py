@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,10 +13,8 @@ from ..errors import ArgumentError, DataError
 from ..predict.text.texts import digest_of, read_texts
 
 if TYPE_CHECKING:
-    from .._core.types import Array, Bools, Floats
+    from .._core.types import Array, Bools, Floats, Ints
     from ..frames import Table
-
-_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -97,6 +92,8 @@ class Annotation:
     provenance : mapping
         Question, prompt, model, parameters, dates, versions, counts.
     cost : Cost
+    several : bool
+        Whether several classes may hold for one text; rows of ``probabilities`` then need not add up to one.
 
     Examples
     --------
@@ -117,6 +114,7 @@ class Annotation:
     numeric: bool
     provenance: Mapping[str, Any] = field(repr=False)
     cost: Cost
+    several: bool = False
 
     @property
     def labelled(self) -> Bools:
@@ -125,8 +123,15 @@ class Annotation:
 
     @property
     def label(self) -> Array:
-        """Most probable class of each row, None where there is no label, shape (N,)."""
+        """Most probable class of each row, None where there is no label, shape (N,).
+
+        Where several classes may hold: the tuple of those that are more likely than not.
+        """
         out = np.empty(len(self.ids), dtype=object)
+        if self.several:
+            for i in np.flatnonzero(self.labelled):
+                out[i] = tuple(c for c, p in zip(self.classes, self.probabilities[i]) if p > 0.5)
+            return out
         best = np.where(self.labelled[:, None], self.probabilities, 0.0).argmax(axis=1)
         for i in np.flatnonzero(self.labelled):
             out[i] = self.classes[best[i]]
@@ -134,7 +139,9 @@ class Annotation:
 
     @property
     def confidence(self) -> Floats:
-        """Probability of the most probable class, shape (N,)."""
+        """Probability of the most probable class (of several: of what is said of the least clear one), shape (N,)."""
+        if self.several:
+            return np.asarray(np.maximum(self.probabilities, 1 - self.probabilities).min(axis=1))
         return np.asarray(self.probabilities.max(axis=1))
 
     @property
@@ -163,8 +170,58 @@ class Annotation:
 
     @property
     def surrogate(self) -> Any:
-        """What goes into ``surrogates={"gold": ...}``: class -> column, or the column of expected ratings."""
-        return f"{self.name}_rating" if self.numeric else self.columns
+        """What goes into ``surrogates={"gold": ...}``: class -> column, or the column of expected ratings.
+
+        Where refusals are a class, which gold does not have: the columns alone, as numbers.
+        """
+        if self.several:
+            raise ArgumentError(
+                "surrogate= is for one gold column; several classes may hold here, see surrogates(gold)."
+            )
+        if self.numeric:
+            return f"{self.name}_rating"
+        refusal = self.provenance.get("question", {}).get("refusal")
+        return list(self.columns.values()) if refusal in self.classes else self.columns
+
+    def surrogates(self, gold: str) -> dict[str, Any]:
+        """What goes into ``surrogates=``: gold column -> column; where several classes may hold one for each class.
+
+        Parameters
+        ----------
+        gold : str
+            The gold column, or what the gold columns of the classes (0 and 1) begin with: ``gold_class``.
+        """
+        if not self.several:
+            return {gold: self.surrogate}
+        return {f"{gold}_{c}": column for c, column in self.columns.items()}
+
+    def rolled_up(self, parents: Mapping[Any, Any]) -> Annotation:
+        """The labels as broader codes, such as ``codebook.parents``.
+
+        Parameters
+        ----------
+        parents : mapping
+            Class -> broader code; classes that are not named stay as they are.
+
+        Returns
+        -------
+        Annotation
+            With the probability that one of a broader code's classes holds: their sum; where several may hold, which
+            is not known from each by itself, the largest.
+
+        Raises
+        ------
+        ArgumentError
+            If the classes are values of a scale.
+        """
+        if self.numeric:
+            raise ArgumentError("rolled_up is for classes; a scale has no broader codes.")
+        upper = [parents.get(c, c) for c in self.classes]
+        classes = tuple(dict.fromkeys(upper))
+        inside = [np.array([u == c for u in upper]) for c in classes]
+        put = np.max if self.several else np.sum
+        p = np.column_stack([put(self.probabilities[:, k], axis=1) for k in inside])
+        return replace(self, classes=classes, probabilities=p)
 
     def frame(self, backend: str = "pandas") -> Any:
         """One row per text: id, label, probabilities, confidence, mass, whether shown, status.
@@ -227,7 +284,7 @@ class Annotation:
         table = Table.read(data)
         if table.n_rows != len(self.ids):
             raise DataError(f"data has {table.n_rows} rows, {len(self.ids)} were labelled; pass the same table.")
-        self._hold_against(table)
+        self.hold_against(table)
         named = self._named()
         if twice := sorted(set(named) & set(table.columns)):
             raise DataError(f"data has the column {twice[0]!r} already; give the question another name=.")
@@ -245,29 +302,9 @@ class Annotation:
         ----------
         path : str or Path
         """
-        target = Path(path)
-        about = {name: getattr(self, name) for name in ("name", "worker", "numeric")}
-        document = {
-            "karat_annotation": _FORMAT,
-            **about,
-            "ids": self.ids.tolist(),
-            "classes": list(self.classes),
-            "probabilities": [None if np.isnan(p[0]) else p.tolist() for p in self.probabilities],
-            "mass": [None if np.isnan(m) else m for m in self.mass.tolist()],
-            "method": self.method.tolist(),
-            "status": self.status.tolist(),
-            "shown": self.shown.tolist(),
-            "provenance": dict(self.provenance),
-            "cost": asdict(self.cost),
-        }
-        handle, part = tempfile.mkstemp(dir=target.resolve().parent, prefix=target.name, suffix=".part")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(document, file, allow_nan=False, default=_json)
-            os.replace(part, target)
-        except BaseException:
-            Path(part).unlink(missing_ok=True)
-            raise
+        from .result_file import save
+
+        save(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Annotation:
@@ -286,25 +323,22 @@ class Annotation:
         DataError
             If the file holds something else.
         """
-        try:
-            document = json.loads(Path(path).read_text(encoding="utf-8"))
-            if document.pop("karat_annotation") != _FORMAT:
-                raise KeyError("karat_annotation")
-            width = len(document["classes"])
-            nothing = [float("nan")] * width
-            document["probabilities"] = np.array(
-                [nothing if p is None else p for p in document["probabilities"]], dtype=np.float64
-            ).reshape(-1, width)
-            document["mass"] = np.array(document["mass"], dtype=np.float64)
-            document["shown"] = np.array(document["shown"], dtype=bool)
-            for key in ("method", "status"):
-                document[key] = np.array(document[key], dtype=object)
-            document |= {"ids": np.asarray(document["ids"]), "classes": tuple(document["classes"])}
-            return cls(**document | {"cost": Cost(**document["cost"])})
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(f"{os.fspath(path)!r} holds no annotation that this version can read ({error}).") from error
+        from .result_file import load
 
-    def _hold_against(self, table: Table) -> None:
+        return load(path)
+
+    def take(self, rows: Ints) -> Annotation:
+        """Some of the rows.
+
+        Parameters
+        ----------
+        rows : ndarray of int, shape (n,)
+        """
+        arrays = ("ids", "probabilities", "mass", "method", "status", "shown")
+        record = {key: value for key, value in self.provenance.items() if key != "rows"}
+        return replace(self, **{name: getattr(self, name)[rows] for name in arrays}, provenance=record)
+
+    def hold_against(self, table: Table) -> None:
         """Raise where a table does not hold the rows that were labelled, in their order."""
         rows = self.provenance.get("rows", {})
         known = [name for name in (rows.get("id"), rows.get("text")) if name is not None]
@@ -323,7 +357,10 @@ class Annotation:
             )
 
     def _named(self) -> dict[str, Any]:
-        out: dict[str, Any] = {f"{self.name}_label": _typed(self.label)}
+        out: dict[str, Any] = {} if self.several else {f"{self.name}_label": _typed(self.label)}
+        if self.several:
+            said = np.where(np.isnan(self.probabilities), np.nan, self.probabilities > 0.5)
+            out |= {f"{self.name}_{c}": said[:, k] for k, c in enumerate(self.classes)}
         out |= {column: self.probabilities[:, k] for k, column in enumerate(self.columns.values())}
         if self.numeric:
             out |= {f"{self.name}_rating": self.rating, f"{self.name}_rating_sd": self.rating_sd}
@@ -343,7 +380,3 @@ def _typed(labels: Array) -> Array:
     if len(given) == len(labels):
         return np.array(given)
     return np.array([np.nan if v is None else float(v) for v in labels.tolist()])
-
-
-def _json(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else str(value)

@@ -39,6 +39,13 @@ _DOUBTING = re.compile(
 )
 """In an explanation: signs that the label is in doubt, or that the answer is a refusal."""
 
+_REFUSING = re.compile(
+    r"(?:i'm|i am|we're|we are) (?:very |so )?(?:sorry|unable|not able)\b|sorry, (?:but )?(?:i|we)\b|"
+    r"(?:i|we) (?:can't|cannot|can not|won't|will not|must decline|decline|refuse)(?: to)?"
+    r" (?:help|assist|comply|answer|label|classify|judge|process|engage|respond|provide|continue|with)\b|"
+    r"(?:i|we) (?:must |have to )?(?:decline|refuse)\b|as an ai\b"
+)
+
 
 class Unreadable(Exception):
     """An answer that cannot be used; the message says why."""
@@ -50,6 +57,21 @@ class Useless(Unreadable):
 
 class Refused(Unreadable):
     """The model declines to answer; it would again."""
+
+
+class Declined(Refused):
+    """The model, or the endpoint for it, refuses to judge the text."""
+
+
+def declines(answer: str) -> bool:
+    """Whether an answer is a refusal in words, as models that were taught to refuse give it.
+
+    Examples
+    --------
+    >>> declines("I'm sorry, but I can't assist with that."), declines("I can't see any support for the tram.")
+    (True, False)
+    """
+    return bool(_REFUSING.match(normal(plain(answer)).replace("\u2019", "'")))
 
 
 def usable(answer: str, finish: str, words: Sequence[str]) -> str:

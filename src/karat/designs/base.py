@@ -15,6 +15,7 @@ from .exchange import SampleFiles
 from .frame import FrameRecord, drawing_order
 from .given import seed_number
 from .labelling import Labelling
+from .parts import SampleParts
 from .sequential import SequentialLabelling, drawn_after
 
 
@@ -182,7 +183,7 @@ class Drawn(Design):
 
 
 @dataclass(frozen=True, repr=False)
-class Sample(SampleFiles):
+class Sample(SampleFiles, SampleParts):
     """Units drawn for labelling.
 
     Parameters
@@ -314,56 +315,6 @@ class Sample(SampleFiles):
         from .waves import next_wave
 
         return next_wave(self, design, data, seed, share)
-
-    def subgroup(self, data: object, rows: object) -> Sample:
-        """The sample as a draw from some of the rows: a design for data that are cut to a subgroup.
-
-        For a regression about some rows with the draw as it was, from all of them, give ``subset=`` instead.
-
-        Parameters
-        ----------
-        data : data frame
-            The whole frame that was drawn from.
-        rows : str or array_like of bool, shape (N,)
-            Whether each row belongs to the subgroup: a column of the data, or values. It must be known for every row,
-            and not depend on gold.
-
-        Returns
-        -------
-        Sample
-            Given how many of the drawn rows belong to the subgroup, see :meth:`karat.designs.Labelling.keep`.
-
-        Raises
-        ------
-        DesignError
-            If it is another frame, or nothing was drawn in the subgroup (or in one of its strata).
-        DataError
-            If rows are not true or false throughout.
-
-        Examples
-        --------
-        >>> import karat as kt
-        >>> corpus, truth = kt.datasets.simulate(2000, seed=1)
-        >>> sample = kt.SimpleRandom(n=400).draw(corpus, seed=1)
-        >>> gold = kt.datasets.mask_gold(corpus, sample, "hostile")
-        >>> long = gold["length"] > 0
-        >>> fit = kt.mean("hostile", gold[long], surrogates={"hostile": "hostile_llm"}, seed=1,
-        ...               design=sample.subgroup(gold, long))
-        >>> fit.n_gold == int(sample.labelled[long].sum())
-        True
-        """
-        table = Table.read(data)
-        inside = table.marked(rows, "rows")
-        labelling = self.design.aligned(table)
-        if not labelling.labelled[inside].any():
-            raise DesignError(
-                "none of the drawn rows is in the subgroup, so nothing is known of it; draw a further wave."
-            )
-        kept, part = labelling.keep(inside), table.filter(inside)
-        old = self.design.frame
-        id, origin = (None, "") if old is None or old.id is None else (old.id, old.origin or old.hash)
-        record = FrameRecord.of(part, id, [c for c in self.design.columns if c in part.columns], origin)
-        return Sample(kept, Drawn(self.design.base, kept, record), self.seed, self.sent)
 
 
 def draw_in_order(design: Design, table: Table, rng: np.random.Generator, id: str | None) -> Labelling:

@@ -35,17 +35,21 @@ _DESIGNS = {c.__name__: c for c in (Bernoulli, SimpleRandom, Stratified, Cluster
 
 def save_sample(sample: Sample, path: str | Path) -> None:
     """Write a sample, see :meth:`karat.designs.Sample.save`."""
+    try:
+        path_of("path", path).write_text(sealed(FORMAT, VERSION, sample_content(sample)), encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"the sample cannot be written to {str(path)!r}: {error.strerror}.") from None
+
+
+def sample_content(sample: Sample) -> dict[str, Any]:
+    """A sample as plain values."""
     frame = sample.design.frame
-    content = {
+    return {
         "description": sample.labelling.description, "n": sample.labelling.n_gold, "N": len(sample.labelling.labelled),
         "seed": sample.seed, "sent": sample.sent, "frame_hash": None if frame is None else frame.hash,
         "design": _design(sample.design.base), "labelling": _labelling(sample.labelling),
         "frame": None if frame is None else {**vars(frame), "keys": _array(frame.keys)},
     }  # fmt: skip
-    try:
-        path_of("path", path).write_text(sealed(FORMAT, VERSION, content), encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"the sample cannot be written to {str(path)!r}: {error.strerror}.") from None
 
 
 def read_sample(path: str | Path) -> Sample:
@@ -76,7 +80,11 @@ def read_sample(path: str | Path) -> Sample:
     >>> bool((back.positions == sample.positions).all())
     True
     """
-    text = read_sealed(path, FORMAT, VERSION, _AGAIN)
+    return sample_of(read_sealed(path, FORMAT, VERSION, _AGAIN), repr(str(path)))
+
+
+def sample_of(text: dict[str, Any], name: str) -> Sample:
+    """A sample from plain values; ``name``: of the file, for messages."""
     try:
         labelling = _checked(_read_labelling(text["labelling"]), text["N"])
         frame = text["frame"]
@@ -91,7 +99,7 @@ def read_sample(path: str | Path) -> Sample:
                 raise DataError(f"its frame has {record.n_rows} rows, its draw {text['N']}")
         return Sample(labelling, Drawn(_read_design(text["design"]), labelling, record), text["seed"], text["sent"])
     except (KeyError, TypeError, AttributeError, ValueError, zlib.error) as error:
-        raise DataError(f"{str(path)!r} is a damaged sample file ({error}); {_AGAIN}.") from None
+        raise DataError(f"{name} is a damaged sample file ({error}); {_AGAIN}.") from None
 
 
 def _design(design: Design) -> dict[str, Any]:

@@ -25,6 +25,7 @@ _MODULES = {
     "expert_gold.agreement": "agreement Agreement krippendorff_alpha cohen_kappa",
     "quality.scoring": "score Scores reliability reliability_diagram Temperature fit_temperature",
     "expert_gold.experts": "experts ExpertGold",
+    "aggregation.paired": "bradley_terry PairScores",
     "labelling_rules": "rules RuleModel",
     "quality.auditing": "audit",
     "quality.report": "Audit",
