@@ -57,6 +57,8 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .robustness.multiverse import multiverse
     from .robustness.sensitivity import sensitivity
     from .sequential.monitor import ConfidenceSequence, confidence_sequence
+    from .sites.entry_points import combine_sums, site_sums
+    from .sites.files import Ask, SiteSums
 
 _HOMES = {
     "EventStudy": "causal.event_result",
@@ -117,12 +119,17 @@ _HOMES = {
     "probit": "regression.entry_points",
     "pseudo_outcome": "regression.pseudo",
     "strata": "planning",
+    "Ask": "sites.files",
+    "SiteSums": "sites.files",
+    "combine_sums": "sites.entry_points",
+    "site_sums": "sites.entry_points",
 }
 _MODULES = ("annotate", "censoring", "datasets", "designs", "errors", "labels", "predict")
 
 # Spelt out, because type checkers and editors read it; a test holds it against the two above.
 __all__ = [
     "__version__",
+    "Ask",
     "Batches",
     "Bernoulli",
     "Clustered",
@@ -136,6 +143,7 @@ __all__ = [
     "Result",
     "Sample",
     "SimpleRandom",
+    "SiteSums",
     "Stratified",
     "Unequal",
     "Waves",
@@ -150,6 +158,7 @@ __all__ = [
     "budget",
     "by_raters",
     "censoring",
+    "combine_sums",
     "comparisons",
     "confidence_sequence",
     "cox",
@@ -185,6 +194,7 @@ __all__ = [
     "sensitivity",
     "several",
     "shares",
+    "site_sums",
     "slopes",
     "small_groups",
     "strata",

@@ -128,7 +128,7 @@ def prepare(
             dropped |= {"subset=": int((complete & there & ~inside).sum())}
             labelling = within(labelling, inside[complete & there])
         frame = frame[kept].reset_index(drop=True)
-        labels = tuple(_restrict(label, kept) for label in labels)
+        labels = tuple(restrict(label, kept) for label in labels)
         v = None if v is None else v[kept]
         clusters = None if clusters is None else clusters[kept]
     codes = None
@@ -383,6 +383,7 @@ def read_clusters(table: Table, cluster: object) -> pd.DataFrame:
     return pd.DataFrame({cluster if isinstance(cluster, str) else "cluster": values})
 
 
-def _restrict(label: Label, kept: Bools) -> Label:
+def restrict(label: Label, kept: Bools) -> Label:
+    """A label on some of its rows."""
     surrogates = tuple(replace(s, values=s.values[kept]) for s in label.surrogates)
     return replace(label, gold=label.gold[kept].reset_index(drop=True), surrogates=surrogates)
