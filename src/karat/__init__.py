@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .effects.entry_points import comparisons, predictions, slopes
     from .errors import KaratError, KaratWarning
     from .frames.batches import Batches
+    from .frames.partitions import Partitions
     from .grouped.aggregate import aggregate
     from .grouped.by_raters import by_raters
     from .grouped.shares import shares
@@ -66,6 +67,7 @@ _HOMES = {
     "event_study": "causal.event",
     "ate": "causal.effect",
     "Batches": "frames.batches",
+    "Partitions": "frames.partitions",
     "Bernoulli": "designs",
     "Clustered": "designs",
     "Design": "designs",
@@ -138,6 +140,7 @@ __all__ = [
     "Fits",
     "KaratError",
     "KaratWarning",
+    "Partitions",
     "Plan",
     "Propensity",
     "Result",

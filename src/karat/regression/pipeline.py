@@ -23,6 +23,7 @@ from ..estimate.rows import Rows
 from ..estimate.shares import group_means, shares_of
 from ..frames import Table
 from ..frames.formula import Parsed, parse
+from ..frames.partitions import Partitions
 from ..predict import Predictions
 from ..results import Result
 from .batches import BatchRows, read_batches
@@ -46,6 +47,7 @@ from .steps import (
     tell_user,
 )
 from .variables import Label, labelled_rows, read_labels
+from .workers import WorkerRows
 
 if TYPE_CHECKING:
     from .._core.types import Bools, Floats
@@ -202,6 +204,8 @@ def open_batches(options: Arguments, batches: Batches) -> Opened:
     refuse_unused(options, options.predictions, options.features)
     model = models.get(options.model, options.parameters)
     source = read_batches(options, batches, model)
+    if isinstance(batches, Partitions):
+        source = WorkerRows.of(source, batches)
     prepared, matrix = source.prepared, source.matrix
     one_surrogate(prepared, options)
     seed = seed_of_fit(options.seed, prepared, options.model, options.formula)
