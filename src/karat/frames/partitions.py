@@ -36,8 +36,8 @@ class Partitions(Batches):
     Parameters
     ----------
     source : dask DataFrame, str or Path
-        A Dask DataFrame, or what ``dask.dataframe.read_parquet`` reads. Call ``persist()`` on a DataFrame that fits into
-        the memory of the workers; otherwise partitions are made anew at each pass.
+        A Dask DataFrame, or what ``dask.dataframe.read_parquet`` reads. Call ``persist()`` on a DataFrame that fits
+        into the memory of the workers; otherwise partitions are made anew at each pass.
     rows : int
         Most rows that a worker looks at together.
     client : distributed.Client or str, optional

@@ -155,7 +155,8 @@ def combine_sums(sums: Sequence[SiteSums | str | Path]) -> Ask | Result:
         The Result is that of the pooled rows with the sites as strata of the draw: to about ten digits that of
         ``kt.regress`` on the rows in one place with ``design=kt.Stratified("site")``, where each site drew at random,
         and with ``learner=None``. Least squares takes 5 rounds (3 with ``tuning=None``, 7 where weight 1 is far from
-        gold alone); other models one more for each step of the solver, about 15. It holds neither influences nor what predictions of new rows need.
+        gold alone); other models one more for each step of the solver, about 15. It holds neither influences nor what
+        predictions of new rows need.
 
     Raises
     ------

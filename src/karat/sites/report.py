@@ -13,6 +13,7 @@ from ..errors import SmallSampleWarning, SolverWarning, tell
 from ..estimate.covariance import Covariance, small_sample, with_population
 from ..estimate.df import kurtosis_df, satterthwaite_df
 from ..estimate.shares import Shares
+from ..regression.comparison_fits import wider_than_gold
 from ..results import Result
 from ..results.comparison import Column, Comparison
 from ..results.sampling import Sampling
@@ -61,7 +62,9 @@ def report(found: Pooled, settings: Mapping[str, Any], facts: Mapping[str, Mappi
         notes=(*dict.fromkeys(notes), *found.notes, f"from sums of {len(facts)} sites in {rounds} rounds"),
     )  # fmt: skip
     if settings["estimator"] != "gold":
-        result = result.replace(comparison=_comparison(result, found, one, settings))
+        comparison = _comparison(result, found, one, settings)
+        wider = wider_than_gold(result, comparison.columns[0], cast(Any, SimpleNamespace(tuning=settings["tuning"])))
+        result = result.replace(comparison=comparison, notes=(*wider, *result.notes))
     for note in found.notes:
         tell(note, SolverWarning)
     for note in small_sample_notes(result):
