@@ -56,7 +56,7 @@ def test_exact_is_the_fit_of_the_others_as_they_were_drawn(which):
     for one in (after, named):
         np.testing.assert_array_equal(one.theta, exact.theta)
     table = exact.withdrawal.table()
-    assert list(table.columns) == ["before", "one step", "second order", "exact", "one step - exact"]
+    assert list(table.columns) == ["before", "one step", "left out", "exact", "one step - exact"]
     assert "fitted again" in exact.notes[-1]
 
 
@@ -91,6 +91,17 @@ def test_one_step_is_off_by_the_square_of_what_leaves(which):
         errors.append(np.mean(worst))
     assert errors[0] < 0.1
     assert errors[1] < 0.3, "second order against first: in proportion to what leaves"
+
+
+@pytest.mark.parametrize("which", ["covariate", "logit"])
+@pytest.mark.parametrize("tuning", ["coefficient", "full"])
+def test_that_weights_are_chosen_anew_is_in_the_size_that_is_shown(which, tuning):
+    frame, fit = fitted(which, tuning=tuning)
+    rng, inside = np.random.default_rng(5), []
+    for _ in range(5):
+        told = quiet(fit.without, rng.choice(N, 30, replace=False), frame).withdrawal
+        inside += list(np.abs(told.one_step - told.exact) <= told.remainder)
+    assert np.mean(inside) > 0.9
 
 
 def test_one_unlabelled_unit_is_exact_for_least_squares():

@@ -65,6 +65,8 @@ def one_step(result: Result, out: Bools) -> Result:
         shares = shares.at(left.units.labelling.n_gold / units.labelling.n_gold)
         matrix, df, shares = shares.settle(matrix, df, result.df_method)
     remainder = _remainder(parts, kept.psi[out], leverage, grown)
+    if len(parts.tuned) == len(remainder):  # weights are chosen anew without the gold that leaves
+        remainder = remainder + parts.tuned * gold.mean() * np.sqrt(np.diag(result.labelling_covariance))
     theta = result.theta + shift
     withdrawal = Withdrawal(result.names, int(out.sum()), int(gold.sum()), result.theta, theta, remainder)
     return result.replace(

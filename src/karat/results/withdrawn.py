@@ -25,7 +25,7 @@ class Withdrawal:
     one_step : ndarray, shape (p,)
         Estimates without them by influences.
     remainder : ndarray, shape (p,)
-        Size of the terms of second order that these leave out.
+        Size of what these leave out: terms of second order, and that weights of surrogates are chosen anew.
     exact : ndarray, shape (p,), or None
         Estimates of the fit made again, where there were data.
 
@@ -33,7 +33,7 @@ class Withdrawal:
     --------
     >>> one = np.array([1.0])
     >>> Withdrawal(("x",), 2, 1, one, one + 0.1, one / 100, None).table().columns.tolist()
-    ['before', 'one step', 'second order']
+    ['before', 'one step', 'left out']
     """
 
     names: tuple[str, ...]
@@ -48,7 +48,7 @@ class Withdrawal:
         """Estimates before and after; with data the exact ones, and how far one step is from them."""
         import pandas as pd
 
-        columns = {"before": self.before, "one step": self.one_step, "second order": self.remainder}
+        columns = {"before": self.before, "one step": self.one_step, "left out": self.remainder}
         if self.exact is not None:
             columns |= {"exact": self.exact, "one step - exact": self.one_step - self.exact}
         return pd.DataFrame(columns, index=list(self.names))

@@ -32,9 +32,8 @@ class Leaving:
         -------
         Result
             With ``withdrawal``, whose table has the estimates before and after, the size of what one step leaves out
-            (terms of second order, about the square of the share that leaves; not that weights chosen by ``tuning=``
-            are chosen anew in a fit made again), and, with data, its distance from the exact ones (methods, section
-            4.11).
+            (terms of second order, about the square of the share that leaves, and that weights of surrogates are
+            chosen anew), and, with data, its distance from the exact ones (methods, section 4.11).
 
         Raises
         ------
