@@ -61,3 +61,11 @@ def test_every_column_counts(rows: pd.DataFrame, name: str) -> None:
 
 def test_the_same_values_under_two_names_differ() -> None:
     assert (row_hashes({"a": [1, 2], "b": [2, 1]})[0] != row_hashes({"a": [1, 2], "b": [2, 1]})[1]).all()
+
+
+@pytest.mark.parametrize("least", [0, -3, 1990, 10**12 - 2, 2**53 - 9, -(2**53) + 2])
+def test_whole_numbers_close_together_count_as_all_others_do(least: int) -> None:
+    values = np.random.default_rng(5).integers(0, 7, 50) + least
+    near, far = pd.Series(values), pd.Series([*values.tolist(), 10**9 * 3])  # the last takes the way of all numbers
+    assert (row_hashes({"a": near}) == row_hashes({"a": far})[:-1]).all()
+    assert (row_hashes({"a": near.astype(float)}) == row_hashes({"a": near})).all()

@@ -126,6 +126,8 @@ class Row:
     largest_bias: float
     width_over_gold: float
     worst_width_over_gold: float
+    squared_error: float
+    """Mean square of errors over standard errors."""
 
 
 def once(case: str, labelled: str, n_units: int, n_gold: int, seed: int, **options: object) -> np.ndarray:
@@ -168,6 +170,7 @@ def study(
         float(covered.std(ddof=1) / np.sqrt(len(covered))), float(a[:, :, 2].mean(axis=0).min()),
         float(a[:, :, 4].mean()), float((a[:, :, 1].mean(axis=0) / deviation).mean()),
         float(np.abs(a[:, :, 0].mean(axis=0) / deviation).max()), float(ratio.mean()), float(ratio.max()),
+        float(np.mean((a[:, :, 0] / a[:, :, 1]) ** 2)),
     )  # fmt: skip
 
 

@@ -70,6 +70,8 @@ class Row:
     se_over_sd: float
     width_over_gold: float
     worst_width_over_gold: float
+    squared_error: float
+    """Mean square of errors over standard errors."""
 
 
 def once(labelled: str, n_units: int, n_gold: int, seed: int, **options: object) -> np.ndarray:
@@ -118,7 +120,7 @@ def study(
         labelled, n_units, n_gold, repetitions, refused, float(covered.mean()),
         float(covered.std(ddof=1) / np.sqrt(len(covered))), float(a[:, :, 2].mean(axis=0).min()),
         float((a[:, :, 1].mean(axis=0) / a[:, :, 0].std(axis=0, ddof=1)).mean()),
-        float(ratio.mean()), float(ratio.max()),
+        float(ratio.mean()), float(ratio.max()), float(np.mean((a[:, :, 0] / a[:, :, 1]) ** 2)),
     )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _DIGITS = 12
 _EXACT = 2**53
+_FEW = 4096
 
 
 def canonical_order(columns: Mapping[str, Any]) -> Ints:
@@ -109,7 +110,19 @@ def number_parts(column: pd.Series[Any], missing: Bools) -> tuple[Array, ...] | 
         return None
     values = np.zeros(len(column))
     values[~missing] = present.to_numpy(dtype=np.float64)
-    return _rounded(_shortest(values))
+    return _rounded_codes(values) or _rounded(_shortest(values))
+
+
+def _rounded_codes(values: Array) -> tuple[Array, Array] | None:
+    """Those of :func:`_rounded` for whole numbers close together, such as 0/1, codes and years; None for others."""
+    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
+    if not -_EXACT < low <= high < min(_EXACT, low + _FEW):
+        return None
+    codes = values.astype(np.int64)
+    if (codes != values).any():
+        return None
+    mantissa, power = _rounded(np.arange(low, high + 1.0))
+    return mantissa[codes - int(low)], power[codes - int(low)]
 
 
 def _too_large(present: pd.Series[Any]) -> bool:
