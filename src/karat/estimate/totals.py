@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from . import index
-from .augment import AugmentedSample
+from .augment import AugmentedSample, Units
 from .index import slices, weighted
 from .rows import Pieces, RowBlock, Rows, pieces_of
 
@@ -123,24 +123,25 @@ def totals_everywhere(model: Model, sample: AugmentedSample) -> Totals:
     if summed is None:
         return row_totals(model, sample.pieces)
     if model.linear:
-        known = summed(partial(_of_blocks, model, np.zeros(n_coefficients(model, sample.gold))))
+        known = summed(partial(_of_blocks, model, np.zeros(n_coefficients(model, sample.gold)), sample.units))
         return lambda theta: (known[0] - known[1] @ theta, known[1])
     last: list[Any] = [None, None]
 
     def at(theta: Floats) -> tuple[Floats, Floats]:
         if last[0] is None or not np.array_equal(last[0], theta):
-            last[:] = [theta.copy(), summed(partial(_of_blocks, model, theta))]
+            last[:] = [theta.copy(), summed(partial(_of_blocks, model, theta, sample.units))]
         return last[1][0], last[1][1]
 
     return at
 
 
-def _of_blocks(model: Model, theta: Floats, blocks: Iterator[RowBlock]) -> tuple[Floats, Floats]:
+def _of_blocks(model: Model, theta: Floats, units: Units, blocks: Iterator[RowBlock]) -> tuple[Floats, Floats]:
     """Totals of score and curvature over blocks; 0 of none."""
     every = list(blocks)
     if not every:
         return np.zeros(len(theta)), np.zeros((len(theta),) * 2)
-    return row_totals(model, lambda: ((rows, None) for block in every for rows in block.rows))(theta)
+    pieces = [(rows, units.weights_in(block.at)) for block in every for rows in block.rows]
+    return row_totals(model, lambda: pieces)(theta)
 
 
 class Extra(Protocol):

@@ -204,7 +204,7 @@ def open_batches(options: Arguments, batches: Batches) -> Opened:
     refuse_unused(options, options.predictions, options.features)
     model = models.get(options.model, options.parameters)
     source = read_batches(options, batches, model)
-    if isinstance(batches, Partitions):
+    if isinstance(batches, Partitions) and source.batches is batches:
         source = WorkerRows.of(source, batches)
     prepared, matrix = source.prepared, source.matrix
     one_surrogate(prepared, options)

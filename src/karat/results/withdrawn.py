@@ -31,6 +31,7 @@ class Withdrawal:
 
     Examples
     --------
+    >>> import numpy as np
     >>> one = np.array([1.0])
     >>> Withdrawal(("x",), 2, 1, one, one + 0.1, one / 100, None).table().columns.tolist()
     ['before', 'one step', 'left out']
