@@ -12,6 +12,7 @@ import numpy as np
 from . import index
 from .index import slices, weighted
 from .labelling_noise import Noise
+from .rows import Memory
 from .scores import LARGEST_LEVERAGE, Block, correction
 from .totals import Moments, linear_predictor, row_scores
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from .._core.types import Floats
     from ..designs.given_sizes import Known
     from ..moments import Model
-    from .augment import AugmentedSample, Units
+    from .augment import AugmentedSample
     from .root import Root
     from .rows import RowBlock, Rows
 
@@ -293,22 +294,24 @@ def _everywhere(
     """What is expected of all units; a source that sums by itself does so."""
     summed = getattr(sample.predicted, "summed", None)
     if summed is None:
-        return _Expected.of(rating, _of_all(sample.units, sample.predicted.blocks(), spread, known), metric)
-    return _Expected(*summed(partial(_of_part, rating, sample.units, spread, known, metric)))
+        return _Expected.of(rating, _of_all(sample, spread, known), metric)
+    return _Expected(*summed(partial(_of_part, rating, replace(sample, predicted=Memory()), spread, known, metric)))
 
 
 def _of_part(
-    rating: Rating, units: Units, spread: Floats | None, known: Known | None, metric: Floats,
+    rating: Rating, sample: AugmentedSample, spread: Floats | None, known: Known | None, metric: Floats,
     blocks: Iterable[RowBlock],
 ) -> tuple[Floats, Floats, Floats]:  # fmt: skip
-    found = _Expected.of(rating, _of_all(units, blocks, spread, known), metric)
+    found = _Expected.of(rating, _of_all(sample, spread, known, blocks), metric)
     return found.squares, found.errors, found.plain
 
 
-def _of_all(units: Units, blocks: Iterable[RowBlock], spread: Floats | None, known: Known | None) -> Iterator[_Weighed]:
+def _of_all(
+    sample: AugmentedSample, spread: Floats | None, known: Known | None, blocks: Iterable[RowBlock] | None = None
+) -> Iterator[_Weighed]:
     """All units, squares weighted by ``v^2`` times the spread of their kind (1 if there is none)."""
-    for block in blocks:
-        v, kind = units.weights_in(block.at), units.labelling.kinds(block.at, block.stratum)
+    for block in sample.predicted.blocks() if blocks is None else blocks:
+        v, kind = sample.units.weights_in(block.at), sample.units.labelling.kinds(block.at, block.stratum)
         weight = None if v is None else v**2
         if spread is not None:
             weight = spread[kind] if weight is None else weight * spread[kind]
