@@ -112,5 +112,5 @@ def test_what_is_no_table_on_workers_is_refused(client, tmp_path):
     with pytest.raises(kt.errors.ArgumentError, match="cannot be read as parquet"):
         kt.Partitions(tmp_path / "none.parquet", client=client).frame.compute()
     table = kt.Partitions(dd.from_pandas(labelled(["y"]), npartitions=2), client=client)
-    with pytest.raises(kt.KaratError, match="cluster= is about all rows"):
-        kt.ols("y ~ z", table, surrogates={"y": "y_llm"}, learner=None, cluster="author")
+    with pytest.raises(kt.KaratError, match="subset= is about all rows"):
+        kt.ols("y ~ z", table, surrogates={"y": "y_llm"}, learner=None, subset="vote")
