@@ -17,6 +17,18 @@ TIMEOUT = 300
 
 # Run in the kernel after the last cell. Each guards a sentence of the vignette: when an example changes, change both.
 CLAIMS = {
+    "across-sites": """
+assert apart < 1e-9 and np.abs(answer.se() - fit.se()).max() < 1e-9, "the same numbers"
+assert set(received[0].facts) == {"columns"} and not received[0].sums, "no more in the first round"
+low, high = answer.confint().loc["grievance"]
+assert low < 25 < high
+assert 10 <= int(logit.notes[-1].split()[-2]) <= 20
+low, high = logit.confint().loc["grievance"]
+assert low < -0.8 < high
+table = rest.withdrawal.table()
+assert (table["one step - exact"].abs() < 1.5 * table["left out"]).all(), "about how large"
+assert (table["one step - exact"].abs() < 0.3 * (table["before"] - table["exact"]).abs().max()).all()
+""",
     "checks-and-sensitivity": """
 spread = many.heterogeneity()["Range"].unstack()
 assert (spread["naive"] > 3 * spread["corrected"]).loc[["comedy", "romance"]].all(), "naive answers scatter"

@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .effects.entry_points import comparisons, predictions, slopes
     from .errors import KaratError, KaratWarning
     from .frames.batches import Batches
+    from .frames.partitions import Partitions
     from .grouped.aggregate import aggregate
     from .grouped.by_raters import by_raters
     from .grouped.shares import shares
@@ -60,6 +61,8 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .robustness.multiverse import multiverse
     from .robustness.sensitivity import sensitivity
     from .sequential.monitor import ConfidenceSequence, confidence_sequence
+    from .sites.entry_points import combine_sums, site_sums
+    from .sites.files import Ask, SiteSums
 
 _HOMES = {
     "EventStudy": "causal.event_result",
@@ -67,6 +70,7 @@ _HOMES = {
     "event_study": "causal.event",
     "ate": "causal.effect",
     "Batches": "frames.batches",
+    "Partitions": "frames.partitions",
     "Bernoulli": "designs",
     "Clustered": "designs",
     "Design": "designs",
@@ -123,12 +127,17 @@ _HOMES = {
     "probit": "regression.entry_points",
     "pseudo_outcome": "regression.pseudo",
     "strata": "planning",
+    "Ask": "sites.files",
+    "SiteSums": "sites.files",
+    "combine_sums": "sites.entry_points",
+    "site_sums": "sites.entry_points",
 }
 _MODULES = ("annotate", "censoring", "datasets", "designs", "errors", "labels", "predict")
 
 # Spelt out, because type checkers and editors read it; a test holds it against the two above.
 __all__ = [
     "__version__",
+    "Ask",
     "Batches",
     "Bernoulli",
     "Cascade",
@@ -138,11 +147,13 @@ __all__ = [
     "Fits",
     "KaratError",
     "KaratWarning",
+    "Partitions",
     "Plan",
     "Propensity",
     "Result",
     "Sample",
     "SimpleRandom",
+    "SiteSums",
     "Stratified",
     "Unequal",
     "Waves",
@@ -157,6 +168,7 @@ __all__ = [
     "budget",
     "by_raters",
     "censoring",
+    "combine_sums",
     "comparisons",
     "confidence_sequence",
     "cox",
@@ -194,6 +206,7 @@ __all__ = [
     "sensitivity",
     "several",
     "shares",
+    "site_sums",
     "slopes",
     "small_groups",
     "strata",

@@ -284,7 +284,7 @@ def sandwich(
     p = error.shape[1] if used is None else used
     used_up = (p + absorbed * units[0], p + absorbed * units[1])
     groups = (meat.groups, gold_groups) if fewest is None else (fewest, min(fewest, gold_groups))
-    population, design = _small_sample(kind, meat.population, design, used_up, units, groups)
+    population, design = small_sample(kind, meat.population, design, used_up, units, groups)
     total = design if target == "finite" else with_population(population, design, labelling)
     return Covariance(total, design)
 
@@ -340,7 +340,7 @@ def influence_covariance(psi: Floats, error: Floats, units: Units, target: str, 
     return with_population(meat.population, design, labelling)
 
 
-def _small_sample(
+def small_sample(
     kind: str,
     population: Floats,
     design: Floats,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -12,6 +13,7 @@ from . import index
 from .augment import times
 from .index import slices, weighted
 from .labelling_noise import Noise
+from .rows import Memory
 from .scores import LARGEST_LEVERAGE, Block, correction
 from .totals import Moments, linear_predictor, row_scores
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from ..moments import Model
     from .augment import AugmentedSample
     from .root import Root
-    from .rows import Rows
+    from .rows import RowBlock, Rows
 
 _MOST_CALIBRATED = 25.0
 """Factor beyond which a variance is not corrected for the units that happened to be drawn."""
@@ -193,7 +195,7 @@ def calibrations(moments: Rated, theta: Floats, at: Linear) -> tuple[Floats | No
     v, rows = sample.units.gold_analysis_weight, moments.predicted_gold
     error, known = labelling.known_part(at.m - at.h)
     gold = None if known is None else known.take(labelling.kind_of_gold)
-    every = _Expected.of(rating, _of_all(sample, None, known), metric)
+    every = _everywhere(rating, sample, None, known, metric)
     some = _Expected.of(rating, _of_gold(rows, v**2 * labelling.weight, v, gold), metric)
     of_moments = calibration(
         at.m, labelling.weight, (every.squares, every.plain), (some.squares, some.plain), at, metric
@@ -205,7 +207,7 @@ def calibrations(moments: Rated, theta: Floats, at: Linear) -> tuple[Floats | No
             (0.0 * some.plain, spread[0] * some.plain),
         )
     else:
-        every = _Expected.of(rating, _of_all(sample, spread, None), metric)
+        every = _everywhere(rating, sample, spread, None, metric)
         some = _Expected.of(rating, _of_gold(rows, v**2 * labelling.spread, v, None), metric)
         every_error, some_error = (every.errors, every.plain), (some.errors, some.plain)
     return of_moments, calibration(error, labelling.spread, every_error, some_error, at, metric)
@@ -287,9 +289,29 @@ _Weighed = tuple[tuple["Rows", ...], "Floats | None", "Floats | None", "Known | 
 """Rows of some units, the weight of their squares, their analysis weights, and what their moments gain."""
 
 
-def _of_all(sample: AugmentedSample, spread: Floats | None, known: Known | None) -> Iterator[_Weighed]:
+def _everywhere(
+    rating: Rating, sample: AugmentedSample, spread: Floats | None, known: Known | None, metric: Floats
+) -> _Expected:
+    """What is expected of all units; a source that sums by itself does so."""
+    summed = getattr(sample.predicted, "summed", None)
+    if summed is None:
+        return _Expected.of(rating, _of_all(sample, spread, known), metric)
+    return _Expected(*summed(partial(_of_part, rating, replace(sample, predicted=Memory()), spread, known, metric)))
+
+
+def _of_part(
+    rating: Rating, sample: AugmentedSample, spread: Floats | None, known: Known | None, metric: Floats,
+    blocks: Iterable[RowBlock],
+) -> tuple[Floats, Floats, Floats]:  # fmt: skip
+    found = _Expected.of(rating, _of_all(sample, spread, known, blocks), metric)
+    return found.squares, found.errors, found.plain
+
+
+def _of_all(
+    sample: AugmentedSample, spread: Floats | None, known: Known | None, blocks: Iterable[RowBlock] | None = None
+) -> Iterator[_Weighed]:
     """All units, squares weighted by ``v^2`` times the spread of their kind (1 if there is none)."""
-    for block in sample.predicted.blocks():
+    for block in sample.predicted.blocks() if blocks is None else blocks:
         v, kind = sample.units.weights_in(block.at), sample.units.labelling.kinds(block.at, block.stratum)
         weight = None if v is None else v**2
         if spread is not None:

@@ -202,8 +202,8 @@ def shares_of(
     total = np.bincount(group, v * labelling.weight, p)
     drawn_whole = None if labelling.unit is None else labelling.unit[labelling.gold]
     kish = total**2 / np.bincount(group, (v * labelling.weight) ** 2, p)
-    units = _most_varied(x, v * labelling.weight, (drawn_whole, *clusters)) / total**2
-    labelling_only = _most_varied(x, v * np.sqrt(np.maximum(labelling.spread, 0.0)), (drawn_whole,))
+    units = most_varied(x, v * labelling.weight, (drawn_whole, *clusters)) / total**2
+    labelling_only = most_varied(x, v * np.sqrt(np.maximum(labelling.spread, 0.0)), (drawn_whole,))
     count = np.bincount(group, minlength=p).astype(np.float64)
 
     plain, _ = infer(parts, "CRV0" if kind.startswith("CRV") else "HC0", target, "normal")
@@ -229,7 +229,7 @@ def group_means(x: Floats) -> bool:
     return bool(((x == 0.0) | (x == 1.0)).all() and (x.sum(axis=1) == 1.0).all())
 
 
-def _most_varied(x: Floats, weight: Floats, groupings: tuple[Ints | None, ...]) -> Floats:
+def most_varied(x: Floats, weight: Floats, groupings: tuple[Ints | None, ...]) -> Floats:
     """``sum_c (sum_{i in c} w_i)^2`` of each column of x, under the grouping that makes it largest."""
     values = x * weight[:, None]
     out = (values**2).sum(axis=0)

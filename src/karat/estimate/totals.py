@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from . import index
-from .augment import AugmentedSample
+from .augment import AugmentedSample, Units
 from .index import slices, weighted
-from .rows import Pieces, Rows, pieces_of
+from .rows import Pieces, RowBlock, Rows, pieces_of
 
 if TYPE_CHECKING:
     from .._core.types import Floats
@@ -113,6 +114,36 @@ def row_totals(model: Model, pieces: Pieces) -> Totals:
     return at
 
 
+def totals_everywhere(model: Model, sample: AugmentedSample) -> Totals:
+    """:func:`row_totals` of the predicted rows of all units; a source that sums by itself does so.
+
+    Such a source has a method ``summed``, which adds up over all rows what a function makes of some blocks.
+    """
+    summed = getattr(sample.predicted, "summed", None)
+    if summed is None:
+        return row_totals(model, sample.pieces)
+    if model.linear:
+        known = summed(partial(_of_blocks, model, np.zeros(n_coefficients(model, sample.gold)), sample.units))
+        return lambda theta: (known[0] - known[1] @ theta, known[1])
+    last: list[Any] = [None, None]
+
+    def at(theta: Floats) -> tuple[Floats, Floats]:
+        if last[0] is None or not np.array_equal(last[0], theta):
+            last[:] = [theta.copy(), summed(partial(_of_blocks, model, theta, sample.units))]
+        return last[1][0], last[1][1]
+
+    return at
+
+
+def _of_blocks(model: Model, theta: Floats, units: Units, blocks: Iterator[RowBlock]) -> tuple[Floats, Floats]:
+    """Totals of score and curvature over blocks; 0 of none."""
+    every = list(blocks)
+    if not every:
+        return np.zeros(len(theta)), np.zeros((len(theta),) * 2)
+    pieces = [(rows, units.weights_in(block.at)) for block in every for rows in block.rows]
+    return row_totals(model, lambda: pieces)(theta)
+
+
 class Extra(Protocol):
     """What is added to the scores of a moment."""
 
@@ -159,7 +190,7 @@ class Moments:
             model,
             sample,
             gold,
-            row_totals(model, sample.pieces),
+            totals_everywhere(model, sample),
             row_totals(model, pieces_of(predicted_gold, sample.units.gold_weight)),
             predicted_gold,
         )

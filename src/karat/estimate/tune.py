@@ -121,8 +121,8 @@ def tune(
     (m, h), p = plain, plain[0].shape[1]
     size = effective_size(m - h, labelling)
     v_mh, v_hh = labelling.cross(m, h), labelling.cross(h, h)
-    rows = _candidates(v_mh, v_hh)
-    factor = _own_pull(h, v_hh, labelling)
+    rows = candidates(v_mh, v_hh)
+    factor = pulls(h, v_hh, labelling)
     error = {name: (left_out[0] - left_out[1] @ row.T) * factor.get(name, 1.0) for name, row in rows.items()}
     variance = {name: np.diag(labelling.cross(e, e)) for name, e in error.items()}
     if gold is not None:
@@ -151,14 +151,15 @@ def _column(factor: Floats | None, j: int, n: int) -> Floats:
     return np.ones(n) if factor is None else factor[:, min(j, factor.shape[1] - 1)]
 
 
-def _own_pull(h: Floats, v_hh: Floats, labelling: Labelling) -> dict[str, Floats]:
+def pulls(h: Floats, v_hh: Floats, labelling: Labelling, total: Floats | None = None) -> dict[str, Floats]:
     """Factor from the error of a gold unit to that with weights chosen without it, ``1 / (1 - H_i)``.
 
     A weight is a regression of m on h over gold units with the spread of their weights; ``H_i`` is the leverage there.
+    Where the units are a part of all, ``total`` holds the squares of all.
     """
     known = labelling.known_part(h)[0]
     square = labelling.spread[:, None] * known**2
-    total = square.sum(axis=0)
+    total = square.sum(axis=0) if total is None else total
     scale = np.sqrt(np.where(np.diag(v_hh) > 0, np.diag(v_hh), 1.0))
     inner = np.linalg.pinv(v_hh / np.outer(scale, scale), rcond=1e-10, hermitian=True)
     pull = {
@@ -204,7 +205,7 @@ def effective_size(error: Floats, labelling: Labelling) -> Floats:
     return np.clip(kurtosis_df(square.sum(axis=0), (square**2).sum(axis=0)), 2.0, float(labelling.n_units))
 
 
-def _candidates(v_mh: Floats, v_hh: Floats) -> dict[str, Floats]:
+def candidates(v_mh: Floats, v_hh: Floats) -> dict[str, Floats]:
     """Coefficient-space weights of every candidate, each of shape (p, p)."""
     p = len(v_hh)
     spread = np.diag(v_hh)

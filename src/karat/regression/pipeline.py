@@ -23,6 +23,7 @@ from ..estimate.rows import Rows
 from ..estimate.shares import group_means, shares_of
 from ..frames import Table
 from ..frames.formula import Parsed, parse
+from ..frames.partitions import Partitions
 from ..predict import Predictions
 from ..results import Result
 from .batches import BatchRows, learns, read_batches
@@ -48,6 +49,7 @@ from .steps import (
     tell_user,
 )
 from .variables import Label, labelled_rows, read_labels
+from .workers import WorkerRows
 
 if TYPE_CHECKING:
     from .._core.types import Bools, Floats, Ints
@@ -213,6 +215,8 @@ def open_batches(options: Arguments, batches: Batches) -> Opened:
     refuse_unused(options, options.predictions, options.features)
     model = models.get(options.model, options.parameters)
     source = read_batches(options, batches, model)
+    if isinstance(batches, Partitions) and source.batches is batches:
+        source = WorkerRows.of(source, batches)
     prepared, matrix = source.prepared, source.matrix
     if not learns(options) and options.predictions is None:
         one_surrogate(prepared, options)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .instruments import Stage
     from .sampling import Sampling
     from .tests import TestResult
+    from .withdrawn import Withdrawal
 
 
 def bounds_names(alpha: float) -> list[str]:
@@ -335,6 +336,7 @@ class Fitted(Estimates):
     call: Call | None = field(default=None, repr=False)
     stage: Stage | None = field(default=None, repr=False)
     seed: int | None = None
+    withdrawal: Withdrawal | None = None
 
     @property
     def n_gold(self) -> int:

@@ -11,6 +11,7 @@ from ..errors import KaratError, check_alpha
 from ..estimate.infer import read_vcov
 from .estimates import Fitted
 from .protocols import FormerNames, MaketablesProtocol, register_maketables
+from .without import Leaving
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Result(MaketablesProtocol, FormerNames, Fitted):
+class Result(MaketablesProtocol, FormerNames, Leaving, Fitted):
     """Estimates with intervals that are valid whatever the surrogates do.
 
     Parameters
@@ -83,6 +84,8 @@ class Result(MaketablesProtocol, FormerNames, Fitted):
         First stage and reduced form, of two-stage least squares.
     seed : int or None
         Seed that was used; None where it was a generator.
+    withdrawal : Withdrawal or None
+        What :meth:`without` did.
 
     Examples
     --------

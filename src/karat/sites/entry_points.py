@@ -1,0 +1,250 @@
+"""``site_sums`` at each site, ``combine_sums`` at the centre."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+from .._core.arguments import checked_arguments
+from .._core.machine import single_threaded
+from ..errors import ArgumentError, DataError, whole
+from ..regression.options import Arguments, RegressOptions
+from .answers import answer, facts
+from .centre import pooled
+from .files import Ask, SiteSums, added, plain
+from .levels import agreed
+from .opened import held, open_site, refuse
+from .report import report
+
+if TYPE_CHECKING:
+    from .._core.types import ModelName
+    from ..results import Result
+
+_NO_ROWS = "only sums leave a site, so that no influence of single rows is kept"
+
+
+@checked_arguments(
+    RegressOptions,
+    refused={
+        "scores": _NO_ROWS, "compare": "gold alone is always compared, surrogates alone are not",
+        "combine": "predictions are averaged over splits", "subset": "leave rows out of data and design",
+        "shown": "leave rows out of data and design",
+    },
+)  # fmt: skip
+@single_threaded
+def site_sums(
+    formula: str, data: object, *, site: str, surrogates: Mapping[str, Any], model: ModelName = "ols",
+    ask: Ask | str | Path | None = None, least: int = 5, **options: Unpack[RegressOptions],
+) -> SiteSums:  # fmt: skip
+    """Sums over the rows of one site, of which :func:`combine_sums` makes a regression on the rows of all sites.
+
+    Each site draws a gold sample from its own documents and runs this with the same formula and options; a question
+    (``ask``) comes back from the centre until it has its result. Rows do not leave the site, but sums tell of them:
+    cross products of indicators count the rows that have both, and every further question adds numbers. Where a level,
+    or two of them together, would be told of fewer than ``least`` rows, the call is refused. This is no differential
+    privacy: whoever may choose the formula can learn about small groups in many calls. Look at what is sent
+    (``SiteSums.save`` writes JSON), and answer questions of people you trust (methods, section 4.10).
+
+    Parameters
+    ----------
+    formula : str
+        As in :func:`regress`, without functions that look at a whole column.
+    data : data frame
+        Rows of this site.
+    site : str
+        Its name, the same in all rounds.
+    surrogates : mapping
+        Gold column -> its surrogate(s), by column names.
+    model : {"ols", "mean", "logit", "probit", "poisson", "gamma", "fractional", "multinomial"}
+        ``"mean"`` takes ``"outcome ~ 1"`` or ``"outcome ~ 0 + C(group)"``.
+    ask : Ask, str or Path, optional
+        The question, or a file of it; none in the first round.
+    least : int
+        Rows that a cell must have; 1 tells of all.
+    **options
+        How to fit.
+
+    Returns
+    -------
+    SiteSums
+        With ``vcov`` HC0, HC1 (the default), CRV0 or CRV1. Clusters must not reach over sites; a column that is
+        constant at each site makes the sites the clusters. With a learner each site cross-fits its own, from its gold.
+
+    Raises
+    ------
+    KaratError
+        As :func:`regress`; for what sums cannot tell; for cells with fewer rows than ``least``.
+
+    References
+    ----------
+    Egami, Hinck, Stewart, Wei (2023); Saerndal, Swensson, Wretman (1992) for strata.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(1600, seed=1)
+    >>> parts = {"Ghent": corpus[:900], "Turin": corpus[900:]}
+    >>> gold = {name: kt.datasets.mask_gold(part, kt.SimpleRandom(n=200).draw(part, seed=1), "hostile")
+    ...         for name, part in parts.items()}
+    >>> def sums(name, ask=None):
+    ...     return kt.site_sums("outcome ~ hostile + length", gold[name], site=name, ask=ask,
+    ...                         surrogates={"hostile": "hostile_llm"}, learner=None)
+    >>> received = [sums(name) for name in gold]
+    >>> answer = kt.combine_sums(received)
+    >>> while isinstance(answer, kt.Ask):
+    ...     received += [sums(name, answer) for name in gold]
+    ...     answer = kt.combine_sums(received)
+    >>> answer.n_units, answer.n_gold, answer.notes[-1]
+    (1600, 400, 'from sums of 2 sites in 5 rounds')
+    """
+    if not isinstance(site, str) or not site:
+        raise ArgumentError(f"site={site!r} is not allowed; give the name of this site.")
+    least = whole("least", least, least=1)
+    given: dict[str, Any] = dict(options)
+    if given.get("vcov") is None:
+        cluster = given.pop("cluster", None)
+        given["vcov"] = "HC1" if cluster is None else {"CRV1": cluster}
+    arguments = Arguments.of(model, formula, surrogates, given)
+    refuse(arguments)
+    settings = _settings(arguments)
+    if ask is None:
+        columns = held(arguments, data, least)
+        return SiteSums(site, 0, "", settings, {"columns": plain(columns)}, {})
+    question = ask if isinstance(ask, Ask) else Ask.read(ask)
+    if question.question["settings"] != settings:
+        changed = [name for name, value in settings.items() if question.question["settings"].get(name) != value]
+        raise ArgumentError(
+            f"the centre asks about another fit: {', '.join(changed)} differ from what this call says; make the call "
+            "of the first round again, with ask= beside it."
+        )
+    opened = open_site(arguments, data, question.columns, least)
+    told = {**facts(opened), "assumed": arguments.design is None}
+    return SiteSums(
+        site, question.round, question.digest, settings, plain(told), plain(answer(opened, question.question))
+    )
+
+
+def _settings(options: Arguments) -> dict[str, Any]:
+    """What all sites must fit alike."""
+    names = ("estimator", "tuning", "target", "df", "alpha", "imputation", "missing", "parameters")
+    learnt = options.estimator == "dsl" and options.learner is not None and options.predictions is None
+    out = {"model": options.model, "formula": options.formula, **{name: options.given[name] for name in names}}
+    out |= {
+        "vcov": options.vcov, "cluster": options.cluster or "", "crossfitted": learnt,
+        "labels": sorted(map(str, options.surrogates)), "weights": options.given["weights"] is not None,
+    }  # fmt: skip
+    return dict(plain(out))
+
+
+@checked_arguments()
+def combine_sums(sums: Sequence[SiteSums | str | Path]) -> Ask | Result:
+    """Put the sums of sites together: the next question, or the Result.
+
+    Give it everything that came so far, of all rounds and in any order. Nothing else is kept at the centre, so that
+    the same files always give the same answer.
+
+    Parameters
+    ----------
+    sums : sequence of SiteSums, str or Path
+        From :func:`site_sums`, or files of it.
+
+    Returns
+    -------
+    Ask or Result
+        The Result is that of the pooled rows with the sites as strata of the draw: to about ten digits that of
+        ``kt.regress`` on the rows in one place with ``design=kt.Stratified("site")``, where each site drew at random,
+        and with ``learner=None``. Least squares takes 5 rounds (3 with ``tuning=None``, 7 where weight 1 is far from
+        gold alone); other models one more for each step of the solver, about 15. It holds neither influences nor what
+        predictions of new rows need.
+
+    Raises
+    ------
+    KaratError
+        If a site is missing in a round or sent twice, if sites fit different things, or as :func:`regress`.
+
+    References
+    ----------
+    Saerndal, Swensson, Wretman (1992), section 3.7, for strata.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(800, seed=1)
+    >>> corpus = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=200).draw(corpus, seed=1), "hostile")
+    >>> first = kt.site_sums("outcome ~ hostile", corpus, site="Ghent", surrogates={"hostile": "hostile_llm"})
+    >>> kt.combine_sums([first])
+    <karat Ask: round 1, start>
+    """
+    if isinstance(sums, (str, Path, SiteSums)) or not len(sums):
+        raise ArgumentError("sums must be a list of SiteSums, or of files of them, of all sites and rounds so far.")
+    read = [one if isinstance(one, SiteSums) else SiteSums.read(one) for one in sums]
+    rounds = _by_round(read)
+    first = rounds[0]
+    settings = dict(next(iter(first.values())).settings)
+    columns = agreed({site: one.facts["columns"] for site, one in first.items()})
+    told = {site: one.facts for site, one in rounds[1].items()} if len(rounds) > 1 else {}
+    names: tuple[str, ...] = ()
+    if told:
+        names = _alike(told, "columns")
+        _alike(told, "names")
+        settings["groups"] = settings["model"] == "mean" and all(one["groups"] for one in told.values())
+        settings["clustered"] = _alike(told, "clustered")
+    asked = 0
+
+    def ask(question: dict[str, Any]) -> Mapping[str, Any]:
+        nonlocal asked
+        asked += 1
+        if asked >= len(rounds):
+            raise _Next(Ask(asked, plain({**question, "settings": first[next(iter(first))].settings}), columns))
+        return added([one.sums for one in rounds[asked].values()])
+
+    try:
+        found = pooled(settings, names, ask)
+    except _Next as stopped:
+        return stopped.ask
+    return report(found, settings, told, len(rounds))
+
+
+class _Next(Exception):
+    """The centre has a question that nobody has answered."""
+
+    def __init__(self, ask: Ask) -> None:
+        super().__init__()
+        self.ask = ask
+
+
+def _by_round(sums: Sequence[SiteSums]) -> list[dict[str, SiteSums]]:
+    """What each site sent in each round, the sites in the order of their names."""
+    rounds: dict[int, dict[str, SiteSums]] = {}
+    for one in sorted(sums, key=lambda given: (given.round, given.site)):
+        if one.site in rounds.setdefault(one.round, {}):
+            raise ArgumentError(f"site {one.site!r} comes twice in round {one.round}; give each file once.")
+        rounds[one.round][one.site] = one
+    out = [rounds[number] for number in sorted(rounds)]
+    if sorted(rounds) != list(range(len(rounds))):
+        raise ArgumentError(f"rounds {sorted(rounds)} came; give the sums of all rounds so far, from 0 on.")
+    for number, each in enumerate(out):
+        if lacking := sorted(set(out[0]) ^ set(each)):
+            raise ArgumentError(
+                f"sites {', '.join(lacking)} did not send sums in every round up to {number}; all sites of the first "
+                "round answer each question."
+            )
+        if len({one.asked for one in each.values()}) > 1:
+            raise DataError(f"the sites answered different questions in round {number}; send all the same Ask.")
+    settings = {site: one.settings for each in out for site, one in each.items()}
+    whole_first = next(iter(settings.values()))
+    for site, one_settings in settings.items():
+        if changed := [name for name, value in one_settings.items() if whole_first.get(name) != value]:
+            raise DataError(f"site {site!r} fits something else than the first one: {', '.join(changed)} differ.")
+    return out
+
+
+def _alike(facts: Mapping[str, Mapping[str, Any]], name: str) -> Any:
+    """What all sites tell alike."""
+    values = {site: one[name] for site, one in facts.items()}
+    first = next(iter(values.values()))
+    for site, value in values.items():
+        if value != first:
+            raise DataError(f"site {site!r} has other {name} than the first one: {value} and {first}.")
+    return tuple(first) if isinstance(first, list) else first
