@@ -230,7 +230,7 @@ def open_batches(options: Arguments, batches: Batches) -> Opened:
     if learns(options):
         source = source.learnt(rng)
         fit = replace(fit, source=source, predicted=source.gold_predictions)
-    return replace(fit, model=_settled(model, augmented(prepared, matrix, ())))
+    return replace(fit, model=settled(model, augmented(prepared, matrix, ())))
 
 
 def close_fit(fit: F, *, steps: Steps[F], assumed: bool) -> Result:
