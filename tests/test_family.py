@@ -531,10 +531,6 @@ def test_batches(name, labelled, tmp_path):
     data.to_parquet(tmp_path / "corpus.parquet")
     batches = kt.Batches(tmp_path / "corpus.parquet", rows=90)
     options = {"design": kt.SimpleRandom(n=120), "learner": None, "seed": 1}
-    if name in ("quantile", "huber"):
-        with pytest.raises(ArgumentError, match=f"model='{name}' needs all rows in memory"):
-            fitted(name, batches, names, **options)
-        return
     one, two = (fitted(name, source, names, **options) for source in (data, batches))
     assert two.theta == pytest.approx(one.theta, rel=1e-9)
     assert two.covariance == pytest.approx(one.covariance, rel=1e-8)

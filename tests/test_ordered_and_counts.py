@@ -530,7 +530,7 @@ def test_bootstrap_debiases_them_as_any_estimator(name):
 # ------------------------------------------------------------------ refusals
 
 
-def test_what_an_order_is(tmp_path):
+def test_what_an_order_is():
     data = masked(corpus(500), ["mood"], 200)
     surrogates = {"mood": "mood_llm"}
     text = data.astype({"mood": object, "mood_llm": object})
@@ -577,11 +577,17 @@ def test_what_an_order_is(tmp_path):
         kt.ordered("mood ~ x", apart, surrogates=surrogates, **QUICK)
     alone = kt.ordered("mood ~ 1", data, surrogates=surrogates, **QUICK)
     assert alone.names == ("low|mid", "mid|high", "high|top")
-    for name in MODELS:
-        full = corpus(300)
-        full.drop(columns=["mood", "mood_llm"]).to_parquet(tmp_path / f"{name}.parquet")
-        with pytest.raises(ArgumentError, match=f"model='{name}' needs all rows in memory"):
-            fitted(name, kt.Batches(tmp_path / f"{name}.parquet", rows=90), ["hostile"], learner=None)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_batches_give_the_numbers_of_the_table(name, tmp_path):
+    table = masked(corpus(300), ["hostile"], 120)
+    table.to_parquet(tmp_path / "corpus.parquet")
+    options = {"design": kt.SimpleRandom(n=120), "learner": None, "seed": 1}
+    one = fitted(name, table, ["hostile"], **options)
+    two = fitted(name, kt.Batches(tmp_path / "corpus.parquet", rows=90), ["hostile"], **options)
+    np.testing.assert_allclose(two.theta, one.theta, rtol=1e-8)
+    np.testing.assert_allclose(two.covariance, one.covariance, rtol=1e-7)
 
 
 def test_what_counts_are():

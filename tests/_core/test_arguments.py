@@ -64,8 +64,8 @@ HANDED_ON = {
 
 WRONG = ['tuning="nonsense"', "labelled=3", "weights=0.5", 'cluster={"a": 1}']
 RIGHT = ['tuning="full"', 'labelled="gold"', "weights=np.ones(3)", 'cluster=["a", "b"]', "seed=1", "alpha=0.1"]
-WRONG_DESIGN = ["design=print", 'design={"a": 0.5}']
-RIGHT_DESIGN = ["design=0.5", 'design="p"', "design=np.ones(3)", "design=Drawn()", "design=None"]
+WRONG_DESIGN = ["design=print", "design={1: 0.5}"]
+RIGHT_DESIGN = ["design=0.5", 'design={"a": 0.5}', 'design="p"', "design=np.ones(3)", "design=Drawn()", "design=None"]
 NO_DESIGN = ("plan", "allocate")
 HEAD = """import numpy as np
 import karat as kt
