@@ -201,8 +201,8 @@ class Moments:
 
         def rated(rows: Rows) -> tuple[Floats, Callable[[Floats | None], Floats]]:
             score, curvature = model.evaluate(linear_predictor(model, rows, theta), rows.y)
-            return index.scores(rows.x, score, model.first), lambda weight: index.gram(
-                rows.x, weighted(curvature, weight, rows.share), model.first
+            return index.scores(rows.scored, score, model.first), lambda weight: index.gram(
+                rows.scored, weighted(curvature, weight, rows.share), model.first
             )
 
         return rated
