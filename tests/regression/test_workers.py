@@ -79,6 +79,7 @@ def test_comparison_an_address_and_a_file(client, tmp_path):
     table = kt.Partitions(tmp_path / "corpus.parquet", client=client.scheduler.address)
     one, other = kt.ols(formula, table, **options), kt.ols(formula, frame, **options)
     same(one, other)
+    assert distributed.default_client() is client, "what else is computed with Dask stays where it was"
     for left, right in zip(one.compare().columns, other.compare().columns, strict=True):
         np.testing.assert_allclose(left.se, right.se, rtol=1e-8)
 

@@ -93,7 +93,9 @@ class Partitions(Batches):
                 return distributed.get_client()
             except ValueError:
                 return distributed.Client()
-        return distributed.Client(self.client) if isinstance(self.client, str) else self.client
+        if isinstance(self.client, str):  # ours alone: what else is computed with Dask stays where it was
+            return distributed.Client(self.client, set_as_default=False)
+        return self.client
 
     @property
     def lost(self) -> tuple[type[BaseException], ...]:
