@@ -154,3 +154,29 @@ def test_proportions_have_one_kind_of_interval():
     frame.loc[200:, "vote"] = np.nan
     fit = kt.mean("vote", frame, surrogates={"vote": "llm"}, learner=None)
     np.testing.assert_allclose(fit.compare().table()["DSL"].iloc[0, 2:], fit.confint().iloc[0], rtol=1e-12)
+
+
+@pytest.fixture(scope="module")
+def counts():
+    rng = np.random.default_rng(4)
+    x, rare = rng.normal(size=1000), rng.random(1000) < 0.03
+    y = rng.poisson(np.exp(0.3 * x)) * ~rare
+    frame = pd.DataFrame(
+        {"y": y, "x": x, "rare": rare.astype(float), "y_llm": np.maximum(y + rng.integers(-1, 2, 1000), 0)}
+    )
+    return kt.datasets.mask_gold(frame, kt.SimpleRandom(n=300).draw(frame, seed=1), "y")
+
+
+def test_counts_that_are_all_0_in_a_group_have_no_finite_coefficient(counts):
+    """The root ran to -29 with a standard error of 21, without a word."""
+    with pytest.raises(kt.errors.SeparationError, match=r"'rare'.*Drop or merge"):
+        kt.poisson("y ~ x + rare", counts, surrogates={"y": "y_llm"}, learner=None)
+
+
+def test_outcomes_that_are_tiny_or_far_apart_are_no_separation(counts):
+    options = {"surrogates": {"y": "y_llm"}, "learner": None}
+    plain = kt.poisson("y ~ x", counts, **options)
+    tiny = kt.poisson("y ~ x", counts.assign(y=counts["y"] * 1e-9, y_llm=counts["y_llm"] * 1e-9), **options)
+    assert tiny.theta[1] == pytest.approx(plain.theta[1], rel=1e-6)
+    apart = counts.assign(y=np.where(counts["rare"] == 1, 1e-7 * (1 + counts["y"]), counts["y"]))
+    assert kt.poisson("y ~ x + rare", apart, **options, estimator="gold").theta[2] == pytest.approx(-16.2, abs=0.3)

@@ -121,6 +121,9 @@ _SEPARATED_ETA = 12.0
 _FLAT = 1e-6
 """Curvature, as a share of what covariates hold, below which a direction is flat: it has run to infinity."""
 
+_UNMOVED = 1e-4
+"""Share of the longest way along a direction below which a row does not move."""
+
 
 def gold_root(moments: Moments) -> Root:
     """Root of the gold-only moment, the start of everything else.
@@ -137,7 +140,7 @@ def gold_root(moments: Moments) -> Root:
     _, scale = moments.gold(start)
     scale = positive(scale)
     root = newton(moments.gold, start, scale, noise_of(model, sample.gold_pieces, len(sample.gold.y), start, scale))
-    if model.separable:
+    if model.separable or model.vanishes:
         _refuse_separation(model, sample, root)
     if why := astray(model, sample.gold, root.theta):
         raise ConvergenceError(f"the {model.title.lower()} has no solution on the gold rows: {why}.")
@@ -172,9 +175,13 @@ def _refuse_separation(model: Model, sample: AugmentedSample, root: Root) -> Non
     size = np.sqrt(np.diag(gram))
     scale = np.outer(size, size)
     values, vectors = eigh((root.curvature + root.curvature.T) / 2 / scale, gram / scale)
-    if values[0] > _FLAT:
+    if values[0] > (_FLAT if model.separable else _FLAT * values[-1]):
         return
     direction = vectors[:, 0] / size
+    if model.vanishes:
+        moved = np.abs(x @ direction)
+        if (moved[sample.gold.y != 0] > _UNMOVED * moved.max()).any():  # a mean far below the others, not one that is 0
+            return
     if sample.basis is not None:
         basis = index.repeated(sample.basis, len(direction))
         direction, size = basis @ direction, 1.0 / np.linalg.norm(basis, axis=1)

@@ -39,6 +39,8 @@ class Model(ABC):
         Whether the score is linear in the coefficients.
     separable : bool
         Whether coefficients run to infinity where covariates tell the outcome apart.
+    vanishes : bool
+        Whether they do where covariates single out rows whose outcomes are all 0.
     linear_in_outcome : bool
         Whether the score is linear in ``y``.
     local : bool
@@ -65,6 +67,7 @@ class Model(ABC):
     title: ClassVar[str]
     linear: ClassVar[bool] = False
     separable: ClassVar[bool] = False
+    vanishes: ClassVar[bool] = False
     linear_in_outcome: ClassVar[bool] = True
     local: ClassVar[bool] = False
     categorical: ClassVar[bool] = False
