@@ -39,7 +39,7 @@ class SampleParts:
 
         References
         ----------
-        Saerndal, Swensson and Wretman (1992), chapter 9 (sampling in two phases); methods 1.2.
+        Saerndal, Swensson and Wretman (1992), chapter 9 (sampling in two phases); methods 1.6.
 
         Examples
         --------
