@@ -138,7 +138,8 @@ def _refuse(options: Arguments) -> None:
     }  # fmt: skip
     for name, among in choices.items():
         if (given := getattr(options, name)) not in among:
-            raise ArgumentError(f"{name}={given!r} cannot be combined with {why} which allow {list(among)}.")
+            cure = "; mark the rows that have all labels with labelled=, which takes it" * (name == "nonresponse")
+            raise ArgumentError(f"{name}={given!r} cannot be combined with {why} which allow {list(among)}{cure}.")
     if options.scores:
         raise ArgumentError(f"{why} keep no influence scores; take scores=True out.")
 
