@@ -140,7 +140,7 @@ def test_refusals_name_the_cause(asked, apart):
         kt.ols("y ~ a", data.assign(a=1.0 * (data["x"] > 0)), **given)
     with pytest.raises(ArgumentError, match="is a Cascade"):
         kt.cox("size ~ a", data, event="yes", surrogates=given["surrogates"])
-    with pytest.raises(ArgumentError, match="no labelled variable"):
+    with pytest.raises(ArgumentError, match="not a labelled variable"):
         kt.ols("y ~ a + b", apart, surrogates=BOTH, design={"c": None})
     complete = apart.assign(b=apart["b"].where(apart["a"].notna()), a=apart["a"].where(apart["b"].notna()))
     with pytest.raises(ArgumentError, match="one design"):

@@ -313,7 +313,8 @@ def test_what_does_not_go_together_is_refused():
     ({"vcov": "HC3"}, "leaves single units or clusters out"), ({"vcov": {"CRV3": "author"}}, "leaves single"),
     ({"model": "probit", "estimator": "surrogate"}, "not valid"), ({"model": "ordered"}, "not fitted across sites"),
     ({"weights": np.ones(350)}, "must name one column"), ({"subset": "vote"}, "cannot be set here"),
-    ({"surrogates": {"y": np.ones(350)}}, "across sites name columns"), ({"site": ""}, "name of this site"),
+    ({"surrogates": {"y": np.ones(350)}}, "share sums and no rows, so name columns"),
+    ({"surrogates": {"y": kt.Cascade("y_llm", "z")}}, "is a Cascade"), ({"site": ""}, "name of this site"),
     ({"least": 0}, "least"),
 ])  # fmt: skip
 def test_what_sums_cannot_tell_is_refused_by_name(options, said):

@@ -222,12 +222,44 @@ def study(cell: Cell, repetitions: int, seed: int) -> Row:
     )  # fmt: skip
 
 
+def single_shares(cell: Cell, repetitions: int, seed: int) -> str:
+    """Single shares of :func:`karat.shares` beside these estimates, without a learner: coverage and half widths.
+
+    Coverage of "direct" is given by the gold of the groups too: 1-3, 4-6, 7 or more.
+    """
+    found = []
+    for r in range(repetitions):
+        data = corpus(cell, np.random.default_rng(seed + r))
+        sample = draw(cell, data, seed + r)
+        masked = kt.datasets.mask_gold(data, sample, "b")
+        options = {"by": "g", "surrogates": {"b": "s"}, "design": sample.design, "learner": None, "seed": seed + r}
+        shares = kt.shares("b", masked, target="finite", compare=False, **options)
+        small = kt.small_groups("b", masked, repeats=1, **options)
+        truth = data.groupby("g")["b"].mean().to_numpy()
+        row = [small.gold]
+        for table in (shares.confint(), small.confint(kind="direct"), small.confint(kind="average")):
+            low, high = table.to_numpy().T
+            inside = (low - 1e-12 <= truth) & (truth <= high + 1e-12)
+            row += [np.where(np.isnan(low), np.nan, inside), (high - low) / 2]
+        found.append(np.column_stack(row))
+    a = np.concatenate(found)
+    gold, (plain, direct, average) = a[:, 0], (a[:, [k, k + 1]] for k in (1, 3, 5))
+    told = " | ".join(f"{np.nanmean(x[:, 0]):.3f} ({np.nanmean(x[:, 1]):.2f})" for x in (plain, direct, average))
+    bins = (np.nanmean(direct[(gold >= low) & (gold <= high), 0]) for low, high in ((1, 3), (4, 6), (7, np.inf)))
+    return f"| {cell} | {told} | {' '.join(f'{share:.3f}' for share in bins)} |"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--shares", type=int, help="repetitions of single shares beside these estimates, and no more")
     parser.add_argument("--repetitions", type=int, default=100)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--only", default="", help="cells whose description holds this text")
     options = parser.parse_args()
+    if options.shares:
+        for cell in (CELLS[0], UNEVEN[1]):
+            print(single_shares(cell, options.shares, options.seed), flush=True)
+        return
     print("| cell | coverage (MC error) | with 0, 1-3, 4-6, 7+ gold | robust | direct | half widths | RMSE | direct |"
           " constant | SE = 0 | wrong sides | refused | s |")  # fmt: skip
     print("|---" * 13 + "|")

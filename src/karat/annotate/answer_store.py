@@ -109,7 +109,7 @@ class AnswerStore:
                 self.store.write("DELETE FROM flying WHERE key = ? AND owner = ?", [(key, self._spill.name)])
 
     def enrol(self, study: str, jobs: Sequence[str]) -> tuple[str, ...]:
-        """Count jobs to a study; a name that stands for all its jobs, now and later, wherever costs are added up."""
+        """Count jobs to a study; its name then means all its jobs, now and later, wherever costs are added up."""
         self.store.write("INSERT OR IGNORE INTO studies VALUES (?, ?)", [(study, job) for job in jobs])
         return (study,)
 

@@ -133,7 +133,7 @@ def verify(
     Raises
     ------
     DataError
-        If it is no archive, or its manifest was edited.
+        If it is not an archive, or its manifest was edited.
 
     Notes
     -----

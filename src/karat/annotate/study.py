@@ -67,7 +67,7 @@ class Study:
     >>> sample = kt.SimpleRandom(n=150).draw(letters, seed=1)
     >>> study = kt.annotate.Study(book, sample)
     >>> len(study.development.positions), study.inference
-    (50, Sample(simple random sample, 150 of 500; 50 of them for development stand for themselves, frame ...))
+    (50, Sample(simple random sample, 150 of 500; 50 of them for development, with weight 1, frame ...))
     """
 
     codebook: Codebook

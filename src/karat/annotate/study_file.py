@@ -53,7 +53,7 @@ def read_study(path: str | os.PathLike[str], *, cache: Any = "auto") -> Study:
     Raises
     ------
     DataError
-        If the file is missing, is no study, or was edited or damaged since.
+        If the file is missing, is not a study, or was edited or damaged since.
 
     Examples
     --------

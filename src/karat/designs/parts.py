@@ -28,7 +28,7 @@ class SampleParts:
             with probabilities :math:`\pi s` that estimates are not made from. ``inference`` is the rest of the
             draw, a sample with :math:`\pi (1 - s)`. Given the development part, which fixes the prompt, these are
             :math:`\pi (1 - s) / (1 - \pi s)` outside of it (with fixed sizes: what the size left and the odds
-            :math:`\pi / (1 - \pi)` imply), and its own rows stand for themselves with weight 1: their labels are known
+            :math:`\pi / (1 - \pi)` imply), and its own rows have weight 1: their labels are known
             and what a model says about them enters nowhere. So estimates hold however hard the prompt was
             fitted to the development rows, in a small corpus as well.
 

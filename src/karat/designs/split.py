@@ -38,7 +38,7 @@ class DevelopmentPart(Drawn):
         raise ProtocolError(
             "design is the development part of a gold sample. Prompt and model were chosen for how well they do in "
             "these rows, so that they do better there than elsewhere and intervals would be too short. Pass the "
-            "inference part, in which development rows stand for themselves alone."
+            "inference part, in which development rows have weight 1."
         )
 
 
@@ -73,7 +73,7 @@ def split(sample: Sample, share: float, seed: int | np.random.Generator | None) 
     inference = replace(
         whole,
         probability=_left(whole, drawn, rate),
-        description=f"{whole.description}; {int(drawn.sum()):,} of them for development stand for themselves",
+        description=f"{whole.description}; {int(drawn.sum()):,} of them for development, with weight 1",
     )
     design, number_ = sample.design, seed_number(seed)
     return (

@@ -40,7 +40,7 @@ class Units:
     effects : FixedEffects, optional
         Fixed effects that are taken out.
     count : ndarray, shape (m,), optional
-        How many units, alike in all that is known of them, each of the rows stands for; None where it is one.
+        How many units, alike in all that is known of them, each of the rows counts for; None where it is one.
     places : ndarray of int, shape (n,), optional
         Where the gold units stand among the rows of the data, where rows are told by groups.
 
@@ -99,7 +99,7 @@ class Units:
         return None if self.weights is None else self.weights[at]
 
     def counts_in(self, at: slice) -> Floats | None:
-        """How many units each row of a block stands for; None where it is one."""
+        """How many units each row of a block counts for; None where it is one."""
         return None if self.count is None else self.count[at]
 
     @property

@@ -36,7 +36,7 @@ class Scale:
 
     @classmethod
     def of(cls, blocks: Any) -> Scale:
-        """In one pass over matrices and how many rows each of theirs stands for (None for one).
+        """In one pass over matrices and how many rows each of theirs counts for (None for one).
 
         Each mean is moved by the next block (Chan, Golub and LeVeque 1983).
 

@@ -226,7 +226,7 @@ def fit_learners(
         Of the rows of the head.
     head : Table
     matrices : iterator of ndarray
-        Features of all rows, block by block, and how many rows each stands for: for means and standard deviations.
+        Features of all rows, block by block, and how many rows each counts for: for means and standard deviations.
     options : Arguments
     rng : numpy.random.Generator
     """

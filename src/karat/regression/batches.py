@@ -25,7 +25,7 @@ from .design_matrix import Design, Prepared, matrices, prepare, with_columns
 from .options import OPTIONS, Arguments
 from .predicted_rows import predicted_rows, surrogate_rows
 from .steps import refuse_effects
-from .surrogates import read_surrogates
+from .surrogates import read_surrogates, surrogate_columns
 from .variables import Label, labelled_rows, read_labels
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def read_batches(options: Arguments, batches: Batches, model: Model) -> BatchRow
     refuse_learnt(parsed)
     design = designs.resolve(options.design)
     by = design.columns if isinstance(design, designs.Stratified) else ()
-    named = _surrogate_columns(options.surrogates) + _prediction_columns(options)
+    named = surrogate_columns(options.surrogates, "the data come batch by batch") + _prediction_columns(options)
     labels = [str(name) for name in options.surrogates]
     extra = extra_columns(options) if learns(options) else []
     known_columns = Table.read({name: [0] for name in columns})
@@ -289,28 +289,6 @@ def _refuse(options: Arguments) -> None:
                 f"{name}= is about all rows at once, and the data come batch by batch; take it out, or read the data "
                 "into memory."
             )
-
-
-def _surrogate_columns(surrogates: Any) -> list[str]:
-    """Columns that surrogates name.
-
-    Raises
-    ------
-    ArgumentError
-        If one is given as values.
-    """
-    if not isinstance(surrogates, Mapping):
-        raise ArgumentError("surrogates must map each gold column to its surrogate column(s).")
-    out: list[str] = []
-    for name, given in surrogates.items():
-        for item in given if isinstance(given, (list, tuple)) else [given]:
-            columns = list(item.values()) if isinstance(item, Mapping) else [item]
-            if not all(isinstance(column, str) for column in columns):
-                raise ArgumentError(
-                    f"surrogates[{name!r}] holds values; the data come batch by batch, so name columns."
-                )
-            out += columns
-    return list(dict.fromkeys(out))
 
 
 def _prediction_columns(options: Arguments) -> list[str]:

@@ -208,7 +208,7 @@ def _partly(options: Arguments, table: Table, labels: tuple[Label, ...]) -> _Rea
     """Labels with gold samples of their own."""
     given = options.design if isinstance(options.design, Mapping) else {label.name: options.design for label in labels}
     if strangers := [name for name in given if name not in {label.name for label in labels}]:
-        raise ArgumentError(f"design names {strangers[0]!r}, which is no labelled variable of the formula.")
+        raise ArgumentError(f"design names {strangers[0]!r}, which is not a labelled variable of the formula.")
     samples: list[tuple[list[str], Bools]] = []
     for label in labels:
         there = label.gold.notna().to_numpy()
@@ -258,7 +258,7 @@ def _partly(options: Arguments, table: Table, labels: tuple[Label, ...]) -> _Rea
 
 
 def _rows_of(design: object) -> int:
-    """Rows of the frame that a sample was drawn from; 0 where the design is no sample."""
+    """Rows of the frame that a sample was drawn from; 0 where the design is not a sample."""
     found = getattr(design, "labelling", None)
     return 0 if found is None else len(found.labelled)
 

@@ -144,6 +144,37 @@ def read_surrogates(
     return tuple(out)
 
 
+def surrogate_columns(surrogates: Any, because: str) -> list[str]:
+    """Columns that surrogates name, where these cannot be given as values.
+
+    Parameters
+    ----------
+    surrogates : mapping
+    because : str
+        Why they cannot.
+
+    Raises
+    ------
+    ArgumentError
+        If one is given as values, or is a cascade.
+    """
+    if not isinstance(surrogates, Mapping):
+        raise ArgumentError("surrogates must map each gold column to its surrogate column(s).")
+    out: list[str] = []
+    for name, given in surrogates.items():
+        if isinstance(given, Cascade):
+            raise ArgumentError(
+                f"surrogates[{name!r}] is a Cascade, which regressions on data in memory take; {because}. Give the "
+                "cheap surrogate alone."
+            )
+        for item in given if isinstance(given, (list, tuple)) else [given]:
+            columns = list(item.values()) if isinstance(item, Mapping) else [item]
+            if not all(isinstance(column, str) for column in columns):
+                raise ArgumentError(f"surrogates[{name!r}] holds values; {because}, so name columns.")
+            out += columns
+    return list(dict.fromkeys(out))
+
+
 def _probabilities(name: str, item: Mapping[Any, Any], table: Table, classes: tuple[Any, ...]) -> Surrogate:
     keys = _by_class(name, list(item), classes)
     values = np.column_stack(

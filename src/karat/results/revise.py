@@ -59,7 +59,7 @@ def kept_parts(result: Result) -> Parts:
     if result.parts is None:
         raise KaratError(
             "the influence scores of this fit were not kept, so no other covariance can be computed; fit again with "
-            "scores=True, or with vcov= as wanted."
+            "scores=True, or with vcov= as wanted (fits of partly labelled rows and of cascades keep none)."
         )
     return result.parts
 

@@ -42,7 +42,7 @@ def site_sums(
     Each site draws a gold sample from its own documents and runs this with the same formula and options; a question
     (``ask``) comes back from the centre until it has its result. Rows do not leave the site, but sums tell of them:
     cross products of indicators count the rows that have both, and every further question adds numbers. Where a level,
-    or two of them together, would be told of fewer than ``least`` rows, the call is refused. This is no differential
+    or two of them together, would be told of fewer than ``least`` rows, the call is refused. This is not differential
     privacy: whoever may choose the formula can learn about small groups in many calls. Look at what is sent
     (``SiteSums.save`` writes JSON), and answer questions of people you trust (methods, section 4.10).
 

@@ -1,6 +1,6 @@
 """What sites must agree on before anything is summed: which columns are categories, and with which levels.
 
-A site then reads its formula as if it held a few rows more that have the levels of all sites. These rows are made up
+A site then reads its formula as if it held a few rows more that have the levels of all sites. These rows are artificial
 and leave again before anything is summed.
 """
 
@@ -141,7 +141,7 @@ def with_shown(
     -------
     frame : pandas.DataFrame
     shown : ndarray of bool
-        Which rows were made up.
+        Which rows are artificial.
     """
     import pandas as pd
 

@@ -20,6 +20,7 @@ from ..frames.formula import parse, refuse_learnt
 from ..regression.design_matrix import Prepared, matrices, prepare, restrict
 from ..regression.options import Arguments
 from ..regression.steps import augmented, frame_features, predicted_blocks, refuse_effects, refuse_unused, seed_of_fit
+from ..regression.surrogates import surrogate_columns
 from ..regression.variables import labelled_rows, read_labels
 from .levels import Columns, columns_held, with_shown
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 MODELS = ("ols", "mean", "logit", "probit", "poisson", "gamma", "fractional", "multinomial")
 KINDS = ("HC0", "HC1", "CRV0", "CRV1")
+_BECAUSE = "sites share sums and no rows"
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def columns_of(options: Arguments, table: Table) -> tuple[Parsed, list[str]]:
     parsed = parse(options.formula, table.names, options.context, models.get(options.model).categorical)
     refuse_effects(parsed, models.get(options.model), allowed=False)
     refuse_learnt(parsed)
-    surrogates = surrogate_columns(options.surrogates)
+    surrogates = surrogate_columns(options.surrogates, _BECAUSE)
     table.require(surrogates, "surrogates")
     names = dict.fromkeys((*sorted(parsed.variables), *map(str, options.surrogates), *surrogates))
     return parsed, list(names)
@@ -191,28 +193,8 @@ def _clusters(options: Arguments, table: Table, kept: Any) -> Any:
     return cluster_codes(values)
 
 
-def surrogate_columns(surrogates: Any) -> list[str]:
-    """Columns that surrogates name.
-
-    Raises
-    ------
-    ArgumentError
-        If one is given as values.
-    """
-    if not isinstance(surrogates, Mapping):
-        raise ArgumentError("surrogates must map each gold column to its surrogate column(s).")
-    out: list[str] = []
-    for name, given in surrogates.items():
-        for item in given if isinstance(given, (list, tuple)) else [given]:
-            columns = list(item.values()) if isinstance(item, Mapping) else [item]
-            if not all(isinstance(column, str) for column in columns):
-                raise ArgumentError(f"surrogates[{name!r}] holds values; across sites name columns.")
-            out += columns
-    return list(dict.fromkeys(out))
-
-
 def _plain_surrogates(options: Arguments) -> frozenset[str]:
-    return frozenset(surrogate_columns(options.surrogates)) - _probabilities(options)
+    return frozenset(surrogate_columns(options.surrogates, _BECAUSE)) - _probabilities(options)
 
 
 def _probabilities(options: Arguments) -> frozenset[str]:
