@@ -179,7 +179,7 @@ def _refuse_separation(model: Model, sample: AugmentedSample, root: Root) -> Non
         return
     direction = vectors[:, 0] / size
     if model.vanishes:
-        moved = np.abs(x @ direction)
+        moved = np.abs(x @ direction[: x.shape[1]])  # what a dispersion adds is the same in all rows
         if (moved[sample.gold.y != 0] > _UNMOVED * moved.max()).any():  # a mean far below the others, not one that is 0
             return
     if sample.basis is not None:
