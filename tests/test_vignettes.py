@@ -64,6 +64,14 @@ assert better.reliability()["fresh"] > 0.8 > people.reliability()["fresh"]
 assert narrow.se()["fresh"] < fit.se()["fresh"] / 2
 assert abs(sequels.coef()["fresh"] - on_true_shares.params["true_share"]) < 1.5 * sequels.se()["fresh"]
 """,
+    "large-corpora": """
+assert max(apart) < 1e-10, "both ways add up the same sums"
+assert fit.n_units == 240_000 and fit.n_gold == 900
+low, high = fit.confint().to_numpy()[1:].T
+assert ((low < [0.05, -0.6, 0.0, 0.3]) & ([0.05, -0.6, 0.0, 0.3] < high)).sum() >= 3
+model, corrected = shares.comparison.columns[0].theta[1], shares.theta[1]
+assert abs(model - 1 / 6) < 0.02 and abs(corrected - 1 / 10) < 0.01, "one of six, one of ten"
+""",
     "getting-started": """
 assert naive.pvalues["comedy"] < 1e-6 and truth.pvalues["comedy"] > 0.5
 assert truth.params["romance"] < 0.5 * naive.params["romance"]

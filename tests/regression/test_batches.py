@@ -357,6 +357,23 @@ def test_weights_clusters_and_designs_by_columns(tmp_path, design, options, lear
     assert one.sampling == other.sampling
 
 
+@pytest.mark.parametrize("design", [*DESIGNS.values(), kt.Unequal("p", n=GOLD), kt.Clustered("town", n=12)])
+def test_a_sample_that_was_drawn_is_held_against_its_rows(tmp_path, design):
+    frame = corpus().assign(town=np.arange(N) // 8, p=0.2 + 0.2 * (np.arange(N) % 2), y_llm=corpus()["number_llm"])
+    sample = design.draw(frame, seed=1)
+    data = kt.datasets.mask_gold(frame.assign(y=frame["number"]), sample, "y")
+    file = tmp_path / "corpus.parquet"
+    data.to_parquet(file)
+    one, other = (fit("ols", "y ~ x", d, {"y": "y_llm"}, sample.design) for d in (kt.Batches(file, rows=100), data))
+    same(one, other)
+    assert one.sampling == other.sampling
+    assert one.checks.recorded
+    for changed in (data.iloc[::-1], data.iloc[1:], data.assign(y=data["y"].where(data["y"] < data["y"].max()))):
+        changed.to_parquet(file)
+        with pytest.raises(kt.errors.DesignError, match=r"rows were drawn, and of \d+ rows"):
+            fit("ols", "y ~ x", kt.Batches(file), {"y": "y_llm"}, sample.design)
+
+
 def test_folds_keep_clusters_whole(tmp_path):
     data = labelled("ols", ["y"], DESIGNS["simple random"]).assign(town=[f"t{k // 8}" for k in range(N)])
     data.to_parquet(tmp_path / "corpus.parquet")

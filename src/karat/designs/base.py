@@ -154,6 +154,24 @@ class Drawn(Design):
         order = self._order(table, labelled)
         return replace(self.labelling if order is None else self.labelling.take(order), recorded=True)
 
+    def held_by_position(self, n_rows: int, gold: Ints) -> None:
+        """Hold gold against the rows that were drawn, where only positions of rows are in memory.
+
+        Raises
+        ------
+        DesignError
+            If rows were drawn that carry no gold, or the other way round.
+        """
+        labelled = np.zeros(n_rows, dtype=bool)
+        labelled[gold] = True
+        if n_rows != len(self.labelling.labelled) or (labelled != self.labelling.labelled).any():
+            both = int(labelled[self.labelling.gold[self.labelling.gold < n_rows]].sum())
+            raise DesignError(
+                f"{self.labelling.n_gold} of {len(self.labelling.labelled)} rows were drawn, and of {n_rows} rows "
+                f"{len(gold)} carry gold, {both} of them at the positions that were drawn. A table that is read batch "
+                "by batch must have the rows that were drawn from, in the same order, and gold for all that were drawn."
+            )
+
     def documents(self, table: Table, sent: int = 0) -> tuple[list[str], Ints]:
         """Names under which annotators get the rows drawn after the first ``sent`` waves, and where these stand.
 

@@ -48,8 +48,9 @@ class Batches:
     for other models once more for each step of the solver. What the first read finds (levels, gold rows) is kept for
     the next fit on the same unchanged files. Gold may be a simple random or stratified sample, or drawn with one
     probability for all rows; weights, clusters and designs told by columns (:class:`karat.Bernoulli`,
-    :class:`karat.Unequal`, :class:`karat.Clustered`) keep one number of each column for each row in memory. Missing
-    values are refused, and so are options that are about all rows at once, by name.
+    :class:`karat.Unequal`, :class:`karat.Clustered`) keep one number of each column for each row in memory. A sample
+    that karat drew is held against the positions of gold rows, so that these must be in the order they were drawn from.
+    Missing values are refused, and so are options that are about all rows at once, by name.
 
     Examples
     --------

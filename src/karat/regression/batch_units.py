@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,12 +39,13 @@ def unit_columns(design: Design, options: Arguments) -> list[str]:
         raise ArgumentError("cluster= holds values; the data come batch by batch, so name columns.")
     if options.weights is not None and not isinstance(options.weights, str):
         raise ArgumentError("weights= holds values; the data come batch by batch, so name a column.")
-    own = () if countable(design) else design.columns
-    if not countable(design) and not (own and isinstance(design, _BY_COLUMNS)):
+    base = design.base if isinstance(design, designs.Drawn) else design
+    own = () if countable(base) else base.columns
+    if not countable(base) and not (own and isinstance(base, _BY_COLUMNS)):
         raise ArgumentError(
             f"design={design!r} must see all rows at once, and the data come batch by batch. Take kt.SimpleRandom(), "
-            "kt.Stratified(...), or kt.Bernoulli, kt.Unequal or kt.Clustered with names of columns; for another design "
-            "read the data into memory."
+            "kt.Stratified(...), or kt.Bernoulli, kt.Unequal or kt.Clustered with names of columns, or a sample drawn "
+            "from one of these; for another design read the data into memory."
         )
     return list(dict.fromkeys((*own, *cluster, *([] if options.weights is None else [options.weights]))))
 
@@ -72,14 +74,19 @@ def read_units(
     DataError, DesignError
     """
     strata, positions = found.strata, found.positions[gold]
+    recorded = isinstance(design, designs.Drawn)
+    if isinstance(design, designs.Drawn):
+        design.held_by_position(found.n_rows, positions)
+        design = design.base
     if not names:
         of_head = strata.of(found.head)
         codes = np.zeros(len(gold), dtype=np.intp) if of_head is None else of_head[gold]
-        return Units(designs.read_counts(design, strata.sizes, strata.names, positions, codes))
+        draw = designs.read_counts(design, strata.sizes, strata.names, positions, codes)
+        return Units(replace(draw, recorded=recorded))
     table = _whole(batches, list(dict.fromkeys((*names, *design.columns))))
     labelled = np.zeros(found.n_rows, dtype=bool)
     labelled[positions] = True
-    draw = designs.read_draw(design, table, labelled, None, "raise")
+    draw = replace(designs.read_draw(design, table, labelled, None, "raise"), recorded=recorded)
     cluster: Ints | None = None
     name = ""
     if options.cluster is not None:

@@ -217,7 +217,8 @@ def read_batches(options: Arguments, batches: Batches, model: Model) -> BatchRow
     refuse_effects(parsed, model, allowed=False)
     refuse_learnt(parsed)
     design = designs.resolve(options.design)
-    by = design.columns if isinstance(design, designs.Stratified) else ()
+    drawn = design.base if isinstance(design, designs.Drawn) else design
+    by = drawn.columns if isinstance(drawn, designs.Stratified) else ()
     named = surrogate_columns(options.surrogates, "the data come batch by batch") + _prediction_columns(options)
     labels = [str(name) for name in options.surrogates]
     extra = extra_columns(options) if learns(options) else []
