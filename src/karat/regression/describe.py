@@ -107,7 +107,7 @@ def _influential(
         return (), 0.0
     shift = scores.gold_parts("HC3")[1] * (weight[:, None] / se)
     worst = np.abs(shift).argmax(axis=1)
-    size = np.abs(shift[np.arange(len(shift)), worst])
+    size = np.abs(shift[np.arange(len(shift)), worst]).round(9)  # rows that are alike stand in their order
     positions = parts.units.gold_in_data
     out = tuple(
         Influential(
