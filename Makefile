@@ -6,11 +6,13 @@ JOBS ?= 2
 # Where this is set, every interpreter that tests start would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test pytest nightly docs test-oldest test-wheel lint types coverage bench data clean
+.PHONY: help install demo test pytest test-slow test-all nightly docs test-oldest test-wheel lint types coverage bench data clean
 
 help:
 	@echo "make demo         the main job on bundled real data"
-	@echo "make test         lint, types, tests, vignettes"
+	@echo "make test         lint, types, tests: a few minutes"
+	@echo "make test-slow    the tests that take longer, among them vignettes and intervals over repetitions"
+	@echo "make test-all     both kinds of tests in one run"
 	@echo "make nightly      a hundred times as many examples of the tests that make them up"
 	@echo "make docs         links, doctests, vignettes"
 	@echo "make test-oldest  the tests with the oldest versions pyproject allows"
@@ -42,8 +44,17 @@ types: install
 test: lint
 	$(MAKE) --no-print-directory -j 2 types pytest
 
+PYTEST := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q
+
 pytest: install
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q
+	$(PYTEST) -m "not slow"
+
+test-slow: install
+	$(PYTEST) -m slow
+
+# With DURATIONS=file each test's seconds are written there, from which `python .ci/slow.py file` tells which are slow.
+test-all: install
+	$(PYTEST) $(if $(DURATIONS),--durations=0 > $(DURATIONS))
 
 # Fresh examples each time; one that fails is printed with the line that brings it back.
 nightly: install

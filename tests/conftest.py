@@ -1,4 +1,5 @@
 import warnings
+from pathlib import Path
 
 import matplotlib as mpl
 import pytest
@@ -9,6 +10,18 @@ from . import corpora, profiles
 
 mpl.use("Agg")
 profiles.load()
+
+
+SLOW = frozenset((Path(__file__).parent / "slow.txt").read_text().split())
+SLOW_ROOMS = ("tests/statistical/", "tests/test_vignettes.py")
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what ``make test`` leaves to ``make test-slow``."""
+    for item in items:
+        name = item.nodeid.split("[")[0]
+        if name in SLOW or name.startswith(SLOW_ROOMS):
+            item.add_marker("slow")
 
 
 @pytest.fixture
