@@ -19,6 +19,7 @@ from ..errors import DataError, FormulaError, KaratError
 from .first_stage import stage_columns
 from .formula import Parsed
 from .kinds import is_text, plain
+from .lookups import finite, looked_up, refuse_infinite
 from .quoting import plain_message, quote, restored
 from .table import as_float
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .._core.types import Floats
-
-"""Rows copied at a time from columns to rows, so that a block stays in cache."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +81,9 @@ class MatrixSpec:
 
     def x(self, frame: pd.DataFrame, context: Mapping[str, Any] | None = None) -> Floats:
         """Design matrix of a frame, shape (m, p)."""
+        found = looked_up(frame, self.covariates, self.parsed, self.columns, self.categories)
+        if found is not None:
+            return found
         right = _materialise(self.parsed, self.covariates, self._ready(frame), context)
         return _matrix(_without_intercept(self.parsed, right), self.columns)
 
@@ -246,18 +248,8 @@ def _matrix(matrix: Any, names: tuple[str, ...]) -> Floats:
             out[:, j] = column.to_numpy(dtype=np.float64, na_value=np.nan)
         except (TypeError, ValueError):
             out[:, j] = as_float(column, name, "term")
-        if not finite(out[:, j]) and (bad := np.flatnonzero(~np.isfinite(out[:, j]))).size:
-            raise DataError(
-                f"the term {name!r} is not finite in {len(bad)} row(s), first at position {bad[0]}; a logarithm of "
-                "zero or a division by zero makes this. Correct the column or the transform."
-            )
+        refuse_infinite(out[:, j], name)
     return out
-
-
-def finite(values: Floats) -> bool:
-    """Whether every value is finite, told in one pass by their sum; no where the sum alone overflows."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(values.sum()))
 
 
 LEAST_PROBABILITY = 1e-3

@@ -12,7 +12,8 @@ from .. import moments as models
 from ..errors import ArgumentError, DataError, whole
 from ..estimate.clusters import connected
 from ..frames.kinds import is_text, plain
-from ..frames.matrices import LEAST_PROBABILITY, MOST_LEVELS, Features, finite
+from ..frames.lookups import finite
+from ..frames.matrices import LEAST_PROBABILITY, MOST_LEVELS, Features
 from ..predict import capped_weights, check_folds, learners, make_folds, row_order
 from ..predict.streamed import Folds, Scale, Streamed, learn
 from .batch_groups import CODE

@@ -1,0 +1,78 @@
+"""Design matrices whose columns are columns of the data as they stand: no formula needs to be evaluated."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from .._core.types import Floats
+    from .formula import Parsed
+
+_NUMBERS = "fiub"
+"""Kinds of numpy's types that are numbers as they stand."""
+
+
+def looked_up(
+    frame: pd.DataFrame, covariates: Any, parsed: Parsed, columns: Sequence[str], categories: frozenset[str]
+) -> Floats | None:
+    """Columns of a frame side by side, shape (m, p), ones for the intercept; None where a formula must be evaluated.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+    covariates : formulaic.ModelSpec
+        Of the right-hand side.
+    parsed : Parsed
+    columns : sequence of str
+        Of the design matrix.
+    categories : frozenset of str
+        Columns that stand for several.
+
+    Raises
+    ------
+    DataError
+        If a value is not finite.
+    """
+    known = {parsed.written(str(name)): name for name in frame.columns}
+    names: list[Any] = []
+    for structure in covariates.structure:
+        factors = [str(factor.expr) for factor in structure.term.factors]
+        if factors == ["1"]:
+            names += [] if parsed.effects else [None]
+        elif len(factors) == 1 and (name := known.get(factors[0])) is not None and name not in categories:
+            names.append(name)
+        else:
+            return None
+    if len(names) != len(columns) or any(
+        name is not None and getattr(frame[name].dtype, "kind", "") not in _NUMBERS for name in names
+    ):
+        return None
+    out = np.empty((len(frame), len(names)), dtype=np.float64, order="F")
+    for j, name in enumerate(names):
+        out[:, j] = 1.0 if name is None else frame[name].to_numpy()
+        if name is not None:
+            refuse_infinite(out[:, j], name)
+    return out
+
+
+def refuse_infinite(values: Floats, name: str) -> None:
+    """Raise where a column of the design matrix is not finite."""
+    if not finite(values) and (bad := np.flatnonzero(~np.isfinite(values))).size:
+        raise DataError(
+            f"the term {name!r} is not finite in {len(bad)} row(s), first at position {bad[0]}; a logarithm of "
+            "zero or a division by zero makes this. Correct the column or the transform."
+        )
+
+
+def finite(values: Floats) -> bool:
+    """Whether every value is finite, told in one pass by their sum; no where the sum alone overflows."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(values.sum()))
