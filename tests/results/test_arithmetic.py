@@ -105,7 +105,7 @@ def test_refusals(drawn, corpus):
 
 
 def test_coefficients_on_different_scales(drawn):
-    sample, frame = drawn
+    frame = drawn[1]
     frame = frame.assign(y=(frame["y"] > 0).astype(float).where(frame["y"].notna()), y_llm=(frame["y_llm"] > 0) * 1.0)
     options = OPTIONS | {"design": "pi"}
     fits = {name: getattr(kt, name)("y ~ stance + z", frame, **options) for name in ("ols", "logit", "fractional")}
