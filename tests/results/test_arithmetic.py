@@ -113,6 +113,8 @@ def test_coefficients_on_different_scales(drawn):
         with pytest.raises(ArgumentError, match=r"Linear regression: units of the outcome.*fit.slopes\(\)|log odds"):
             fits[left] + fits[right]
     np.testing.assert_allclose((fits["logit"] - fits["fractional"]).theta, 0.0, atol=1e-8)
+    huber = kt.huber("y ~ stance + z", frame, scale=1.0, **options)
+    assert (huber - fits["ols"]).names == huber.names
 
 
 def test_other_rows(drawn):

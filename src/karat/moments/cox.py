@@ -23,7 +23,7 @@ class Cox(Model):
     title: ClassVar[str] = "Cox regression"
     linear_in_outcome: ClassVar[bool] = False
     predicts: ClassVar[bool] = False
-    scale: ClassVar[str] = "log hazards"
+    measured_in: ClassVar[str] = "log hazards"
     ratio: ClassVar[str] = "hazard ratio"
 
     ties: str = "efron"

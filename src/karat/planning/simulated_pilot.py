@@ -113,9 +113,7 @@ def from_assumptions(
     return found, table, learning, remarks
 
 
-def _refuse_outcome(
-    model: ModelName, name: str, table: Table, quality: Quality, options: Mapping[str, Any]
-) -> None:
+def _refuse_outcome(model: ModelName, name: str, table: Table, quality: Quality, options: Mapping[str, Any]) -> None:
     """Raise where numbers with normal noise are no outcomes of the model: negative counts, shares beyond 0 and 1."""
     surrogate = _first(options["surrogates"][name], table, name)
     gold = simulate_gold(surrogate, quality, 0, name, np.random.default_rng(0), gold_scale(table, name, surrogate))

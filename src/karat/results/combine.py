@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import ArgumentError
 from ..estimate.infer import combination, influences, stacked
-from ..moments import fitted
+from .effects import model_of
 from .estimates import Estimates
 from .revise import kept_parts
 from .simultaneous import transport
@@ -121,7 +121,8 @@ def refuse_other_scales(results: Mapping[str, Result]) -> None:
     ------
     ArgumentError
     """
-    scales = {name: fitted(result.model).scale for name, result in results.items()}
+    models = {name: model_of(result) for name, result in results.items()}
+    scales = {name: "units of the outcome" if model is None else model.measured_in for name, model in models.items()}
     if len(set(scales.values())) > 1:
         said = "; ".join(f"{name}: {scale}" for name, scale in scales.items())
         raise ArgumentError(

@@ -317,7 +317,7 @@ def _basis(gram: Floats, names: tuple[str, ...]) -> Floats | None:
 
 
 def _still_moving(root: Root, last: Mapping[bytes, Floats], gram: Floats) -> bool:
-    """Whether the next step is no shorter than the one before: where outcomes are 0 each takes 1 off their logarithm."""
+    """Whether Newton still moves: where outcomes are all 0, each step takes 1 off the logarithm of their mean."""
     score = last.get(root.theta.tobytes())
     if score is None or not np.isfinite(root.curvature).all():
         return False
