@@ -139,10 +139,9 @@ def _from_all(sample: AugmentedSample, kind: str) -> AugmentedSample:
         w = units.labelling.weight[:, None]
         own = np.column_stack([sample.gold.x, _less_offset(sample.gold)]) - mean
         values[gold] += w * (own - values[gold])
-    projection = Projection(effects, units.weights)
+    projection, length = projection_of(sample)
     fitted = projection.fitted(values)
     _refuse_absorbed(values - fitted, values, units.weights, sample.names, effects, "rows")
-    length = projection.lengths(effects.codes)
     fitted += mean
     return replace(
         sample,
@@ -150,6 +149,17 @@ def _from_all(sample: AugmentedSample, kind: str) -> AugmentedSample:
         predicted=Memory(tuple(_less(one, fitted, length) for one in rows)),
         taken_out=True,
     )
+
+
+def projection_of(sample: AugmentedSample) -> tuple[Projection, Floats]:
+    """The projection on the effects of all units, the same whatever the labels, and the lengths of their dummies."""
+    known: dict[str, tuple[Projection, Floats]] = sample.__dict__.setdefault("_projection", {})
+    effects = sample.units.effects
+    assert effects is not None
+    if "all" not in known:
+        projection = Projection(effects, sample.units.weights)
+        known["all"] = projection, projection.lengths(effects.codes)
+    return known["all"]
 
 
 def _less_offset(rows: Rows) -> Floats:
