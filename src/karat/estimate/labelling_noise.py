@@ -119,7 +119,7 @@ def noise_of_labels(sample: AugmentedSample, raw: AugmentedSample, gold_predicte
             "what labelling noise does to them; coarsen an effect, or label the outcome alone."
         )
     v, codes = units.gold_analysis_weight, effects.codes[units.gold]
-    length = np.zeros(len(v)) if sample.gold.effect is None else sample.gold.effect
+    length = np.zeros(len(v)) if sample.gold.effect is None else np.asarray(sample.gold.effect)
     weight = v**2 * length**2 * labelling.spread / labelling.weight
     if not left.any():  # covariates are observed
         total = np.zeros((difference.shape[1],) * 2)

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import DataError
 from . import curved
-from .absorb import FixedEffects, Projection
+from .absorb import FixedEffects, Lengths, Projection
 from .basis import check_rank, design_of, in_basis, on_gold_basis
 from .imputation import imputed
 from .instruments import projected
@@ -151,14 +151,14 @@ def _from_all(sample: AugmentedSample, kind: str) -> AugmentedSample:
     )
 
 
-def projection_of(sample: AugmentedSample) -> tuple[Projection, Floats]:
+def projection_of(sample: AugmentedSample) -> tuple[Projection, Lengths]:
     """The projection on the effects of all units, the same whatever the labels, and the lengths of their dummies."""
-    known: dict[str, tuple[Projection, Floats]] = sample.__dict__.setdefault("_projection", {})
+    known: dict[str, tuple[Projection, Lengths]] = sample.__dict__.setdefault("_projection", {})
     effects = sample.units.effects
     assert effects is not None
     if "all" not in known:
         projection = Projection(effects, sample.units.weights)
-        known["all"] = projection, projection.lengths(effects.codes)
+        known["all"] = projection, Lengths(projection, effects.codes)
     return known["all"]
 
 
@@ -173,7 +173,7 @@ def _columns(x: Floats, y: Floats, weight: Floats | None) -> tuple[Floats, Float
     return values - mean, mean
 
 
-def _less(rows: Rows, fitted: Floats, length: Floats) -> Rows:
+def _less(rows: Rows, fitted: Floats, length: Floats | Lengths) -> Rows:
     """Rows less the fitted values of their units, design and outcome side by side."""
     x = np.empty_like(rows.x, order="F")
     np.subtract(rows.x, fitted[:, :-1], out=x)
