@@ -1,7 +1,7 @@
 """Many fixed effects against pyfixest, five classes against statsmodels: ``python benchmarks/family_speed.py``.
 
 Figures are CPU time of this process (user and system, all threads), medians over runs taken in turn with the peer's,
-after one run of each that is not counted (pyfixest compiles). The peers fit complete data. Writes
+after one run of each that is not counted (pyfixest compiles). The peers fit complete data. Needs pyfixest. Writes
 ``benchmarks/results/family_speed.json`` and ``family_speed.md``.
 """
 
