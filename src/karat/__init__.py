@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
         read_sample,
     )
     from .effects.entry_points import comparisons, predictions, slopes
+    from .effects.hazards import proportional_hazards, survival
     from .errors import KaratError, KaratWarning
     from .frames.batches import Batches
     from .frames.partitions import Partitions
@@ -96,6 +97,8 @@ _HOMES = {
     "regress": "regression.entry_points",
     "Cascade": "regression.surrogates",
     "slopes": "effects.entry_points",
+    "proportional_hazards": "effects.hazards",
+    "survival": "effects.hazards",
     "cox": "regression.durations.cox",
     "small_groups": "grouped.small_groups",
     "duration_from_dates": "regression.durations.dates",
@@ -197,6 +200,7 @@ __all__ = [
     "predict",
     "predictions",
     "probit",
+    "proportional_hazards",
     "pseudo_outcome",
     "quantile",
     "read_sample",
@@ -210,6 +214,7 @@ __all__ = [
     "slopes",
     "small_groups",
     "strata",
+    "survival",
 ]
 
 

@@ -178,6 +178,49 @@ def test_several_endogenous_covariates_refuse_what_is_for_one() -> None:
         fit.anderson_rubin()
 
 
+@pytest.mark.parametrize("weights", [None, "v"])
+def test_conditional_f_is_that_of_a_regression_of_residuals(weights: str | None) -> None:
+    """Sanderson and Windmeijer's steps, written out, with the robust covariance of the combination that they test."""
+    data = DATA.assign(v=np.random.default_rng(1).uniform(0.5, 2.0, len(DATA)))
+    fit = _iv("y ~ w + [x + x2 ~ z1 + z2 + z3]", data, surrogates={"x": "surrogate"}, vcov="HC0", weights=weights)
+    z = np.column_stack([np.ones(len(data)), data[["w", "z1", "z2", "z3"]]])
+    v = np.ones(len(data)) if weights is None else data["v"].to_numpy()
+    inverse = np.linalg.inv(z.T @ (z * v[:, None]))
+    first, found = fit.first_stage(), {}
+    for name, other in (("x", "x2"), ("x2", "x")):
+        mine, theirs = data[name].to_numpy(), data[other].to_numpy()
+        pi, of_other = (inverse @ z.T @ (v * column) for column in (mine, theirs))
+        hat = np.column_stack([z[:, :2], z @ of_other])
+        delta = np.linalg.solve(hat.T @ (hat * v[:, None]), hat.T @ (v * mine))[-1]
+        residual = mine - delta * theirs  # of its regression on the other one, by instruments
+        error = residual - z @ (inverse @ z.T @ (v * residual))
+        psi = (inverse @ (z * (v * error)[:, None]).T).T
+        beyond = np.linalg.svd(of_other[None, 2:])[2][1:].T
+        gap, covariance = beyond.T @ pi[2:], beyond.T @ (psi.T @ psi)[2:, 2:] @ beyond
+        found[name] = gap @ np.linalg.solve(covariance, gap) / 2
+        plain = pi - delta * of_other  # the same number from coefficients of the residual
+        np.testing.assert_allclose(beyond.T @ plain[2:], gap, atol=1e-12)
+    df = first.df + 2  # of the covariance: the table has the denominator of F for three instruments
+    factor = (df - 1) / df  # Hotelling's, of two numbers
+    for name, value in found.items():
+        assert first.conditional_f[name] == pytest.approx(factor * value, rel=1e-6)
+    assert "Conditional F" in str(first)
+
+
+def test_instruments_that_move_covariates_together_are_weak_for_each() -> None:
+    rng = np.random.default_rng(4)
+    z, z2, u, e = rng.normal(size=(4, 600))
+    data = pd.DataFrame({"x": z + z2 + u, "z": z, "z2": z2})
+    data["x2"] = z + z2 + 0.02 * z + rng.normal(size=600)
+    data["y"] = data["x"] - data["x2"] + u + e
+    data["surrogate"] = data["x"]
+    with pytest.warns(KaratWarning, match="conditional F x"):
+        fit = kt.iv("y ~ [x + x2 ~ z + z2]", data, surrogates={"x": "surrogate"}, compare=False)
+    first = fit.first_stage()
+    assert min(first.f.values()) > 100
+    assert max(first.conditional_f.values()) < 10
+
+
 @pytest.mark.parametrize(
     ("formula", "error", "said"),
     [

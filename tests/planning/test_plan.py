@@ -277,6 +277,13 @@ def test_worse_surrogates_need_more_gold(frame):
     assert both.loc["z", "se_high"] >= se[1] * 0.97
 
 
+@pytest.mark.parametrize("model", ["poisson", "gamma", "fractional", "logit", "negative_binomial"])
+def test_outcomes_that_normal_noise_cannot_make_are_refused_in_words(frame, model):
+    bare = frame.drop(columns="y").assign(y_llm=np.arange(len(frame)) % 3)
+    with pytest.raises(ArgumentError, match=r"'y' of model='\w+' cannot be simulated from r_squared=.*pilot"):
+        kt.plan("y ~ z", bare, model=model, surrogates={"y": "y_llm"}, r_squared=0.5, n=200, seed=1, **QUICK)
+
+
 def test_confusion_matrix_and_r_squared(frame):
     bare = frame.drop(columns=["vote", "y"])
     matrix = [[0.9, 0.1], [0.3, 0.7]]

@@ -104,6 +104,19 @@ def test_refusals(drawn, corpus):
         fit - kt.ols("y ~ stance + z", other, design=kt.SimpleRandom(), **OPTIONS)
 
 
+def test_coefficients_on_different_scales(drawn):
+    frame = drawn[1]
+    frame = frame.assign(y=(frame["y"] > 0).astype(float).where(frame["y"].notna()), y_llm=(frame["y_llm"] > 0) * 1.0)
+    options = OPTIONS | {"design": "pi"}
+    fits = {name: getattr(kt, name)("y ~ stance + z", frame, **options) for name in ("ols", "logit", "fractional")}
+    for left, right in (("ols", "logit"), ("logit", "ols")):
+        with pytest.raises(ArgumentError, match=r"Linear regression: units of the outcome.*fit.slopes\(\)|log odds"):
+            fits[left] + fits[right]
+    np.testing.assert_allclose((fits["logit"] - fits["fractional"]).theta, 0.0, atol=1e-8)
+    huber = kt.huber("y ~ stance + z", frame, scale=1.0, **options)
+    assert (huber - fits["ols"]).names == huber.names
+
+
 def test_other_rows(drawn):
     """Each fit lost one unlabelled row, but not the same one."""
     sample, frame = drawn

@@ -351,6 +351,20 @@ def test_small_cells_stay_at_the_site():
     assert told.round == 1
 
 
+def test_groups_whose_counts_are_all_zero_are_named():
+    rng = np.random.default_rng(1)
+    frame = everything()
+    frame["count"] = rng.poisson(1.0, len(frame)).astype(float)
+    frame["kind"] = np.where(np.arange(len(frame)) % 7 == 0, "never", "a few")
+    frame["count_llm"] = frame["count"]
+    none = frame.assign(count=frame["count"].where(frame["kind"] != "never", 0.0))
+    options = {"surrogates": {"count": "count_llm"}, "model": "poisson", "design": kt.Stratified("half")}
+    with pytest.raises(kt.errors.SeparationError, match="never"):
+        across("count ~ z + kind", labelled(none, ["count"]), **options)
+    rare = frame.assign(count=frame["count"] * np.where(frame["kind"] == "never", 1e-7, 1.0))
+    assert across("count ~ z + kind", labelled(rare, ["count"]), **options).theta[2] < -12  # far below, and not 0
+
+
 def test_separated_and_collinear_columns_are_named():
     frame = labelled(everything(), ["vote"])
     options = {"surrogates": {"vote": "vote_llm"}, "model": "logit", "design": kt.Stratified("half")}

@@ -54,12 +54,14 @@ class Row:
     width_over_gold: float
 
 
-def study(label: str, n_gold: int, repetitions: int, n_units: int = 1500, **options: object) -> Row:
+def study(
+    label: str, n_gold: int, repetitions: int, seed: int = SEED, n_units: int = 1500, **options: object
+) -> Row:  # fmt: skip
     """Figures over repetitions."""
     found = []
     for r in range(repetitions):
-        data = corpus(n_units, np.random.default_rng(SEED + r))
-        masked = kt.datasets.mask_gold(data, kt.SimpleRandom(n=n_gold).draw(data, seed=SEED + r), label)
+        data = corpus(n_units, np.random.default_rng(seed + r))
+        masked = kt.datasets.mask_gold(data, kt.SimpleRandom(n=n_gold).draw(data, seed=seed + r), label)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", kt.errors.KaratWarning)
             fit = kt.ate("y ~ t", masked, covariates="x + c", surrogates={label: f"{label}_llm"}, seed=r, **options)
@@ -93,7 +95,7 @@ def panel(rng: np.random.Generator, units: int = 120, periods: int = 7) -> pd.Da
     return data[rng.random(len(data)) > 0.1].reset_index(drop=True)
 
 
-def panel_study(label: str, n_gold: int, repetitions: int, **options: object) -> Row:
+def panel_study(label: str, n_gold: int, repetitions: int, seed: int = SEED, **options: object) -> Row:
     """Figures of the average effect over repetitions.
 
     Width is held against that with all rows labelled, or, of whole units, against that of gold alone.
@@ -101,13 +103,13 @@ def panel_study(label: str, n_gold: int, repetitions: int, **options: object) ->
     found = []
     keys = {"unit": "unit", "time": "time", "cohort": "cohort", "method": "sunab" if label == "did" else "imputation"}
     for r in range(repetitions):
-        data, design = panel(np.random.default_rng(SEED + r)), kt.SimpleRandom(n=n_gold)
+        data, design = panel(np.random.default_rng(seed + r)), kt.SimpleRandom(n=n_gold)
         if label != "did":  # units without a row before treatment tell nothing
             before = ~(data["time"] >= data["cohort"])
             data = data[before.groupby(data["unit"]).transform("any")].reset_index(drop=True)
         if label == "whole units":
             design = kt.Clustered("unit", n=round(n_gold * data["unit"].nunique() / len(data)))
-        sample = design.draw(data, seed=SEED + r)
+        sample = design.draw(data, seed=seed + r)
         masked = kt.datasets.mask_gold(data, sample, "y")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", kt.errors.KaratWarning)
@@ -133,10 +135,11 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=150)
     parser.add_argument("--gold", type=int, nargs="+", default=[150, 500])
     parser.add_argument("--labels", nargs="+", default=["y", "t", "c", *PANELS])
+    parser.add_argument("--seed", type=int, default=SEED)
     chosen = parser.parse_args()
     for n_gold in chosen.gold:
         for label in chosen.labels:
-            row = (panel_study if label in PANELS else study)(label, n_gold, chosen.repetitions)
+            row = (panel_study if label in PANELS else study)(label, n_gold, chosen.repetitions, chosen.seed)
             print(pd.DataFrame([asdict(row)]).to_string(float_format="{:.3f}".format, index=False), flush=True)
 
 

@@ -187,13 +187,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=300)
     parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
+    parser.add_argument("--gold", type=int, nargs="+", default=[150, 500])
+    parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/family.json"))
     options = parser.parse_args()
     began, rows = time.perf_counter(), []
     for case in options.cases:
         for labelled in LABELLED:
-            for n_gold in (150, 500):
-                rows.append(study(case, labelled, options.repetitions, n_gold=n_gold))
+            for n_gold in options.gold:
+                rows.append(study(case, labelled, options.repetitions, n_gold=n_gold, seed=options.seed))
                 print(rows[-1], flush=True)
                 options.output.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
     print(f"{time.perf_counter() - began:.0f} s")

@@ -1,11 +1,11 @@
 """Coverage of two-stage least squares and of Anderson-Rubin sets with labels in outcome, covariate and instrument.
 
-``python -m tests.statistical.instruments [repetitions]`` prints a table. Default settings throughout.
+``python -m tests.statistical.instruments [repetitions] [--cells ...]`` prints a table. Default settings throughout.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import warnings
 from typing import Any
 
@@ -77,12 +77,16 @@ def coverage(cell: str, repetitions: int, n_gold: int, n: int = 1_500, seed: int
 
 def main() -> None:
     """Print the table."""
-    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 150
-    error = np.sqrt(0.95 * 0.05 / repetitions)
-    print(f"{repetitions} repetitions; Monte Carlo standard error of a coverage {error:.3f}")
-    for cell in CELLS:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("repetitions", type=int, nargs="?", default=150)
+    parser.add_argument("--cells", nargs="+", choices=list(CELLS), default=list(CELLS))
+    parser.add_argument("--seed", type=int, default=1)
+    chosen = parser.parse_args()
+    error = np.sqrt(0.95 * 0.05 / chosen.repetitions)
+    print(f"{chosen.repetitions} repetitions; Monte Carlo standard error of a coverage {error:.3f}")
+    for cell in chosen.cells:
         for n_gold in (150, 500):
-            found = coverage(cell, repetitions, n_gold)
+            found = coverage(cell, chosen.repetitions, n_gold, seed=chosen.seed)
             said = ", ".join(f"{name} {value:.3f}" for name, value in found.items())
             print(f"{cell}, {n_gold} gold: {said}", flush=True)
 

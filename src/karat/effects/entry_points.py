@@ -258,7 +258,7 @@ def _effects(
     value, own = sides[0]
     if contrast != "difference":
         value, own = _logarithm(sides, contrast, fit)
-    covariance, df = covariance_and_df(fit, own, covariates == "fixed")
+    covariance, df = covariance_and_df(result, fit.parts, own, covariates == "fixed")
     classes = fit.opened.matrix.spec.classes
     grid = _grid([one[0] for one in wanted], classes, groups)
     total, labelling = covariance.total, covariance.labelling

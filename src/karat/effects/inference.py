@@ -19,7 +19,6 @@ from ..results.tests import covariance_of, joint_freedom
 if TYPE_CHECKING:
     from .._core.types import Floats
     from ..results import Result
-    from .opened import OpenedFit
 
 
 @dataclass(frozen=True)
@@ -40,12 +39,16 @@ class Contributions:
     share: Floats
 
 
-def covariance_and_df(fit: OpenedFit, own: Contributions, fixed: bool) -> tuple[Covariance, Floats]:
+def covariance_and_df(
+    result: Result, parts: Parts, own: Contributions, fixed: bool = False
+) -> tuple[Covariance, Floats]:
     """Covariance of averages at estimated coefficients, and degrees of freedom.
 
     Parameters
     ----------
-    fit : OpenedFit
+    result : Result
+    parts : Parts
+        Of its coefficients.
     own : Contributions
     fixed : bool
         Whether covariates are taken as they are, rather than as drawn from a population.
@@ -55,7 +58,6 @@ def covariance_and_df(fit: OpenedFit, own: Contributions, fixed: bool) -> tuple[
     Covariance
     df : ndarray, shape (k,)
     """
-    result, parts = fit.result, fit.parts
     covariance, df = (_of_clusters if result.vcov_kind in LEVERAGED else _of_units)(result, parts, own)
     total, labelling = covariance.total, covariance.labelling
     if fixed:

@@ -282,6 +282,50 @@ class Projection:
         return square
 
 
+class Lengths:
+    """:meth:`Projection.lengths` of units, worked out when numbers are asked for: most covariances need none.
+
+    Parameters
+    ----------
+    projection : Projection
+    codes : ndarray of int, shape (m, F)
+    at : tuple of (Lengths, positions), optional
+        Of which others, and where among them.
+
+    Examples
+    --------
+    >>> state = FixedEffects(("state",), np.array([[0], [0], [1], [1]]))
+    >>> np.asarray(Lengths(Projection(state, None), state.codes)[:2]).round(3)
+    array([0.707, 0.707])
+    """
+
+    def __init__(
+        self, projection: Projection, codes: Ints, at: tuple[Lengths, Ints | slice] | None = None
+    ) -> None:  # fmt: skip
+        self._projection, self._codes, self._at = projection, codes, at
+        self._known: Floats | None = None
+
+    def __getitem__(self, positions: Ints | slice) -> Lengths:
+        return Lengths(self._projection, self._codes[positions], (self, positions))
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Floats:
+        """A block is cut out of what is known of all; some units by themselves need no more than their levels."""
+        if self._known is None:
+            whole = None if self._at is None else self._at[0]
+            if (
+                whole is not None
+                and self._at is not None
+                and (isinstance(self._at[1], slice) or whole._known is not None)
+            ):
+                self._known = np.asarray(whole)[self._at[1]]
+            else:
+                self._known = self._projection.lengths(self._codes)
+        return self._known
+
+
 def _at(levels: list[Floats], codes: Ints) -> Floats:
     """Sum of the coefficients of the levels of units, shape (m, k)."""
     return np.asarray(sum(level[codes[:, way]] for way, level in enumerate(levels)))

@@ -275,22 +275,30 @@ def noise_of(whole: Weighted, theta: Floats, scale: Floats) -> float:
     return size if size > 0 and np.isfinite(size) else 1.0
 
 
+def hazard_of(
+    sets: RiskSets, sample: AugmentedSample, estimate: Estimate, estimator: str
+) -> tuple[Weighted, Hazard, Floats]:
+    """The rows whose risk sets an estimate rests on, their hazard, and coefficients in well-conditioned coordinates."""
+    moments = HazardMoments.of(sets, sample)
+    theta = estimate.theta
+    if moments.sample.basis is not None:
+        theta = np.linalg.solve(moments.sample.basis, theta)
+    if estimator == "surrogate" and moments.everywhere is not None:
+        whole = moments.everywhere
+    elif estimator == "gold" or estimate.scores.gold_alone or moments.augmented is None:
+        whole = moments.gold
+    else:
+        whole = moments.settled(theta).augmented or moments.augmented
+    return whole, whole.hazard(theta)[0], theta
+
+
 def hazard_curvatures(
     sets: RiskSets, sample: AugmentedSample, estimate: Estimate, kind: str, estimator: str
 ) -> Curvatures:
     """What each analysis cluster adds to the curvature, see :func:`karat.estimate.clusters.curvatures`."""
     if sample.units.cluster is None:
         return Curvatures()
-    moments = HazardMoments.of(sets, sample)
-    theta = estimate.theta
-    if moments.sample.basis is not None:
-        theta = np.linalg.solve(moments.sample.basis, theta)
-    if estimator == "surrogate" and moments.everywhere is not None:
-        hazard = moments.everywhere.hazard(theta)[0]
-    elif estimator == "gold" or estimate.scores.gold_alone:
-        hazard = moments.hazard(theta)
-    else:
-        hazard = replace(moments.settled(theta), at_root=True).hazard(theta)
+    hazard = hazard_of(sets, sample, estimate, estimator)[1]
 
     def add(total: Floats, rows: Rows, theta: Floats, codes: Ints, weight: Floats | None) -> None:
         own = weighted(risk_of(rows, theta), rows.weight(weight))

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ArgumentError
-from .absorb import Projection
 from .basis import in_basis, to_coefficients
 from .rows import Rows
-from .within import within
+from .within import projection_of, within
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
@@ -114,20 +113,21 @@ def noise_of_labels(sample: AugmentedSample, raw: AugmentedSample, gold_predicte
     difference = np.column_stack([sample.gold.x - gold_predicted.x, sample.gold.y - gold_predicted.y])
     left = sample.gold.scored - gold_predicted.scored
     both = np.column_stack([left, difference[:, -1]])
-    projection = Projection(effects, units.weights)
     if not effects.factored and np.abs(difference[:, :-1]).max() > 1e-9 * np.abs(sample.gold.x).max():
         raise ArgumentError(
             f"covariates are labelled and the fixed effects {' + '.join(effects.names)} have too many levels to tell "
             "what labelling noise does to them; coarsen an effect, or label the outcome alone."
         )
     v, codes = units.gold_analysis_weight, effects.codes[units.gold]
-    length = np.zeros(len(v)) if sample.gold.effect is None else sample.gold.effect
+    length = np.zeros(len(v)) if sample.gold.effect is None else np.asarray(sample.gold.effect)
     weight = v**2 * length**2 * labelling.spread / labelling.weight
-    if (labelling.independent and labelling.unit is None) or len(v) > _MOST_EXACT or not effects.factored:
+    if not left.any():  # covariates are observed
+        total = np.zeros((difference.shape[1],) * 2)
+    elif (labelling.independent and labelling.unit is None) or len(v) > _MOST_EXACT or not effects.factored:
         total = (both * (weight * labelling.weight)[:, None]).T @ difference
     else:
         total = np.zeros((difference.shape[1],) * 2)
-        for root in projection.roots(codes).T:
+        for root in projection_of(raw)[0].roots(codes).T:
             scale = (v * root)[:, None]
             total += labelling.cross(both * scale, difference * scale)
     return Noise(total, left, difference, weight, in_basis(None, within(raw, "surrogate"), sample.basis))

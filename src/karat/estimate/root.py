@@ -121,6 +121,9 @@ _SEPARATED_ETA = 12.0
 _FLAT = 1e-6
 """Curvature, as a share of what covariates hold, below which a direction is flat: it has run to infinity."""
 
+_FEW_ROWS = 100
+"""Gold rows among which a dispersion that runs to its limit says little of the population."""
+
 _UNMOVED = 1e-4
 """Share of the longest way along a direction below which a row does not move."""
 
@@ -143,7 +146,9 @@ def gold_root(moments: Moments) -> Root:
     if model.separable or model.vanishes:
         _refuse_separation(model, sample, root)
     if why := astray(model, sample.gold, root.theta):
-        raise ConvergenceError(f"the {model.title.lower()} has no solution on the gold rows: {why}.")
+        n = len(sample.gold.y)
+        chance = f" Among {n} gold rows this may be chance: with more labels there may be one." if n < _FEW_ROWS else ""
+        raise ConvergenceError(f"the {model.title.lower()} has no solution on the gold rows: {why}.{chance}")
     if not root.converged:
         raise ConvergenceError(
             f"the {model.title.lower()} did not converge on the gold rows (norm of the moment {root.norm:.2e}); "

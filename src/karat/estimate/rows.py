@@ -13,6 +13,7 @@ from .index import slices
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
+    from .absorb import Lengths
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Rows:
         Added to the linear predictor.
     share : ndarray, shape (m,), optional
         Probability of the class combination this row represents; None means 1.
-    effect : ndarray, shape (m,), optional
+    effect : ndarray or Lengths, shape (m,), optional
         Length of the dummies of the row's unit where fixed effects were taken out, ``sqrt(D_i' (D'VD)^- D_i)``.
     left : ndarray, shape (m, p), optional
         What multiplies the score where that is not the design: covariates as instruments predict them.
@@ -39,7 +40,7 @@ class Rows:
     y: Floats
     offset: Floats | None = None
     share: Floats | None = None
-    effect: Floats | None = None
+    effect: Floats | Lengths | None = None
     left: Floats | None = None
 
     @property
@@ -53,7 +54,7 @@ class Rows:
 
         All that leaving a unit out needs are products of its rows in the metric of the inverse curvature.
         """
-        return self.scored if self.effect is None else np.column_stack([self.scored, self.effect])
+        return self.scored if self.effect is None else np.column_stack([self.scored, np.asarray(self.effect)])
 
     def wide_inverse(self, inverse: Floats) -> Floats:
         """The inverse curvature for :attr:`wide`."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import DataError
 from . import curved
-from .absorb import FixedEffects, Projection
+from .absorb import FixedEffects, Lengths, Projection
 from .basis import check_rank, design_of, in_basis, on_gold_basis
 from .imputation import imputed
 from .instruments import projected
@@ -139,10 +139,9 @@ def _from_all(sample: AugmentedSample, kind: str) -> AugmentedSample:
         w = units.labelling.weight[:, None]
         own = np.column_stack([sample.gold.x, _less_offset(sample.gold)]) - mean
         values[gold] += w * (own - values[gold])
-    projection = Projection(effects, units.weights)
+    projection, length = projection_of(sample)
     fitted = projection.fitted(values)
     _refuse_absorbed(values - fitted, values, units.weights, sample.names, effects, "rows")
-    length = projection.lengths(effects.codes)
     fitted += mean
     return replace(
         sample,
@@ -150,6 +149,17 @@ def _from_all(sample: AugmentedSample, kind: str) -> AugmentedSample:
         predicted=Memory(tuple(_less(one, fitted, length) for one in rows)),
         taken_out=True,
     )
+
+
+def projection_of(sample: AugmentedSample) -> tuple[Projection, Lengths]:
+    """The projection on the effects of all units, the same whatever the labels, and the lengths of their dummies."""
+    known: dict[str, tuple[Projection, Lengths]] = sample.__dict__.setdefault("_projection", {})
+    effects = sample.units.effects
+    assert effects is not None
+    if "all" not in known:
+        projection = Projection(effects, sample.units.weights)
+        known["all"] = projection, Lengths(projection, effects.codes)
+    return known["all"]
 
 
 def _less_offset(rows: Rows) -> Floats:
@@ -163,7 +173,7 @@ def _columns(x: Floats, y: Floats, weight: Floats | None) -> tuple[Floats, Float
     return values - mean, mean
 
 
-def _less(rows: Rows, fitted: Floats, length: Floats) -> Rows:
+def _less(rows: Rows, fitted: Floats, length: Floats | Lengths) -> Rows:
     """Rows less the fitted values of their units, design and outcome side by side."""
     x = np.empty_like(rows.x, order="F")
     np.subtract(rows.x, fitted[:, :-1], out=x)

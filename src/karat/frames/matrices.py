@@ -85,7 +85,8 @@ class MatrixSpec:
         if found is not None:
             return found
         right = _materialise(self.parsed, self.covariates, self._ready(frame), context)
-        return _matrix(_without_intercept(self.parsed, right), self.columns)
+        none = "Intercept" in right.columns and "Intercept" not in self.columns  # effects or a baseline hold it
+        return _matrix(right.drop(columns="Intercept") if none else right, self.columns)
 
     def y(self, frame: pd.DataFrame, context: Mapping[str, Any] | None = None) -> Floats:
         """Outcome of a frame, shape (m,); of a category indicators of all classes but the first, shape (m, K - 1)."""

@@ -56,6 +56,8 @@ class Model(ABC):
     first : slice or None
         Columns of the design that make up the first linear predictor, where each of the others is a constant, one
         coefficient: all columns, or all but the ones, which come first. None where every predictor takes all columns.
+    measured_in : str
+        What coefficients are differences in; those on one scale can be added and subtracted.
     ratio : str
         What exponentials of the coefficients (those of the design, if others are constants) are called; empty where
         they have no meaning.
@@ -74,6 +76,7 @@ class Model(ABC):
     predicts: ClassVar[bool] = True
     in_order: ClassVar[bool] = False
     first: ClassVar[slice | None] = None
+    measured_in: ClassVar[str] = "units of the outcome"
     ratio: ClassVar[str] = ""
     logarithms: ClassVar[Mapping[str, str]] = {}
 

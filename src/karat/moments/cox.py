@@ -23,6 +23,7 @@ class Cox(Model):
     title: ClassVar[str] = "Cox regression"
     linear_in_outcome: ClassVar[bool] = False
     predicts: ClassVar[bool] = False
+    measured_in: ClassVar[str] = "log hazards"
     ratio: ClassVar[str] = "hazard ratio"
 
     ties: str = "efron"

@@ -20,6 +20,7 @@ class Logit(Model):
     name: ClassVar[str] = "logit"
     title: ClassVar[str] = "Logistic regression"
     separable: ClassVar[bool] = True
+    measured_in: ClassVar[str] = "log odds"
     ratio: ClassVar[str] = "odds ratios"
 
     def evaluate(self, eta: Floats, y: Floats) -> tuple[Floats, Floats]:

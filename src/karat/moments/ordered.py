@@ -132,6 +132,7 @@ class OrderedProbit(Ordered):
 
     name: ClassVar[str] = "ordered_probit"
     title: ClassVar[str] = "Ordered probit regression"
+    measured_in: ClassVar[str] = "standard deviations of a hidden normal variable"
     ratio: ClassVar[str] = ""
 
     def _bounds(self, eta: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats]:

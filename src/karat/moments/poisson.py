@@ -24,6 +24,7 @@ class Poisson(Model):
     name: ClassVar[str] = "poisson"
     title: ClassVar[str] = "Poisson regression"
     vanishes: ClassVar[bool] = True
+    measured_in: ClassVar[str] = "logarithms of the mean"
     ratio: ClassVar[str] = "rate ratios"
 
     def evaluate(self, eta: Floats, y: Floats) -> tuple[Floats, Floats]:

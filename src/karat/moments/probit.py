@@ -20,6 +20,7 @@ class Probit(Model):
     name: ClassVar[str] = "probit"
     title: ClassVar[str] = "Probit regression"
     separable: ClassVar[bool] = True
+    measured_in: ClassVar[str] = "standard deviations of a hidden normal variable"
 
     def evaluate(self, eta: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Score and observed curvature, stable in both tails through log Phi."""

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import nnls
 
+from .. import moments as models
 from .._core.types import Array, ModelName
 from ..datasets import mask_gold
 from ..designs import SimpleRandom
@@ -94,12 +95,9 @@ def from_assumptions(
     if data is None:
         raise ArgumentError("a plan from a formula needs data=, the corpus with its surrogates.")
     qualities, table = read_qualities(surrogates, *given), Table.read(data)
-    numeric = [name for name, quality in qualities.items() if quality.kind == "r_squared"]
-    if model == "negative_binomial" and (counted := set(numeric) & {formula.partition("~")[0].strip("` ")}):
-        raise ArgumentError(
-            f"counts of {counted.pop()!r} cannot be simulated from r_squared=, which adds normal noise; plan from a "
-            "pilot, kt.plan(fit, data)."
-        )
+    outcome = formula.partition("~")[0].strip("` ")
+    if outcome in qualities and qualities[outcome].kind == "r_squared":
+        _refuse_outcome(model, outcome, table, qualities[outcome], {**options, "surrogates": surrogates})
     found, learning = _worlds(model, formula, table, qualities, {**options, "surrogates": surrogates}, contrasts, rng)
     remarks = [
         "no gold yet: gold was simulated from the surrogates, assuming that " + in_words(qualities),
@@ -113,6 +111,20 @@ def from_assumptions(
             "the interval holds only the noise of the simulation; give a pair, such as accuracy=(0.7, 0.9), for a range"
         )
     return found, table, learning, remarks
+
+
+def _refuse_outcome(model: ModelName, name: str, table: Table, quality: Quality, options: Mapping[str, Any]) -> None:
+    """Raise where numbers with normal noise are no outcomes of the model: negative counts, shares beyond 0 and 1."""
+    surrogate = _first(options["surrogates"][name], table, name)
+    gold = simulate_gold(surrogate, quality, 0, name, np.random.default_rng(0), gold_scale(table, name, surrogate))
+    try:
+        models.get(model, options.get("parameters")).check_outcome(np.asarray(gold), name)
+    except DataError:
+        raise ArgumentError(
+            f"the outcome {name!r} of model={model!r} cannot be simulated from r_squared=, which adds normal noise to "
+            "the surrogate and so gives values the model does not allow. Plan from a pilot, kt.plan(fit, data), give "
+            "accuracy= or confusion= where the outcome has few values, or plan its mean with model='ols'."
+        ) from None
 
 
 def _worlds(

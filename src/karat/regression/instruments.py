@@ -15,6 +15,7 @@ from .pipeline import Opened, Steps
 from .steps import estimated, parts_of
 
 if TYPE_CHECKING:
+    from .._core.types import Floats
     from ..estimate.augment import AugmentedSample
     from ..estimate.covariance import Meat
     from ..estimate.infer import Parts
@@ -38,6 +39,15 @@ class Instrumented(Steps[Opened]):
                 f"the instruments are weak (effective F {stage.effective:.1f}, below {WEAK:g}): the intervals above "
                 "can be too short and off; report fit.anderson_rubin()"
             )
+        elif (few := {name: f for name, (f, _) in stage.conditional.items() if f < WEAK}) and len(stage.endogenous) > 1:
+            note = (
+                f"the instruments are weak once the other endogenous covariates are held (conditional F "
+                f"{', '.join(f'{name} {f:.1f}' for name, f in few.items())}, below {WEAK:g}): the intervals above can "
+                "be too short and off; find stronger instruments, or fewer covariates that need them"
+            )
+        else:
+            note = ""
+        if note:
             tell(f"{note}.", SmallSampleWarning)
             result = result.replace(notes=(*result.notes, note))
         return super().finish(result, fit, sample, estimate, parts, naive, meat)
@@ -75,13 +85,40 @@ def _stage(fit: Opened, sample: AugmentedSample) -> Stage:
         # blocks on the diagonal as each regression has them by itself
         joint[:q, :q], joint[q:, q:] = covariances[-1], covariances[0]
     gram = np.linalg.inv(kept @ np.linalg.inv(stages[0][0].curvature) @ kept.T)
+    gram = (gram + gram.T) / 2.0
+    first = np.vstack([found.theta[excluded] for found, _ in stages])
+    alone = []
+    for k in range(len(stages) if len(stages) > 1 else 0):
+        of_others, beyond = _given_others(first, gram, k)
+        every = [part for _, part in stages]
+        matrices = [scale * (beyond.T @ kept) for scale in np.insert(-of_others, k, 1.0)]
+        meat = influences(every, options.vcov)
+        alone.append((beyond.T @ first[k], combination(every, matrices, options.vcov, options.target, meat)))
     return Stage(
         tuple(spec.columns[j] for j in roles.endogenous),
         tuple(spec.columns[roles.left[k]] for k in excluded),
-        np.vstack([found.theta[excluded] for found, _ in stages]),
+        first,
         np.stack(covariances[:-1]),
-        (gram + gram.T) / 2.0,
+        gram,
         outcome.theta[excluded],
         joint,
         float(min(freedoms)),
+        tuple(alone),
     )
+
+
+def _given_others(first: Floats, gram: Floats, k: int) -> tuple[Floats, Floats]:
+    """Of one endogenous covariate: its regression on the others by the instruments, and what is left of these.
+
+    Returns
+    -------
+    of_others : ndarray, shape (K - 1,)
+        Two-stage least squares of it on the other endogenous covariates.
+    beyond : ndarray, shape (q, q - K + 1)
+        Combinations of the instruments' coefficients that are 0 in the first stages of the others.
+    """
+    from scipy.linalg import null_space
+
+    others = np.delete(first, k, axis=0)
+    of_others = np.linalg.lstsq(others @ gram @ others.T, others @ gram @ first[k], rcond=None)[0]
+    return of_others, null_space(others / np.linalg.norm(others, axis=1, keepdims=True))

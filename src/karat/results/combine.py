@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import ArgumentError
 from ..estimate.infer import combination, influences, stacked
+from .effects import model_of
 from .estimates import Estimates
 from .revise import kept_parts
 from .simultaneous import transport
@@ -77,7 +78,7 @@ def combine(terms: list[tuple[Any, float]]) -> Combined:
     Raises
     ------
     ArgumentError
-        If the fits are not on the same units, or share no coefficient.
+        If the fits are not on the same units, share no coefficient, or have coefficients on different scales.
     """
     from .result import Result
 
@@ -88,6 +89,7 @@ def combine(terms: list[tuple[Any, float]]) -> Combined:
     names = tuple(n for n in first.names if all(n in r.names for r, _ in terms))
     if not names:
         raise ArgumentError("the Results share no coefficient, so they cannot be added or subtracted.")
+    refuse_other_scales({result.title: result for result, _ in terms})
     parts = [kept_parts(result) for result, _ in terms]
     draws = [one.units.labelling for one in parts]
     if any(not _same(r.parts.units.kept, first.parts.units.kept) for r, _ in terms) or any(
@@ -110,6 +112,23 @@ def combine(terms: list[tuple[Any, float]]) -> Combined:
     covariance[unknown], covariance[:, unknown] = np.nan, np.nan
     df = np.min([r.df[at] for (r, _), at in zip(terms, index)], axis=0)
     return Combined(names, np.asarray(theta), covariance, df, first.alpha)
+
+
+def refuse_other_scales(results: Mapping[str, Result]) -> None:
+    """Raise where coefficients of Results, named, are differences in different things.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    models = {name: model_of(result) for name, result in results.items()}
+    scales = {name: "units of the outcome" if model is None else model.measured_in for name, model in models.items()}
+    if len(set(scales.values())) > 1:
+        said = "; ".join(f"{name}: {scale}" for name, scale in scales.items())
+        raise ArgumentError(
+            f"coefficients on different scales have no sum and no difference ({said}). Fit both with models on one "
+            "scale, or look at average effects side by side, fit.slopes()."
+        )
 
 
 def joint_covariance(results: Sequence[Result], frame: Units, rows: Sequence[Ints]) -> Floats:

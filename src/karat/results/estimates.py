@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .._core.arguments import Call
     from .._core.types import Floats
     from ..checks.values import Checks
+    from ..estimate.baseline import Baseline
     from ..estimate.infer import Parts
     from ..estimate.shares import Shares
     from ..frames.matrices import MatrixSpec
@@ -335,6 +336,7 @@ class Fitted(Estimates):
     parts: Parts | None = field(default=None, repr=False)
     call: Call | None = field(default=None, repr=False)
     stage: Stage | None = field(default=None, repr=False)
+    baseline: Baseline | None = field(default=None, repr=False)
     seed: int | None = None
     withdrawal: Withdrawal | None = None
 

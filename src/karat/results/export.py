@@ -21,7 +21,7 @@ def to_json(result: Result) -> str:
     """JSON text of a Result without influence scores and formula machinery."""
     content: dict[str, Any] = {"format": _FORMAT}
     for f in dataclasses.fields(result):
-        if f.name not in ("spec", "parts", "call", "stage", "withdrawal"):
+        if f.name not in ("spec", "parts", "call", "stage", "baseline", "withdrawal"):
             content[f.name] = _plain(getattr(result, f.name))
     return json.dumps(content, indent=1)
 

@@ -13,7 +13,7 @@ import numpy as np
 from ..display.table import SideBySide
 from ..errors import ArgumentError, KaratError, generator, one_of, whole
 from ..frames.order import settled
-from .combine import Combined
+from .combine import Combined, refuse_other_scales
 from .estimates import Estimates
 from .simultaneous import bands, normal_maxima
 from .tests import covariance_of
@@ -164,6 +164,7 @@ class Fits(Mapping[str, "Result"], Estimates):
             raise ArgumentError(
                 f"{len(having)} fit(s) have the coefficient {term!r}, and two are needed; there are {known}."
             )
+        refuse_other_scales({name: self[name] for name in having})
         pairs = (
             list(combinations(having, 2)) if against is None else [(one, against) for one in having if one != against]
         )

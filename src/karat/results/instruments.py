@@ -42,6 +42,9 @@ class Stage:
         Covariance of ``reduced`` and ``first`` with one endogenous covariate.
     df : float
         The smallest of these coefficients.
+    alone : tuple of (ndarray, ndarray)
+        With several endogenous covariates, for each: what of its first stage lies beyond those of the others, shape
+        (q - K + 1,), and the covariance of that.
     """
 
     endogenous: tuple[str, ...]
@@ -52,6 +55,20 @@ class Stage:
     reduced: Floats = field(repr=False)
     joint: Floats | None = field(repr=False)
     df: float
+    alone: tuple[tuple[Floats, Floats], ...] = field(repr=False, default=())
+
+    @property
+    def conditional(self) -> dict[str, tuple[float, float]]:
+        """F of each endogenous covariate with the others held (Sanderson and Windmeijer 2016), and its p-value."""
+        from .tests import joint_test
+
+        out = {}
+        for name, (gap, covariance) in zip(self.endogenous, self.alone):
+            out[name] = float("inf"), 0.0
+            if covariance.any():
+                f, _, _, p_value = joint_test(gap, covariance, lambda _: self.df)
+                out[name] = f, p_value
+        return out
 
     @property
     def effective(self) -> float:
@@ -94,6 +111,9 @@ class FirstStage:
         Effective F above which the bias is below a tenth of its worst case, at 5 %.
     df : float
         Denominator degrees of freedom of F.
+    conditional_f : dict of str to float
+        With several endogenous covariates, the robust F of what instruments tell of each while the others are held
+        (Sanderson and Windmeijer 2016); of one it is the robust F.
     """
 
     table: pd.DataFrame
@@ -102,6 +122,7 @@ class FirstStage:
     effective_f: float
     critical: float
     df: float
+    conditional_f: dict[str, float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         head = ["Estimate", "Std. Error", "t", "p"]
@@ -112,6 +133,8 @@ class FirstStage:
             above = f"above {self.critical:.1f} the bias is below 10 % of its worst case"
             lines.append(f"Effective F {self.effective_f:.2f}; {above}")
         elif len(self.f) > 1:
+            held = ", ".join(f"{name} {value:.2f}" for name, value in self.conditional_f.items())
+            lines.append(f"Conditional F, the other endogenous covariates held: {held}")
             lines.append("The effective F is for one endogenous covariate; there are several.")
         return "\n".join(lines)
 
@@ -186,7 +209,8 @@ def first_stage(result: Any) -> FirstStage:
             f[name], _, rest, p_value[name] = joint_test(pi, covariance, lambda _: stage.df)
     index = pd.MultiIndex.from_product([stage.endogenous, stage.instruments], names=["Endogenous", "Instrument"])
     table = pd.DataFrame(rows, index=index, columns=["Estimate", "Std. Error", "t value", "Pr(>|t|)"])
-    return FirstStage(table, f, p_value, stage.effective, stage.critical, rest)
+    conditional = {name: value for name, (value, _) in stage.conditional.items()} or dict(f)
+    return FirstStage(table, f, p_value, stage.effective, stage.critical, rest, conditional)
 
 
 def anderson_rubin(result: Any, alpha: float) -> AndersonRubin:

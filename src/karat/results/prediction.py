@@ -13,19 +13,26 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .._core.types import Floats
+    from ..frames import Table
     from ..moments import Model
     from .result import Result
 
 
 def _refuse(result: Result, regression: Model) -> None:
     """Raise where nothing can be predicted."""
-    from ..frames.formula import AGGREGATE
-
     if not regression.predicts:
         raise KaratError(
             f"{result.formula!r} ({result.title}) leaves the baseline hazard open, so that it predicts no durations; "
-            "read hazard ratios off .ratios(), or use kt.rmst for mean durations."
+            "read survival curves off kt.survival(fit, new), hazard ratios off .ratios(), or use kt.rmst for mean "
+            "durations."
         )
+    _refuse_formula(result)
+
+
+def _refuse_formula(result: Result) -> None:
+    """Raise where the formula says nothing of new rows."""
+    from ..frames.formula import AGGREGATE
+
     if result.spec is None:
         raise KaratError("a Result read from JSON does not hold its formula's machinery; pickle the Result to predict.")
     if result.spec.parsed.endogenous:
@@ -70,30 +77,18 @@ def predict(result: Result, new: object, alpha: float, context: Any) -> pd.DataF
     from scipy.stats import t
 
     from .. import moments as models
-    from ..frames import Table
 
     regression = models.fitted(result.model)
     _refuse(result, regression)
     assert result.spec is not None
-    table = Table.read(new)
-    names = sorted(result.spec.parsed.covariate_variables)
-    frame = table.pandas(names, "new data: the formula")
-    for name in names:
-        if frame[name].isna().any():
-            raise DataError(f"new data: {name!r} is missing in {int(frame[name].isna().sum())} row(s); fill it.")
-    if not names:
-        frame = pd.DataFrame(index=pd.RangeIndex(table.n_rows))
-        x = np.ones((table.n_rows, 1))
-    else:
-        x = _known_rows(result, frame, context)
+    x, offset, _ = design_rows(result, new, context)
     if result.spec.classes:
-        return _class_probabilities(result, x, result.spec.offset(frame, context), alpha)
+        return _class_probabilities(result, x, offset, alpha)
     regression = models.get(result.model)
     if regression.first is not None:  # the mean depends on the first predictor alone
         x = x[:, regression.first]
     p = x.shape[1]
     covariance, eta = result.covariance[:p, :p], x @ result.theta[:p]
-    offset = result.spec.offset(frame, context)
     if offset is not None:
         eta = eta + offset
     unknown = ~np.isfinite(np.diag(covariance))
@@ -112,6 +107,31 @@ def predict(result: Result, new: object, alpha: float, context: Any) -> pd.DataF
             f"{100 * (1 - alpha / 2):.6g}%": high,
         }
     )
+
+
+def design_rows(result: Result, new: object, context: Any) -> tuple[Floats, Floats | None, Table]:
+    """Design matrix, offsets and table of new rows; without an intercept where the model has none.
+
+    Raises
+    ------
+    KaratError
+        If covariates are missing, a category is none of the fit, or the formula looks at whole columns.
+    """
+    import pandas as pd
+
+    from ..frames import Table
+
+    _refuse_formula(result)
+    assert result.spec is not None
+    table = Table.read(new)
+    names = sorted(result.spec.parsed.covariate_variables)
+    frame = table.pandas(names, "new data: the formula")
+    for name in names:
+        if frame[name].isna().any():
+            raise DataError(f"new data: {name!r} is missing in {int(frame[name].isna().sum())} row(s); fill it.")
+    if not names:
+        return np.ones((table.n_rows, 1)), result.spec.offset(pd.DataFrame(index=range(table.n_rows)), context), table
+    return _known_rows(result, frame, context), result.spec.offset(frame, context), table
 
 
 def _known_rows(result: Result, frame: pd.DataFrame, context: Any) -> Floats:

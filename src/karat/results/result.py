@@ -82,6 +82,9 @@ class Result(MaketablesProtocol, FormerNames, Leaving, Fitted):
         Arguments of the fit, without the data.
     stage : Stage or None
         First stage and reduced form, of two-stage least squares.
+    baseline : Baseline or None
+        Hazards of a Cox regression and covariates of its units, for :func:`karat.survival` and
+        :func:`karat.proportional_hazards`; None where scores are not kept.
     seed : int or None
         Seed that was used; None where it was a generator.
     withdrawal : Withdrawal or None

@@ -71,7 +71,7 @@ def one_step(result: Result, out: Bools) -> Result:
     withdrawal = Withdrawal(result.names, int(out.sum()), int(gold.sum()), result.theta, theta, remainder)
     return result.replace(
         theta=theta, covariance=matrix, labelling_covariance=covariance.labelling, df=df, shares=shares, parts=left,
-        effective_clusters=left.effective_clusters(), comparison=None, checks=None, split_share=None,
+        effective_clusters=left.effective_clusters(), comparison=None, checks=None, split_share=None, baseline=None,
         withdrawal=withdrawal, notes=(*result.notes, str(withdrawal)), sampling=_sampling(result, left, int(out.sum())),
     )  # fmt: skip
 

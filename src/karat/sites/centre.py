@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Ask = Callable[[dict[str, Any]], Mapping[str, Any]]
 """Gives the sums over all sites that answer a question."""
 
-_COLLINEAR, _WELL_CONDITIONED, _FLAT = 1e-13, 1e-5, 1e-6
+_COLLINEAR, _WELL_CONDITIONED, _FLAT, _MOVING = 1e-13, 1e-5, 1e-6, 1e-3
 
 
 @dataclass(frozen=True)
@@ -261,9 +261,16 @@ def _gold_root(sums: _Sums, names: tuple[str, ...]) -> tuple[Root, float]:
         begin = np.asarray(np.linalg.solve(gram, turn.T @ first["working"]).T.ravel())
     found = sums.at(begin)
     scale = positive(found["gold"]["curvature"])
-    root = newton(sums.gold, begin, scale, _unit(scale, found["squares"]))
-    if model.separable:
-        _refuse_separation(root, gram, turn, names)
+    last: dict[bytes, Floats] = {}
+
+    def gold(theta: Floats) -> tuple[Floats, Floats]:
+        score, curvature = sums.gold(theta)
+        last[theta.tobytes()] = score
+        return score, curvature
+
+    root = newton(gold, begin, scale, _unit(scale, found["squares"]))
+    if model.separable or (model.vanishes and model.first is None and _still_moving(root, last, gram)):
+        _refuse_separation(root, gram, turn, names, model.separable)
     if not root.converged:
         raise ConvergenceError(
             f"the {model.title.lower()} did not converge on the gold rows of all sites (norm of the moment "
@@ -309,7 +316,17 @@ def _basis(gram: Floats, names: tuple[str, ...]) -> Floats | None:
     return np.asarray(solve_triangular(triangle, np.eye(len(triangle))) / size[:, None] * np.sqrt(gram[0, 0]))
 
 
-def _refuse_separation(root: Root, gram: Floats, turn: Floats, names: tuple[str, ...]) -> None:
+def _still_moving(root: Root, last: Mapping[bytes, Floats], gram: Floats) -> bool:
+    """Whether Newton still moves: where outcomes are all 0, each step takes 1 off the logarithm of their mean."""
+    score = last.get(root.theta.tobytes())
+    if score is None or not np.isfinite(root.curvature).all():
+        return False
+    step = np.linalg.lstsq(root.curvature, score, rcond=0.0)[0]
+    size = np.sqrt(np.diag(gram))
+    return bool((np.abs(step) * size).max() > _MOVING * size.max())
+
+
+def _refuse_separation(root: Root, gram: Floats, turn: Floats, names: tuple[str, ...], separable: bool) -> None:
     """Raise where coefficients run to infinity: some direction of the covariates has no curvature left."""
     from scipy.linalg import eigh
 
@@ -318,7 +335,7 @@ def _refuse_separation(root: Root, gram: Floats, turn: Floats, names: tuple[str,
     size = np.sqrt(np.diag(whole))
     scale = np.outer(size, size)
     values, vectors = eigh((root.curvature + root.curvature.T) / 2 / scale, whole / scale)
-    if values[0] > _FLAT:
+    if values[0] > (_FLAT if separable else _FLAT * values[-1]):
         return
     direction, own = vectors[:, 0], index.repeated(turn, q)
     if np.count_nonzero(own - np.diag(np.diag(own))):

@@ -16,6 +16,7 @@ from ..._core.machine import single_threaded
 from ..._core.types import ColumnLike
 from ...errors import ArgumentError, DataError, KaratError, one_of
 from ...estimate.augment import AugmentedSample
+from ...estimate.baseline import Baseline
 from ...estimate.covariance import Meat
 from ...estimate.hazards import hazard_curvatures
 from ...estimate.infer import Parts, infer
@@ -35,7 +36,7 @@ from ..pipeline import Opened, Steps, close_fit, open_fit
 from ..predicted_rows import surrogate_rows
 from ..steps import frame_features, predicted_blocks
 from ..variables import Label, read_labels
-from .follow_up import read_follow_up
+from .follow_up import FollowUp, read_follow_up
 
 if TYPE_CHECKING:
     from ..._core.types import Floats
@@ -136,6 +137,7 @@ class CoxFit(Opened):
     sets: RiskSets
     columns: list[int]
     centre: Floats
+    follow_up: FollowUp
     notes: tuple[str, ...]
 
     @property
@@ -185,7 +187,7 @@ class _Proportional(Steps[CoxFit]):
             replace(full, spec=replace(full.spec, columns=names, names=names)), fit.seed, fit.rng, own,
             None if predicted is None else replace(predicted, splits=()), blocks, full=full,
             sets=follow_up.risk_sets(self.ties), columns=columns, centre=weight @ x / weight.sum(),
-            notes=follow_up.notes(prepared.units.gold),
+            follow_up=follow_up, notes=follow_up.notes(prepared.units.gold),
         )  # fmt: skip
 
     def estimate(self, fit: CoxFit, sample: AugmentedSample) -> Estimate:
@@ -216,6 +218,13 @@ class _Proportional(Steps[CoxFit]):
         gold = None if fit.options.estimator == "gold" else _gold_column(fit, sample, estimate)
         notes = (*result.notes, *fit.notes, *wider_than_gold(result, gold, fit.options))
         result = result.replace(notes=notes)
+        if result.parts is not None:
+            kind = fit.options.estimator if sample.predicted else "gold"
+            baseline = Baseline.of(
+                fit.sets, sample, estimate, kind, fit.follow_up.clock(fit.sets), fit.centre, fit.options.tuning,
+                fit.predicted is not None,
+            )  # fmt: skip
+            result = result.replace(baseline=baseline)
         if not fit.options.compare:
             return result
         return result.replace(comparison=compare_with(result, gold, parts, naive, meat, fit.options))

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...censoring.durations import read_durations
 from ...errors import DataError, SmallSampleWarning, tell
+from ...estimate.baseline import Clock
 from ...estimate.risk_sets import Hazard, RiskSets, Sums
 from ...frames import Table
 from ...frames.table import as_float
@@ -60,6 +61,22 @@ class FollowUp:
     def risk_sets(self, ties: str) -> RiskSets:
         """Who is at risk when."""
         return RiskSets.of(self.time, self.counted, self.entry, self.stratum, ties)
+
+    def clock(self, sets: RiskSets) -> Clock:
+        """When events were, and in which stratum."""
+        own, counted = sets.last[self.counted] - 1, self.counted
+        time, stratum, gone = np.zeros(sets.n_times), np.zeros(sets.n_times, dtype=np.intp), np.zeros(sets.n_times)
+        time[own] = self.time[counted]
+        levels: tuple[tuple[str, ...], ...] = ((),)
+        if self.stratum is not None:
+            stratum[own] = self.stratum[counted]
+            first = np.unique(self.stratum, return_index=True)[1]
+            levels = tuple(zip(*(values[first].tolist() for values in self.strata.values())))
+        every = RiskSets.of(self.time, counted, self.entry, None, "breslow")
+        size = every.sums(np.ones((len(self.time), 1)) if self.weight is None else self.weight[:, None])
+        left = np.cumprod(np.concatenate([[1.0], 1.0 - size.ending[:-1, 0] / size.risk[:-1, 0]]))
+        gone[own] = 1.0 - left[every.last[counted] - 1]
+        return Clock(time, gone, stratum, tuple(self.strata), levels, float(self.time.max()))
 
     def with_features(self, prepared: Prepared) -> Prepared:
         """What the predictor sees: event, cumulative hazard at the duration in its place, and strata."""
