@@ -6,8 +6,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..._core.machine import needs
 from ...errors import ArgumentError, KaratWarning, number
 from ..tables.codes import objects, shown
@@ -17,13 +15,13 @@ from .base import Aggregator
 from .dawid_skene import DawidSkene, OneCoin
 from .glad import GLAD
 from .mace import MACE
-from .pooling import jensen_shannon_centroid, log_pool, mean_pool
+from .recipe import POOLS, Recipe, settle
 from .soft import SoftLabels
 from .toptwo import TopTwo
 from .votes import MajorityVote, Softmax, VoteShare, Wawa, ZeroBasedSkill
 
 if TYPE_CHECKING:
-    from ..._core.types import Array, Floats
+    from ..._core.types import Array
 
 METHODS: dict[str, type[Aggregator]] = {
     c.name: c for c in (MajorityVote, VoteShare, Softmax, DawidSkene, OneCoin, MACE, GLAD, Wawa, ZeroBasedSkill, TopTwo)
@@ -33,9 +31,6 @@ METHODS: dict[str, type[Aggregator]] = {
 SEVEN = ("vote_share", "softmax", "dawid_skene", "mace", "glad", "wawa", "zero_based_skill")
 """Members of the default mean."""
 
-POOLS = ("mean", "jensen_shannon", "log_pool", "weighted")
-"""Ways to pool several methods."""
-
 
 def aggregate(
     annotations: object,
@@ -44,6 +39,7 @@ def aggregate(
     members: Sequence[str | Aggregator] | None = None,
     weights: Mapping[str, float] | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
+    calibrate: str | None = "auto",
     keep_members: bool = False,
     **columns: Any,
 ) -> SoftLabels:
@@ -63,8 +59,15 @@ def aggregate(
         For ``"weighted"``: weight of each member by name.
     settings : mapping, optional
         Method -> settings of its class, for example ``{"dawid_skene": {"smoothing": 0.1}}``.
+    calibrate : {"auto", "votes", "gold"} or None
+        How sure the probabilities may be. ``"votes"``: methods that model annotators (Dawid-Skene, one-coin, MACE,
+        GLAD, TopTwo) are tempered by the effective number of votes, vote shares are shrunk, and the two kinds are
+        weighed in a pool by how well each vote is predicted from the others. ``"gold"``: besides, a temperature and
+        these weights are learnt from gold tasks (ten or more) whose gold was withheld, in three folds. None: as the
+        methods are defined. ``"auto"`` (the default): pools by gold where ten tasks have it, else by votes; single
+        methods None.
     keep_members : bool
-        Keep the probabilities of each member in ``SoftLabels.members``.
+        Keep the probabilities of each member, as its method gives them, in ``SoftLabels.members``.
     **columns
         How to read the table: ``task``, ``worker``, ``label``, ``classes``, ``tasks``, ``gold``, ``weight``,
         ``negated``, ``probabilities``, ``log_probabilities``, ``abstain``, ``missing``, ``duplicates``; see
@@ -85,6 +88,9 @@ def aggregate(
     -----
     A task without any label keeps its row: counting methods give it the uniform distribution, Dawid-Skene
     its class prior; ``n_labels`` is 0 and a warning is given.
+
+    In a calibrated pool Dawid-Skene has ``shrink="auto"`` unless ``settings`` names it. What was chosen stands in
+    ``SoftLabels.confidence``; the formulas are in the methods, section 6.2.
 
     References
     ----------
@@ -108,17 +114,19 @@ def aggregate(
     coded = as_annotations(annotations, columns, aggregate)
     models = _models(method, members, settings or {})
     names = [m.name for m in models]
-    pooled = len(models) > 1 or method in POOLS
+    pool = method if isinstance(method, str) and method in POOLS else None
+    how = settle(calibrate, models, pool, coded)
+    if pool is not None and how is not None and not (settings or {}).get("dawid_skene"):
+        by_name = [m for m, given in zip(models, members or SEVEN) if given == "dawid_skene"]
+        _ = [m.set_params(shrink="auto") for m in by_name]
     _check_weights(method, weights, names)
     needs(
-        8.0 * (2 * len(models) + 2) * coded.n_tasks * coded.n_classes,
+        8.0 * ((3 if how else 2) * len(models) + 2) * coded.n_tasks * coded.n_classes,
         f"probabilities of {coded.n_tasks:,} tasks and {coded.n_classes:,} classes by {len(models)} method(s)",
         "merge rare classes, or name fewer members",
     )
-    layers: list[Floats] = [m.fit(coded).probabilities_ for m in models]
-    probabilities = layers[0]
-    if pooled:
-        probabilities = coded.clamp(_pool(str(method), np.stack(layers), weights, names))
+    made = Recipe(models, pool, weights, how).made(coded)
+    probabilities = coded.clamp(made.probabilities())
     late = [m for m in models if not getattr(m, "converged_", True)]
     notes = coded.notes + tuple(f"{m.name} stopped after {m.n_iter_} rounds before it settled" for m in late)
     bare = int((coded.n_labels == 0).sum())
@@ -133,8 +141,8 @@ def aggregate(
         coded.tasks, coded.classes, probabilities, coded.n_labels, method if isinstance(method, str) else method.name,
         coded.workers, coded.worker_labels, skills={m.name: m.skills_ for m in models if hasattr(m, "skills_")},
         confusion=next((m.confusion_ for m in models if hasattr(m, "confusion_")), None),
-        members=dict(zip(names, layers)) if keep_members and pooled else {},
-        extras={} if pooled else _extras(models[0]), notes=notes,
+        members=dict(zip(names, made.raw)) if keep_members and pool else {},
+        extras={} if pool else _extras(models[0]), notes=notes, confidence=made.figures(),
         id_column=str(columns.get("task", "task")), backend=backend_of(annotations),
     )  # fmt: skip
 
@@ -187,14 +195,6 @@ def _check_weights(method: object, weights: Mapping[str, float] | None, names: l
         raise ArgumentError(f"method='weighted' needs weights, one number for each of {names}; got {weights!r}.")
     for name, value in weights.items():
         number(f"weights[{name!r}]", value, least=0)
-
-
-def _pool(method: str, layers: Array, weights: Mapping[str, float] | None, names: list[str]) -> Floats:
-    if method == "jensen_shannon":
-        return jensen_shannon_centroid(layers)
-    if method == "log_pool":
-        return log_pool(layers)
-    return mean_pool(layers, None if weights is None else [weights[n] for n in names])
 
 
 def _extras(model: Aggregator) -> dict[str, Array]:

@@ -62,6 +62,7 @@ class GLAD(Aggregator):
     n_iter: int = 100
     tol: float = 1e-6
     name = "glad"
+    models = True
 
     def _fit(self, annotations: Annotations) -> Floats:
         self.n_iter = whole("n_iter", self.n_iter, least=1)

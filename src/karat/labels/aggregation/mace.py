@@ -76,6 +76,7 @@ class MACE(Aggregator):
     smoothing: float | None = None
     seed: int = 0
     name = "mace"
+    models = True
 
     def _fit(self, annotations: Annotations) -> Floats:
         self._check()
