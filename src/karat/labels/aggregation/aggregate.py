@@ -22,6 +22,7 @@ from .votes import MajorityVote, Softmax, VoteShare, Wawa, ZeroBasedSkill
 
 if TYPE_CHECKING:
     from ..._core.types import Array
+    from ..tables.annotations import Annotations
 
 METHODS: dict[str, type[Aggregator]] = {
     c.name: c for c in (MajorityVote, VoteShare, Softmax, DawidSkene, OneCoin, MACE, GLAD, Wawa, ZeroBasedSkill, TopTwo)
@@ -112,20 +113,8 @@ def aggregate(
     (3, 2)
     """
     coded = as_annotations(annotations, columns, aggregate)
-    models = _models(method, members, settings or {})
-    names = [m.name for m in models]
-    pool = method if isinstance(method, str) and method in POOLS else None
-    how = settle(calibrate, models, pool, coded)
-    if pool is not None and how is not None and not (settings or {}).get("dawid_skene"):
-        by_name = [m for m, given in zip(models, members or SEVEN) if given == "dawid_skene"]
-        _ = [m.set_params(shrink="auto") for m in by_name]
-    _check_weights(method, weights, names)
-    needs(
-        8.0 * ((3 if how else 2) * len(models) + 2) * coded.n_tasks * coded.n_classes,
-        f"probabilities of {coded.n_tasks:,} tasks and {coded.n_classes:,} classes by {len(models)} method(s)",
-        "merge rare classes, or name fewer members",
-    )
-    made = Recipe(models, pool, weights, how).made(coded)
+    recipe = recipe_for(coded, method, members=members, weights=weights, settings=settings, calibrate=calibrate)
+    made, models, pool = recipe.made(coded), recipe.models, recipe.pool
     probabilities = coded.clamp(made.probabilities())
     late = [m for m in models if not getattr(m, "converged_", True)]
     notes = coded.notes + tuple(f"{m.name} stopped after {m.n_iter_} rounds before it settled" for m in late)
@@ -141,10 +130,36 @@ def aggregate(
         coded.tasks, coded.classes, probabilities, coded.n_labels, method if isinstance(method, str) else method.name,
         coded.workers, coded.worker_labels, skills={m.name: m.skills_ for m in models if hasattr(m, "skills_")},
         confusion=next((m.confusion_ for m in models if hasattr(m, "confusion_")), None),
-        members=dict(zip(names, made.raw)) if keep_members and pool else {},
+        members={m.name: p for m, p in zip(models, made.raw)} if keep_members and pool else {},
         extras={} if pool else _extras(models[0]), notes=notes, confidence=made.figures(),
         id_column=str(columns.get("task", "task")), backend=backend_of(annotations),
     )  # fmt: skip
+
+
+def recipe_for(
+    coded: Annotations,
+    method: str | Aggregator,
+    *,
+    members: Sequence[str | Aggregator] | None = None,
+    weights: Mapping[str, float] | None = None,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    calibrate: str | None = "auto",
+) -> Recipe:
+    """The methods wanted for these labels, how they are pooled and calibrated; arguments as in :func:`aggregate`."""
+    models = _models(method, members, settings or {})
+    pool = method if isinstance(method, str) and method in POOLS else None
+    how = settle(calibrate, models, pool, coded)
+    if pool is not None and how is not None and not (settings or {}).get("dawid_skene"):
+        for model, given in zip(models, members or SEVEN):
+            if given == "dawid_skene":
+                model.set_params(shrink="auto")
+    _check_weights(method, weights, [m.name for m in models])
+    needs(
+        8.0 * ((3 if how else 2) * len(models) + 2) * coded.n_tasks * coded.n_classes,
+        f"probabilities of {coded.n_tasks:,} tasks and {coded.n_classes:,} classes by {len(models)} method(s)",
+        "merge rare classes, or name fewer members",
+    )
+    return Recipe(models, pool, weights, how)
 
 
 def make(name: str, settings: Mapping[str, Any] | None = None) -> Aggregator:

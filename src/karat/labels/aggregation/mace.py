@@ -219,6 +219,13 @@ def content_keys(annotations: Annotations, rounds: int = 3) -> tuple[Array, Arra
     return worker, label
 
 
+def task_keys(annotations: Annotations) -> Array:
+    """Keys of tasks, made from who gave which label, that renaming and shuffling leave in place."""
+    worker, label = content_keys(annotations)
+    each = _mix(worker[annotations.worker] + _mix(label[annotations.label]))
+    return _sums(each, annotations.task, annotations.n_tasks)
+
+
 def uniforms(seed: int, *keys: Array) -> Floats:
     """Numbers in [0, 1) that depend on a seed and on keys, broadcast against each other."""
     with np.errstate(over="ignore"):

@@ -12,6 +12,7 @@ from ...errors import ArgumentError, DataError, one_of
 from ..tables.codes import UNKNOWN
 from .dawid_skene import DawidSkene
 from .held_out import Confidence, confidence, raised, shrunk_shares, tempered
+from .mace import content_keys, task_keys
 from .pooling import jensen_shannon_centroid, log_pool, mean_pool
 from .votes import VoteShare
 
@@ -27,8 +28,9 @@ FEWEST_GOLD = 10
 """Gold tasks from which a temperature is learnt."""
 FOLDS = 3
 _FLOOR = 0.01
-_TEMPERATURE_SD, _TRUST_SD = 0.5, 1.0
-"""Standard deviations of the priors of log temperature (mean 0) and of the logit of trust (mean: what votes say)."""
+_TEMPERATURE_SD, _TRUST_SD = 0.35, 1.0
+"""Scales of the priors of log temperature (Student's t, three degrees, about 0), and of the logit of trust (normal,
+about what votes say)."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ def _taught(recipe: Recipe, annotations: Annotations, made: Made) -> dict[str, o
 
     assert annotations.gold is not None
     assert made.confidence is not None
-    rows, layers = _withheld(recipe, annotations, made)
+    rows, layers = _withheld(recipe, annotations)
     truth, k = annotations.gold[rows], annotations.n_classes
     start = float(np.clip(made.confidence.trust, 0.02, 0.98))
     centre = np.log(start / (1 - start))
@@ -166,11 +168,12 @@ def _taught(recipe: Recipe, annotations: Annotations, made: Made) -> dict[str, o
 
     def penalised(at: Floats) -> float:
         trust = 1.0 / (1.0 + np.exp(-at[1])) if free else start
-        penalty = 0.5 * (at[0] / _TEMPERATURE_SD) ** 2 + (0.5 * ((at[1] - centre) / _TRUST_SD) ** 2 if free else 0.0)
+        penalty = 2.0 * np.log1p((at[0] / _TEMPERATURE_SD) ** 2 / 3.0)
+        penalty += 0.5 * ((at[1] - centre) / _TRUST_SD) ** 2 if free else 0.0
         return loss_at(float(trust), float(np.exp(np.clip(at[0], -3, 3)))) + float(penalty)
 
     begin = np.array([0.0, centre] if free else [0.0])
-    best = minimize(penalised, begin, method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-4}).x
+    best = minimize(penalised, begin, method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-9}).x
     trust = float(1.0 / (1.0 + np.exp(-best[1]))) if free else start
     temperature = float(np.exp(np.clip(best[0], -3, 3)))
     size = len(rows)
@@ -182,21 +185,21 @@ def _taught(recipe: Recipe, annotations: Annotations, made: Made) -> dict[str, o
     return {"trust": trust if free else None, "temperature": temperature, "withheld": told}
 
 
-def _withheld(recipe: Recipe, annotations: Annotations, made: Made) -> tuple[Ints, list[Floats]]:
+def _withheld(recipe: Recipe, annotations: Annotations) -> tuple[Ints, list[Floats]]:
     """Gold tasks with labels, and each method's probabilities there when the gold of their fold was not known."""
     assert annotations.gold is not None
     gold = annotations.gold
     rows = np.flatnonzero((gold >= 0) & (annotations.n_labels > 0))
     # In the order of what they hold, so that neither names nor order of tasks decide about folds.
-    counts = np.round(annotations.counts[rows], 9)
+    plain = annotations.folded()
     fold = np.empty(len(rows), dtype=np.intp)
-    fold[np.lexsort((*counts.T[::-1], gold[rows]))] = np.arange(len(rows)) % FOLDS
+    fold[np.lexsort((task_keys(plain)[rows], content_keys(plain)[1][gold[rows]]))] = np.arange(len(rows)) % FOLDS
     layers = [np.empty((len(rows), annotations.n_classes)) for _ in recipe.models]
-    plain = Recipe([type(m)(**m.get_params()) for m in recipe.models], recipe.pool, recipe.weights, "votes")
+    anew = Recipe([type(m)(**m.get_params()) for m in recipe.models], recipe.pool, recipe.weights, "votes")
     for f in range(FOLDS):
         hidden = gold.copy()
         hidden[rows[fold == f]] = UNKNOWN
-        part = plain._fitted(annotations.with_gold(hidden))
+        part = anew._fitted(annotations.with_gold(hidden))
         for layer, own in zip(layers, part.layers):
             layer[fold == f] = own[rows[fold == f]]
     return rows, layers
