@@ -10,6 +10,7 @@ import karat as kt
 from karat.errors import ArgumentError, DataError
 from karat.labels.aggregation.cells import Cells, fit_cells
 from karat.labels.aggregation.held_out import DEPENDENCE, TRUST, _predictions, confidence, shrunk_shares, tempered
+from karat.labels.aggregation.named import Named
 
 from . import plain
 
@@ -327,3 +328,22 @@ def test_new_settings_are_checked(settings):
     rows, _ = plain.simulate(10, 4, 2, 3, 0)
     with pytest.raises(ArgumentError, match=next(iter(settings))):
         L.DawidSkene(**settings).fit(plain.read(rows))
+
+
+@pytest.mark.parametrize("known", [0, 15])
+def test_named_classes_are_exact_for_mace_and_glad(known, monkeypatch):
+    rng = np.random.default_rng(0)
+    truth, task = rng.integers(30, size=60), np.repeat(np.arange(60), 4)
+    worker = np.concatenate([rng.choice(12, 4, replace=False) for _ in range(60)])
+    label = np.where(rng.random(240) < 0.6, truth[task], rng.integers(30, size=240))
+    a = L.read_annotations({"task": task, "worker": worker, "label": label}, classes=range(30))
+    if known:
+        a = a.with_gold(np.where(np.arange(60) < known, truth, -1))
+    for model in (lambda: L.MACE(n_restarts=2, n_iter=10), lambda: L.GLAD(n_iter=15, tol=0)):
+        few = model().fit(a)
+        with monkeypatch.context() as change:
+            change.setattr(Named, "pays", staticmethod(lambda data: False))
+            every = model().fit(a)
+        np.testing.assert_allclose(few.probabilities_, every.probabilities_, atol=1e-12)
+        np.testing.assert_allclose(few.skills_, every.skills_, atol=1e-12)
+    assert few.loss_history_ == pytest.approx(every.loss_history_)

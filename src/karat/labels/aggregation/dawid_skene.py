@@ -130,7 +130,7 @@ class DawidSkene(_WithPrior):
         named = self._settled(annotations)
         if named or self.shrink != 0:
             return self._fit_cells(annotations, named)
-        matrices_fit(annotations)
+        matrices_fit(annotations, "merge rare classes, or set truth='named'")
         k, plain = annotations.n_classes, annotations.folded()
         used = None
         if self.smoothing == 0:  # classes that each worker has ever used
@@ -339,11 +339,11 @@ def _one_coin_posterior(annotations: Annotations, skills: Floats, prior: Floats)
     return softmax_rows(scores)
 
 
-def matrices_fit(annotations: Annotations) -> None:
+def matrices_fit(annotations: Annotations, instead: str = "merge rare classes") -> None:
     """Raise unless there is memory for a confusion matrix of every worker, and the copies that EM makes."""
     w, k = annotations.n_workers, annotations.n_classes
     needs(
         5 * 8.0 * w * k * k,
         f"a confusion matrix for each of {w:,} workers over {k:,} classes (Dawid-Skene)",
-        "merge rare classes, or set truth='named' (settings={'dawid_skene': {'truth': 'named'}})",
+        instead,
     )
