@@ -62,7 +62,8 @@ def test_regressions_can_be_compared_too(data):
 @pytest.mark.parametrize(
     ("change", "kind", "message"),
     [
-        ({"gold": {"experts": "expert"}}, ArgumentError, "at least two"), ({"label": "x", "surrogates": {"x": "model"}}, ArgumentError, "a column"),
+        ({"gold": {"experts": "expert"}}, ArgumentError, "at least two"),
+        ({"label": "x", "surrogates": {"x": "model"}}, ArgumentError, "a column"),
         ({"surrogates": {"other": "model"}}, ArgumentError, "an entry"),
         ({"gold": {"experts": "expert", "all": "years"}}, DataError, "different rows"),
         ({"gold": {"a": "expert", "b": "expert"}}, ArgumentError, "for two groups"),

@@ -187,10 +187,16 @@ def width(name, r, n_gold=200):
     return out
 
 
-def summed(repetitions, fits):
-    losses = {name: [calibrated(name, r) for r in range(repetitions)] for name in (*CROWDS, *PANELS)}
-    widths = {name: [width(name, r) for r in range(fits)] for name in WIDTHS}
-    return {"repetitions": repetitions, "fits": fits, "losses": losses, "widths": widths}
+def summed(repetitions, fits, save=lambda found: None):
+    """Both studies, round by round, so that what was saved last is a smaller study."""
+    found = {"losses": {name: [] for name in (*CROWDS, *PANELS)}, "widths": {name: [] for name in WIDTHS}}
+    for r in range(repetitions):
+        for name, runs in found["losses"].items():
+            runs.append(calibrated(name, r))
+        for name, runs in found["widths"].items():
+            runs += [width(name, q) for q in range(r * fits // repetitions, (r + 1) * fits // repetitions)]
+        save(found)
+    return found
 
 
 def report(found):
@@ -213,7 +219,7 @@ def report(found):
     )
     error = float(np.sqrt((gap.var(axis=1, ddof=1) / gap.shape[1]).sum()) / len(gap)) if gap.shape[1] > 1 else np.nan
     lines += ["", f"Mean less not calibrated: {gap.mean():.4f} on average, Monte Carlo error {error:.4f}; "
-              f"{found['repetitions']} repetitions a row.", ""]  # fmt: skip
+              f"{gap.shape[1]} repetitions a row, {len(next(iter(found['widths'].values())))} of each regression.", ""]  # fmt: skip
     lines += ["| setting | mean / vote share | mean / not calibrated | Monte Carlo error |", "|---|---|---|---|"]
     for name, runs in found["widths"].items():
         logs = np.array([[run[k][0] for k in ("mean", "vote share", "mean, not calibrated")] for run in runs])
@@ -227,17 +233,16 @@ def main(arguments):
     short = int(arguments[0]) if arguments else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = summed(short or REPETITIONS, short or FITS)
-    text = report(found)
-    print(text)
-    if short is None:
-        (ROOT / "benchmarks/results/soft_labels.json").write_text(json.dumps(found) + "\n")
-        page = ROOT / "docs/soft-labels.md"
-        if page.exists():
-            before, _, rest = page.read_text().partition("<!-- study -->\n")
-            page.write_text(
-                before + "<!-- study -->\n" + text + "\n" + "<!-- end -->" + rest.partition("<!-- end -->")[2]
-            )
+        found = summed(short or REPETITIONS, short or FITS, (lambda found: None) if short else write)
+    print(report(found))
+
+
+def write(found):
+    (ROOT / "benchmarks/results/soft_labels.json").write_text(json.dumps(found) + "\n")
+    page = ROOT / "docs/soft-labels.md"
+    before, mark, rest = page.read_text("utf-8").partition("<!-- study -->\n")
+    after = rest.partition("<!-- end -->")[2]
+    page.write_text(before + mark + report(found) + "\n<!-- end -->" + after, "utf-8")
 
 
 if __name__ == "__main__":

@@ -212,8 +212,8 @@ def _refuse_other_estimates(fits: Mapping[str, Any]) -> None:
             odd = [n for n in (*there.names, *fit.names) if (n in fit.names) != (n in there.names)]
             raise DataError(
                 f"the estimates of {first!r} and {name!r} are not of the same things ({odd[:6] or 'another order'}). "
-                "Give both columns the same classes in the same order (declared categories, or plain text in both), so that "
-                "classes and reference categories agree."
+                "Give both columns the same classes in the same order (declared categories, or plain text in both), so "
+                "that classes and reference categories agree."
             )
 
 
