@@ -148,7 +148,7 @@ def test_spread_of_shares_has_the_largest_marginal_likelihood():
 
     def value(s):
         each = gammaln(s) - gammaln(s + 4) + (gammaln(s * mean + a.counts) - gammaln(s * mean)).sum(axis=1)
-        return each.sum()
+        return each.sum() - 0.5 * np.log(s / 2) ** 2
 
     assert value(found) >= max(value(0.8 * found), value(1.25 * found)) - 0.05
     np.testing.assert_allclose(shrunk_shares(a, found), (a.counts + found * mean) / (4 + found))
@@ -208,11 +208,16 @@ def test_a_single_method_is_tempered_on_request_only():
         L.aggregate(a, "wawa", calibrate="votes")
     with pytest.raises(ArgumentError, match="calibrate"):
         L.aggregate(a, calibrate="always")
-    with pytest.raises(DataError, match="10 tasks with gold or more, there are 0"):
+    with pytest.raises(DataError, match="10 labelled tasks with gold or more, there are 0"):
         L.aggregate(a, calibrate="gold")
+    bare = L.read_annotations(plain.columns(rows), classes=range(3), tasks=range(45))
+    with pytest.warns(kt.KaratWarning, match="no label"):
+        soft = L.aggregate(bare.with_gold(np.where(np.arange(45) < 30, -1, 1)), members=["wawa", "one_coin"])
+    assert "temperature" not in soft.confidence, "gold of tasks that nobody labelled teaches nothing"
     counts = L.read_counts({"no": [3, 1], "yes": [1, 3]}, {"no": "no", "yes": "yes"})
-    with pytest.raises(ArgumentError, match="counts"):
-        L.aggregate(counts, "vote_share", calibrate="votes")
+    soft = L.aggregate(counts, "vote_share", calibrate="votes")
+    assert set(soft.confidence) == {"spread"}
+    np.testing.assert_allclose(soft.probabilities, shrunk_shares(counts, soft.confidence["spread"]))
 
 
 def together(n=300, copies=4, seed=0):

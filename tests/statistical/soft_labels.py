@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import statsmodels.formula.api as smf
 
 import karat as kt
 
@@ -187,6 +188,16 @@ def width(name, r, n_gold=200):
     return out
 
 
+def target(name):
+    """What the first slope estimates: the fit to the whole table, or the best line through a logistic curve."""
+    formula, table, _ = WIDTHS[name]
+    if table is not None:
+        return float(smf.ols(formula, kt.datasets.load(table)).fit().params.iloc[1])
+    grid = np.linspace(-8, 8, 4001)
+    weight = np.exp(-(grid**2) / 2)
+    return float((weight * grid / (1 + np.exp(-grid))).sum() / (weight * grid**2).sum())
+
+
 def summed(repetitions, fits, save=lambda found: None):
     """Both studies, round by round, so that what was saved last is a smaller study."""
     found = {"losses": {name: [] for name in (*CROWDS, *PANELS)}, "widths": {name: [] for name in WIDTHS}}
@@ -218,14 +229,20 @@ def report(found):
         [(v[:, COLUMNS.index("mean"), 0] - v[:, COLUMNS.index("mean, not calibrated"), 0]) for v in loss.values()]
     )
     error = float(np.sqrt((gap.var(axis=1, ddof=1) / gap.shape[1]).sum()) / len(gap)) if gap.shape[1] > 1 else np.nan
+    fits = len(next(iter(found["widths"].values())))
     lines += ["", f"Mean less not calibrated: {gap.mean():.4f} on average, Monte Carlo error {error:.4f}; "
-              f"{gap.shape[1]} repetitions a row, {len(next(iter(found['widths'].values())))} of each regression.", ""]  # fmt: skip
-    lines += ["| setting | mean / vote share | mean / not calibrated | Monte Carlo error |", "|---|---|---|---|"]
+              f"{gap.shape[1]} repetitions a row, {fits} of each regression.", ""]  # fmt: skip
+    lines += ["| setting | mean / vote share | mean / not calibrated | Monte Carlo error | coverage |"]
+    lines += ["|---|---|---|---|---|"]
     for name, runs in found["widths"].items():
         logs = np.array([[run[k][0] for k in ("mean", "vote share", "mean, not calibrated")] for run in runs])
         first, second = logs[:, 0] - logs[:, 1], logs[:, 0] - logs[:, 2]
         spread = first.std(ddof=1) / np.sqrt(len(first)) if len(first) > 1 else np.nan
-        lines.append(f"| {name} | {np.exp(first.mean()):.3f} | {np.exp(second.mean()):.3f} | {spread:.3f} |")
+        low, high = np.array([run["mean"][1:] for run in runs]).T
+        covers = ((low <= target(name)) & (target(name) <= high)).mean()
+        lines.append(
+            f"| {name} | {np.exp(first.mean()):.3f} | {np.exp(second.mean()):.3f} | {spread:.3f} | {covers:.3f} |"
+        )
     return "\n".join(lines)
 
 

@@ -73,7 +73,7 @@ def confidence(annotations: Annotations, fitted: Fit | None = None) -> Confidenc
     True
     """
     plain = annotations.folded()
-    spread = _spread(plain)
+    spread = spread_of(plain)
     if fitted is None:
         cells = Cells.of(plain, named=plain.n_classes > MANY_CLASSES)
         fitted = fit_cells(cells, 100, 1e-6, 0.0, None, [])[0]
@@ -126,8 +126,8 @@ def _overall(annotations: Annotations) -> Floats:
     return np.asarray(total / total.sum())
 
 
-def _spread(annotations: Annotations) -> float:
-    """Size of the Dirichlet prior of vote shares with the largest marginal likelihood."""
+def spread_of(annotations: Annotations) -> float:
+    """Size of the Dirichlet prior of vote shares: marginal likelihood, and a log-normal prior (median 2, sd 1)."""
     from scipy.special import gammaln
 
     key = annotations.task.astype(np.int64) * annotations.n_classes + annotations.label
@@ -136,7 +136,9 @@ def _spread(annotations: Annotations) -> float:
     mean = _overall(annotations)[cell % annotations.n_classes]
     total = annotations.n_labels[annotations.n_labels > 0]
     best = [
-        (gammaln(s * mean + counts) - gammaln(s * mean)).sum() + (gammaln(s) - gammaln(s + total)).sum()
+        (gammaln(s * mean + counts) - gammaln(s * mean)).sum()
+        + (gammaln(s) - gammaln(s + total)).sum()
+        - 0.5 * np.log(s / 2.0) ** 2
         for s in SPREADS
     ]
     return float(SPREADS[int(np.argmax(best))])

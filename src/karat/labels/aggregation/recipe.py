@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import ArgumentError, DataError, one_of
 from ..tables.codes import UNKNOWN
 from .dawid_skene import DawidSkene
-from .held_out import Confidence, confidence, raised, shrunk_shares, tempered
+from .held_out import Confidence, confidence, raised, shrunk_shares, spread_of, tempered
 from .mace import content_keys, task_keys
 from .pooling import jensen_shannon_centroid, log_pool, mean_pool
 from .votes import VoteShare
@@ -56,6 +56,9 @@ class Recipe:
         raw = [m.fit(annotations).probabilities_ for m in self.models]
         if self.calibrate is None:
             return Made(self, raw, raw, None)
+        if not any(m.models for m in self.models):
+            found = Confidence(0.0, 0.0, spread_of(annotations.folded()))
+            return Made(self, raw, [_calmed(m, p, annotations, found) for m, p in zip(self.models, raw)], found)
         cells = [m.fit_ for m in self.models if isinstance(m, DawidSkene) and hasattr(m, "fit_")]
         found = confidence(annotations, cells[0] if cells else None)
         return Made(self, raw, [_calmed(m, p, annotations, found) for m, p in zip(self.models, raw)], found)
@@ -91,7 +94,8 @@ class Made:
         """What was chosen, by name."""
         if self.confidence is None:
             return {}
-        out = {"dependence": self.confidence.dependence}
+        sure = any(m.models for m in self.recipe.models)
+        out = {"dependence": self.confidence.dependence} if sure else {}
         if self.recipe.shares(0.5) is not None and self.recipe.weights is None:
             out["trust"] = self.confidence.trust if self.trust is None else self.trust
         if any(isinstance(m, VoteShare) for m in self.recipe.models):
@@ -104,7 +108,7 @@ class Made:
 def settle(calibrate: str | None, models: list[Aggregator], pool: str | None, annotations: Annotations) -> str | None:
     """What ``calibrate`` means for these methods and labels."""
     one_of("calibrate", calibrate, CALIBRATE)
-    gold = 0 if annotations.gold is None else int((annotations.gold >= 0).sum())
+    gold = 0 if annotations.gold is None else int(((annotations.gold >= 0) & (annotations.n_labels > 0)).sum())
     if calibrate == "auto":
         if pool is None:
             return None
@@ -113,18 +117,14 @@ def settle(calibrate: str | None, models: list[Aggregator], pool: str | None, an
         return None
     if calibrate == "gold" and gold < FEWEST_GOLD:
         raise DataError(
-            f"calibrate='gold' needs {FEWEST_GOLD} tasks with gold or more, there are {gold}; give them with gold=, or "
-            "set calibrate='votes'."
+            f"calibrate='gold' needs {FEWEST_GOLD} labelled tasks with gold or more, there are {gold}; give them with "
+            "gold=, or set calibrate='votes'."
         )
     if calibrate == "votes" and not any(m.models or isinstance(m, VoteShare) for m in models):
         names = ", ".join(repr(m.name) for m in models)
         raise ArgumentError(
             f"calibrate='votes' does not apply to {names}: it tempers methods that model annotators and shrinks vote "
             "shares. Set calibrate=None, or calibrate='gold' with gold labels."
-        )
-    if annotations.anonymous:
-        raise ArgumentError(
-            f"calibrate={calibrate!r} needs to know who gave which label, but these are counts; use None."
         )
     return calibrate
 
