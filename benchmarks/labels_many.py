@@ -39,9 +39,8 @@ def measure(case: str, method: str, rows: int | None) -> None:
     seconds = time.process_time() - start
     loss = -np.log(0.99 * p[np.arange(n), truth] + 0.01 / k).mean()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(
-        f"| {n:,} tasks, {k:,} classes, {workers:,} annotators | {method} | {seconds:.0f} | {peak:.1f} GB | {loss:.3f} |"
-    )
+    labels = f"{n:,} tasks, {k:,} classes, {workers:,} annotators"
+    print(f"| {labels} | {method} | {seconds:.0f} | {peak:.1f} GB | {loss:.3f} |")
 
 
 def main() -> None:
