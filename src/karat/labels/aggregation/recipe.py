@@ -49,7 +49,8 @@ class Recipe:
         """Fit, calibrate and pool."""
         out = self._fitted(annotations)
         if self.calibrate == "gold":
-            out = replace(out, **_taught(self, annotations, out))
+            trust, temperature, told = _taught(self, annotations, out)
+            out = replace(out, trust=trust, temperature=temperature, withheld=told)
         return out
 
     def _fitted(self, annotations: Annotations) -> Made:
@@ -150,7 +151,7 @@ def _finished(recipe: Recipe, layers: list[Floats], trust: float | None, tempera
     return out if temperature == 1.0 else raised(out, 1.0 / temperature)
 
 
-def _taught(recipe: Recipe, annotations: Annotations, made: Made) -> dict[str, object]:
+def _taught(recipe: Recipe, annotations: Annotations, made: Made) -> tuple[float | None, float, dict[str, float]]:
     """Trust and temperature that suit gold tasks whose gold was withheld from the fit; by penalised likelihood."""
     from scipy.optimize import minimize
 
@@ -182,7 +183,7 @@ def _taught(recipe: Recipe, annotations: Annotations, made: Made) -> dict[str, o
         "log_loss_before": loss_at(start, 1.0) / size,
         "log_loss": loss_at(trust, temperature) / size,
     }
-    return {"trust": trust if free else None, "temperature": temperature, "withheld": told}
+    return trust if free else None, temperature, told
 
 
 def _withheld(recipe: Recipe, annotations: Annotations) -> tuple[Ints, list[Floats]]:

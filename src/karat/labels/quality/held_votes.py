@@ -126,9 +126,9 @@ def calibration(
     Notes
     -----
     A held-out vote is predicted through the truth, ``P(y) = sum_c p(c) E[c, y]``, E the confusion matrix of the average
-    annotator, which is fitted to the held-out votes. This shows probabilities that follow the evidence too fast or too
-    slowly. It cannot show that annotators err together, for then the vote held out errs with them: only gold can. The
-    interval of a bin takes votes as independent.
+    annotator, which is fitted to the held-out votes and takes up a part of what is too sure: compare methods by their log
+    loss, and read a small calibration error against votes as no proof. That annotators err together does not show at
+    all, for then the vote held out errs with them: only gold can tell. The interval of a bin takes votes as independent.
 
     Examples
     --------
@@ -148,7 +148,8 @@ def calibration(
         p, truth = _against_gold(labels, gold)
         return _made("gold", p, truth, n_bins)
     method, folds = "mean" if method is None else method, whole("folds", 5 if folds is None else folds, least=2)
-    how = {name: options.pop(name) for name in ("members", "weights", "settings", "calibrate") if name in options}
+    own = ("members", "weights", "settings", "calibrate")
+    how: dict[str, Any] = {name: options.pop(name) for name in own if name in options}
     if gold is not None:
         options["gold"] = gold
     coded = as_annotations(labels, options, calibration)
