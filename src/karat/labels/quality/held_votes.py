@@ -126,9 +126,10 @@ def calibration(
     Notes
     -----
     A held-out vote is predicted through the truth, ``P(y) = sum_c p(c) E[c, y]``, E the confusion matrix of the average
-    annotator, which is fitted to the held-out votes and takes up a part of what is too sure: compare methods by their log
-    loss, and read a small calibration error against votes as no proof. That annotators err together does not show at
-    all, for then the vote held out errs with them: only gold can tell. The interval of a bin takes votes as independent.
+    annotator, which is fitted to the held-out votes and takes up a part of what is too sure: compare methods by their
+    log loss, and read a small calibration error against votes as no proof. That annotators err together does not show
+    at all, for then the vote held out errs with them: only gold can tell. The interval of a bin takes votes as
+    independent.
 
     Examples
     --------
