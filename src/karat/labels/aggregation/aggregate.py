@@ -65,8 +65,8 @@ def aggregate(
         GLAD, TopTwo) are tempered by the effective number of votes, vote shares are shrunk, and the two kinds are
         weighed in a pool by how well each vote is predicted from the others. ``"gold"``: besides, a temperature and
         these weights are learnt from gold tasks (ten or more, a random part of all) whose gold was withheld, in three
-        folds. None: as the methods are defined. ``"auto"`` (the default): pools by gold where ten tasks have it, else by votes; single
-        methods None.
+        folds. None: as the methods are defined. ``"auto"`` (the default): pools by gold where ten tasks have it, else
+        by votes; single methods None.
     keep_members : bool
         Keep the probabilities of each member, as its method gives them, in ``SoftLabels.members``.
     **columns
