@@ -194,7 +194,7 @@ def test_winners_rules():
 
 def test_sklearn_manners():
     model = L.DawidSkene(smoothing=0.5)
-    assert model.get_params() == {"n_iter": 100, "tol": 1e-6, "smoothing": 0.5}
+    assert model.get_params() == {"n_iter": 100, "tol": 1e-6, "smoothing": 0.5, "shrink": 0.0, "truth": "auto"}
     assert model.set_params(n_iter=7).n_iter == 7
     assert "smoothing=0.5" in repr(model)
     with pytest.raises(kt.errors.ArgumentError, match="no setting 'smoth'"):

@@ -279,12 +279,12 @@ def test_memory_is_asked_for_first(monkeypatch):
     votes = {"task": np.repeat(np.arange(800), 5), "worker": np.tile(np.arange(200), 20)}
     votes["label"] = rng.permutation(np.repeat(np.arange(2000), 2))
     for call in (
-        lambda: L.aggregate(votes),
-        lambda: L.aggregate(votes, "dawid_skene"),
+        lambda: L.aggregate(votes, "dawid_skene", settings={"dawid_skene": {"truth": "any"}}),
         lambda: L.experts(votes, "latent_truth"),
     ):
         with pytest.raises(DataError, match=r"200 workers over 2,000 classes.* 32.0 GB .*1.0 GB are free; merge"):
             call()
+    assert L.aggregate(votes, "dawid_skene").probabilities.shape == (800, 2000), "kept to the labels' own cells"
     with pytest.raises(DataError, match=r"levels \(TopTwo\)"):
         L.aggregate(votes, "top_two", settings={"top_two": {"n_levels": 5000}})
     rules = {f"r{j}": rng.permutation(2000) for j in range(3)}

@@ -54,17 +54,15 @@ class RaterComparison:
 
     def __getitem__(self, name: str) -> Any:
         """The fit of one group of annotators."""
-        if name not in self.fits:
+        if str(name) not in self.fits:
             raise ArgumentError(f"there is no group of annotators {name!r}; there are {list(self.fits)}.")
-        return self.fits[name]
+        return self.fits[str(name)]
 
     def table(self) -> pd.DataFrame:
         """Estimates of all groups side by side, with their differences, standard errors and p-values."""
         import pandas as pd
 
-        first = next(iter(self.fits.values()))
-        names = list(first.names)
-        out = {name: pd.Series(_theta(fit), index=names) for name, fit in self.fits.items()}
+        out = {name: pd.Series(fit.theta, index=list(fit.names)) for name, fit in self.fits.items()}
         for (left, right), gap in self.differences.items():
             head = f"{left} - {right}"
             values = (gap.theta, np.sqrt(np.diag(gap.covariance)), gap.pvalue().to_numpy())
@@ -79,10 +77,6 @@ class RaterComparison:
 
     def _repr_html_(self) -> str:
         return html_page("By group of annotators", (), html_table(self.table()), ())
-
-
-def _theta(fit: Any) -> Any:
-    return fit.theta
 
 
 @checked_arguments()
@@ -125,7 +119,8 @@ def by_raters(
     Raises
     ------
     KaratError
-        As the analysis; where columns have gold in different rows, or classes that only one group used.
+        As the analysis; where columns have gold in different rows, or estimates of two groups are not of the same
+        things: classes that only one group used, orders of classes that differ; where a surrogate is one group's gold.
 
     References
     ----------
@@ -146,26 +141,80 @@ def by_raters(
     >>> both.table().columns[:3].tolist()
     ['experts', 'lay', 'experts - lay']
     """
-    if not isinstance(gold, Mapping) or len(gold) < 2:
-        raise ArgumentError(
-            f"gold={gold!r} must map at least two groups of annotators to their columns, such as "
-            "{'experts': 'label_experts', 'lay': 'label_lay'}."
-        )
+    named = _checked(door, label, gold, surrogates, options)
     table = Table.read(data)
-    table.require(list(gold.values()), "gold")
+    table.require(list(named.values()), "gold")
     if label in table.names:
         raise ArgumentError(
             f"label={label!r} is a column of the data; give a name of its own for the label of whichever group, and "
             "use it in the formula and in surrogates=."
         )
-    if not isinstance(surrogates, Mapping) or label not in surrogates:
-        raise ArgumentError(f"surrogates must have an entry for label={label!r}.")
-    _refuse_other_rows(table, gold)
-    fits = {str(name): door(first, _named(table, column, label), surrogates=surrogates, **options)
-            for name, column in gold.items()}  # fmt: skip
+    _refuse_other_rows(table, named)
+    fits = {name: door(first, _named(table, column, label), surrogates=surrogates, **options)
+            for name, column in named.items()}  # fmt: skip
+    _refuse_other_estimates(fits)
     groups = list(fits)
     pairs = [(a, b) for i, a in enumerate(groups) for b in groups[i + 1 :]]
     return RaterComparison(fits, {(a, b): fits[a] - fits[b] for a, b in pairs})
+
+
+def _checked(
+    door: object, label: object, gold: object, surrogates: object, options: Mapping[str, Any]
+) -> dict[str, str]:
+    """Groups of annotators by name, and their columns; raises where arguments cannot be meant so."""
+    if not callable(door):
+        raise ArgumentError(
+            f"door={door!r} is not a function; give the analysis itself, such as kt.shares or kt.logit."
+        )
+    if not isinstance(label, str) or not label.strip():
+        raise ArgumentError(f"label={label!r} is not allowed; give a name as text, and use it in the formula.")
+    if not isinstance(gold, Mapping) or len(gold) < 2:
+        raise ArgumentError(
+            f"gold={gold!r} must map at least two groups of annotators to their columns, such as "
+            "{'experts': 'label_experts', 'lay': 'label_lay'}."
+        )
+    names = [" ".join(str(name).split()) for name in gold]
+    if len(set(names)) < len(names) or not all(names) or None in gold:
+        raise ArgumentError(f"gold names groups of annotators {list(gold)}; give each a name of its own, none blank.")
+    columns = list(gold.values())
+    if not all(isinstance(column, str) for column in columns):
+        raise ArgumentError(f"gold={dict(gold)} must map each group of annotators to the name of one column.")
+    if len(set(columns)) < len(columns):
+        raise ArgumentError(f"gold names a column for two groups of annotators: {columns}; give each its own column.")
+    if not isinstance(surrogates, Mapping) or label not in surrogates:
+        raise ArgumentError(f"surrogates must have an entry for label={label!r}.")
+    given = surrogates[label]
+    several = given.values() if isinstance(given, Mapping) else given if isinstance(given, (list, tuple)) else [given]
+    own = [one for one in several if isinstance(one, str) and one in columns]
+    if own:
+        raise ArgumentError(
+            f"surrogates of {label!r} name {own[0]!r}, which is the gold of a group of annotators; gold cannot be its "
+            "own surrogate, nor that of another group on the same rows."
+        )
+    if options.get("estimator") == "surrogate":
+        raise ArgumentError(
+            "estimator='surrogate' uses no gold, so that all groups of annotators would have the same estimate; choose "
+            "another estimator."
+        )
+    return dict(zip(names, columns))
+
+
+def _refuse_other_estimates(fits: Mapping[str, Any]) -> None:
+    """Raise unless all fits estimate the same things, in the same order."""
+    for name, fit in fits.items():
+        if not hasattr(fit, "names") or not hasattr(fit, "theta") or not hasattr(fit, "__sub__"):
+            raise ArgumentError(
+                f"door gave a {type(fit).__name__}, of which no difference can be taken; give an analysis with one set "
+                "of estimates, such as kt.shares, kt.mean or a regression, and call it for each outcome or sample."
+            )
+        first, there = next(iter(fits.items()))
+        if list(fit.names) != list(there.names):
+            odd = [n for n in (*there.names, *fit.names) if (n in fit.names) != (n in there.names)]
+            raise DataError(
+                f"the estimates of {first!r} and {name!r} are not of the same things ({odd[:6] or 'another order'}). "
+                "Give both columns the same classes in the same order (declared categories, or plain text in both), so "
+                "that classes and reference categories agree."
+            )
 
 
 def _named(table: Table, column: str, label: str) -> Any:

@@ -23,6 +23,7 @@ _MODULES = {
     "aggregation.multi": "aggregate_codes MultiLabels",
     "aggregation.numeric": "NumericLabels rate",
     "expert_gold.agreement": "agreement Agreement krippendorff_alpha cohen_kappa",
+    "quality.held_votes": "calibration Calibration",
     "quality.scoring": "score Scores reliability reliability_diagram Temperature fit_temperature",
     "expert_gold.experts": "experts ExpertGold",
     "aggregation.paired": "bradley_terry PairScores",

@@ -6,8 +6,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..._core.machine import needs
 from ...errors import ArgumentError, KaratWarning, number
 from ..tables.codes import objects, shown
@@ -17,13 +15,14 @@ from .base import Aggregator
 from .dawid_skene import DawidSkene, OneCoin
 from .glad import GLAD
 from .mace import MACE
-from .pooling import jensen_shannon_centroid, log_pool, mean_pool
+from .recipe import POOLS, Recipe, settle
 from .soft import SoftLabels
 from .toptwo import TopTwo
 from .votes import MajorityVote, Softmax, VoteShare, Wawa, ZeroBasedSkill
 
 if TYPE_CHECKING:
-    from ..._core.types import Array, Floats
+    from ..._core.types import Array
+    from ..tables.annotations import Annotations
 
 METHODS: dict[str, type[Aggregator]] = {
     c.name: c for c in (MajorityVote, VoteShare, Softmax, DawidSkene, OneCoin, MACE, GLAD, Wawa, ZeroBasedSkill, TopTwo)
@@ -33,9 +32,6 @@ METHODS: dict[str, type[Aggregator]] = {
 SEVEN = ("vote_share", "softmax", "dawid_skene", "mace", "glad", "wawa", "zero_based_skill")
 """Members of the default mean."""
 
-POOLS = ("mean", "jensen_shannon", "log_pool", "weighted")
-"""Ways to pool several methods."""
-
 
 def aggregate(
     annotations: object,
@@ -44,6 +40,7 @@ def aggregate(
     members: Sequence[str | Aggregator] | None = None,
     weights: Mapping[str, float] | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
+    calibrate: str | None = "auto",
     keep_members: bool = False,
     **columns: Any,
 ) -> SoftLabels:
@@ -63,8 +60,15 @@ def aggregate(
         For ``"weighted"``: weight of each member by name.
     settings : mapping, optional
         Method -> settings of its class, for example ``{"dawid_skene": {"smoothing": 0.1}}``.
+    calibrate : {"auto", "votes", "gold"} or None
+        How sure the probabilities may be. ``"votes"``: methods that model annotators (Dawid-Skene, one-coin, MACE,
+        GLAD, TopTwo) are tempered by the effective number of votes, vote shares are shrunk, and the two kinds are
+        weighed in a pool by how well each vote is predicted from the others. ``"gold"``: besides, a temperature and
+        these weights are learnt from gold tasks (ten or more, a random part of all) whose gold was withheld, in three
+        folds. None: as the methods are defined. ``"auto"`` (the default): pools by gold where ten tasks have it, else
+        by votes; single methods None.
     keep_members : bool
-        Keep the probabilities of each member in ``SoftLabels.members``.
+        Keep the probabilities of each member, as its method gives them, in ``SoftLabels.members``.
     **columns
         How to read the table: ``task``, ``worker``, ``label``, ``classes``, ``tasks``, ``gold``, ``weight``,
         ``negated``, ``probabilities``, ``log_probabilities``, ``abstain``, ``missing``, ``duplicates``; see
@@ -86,6 +90,9 @@ def aggregate(
     A task without any label keeps its row: counting methods give it the uniform distribution, Dawid-Skene
     its class prior; ``n_labels`` is 0 and a warning is given.
 
+    In a calibrated pool Dawid-Skene has ``shrink="auto"`` unless ``settings`` names it. What was chosen stands in
+    ``SoftLabels.confidence``; the formulas are in the methods, section 6.2.
+
     References
     ----------
     Wright and Augenstein (2024), Aggregating soft labels from crowd annotations improves uncertainty estimation
@@ -106,19 +113,9 @@ def aggregate(
     (3, 2)
     """
     coded = as_annotations(annotations, columns, aggregate)
-    models = _models(method, members, settings or {})
-    names = [m.name for m in models]
-    pooled = len(models) > 1 or method in POOLS
-    _check_weights(method, weights, names)
-    needs(
-        8.0 * (2 * len(models) + 2) * coded.n_tasks * coded.n_classes,
-        f"probabilities of {coded.n_tasks:,} tasks and {coded.n_classes:,} classes by {len(models)} method(s)",
-        "merge rare classes, or name fewer members",
-    )
-    layers: list[Floats] = [m.fit(coded).probabilities_ for m in models]
-    probabilities = layers[0]
-    if pooled:
-        probabilities = coded.clamp(_pool(str(method), np.stack(layers), weights, names))
+    recipe = recipe_for(coded, method, members=members, weights=weights, settings=settings, calibrate=calibrate)
+    made, models, pool = recipe.made(coded), recipe.models, recipe.pool
+    probabilities = coded.clamp(made.probabilities())
     late = [m for m in models if not getattr(m, "converged_", True)]
     notes = coded.notes + tuple(f"{m.name} stopped after {m.n_iter_} rounds before it settled" for m in late)
     bare = int((coded.n_labels == 0).sum())
@@ -133,10 +130,36 @@ def aggregate(
         coded.tasks, coded.classes, probabilities, coded.n_labels, method if isinstance(method, str) else method.name,
         coded.workers, coded.worker_labels, skills={m.name: m.skills_ for m in models if hasattr(m, "skills_")},
         confusion=next((m.confusion_ for m in models if hasattr(m, "confusion_")), None),
-        members=dict(zip(names, layers)) if keep_members and pooled else {},
-        extras={} if pooled else _extras(models[0]), notes=notes,
+        members={m.name: p for m, p in zip(models, made.raw)} if keep_members and pool else {},
+        extras={} if pool else _extras(models[0]), notes=notes, confidence=made.figures(),
         id_column=str(columns.get("task", "task")), backend=backend_of(annotations),
     )  # fmt: skip
+
+
+def recipe_for(
+    coded: Annotations,
+    method: str | Aggregator,
+    *,
+    members: Sequence[str | Aggregator] | None = None,
+    weights: Mapping[str, float] | None = None,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    calibrate: str | None = "auto",
+) -> Recipe:
+    """The methods wanted for these labels, how they are pooled and calibrated; arguments as in :func:`aggregate`."""
+    models = _models(method, members, settings or {})
+    pool = method if isinstance(method, str) and method in POOLS else None
+    how = settle(calibrate, models, pool, coded)
+    if pool is not None and how is not None and not (settings or {}).get("dawid_skene"):
+        for model, given in zip(models, members or SEVEN):
+            if given == "dawid_skene":
+                model.set_params(shrink="auto")
+    _check_weights(method, weights, [m.name for m in models])
+    needs(
+        8.0 * ((3 if how else 2) * len(models) + 2) * coded.n_tasks * coded.n_classes,
+        f"probabilities of {coded.n_tasks:,} tasks and {coded.n_classes:,} classes by {len(models)} method(s)",
+        "merge rare classes, or name fewer members",
+    )
+    return Recipe(models, pool, weights, how)
 
 
 def make(name: str, settings: Mapping[str, Any] | None = None) -> Aggregator:
@@ -187,14 +210,6 @@ def _check_weights(method: object, weights: Mapping[str, float] | None, names: l
         raise ArgumentError(f"method='weighted' needs weights, one number for each of {names}; got {weights!r}.")
     for name, value in weights.items():
         number(f"weights[{name!r}]", value, least=0)
-
-
-def _pool(method: str, layers: Array, weights: Mapping[str, float] | None, names: list[str]) -> Floats:
-    if method == "jensen_shannon":
-        return jensen_shannon_centroid(layers)
-    if method == "log_pool":
-        return log_pool(layers)
-    return mean_pool(layers, None if weights is None else [weights[n] for n in names])
 
 
 def _extras(model: Aggregator) -> dict[str, Array]:

@@ -58,6 +58,8 @@ class Aggregator(ABC):
     n_iter_: int
     name = ""
     needs_workers = True
+    models = False
+    """Whether annotators are taken to err independently given the truth, so that probabilities may be too sure."""
 
     @abstractmethod
     def _fit(self, annotations: Annotations) -> Floats:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..._core.machine import needs
-from ...errors import ArgumentError, number, whole
+from ...errors import ArgumentError, number, one_of, whole
 from .base import Aggregator, Climb, normalised, softmax_rows
+from .cells import MANY_CLASSES, Cells, fit_cells
 from .votes import worker_agreement
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from ..tables.annotations import Annotations, Candidates
 
 _FLOOR = 1e-10
+_MANY = 10**8
+"""Cells of confusion matrices beyond which they are not made."""
 
 
 @dataclass(eq=False, repr=False)
@@ -59,6 +62,7 @@ class _WithPrior(Aggregator):
         return self.prior_
 
 
+@dataclass(eq=False, repr=False)
 class DawidSkene(_WithPrior):
     r"""A confusion matrix for every worker, and the true classes, by EM.
 
@@ -70,11 +74,24 @@ class DawidSkene(_WithPrior):
         Stop when the log likelihood per label grows by less; 0 runs all rounds.
     smoothing : float
         Dirichlet pseudo-count added to every cell of every confusion matrix; 0 is maximum likelihood.
+    shrink : float or "auto"
+        Confusion matrices are drawn towards their average over workers, as if that many labels of every true class
+        had been distributed like the average; ``"auto"`` finds the number from how much workers differ. 0 (the
+        default): each worker by itself.
+    truth : {"auto", "any", "named"}
+        Classes that a task may have: any, or those that somebody named for it. ``"named"`` needs memory for the
+        labels only, not for W x K x K cells; ``"auto"`` takes it where these would be more than 10^8, and beyond 20
+        classes with ``shrink``.
 
     Attributes
     ----------
     confusion_ : ndarray, shape (W, K, K)
-        ``confusion_[w, c, k]``: probability that worker w answers k when the truth is c.
+        ``confusion_[w, c, k]``: probability that worker w answers k when the truth is c. Not there where W x K x K is
+        more than 10^8.
+    strength_ : float
+        The number of labels that the average counts for (``shrink``).
+    skills_ : ndarray, shape (W,)
+        With ``truth="named"`` (also by ``"auto"``): expected share of right answers.
     prior_ : ndarray, shape (F, K)
         Class prior of each family of tasks (one, unless several codes are aggregated together).
     loss_history_ : list of float
@@ -86,6 +103,7 @@ class DawidSkene(_WithPrior):
     -----
     Starts from vote shares. Confusion cells are floored at 1e-10. An imprecise answer S has the
     likelihood :math:`\sum_{k \in S} e^w_{ck}`; its expected counts are shared among S in that proportion.
+    With ``shrink`` or named classes they count evenly for their classes.
 
     References
     ----------
@@ -102,11 +120,17 @@ class DawidSkene(_WithPrior):
            [1.  , 0.  ]])
     """
 
+    shrink: float | str = 0.0
+    truth: str = "auto"
     name = "dawid_skene"
+    models = True
 
     def _fit(self, annotations: Annotations) -> Floats:
         self._check()
-        matrices_fit(annotations)
+        named = self._settled(annotations)
+        if named or self.shrink != 0:
+            return self._fit_cells(annotations, named)
+        matrices_fit(annotations, "merge rare classes, or set truth='named'")
         k, plain = annotations.n_classes, annotations.folded()
         used = None
         if self.smoothing == 0:  # classes that each worker has ever used
@@ -129,8 +153,42 @@ class DawidSkene(_WithPrior):
         self.confusion_ = np.ascontiguousarray(emission.reshape(-1, k, k).transpose(0, 2, 1))
         return posterior
 
+    def _settled(self, annotations: Annotations) -> bool:
+        """Check ``shrink`` and ``truth``; whether tasks have named classes only."""
+        if self.shrink != "auto":
+            number("shrink", self.shrink, least=0)
+        one_of("truth", self.truth, ("auto", "any", "named"))
+        many = annotations.n_workers * annotations.n_classes**2 > _MANY
+        many |= self.shrink != 0 and annotations.n_classes > MANY_CLASSES
+        named = self.truth == "named" or (self.truth == "auto" and many)
+        if annotations.family is not None and (named or self.shrink != 0):
+            raise ArgumentError("shrink and truth='named' do not go with several codes aggregated together.")
+        return named
+
+    def _fit_cells(self, annotations: Annotations, named: bool) -> Floats:
+        """Shrunk confusion matrices, or those of named classes, without W K K cells."""
+        plain = annotations.folded()
+        shrink = None if isinstance(self.shrink, str) else float(self.shrink)
+        self.loss_history_ = []
+        self.fit_, self.converged_ = fit_cells(
+            Cells.of(plain, named=named), self.n_iter, self.tol, self.smoothing, shrink, self.loss_history_
+        )
+        found, k = self.fit_, annotations.n_classes
+        self.n_iter_, self.strength_, self.prior_ = len(self.loss_history_), found.strength, found.prior[None, :]
+        if annotations.n_workers * k**2 <= _MANY:
+            self.confusion_ = found.matrices(self.smoothing)
+        posterior = found.probabilities()
+        if named:
+            self.skills_ = worker_agreement(plain, posterior)
+        return posterior
+
     def _predict(self, annotations: Annotations) -> Floats:
         k = annotations.n_classes
+        if not hasattr(self, "confusion_"):
+            raise ArgumentError(
+                f"predict_proba on new labels needs confusion matrices of {annotations.n_workers:,} workers over "
+                f"{k:,} classes; fit old and new labels together."
+            )
         emission = self.confusion_.transpose(0, 2, 1).reshape(-1, k)
         return self._posterior(annotations, np.log(emission), self._one_prior(annotations))[0]
 
@@ -191,6 +249,7 @@ class OneCoin(_WithPrior):
     """
 
     name = "one_coin"
+    models = True
 
     def _fit(self, annotations: Annotations) -> Floats:
         self._check()
@@ -280,11 +339,11 @@ def _one_coin_posterior(annotations: Annotations, skills: Floats, prior: Floats)
     return softmax_rows(scores)
 
 
-def matrices_fit(annotations: Annotations) -> None:
+def matrices_fit(annotations: Annotations, instead: str = "merge rare classes") -> None:
     """Raise unless there is memory for a confusion matrix of every worker, and the copies that EM makes."""
     w, k = annotations.n_workers, annotations.n_classes
     needs(
         5 * 8.0 * w * k * k,
         f"a confusion matrix for each of {w:,} workers over {k:,} classes (Dawid-Skene)",
-        "merge rare classes, or use method='one_coin', 'mace' or 'vote_share' (in a pool: members=[...])",
+        instead,
     )

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...errors import number, whole
 from .base import Aggregator, Climb, softmax_rows
+from .named import Named
 
 if TYPE_CHECKING:
     from ..._core.types import Floats, Ints
@@ -62,6 +63,7 @@ class GLAD(Aggregator):
     n_iter: int = 100
     tol: float = 1e-6
     name = "glad"
+    models = True
 
     def _fit(self, annotations: Annotations) -> Floats:
         self.n_iter = whole("n_iter", self.n_iter, least=1)
@@ -108,16 +110,22 @@ class _Labels:
 
 def _run(annotations: Annotations, ability: Floats, n_iter: int, tol: float, *, move_workers: bool) -> _State:
     labels = _Labels.of(annotations)
+    pairs = Named.of_labels(annotations) if Named.pays(annotations) else None
     state = _State(ability, np.ones(annotations.n_tasks), np.empty(0), Climb(tol))
     curve = _Curve.at(labels, state.ability, state.log_easiness)
     for _ in range(n_iter):
-        state.posterior, right, value = _expect(annotations, labels, curve, state)
+        if pairs is None:
+            state.posterior, right, value = _expect(annotations, labels, curve, state)
+        else:
+            named, right, value = _expect_named(annotations, pairs, curve)
         value -= 0.5 * float(((state.ability - 1) ** 2).sum() + ((state.log_easiness - 1) ** 2).sum())
         if state.climb.settled(value / max(annotations.total, 1.0)):
             break
         if move_workers:
             state.ability, curve = _move_abilities(labels, right, curve, state)
         state.log_easiness, curve = _move_easiness(labels, right, curve, state)
+    if pairs is not None:
+        state.posterior = pairs.dense(*named)
     return state
 
 
@@ -162,6 +170,14 @@ def _expect(annotations: Annotations, labels: _Labels, curve: _Curve, state: _St
         hit = posterior[extra.task] * extra.member * right / np.maximum(allowed, 1e-300)
         correct = np.concatenate([correct, hit.sum(axis=1)])
     return posterior, correct, value
+
+
+def _expect_named(annotations: Annotations, pairs: Named, curve: _Curve) -> tuple[tuple[Floats, Floats], Floats, float]:
+    """The same for very many classes: probabilities of named classes, and of any one other."""
+    k = annotations.n_classes
+    q, rest, value = pairs.posterior(pairs.sums(curve.logit + np.log(k - 1)))
+    base = (curve.softplus + np.log(k - 1)) * annotations.weights
+    return (q, rest), q[pairs.of], value - float(base.sum())
 
 
 def _move_abilities(labels: _Labels, right: Floats, curve: _Curve, state: _State) -> tuple[Floats, _Curve]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..._core.machine import needs
 from ...errors import ArgumentError, number, one_of, whole
 from .base import Aggregator, softmax_rows
+from .named import Named
 
 if TYPE_CHECKING:
     from ..._core.types import Array, Floats
@@ -76,10 +78,16 @@ class MACE(Aggregator):
     smoothing: float | None = None
     seed: int = 0
     name = "mace"
+    models = True
 
     def _fit(self, annotations: Annotations) -> Floats:
         self._check()
-        data = _Sums(annotations)
+        needs(
+            64.0 * annotations.n_workers * annotations.n_classes,
+            f"habits of {annotations.n_workers:,} workers over {annotations.n_classes:,} classes (MACE)",
+            "merge rare classes, or use method='glad' or 'vote_share' (in a pool: members=[...])",
+        )
+        data: _Sums = _NamedSums(annotations) if Named.pays(annotations) else _Sums(annotations)
         worker_key, class_key = content_keys(annotations.folded())
         side = np.arange(2, dtype=np.uint64)
         best = -np.inf
@@ -99,7 +107,7 @@ class MACE(Aggregator):
                 best, kept = value, (knowing, habits, posterior)
         self.knowing_, self.strategies_, out = kept
         self.skills_ = self.knowing_[:, 1] / self.knowing_.sum(axis=1)
-        return out
+        return data.dense(out)
 
     def _predict(self, annotations: Annotations) -> Floats:
         return _Sums(annotations).posterior(self.knowing_, self.strategies_)[0]
@@ -157,6 +165,39 @@ class _Sums:
             more_copied, more_habitual = _candidate_expected(data.candidates, knowing, habits, posterior)
             copied, habitual = copied + more_copied, habitual + more_habitual
         return np.column_stack([habitual.sum(axis=1), copied]), habitual
+
+    def dense(self, posterior: Floats) -> Floats:
+        """Class probabilities, shape (n, K), from what ``posterior`` gave."""
+        return posterior
+
+
+class _NamedSums(_Sums):
+    """The same for very many classes: a class that nobody named for a task is like any other such class."""
+
+    def __init__(self, annotations: Annotations) -> None:
+        self.data, self.pairs = annotations, Named.of_labels(annotations)
+        self.place = annotations.worker.astype(np.int64) * annotations.n_classes + annotations.label
+        self.given = self._by_cell(annotations.weights)
+
+    def _by_cell(self, values: Floats) -> Floats:
+        shape = self.data.n_workers, self.data.n_classes
+        return np.bincount(self.place, values, minlength=shape[0] * shape[1]).reshape(shape)
+
+    def posterior(self, knowing: Floats, habits: Floats) -> tuple[Any, float]:
+        worker, label = self.data.worker, self.data.label
+        habit = np.maximum(knowing[worker, 0] * habits[worker, label], 1e-300)
+        scores = self.pairs.sums(np.log1p(knowing[worker, 1] / habit))
+        q, rest, value = self.pairs.posterior(scores)
+        return (q, rest), value + float((self.data.weights * np.log(habit)).sum())
+
+    def expected(self, knowing: Floats, habits: Floats, posterior: Any) -> tuple[Floats, Floats]:
+        agreed = self._by_cell(self.data.weights * posterior[0][self.pairs.of])
+        copied = agreed * knowing[:, [1]] / (knowing[:, [1]] + np.maximum(knowing[:, [0]] * habits, 1e-300))
+        habitual = self.given - copied
+        return np.column_stack([habitual.sum(axis=1), copied.sum(axis=1)]), habitual
+
+    def dense(self, posterior: Any) -> Floats:
+        return self.pairs.dense(*posterior)
 
 
 def _variational(counts: Floats, prior: Floats | float) -> Floats:
@@ -216,6 +257,13 @@ def content_keys(annotations: Annotations, rounds: int = 3) -> tuple[Array, Arra
             for old, code in ((task, a.task), (worker, a.worker), (label, a.label))
         )
     return worker, label
+
+
+def task_keys(annotations: Annotations) -> Array:
+    """Keys of tasks, made from who gave which label, that renaming and shuffling leave in place."""
+    worker, label = content_keys(annotations)
+    each = _mix(worker[annotations.worker] + _mix(label[annotations.label]))
+    return _sums(each, annotations.task, annotations.n_tasks)
 
 
 def uniforms(seed: int, *keys: Array) -> Floats:

@@ -47,6 +47,10 @@ class SoftLabels:
         Probabilities by method, where several were pooled.
     extras : mapping of str to ndarray of shape (n,)
         Further columns by task (TopTwo: ``second``, ``confusion``; GLAD: ``easiness``).
+    confidence : mapping of str to float
+        What calibration chose: ``dependence`` of annotators, ``trust`` in methods that model them, ``spread`` of vote
+        shares; with gold ``temperature``, ``gold`` (number of tasks) and the log loss on withheld gold before and
+        after.
     notes : tuple of str
         What was left out, what did not converge.
     id_column, backend : str
@@ -74,6 +78,7 @@ class SoftLabels:
     confusion: Floats | None = field(default=None, repr=False)
     members: Mapping[str, Floats] = field(default_factory=dict, repr=False)
     extras: Mapping[str, Array] = field(default_factory=dict, repr=False)
+    confidence: Mapping[str, float] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
     id_column: str = "task"
     backend: str = "pandas"
@@ -217,6 +222,8 @@ class SoftLabels:
             "  mean probability "
             + ", ".join(f"{c} {p:.3f}" for c, p in zip(self.classes, self.probabilities.mean(axis=0))),
         ]
+        if self.confidence:
+            lines.append("  calibration " + ", ".join(f"{n} {v:.3g}" for n, v in self.confidence.items()))
         for name, values in self.skills.items():
             order = np.argsort(values)[: min(3, len(values))]
             weakest = ", ".join(f"{self.workers[i]} {values[i]:.2f}" for i in order)

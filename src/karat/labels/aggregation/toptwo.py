@@ -81,6 +81,7 @@ class TopTwo(Aggregator):
     tol: float = 1e-5
     n_levels: int = 5
     name = "top_two"
+    models = True
 
     def _fit(self, annotations: Annotations) -> Floats:
         self.n_iter = whole("n_iter", self.n_iter, least=0)
