@@ -88,14 +88,21 @@ def ridge(n_features: int) -> float:
     return 1.0 if n_features <= _WIDE else n_features / 4.0
 
 
-def build(candidate: Any, n_classes: int, seed: int, n_features: int = 1) -> Any:
+def is_named(candidate: Any) -> bool:
+    """Whether a candidate is one of the package's own, which see features scaled."""
+    return isinstance(candidate, str) or hasattr(candidate, "built")
+
+
+def build(candidate: Any, n_classes: int, seed: int, n_features: int = 1, inner: Ints | None = None) -> Any:
     """A fresh estimator for a candidate.
 
     ``candidate``: a user's estimator is cloned; ``n_classes``: classes of the target, 0 for a number; ``seed``: for
     learners that draw; a user's own ``random_state`` stays as it is; ``n_features``: features before any rotation, on
-    which the penalty of linear models depends.
+    which the penalty of linear models depends; ``inner``: folds of the rows it will be fitted on.
     """
     classify = n_classes > 0
+    if hasattr(candidate, "built"):
+        return candidate.built(n_classes, seed, inner)
     if not isinstance(candidate, str):
         from sklearn.base import clone
 
@@ -220,6 +227,7 @@ def fit_label(
     weight: Floats | None,
     seed: int,
     n_features: int | None = None,
+    inner: Ints | None = None,
 ) -> Any:
     """A fitted learner of a label, or the only class that the rows hold."""
     n_features = x.shape[1] if n_features is None else n_features
@@ -228,7 +236,7 @@ def fit_label(
         if len(present) == 1:
             return int(present[0])
         values = values.astype(np.intp)
-    return fit(build(chosen, target.n_classes, seed, n_features), x, values, weight, target.name)
+    return fit(build(chosen, target.n_classes, seed, n_features, inner), x, values, weight, target.name)
 
 
 def predict_label(fitted: Any, target: Target, x: Floats) -> Floats:

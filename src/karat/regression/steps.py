@@ -50,10 +50,11 @@ _KEEP_SPLITS_UP_TO = 500_000
 def refuse_unused(options: Arguments, predictions: object, features: object) -> None:
     """Raise where an argument would be accepted and have no effect."""
     learning = options.estimator == "dsl" and options.learner is not None and predictions is None
-    if features is not None and not learning:
-        raise ArgumentError(
-            "features= feeds a learner, and this fit has none; take it out, or use estimator='dsl' with a learner."
-        )
+    for name, given in (("features", features), ("text", options.text)):
+        if given is not None and not learning:
+            raise ArgumentError(
+                f"{name}= feeds a learner, and this fit has none; take it out, or use estimator='dsl' with a learner."
+            )
     if options.estimator != "dsl" and not (options.learner is None or options.learner == "auto"):
         raise ArgumentError(
             f"estimator={options.estimator!r} uses no learner; take learner= out, or use estimator='dsl'."
@@ -138,7 +139,7 @@ def predicted_blocks(
     targets = targets_of(prepared, matrix.gold)
     if learners.learns_from_surrogates(options.learner):
         targets = with_surrogates(prepared.labels, targets)
-    seen = features_of(prepared, own, features, table)
+    seen = features_of(prepared, own, features, table, options.text)
     order = order_of(prepared, seen, targets, of)
     found = crossfit(
         targets,
