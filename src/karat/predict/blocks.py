@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..frames.matrices import Features
+from ..frames.matrices import Block, Features
 from . import learners
 from .values import Target
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
-    from ..frames.matrices import Block
 
 _SIGNALS = np.array([2.0, 1.0, 0.5, 0.25, 0.12, 0.06, 0.03])
 """Variance that a block explains over the variance it leaves: penalties from which one is chosen out of fold."""
@@ -25,6 +24,10 @@ _MOST = 300
 """Directions of a block that are used: of more columns the leading ones of rows that stand evenly among all."""
 
 _ROWS = 2_000
+MANY_SURROGATES = 12
+"""Columns of surrogates beyond which what they have in common is the base, and each of them one of a block."""
+
+_APART, _MOST_COMMON = 1.5, 5
 _INNER = 5
 
 
@@ -52,11 +55,11 @@ class Blocked:
 
     @classmethod
     def of(
-        cls, base: str, features: Features, target: Target, x: Floats, fold: Ints, weight: Floats | None, seed: int
+        cls, base: str, features: Joined, target: Target, x: Floats, fold: Ints, weight: Floats | None, seed: int
     ) -> Blocked:
         """With the blocks of some features, told by which of them help on all gold rows ``x``."""
-        columns = features.surrogate if base == "calibration" else range(features.blocks[0].start)
-        plan = cls(base, tuple(columns), features.blocks, x.shape[1])
+        columns = features.common if base == "calibration" else features.base
+        plan = cls(base, columns, features.blocks, x.shape[1])
         fitted = learners.fit_label(target, plan, x, target.values, weight, seed, inner=fold)
         if isinstance(fitted, int):
             return plan
@@ -73,7 +76,32 @@ class Blocked:
         return BlockedLearner(self, n_classes, seed, inner)
 
 
-def joined(features: Features, scaled: Floats, gold: Ints) -> Features:
+@dataclass(frozen=True)
+class Joined(Features):
+    """Features as learners with blocks see them.
+
+    Parameters
+    ----------
+    base : tuple of int
+        Columns in no block.
+    common : tuple of int
+        Those of them that come from surrogates: what these have in common where they are many, which then are a block.
+    """
+
+    base: tuple[int, ...] = ()
+    common: tuple[int, ...] = ()
+
+
+def in_blocks(features: Features, learner: object) -> bool:
+    """Whether the learner goes by blocks: ``"auto"`` where there are any, or many surrogates."""
+    return isinstance(learner, str) and learner == "auto" and bool(features.blocks or _many(features))
+
+
+def _many(features: Features) -> bool:
+    return len(features.surrogate) > MANY_SURROGATES
+
+
+def joined(features: Features, scaled: Floats, gold: Ints) -> Joined:
     """Features as learners with blocks see them: scaled, wide blocks told by fewer directions.
 
     Parameters
@@ -88,7 +116,9 @@ def joined(features: Features, scaled: Floats, gold: Ints) -> Features:
     A ridge regression on no more rows than directions kept is the same in the span of the gold rows; with more gold
     rows the directions are those in which all rows vary most. Neither looks at a label.
     """
-    parts, blocks, at = [scaled[:, : features.blocks[0].start]], [], features.blocks[0].start
+    at = features.blocks[0].start if features.blocks else scaled.shape[1]
+    parts, blocks = [scaled[:, :at]], []
+    base, common = tuple(range(at)), features.surrogate
     for block in features.blocks:
         part = scaled[:, block.start : block.stop]
         if block.alike:
@@ -102,9 +132,22 @@ def joined(features: Features, scaled: Floats, gold: Ints) -> Features:
         parts.append(part)
         blocks.append(block._replace(start=at, stop=at + part.shape[1]))
         at += part.shape[1]
-    names = tuple(f"{j}" for j in range(at))
-    matrix = scaled if at == scaled.shape[1] else np.hstack(parts)
-    return Features(matrix, names, features.surrogate, tuple(blocks))
+    if _many(features):  # they stand first
+        blocks.insert(0, Block("each surrogate", 0, len(common)))
+        parts.append(_common(scaled[:, : len(common)]))
+        base = (*base[len(common) :], *range(at, at + parts[-1].shape[1]))
+        common = base[-parts[-1].shape[1] :]
+    same = sum(part.shape[1] for part in parts) == scaled.shape[1]  # changed in place
+    matrix = scaled if same else np.hstack(parts)
+    return Joined(matrix, tuple(map(str, range(matrix.shape[1]))), features.surrogate, tuple(blocks), base, common)
+
+
+def _common(surrogates: Floats) -> Floats:
+    """What many surrogates have in common: directions in which they vary by far more than in most, scaled."""
+    values, directions = np.linalg.eigh(surrogates.T @ surrogates)
+    count = int((values > _APART * np.quantile(values, 0.75)).sum())
+    out = surrogates @ directions[:, -min(max(count, 1), _MOST_COMMON) :]
+    return np.asarray(out / np.maximum(out.std(axis=0), 1e-300))
 
 
 def _directions(rows: Floats) -> Floats:

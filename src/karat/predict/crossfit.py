@@ -16,7 +16,7 @@ import numpy as np
 from ..errors import DataError
 from . import learners
 from .batched import Task, train_together
-from .blocks import Blocked, joined
+from .blocks import Blocked, Joined, in_blocks, joined
 from .values import Predictions, Sums, Target, skills
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def crossfit(
         raise DataError("the predictor has no features: give surrogates, covariates or features=.")
     n_rows, n_splits = folds.shape
     matrix = scale(features.matrix)
-    if features.blocks and learner == "auto":
+    if in_blocks(features, learner):
         features = joined(features, matrix, gold)
         matrix = features.matrix
     chosen = choose(targets, features, matrix[gold], folds[gold, 0], learner, loss_weight, seed)
@@ -201,7 +201,7 @@ def crossfit(
     matrix = matrix if basis is None else matrix @ basis
     job = Job(targets, chosen, features.matrix, matrix, features.surrogate, gold, loss_weight, seed)
     trained = train_together(targets, chosen, job.seen, features.surrogate, gold, loss_weight, tasks, seed, progress)
-    inner = tuple(folds[gold[task.train], task.split] for task in tasks) if features.blocks else ()
+    inner = tuple(folds[gold[task.train], task.split] for task in tasks) if isinstance(features, Joined) else ()
     job = replace(job, trained=trained, inner=inner)
     results = _run(job, tasks, n_jobs, progress)
 
@@ -223,17 +223,20 @@ def choose(
 ) -> tuple[Any, ...]:  # fmt: skip
     """The learner of each label, from the gold rows ``x`` where several are to be compared."""
     out = []
-    in_blocks = features.blocks and learner == "auto"
-    base = x[:, : features.blocks[0].start] if in_blocks else x
+    base = x[:, list(features.base)] if isinstance(features, Joined) else x
     for target in targets:
         option = learners.candidates(learner, len(x), base.shape[1])
+        if isinstance(features, Joined):  # blocks take the place of the network
+            option = [c for c in option if c != "torch"]
         if not features.surrogate:
             option = ["linear" if c == "calibration" else c for c in option]
         learners.check_kind(target, option)
         best = option[0]
         if len(option) > 1:
             best = learners.select(target, option, base, features.surrogate, fold, weight, seed)
-        out.append(Blocked.of(best, features, target, x, fold, weight, seed) if in_blocks else best)
+        out.append(best)
+        if isinstance(features, Joined):
+            out[-1] = Blocked.of(best, features, target, x, fold, weight, seed)
     return tuple(out)
 
 

@@ -64,7 +64,7 @@ def _with_texts(found: Features, text: object, table: Table, kept: Bools | None)
     for name, encoder in named(text).items():
         values = table.column(name, "text")
         if not is_text(values, name, "text"):
-            raise ArgumentError(f"text={name!r} is a column of numbers; name a column of texts, or give it as features=.")
+            raise ArgumentError(f"text={name!r} holds numbers; name a column of texts, or give it as features=.")
         vectors = encoded(values, encoder, name)
         blocks.append(Block(name, len(names), len(names) + vectors.shape[1], True))
         names += [f"{name}[{j}]" for j in range(vectors.shape[1])]

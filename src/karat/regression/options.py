@@ -209,8 +209,8 @@ class FeatureOption(TypedDict, total=False):
         Option(
             None,
             "str, list or array_like, optional",
-            "Further columns, or an array of shape (N, k), for the predictor. With ``learner=\"auto\"`` more than 20 "
-            "together are used only where, out of fold, the predictor gets better with them.",
+            'Further columns, or an array of shape (N, k), for the predictor. With ``learner="auto"`` more than 20 '
+            "are used only where that pays out of fold.",
         ),
     ]
     text: Annotated[
@@ -218,9 +218,8 @@ class FeatureOption(TypedDict, total=False):
         Option(
             None,
             "str, list of str or mapping, optional",
-            "Column(s) of texts for the predictor: hashed n-grams of words and characters, or ``{column: encoder}``, an "
-            "encoder being the folder of a sentence model or one of ``karat.predict``. With ``learner=\"auto\"`` used only "
-            "where, out of fold, the predictor gets better with it.",
+            "Column(s) of texts for the predictor, as n-grams, or ``{column: encoder}``: a folder of a sentence model "
+            'or an encoder of ``karat.predict``. With ``learner="auto"`` used only where that pays out of fold.',
         ),
     ]
 
