@@ -137,8 +137,8 @@ def joined(features: Features, scaled: Floats, gold: Ints) -> Joined:
         parts.append(_common(scaled[:, : len(common)]))
         base = (*base[len(common) :], *range(at, at + parts[-1].shape[1]))
         common = base[-parts[-1].shape[1] :]
-    same = sum(part.shape[1] for part in parts) == scaled.shape[1]  # changed in place
-    matrix = scaled if same else np.hstack(parts)
+    in_place = at == scaled.shape[1] and not _many(features)
+    matrix = scaled if in_place else np.hstack(parts)
     return Joined(matrix, tuple(map(str, range(matrix.shape[1]))), features.surrogate, tuple(blocks), base, common)
 
 
