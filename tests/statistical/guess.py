@@ -26,7 +26,7 @@ import karat as kt
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 SIZES = (60, 150, 300, 1000, 2000)
-N = 5_000
+N = 3_000
 SIMULATED = ("letters", "topics", "no topics", "embedding", "dense", "curved", "prompts", "shared errors", "graded")
 SETTINGS = ("editorials", "reviews", *SIMULATED)
 OWN = {"editorials": 1, "reviews": 2, **{name: 3 + k for k, name in enumerate(SIMULATED)}}
