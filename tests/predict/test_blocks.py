@@ -88,7 +88,8 @@ def test_a_block_of_noise_changes_nothing(classes):
     target, features, folds, _ = data(3, 40, 1.0, classes)
     alone = Features(features.matrix[:, :1], ("llm",), (0,))
     with_block, without = run(target, features, folds).skill[0], run(target, alone, folds, "linear").skill[0]
-    assert with_block.learner == "linear + many" and without.learner == "linear"
+    assert with_block.learner == "linear + many"
+    assert without.learner == "linear"
     assert with_block.r_squared > without.r_squared + 0.02
 
 
@@ -107,15 +108,17 @@ def test_no_label_reaches_its_own_prediction():
 
 def test_wide_blocks_in_the_span_of_gold_rows():
     """A block of more columns than are kept gives the guess that all its columns give."""
-    target, features, folds, _ = data(7, 900, 0.5, 0)
+    target, features, _folds, _ = data(7, 900, 0.5, 0)
     found = joined(features, scale(features.matrix), np.arange(GOLD))
-    assert found.matrix.shape[1] == 1 + GOLD and found.blocks == (Block("many", 1, 1 + GOLD),)
+    assert found.matrix.shape[1] == 1 + GOLD
+    assert found.blocks == (Block("many", 1, 1 + GOLD),)
     plan = Blocked("linear", (0,), features.blocks, 901)
     narrow = Blocked("linear", (0,), found.blocks, 1 + GOLD)
     inner = np.arange(GOLD) % 5
     wide_x, narrow_x = scale(features.matrix), found.matrix
     fits = [
-        one.built(0, 1, inner).fit(x[:GOLD], target.values).predict(x) for one, x in ((plan, wide_x), (narrow, narrow_x))
+        one.built(0, 1, inner).fit(x[:GOLD], target.values).predict(x)
+        for one, x in ((plan, wide_x), (narrow, narrow_x))
     ]
     np.testing.assert_allclose(*fits, rtol=1e-6, atol=1e-8)
 
@@ -135,9 +138,11 @@ def test_many_surrogates():
     wrong = np.r_[np.full(5, 0.25), np.full(43, 0.5)]
     surrogates = (label[:, None] != (rng.random((N, 48)) < wrong)).astype(float)
     features = Features(surrogates, tuple(f"p{j}" for j in range(48)), tuple(range(48)))
-    assert in_blocks(features, "auto") and not in_blocks(features, "linear")
+    assert in_blocks(features, "auto")
+    assert not in_blocks(features, "linear")
     found = joined(features, scale(surrogates), np.arange(GOLD))
-    assert found.base == found.common == (48,) and found.blocks == (Block("each surrogate", 0, 48),)
+    assert found.base == found.common == (48,)
+    assert found.blocks == (Block("each surrogate", 0, 48),)
     assert abs(np.corrcoef(found.matrix[:, 48], surrogates[:, :5].mean(axis=1))[0, 1]) > 0.9
     spectrum = np.linalg.eigvalsh(np.corrcoef(surrogates.T))
     assert (spectrum > _APART * np.quantile(spectrum, 0.75)).sum() == 1

@@ -24,7 +24,8 @@ def nothing_kept():
 
 def test_names():
     model = TextEncoder(n_components=5)
-    assert named(("a", "b")) == {"a": "hashing", "b": "hashing"} and named({"a": model}) == {"a": model}
+    assert named(("a", "b")) == {"a": "hashing", "b": "hashing"}
+    assert named({"a": model}) == {"a": model}
     for wrong in (7, [], {}, [1], np.zeros(3)):
         with pytest.raises(ArgumentError, match="text="):
             named(wrong)
@@ -68,7 +69,8 @@ def test_of_many_texts_some_are_learnt_from(monkeypatch):
     monkeypatch.setattr(columns, "FITTED_ON", 40)
     monkeypatch.setattr(columns, "_AT_ONCE", 30)
     found = encoded(LETTERS, HashingEncoder(5), "text")
-    assert found.shape == (120, 5) and np.linalg.matrix_rank(found) == 5
+    assert found.shape == (120, 5)
+    assert np.linalg.matrix_rank(found) == 5
     columns._kept.clear()
     np.testing.assert_array_equal(encoded(LETTERS[::-1], HashingEncoder(5), "text"), found[::-1])
 
@@ -90,5 +92,5 @@ def test_refusals():
             encoded(LETTERS, wrong, "text")
     with pytest.raises(DataError, match="holds no text"):
         encoded(["", None], "hashing", "text")
-    with pytest.raises(ArgumentError, match="hub|folder"):
+    with pytest.raises(ArgumentError, match="could not be had"):
         encoded(LETTERS, "/no/such/model", "text")
