@@ -234,9 +234,11 @@ def choose(
         best = option[0]
         if len(option) > 1:
             best = learners.select(target, option, base, features.surrogate, fold, weight, seed)
-        out.append(best)
         if isinstance(features, Joined):
-            out[-1] = Blocked.of(best, features, target, x, fold, weight, seed)
+            best = Blocked.of(best, features, target, x, fold, weight, seed)
+            if "boosting" in option and x.shape[1] <= learners.WIDE:  # blocks small enough to be seen whole
+                best = learners.select(target, [best, "boosting"], x, features.surrogate, fold, weight, seed)
+        out.append(best)
     return tuple(out)
 
 

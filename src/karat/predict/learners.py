@@ -18,7 +18,7 @@ CALIBRATION_BELOW = 50
 BOOSTING_FROM = 300
 """Gold sizes between the stages of ``"auto"``."""
 
-_WIDE = 64
+WIDE = 64
 """Features beyond which linear models are penalised by their number, and ``"auto"`` tries the network."""
 
 
@@ -41,7 +41,7 @@ def candidates(learner: object, n_gold: int, n_features: int = 1) -> list[Any]:
                 return ["calibration"]
             if n_gold < BOOSTING_FROM:
                 return ["linear"]
-            return ["linear", "boosting", "torch"] if n_features > _WIDE else ["linear", "boosting"]
+            return ["linear", "boosting", "torch"] if n_features > WIDE else ["linear", "boosting"]
         if learner not in NAMES:
             raise ArgumentError(
                 f"learner={learner!r} is not known; choose 'auto', {', '.join(map(repr, NAMES))}, any scikit-learn "
@@ -85,7 +85,7 @@ def ridge(n_features: int) -> float:
     >>> ridge(12), ridge(400)
     (1.0, 100.0)
     """
-    return 1.0 if n_features <= _WIDE else n_features / 4.0
+    return 1.0 if n_features <= WIDE else n_features / 4.0
 
 
 def is_named(candidate: Any) -> bool:
@@ -115,7 +115,7 @@ def build(candidate: Any, n_classes: int, seed: int, n_features: int = 1, inner:
         if classify:
             solver = "newton-cholesky" if n_classes == 2 else "lbfgs"
             return LogisticRegression(C=1.0 / ridge(n_features), max_iter=300, solver=solver)
-        return RidgeCV(alphas=np.logspace(-1, 3 if n_features <= _WIDE else 5, 7 if n_features <= _WIDE else 10))
+        return RidgeCV(alphas=np.logspace(-1, 3 if n_features <= WIDE else 5, 7 if n_features <= WIDE else 10))
     if candidate in ("torch", "pretrained"):
         from .networks.classifier import TorchClassifier
         from .networks.regressor import TorchRegressor
