@@ -85,8 +85,8 @@ def bundled(setting: str, texts: Path | None) -> Case:
     variants["384 of noise"] = {"features": noise(len(frame), 384)}
     if setting == "editorials":
         surrogates = {"tone": ["tone_vader", "tone_afinn", "tone_textblob"]}
-        return case(frame, "tone ~ economy + war + negation", surrogates, **variants)
-    return case(frame, "fresh ~ comedy + acting + negation", {"fresh": "fresh_vader"}, **variants)
+        return case(frame, "tone ~ economy + negation", surrogates, **variants)
+    return case(frame, "fresh ~ comedy + negation", {"fresh": "fresh_vader"}, **variants)
 
 
 def topics(rng: np.random.Generator, x: np.ndarray, told: bool) -> Case:

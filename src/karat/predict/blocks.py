@@ -92,9 +92,14 @@ class Joined(Features):
     common: tuple[int, ...] = ()
 
 
+def goes_by_blocks(learner: object) -> bool:
+    """Whether a learner takes blocks of features only where they pay, as ``"auto"`` does."""
+    return isinstance(learner, str) and learner == "auto"
+
+
 def in_blocks(features: Features, learner: object) -> bool:
-    """Whether the learner goes by blocks: ``"auto"`` where there are any, or many surrogates."""
-    return isinstance(learner, str) and learner == "auto" and bool(features.blocks or _many(features))
+    """Whether a learner sees blocks: where there are any, or many surrogates."""
+    return goes_by_blocks(learner) and bool(features.blocks or _many(features))
 
 
 def _many(features: Features) -> bool:

@@ -12,6 +12,7 @@ from ..frames.kinds import is_text
 from ..frames.matrices import Block, Features, encode
 from ..frames.table import as_float
 from ..predict import Target
+from ..predict.blocks import goes_by_blocks
 from ..predict.values import SurrogateLabels
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ..estimate.rows import Rows
     from ..frames import Table
     from .design_matrix import Prepared
+    from .options import Arguments
     from .variables import Label
 
 _MOST_COMBINATIONS = 64
@@ -32,16 +34,21 @@ def own_features(prepared: Prepared) -> Features:
     return encode(_once(own_columns(prepared)), prepared.n_rows)
 
 
-def features_of(prepared: Prepared, own: Features, extra: object, table: Table, text: object = None) -> Features:
-    """Features of the predictor: its own, extra ones the user names, and texts; many of them stand as blocks."""
-    if extra is None and text is None:
+def features_of(prepared: Prepared, own: Features, extra: object, table: Table, options: Arguments) -> Features:
+    """Features of the predictor: its own, extra ones the user names, and texts.
+
+    Where the learner is ``"auto"``, texts stand as blocks, and so do many extra features.
+    """
+    if extra is None and options.text is None:
         return own
     kept, n = prepared.units.kept, prepared.n_rows
     columns = _once(own_columns(prepared) + _extra_features(extra, table, kept))
-    found = encode(columns, n)
-    if len(found.names) > len(own.names) + MOST_ADDED:
+    found, blocks = encode(columns, n), goes_by_blocks(options.learner)
+    if blocks and len(found.names) > len(own.names) + MOST_ADDED:
         found = _in_blocks(found, columns, len(_once(own_columns(prepared))), n)
-    return found if text is None else _with_texts(found, text, table, kept)
+    if options.text is not None:
+        found = _with_texts(found, options.text, table, kept)
+    return found if blocks else replace(found, blocks=())
 
 
 def _in_blocks(found: Features, columns: list[tuple[str, Any, bool]], n_own: int, n_rows: int) -> Features:

@@ -139,7 +139,7 @@ def predicted_blocks(
     targets = targets_of(prepared, matrix.gold)
     if learners.learns_from_surrogates(options.learner):
         targets = with_surrogates(prepared.labels, targets)
-    seen = features_of(prepared, own, features, table, options.text)
+    seen = features_of(prepared, own, features, table, options)
     order = order_of(prepared, seen, targets, of)
     found = crossfit(
         targets,
@@ -166,6 +166,7 @@ def order_of(prepared: Prepared, seen: Features, targets: tuple[Target, ...], of
     """An order of the rows by what the fit uses of them, so that folds and learners do not see the table's order.
 
     ``of`` says to which of several means each row belongs: rows that are alike but for this are not exchangeable.
+    Blocks of features decide only between rows alike in all else, so that folds are those of a fit without them.
     """
     labelling, cluster = prepared.units.labelling, prepared.units.cluster
     gold = np.full((prepared.n_rows, len(targets) + 1), np.nan)
@@ -173,7 +174,15 @@ def order_of(prepared: Prepared, seen: Features, targets: tuple[Target, ...], of
     known = [] if prepared.units.weights is None else [prepared.units.weights]
     clusters = () if cluster is None else tuple(np.atleast_2d(cluster.T))
     groups = (*clusters, labelling.unit, labelling.stratum, *([] if clusters or of is None else [of]))
-    return row_order([seen.matrix, gold, *known], groups, of)
+    if not seen.blocks:
+        return row_order([seen.matrix, gold, *known], groups, of)
+    base = seen.blocks[0].start
+
+    def by_blocks() -> Ints:
+        place = np.argsort(row_order([seen.matrix[:, base:]]))
+        return place if of is None else np.argsort(np.lexsort((place, of)))
+
+    return row_order([seen.matrix[:, :base], gold, *known], groups, by_blocks)
 
 
 def folds_of(
