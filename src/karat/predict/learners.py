@@ -27,8 +27,8 @@ def candidates(learner: object, n_gold: int, n_features: int = 1) -> list[Any]:
 
     ``learner``: ``"auto"`` goes by gold size: calibration of the surrogates below 50, a penalised linear model below
     300, from then on whichever of linear and boosting has the smaller out-of-fold loss; with more than 64 features
-    (embeddings) the torch network is compared with them; ``n_gold``: gold rows. Gives one or more candidates; several
-    are compared by out-of-fold loss.
+    of its own (not in blocks) the torch network is compared with them; ``n_gold``: gold rows. Gives one or more
+    candidates; several are compared by out-of-fold loss.
 
     Examples
     --------
