@@ -118,8 +118,8 @@ def _is_setting(name: str, value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return all(isinstance(item, str) or (isinstance(item, Mapping) and _is_setting("", item)) for item in value)
     if isinstance(value, Mapping):
-        return all(_is_setting("", item) for item in value.values())
-    return name == "learner" and hasattr(value, "get_params")
+        return all(_is_setting("text" if name == "text" else "", item) for item in value.values())
+    return name in ("learner", "text") and hasattr(value, "get_params")
 
 
 def _written(design: Any) -> Any:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -258,6 +258,15 @@ MOST_LEVELS = 50
 """Levels of a text feature that get their own column; rarer ones share one."""
 
 
+class Block(NamedTuple):
+    """Columns that stand together, first to the one before ``stop``; ``alike`` where their sizes can be compared."""
+
+    name: str
+    start: int
+    stop: int
+    alike: bool = False
+
+
 @dataclass(frozen=True)
 class Features:
     """Numeric features of all units.
@@ -268,11 +277,14 @@ class Features:
     names : tuple of str
     surrogate : tuple of int
         Columns that come from surrogates (the others are covariates and extra features).
+    blocks : tuple of Block
+        Columns after all others that stand together, such as those of a text.
     """
 
     matrix: Floats
     names: tuple[str, ...]
     surrogate: tuple[int, ...]
+    blocks: tuple[Block, ...] = ()
 
 
 def encode(columns: list[tuple[str, Any, bool]], n_rows: int) -> Features:

@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import DataError
 from . import learners
 from .batched import Task, train_together
+from .blocks import Blocked, Joined, in_blocks, joined
 from .values import Predictions, Sums, Target, skills
 
 if TYPE_CHECKING:
@@ -42,11 +43,12 @@ class Job:
     weight: Floats | None
     seed: int
     trained: tuple[list[Any] | None, ...] = ()
+    inner: tuple[Ints, ...] = ()
 
     @property
     def seen(self) -> Floats:
         """Features as the learner sees them: scaled for learners with a name."""
-        return self.scaled if isinstance(self.chosen[0], str) else self.raw
+        return self.scaled if learners.is_named(self.chosen[0]) else self.raw
 
     def width(self, n_columns: int) -> int:
         """Features of a fit before any rotation."""
@@ -65,6 +67,7 @@ class Job:
         x_gold = self.seen[self.gold[train]]
         weight = None if self.weight is None else self.weight[train]
         before = np.empty((len(train), 0))
+        inner = self.inner[number] if self.inner else None
         out = []
         for target, chosen, together in zip(self.targets, self.chosen, self.trained):
             x_train = x_gold[:, self._columns(chosen)]
@@ -74,7 +77,7 @@ class Job:
                 out.append(together[number])
             else:
                 values, width = target.values[train], self.width(x_train.shape[1])
-                out.append(learners.fit_label(target, chosen, x_train, values, weight, self.seed, width))
+                out.append(learners.fit_label(target, chosen, x_train, values, weight, self.seed, width, inner))
             if target.joint:
                 before = np.hstack([before, np.eye(target.n_classes)[:, 1:][target.values[train].astype(np.intp)]])
         return out
@@ -188,6 +191,9 @@ def crossfit(
         raise DataError("the predictor has no features: give surrogates, covariates or features=.")
     n_rows, n_splits = folds.shape
     matrix = scale(features.matrix)
+    if in_blocks(features, learner):
+        features = joined(features, matrix, gold)
+        matrix = features.matrix
     chosen = choose(targets, features, matrix[gold], folds[gold, 0], learner, loss_weight, seed)
     everywhere = n_rows * n_splits <= ALL_SPLITS_UP_TO or keep_splits or not linear
     tasks = _tasks(folds, gold, everywhere)
@@ -195,7 +201,8 @@ def crossfit(
     matrix = matrix if basis is None else matrix @ basis
     job = Job(targets, chosen, features.matrix, matrix, features.surrogate, gold, loss_weight, seed)
     trained = train_together(targets, chosen, job.seen, features.surrogate, gold, loss_weight, tasks, seed, progress)
-    job = replace(job, trained=trained)
+    inner = tuple(folds[gold[task.train], task.split] for task in tasks) if isinstance(features, Joined) else ()
+    job = replace(job, trained=trained, inner=inner)
     results = _run(job, tasks, n_jobs, progress)
 
     combos = tuple(itertools.product(*[range(t.n_classes) for t in targets if t.joint]))
@@ -216,13 +223,22 @@ def choose(
 ) -> tuple[Any, ...]:  # fmt: skip
     """The learner of each label, from the gold rows ``x`` where several are to be compared."""
     out = []
+    base = x[:, list(features.base)] if isinstance(features, Joined) else x
     for target in targets:
-        option = learners.candidates(learner, len(x), features.matrix.shape[1])
+        option = learners.candidates(learner, len(x), base.shape[1])
+        if isinstance(features, Joined):  # blocks take the place of the network
+            option = [c for c in option if c != "torch"]
         if not features.surrogate:
             option = ["linear" if c == "calibration" else c for c in option]
         learners.check_kind(target, option)
-        single = len(option) == 1
-        out.append(option[0] if single else learners.select(target, option, x, features.surrogate, fold, weight, seed))
+        best = option[0]
+        if len(option) > 1:
+            best = learners.select(target, option, base, features.surrogate, fold, weight, seed)
+        if isinstance(features, Joined):
+            best = Blocked.of(best, features, target, x, fold, weight, seed)
+            if "boosting" in option and x.shape[1] <= learners.WIDE:  # blocks small enough to be seen whole
+                best = learners.select(target, [best, "boosting"], x, features.surrogate, fold, weight, seed)
+        out.append(best)
     return tuple(out)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -178,7 +178,9 @@ def _split_groups(labelled: Bools, folds: int, rng: np.random.Generator, group: 
     return chosen[group]
 
 
-def row_order(parts: Iterable[Array], groups: Iterable[Ints | None] = (), ties: Ints | None = None) -> Ints:
+def row_order(
+    parts: Iterable[Array], groups: Iterable[Ints | None] = (), ties: Ints | Callable[[], Ints] | None = None
+) -> Ints:
     """An order of rows that is the same for the same rows in any order.
 
     Parameters
@@ -188,8 +190,8 @@ def row_order(parts: Iterable[Array], groups: Iterable[Ints | None] = (), ties: 
         constants change nothing.
     groups : iterable of ndarray of int, shape (N,), or None
         Codes of clusters or strata. Codes themselves do not matter: a group is known by its rows.
-    ties : ndarray of int, shape (N,), optional
-        Order of rows that are alike in all this.
+    ties : ndarray of int, shape (N,), or callable, optional
+        Order of rows that are alike in all this; a function is asked where there are any.
 
     Returns
     -------
@@ -216,6 +218,8 @@ def row_order(parts: Iterable[Array], groups: Iterable[Ints | None] = (), ties: 
             total = np.zeros(int(codes.max()) + 1, dtype=np.uint64)
             np.add.at(total, codes, content)
             content = mixed(content + mixed(total)[codes])
+    if callable(ties):
+        ties = ties() if len(np.unique(content)) < len(content) else None
     return np.argsort(content, kind="stable") if ties is None else np.lexsort((ties, content))
 
 

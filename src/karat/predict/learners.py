@@ -18,7 +18,7 @@ CALIBRATION_BELOW = 50
 BOOSTING_FROM = 300
 """Gold sizes between the stages of ``"auto"``."""
 
-_WIDE = 64
+WIDE = 64
 """Features beyond which linear models are penalised by their number, and ``"auto"`` tries the network."""
 
 
@@ -27,8 +27,8 @@ def candidates(learner: object, n_gold: int, n_features: int = 1) -> list[Any]:
 
     ``learner``: ``"auto"`` goes by gold size: calibration of the surrogates below 50, a penalised linear model below
     300, from then on whichever of linear and boosting has the smaller out-of-fold loss; with more than 64 features
-    (embeddings) the torch network is compared with them; ``n_gold``: gold rows. Gives one or more candidates; several
-    are compared by out-of-fold loss.
+    of its own (not in blocks) the torch network is compared with them; ``n_gold``: gold rows. Gives one or more
+    candidates; several are compared by out-of-fold loss.
 
     Examples
     --------
@@ -41,7 +41,7 @@ def candidates(learner: object, n_gold: int, n_features: int = 1) -> list[Any]:
                 return ["calibration"]
             if n_gold < BOOSTING_FROM:
                 return ["linear"]
-            return ["linear", "boosting", "torch"] if n_features > _WIDE else ["linear", "boosting"]
+            return ["linear", "boosting", "torch"] if n_features > WIDE else ["linear", "boosting"]
         if learner not in NAMES:
             raise ArgumentError(
                 f"learner={learner!r} is not known; choose 'auto', {', '.join(map(repr, NAMES))}, any scikit-learn "
@@ -85,17 +85,24 @@ def ridge(n_features: int) -> float:
     >>> ridge(12), ridge(400)
     (1.0, 100.0)
     """
-    return 1.0 if n_features <= _WIDE else n_features / 4.0
+    return 1.0 if n_features <= WIDE else n_features / 4.0
 
 
-def build(candidate: Any, n_classes: int, seed: int, n_features: int = 1) -> Any:
+def is_named(candidate: Any) -> bool:
+    """Whether a candidate is one of the package's own, which see features scaled."""
+    return isinstance(candidate, str) or hasattr(candidate, "built")
+
+
+def build(candidate: Any, n_classes: int, seed: int, n_features: int = 1, inner: Ints | None = None) -> Any:
     """A fresh estimator for a candidate.
 
     ``candidate``: a user's estimator is cloned; ``n_classes``: classes of the target, 0 for a number; ``seed``: for
     learners that draw; a user's own ``random_state`` stays as it is; ``n_features``: features before any rotation, on
-    which the penalty of linear models depends.
+    which the penalty of linear models depends; ``inner``: folds of the rows it will be fitted on.
     """
     classify = n_classes > 0
+    if hasattr(candidate, "built"):
+        return candidate.built(n_classes, seed, inner)
     if not isinstance(candidate, str):
         from sklearn.base import clone
 
@@ -108,7 +115,7 @@ def build(candidate: Any, n_classes: int, seed: int, n_features: int = 1) -> Any
         if classify:
             solver = "newton-cholesky" if n_classes == 2 else "lbfgs"
             return LogisticRegression(C=1.0 / ridge(n_features), max_iter=300, solver=solver)
-        return RidgeCV(alphas=np.logspace(-1, 3 if n_features <= _WIDE else 5, 7 if n_features <= _WIDE else 10))
+        return RidgeCV(alphas=np.logspace(-1, 3 if n_features <= WIDE else 5, 7 if n_features <= WIDE else 10))
     if candidate in ("torch", "pretrained"):
         from .networks.classifier import TorchClassifier
         from .networks.regressor import TorchRegressor
@@ -220,6 +227,7 @@ def fit_label(
     weight: Floats | None,
     seed: int,
     n_features: int | None = None,
+    inner: Ints | None = None,
 ) -> Any:
     """A fitted learner of a label, or the only class that the rows hold."""
     n_features = x.shape[1] if n_features is None else n_features
@@ -228,7 +236,7 @@ def fit_label(
         if len(present) == 1:
             return int(present[0])
         values = values.astype(np.intp)
-    return fit(build(chosen, target.n_classes, seed, n_features), x, values, weight, target.name)
+    return fit(build(chosen, target.n_classes, seed, n_features, inner), x, values, weight, target.name)
 
 
 def predict_label(fitted: Any, target: Target, x: Floats) -> Floats:

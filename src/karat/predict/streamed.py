@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..frames.order import mixed
+from . import learners
 from .batched import Task, train_together
 from .crossfit import ALL_SPLITS_UP_TO, Job, choose, rotation
 from .values import Predictions, Sums, Target, skills
@@ -254,4 +255,4 @@ def learn(
         return scaled if basis is None else scaled @ basis
 
     everywhere = n_rows * n_splits <= ALL_SPLITS_UP_TO or not linear
-    return Streamed(job, tasks, fitted, seen if isinstance(chosen[0], str) else None, deal, everywhere, mean)
+    return Streamed(job, tasks, fitted, seen if learners.is_named(chosen[0]) else None, deal, everywhere, mean)

@@ -237,7 +237,7 @@ def loss_of(target: Target, predicted: Floats, values: Floats) -> Floats:
 
 def name_of(candidate: Any) -> str:
     """Printable name of a candidate."""
-    return candidate if isinstance(candidate, str) else type(candidate).__name__
+    return candidate if isinstance(candidate, str) else getattr(candidate, "title", type(candidate).__name__)
 
 
 def skills(

@@ -9,9 +9,10 @@ import numpy as np
 
 from ..errors import ArgumentError
 from ..frames.kinds import is_text
-from ..frames.matrices import Features, encode
+from ..frames.matrices import Block, Features, encode
 from ..frames.table import as_float
 from ..predict import Target
+from ..predict.blocks import goes_by_blocks
 from ..predict.values import SurrogateLabels
 
 if TYPE_CHECKING:
@@ -19,9 +20,13 @@ if TYPE_CHECKING:
     from ..estimate.rows import Rows
     from ..frames import Table
     from .design_matrix import Prepared
+    from .options import Arguments
     from .variables import Label
 
 _MOST_COMBINATIONS = 64
+
+MOST_ADDED = 20
+"""Features added to a fit's own up to which they stand beside these; more stand as blocks."""
 
 
 def own_features(prepared: Prepared) -> Features:
@@ -29,12 +34,49 @@ def own_features(prepared: Prepared) -> Features:
     return encode(_once(own_columns(prepared)), prepared.n_rows)
 
 
-def features_of(prepared: Prepared, own: Features, extra: object, table: Table) -> Features:
-    """Features of the predictor: its own, and extra ones the user names."""
-    if extra is None:
+def features_of(prepared: Prepared, own: Features, extra: object, table: Table, options: Arguments) -> Features:
+    """Features of the predictor: its own, extra ones the user names, and texts.
+
+    Where the learner is ``"auto"``, texts stand as blocks, and so do many extra features.
+    """
+    if extra is None and options.text is None:
         return own
-    columns = own_columns(prepared) + _extra_features(extra, table, prepared.units.kept)
-    return encode(_once(columns), prepared.n_rows)
+    kept, n = prepared.units.kept, prepared.n_rows
+    columns = _once(own_columns(prepared) + _extra_features(extra, table, kept))
+    found, blocks = encode(columns, n), goes_by_blocks(options.learner)
+    if blocks and len(found.names) > len(own.names) + MOST_ADDED:
+        found = _in_blocks(found, columns, len(_once(own_columns(prepared))), n)
+    if options.text is not None:
+        found = _with_texts(found, options.text, table, kept)
+    return found if blocks else replace(found, blocks=())
+
+
+def _in_blocks(found: Features, columns: list[tuple[str, Any, bool]], n_own: int, n_rows: int) -> Features:
+    """The same features, what was added to a fit's own in blocks: each array, and all columns by name together."""
+    added = columns[n_own:]
+    parts = {"": columns[:n_own], "features": [one for one in added if np.ndim(one[1]) == 1]}
+    parts |= {one[0]: [one] for one in added if np.ndim(one[1]) > 1}
+    every = [encode(part, n_rows) for part in parts.values()]
+    stops = [0, *np.cumsum([len(part.names) for part in every]).tolist()]
+    blocks = tuple(Block(name, a, b) for name, a, b in zip(parts, stops, stops[1:]) if name and b > a)
+    names = tuple(name for part in every for name in part.names)
+    return Features(np.hstack([part.matrix for part in every]), names, found.surrogate, blocks)
+
+
+def _with_texts(found: Features, text: object, table: Table, kept: Bools | None) -> Features:
+    """Features with blocks of what texts say; directions of a block keep their sizes relative to each other."""
+    from ..predict.text.columns import encoded, named
+
+    matrix, names, blocks = [found.matrix], list(found.names), list(found.blocks)
+    for name, encoder in named(text).items():
+        values = table.column(name, "text")
+        if not is_text(values, name, "text"):
+            raise ArgumentError(f"text={name!r} holds numbers; name a column of texts, or give it as features=.")
+        vectors = encoded(values, encoder, name)
+        blocks.append(Block(name, len(names), len(names) + vectors.shape[1], True))
+        names += [f"{name}[{j}]" for j in range(vectors.shape[1])]
+        matrix.append(vectors if kept is None else vectors[kept])
+    return Features(np.hstack(matrix), tuple(names), found.surrogate, tuple(blocks))
 
 
 def own_columns(prepared: Prepared) -> list[tuple[str, Any, bool]]:

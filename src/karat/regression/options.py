@@ -209,7 +209,17 @@ class FeatureOption(TypedDict, total=False):
         Option(
             None,
             "str, list or array_like, optional",
-            "Further columns, or an array of shape (N, k), for the predictor.",
+            'Further columns, or an array of shape (N, k), for the predictor. With ``learner="auto"`` more than 20 '
+            "are used only where that pays out of fold.",
+        ),
+    ]
+    text: Annotated[
+        str | list[str] | Mapping[str, Any] | None,
+        Option(
+            None,
+            "str, list of str or mapping, optional",
+            "Column(s) of texts for the predictor, as n-grams, or ``{column: encoder}``: a folder of a sentence model "
+            'or an encoder of ``karat.predict``. With ``learner="auto"`` used only where that pays out of fold.',
         ),
     ]
 

@@ -50,10 +50,11 @@ _KEEP_SPLITS_UP_TO = 500_000
 def refuse_unused(options: Arguments, predictions: object, features: object) -> None:
     """Raise where an argument would be accepted and have no effect."""
     learning = options.estimator == "dsl" and options.learner is not None and predictions is None
-    if features is not None and not learning:
-        raise ArgumentError(
-            "features= feeds a learner, and this fit has none; take it out, or use estimator='dsl' with a learner."
-        )
+    for name, given in (("features", features), ("text", options.text)):
+        if given is not None and not learning:
+            raise ArgumentError(
+                f"{name}= feeds a learner, and this fit has none; take it out, or use estimator='dsl' with a learner."
+            )
     if options.estimator != "dsl" and not (options.learner is None or options.learner == "auto"):
         raise ArgumentError(
             f"estimator={options.estimator!r} uses no learner; take learner= out, or use estimator='dsl'."
@@ -138,7 +139,7 @@ def predicted_blocks(
     targets = targets_of(prepared, matrix.gold)
     if learners.learns_from_surrogates(options.learner):
         targets = with_surrogates(prepared.labels, targets)
-    seen = features_of(prepared, own, features, table)
+    seen = features_of(prepared, own, features, table, options)
     order = order_of(prepared, seen, targets, of)
     found = crossfit(
         targets,
@@ -165,6 +166,7 @@ def order_of(prepared: Prepared, seen: Features, targets: tuple[Target, ...], of
     """An order of the rows by what the fit uses of them, so that folds and learners do not see the table's order.
 
     ``of`` says to which of several means each row belongs: rows that are alike but for this are not exchangeable.
+    Blocks of features decide only between rows alike in all else, so that folds are those of a fit without them.
     """
     labelling, cluster = prepared.units.labelling, prepared.units.cluster
     gold = np.full((prepared.n_rows, len(targets) + 1), np.nan)
@@ -172,7 +174,15 @@ def order_of(prepared: Prepared, seen: Features, targets: tuple[Target, ...], of
     known = [] if prepared.units.weights is None else [prepared.units.weights]
     clusters = () if cluster is None else tuple(np.atleast_2d(cluster.T))
     groups = (*clusters, labelling.unit, labelling.stratum, *([] if clusters or of is None else [of]))
-    return row_order([seen.matrix, gold, *known], groups, of)
+    if not seen.blocks:
+        return row_order([seen.matrix, gold, *known], groups, of)
+    base = seen.blocks[0].start
+
+    def by_blocks() -> Ints:
+        place = np.argsort(row_order([seen.matrix[:, base:]]))
+        return place if of is None else np.argsort(np.lexsort((place, of)))
+
+    return row_order([seen.matrix[:, :base], gold, *known], groups, by_blocks)
 
 
 def folds_of(

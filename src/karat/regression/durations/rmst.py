@@ -268,12 +268,12 @@ def _predict(
     if data.everywhere:
         given = [] if features is None else [features] if not isinstance(features, (list, tuple)) else list(features)
         targets, some, weight = targets_of(prepared, matrix.gold), np.arange(labelling.n_gold), None
-        seen = features_of(prepared, own, [*given, codes], table)
+        seen = features_of(prepared, own, [*given, codes], table, options)
     else:
         some = np.flatnonzero(data.weights.complete)
         weight = None if data.weights.complete.all() else data.weights.values[some]
         targets = targets_of(prepared, replace(matrix.gold, y=data.values))
-        seen = features_of(prepared, own, features, table)
+        seen = features_of(prepared, own, features, table, options)
     if learners.learns_from_surrogates(options.learner):
         targets = with_surrogates(prepared.labels, targets)
     order = order_of(prepared, seen, targets)
