@@ -56,6 +56,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .regression.surrogates import Cascade
     from .regression.two_stage import iv
     from .results import Fits, Result
+    from .results.tables import table
     from .robustness.bootstrap import bootstrap
     from .robustness.diagnose import diagnose
     from .robustness.multiverse import multiverse
@@ -127,6 +128,7 @@ _HOMES = {
     "probit": "regression.entry_points",
     "pseudo_outcome": "regression.pseudo",
     "strata": "planning",
+    "table": "results.tables",
     "Ask": "sites.files",
     "SiteSums": "sites.files",
     "combine_sums": "sites.entry_points",
@@ -210,6 +212,7 @@ __all__ = [
     "slopes",
     "small_groups",
     "strata",
+    "table",
 ]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import KaratError, check_alpha
 from ..estimate.infer import read_vcov
 from .estimates import Fitted
-from .protocols import FormerNames, MaketablesProtocol, register_maketables
+from .protocols import FormerNames, MaketablesProtocol
 from .without import Leaving
 
 if TYPE_CHECKING:
@@ -107,7 +107,6 @@ class Result(MaketablesProtocol, FormerNames, Leaving, Fitted):
             self.r_squared,
         ):
             array.flags.writeable = False
-        register_maketables()
 
     def __repr__(self) -> str:
         return (
@@ -171,7 +170,9 @@ class Result(MaketablesProtocol, FormerNames, Leaving, Fitted):
         """
         if self.comparison is None:
             raise KaratError("this fit was made with compare=False; fit again with compare=True.")
-        return self.comparison
+        from .described import facts_of
+
+        return dataclasses.replace(self.comparison, facts=tuple(facts_of(self).items()))
 
     # ---------------------------------------------------------------- covariance
 
