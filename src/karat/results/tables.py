@@ -180,12 +180,13 @@ def _read(fit: Any, alpha: float | None, name: str) -> list[_Column]:
         )
     bounds = fit.confint(alpha=alpha)
     coefficients = fit.coef()
+    names = fit._numbers().names if coefficients.index.nlevels > 1 else coefficients.index
     facts = facts_of(fit)
     valid = getattr(fit, "estimator", "") != "surrogate"
     remark = "" if valid else "Surrogate only takes labels for truth; its intervals are not valid."
     return [
         _Column(
-            facts.get("Estimator", ""), tuple(str(name) for name in coefficients.index),
+            facts.get("Estimator", ""), tuple(str(name) for name in names),
             coefficients.to_numpy(dtype=float), fit.se().to_numpy(dtype=float), bounds.iloc[:, 0].to_numpy(dtype=float),
             bounds.iloc[:, 1].to_numpy(dtype=float), fit.pvalue().to_numpy(dtype=float), valid, facts, remark,
         )
@@ -231,7 +232,7 @@ def _by_class(column: _Column, fit: Any) -> list[_Column]:
     for value in dict.fromkeys(value for value, _ in split):
         at = [j for j, (own, _) in enumerate(split) if own == value]
         parts = {part: getattr(column, part)[at] for part in ("theta", "se", "low", "high", "p")}
-        head = value if column.head in ("Estimate", "") else f"{column.head} {value}"
+        head = f"{column.head} {value}" if isinstance(fit, Comparison) or column.group else value
         out.append(replace(column, head=head, names=tuple(split[j][1] for j in at), **parts))
     return out
 
@@ -331,7 +332,7 @@ def _foot(
         elif name.endswith(" effects"):
             rows.append((name, tuple(value or "no" for value in told)))
         elif len(set(told)) == 1:
-            alike += [] if name == "Model" else [f"{name}: {told[0]}"]
+            alike += [] if name == "Model" else [told[0] if name == "About" else f"{name}: {told[0]}"]
         elif max(map(len, told)) <= _LONGEST_FACT:
             rows.append((name, told))
         else:
@@ -341,7 +342,7 @@ def _foot(
 
 def _listed(name: str, value: str, columns: Sequence[_Column], told: Sequence[str]) -> str:
     having = dict.fromkeys(c.group or c.head for c, own in zip(columns, told) if own == value)
-    return f"{name}, {', '.join(having)}: {value}."
+    return f"{'' if name == 'About' else f'{name}, '}{', '.join(having)}: {value}."
 
 
 def _unknown(values: Mapping[str, Floats]) -> list[str]:
