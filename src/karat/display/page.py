@@ -46,7 +46,8 @@ figcaption { font-size: .9rem; }
 .paste li { margin: .3rem 0; } code { font-size: .9em; overflow-wrap: anywhere; }
 @media print { :root { --ink: #000; --paper: #fff; --soft: #444; --line: #bbb; --band: #fff; --ok: #1d5a30;
     --look: #6f4700; --problem: #9b1020; } nav { display: none; } body { max-width: none; padding: 0; font-size: 10pt; }
-  h2 { break-after: avoid; } figure, tr { break-inside: avoid; } .scroll { overflow: visible; } th, td { padding: .12rem .4rem; } }
+  h2 { break-after: avoid; } figure, tr { break-inside: avoid; } .scroll { overflow: visible; }
+  th, td { padding: .12rem .4rem; } }
 @page { margin: 18mm; }
 </style>
 </head>
@@ -66,10 +67,12 @@ figcaption { font-size: .9rem; }
 {% elif block.kind == "html" %}<div class="scroll">{{ block.html | safe }}</div>
 {% elif block.kind == "facts" %}<div class="scroll"><table>{% for name, value in block.lines %}
 <tr><th scope="row">{{ name }}</th><td class="wrap">{{ value }}</td></tr>{% endfor %}</table></div>
-{% elif block.kind == "checks" %}<div class="scroll"><table class="data"><thead><tr><th class="text" scope="col">Check</th>
+{% elif block.kind == "checks" %}<div class="scroll"><table class="data"><thead><tr>
+<th class="text" scope="col">Check</th>
 <th class="text" scope="col">Verdict</th><th class="text" scope="col">Found</th></tr></thead><tbody>
 {% for f in block.lines %}<tr><th scope="row">{{ f.check }}</th><td class="text {{ f.verdict }}">{{ f.verdict }}</td>
-<td class="wrap">{{ f.found }}{% if f.advice and f.verdict != "ok" %}<br><b>To correct:</b> {{ f.advice }}{% endif %}</td></tr>
+<td class="wrap">{{ f.found }}{% if f.advice and f.verdict != "ok" %}<br>
+<b>To correct:</b> {{ f.advice }}{% endif %}</td></tr>
 {% endfor %}</tbody></table></div>
 {% elif block.kind == "picture" %}<figure><img src="{{ block.html }}" alt="{{ block.alt }}">
 <figcaption>{{ block.lines[0] }}</figcaption></figure>

@@ -12,15 +12,16 @@ from .estimates import Fitted
 from .verdicts import findings
 
 REFERENCES = {
-    "dsl": "Egami, N., Hinck, M., Stewart, B. M., & Wei, H. (2023). Using imperfect surrogates for downstream inference: "
-    "design-based supervised learning for social science applications of large language models. NeurIPS. "
+    "dsl": "Egami, N., Hinck, M., Stewart, B. M., & Wei, H. (2023). Using imperfect surrogates for downstream "
+    "inference: design-based supervised learning for social science applications of large language models. NeurIPS. "
     "arXiv:2306.04746.",
     "ppi": "Angelopoulos, A. N., Bates, S., Fannjiang, C., Jordan, M. I., & Zrnic, T. (2023). Prediction-powered "
     "inference. Science, 382, 669-674.",
     "tuning": "Angelopoulos, A. N., Duchi, J. C., & Zrnic, T. (2023). PPI++: Efficient prediction-powered inference. "
     "arXiv:2311.01453.",
-    "crossfit": "Chernozhukov, V., Chetverikov, D., Demirer, M., Duflo, E., Hansen, C., Newey, W., & Robins, J. (2018). "
-    "Double/debiased machine learning for treatment and structural parameters. The Econometrics Journal, 21, C1-C68.",
+    "crossfit": "Chernozhukov, V., Chetverikov, D., Demirer, M., Duflo, E., Hansen, C., Newey, W., & Robins, J. "
+    "(2018). Double/debiased machine learning for treatment and structural parameters. The Econometrics Journal, 21, "
+    "C1-C68.",
     "HC": "MacKinnon, J. G., & White, H. (1985). Some heteroskedasticity-consistent covariance matrix estimators with "
     "improved finite sample properties. Journal of Econometrics, 29, 305-325.",
     "CRV": "MacKinnon, J. G., Nielsen, M. Ø., & Webb, M. D. (2023). Fast and reliable jackknife and bootstrap methods "
@@ -31,7 +32,8 @@ REFERENCES = {
     "of the binomial. Biometrika, 26, 404-413.",
     "sampling": "Särndal, C.-E., Swensson, B., & Wretman, J. (1992). Model Assisted Survey Sampling. Springer.",
     "difference": "Hausman, J. A. (1978). Specification tests in econometrics. Econometrica, 46, 1251-1271.",
-    "cox": "Cox, D. R. (1972). Regression models and life-tables. Journal of the Royal Statistical Society B, 34, 187-220.",
+    "cox": "Cox, D. R. (1972). Regression models and life-tables. Journal of the Royal Statistical Society B, 34, "
+    "187-220.",
     "ate": "Robins, J. M., Rotnitzky, A., & Zhao, L. P. (1994). Estimation of regression coefficients when some "
     "regressors are not always observed. Journal of the American Statistical Association, 89, 846-866.",
 }  # fmt: skip
@@ -105,7 +107,8 @@ def _labels(fit: Fitted, used: dict[str, None]) -> str:
         return f"All {total:,} {things} have gold labels{what}." if known else f"The analysis uses {total:,} {things}."
     used["sampling"] = None
     assumed = " (assumed for the analysis: no design was recorded)" if s.assumed else ""
-    text = f"Gold labels{what} are known for {s.n_gold:,} of the {total:,} {things}; design: {s.design}{assumed} (Särndal et al., 1992)."
+    text = f"Gold labels{what} are known for {s.n_gold:,} of the {total:,} {things}; design: {s.design}{assumed}"
+    text += " (Särndal et al., 1992)."
     told = [f"{name} by {_listed(columns)}" for name, columns in known.items() if columns]
     if told and fit.estimator in ("dsl", "ppi", "corrected"):
         text += f" All {things} have surrogate labels: {'; '.join(told)}."
@@ -118,22 +121,25 @@ def _labels(fit: Fitted, used: dict[str, None]) -> str:
 
 
 def _estimator(fit: Fitted, used: dict[str, None]) -> str:
-    model = _lower(fit.title)
+    model = f"Model: {fit.title}, {fit.formula}."
     used |= {fit.model: None} if fit.model in REFERENCES else {}
     if fit.estimator == "surrogate":
-        return f"A {model} ({fit.formula}) was fitted to the machine labels; its intervals are not valid."
+        return f"{model} It was fitted to the machine labels; its intervals are not valid."
     if fit.estimator == "gold":
         rest = "" if fit.n_gold == fit.n_units else ", weighted by the inverse of their inclusion probabilities"
-        return f"A {model} ({fit.formula}) was fitted to the units with gold labels{rest}."
+        return f"{model} It was fitted to the units with gold labels{rest}."
     if fit.estimator == "corrected":
-        return f"A {model} ({fit.formula}) was fitted to unit means of gold and predicted labels, corrected for their noise."
-    name, key = {"dsl": ("design-based supervised learning (Egami et al., 2023)", "dsl"),
-                 "ppi": ("prediction-powered inference (Angelopoulos, Bates et al., 2023)", "ppi")}[fit.estimator]  # fmt: skip
+        return f"{model} It was fitted to unit means of labels, and corrected for the noise of these means."
+    ways = {
+        "dsl": "design-based supervised learning (Egami et al., 2023)",
+        "ppi": "prediction-powered inference (Angelopoulos, Bates et al., 2023)",
+    }
+    name, key = ways[fit.estimator], fit.estimator
     used[key] = None
     text = (
-        f"A {model} ({fit.formula}) was fitted by {name}: surrogates enter for all units, and their errors are "
+        f"{model} It was estimated by {name}: surrogates enter for all units, and their errors are "
         "taken out by gold labels with the inverse of their inclusion probabilities as weights, so that estimates are "
-        "consistent whatever errors the surrogates make."
+        "consistent whatever errors the surrogates make, if gold labels are right and were drawn as stated."
     )
     arguments = fit.call.arguments if fit.call is not None else {}
     for skill in fit.skill:
@@ -157,7 +163,10 @@ def _inference(fit: Fitted, used: dict[str, None]) -> str:
     s, level = fit.sampling, f"{100 * (1 - fit.alpha):g} %"
     if fit.cluster:
         used["CRV"] = None
-        text = f"Standard errors allow for {s.clusters:,} clusters of {fit.cluster} ({fit.vcov_kind}; MacKinnon et al., 2023)"
+        text = (
+            f"Standard errors allow for {s.clusters:,} clusters of {fit.cluster} ({fit.vcov_kind}; MacKinnon et al., "
+        )
+        text += "2023)"
     elif fit.vcov_kind.startswith("HC"):
         used["HC"] = None
         text = f"Standard errors are robust to unequal variances ({fit.vcov_kind}; MacKinnon & White, 1985)"
@@ -177,10 +186,8 @@ def _inference(fit: Fitted, used: dict[str, None]) -> str:
     finite = fit.df[np.isfinite(fit.df)]
     if len(finite):
         used["df"] = None
-        return (
-            text
-            + f"; {level} intervals are t intervals with {finite.min():,.0f} or more degrees of freedom (Satterthwaite, 1946)."
-        )
+        least = f"{finite.min():,.0f} or more degrees of freedom"
+        return text + f"; {level} intervals are t intervals with {least} (Satterthwaite, 1946)."
     return text + f"; {level} intervals are normal."
 
 
@@ -192,15 +199,15 @@ def _comparison(fit: Fitted, used: dict[str, None]) -> str:
     size = found.effective_gold[np.isfinite(found.effective_gold)]
     if len(size):
         low, high = f"{min(size.min(), fit.n_units):,.0f}", f"{min(size.max(), fit.n_units):,.0f}"
-        span = low if low == high else f"{low} to {high}, depending on the coefficient,"
-        text.append(f"Gold labels alone would have needed {span} labels for the same labelling variance.")
+        span = f"{low} of them" if low == high else f"{low} to {high} of them, depending on the coefficient,"
+        text.append(f"With gold labels alone, {span} would have been needed for the same labelling variance.")
     if found.difference is not None:
         d = found.difference
         used["difference"] = None
         p = "< .001" if d.p_value < 0.001 else f"= {d.p_value:.3f}"
-        verdict = "differs from" if d.p_value < 0.05 else "cannot be told from"
+        verdict = "differ from" if d.p_value < 0.05 else "cannot be told from"
         text.append(
-            f"The estimate {verdict} that of surrogates alone (test of the difference in the manner of Hausman, 1978: p {p})."
+            f"The estimates {verdict} those of surrogates alone (joint test in the manner of Hausman, 1978: p {p})."
         )
     return " ".join(text)
 
@@ -214,16 +221,13 @@ def _checks(fit: Fitted) -> str:
     balance = fit.checks.balance
     if balance is None or np.isnan(balance.p_value):
         return "The checks of the gold sample found no problem."
+    said = "differ" if balance.p_value < 0.05 else "do not differ by more than chance"
     return (
-        f"Weighted gold and all units agree in what is known of both (joint test of {len(balance.rows)} variables: "
-        f"p = {balance.p_value:.3f})."
+        f"Weighted gold and all units {said} in what is known of both (joint test of {len(balance.rows)} variables: "
+        f"p {'< .001' if balance.p_value < 0.001 else f'= {balance.p_value:.3f}'})."
     )
 
 
 def _listed(words: Any) -> str:
     found = list(words)
     return found[0] if len(found) == 1 else f"{', '.join(found[:-1])} and {found[-1]}" if found else ""
-
-
-def _lower(text: str) -> str:
-    return text if text[:2].isupper() else text[:1].lower() + text[1:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
 from collections.abc import Sequence
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .result import Result
 
 _LIBRARIES = ("numpy", "scipy", "pandas", "scikit-learn", "statsmodels", "formulaic", "narwhals", "torch")
+_GROUPS = re.compile(r"(?:0 \+ )?C\((\w+)\)")
 _MOST_ROWS = 25
 """Coefficients drawn in a plot, at most."""
 
@@ -80,13 +82,12 @@ def _question(fit: Result, question: str | None) -> list[Block]:
     """The formula in words, and what is known of whom."""
     outcome, _, right = (part.strip() for part in fit.formula.partition("~"))
     covariates, _, effects = (part.strip() for part in right.partition("|"))
-    asked = (
-        f"How does {outcome} go with {covariates}?"
-        if covariates not in ("", "1")
-        else f"What is the mean of {outcome}?"
-    )
-    if fit.model == "mean" and covariates not in ("", "1"):
-        asked = f"What is the mean of {outcome} in each group of {covariates.removesuffix('- 1').strip()}?"
+    asked = f"How is {outcome} related to {covariates.replace(' + ', ', ')}?"
+    if covariates in ("", "1"):
+        asked = f"What is the mean of {outcome}?"
+    elif fit.model == "mean":
+        groups = _GROUPS.sub(r"\1", covariates)
+        asked = f"What is the mean of {outcome} in each group of {groups}?"
     lines = [question] if question else []
     lines.append(asked + (f" With fixed effects: {effects}." if effects else ""))
     for name, columns in surrogates_of(fit).items():
@@ -100,7 +101,7 @@ def _question(fit: Result, question: str | None) -> list[Block]:
         else:
             lines.append(f"{name} is a label: known from gold labels of a sample, and from {from_all}.")
     what = "these units and no others" if fit.target == "finite" else "the population that these units stand for"
-    lines.append(f"The answer is about {what}. Model: {fit.title.lower()}.")
+    lines.append(f"The answer is about {what}. Model: {fit.title}.")
     return [Block("text", lines)]
 
 
@@ -113,8 +114,8 @@ def _estimates(fit: Result) -> list[Block]:
     heads = ["", "Estimate", "Std. error", level, "p", *(["Worth in gold"] if gain else [])]
     lines = []
     for name, (b, se, _, p, low, high) in zip(found.index, found.to_numpy(dtype=float)):
-        cells = ["" if np.isnan(b) else number(b), "" if np.isnan(se) else number(se),
-                 "" if np.isnan(low) else f"{number(low)} to {number(high)}", "" if np.isnan(p) else p_text(p)]  # fmt: skip
+        shown = [number(b), number(se), f"{number(low)} to {number(high)}", p_text(p)]
+        cells = ["" if np.isnan(value) else text for value, text in zip((b, se, low, p), shown)]
         if gain:
             size = effective.get(name, np.nan)
             cells.append(f"{min(size, fit.n_units):,.0f}" if np.isfinite(size) else "")
@@ -191,7 +192,10 @@ def _checks(fit: Result, diagnosis: Any) -> list[Block]:
             f"deviations ({worst.name}).",
         )
     )  # fmt: skip
-    return [*blocks, Block("html", html=html_table(frame, ".3g", missing="", border=0, classes="data"))]
+    return [
+        *blocks,
+        Block("html", html=html_table(frame.rename_axis(None), ".3g", missing="", border=0, classes="data")),
+    ]
 
 
 def _sensitivity(fit: Result, sensitivity: Any) -> list[Block]:
@@ -209,7 +213,7 @@ def _sensitivity(fit: Result, sensitivity: Any) -> list[Block]:
     terms = [term for term in sensitivity.terms if term != "Intercept"] or list(sensitivity.terms)
     return [
         Block("text", [told[1]]),
-        Block("html", html=html_table(sensitivity.tidy(), missing="none", border=0, classes="data")),
+        Block("html", html=html_table(sensitivity.tidy().rename_axis(None), missing="none", border=0, classes="data")),
         Block("text", notes),
         picture_block(
             lambda axes: sensitivity.plot(terms[0], ax=axes, title=""), (7.0, 4.0),

@@ -117,11 +117,8 @@ def table(
     digits = whole("digits", digits, least=0)
     levels = _star_levels(stars)
     named = dict(labels or {})
-    columns = _columns(fits, level)
-    if classes == "columns":
-        columns = [part for column, fit in columns for part in _by_class(column, fit)]
-    else:
-        columns = [column for column, _ in columns]
+    read = _columns(fits, level)
+    columns = [part for column, fit in read for part in (_by_class(column, fit) if classes == "columns" else [column])]
     every = list(dict.fromkeys(name for column in columns for name in column.names))
     rows, hidden = _chosen(every, _patterns("keep", keep), _patterns("hide", hide))
     values = {part: _matrix(columns, rows, part) for part in ("theta", "se", "low", "high", "p")}
