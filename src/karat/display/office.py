@@ -8,22 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import KaratError
+from .._core.optional import optional
 
 if TYPE_CHECKING:
     from .side_by_side import SideBySide
 
 
-def _library(module: str, package: str, what: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise KaratError(f"{what} files need {package}; install it with: pip install 'karat[tables]'") from None
-
-
 def to_word(table: SideBySide, path: Path) -> None:
     """A Word document with the table: its title above, notes below, lines as journals have them."""
-    docx = _library("docx", "python-docx", "Word")
+    docx = optional("docx", "Word files", "'karat[tables]'", "python-docx")
     document = docx.Document()
     document.core_properties.author, document.core_properties.title = "", table.title
     if table.title:
@@ -75,7 +68,7 @@ def _repeat(docx: Any, row: Any) -> None:
 
 def to_excel(table: SideBySide, path: Path) -> None:
     """A workbook with the table; estimates and standard errors are numbers, shown as the table shows them."""
-    openpyxl = _library("openpyxl", "openpyxl", "Excel")
+    openpyxl = optional("openpyxl", "Excel files", "'karat[tables]'")
     styles = importlib.import_module("openpyxl.styles")
     book = openpyxl.Workbook()
     sheet = book.active

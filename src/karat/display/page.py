@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import KaratError
+from .._core.optional import optional
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -121,12 +121,9 @@ def page(title: str, subtitle: str, parts: Sequence[Part]) -> str:
     >>> "a &lt; b" in page("a < b", "", [Part("One", [Block("text", ["a < b"])])])
     True
     """
-    try:
-        from jinja2 import Environment
-    except ImportError:
-        raise KaratError("reports need Jinja2; install it with: pip install jinja2") from None
-    made = Environment(autoescape=True, trim_blocks=True).from_string(_PAGE)
-    return made.render(title=title, subtitle=subtitle, parts=parts)
+    jinja2 = optional("jinja2", "reports", "jinja2", "Jinja2")
+    made = jinja2.Environment(autoescape=True, trim_blocks=True).from_string(_PAGE)
+    return str(made.render(title=title, subtitle=subtitle, parts=parts))
 
 
 def picture_block(draw: Callable[[Any], Any], size: tuple[float, float], caption: str, alt: str) -> Block:

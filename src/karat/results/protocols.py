@@ -95,7 +95,7 @@ def register_maketables() -> None:
     if registry is None or not hasattr(module, "PluginExtractor"):
         return
 
-    class Extractor(module.PluginExtractor):  # type: ignore[misc]
+    class Extractor(module.PluginExtractor):
         def can_handle(self, model: Any) -> bool:
             return isinstance(model, MaketablesProtocol)
 

@@ -72,7 +72,8 @@ def table(
     keep : str or sequence of str, optional
         Rows shown, in this order: names, or patterns in which ``*`` stands for anything (``"C(state)*"``).
     hide : str or sequence of str, optional
-        Rows left out, in the same way. For each name or pattern the foot says which columns have such rows: yes or no.
+        Rows left out, in the same way. For each name or pattern, constants apart, the foot says which columns have such
+        rows: yes or no.
     labels : mapping of str to str, optional
         What rows are called in the table, by name; parts of interactions, outcomes and what ``hide`` names, too.
     digits : int
@@ -295,7 +296,7 @@ def _renamed(name: str, labels: Mapping[str, str]) -> str:
     if mark:
         return f"{labels.get(value, value)}: {_renamed(term, labels)}"
     parts = re.split(r":(?![^\[(]*[\])])", name)
-    if len(parts) > 1:
+    if any(part in labels for part in parts):
         return " × ".join(labels.get(part, part) for part in parts)
     return name
 
@@ -319,6 +320,8 @@ def _foot(
     """Rows of facts that differ between columns, and notes for those that do not or are long."""
     rows: list[tuple[str, tuple[str, ...]]] = []
     for pattern, names in hidden.items():
+        if all(_constant(name) for name in names):
+            continue
         has = tuple("yes" if set(names) & set(column.names) else "no" for column in columns)
         rows.append((labels.get(pattern, pattern), has))
     alike, apart = [], []
