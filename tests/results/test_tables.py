@@ -195,7 +195,9 @@ def test_excel_holds_numbers(short, long, tmp_path):
 )
 def test_what_is_missing_is_named(short, tmp_path, monkeypatch, module, ending, package):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(kt.KaratError, match=rf"{package}; install it with: pip install 'karat\[tables\]'"):
+    with pytest.raises(
+        kt.KaratError, match=rf"{package}, which is not installed; install it with: pip install 'karat\[tables\]'"
+    ):
         kt.table(short).save(tmp_path / f"t.{ending}")
 
 

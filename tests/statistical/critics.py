@@ -166,7 +166,7 @@ def tables(found: list[dict[str, Any]], told: dict[str, dict[str, float]], seed:
     lines = [
         f"Seed {seed}; {few} corpora a row, so that a share of 5 % has a Monte Carlo standard error of "
         f"{np.sqrt(0.05 * 0.95 / max(few, 1)):.3f}, one of 50 % of {0.5 / np.sqrt(max(few, 1)):.3f}.", "",
-        "### Error and width, true difference 0.10", "",
+        *_together(found), "", "### Error and width, true difference 0.10", "",
         "| machine | gold | error, machine alone | gold alone | weight 1 | karat | width, gold alone | "
         "karat / gold alone | covered, machine alone | weight 1 | karat |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
@@ -190,6 +190,26 @@ def tables(found: list[dict[str, Any]], told: dict[str, dict[str, float]], seed:
         lines.append(f"| {row['machine']} | {row['n']:,} | {' | '.join(alarms)} | {' | '.join(power)} |")
     lines += ["", *_prompt_lines(told)]
     return "\n".join(lines)
+
+
+def _together(found: list[dict[str, Any]]) -> list[str]:
+    """All rows of a number of gold labels together: coverage and wrong alarms, which should be .95 and .05 in each."""
+    lines = [
+        "| gold | covered, machine alone | gold alone | weight 1 | karat | false alarms, machine alone | gold alone "
+        "| weight 1 | karat |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for n in [*SIZES, None]:
+        rows = [row for row in found if n in (row["n"], None)]
+        shares = []
+        for part, of in (("covered", rows), ("found", [row for row in rows if not row["effect"]])):
+            for way in WAYS:
+                runs = sum(row["repetitions"] for row in of)
+                share = float(np.mean([row["ways"][way][part] for row in of])) if of else np.nan
+                error = np.sqrt(max(share * (1 - share), 0.0) / runs) if of else np.nan
+                shares.append(f"{share:.3f} ± {error:.3f}" if of else "")
+        lines.append(f"| {f'{n:,}' if n else 'all'} | {' | '.join(shares)} |")
+    return lines
 
 
 def _prompt_lines(told: dict[str, dict[str, float]]) -> list[str]:
