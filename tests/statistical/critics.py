@@ -214,10 +214,11 @@ def _together(found: list[dict[str, Any]]) -> list[str]:
 
 def _prompt_lines(told: dict[str, dict[str, float]]) -> list[str]:
     """The table of prompts: a row for each conclusion, a column for each true difference."""
-    count = int(next(iter(told.values()))["repetitions"]) if told else 0
-    lines = [f"### Prompts ({PROMPTS} of them, {PROMPT_GOLD} gold labels, {count} corpora)", "",
-             "| share of corpora in which | " + " | ".join(f"true difference {e}" for e in told) + " |",
-             "|---|" + "---|" * len(told)]  # fmt: skip
+    heads = [f"true difference {effect} ({int(row['repetitions'])} corpora)" for effect, row in told.items()]
+    lines = [
+        f"### Prompts ({PROMPTS} of them, {PROMPT_GOLD} gold labels)", "",
+        "| share of corpora in which | " + " | ".join(heads) + " |", "|---|" + "---|" * len(told),
+    ]  # fmt: skip
     for name in next(iter(told.values()), {}):
         if name != "repetitions":
             lines.append(f"| {PROMPT_WORDS[name]} | " + " | ".join(f"{row[name]:.3f}" for row in told.values()) + " |")

@@ -44,6 +44,8 @@ figcaption { font-size: .9rem; }
 .ok { color: var(--ok); } .look, .unknown { color: var(--look); } .problem { color: var(--problem); font-weight: bold; }
 .paste { background: var(--band); padding: .2rem 1rem; border-left: 3px solid var(--line); }
 .paste li { margin: .3rem 0; } code { font-size: .9em; overflow-wrap: anywhere; }
+@media (max-width: 40rem) { th, td { padding: .18rem .4rem; } th[scope=row] { white-space: normal; }
+  td.wrap { min-width: 9rem; } }
 @media print { :root { --ink: #000; --paper: #fff; --soft: #444; --line: #bbb; --band: #fff; --ok: #1d5a30;
     --look: #6f4700; --problem: #9b1020; } nav { display: none; } body { max-width: none; padding: 0; font-size: 10pt; }
   h2 { break-after: avoid; } figure, tr { break-inside: avoid; } .scroll { overflow: visible; }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -182,7 +182,7 @@ class SideBySide:
             text = {
                 ".txt": self.__str__,
                 ".md": lambda: self.to_markdown() + notes,
-                ".html": lambda: html_document(self.title or "Table", self.to_html()),
+                ".html": lambda: html_document(self.title or "Table", replace(self, title="").to_html()),
                 ".tex": self.to_latex,
             }[ending]()
             target.write_text(text + "\n", encoding="utf-8")

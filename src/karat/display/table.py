@@ -21,6 +21,7 @@ _LATEX = (
     | {c: "\\" + c for c in "&%$#_{}"}
 )
 
+_PHONE = '<meta name="viewport" content="width=device-width, initial-scale=1">'
 _STYLE = """
 body { font-family: system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; border-bottom: 1px solid #ddd; }
@@ -112,7 +113,7 @@ def html_notes(notes: Sequence[str]) -> str:
 def html_document(title: str, body: str) -> str:
     """A page of its own; the body is HTML already."""
     shown = escape_html(title)
-    head = f'<head><meta charset="utf-8"><title>{shown}</title><style>{_STYLE}</style></head>'
+    head = f'<head><meta charset="utf-8">{_PHONE}<title>{shown}</title><style>{_STYLE}</style></head>'
     return f'<!doctype html><html lang="en">{head}<body><h1>{shown}</h1>{body}</body></html>'
 
 

@@ -153,7 +153,7 @@ def _coefficients_drawn(fit: Result) -> list[Block]:
     return [
         picture_block(
             lambda axes: coefplot(fit, terms, ax=axes, title=""),
-            (7.0, 1.6 + len(terms) * (0.2 * series + 0.25)),
+            (5.6, 1.6 + len(terms) * (0.2 * series + 0.25)),
             f"Estimates with {level} intervals.{left}",
             f"Plot of estimates with {level} intervals: {told}.",
         )
@@ -185,7 +185,7 @@ def _checks(fit: Result, diagnosis: Any) -> list[Block]:
     worst = max(balance.rows, key=lambda r: abs(r.standardised))
     blocks.append(
         picture_block(
-            lambda axes: love_plot(balance, ax=axes, title=""), (7.0, 1.5 + 0.27 * drawn),
+            lambda axes: love_plot(balance, ax=axes, title=""), (5.6, 1.5 + 0.27 * drawn),
             "Means of weighted gold less those of all units, in standard deviations; grey: what chance does in 95 % of "
             "draws.",
             f"Plot of the balance of {drawn} variables; the largest difference is {worst.standardised:+.2f} standard "
@@ -216,7 +216,7 @@ def _sensitivity(fit: Result, sensitivity: Any) -> list[Block]:
         Block("html", html=html_table(sensitivity.tidy().rename_axis(None), missing="none", border=0, classes="data")),
         Block("text", notes),
         picture_block(
-            lambda axes: sensitivity.plot(terms[0], ax=axes, title=""), (7.0, 4.0),
+            lambda axes: sensitivity.plot(terms[0], ax=axes, title=""), (5.6, 3.6),
             f"{terms[0]}, over how strongly missing labels depend on what they would have been.",
             f"Plot of the coefficient of {terms[0]} over gamma, the dependence of non-response on the label.",
         ),
