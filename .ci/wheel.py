@@ -12,7 +12,7 @@ import karat as kt
 
 home = Path(sys.prefix).resolve()
 assert home in Path(kt.__file__).resolve().parents, f"karat comes from {kt.__file__}, not from the wheel"
-for optional in ("matplotlib", "maketables", "transformers", "polars", "pytest"):
+for optional in ("matplotlib", "maketables", "docx", "openpyxl", "transformers", "polars", "pytest"):
     assert importlib.util.find_spec(optional) is None, f"{optional} is installed, so this environment is not bare"
 
 corpus = kt.datasets.load("editorials")
@@ -27,7 +27,10 @@ assert fit.n_gold == 300
 assert ((interval.iloc[:, 0] < truth) & (truth < interval.iloc[:, 1])).all()
 print(fit.summary())
 
+print(kt.table(fit.compare()))
+
 with tempfile.TemporaryDirectory() as folder:
+    assert "pip install 'karat[plot]'" in fit.report(Path(folder) / "report.html").read_text(encoding="utf-8")
     corpus.head(200).to_csv(Path(folder) / "corpus.csv", index=False)
     command = Path(sys.executable).parent / "karat"
     draw = "draw corpus.csv --n 20 --seed 7 --id snippet --out gold"

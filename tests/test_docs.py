@@ -1,6 +1,9 @@
 """Pages point to pages, sections and files that exist."""
 
+import doctest
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,3 +78,27 @@ def test_versions_of_python_agree():
     assert project["project"]["requires-python"] == f">={said[0]}"
     assert project["tool"]["mypy"]["python_version"] == said[0]
     assert project["tool"]["ruff"]["target-version"] == "py" + said[0].replace(".", "")
+
+
+def test_the_readme_does_what_it_shows(tmp_path):
+    """Its lines run, and print what stands below them: words exactly, numbers to 0.002."""
+    page = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    code, shown = re.search(r"^```python\n(.*?)^```\n\n^```\n(.*?)^```", page, re.DOTALL | re.MULTILINE).groups()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
+    number = re.compile(r"-?\d+\.\d+")
+    assert number.sub("#", done.stdout).split() == number.sub("#", shown).split()
+    found, wanted = ([float(value) for value in number.findall(text)] for text in (done.stdout, shown))
+    assert max(abs(a - b) for a, b in zip(found, wanted)) < 0.002
+    assert "<!doctype html>" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_readme_is_one_screen():
+    lines = (CHECKOUT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) < 90
+
+
+@pytest.mark.parametrize("page", ["tables"])
+def test_examples_of_pages_run(page):
+    found = doctest.testfile(str(CHECKOUT / "docs" / f"{page}.md"), module_relative=False)
+    assert found.attempted > 5
+    assert not found.failed

@@ -57,6 +57,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .regression.surrogates import Cascade
     from .regression.two_stage import iv
     from .results import Fits, Result
+    from .results.tables import table
     from .robustness.bootstrap import bootstrap
     from .robustness.diagnose import diagnose
     from .robustness.multiverse import multiverse
@@ -130,6 +131,7 @@ _HOMES = {
     "probit": "regression.entry_points",
     "pseudo_outcome": "regression.pseudo",
     "strata": "planning",
+    "table": "results.tables",
     "Ask": "sites.files",
     "SiteSums": "sites.files",
     "combine_sums": "sites.entry_points",
@@ -215,6 +217,7 @@ __all__ = [
     "small_groups",
     "strata",
     "survival",
+    "table",
 ]
 
 

@@ -195,11 +195,9 @@ class _Labeller:
 
     def batches(self, texts: list[str]) -> Iterator[tuple[list[str], list[Row]]]:
         """Texts in batches with their distributions."""
-        import torch
-
         for start in range(0, len(texts), self.local.batch_size):
             portion = texts[start : start + self.local.batch_size]
-            with torch.inference_mode(), backbone.autocast(self.device, self.precision):
+            with backbone.forward(self.device, self.precision):
                 yield portion, self._entailed(portion) if self.kind == "nli" else self._likely(portion)
 
     def _entailed(self, texts: list[str]) -> list[Row]:
@@ -221,8 +219,6 @@ class _Labeller:
 
     def _likely(self, texts: list[str]) -> list[Row]:
         """Probability of each class's words after the prompt; an end token separates what begins alike."""
-        import torch
-
         answers = self._answers()
         rows, spans = [], []
         limit = min(self.local.max_length, self.limit - max(map(len, answers)))
@@ -231,18 +227,7 @@ class _Labeller:
             for answer in answers:
                 rows.append(prompt + answer)
                 spans.append((len(prompt), len(prompt) + len(answer)))
-        width = max(map(len, rows))
-        ids = torch.full((len(rows), width), int(self.tokenizer.pad_token_id or 0))
-        mask = torch.zeros((len(rows), width), dtype=torch.long)
-        for i, row in enumerate(rows):
-            ids[i, : len(row)] = torch.tensor(row)
-            mask[i, : len(row)] = 1
-        logits = self.model(input_ids=ids.to(self.device), attention_mask=mask.to(self.device)).logits
-        logs = np.empty(len(rows))
-        for i, (start, end) in enumerate(spans):
-            steps = torch.log_softmax(logits[i, start - 1 : end - 1].float(), dim=-1)
-            wanted = torch.tensor(rows[i][start:end], device=steps.device)
-            logs[i] = float(steps.gather(1, wanted[:, None]).sum())
+        logs = backbone.log_likelihoods(self.model, rows, spans, int(self.tokenizer.pad_token_id or 0), self.device)
         blocks = logs.reshape(len(texts), len(answers))
         shares = [(np.exp(block - block.max()), np.exp(block.max())) for block in blocks]
         return [Row(p / p.sum(), "likelihood", float(min(top * p.sum(), 1.0))) for p, top in shares]

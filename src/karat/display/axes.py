@@ -6,7 +6,7 @@ import base64
 import io
 from typing import Any
 
-from ..errors import KaratError
+from .._core.optional import optional
 
 BLUE, RED, SAND, GREEN, PURPLE, AMBER, GREY = (
     "#1b4f8f", "#b2182b", "#9a8a4f", "#3b7d4f", "#6a51a3", "#a86b00", "#4d4d4d"
@@ -24,11 +24,7 @@ def pyplot() -> Any:
     KaratError
         If matplotlib is not installed.
     """
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError:
-        raise KaratError("plots need matplotlib; install karat[plot].") from None
-    return plt
+    return optional("matplotlib.pyplot", "plots", "'karat[plot]'", "matplotlib")
 
 
 def axes(ax: Any, size: tuple[float, float]) -> Any:

@@ -12,15 +12,16 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._core.types import Floats
+_LATEX = (
+    {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    | {
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+    }
+    | {c: "\\" + c for c in "&%$#_{}"}
+)
 
-_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
-    c: "\\" + c for c in "&%$#_{}"
-}
-
-_LONGEST_HEAD = 20
-"""Columns whose names are longer than this have numbers above them."""
-
+_PHONE = '<meta name="viewport" content="width=device-width, initial-scale=1">'
 _STYLE = """
 body { font-family: system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; border-bottom: 1px solid #ddd; }
@@ -112,7 +113,7 @@ def html_notes(notes: Sequence[str]) -> str:
 def html_document(title: str, body: str) -> str:
     """A page of its own; the body is HTML already."""
     shown = escape_html(title)
-    head = f'<head><meta charset="utf-8"><title>{shown}</title><style>{_STYLE}</style></head>'
+    head = f'<head><meta charset="utf-8">{_PHONE}<title>{shown}</title><style>{_STYLE}</style></head>'
     return f'<!doctype html><html lang="en">{head}<body><h1>{shown}</h1>{body}</body></html>'
 
 
@@ -122,16 +123,24 @@ def _broken(text: str) -> str:
 
 
 def latex_table(
-    names: Sequence[str], head: Sequence[str], rows: Sequence[Sequence[str]], foot: str, caption: str, label: str
-) -> str:
-    """A booktabs table; names and foot are escaped here, heads and cells are LaTeX already."""
+    names: Sequence[str], head: Sequence[str], rows: Sequence[Sequence[str]], foot: str, caption: str, label: str,
+    *, notes: Sequence[str] = (), rule: int | None = None,
+) -> str:  # fmt: skip
+    """A booktabs table; names, foot and notes are escaped here, heads and cells are LaTeX already.
+
+    ``rule``: a line stands above this row. Notes stand below the table, in paragraphs as wide as the text.
+    """
     lines = [r"\begin{table}", r"\centering"]
     lines += [rf"\caption{{{escape_latex(caption)}}}"] if caption else []
     lines += [rf"\label{{{label}}}"] if label else []
     lines += [rf"\begin{{tabular}}{{l{'r' * len(head)}}}", r"\toprule", f" & {' & '.join(head)} \\\\", r"\midrule"]
-    lines += [f"{escape_latex(name)} & {' & '.join(cells)} \\\\" for name, cells in zip(names, rows)]
+    body = [f"{escape_latex(name)} & {' & '.join(cells)} \\\\" for name, cells in zip(names, rows)]
+    lines += body if rule is None else [*body[:rule], r"\midrule", *body[rule:]]
     lines += [r"\midrule", rf"\multicolumn{{{len(head) + 1}}}{{l}}{{{escape_latex(foot)}}} \\"] if foot else []
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"])
+    below = [rf"\par {escape_latex(note)}" for note in notes]
+    if below:
+        below = [r"\par\smallskip", r"\begin{minipage}{\linewidth}\footnotesize", *below, r"\end{minipage}"]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *below, r"\end{table}"])
 
 
 def markdown_table(names: Sequence[str], head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -175,87 +184,3 @@ class Report:
     def _repr_html_(self) -> str:
         notes = ([self.about] if self.about else []) + list(self.remarks)
         return html_page(self.title, (), html_table(self.table), notes)
-
-
-@dataclass(frozen=True, eq=False)
-class SideBySide:
-    """Estimates of several fits in columns, standard errors in brackets below; prints as text, shows as HTML.
-
-    Parameters
-    ----------
-    title : str
-    heads : tuple of str, length m
-        Names of the fits.
-    names : tuple of str, length p
-        Coefficients of any of them.
-    estimates, errors : ndarray, shape (p, m)
-        NaN where a fit has no such coefficient.
-    facts : tuple of (str, tuple of str)
-        Rows below the coefficients, a text for each fit.
-    remarks : tuple of str
-    digits : int
-        Decimals.
-    """
-
-    title: str
-    heads: tuple[str, ...]
-    names: tuple[str, ...]
-    estimates: Floats
-    errors: Floats
-    facts: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    remarks: tuple[str, ...] = ()
-    digits: int = 3
-
-    @property
-    def rows(self) -> tuple[list[str], list[list[str]]]:
-        """Names and cells of all rows as texts."""
-        names: list[str] = []
-        cells: list[list[str]] = []
-        for name, estimates, errors in zip(self.names, self.estimates, self.errors):
-            names += [name, ""]
-            cells.append(["" if np.isnan(b) else f"{b:.{self.digits}f}" for b in estimates])
-            cells.append(["" if np.isnan(b) else f"({se:.{self.digits}f})" for b, se in zip(estimates, errors)])
-        return names + [name for name, _ in self.facts], cells + [list(told) for _, told in self.facts]
-
-    @property
-    def shown_heads(self) -> tuple[str, ...]:
-        """Heads of the columns: names of the fits, or numbers where a name is long."""
-        numbered = any(len(head) > _LONGEST_HEAD for head in self.heads)
-        return tuple(f"({k})" for k in range(1, len(self.heads) + 1)) if numbered else self.heads
-
-    @property
-    def notes(self) -> list[str]:
-        """What numbers in the place of names stand for, and remarks."""
-        key = [f"{shown} {head}" for shown, head in zip(self.shown_heads, self.heads) if shown != head]
-        return [*key, *self.remarks]
-
-    def __str__(self) -> str:
-        names, cells = self.rows
-        widths = [2 + max(map(len, column)) for column in zip(self.shown_heads, *cells)]
-        lines = text_lines(self.shown_heads, names, cells, widths)
-        return "\n".join(
-            [self.title, "", *(line.rstrip() for line in lines), *(["", *self.notes] if self.notes else [])]
-        )
-
-    __repr__ = __str__
-
-    def frame(self) -> pd.DataFrame:
-        """The cells as texts."""
-        import pandas as pd
-
-        names, cells = self.rows
-        return pd.DataFrame(cells, index=names, columns=list(self.heads))
-
-    def _repr_html_(self) -> str:
-        return html_page(self.title, (), html_table(self.frame().set_axis(list(self.shown_heads), axis=1)), self.notes)
-
-    def to_latex(self, caption: str | None = None, label: str | None = None) -> str:
-        """The table as LaTeX (booktabs)."""
-        names, cells = self.rows
-        rows = [[escape_latex(cell) for cell in line] for line in cells]
-        heads = [escape_latex(head) for head in self.shown_heads]
-        return latex_table(names, heads, rows, "; ".join(self.notes), caption or self.title, label or "")
-
-    def to_markdown(self) -> str:
-        """The table as Markdown."""
-        return markdown_table(self.rows[0], self.shown_heads, self.rows[1])

@@ -71,7 +71,7 @@ class Partitions(Batches):
         try:
             import dask.dataframe as dd
         except ImportError:
-            raise ArgumentError("partitions need Dask; install it with: pip install karat[distributed]") from None
+            raise ArgumentError("partitions need Dask; install it with: pip install 'karat[distributed]'") from None
         if isinstance(self.source, (str, Path)):
             try:
                 return dd.read_parquet(str(self.source))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .._core.optional import TORCH, optional
 from .crossfit import crossfit
 from .folds import check_folds, make_folds, row_order
 from .values import Predictions, Skill, Target, capped_weights, loss_weights
@@ -33,6 +34,8 @@ def __getattr__(name: str) -> Any:
     """Load what needs scikit-learn or torch when it is first used."""
     if name not in _HOMES:
         raise AttributeError(f"module 'karat.predict' has no attribute {name!r}")
+    if name == "TransformerClassifier":
+        optional("torch", "classifiers of texts", TORCH)
     value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
     globals()[name] = value
     return value

@@ -90,6 +90,8 @@ class Comparison:
         What must be said next to an estimator, by title.
     interval : {"wald", "beta"}
         Form of the intervals.
+    facts : tuple of (str, str)
+        What the foot of a table says of the fit.
 
     Examples
     --------
@@ -111,6 +113,7 @@ class Comparison:
     remark: str = ""
     cautions: dict[str, str] = field(default_factory=dict)
     interval: str = "wald"
+    facts: tuple[tuple[str, str], ...] = ()
 
     def bounds(self, column: Column, alpha: float | None = None) -> tuple[Floats, Floats]:
         """Interval of one of the estimators, on the scale of the fit's own."""

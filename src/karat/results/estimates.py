@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ..display.table import Report, latex_table, markdown_table
-from ..errors import ArgumentError, check_alpha, one_of, whole
+from ..errors import ArgumentError, KaratError, check_alpha, one_of, whole
 from .protocols import StatsmodelsNames
 
 if TYPE_CHECKING:
@@ -232,6 +234,22 @@ class Estimates(StatsmodelsNames):
             for b, se, _, p, low, high in table.to_numpy(dtype=np.float64)
         ]  # fmt: skip
         return [str(name) for name in table.index], rows
+
+    def report(
+        self, path: str | os.PathLike[str], *, title: str | None = None, question: str | None = None, study: Any = None,
+        diagnosis: Any = None, sensitivity: Any = None,
+    ) -> Path:  # fmt: skip
+        """Not of these estimates: a page of its own is made of a Result, :meth:`karat.Result.report`.
+
+        Raises
+        ------
+        KaratError
+            Always, of other estimates; ``kt.table(estimates).save("table.html")`` writes them as a page.
+        """
+        raise KaratError(
+            f"there is no report of a {type(self).__name__}; report() makes a page of a Result. Write these estimates "
+            "with kt.table(estimates).save('table.html')."
+        )
 
     def wald(self, hypothesis: object) -> TestResult:
         """Test linear hypotheses jointly.

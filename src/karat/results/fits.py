@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..display.table import SideBySide
+from ..display.side_by_side import SideBySide
 from ..errors import ArgumentError, KaratError, generator, one_of, whole
 from ..frames.order import settled
 from .combine import Combined, refuse_other_scales

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RenamedWarning, tell
@@ -10,6 +13,8 @@ from ..errors import RenamedWarning, tell
 if TYPE_CHECKING:
     import pandas as pd
 
+
+_EXTRACTORS = "maketables.extractors"
 
 RENAMED = {"weight": "tuning_weight", "mixing": "lambda_matrix", "norm": "moment_norm"}
 """What fields of a Result were called before."""
@@ -80,26 +85,48 @@ class StatsmodelsNames:
 
 
 def register_maketables() -> None:
-    """Have maketables read karat Results by their own protocol.
+    """Have maketables read karat's Results by their own protocol.
 
-    It asks extractors of other packages first, and the one for statsmodels would take a Result for its
-    own because of the aliases. Called whenever a Result is made while maketables is loaded.
+    It asks extractors of other packages first, and the one for statsmodels would take a Result for its own because of
+    the aliases.
     """
-    module = sys.modules.get("maketables.extractors")
+    module: Any = sys.modules[_EXTRACTORS]
     registry = getattr(module, "_EXTRACTOR_REGISTRY", None)
-    if module is None or registry is None or any(isinstance(e, _Marked) for e in registry):
+    if registry is None or not hasattr(module, "PluginExtractor"):
         return
-    from .result import Result
 
-    class Extractor(module.PluginExtractor, _Marked):  # type: ignore[name-defined]
+    class Extractor(module.PluginExtractor):
         def can_handle(self, model: Any) -> bool:
-            return isinstance(model, Result)
+            return isinstance(model, MaketablesProtocol)
 
     registry.insert(0, Extractor())
 
 
-class _Marked:
-    """Tells our extractor from others."""
+class _WhenMaketablesComes(MetaPathFinder):
+    """Registers as soon as maketables is imported, which may be after karat."""
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        if name != _EXTRACTORS:
+            return None
+        sys.meta_path.remove(self)
+        spec = find_spec(name)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def executed(module: Any) -> None:
+                execute(module)
+                register_maketables()
+
+            spec.loader.exec_module = executed  # type: ignore[method-assign]
+        return spec
+
+
+def meet_maketables() -> None:
+    """Register with maketables, now or when it is imported; called once, when Results are loaded."""
+    if _EXTRACTORS in sys.modules:
+        register_maketables()
+    else:
+        sys.meta_path.insert(0, _WhenMaketablesComes())
 
 
 class MaketablesProtocol:
@@ -149,3 +176,6 @@ class MaketablesProtocol:
     def __maketables_default_stat_keys__(self: Any) -> list[str]:
         """Statistics shown unless others are asked for."""
         return ["N", "n_gold", "estimator", "se_type"]
+
+
+meet_maketables()

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import KaratError, check_alpha
 from ..estimate.infer import read_vcov
 from .estimates import Fitted
-from .protocols import FormerNames, MaketablesProtocol, register_maketables
+from .protocols import FormerNames, MaketablesProtocol
+from .reporting import Reporting
 from .without import Leaving
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Result(MaketablesProtocol, FormerNames, Leaving, Fitted):
+class Result(MaketablesProtocol, FormerNames, Leaving, Reporting, Fitted):
     """Estimates with intervals that are valid whatever the surrogates do.
 
     Parameters
@@ -110,7 +111,6 @@ class Result(MaketablesProtocol, FormerNames, Leaving, Fitted):
             self.r_squared,
         ):
             array.flags.writeable = False
-        register_maketables()
 
     def __repr__(self) -> str:
         return (
@@ -174,7 +174,9 @@ class Result(MaketablesProtocol, FormerNames, Leaving, Fitted):
         """
         if self.comparison is None:
             raise KaratError("this fit was made with compare=False; fit again with compare=True.")
-        return self.comparison
+        from .described import facts_of
+
+        return dataclasses.replace(self.comparison, facts=tuple(facts_of(self).items()))
 
     # ---------------------------------------------------------------- covariance
 

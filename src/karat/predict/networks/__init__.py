@@ -4,3 +4,7 @@
 what outputs mean; ``train`` the loop; ``linear`` the start; ``fit`` the whole of it; ``surrogates`` and ``pretrain``
 learning from surrogate labels first; ``classifier`` and ``regressor`` the scikit-learn face.
 """
+
+from ..._core.optional import TORCH, optional
+
+optional("torch", "networks", TORCH)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..._core.optional import TORCH, optional
 from ..._core.types import Floats
 from ...errors import ArgumentError, one_of
 
@@ -26,6 +27,7 @@ def need_transformers() -> None:
     """Raise unless the text extra is installed."""
     import importlib.util
 
+    optional("torch", "transformer models", TORCH)
     for package in ("transformers", "sentence_transformers"):
         if importlib.util.find_spec(package) is None:
             raise ArgumentError(
@@ -131,6 +133,34 @@ def autocast(device: str, precision: str) -> Any:
     if precision == "float32":
         return nullcontext()
     return torch.autocast(device.split(":")[0], dtype=getattr(torch, precision))
+
+
+@contextmanager
+def forward(device: str, precision: str) -> Iterator[None]:
+    """Context in which a model computes what it says and learns nothing, in the chosen format."""
+    import torch
+
+    with torch.inference_mode(), autocast(device, precision):
+        yield
+
+
+def log_likelihoods(model: Any, rows: list[list[int]], spans: list[tuple[int, int]], pad: int, device: str) -> Floats:
+    """Log probability that a causal model gives to a span of tokens in each row, after what stands before it."""
+    import torch
+
+    width = max(map(len, rows))
+    ids = torch.full((len(rows), width), pad)
+    mask = torch.zeros((len(rows), width), dtype=torch.long)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = torch.tensor(row)
+        mask[i, : len(row)] = 1
+    logits = model(input_ids=ids.to(device), attention_mask=mask.to(device)).logits
+    logs = np.empty(len(rows))
+    for i, (start, end) in enumerate(spans):
+        steps = torch.log_softmax(logits[i, start - 1 : end - 1].float(), dim=-1)
+        wanted = torch.tensor(rows[i][start:end], device=steps.device)
+        logs[i] = float(steps.gather(1, wanted[:, None]).sum())
+    return logs
 
 
 def load(folder: Path, device: str, max_length: int | None) -> Any:
