@@ -210,7 +210,9 @@ def test_label_studio(minimal, frame, sample, tmp_path):
     check(sample.read_labels(tmp_path / "annotator.json", frame), frame, sample)
     long = sample.read_annotations(tmp_path, frame)
     assert set(long["annotator"]) == {"7"}
-    assert long.columns.tolist() == ["position", "document", "annotator", "file", *LABELS]
+    assert long.columns.tolist() == [
+            "position", "document", "annotator", "file", *LABELS, "note", "flagged", "settles",
+        ]  # fmt: skip
 
 
 def test_frames_in_another_order(frame, sample, tmp_path):

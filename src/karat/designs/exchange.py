@@ -18,7 +18,7 @@ class SampleFiles:
         annotators: int | Sequence[str] = 1, overlap: float = 1, formats: Sequence[str] = ("csv", "label-studio"),
         instructions: str = "", seed: int | None = None, overwrite: bool = False,
     ) -> list[Path]:  # fmt: skip
-        """Write the documents to label now for the annotators: CSV, and tasks and interface for Label Studio.
+        """Write the documents to label now for the annotators: CSV, tasks and interface for Label Studio, pages.
 
         Documents come in random order under names that give nothing away; no surrogate, stratum or probability
         is written, and no column but those asked for. In CSV files an apostrophe goes before texts that a spreadsheet
@@ -33,7 +33,10 @@ class SampleFiles:
         text : str
             Column with the text to label.
         labels : mapping
-            Gold column -> classes (two or more), ``"number"``, ``"number:LOW:HIGH"``, ``"rating:MAX"`` or ``"text"``.
+            Gold column -> classes (two or more), ``"number"``, ``"number:LOW:HIGH"``, ``"scale:LOW:HIGH"`` (whole
+            numbers), ``"rating:MAX"``, ``"several:CLASS,CLASS"`` (any number of classes may hold: a gold column of 0
+            and 1 for each, ``label_CLASS``), ``"text"``, or a :class:`karat.annotate.Codebook`, whose definitions,
+            examples and boundaries annotators then see. Or, instead of the mapping, a codebook or a list of them.
         show : sequence of str
             Further columns to show with the text.
         annotators : int or sequence of str
@@ -41,9 +44,12 @@ class SampleFiles:
             ``annotator``.
         overlap : float
             Labels per document: 1 gives each document to one person, 2 to two, 1.2 a random fifth to two.
-        formats : sequence of {"csv", "label-studio"}
+        formats : sequence of {"csv", "label-studio", "html"}
+            ``"html"``: a page for each annotator, one file that opens in any browser and needs no connection. Answers
+            are kept in the browser as they are given, and come back in the file ``....answers.json`` that the page
+            saves; it can be opened again in the page.
         instructions : str
-            Shown on top in Label Studio.
+            Shown on top in Label Studio and on pages.
         seed : int, optional
             Seed of orders and assignment; by default they follow from the sample.
         overwrite : bool
@@ -52,7 +58,8 @@ class SampleFiles:
         Returns
         -------
         list of Path
-            Files written. ``labelling.json`` says what was asked; keep it with the files that come back.
+            Files written. ``labelling.json`` says what was asked; keep it with the files that come back. With codebooks
+            there is a ``codebook.txt`` for those who answer in spreadsheets.
 
         Raises
         ------
@@ -79,6 +86,69 @@ class SampleFiles:
             instructions=instructions, seed=seed, overwrite=overwrite,
         )  # fmt: skip
 
+    def to_adjudication(
+        self: Any, folder: str | Path, data: object, text: str, annotations: pd.DataFrame, labels: object, *,
+        annotators: int | Sequence[str] = ("adjudicator",), apart: float = 0.0, flagged: bool = True,
+        names: bool = False, show: Sequence[str] = (), formats: Sequence[str] = ("html",), instructions: str = "",
+        seed: int | None = None, overwrite: bool = False,
+    ) -> list[Path]:  # fmt: skip
+        """Write the documents on which annotators differ, with what they answered, for somebody who decides.
+
+        What comes back is read together with the first answers: :meth:`read_labels` then takes the decision where there
+        is one, and :meth:`read_annotations` marks it in its column ``settles``.
+
+        Parameters
+        ----------
+        folder, data, text, labels, show, instructions, seed, overwrite
+            As in :meth:`to_labelling`.
+        annotations : pandas.DataFrame
+            From :meth:`read_annotations`.
+        annotators : int or sequence of str
+            Who decides; each document goes to one of them.
+        apart : float
+            How far numbers may lie apart and still count as agreeing.
+        flagged : bool
+            Whether documents that somebody flagged are decided too.
+        names : bool
+            Whether the names of the annotators are shown; by default they are A, B, ... .
+        formats : sequence of {"html", "csv", "label-studio"}
+            In CSV and Label Studio files the answers stand in a column ``earlier``, which must come back.
+
+        Returns
+        -------
+        list of Path
+            Files written; none, with a warning, where all agree.
+
+        Raises
+        ------
+        ArgumentError
+            If the table is not one of these labels, or an argument does not fit.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import pandas as pd
+        >>> import karat as kt
+        >>> corpus = pd.DataFrame({"body": ["to arms", "at rest", "in doubt", "at peace"]})
+        >>> sample = kt.SimpleRandom(n=2).draw(corpus, seed=1)
+        >>> labels = {"hostile": ["no", "yes"]}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     ann, ben, _ = sample.to_labelling(folder, corpus, "body", labels, annotators=["ann", "ben"], overlap=2,
+        ...                                       formats=("csv",))
+        ...     for path, answer in ((ann, "yes"), (ben, "no")):
+        ...         pd.read_csv(path).assign(hostile=answer).to_csv(path, index=False)
+        ...     answers = sample.read_annotations(folder, corpus)
+        ...     paths = sample.to_adjudication(f"{folder}/third", corpus, "body", answers, labels)
+        >>> [path.name for path in paths]
+        ['adjudicator.html', 'labelling.json']
+        """
+        from ..fieldwork import write_adjudication
+
+        return write_adjudication(
+            self, folder, data, text, annotations, labels, annotators=annotators, apart=apart, flagged=flagged,
+            names=names, show=show, formats=formats, instructions=instructions, seed=seed, overwrite=overwrite,
+        )  # fmt: skip
+
     def read_annotations(
         self: Any, paths: object, data: object, *, labels: object = None, annotators: Mapping[Any, str] | None = None,
         duplicates: str = "raise",
@@ -88,7 +158,8 @@ class SampleFiles:
         Parameters
         ----------
         paths : str, Path or sequence of them
-            Filled CSV files, Label Studio exports (JSON or JSON-MIN), or folders of them; of all waves or some.
+            Filled CSV files, files that pages saved, Label Studio exports (JSON or JSON-MIN), or folders of them; of
+            all waves or some.
         data : data frame
             The frame that was drawn from.
         labels : mapping, optional
@@ -98,18 +169,22 @@ class SampleFiles:
             name of the file as it was handed out. Files that do not say whose they are must not answer the same
             documents: one could be a copy of the other.
         duplicates : {"raise", "last"}
-            What to do when one person labelled a document twice, differently.
+            What to do when one person labelled a document twice, differently. Of files that one page saved the last is
+            the one that was saved last.
 
         Returns
         -------
         pandas.DataFrame
-            ``position`` in the data, ``document``, ``annotator``, ``file``, and a column per label.
+            ``position`` in the data, ``document``, ``annotator``, ``file``, a column per label (one per class where
+            several may hold), the ``note``, whether the document was ``flagged``, and whether the answer ``settles`` a
+            disagreement (see :meth:`to_adjudication`). Rows with a note or flag alone have no labels.
 
         Raises
         ------
         DataError
-            If documents are not in the sample, answers are not allowed, one person answers a document twice, or files
-            that may be copies of each other answer the same documents.
+            If documents are not in the sample, answers are not allowed, one person answers a document twice, files
+            that may be copies of each other answer the same documents, or a file that a page saved was edited or
+            belongs to another sample or to other questions.
         DesignError
             If it is another frame.
         """

@@ -14,8 +14,8 @@ from ..designs.store import read_sealed
 from ..errors import ArgumentError, DataError, DesignWarning, one_of, tell
 from ..frames import Table
 from ..frames.files import decoded
-from . import label_studio
-from .handout import FORMAT, MANIFEST, VERSION, WHO, alike, check_name, file_stem, origin_of
+from . import label_studio, page
+from .handout import EARLIER, FLAGGED, FORMAT, MANIFEST, NOTE, VERSION, WHO, alike, check_name, file_stem, origin_of
 from .questions import Question, read_questions
 from .sheet import read_sheet
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..designs import Sample
+
+SETTLES = "settles"
+"""Column of the table of annotations: whether the answer settles a disagreement of others."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class _Answer:
     known: bool
     """Whether the file, its place in the handout or the reader says who; else ``who`` is the name of the file."""
     raw: Mapping[str, Any]
+    """Answers, and what else the row says: a note, a flag, what others answered before."""
 
 
 def read_annotations(
@@ -53,7 +57,7 @@ def read_annotations(
     table = Table.read(data)
     documents, positions = sample.design.documents(table)
     files, manifest = _files(paths, sample)
-    questions = _questions(labels, manifest)
+    questions = _questions(labels, manifest, files)
     place = dict(zip(documents, positions.tolist()))
     if not (annotators is None or isinstance(annotators, Mapping)):
         raise ArgumentError(f"annotators={annotators!r} is not allowed; give a mapping from file to name.")
@@ -62,13 +66,18 @@ def read_annotations(
     if stray:
         raise ArgumentError(f"annotators names {sorted(stray)}, which is not among the files read.")
     people = set() if manifest is None else set(manifest["annotators"])
-    rows = _checked(_answers(files, questions, renamed, people), place, questions, duplicates)
-    names = ["position", "document", "annotator", "file", *(q.name for q in questions)]
+    read = _Reading(files, questions, renamed, people, sample, duplicates)
+    rows = _checked(_answers(read), place, questions, duplicates)
+    columns = [column for q in questions for column in q.columns]
+    names = ["position", "document", "annotator", "file", *(c.name for c in columns)]
+    names += [name for name in (NOTE, FLAGGED, SETTLES) if name not in names]
     found = sorted(rows, key=lambda row: (row["position"], row["annotator"]))
     out = pd.DataFrame({name: pd.Series([row.get(name) for row in found], dtype=object) for name in names})
-    for q in questions:
-        if q.numeric:
-            out[q.name] = pd.to_numeric(out[q.name])
+    for column in columns:
+        if column.numeric:
+            out[column.name] = pd.to_numeric(out[column.name])
+    for name in {FLAGGED, SETTLES} - {column.name for column in columns}:
+        out[name] = out[name].astype(bool)
     out["position"] = out["position"].astype(np.intp)
     return out
 
@@ -81,17 +90,24 @@ def _checked(
     accepted: dict[str, list[_Answer]] = {}
     problems: list[str] = []
     unknown: list[str] = []
+    columns = [column.name for q in questions for column in q.columns]
     repeated: dict[tuple[str, str], int] = {}
     for answer in answers:
         if answer.document not in place:
             unknown.append(f"{answer.document!r} in {answer.file}")
             continue
         row = {"position": place[answer.document]} | _read(answer, questions, problems)
-        if all(row.get(q.name) is None for q in questions):
+        unanswered = all(row.get(name) is None for name in columns)
+        if unanswered and not row[NOTE] and not row[FLAGGED]:
             continue
-        accepted.setdefault(answer.document, []).append(answer)
         before = rows.get((answer.document, answer.who))
-        if before is not None and any(before.get(q.name) != row.get(q.name) for q in questions):
+        if unanswered and before is not None:
+            continue
+        if not unanswered:
+            accepted.setdefault(answer.document, []).append(answer)
+        if before is not None and all(before.get(name) is None for name in columns):
+            before = None
+        if before is not None and any(before.get(name) != row.get(name) for name in columns):
             if duplicates == "raise":
                 problems.append(
                     f"{answer.file}, document {answer.document}: labelled twice by {answer.who!r}, differently (before "
@@ -100,6 +116,14 @@ def _checked(
         elif before is not None and before["file"] != answer.file:
             repeated[before["file"], answer.file] = repeated.get((before["file"], answer.file), 0) + 1
         rows[answer.document, answer.who] = row
+    _raise_problems(unknown, problems)
+    _hold_people(accepted)
+    for (first, second), times in repeated.items():
+        tell(f"{second} repeats {times} answer(s) of {first} by the same person; they count once.", DesignWarning)
+    return list(rows.values())
+
+
+def _raise_problems(unknown: Sequence[str], problems: Sequence[str]) -> None:
     if unknown:
         raise DataError(
             f"{len(unknown)} document(s) are not in this sample (first: {unknown[0]}); read the files that "
@@ -111,20 +135,23 @@ def _checked(
         if any("labelled twice" in problem for problem in problems):
             hint = f" {_NAME_THEM} Otherwise keep one label, or use duplicates='last'."
         raise DataError("; ".join(problems[:5]) + f"{more}.{hint}")
-    _hold_people(accepted)
-    for (first, second), times in repeated.items():
-        tell(f"{second} repeats {times} answer(s) of {first} by the same person; they count once.", DesignWarning)
-    return list(rows.values())
 
 
 def _read(answer: _Answer, questions: Sequence[Question], problems: list[str]) -> dict[str, Any]:
     """A row of the table of annotations; what cannot be read is added to the problems."""
-    row: dict[str, Any] = {"document": answer.document, "annotator": answer.who, "file": answer.file}
+    note = str(answer.raw.get(NOTE) or "").strip() or None
+    row: dict[str, Any] = {"document": answer.document, "annotator": answer.who, "file": answer.file, NOTE: note}
+    row |= {FLAGGED: answer.raw.get(FLAGGED) is True, SETTLES: bool(answer.raw.get(EARLIER))}
     for q in questions:
         try:
-            row[q.name] = q.read(answer.raw.get(q.name))
+            value = q.read(answer.raw.get(q.name))
         except DataError as error:
             problems.append(f"{answer.file}, document {answer.document}: {error}")
+            continue
+        if q.kind != "several":
+            row[q.name] = value
+        elif value is not None:
+            row |= {column.name: int(c in value) for c, column in zip(q.classes, q.columns)}
     return row
 
 
@@ -169,7 +196,12 @@ def _files(paths: object, sample: Sample) -> tuple[list[Path], dict[str, Any] | 
             manifest = read_manifest(near, sample)
         files += [p for p in inside if p.suffix.lower() in (".csv", ".tsv", ".json") and p.name != MANIFEST]
         if not path.is_dir() and path not in files:
-            raise ArgumentError(f"{str(path)!r} is neither a CSV nor a Label Studio JSON export.")
+            if path.suffix.lower() in (".html", ".htm"):
+                raise ArgumentError(
+                    f"{str(path)!r} is the page itself, which holds no answers; give the file that its button 'Save "
+                    "file' wrote (its name ends in .answers.json)."
+                )
+            raise ArgumentError(f"{str(path)!r} is neither a CSV, nor saved by a page, nor a Label Studio JSON export.")
     if not files:
         raise ArgumentError("there is no CSV or JSON file to read; give what the annotators returned.")
     return list(dict.fromkeys(files)), manifest
@@ -179,9 +211,7 @@ def read_manifest(path: Path, sample: Sample) -> dict[str, Any]:
     """What annotators of a sample were asked, and who they are; raises where the file is damaged or another's."""
     again = f"take {MANIFEST} as to_labelling wrote it, or remove it and say what was asked with labels="
     found = read_sealed(path, FORMAT, VERSION, again)
-    frame = sample.design.frame
-    known = {origin_of(sample), None if frame is None else frame.hash}
-    if found.get("origin", found.get("frame_hash")) not in known:
+    if found.get("origin", found.get("frame_hash")) not in _origins(sample):
         raise DataError(
             f"{str(path)!r} belongs to another sample (its frame hash is {str(found.get('frame_hash'))[:8]}, this "
             f"sample's {str(sample.frame_hash)[:8]}); read files with the sample they were written for."
@@ -197,38 +227,93 @@ def read_manifest(path: Path, sample: Sample) -> dict[str, Any]:
 
 def asked(paths: object, sample: Sample, labels: object) -> tuple[Question, ...]:
     """The questions that files answer: as the reader says, else as they were handed out."""
-    return _questions(labels, _files(paths, sample)[1])
+    files, manifest = _files(paths, sample)
+    return _questions(labels, manifest, files)
 
 
-def _questions(labels: object, manifest: dict[str, Any] | None) -> tuple[Question, ...]:
+def _questions(labels: object, manifest: dict[str, Any] | None, files: Sequence[Path]) -> tuple[Question, ...]:
     if labels is not None:
         return read_questions(labels)
-    if manifest is None:
-        raise ArgumentError(
-            f"what was asked is not known: keep {MANIFEST} next to the files, or give labels= as to to_labelling."
-        )
-    return read_questions(manifest["labels"])
+    if manifest is not None:
+        return read_questions(manifest["labels"])
+    for path in files:  # pages say what they asked
+        content = _json(path) if path.suffix.lower() == ".json" else None
+        if page.is_answers(content):
+            return read_questions(page.asked_in(content, path.name))
+    raise ArgumentError(
+        f"what was asked is not known: keep {MANIFEST} next to the files, or give labels= as to to_labelling."
+    )
 
 
-def _answers(
-    files: Sequence[Path], questions: Sequence[Question], renamed: Mapping[str, str], people: set[str]
-) -> Iterator[_Answer]:
+@dataclass(frozen=True)
+class _Reading:
+    """Files to read, and what is known of them."""
+
+    files: Sequence[Path]
+    questions: Sequence[Question]
+    renamed: Mapping[str, str]
+    people: set[str]
+    sample: Sample
+    duplicates: str
+
+
+def _answers(read: _Reading) -> Iterator[_Answer]:
     """Raw answers in all files. Whose they are says the reader, else the file, else its name in the handout."""
-    stems = {file_stem(name): name for name in people}
-    for path in files:
+    stems = {file_stem(name): name for name in read.people}
+    pages = []
+    for path in read.files:
         found: Iterator[tuple[str, str, Mapping[str, Any]]]
+        name = read.renamed.get(str(path), read.renamed.get(path.name)) or ""
         if path.suffix.lower() == ".json":
-            try:
-                export = json.loads(decoded(path.read_bytes()))
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{path.name} is not JSON: {error}.") from None
-            found = label_studio.answers(export, path.name, questions)
+            content = _json(path)
+            if page.is_answers(content):
+                content = page.checked(content, path.name, _origins(read.sample), read.questions)
+                pages.append((name or str(content.get("annotator") or path.stem), path.name, content))
+                continue
+            found = label_studio.answers(content, path.name, read.questions)
         else:
-            found = _csv_rows(path, questions)
-        name = renamed.get(str(path), renamed.get(path.name)) or ""
+            found = _csv_rows(path, read.questions)
         for document, inside, raw in found:
             who = name or inside or stems.get(path.stem, "")
             yield _Answer(path.name, document, who or path.stem, bool(who), raw)
+    for who, file, content in _last_saves(pages, read.duplicates):
+        settles = {EARLIER: True} if content.get("settles") is True else {}
+        for document, raw in page.answers(content, file):
+            yield _Answer(file, document, who, True, {**raw, **settles})
+
+
+def _last_saves(pages: list[tuple[str, str, dict[str, Any]]], duplicates: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """What pages saved, the earlier first. A page may be saved many times: later answers must hold the earlier ones."""
+    pages = sorted(pages, key=lambda saved: str(saved[2].get("saved")))
+    latest = {(who, content["page"]): file for who, file, content in pages}
+    out = []
+    for who, file, content in pages:
+        last = next(c for w, f, c in reversed(pages) if f == latest[who, content["page"]] and w == who)
+        kept = {each["document"]: each["answers"] for each in last["answers"]}
+        for each in content["answers"] if content is not last and duplicates == "raise" else ():
+            gone = [name for name in each["answers"] if name not in kept.get(each["document"], {})]
+            if gone:
+                raise DataError(
+                    f"{file} and {latest[who, content['page']]} were saved by the same page; the later one no longer "
+                    f"holds the answer to {gone[0]!r} about document {each['document']}. Keep the file that is right, "
+                    "or use duplicates='last', which takes the later one alone."
+                )
+        if content is last or duplicates == "raise":
+            out.append((who, file, content))
+    return out
+
+
+def _origins(sample: Sample) -> set[str | None]:
+    """What files of a sample may name as the frame it was drawn from."""
+    frame = sample.design.frame
+    return {origin_of(sample), None if frame is None else frame.hash}
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(decoded(path.read_bytes()))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path.name} is not JSON: {error}.") from None
 
 
 def _csv_rows(path: Path, questions: Sequence[Question]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

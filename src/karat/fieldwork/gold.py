@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import ArgumentError, DataError, DesignWarning, one_of, tell
 from ..frames import Table
-from .collect import asked, read_annotations
+from .collect import SETTLES, asked, read_annotations
 from .questions import Question
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def read_labels(
         sample, paths, data, labels={q.name: q for q in questions}, annotators=annotators, duplicates=duplicates
     )
     columns: dict[str, Array] = {}
-    for question in questions:
+    for question in (column for q in questions for column in q.columns):
         found = _joined(long, question, join, table.n_rows)
         if question.name not in found and question.name in table.columns:
             _refuse_mixed(question.name, table.column(question.name, "data").dropna().to_numpy(object), np.zeros(1))
@@ -56,6 +56,8 @@ def read_labels(
 def _joined(long: pd.DataFrame, question: Question, join: str, n_rows: int) -> dict[str, Array]:
     """Gold column(s) of one question, one value per row of the frame, None where there is no label."""
     given = long[long[question.name].notna()]
+    settled = given.loc[given[SETTLES], "position"]
+    given = given[given[SETTLES] | ~given["position"].isin(settled)]
     differ = int((given.groupby("position")[question.name].nunique() > 1).sum())
     if given["position"].is_unique or (not differ and (join == "expert_mean" or question.kind == "text")):
         first = given.drop_duplicates("position")

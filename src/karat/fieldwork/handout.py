@@ -17,7 +17,8 @@ from ..designs.given import names_of
 from ..designs.store import path_of, sealed
 from ..errors import ArgumentError, generator, number, whole
 from ..frames import Table
-from . import label_studio
+from . import label_studio, page
+from .codes import codebook_text
 from .questions import Question, read_questions
 from .sheet import sheet
 
@@ -26,11 +27,16 @@ if TYPE_CHECKING:
     from ..designs import Sample
 
 MANIFEST = "labelling.json"
-FORMATS = ("csv", "label-studio")
+FORMATS = ("csv", "label-studio", "html")
 NOTE = "note"
 WHO = "annotator"
+FLAGGED = "flagged"
+EARLIER = "earlier"
+"""Column with what others answered, in files of the round that settles disagreements."""
 FORMAT = "karat labelling"
 VERSION = 2
+Earlier = Mapping[str, Sequence[tuple[str, str]]]
+"""What others answered about a document: question -> who and what."""
 _RESERVED = '/\\:*?"<>|'
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _LONGEST = 200
@@ -47,12 +53,16 @@ def write_handout(
     show: Sequence[str] = (),
     annotators: int | Sequence[str] = 1,
     overlap: float = 1,
-    formats: Sequence[str] = FORMATS,
+    formats: Sequence[str] = ("csv", "label-studio"),
     instructions: str = "",
     seed: int | None = None,
     overwrite: bool = False,
+    earlier: Mapping[str, Earlier] | None = None,
 ) -> list[Path]:
-    """Write the annotators' files, see :meth:`karat.designs.Sample.to_labelling`."""
+    """Write the annotators' files, see :meth:`karat.designs.Sample.to_labelling`.
+
+    ``earlier``: documents that are to be settled, and what others answered; no others are written.
+    """
     questions = read_questions(labels)
     table = Table.read(data)
     show = names_of("show", show) if show else ()
@@ -63,38 +73,76 @@ def write_handout(
     _check(sample, table, text, questions, show, formats)
     names = _annotators(annotators)
     overlap = number("overlap", overlap, least=1, most=len(names))
-    documents, positions = sample.design.documents(table, sample.sent)
-    order = np.argsort(documents)  # whatever the order of rows
+    documents, positions = sample.design.documents(table, None if earlier is not None else sample.sent)
+    order = [int(i) for i in np.argsort(documents)]  # whatever the order of rows
+    order = order if earlier is None else [i for i in order if documents[i] in earlier]
     documents, positions = [documents[i] for i in order], positions[order]
     rng = generator(_seed(documents) if seed is None else seed)
     texts = _texts(table, text, positions)
     extra = list(zip(*(_texts(table, name, positions) for name in show))) or [()] * len(texts)
+    if earlier is not None:
+        show = (*show, EARLIER)
+        extra = [(*more, in_words(earlier[name])) for more, name in zip(extra, documents)]
     given = dict(zip(names, _assign(len(documents), len(names), overlap, rng)))
-
+    asked = {q.name: q.spec for q in questions}
+    manifest = {
+        "frame_hash": sample.frame_hash,
+        "origin": origin_of(sample),
+        "labels": asked,
+        "annotators": {name: [documents[i] for i in rows] for name, rows in given.items()},
+    }
     files: dict[str, bytes] = {}
     for name, rows in given.items():
-        stem = file_stem(name)
-        if "csv" in formats:
-            header = ["document", *show, "text", *(q.name for q in questions), NOTE, WHO]
-            blank = [""] * (len(questions) + 1)
-            files[f"{stem}.csv"] = sheet(header, ([documents[i], *extra[i], texts[i], *blank, name] for i in rows))
-        if "label-studio" in formats:
-            found = label_studio.tasks(
-                [documents[i] for i in rows], [texts[i] for i in rows], [dict(zip(show, extra[i])) for i in rows]
-            )
-            files[f"{stem}.json"] = (json.dumps(found, ensure_ascii=False, indent=1) + "\n").encode(errors="replace")
+        listed = [(documents[i], texts[i], dict(zip(show, extra[i]))) for i in rows]
+        files |= _files_of(name, listed, questions, manifest, formats, instructions, earlier)
     if "label-studio" in formats:
         files["label-studio.xml"] = (label_studio.interface(questions, show, instructions) + "\n").encode(
             errors="replace"
         )
-    manifest = {
-        "frame_hash": sample.frame_hash,
-        "origin": origin_of(sample),
-        "labels": {q.name: q.spec for q in questions},
-        "annotators": {name: [documents[i] for i in rows] for name, rows in given.items()},
-    }
+    if set(formats) & {"csv", "label-studio"} and any(q.codebook or q.kind == "several" for q in questions):
+        files["codebook.txt"] = codebook_text(questions, instructions).encode("utf-8-sig", "replace")
     files[MANIFEST] = sealed(FORMAT, VERSION, manifest).encode()
     return _written(folder, files, overwrite)
+
+
+def _files_of(
+    name: str,
+    listed: Sequence[tuple[str, str, Mapping[str, str]]],
+    questions: Sequence[Question],
+    manifest: Mapping[str, Any],
+    formats: Sequence[str],
+    instructions: str,
+    earlier: Mapping[str, Earlier] | None,
+) -> dict[str, bytes]:
+    """The files of one annotator, who gets some documents: name, text, further columns to show."""
+    stem = file_stem(name)
+    show = list(listed[0][2]) if listed else []
+    files: dict[str, bytes] = {}
+    if "csv" in formats:
+        header = ["document", *show, "text", *(q.name for q in questions), NOTE, WHO]
+        blank = [""] * (len(questions) + 1)
+        files[f"{stem}.csv"] = sheet(header, ([d, *more.values(), text, *blank, name] for d, text, more in listed))
+    if "label-studio" in formats:
+        found = label_studio.tasks(*zip(*listed)) if listed else []
+        files[f"{stem}.json"] = (json.dumps(found, ensure_ascii=False, indent=1) + "\n").encode(errors="replace")
+    if "html" in formats:
+        about = {"annotator": name, "origin": manifest["origin"], "stem": stem, "instructions": instructions}
+        asked = json.dumps(manifest["labels"], ensure_ascii=False)
+        files[f"{stem}.html"] = page.write({**about, "asked": asked}, questions, listed, earlier)
+    return files
+
+
+def in_words(earlier: Earlier) -> str:
+    """What others answered, a line for each question.
+
+    Examples
+    --------
+    >>> in_words({"hostile": [("A", "yes"), ("B", "no")]})
+    'hostile: yes (A), no (B)'
+    """
+    return "\n".join(
+        f"{name}: " + ", ".join(f"{answer} ({who})" for who, answer in given) for name, given in earlier.items()
+    )
 
 
 def origin_of(sample: Sample) -> str | None:
@@ -141,7 +189,7 @@ def _check(
                 f"{name!r} cannot be the name of a label or column in Label Studio: letters, digits, _ and - only, and "
                 "not 'document' or 'text'. Rename it, or use formats=('csv',)."
             )
-    taken = {"document", "text", WHO, NOTE} & {*show, *(q.name for q in questions)}
+    taken = {"document", "text", WHO, NOTE, FLAGGED, EARLIER, "settles"} & {*show, *(q.name for q in questions)}
     if taken:
         raise ArgumentError(
             f"{sorted(taken)[0]!r} is a column of the annotators' files with a meaning of its own; rename the label or "

@@ -11,7 +11,8 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from ..errors import DataError
-from .questions import Question
+from .codes import codes_of
+from .questions import NONE, Question
 
 _VALUES = ("choices", "number", "rating", "text")
 """Fields in which Label Studio stores answers."""
@@ -47,20 +48,32 @@ def interface(questions: Sequence[Question], shown: Sequence[str], instructions:
     lines += [f'  <Header value={_quote("$" + name)} size="4"/>' for name in shown]
     lines.append(f'  <Text name="{TEXT}" value="$text"/>')
     for q in questions:
-        lines.append(f'  <Header value={_quote(q.name)} size="5"/>')
+        lines.append(f'  <Header value={_quote(q.asked)} size="5"/>')
         start = f'name={_quote(q.name)} toName="{TEXT}"'
-        if q.kind == "choices":
-            lines.append(f'  <Choices {start} choice="single" showInLine="true" required="true">')
-            lines += [f"    <Choice value={_quote(str(c))}/>" for c in q.classes]
+        if q.kind in ("choices", "several"):
+            how = "single" if q.kind == "choices" else "multiple"
+            lines.append(f'  <Choices {start} choice="{how}" showInLine="true" required="true">')
+            lines += [f"    <Choice {each}/>" for each in _choices(q)]
             lines.append("  </Choices>")
         elif q.kind == "rating":
             lines.append(f'  <Rating {start} maxRating="{q.high:g}" required="true"/>')
-        elif q.kind == "number":
+        elif q.kind in ("number", "scale"):
             bounds = "".join(f' {k}="{b:g}"' for k, b in (("min", q.low), ("max", q.high)) if b is not None)
-            lines.append(f'  <Number {start}{bounds} step="0.01" required="true"/>')
+            step = "1" if q.kind == "scale" else "0.01"
+            lines.append(f'  <Number {start}{bounds} step="{step}" required="true"/>')
         else:
             lines.append(f'  <TextArea {start} maxSubmissions="1" required="true"/>')
     return "\n".join([*lines, "</View>"])
+
+
+def _choices(question: Question) -> Iterator[str]:
+    """Attributes of each choice: the word that people see, the class that is exported, when it applies."""
+    for code in codes_of(question):
+        alias = "" if code["word"] == code["value"] else f" alias={_quote(code['value'])}"
+        hint = f" hint={_quote(code['definition'])}" if code["definition"] else ""
+        yield f"value={_quote(code['word'])}{alias}{hint}"
+    if question.kind == "several":
+        yield f"value={_quote(NONE)}"
 
 
 def answers(export: Any, file: str, questions: Sequence[Question]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -153,6 +166,8 @@ def _plain(value: Any, where: str, question: Question) -> Any:
     if isinstance(value, list):
         if submissions and all(isinstance(v, str) for v in value):  # of a text area
             return "\n".join(value)
+        if question.kind == "several" and all(isinstance(v, (str, int, float)) for v in value):
+            return value or None
         if len(value) > 1:
             raise DataError(f"{where} has {len(value)} answers to {question.name!r}; one is allowed.")
         value = value[0] if value else None
