@@ -15,8 +15,8 @@ from ..errors import ArgumentError, DataError, DesignWarning, one_of, tell
 from ..frames import Table
 from ..frames.files import decoded
 from . import label_studio, page
-from .handout import EARLIER, FLAGGED, FORMAT, MANIFEST, NOTE, VERSION, WHO, alike, check_name, file_stem, origin_of
-from .questions import Question, read_questions
+from .handout import FLAGGED, FORMAT, MANIFEST, NOTE, VERSION, WHO, alike, check_name, file_stem, origin_of
+from .questions import EARLIER, Question, read_questions
 from .sheet import read_sheet
 
 if TYPE_CHECKING:
@@ -278,7 +278,7 @@ def _answers(read: _Reading) -> Iterator[_Answer]:
             yield _Answer(path.name, document, who or path.stem, bool(who), raw)
     for who, file, content in _last_saves(pages, read.duplicates):
         settles = {EARLIER: True} if content.get("settles") is True else {}
-        for document, raw in page.answers(content, file):
+        for document, raw in page.answers(content):
             yield _Answer(file, document, who, True, {**raw, **settles})
 
 

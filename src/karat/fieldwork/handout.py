@@ -19,7 +19,7 @@ from ..errors import ArgumentError, generator, number, whole
 from ..frames import Table
 from . import label_studio, page
 from .codes import codebook_text
-from .questions import Question, read_questions
+from .questions import EARLIER, Question, read_questions
 from .sheet import sheet
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ FORMATS = ("csv", "label-studio", "html")
 NOTE = "note"
 WHO = "annotator"
 FLAGGED = "flagged"
-EARLIER = "earlier"
-"""Column with what others answered, in files of the round that settles disagreements."""
 FORMAT = "karat labelling"
 VERSION = 2
 Earlier = Mapping[str, Sequence[tuple[str, str]]]

@@ -12,7 +12,7 @@ from xml.sax.saxutils import quoteattr
 
 from ..errors import DataError
 from .codes import codes_of
-from .questions import NONE, Question
+from .questions import EARLIER, NONE, Question
 
 _VALUES = ("choices", "number", "rating", "text")
 """Fields in which Label Studio stores answers."""
@@ -101,15 +101,17 @@ def answers(export: Any, file: str, questions: Sequence[Question]) -> Iterator[t
             )
         document = data["document"]
         where = f"{file}: document {document!r}"
+        settles = {EARLIER: data.get(EARLIER)}
         if "data" not in task:
-            yield document, _who(task.get("annotator")), {q.name: _plain(task.get(q.name), where, q) for q in questions}
+            raw = {q.name: _plain(task.get(q.name), where, q) for q in questions}
+            yield document, _who(task.get("annotator")), raw | settles
             continue
         annotations = _typed(task.get("annotations", task.get("completions")), list, f"{where}: 'annotations'")
         for annotation in annotations:
             annotation = _typed(annotation, dict, f"{where}: an annotation")
             if annotation.get("was_cancelled") or annotation.get("skipped"):
                 continue
-            yield document, _who(annotation.get("completed_by")), _regions(annotation, where, questions)
+            yield document, _who(annotation.get("completed_by")), _regions(annotation, where, questions) | settles
 
 
 def _regions(annotation: dict[str, Any], where: str, questions: Sequence[Question]) -> dict[str, Any]:

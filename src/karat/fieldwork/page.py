@@ -78,12 +78,10 @@ def is_answers(content: object) -> bool:
     return isinstance(content, dict) and content.get("format") == FORMAT
 
 
-def answers(content: Mapping[str, Any], file: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def answers(content: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Document and raw answers of each document in a file that :func:`checked` passed, with note and flag."""
     for each in content["answers"]:
         note, flag = each.get("note"), each.get("flag")
-        if not isinstance(each.get("document"), str) or not isinstance(each.get("answers"), dict):
-            raise DataError(f"{file} holds an answer without a document; {_RESAVE}.")
         raw = {name: value for name, value in each["answers"].items() if _is_plain(value)}
         yield each["document"], {**raw, "note": note if isinstance(note, str) else "", "flagged": flag is True}
 
@@ -101,6 +99,11 @@ def checked(content: Any, file: str, origins: set[str | None], questions: Sequen
     rest = {name: value for name, value in content.items() if name != "checksum"}
     if not isinstance(rest.get("answers"), list) or content.get("checksum") != checksum(rest):
         raise DataError(f"{file} has been edited or damaged since the page saved it (its checksum differs); {_RESAVE}.")
+    for each in rest["answers"]:
+        if not (
+            isinstance(each, dict) and isinstance(each.get("document"), str) and isinstance(each.get("answers"), dict)
+        ):
+            raise DataError(f"{file} holds an answer without a document; {_RESAVE}.")
     if content.get("origin") not in origins:
         raise DataError(
             f"{file} belongs to another sample (its frame hash is {str(content.get('origin'))[:8]}); read it with the "

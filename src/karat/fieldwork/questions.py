@@ -16,6 +16,8 @@ _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 """Numbers whose comma may be a decimal mark or separate thousands."""
 
 KINDS = ("choices", "several", "number", "scale", "rating", "text")
+EARLIER = "earlier"
+"""Column with what others answered, in files of the round that settles disagreements."""
 NONE = "none"
 """What people write where none of several classes holds."""
 
