@@ -9,17 +9,39 @@ from typing import Any
 
 from ..errors import ArgumentError
 
+FORMATS = {"both": ("csv", "label-studio"), "all": ("csv", "label-studio", "html")}
 
-def add_label(parser: argparse.ArgumentParser, *, needed: str) -> None:
-    """Add ``--label`` to a parser."""
+
+def add_format(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add ``--format`` to a parser."""
     parser.add_argument(
-        "--label", action="append", default=[], metavar="NAME=SPEC",
-        help="gold column and what may be answered: hostile=no,yes or tone=number:-4:4 or clarity=rating:5 or "
-        f"comment=text; may be repeated ({needed})",
+        "--format", choices=("csv", "label-studio", "html", *FORMATS), default=default,
+        help="annotators' files; html: a page for each, which works offline; both: csv and label-studio "
+        f"(default: {default})",
     )  # fmt: skip
 
 
-def read_label(given: Sequence[str]) -> dict[str, Any]:
+def read_formats(given: str) -> tuple[str, ...]:
+    """Formats for ``to_labelling``."""
+    return FORMATS.get(given, (given,))
+
+
+def add_label(parser: argparse.ArgumentParser, *, needed: str) -> None:
+    """Add ``--label`` and ``--codebook`` to a parser."""
+    parser.add_argument(
+        "--label", action="append", default=[], metavar="NAME=SPEC",
+        help="gold column and what may be answered: hostile=no,yes or tone=number:-4:4 or clarity=rating:5, "
+        "care=scale:1:7, topic=several:law,war (any number of them) or "
+        f"comment=text; may be repeated ({needed})",
+    )  # fmt: skip
+
+    parser.add_argument(
+        "--codebook", action="append", default=[], metavar="FILE",
+        help="a codebook (.json or .yaml) with the question, its codes and what they mean; may be repeated",
+    )  # fmt: skip
+
+
+def read_label(given: Sequence[str], codebooks: Sequence[str] = ()) -> dict[str, Any]:
     """Labels for ``to_labelling``.
 
     Examples
@@ -34,7 +56,7 @@ def read_label(given: Sequence[str]) -> dict[str, Any]:
             raise ArgumentError(f"--label {item!r} must be NAME=SPEC, for example hostile=no,yes or tone=number:-4:4.")
         if name in out:
             raise ArgumentError(f"--label names {name!r} twice.")
-        if "," not in spec:
+        if "," not in spec or spec.startswith("several:"):
             out[name] = spec
             continue
         classes = [c.strip() for c in spec.split(",")]
@@ -43,4 +65,11 @@ def read_label(given: Sequence[str]) -> dict[str, Any]:
         if "" in values or len(set(values)) < len(values):
             raise ArgumentError(f"--label {item!r} has a blank class, or names one twice; name each class once.")
         out[name] = values
+    for path in codebooks:
+        from ..annotate import read_codebook
+
+        book = read_codebook(path)
+        if book.name in out:
+            raise ArgumentError(f"--codebook {path!r} is about {book.name!r}, which is named already; give it once.")
+        out[book.name] = book
     return out

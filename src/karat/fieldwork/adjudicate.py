@@ -99,7 +99,7 @@ def _differ(given: pd.DataFrame, question: Question, apart: float) -> bool:
     return any(given[column.name].nunique() > 1 for column in question.columns)
 
 
-def _answer(row: Mapping[str, Any], question: Question) -> str:
+def _answer(row: Mapping[Any, Any], question: Question) -> str:
     """An answer as people saw it."""
     words = dict(zip(question.classes, question.shown))
     if question.kind == "several":

@@ -238,7 +238,7 @@ def _questions(labels: object, manifest: dict[str, Any] | None, files: Sequence[
         return read_questions(manifest["labels"])
     for path in files:  # pages say what they asked
         content = _json(path) if path.suffix.lower() == ".json" else None
-        if page.is_answers(content):
+        if content is not None and page.is_answers(content):
             return read_questions(page.asked_in(content, path.name))
     raise ArgumentError(
         f"what was asked is not known: keep {MANIFEST} next to the files, or give labels= as to to_labelling."

@@ -71,7 +71,7 @@ def write_handout(
     _check(sample, table, text, questions, show, formats)
     names = _annotators(annotators)
     overlap = number("overlap", overlap, least=1, most=len(names))
-    documents, positions = sample.design.documents(table, None if earlier is not None else sample.sent)
+    documents, positions = sample.design.documents(table, sample.sent if earlier is None else 0)
     order = [int(i) for i in np.argsort(documents)]  # whatever the order of rows
     order = order if earlier is None else [i for i in order if documents[i] in earlier]
     documents, positions = [documents[i] for i in order], positions[order]
