@@ -172,7 +172,6 @@ _TEXTS: dict[str, Any] = {
     ".json": lambda fit: f"{fit.to_json()}\n",
     ".tex": lambda fit: f"{fit.to_latex()}\n",
     ".md": lambda fit: f"{fit.to_markdown()}\n",
-    ".html": lambda fit: f"{fit.tidy().to_html()}\n",
 }
 
 

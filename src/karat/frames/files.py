@@ -128,7 +128,7 @@ def _read_excel(path: Path) -> pd.DataFrame:
 
     with pd.ExcelFile(path, engine="openpyxl") as book:
         first, *others = book.sheet_names
-        table: pd.DataFrame = book.parse(first)
+        table: pd.DataFrame = pd.read_excel(book, sheet_name=first)
     if others:
         tell(f"{str(path)!r} has {len(others) + 1} sheets; the first one, {first!r}, was read.", KaratWarning)
     return table
