@@ -28,7 +28,6 @@ def write(
     questions: Sequence[Question],
     documents: Sequence[tuple[str, str, Mapping[str, str]]],
     earlier: Mapping[str, Mapping[str, Sequence[tuple[str, str]]]] | None = None,
-    **more: Any,
 ) -> bytes:
     """The page of one annotator.
 
@@ -41,9 +40,6 @@ def write(
     documents : sequence of (document, text, further columns to show)
     earlier : mapping, optional
         What others answered about each document, where disagreements are settled.
-    **more
-        ``post``: where answers are sent as they are given, for pages that a server of the same machine hands out;
-        ``start``: answers to begin with.
     """
     listed = []
     for document, text, shown in documents:
@@ -59,13 +55,39 @@ def write(
     ]  # fmt: skip
     payload = {**about, "settles": earlier is not None, "questions": asked, "documents": listed}
     payload["page"] = hashlib.blake2b(_json(payload).encode("utf-8", "replace"), digest_size=16).hexdigest()
+    return _assembled(payload, {})
+
+
+def served(page: bytes, post: str, answers: Mapping[str, Any] | None) -> bytes:
+    """A page that was written, as a server of the same machine hands it out.
+
+    Parameters
+    ----------
+    page : bytes
+        As :func:`write` gave it.
+    post : str
+        Where the page sends answers as they are given.
+    answers : mapping, optional
+        What it saved before.
+    """
+    text = page.decode("utf-8")
+    start = text.index(_OPENING) + len(_OPENING)
+    payload = json.loads(text[start : text.index("</script>", start)])
+    given = {} if answers is None else {e.pop("document"): e for e in ({**each} for each in answers["answers"])}
+    return _assembled(payload, {"post": post, "start": {"state": given, "changed": False}})
+
+
+_OPENING = '<script type="application/json" id="labelling">'
+
+
+def _assembled(payload: Mapping[str, Any], more: Mapping[str, Any]) -> bytes:
+    """Template, style, script and what they show in one file."""
     style, script = _asset("page.css"), _asset("page.js")
     parts = {
         "style": style, "script": script, "style_hash": _policy(style), "script_hash": _policy(script),
         "connect": "'self'" if "post" in more else "'none'", "payload": _json({**payload, **more}),
     }  # fmt: skip
-    page = _asset("page.html")
-    pieces = page.split("{{")
+    pieces = _asset("page.html").split("{{")
     out = [pieces[0]]
     for piece in pieces[1:]:
         name, _, rest = piece.partition("}}")

@@ -6,7 +6,7 @@
   const place = new Map(docs.map((d, i) => [d.document, i]));
   const $ = (id) => document.getElementById(id);
   let state = {}; // document -> { answers: { question: text or list }, note, flag }
-  let at = 0, active = 0, changed = false, keeping = null, kept = true;
+  let at = 0, active = 0, changed = false, keeping = null, kept = true, posting = false, again = false;
   const undone = []; // what each change took the place of
 
   const make = (tag, about = {}, ...inside) => {
@@ -141,13 +141,23 @@
     say(`Saved as ${link.download} where your browser puts downloads. Return that file.`);
   }
 
-  async function post() {
+  async function post() { // one at a time, the newest last
+    again = true;
+    if (posting) return;
+    posting = true;
     try {
-      const reply = await fetch(page.post, { method: "POST", body: text(), headers: { "Content-Type": "application/json" } });
-      if (!reply.ok) throw new Error(await reply.text());
+      while (again) {
+        again = false;
+        const headers = { "Content-Type": "application/json" };
+        const reply = await fetch(page.post, { method: "POST", body: text(), headers });
+        if (!reply.ok) throw new Error(await reply.text());
+      }
       changed = false;
       count();
-    } catch (error) { say(`The answers were not taken over: ${error.message}`, true); }
+    } catch (error) {
+      say(`The answers were not taken over: ${error.message}. Save a copy.`, true);
+    }
+    posting = false;
   }
 
   function opened(raw) {
