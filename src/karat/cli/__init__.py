@@ -17,7 +17,7 @@ from typing import Any
 from .._version import __version__
 from ..errors import KaratError, KaratWarning
 
-COMMANDS = ("draw", "labels", "adjudicate", "fit", "plan")
+COMMANDS = ("draw", "labels", "adjudicate", "fit", "plan", "app")
 
 
 def parser() -> argparse.ArgumentParser:

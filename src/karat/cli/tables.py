@@ -1,20 +1,17 @@
-"""The table of all documents, as it is named on the command line, and tables that are written beside it."""
+"""The table of all documents, as it is named on the command line."""
 
 from __future__ import annotations
 
 import argparse
-import re
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..errors import ArgumentError, KaratWarning, tell
+from ..errors import ArgumentError
+from ..frames.corpus import Corpus
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from ..frames.files import Dialect
 
 _SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "\\t": "\t"}
 _DECIMALS = {"point": ".", "comma": ",", ".": ".", ",": ","}
@@ -36,60 +33,6 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         "--encoding", metavar="NAME",
         help="its encoding, such as cp1251 (default: what its first bytes say, else UTF-8, else Western European)",
     )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """The table of all documents, and how its file is written."""
-
-    table: pd.DataFrame
-    path: Path
-    dialect: Dialect | None
-
-    def write(self, made: pd.DataFrame, path: str | Path, rows: Any = None) -> None:
-        """Write a table made of this one, with its columns as they are written in the file: ``007`` stays ``007``.
-
-        Parameters
-        ----------
-        made : pandas.DataFrame
-            Rows of this table with further columns, or with columns that were filled in.
-        path : str or Path
-        rows : array of int, optional
-            Which rows; by default all.
-        """
-        import numpy as np
-
-        from ..frames.files import raw_cells, write_file
-
-        text = Path(path).name.lower().endswith((".csv", ".csv.gz", ".tsv"))
-        if self.dialect is None:
-            return write_file(made, path)
-        cells = raw_cells(self.path, self.dialect)
-        rows = np.arange(len(self.table)) if rows is None else rows
-        out = made.copy()
-        for name in self.table.columns:
-            written = cells[name].iloc[rows].reset_index(drop=True)
-            if name not in made or not made[name].reset_index(drop=True).equals(
-                self.table[name].iloc[rows].reset_index(drop=True)
-            ):
-                continue
-            if not text:
-                _tell_lost(name, written, self.table[name], path)
-                continue
-            if self.dialect.decimal == "," and self.table[name].dtype.kind == "f":
-                written = written.str.replace(",", ".", regex=False)
-            out[name] = written.to_numpy(dtype=object)
-        return write_file(out, path)
-
-
-def _tell_lost(name: str, written: pd.Series[Any], read: pd.Series[Any], path: str | Path) -> None:
-    """Say where numbers were written with zeros that a table of numbers does not keep."""
-    if read.dtype.kind in "iuf" and written.map(lambda cell: bool(re.match(r"0\d", cell))).any():
-        tell(
-            f"column {name!r} holds numbers that begin with 0, which {str(path)!r} does not keep; write a .csv to have "
-            "them as they are.",
-            KaratWarning,
-        )
 
 
 def open_corpus(options: argparse.Namespace, name: str = "corpus") -> Corpus:
