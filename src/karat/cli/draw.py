@@ -63,7 +63,9 @@ def register(commands: Any) -> None:
     add("--show", action="append", default=[], metavar="COLUMN", help="further column to show; may be repeated")
     add("--annotators", default="1", help="how many people, or their names: anna,ben (default: 1)")
     add("--overlap", type=float, default=1.0, help="labels per document, 1.2 gives a random fifth to two (default: 1)")
-    add("--format", choices=("csv", "label-studio", "both"), default="both", help="annotators' files (default: both)")
+    add("--format", default="both", metavar="NAMES",
+        help="annotators' files: csv, xlsx, label-studio, argilla, doccano, prodigy, potato, several as csv,xlsx, or "
+        "both (csv and label-studio, the default)")  # fmt: skip
     add("--instructions", default="", help="text on top of the page in Label Studio")
     add("--out", required=True, metavar="FOLDER", help="where to write; must be new or empty")
     add("--overwrite", action="store_true", help="write into a folder that holds files, over those of the same names")
@@ -95,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
         sample.to_labelling(
             out / "annotators", corpus, options.text, read_label(options.label), show=options.show,
             annotators=_annotators(options.annotators), overlap=options.overlap, instructions=options.instructions,
-            formats=("csv", "label-studio") if options.format == "both" else (options.format,),
+            formats=_formats(options.format),
             overwrite=options.overwrite,
         )  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
@@ -148,6 +150,7 @@ def _check(options: argparse.Namespace) -> None:
     if options.after and options.id:
         raise ArgumentError("--id was settled when the first wave was drawn; take it out.")
     read_label(options.label)
+    _formats(options.format)
     if options.text and not options.label:
         raise ArgumentError("--text needs --label, the gold column(s) to fill in, for example --label hostile=no,yes.")
     unused = [name for name in ("label", "show", "instructions") if getattr(options, name)]
@@ -165,6 +168,16 @@ def _size(text: str) -> Any:
         return {name.strip(): int(number) for name, _, number in pairs}
     except ValueError:
         raise ArgumentError(f"--n {text!r} must be a whole number, or one per stratum: east=40,west=60.") from None
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    """Names of formats."""
+    from ..fieldwork.handout import FORMATS
+
+    names = ("csv", "label-studio") if text == "both" else tuple(name.strip() for name in text.split(","))
+    if odd := [name for name in names if name not in FORMATS]:
+        raise ArgumentError(f"--format {odd[0]!r} is not known; choose of {', '.join(FORMATS)}, or both.")
+    return names
 
 
 def _annotators(text: str) -> Any:

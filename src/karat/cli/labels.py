@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ArgumentError
-from .questions import add_label, read_label
+from .questions import add_label, add_people, read_label, read_people
 from .tables import add_reading, read_corpus
 
 EXAMPLE = """example:
   karat labels returned/ --sample gold/sample.json --corpus corpus.csv --out labelled.csv
 
-reads filled CSV files and Label Studio exports, checks them against the sample and the table, and writes the table with
-gold filled in. Then, in Python: kt.ols(..., design=kt.read_sample("gold/sample.json"))."""
+reads filled CSV and Excel files and exports of Label Studio, Argilla, doccano, Prodigy and Potato, checks them against
+the sample and the table, and writes the table with gold filled in. Then, in Python:
+kt.ols(..., design=kt.read_sample("gold/sample.json"))."""
 
 
 def register(commands: Any) -> None:
@@ -25,15 +26,18 @@ def register(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     add = parser.add_argument
-    add("files", nargs="+", help="filled CSV files, Label Studio exports (JSON), or folders of them")
+    add(
+        "files",
+        nargs="+",
+        help="filled tables (.csv, .xlsx), exports of labelling tools (.json, .jsonl), or folders of them",
+    )
     add("--sample", required=True, help="sample.json that karat draw wrote")
     add("--corpus", required=True, help="the table the sample was drawn from")
     add_reading(parser)
     add("--out", required=True, help="table to write: .csv, .csv.gz, .tsv, .json, .jsonl, .parquet")
     add_label(parser, needed="by default as the files were handed out")
     add("--join", default="expert_mean", help="several labels into one: expert_mean (a share), majority (a class), ...")
-    add("--annotator", action="append", default=[], metavar="FILE=NAME", help="who filled a file; may be repeated")
-    add("--duplicates", choices=("raise", "last"), default="raise", help="one person labelled a document twice")
+    add_people(parser)
     add("--missing", choices=("warn", "raise", "ignore"), default="warn", help="drawn documents without a label")
     parser.set_defaults(run=run)
 
@@ -53,17 +57,8 @@ def run(options: argparse.Namespace) -> int:
     near = [Path(f) if Path(f).is_dir() else Path(f).parent for f in options.files]
     if labels is None and handed_out.exists() and not any((folder / MANIFEST).exists() for folder in near):
         labels = read_manifest(handed_out, sample)["labels"]
-    names = {}
-    for item in options.annotator:
-        file, equals, name = item.rpartition("=")
-        if not equals or not file or not name.strip():
-            raise ArgumentError(f"--annotator {item!r} must be FILE=NAME, neither of them blank.")
-        if file in names:
-            raise ArgumentError(f"--annotator names the file {file!r} twice; name it once.")
-        names[file] = name.strip()
     labelled = sample.read_labels(
-        options.files, corpus, labels=labels, join=options.join, annotators=names, duplicates=options.duplicates,
-        missing=options.missing,
+        options.files, corpus, labels=labels, join=options.join, missing=options.missing, **read_people(options),
     )  # fmt: skip
     write_file(labelled, options.out)
     new = [c for c in labelled.columns if c not in corpus.columns or not labelled[c].equals(corpus[c])]

@@ -44,3 +44,38 @@ def read_label(given: Sequence[str]) -> dict[str, Any]:
             raise ArgumentError(f"--label {item!r} has a blank class, or names one twice; name each class once.")
         out[name] = values
     return out
+
+
+def add_people(parser: argparse.ArgumentParser) -> None:
+    """Add options that say whose answers files hold, and in which columns."""
+    add = parser.add_argument
+    add("--annotator", action="append", default=[], metavar="FILE=NAME", help="who filled a file; may be repeated")
+    add("--duplicates", choices=("raise", "last"), default="raise", help="one person labelled a document twice")
+    add("--column", action="append", default=[], metavar="ROLE=COLUMN",
+        help="column of a table that holds document, annotator, status or a label; may be repeated")  # fmt: skip
+    add("--coder", action="append", default=[], metavar="NAME=COLUMN",
+        help="column of a coder, in tables with one for each (one label); may be repeated")  # fmt: skip
+
+
+def read_people(options: argparse.Namespace) -> dict[str, Any]:
+    """Arguments of ``read_answers`` and ``read_labels``."""
+    pairs = {name: _pairs(name, getattr(options, name)) for name in ("annotator", "column", "coder")}
+    return {
+        "annotators": pairs["annotator"], "duplicates": options.duplicates, "columns": pairs["column"] or None,
+        "coders": pairs["coder"] or None,
+    }  # fmt: skip
+
+
+def _pairs(option: str, given: Sequence[str]) -> dict[str, str]:
+    """What was written as LEFT=RIGHT; a file's name may hold an equals sign, its annotator's not."""
+    shape = {"annotator": "FILE=NAME", "column": "ROLE=COLUMN", "coder": "NAME=COLUMN"}[option]
+    out: dict[str, str] = {}
+    for item in given:
+        left, equals, right = item.rpartition("=") if option == "annotator" else item.partition("=")
+        if not equals or not left or not right.strip():
+            raise ArgumentError(f"--{option} {item!r} must be {shape}, neither of them blank.")
+        if left in out:
+            what = "the file " if option == "annotator" else ""
+            raise ArgumentError(f"--{option} names {what}{left!r} twice; name it once.")
+        out[left] = right.strip()
+    return out

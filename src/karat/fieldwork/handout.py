@@ -7,6 +7,7 @@ import numbers
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +18,17 @@ from ..designs.given import names_of
 from ..designs.store import path_of, sealed
 from ..errors import ArgumentError, generator, number, whole
 from ..frames import Table
-from . import label_studio
+from . import argilla, doccano, label_studio, potato, prodigy
 from .questions import Question, read_questions
-from .sheet import sheet
+from .sheet import sheet, workbook
 
 if TYPE_CHECKING:
     from .._core.types import Ints
     from ..designs import Sample
 
 MANIFEST = "labelling.json"
-FORMATS = ("csv", "label-studio")
+ARGILLA_SETTINGS, DOCCANO_LABELS = "argilla-settings.json", "doccano-labels.json"
+FORMATS = ("csv", "xlsx", "label-studio", "argilla", "doccano", "prodigy", "potato")
 NOTE = "note"
 WHO = "annotator"
 FORMAT = "karat labelling"
@@ -47,7 +49,7 @@ def write_handout(
     show: Sequence[str] = (),
     annotators: int | Sequence[str] = 1,
     overlap: float = 1,
-    formats: Sequence[str] = FORMATS,
+    formats: Sequence[str] = ("csv", "label-studio"),
     instructions: str = "",
     seed: int | None = None,
     overwrite: bool = False,
@@ -73,20 +75,10 @@ def write_handout(
 
     files: dict[str, bytes] = {}
     for name, rows in given.items():
-        stem = file_stem(name)
-        if "csv" in formats:
-            header = ["document", *show, "text", *(q.name for q in questions), NOTE, WHO]
-            blank = [""] * (len(questions) + 1)
-            files[f"{stem}.csv"] = sheet(header, ([documents[i], *extra[i], texts[i], *blank, name] for i in rows))
-        if "label-studio" in formats:
-            found = label_studio.tasks(
-                [documents[i] for i in rows], [texts[i] for i in rows], [dict(zip(show, extra[i])) for i in rows]
-            )
-            files[f"{stem}.json"] = (json.dumps(found, ensure_ascii=False, indent=1) + "\n").encode(errors="replace")
-    if "label-studio" in formats:
-        files["label-studio.xml"] = (label_studio.interface(questions, show, instructions) + "\n").encode(
-            errors="replace"
-        )
+        pile = _Pile(name, [documents[i] for i in rows], [texts[i] for i in rows], [extra[i] for i in rows], show)
+        for kind in formats:
+            files |= pile.files(kind, questions, instructions)
+    files |= _shared(formats, questions, show, instructions)
     manifest = {
         "frame_hash": sample.frame_hash,
         "origin": origin_of(sample),
@@ -95,6 +87,66 @@ def write_handout(
     }
     files[MANIFEST] = sealed(FORMAT, VERSION, manifest).encode()
     return _written(folder, files, overwrite)
+
+
+@dataclass(frozen=True)
+class _Pile:
+    """The documents of one person."""
+
+    name: str
+    documents: list[str]
+    texts: list[str]
+    extra: list[tuple[str, ...]]
+    show: Sequence[str]
+
+    def files(self, kind: str, questions: Sequence[Question], instructions: str) -> dict[str, bytes]:
+        """Files for one tool, by their names."""
+        stem = file_stem(self.name)
+        shown = [dict(zip(self.show, values)) for values in self.extra]
+        about = (self.documents, self.texts, shown)
+        if kind in ("csv", "xlsx"):
+            header = ["document", *self.show, "text", *(q.name for q in questions), NOTE, WHO]
+            blank = [""] * (len(questions) + 1)
+            rows = [[d, *more, t, *blank, self.name] for d, more, t in zip(self.documents, self.extra, self.texts)]
+            if kind == "csv":
+                return {f"{stem}.csv": sheet(header, rows)}
+            return {f"{stem}.xlsx": workbook(header, rows, {q.name: [str(c) for c in q.classes] for q in questions})}
+        if kind == "label-studio":
+            return {f"{stem}.json": _json(label_studio.tasks(*about))}
+        if kind == "argilla":
+            return {f"{stem}.argilla.json": _json(argilla.records(*about))}
+        if kind == "doccano":
+            return {f"{stem}.doccano.jsonl": _lines(doccano.lines(*about))}
+        if kind == "prodigy":
+            return {f"{stem}.{file_stem(q.name)}.prodigy.jsonl": _lines(prodigy.tasks(q, *about)) for q in questions}
+        project = potato.configuration(questions, stem, instructions)
+        return {f"{stem}.potato.jsonl": _lines(potato.items(*about)), f"{stem}.potato.yaml": _json(project)}
+
+
+def _shared(
+    formats: Sequence[str], questions: Sequence[Question], show: Sequence[str], instructions: str
+) -> dict[str, bytes]:
+    """Files that all people of a tool share."""
+    out: dict[str, bytes] = {}
+    if "label-studio" in formats:
+        out["label-studio.xml"] = _bytes(label_studio.interface(questions, show, instructions) + "\n")
+    if "argilla" in formats:
+        out[ARGILLA_SETTINGS] = _json(argilla.settings(questions, show, instructions))
+    if "doccano" in formats:
+        out[DOCCANO_LABELS] = _json(doccano.labels(questions))
+    return out
+
+
+def _json(value: object) -> bytes:
+    return _bytes(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+
+def _lines(records: Sequence[object]) -> bytes:
+    return _bytes("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="replace")
 
 
 def origin_of(sample: Sample) -> str | None:
@@ -136,10 +188,10 @@ def _check(
             "may lean on it."
         )
     for name in [*(q.name for q in questions), *show]:
-        if not label_studio.valid_name(name) and "label-studio" in formats:
+        if not label_studio.valid_name(name) and {*formats} - {"csv", "xlsx"}:
             raise ArgumentError(
-                f"{name!r} cannot be the name of a label or column in Label Studio: letters, digits, _ and - only, and "
-                "not 'document' or 'text'. Rename it, or use formats=('csv',)."
+                f"{name!r} cannot be the name of a label or column in Label Studio and other tools: letters, digits, _ "
+                "and - only, and not 'document' or 'text'. Rename it, or use formats=('csv',)."
             )
     taken = {"document", "text", WHO, NOTE} & {*show, *(q.name for q in questions)}
     if taken:
