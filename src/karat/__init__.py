@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     )
     from .effects.entry_points import comparisons, predictions, slopes
     from .errors import KaratError, KaratWarning
+    from .fieldwork import read_answers
     from .frames.batches import Batches
     from .frames.partitions import Partitions
     from .grouped.aggregate import aggregate
@@ -80,6 +81,7 @@ _HOMES = {
     "Stratified": "designs",
     "Unequal": "designs",
     "Waves": "designs",
+    "read_answers": "fieldwork",
     "read_sample": "designs",
     "Fits": "results",
     "KaratError": "errors",
@@ -199,6 +201,7 @@ __all__ = [
     "probit",
     "pseudo_outcome",
     "quantile",
+    "read_answers",
     "read_sample",
     "regress",
     "rmst",

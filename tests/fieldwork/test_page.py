@@ -110,11 +110,12 @@ def test_answers_come_back(frame, sample, tmp_path):
     saved(path, lambda each: {**whole(each), "more": {"note": "why", "flag": True}})
     long = sample.read_annotations(tmp_path, frame)
     assert long["annotator"].unique().tolist() == ["annotator"]
-    assert long["flagged"].all()
+    assert set(long["status"]) == {"flagged"}
     assert not long["settles"].any()
     assert long["note"].unique().tolist() == ["why"]
     labels = {k: v for k, v in LABELS.items() if k != "remark"}
-    gold = sample.read_labels(tmp_path, frame, labels=labels).iloc[sample.positions]
+    with pytest.warns(DesignWarning, match=f"{N} document.*are flagged"):
+        gold = sample.read_labels(tmp_path, frame, labels=labels).iloc[sample.positions]
     assert gold["support"].tolist() == [1.0] * N
     assert gold[["topic_cost", "topic_noise", "topic_time"]].to_numpy().tolist() == [[1.0, 0.0, 1.0]] * N
     assert gold[["tone", "words"]].to_numpy().tolist() == [[-2.0, 12.5]] * N
@@ -157,7 +158,7 @@ def test_codebooks_and_several_codes_in_every_form(frame, sample, tmp_path):
         ({"a": {"codes": []}}, "not a codebook"),
         ({"a": {"codes": [{"value": 1, "word": "2"}, {"value": 2, "word": "1"}]}}, "the value of another"),
         ([BOOK, BOOK], "two codebooks named 'support'"),
-        ({"flagged": [0, 1]}, "meaning of its own"),
+        ({"status": [0, 1]}, "meaning of its own"),
     ],
 )
 def test_questions_that_cannot_be_asked(labels, message, frame, sample, tmp_path):
@@ -376,4 +377,4 @@ def test_a_browser_labels_and_saves(frame, sample, tmp_path):
     row = long.iloc[0]
     assert row["document"] == about["documents"][0]["document"]
     assert row[["support", "topic_cost", "topic_noise", "topic_time"]].tolist() == [0, 1, 0, 0]
-    assert (row["words"], row["note"], row["flagged"]) == (12.5, "café \U0001f68b", True)
+    assert (row["words"], row["note"], row["status"]) == (12.5, "café \U0001f68b", "flagged")

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .labels import handed_out, read_names
-from .questions import add_format, add_label, read_formats, read_label
+from .labels import handed_out
+from .questions import RETURNED, add_format, add_label, add_people, read_formats, read_label, read_people
 from .tables import add_reading, read_corpus
 
 EXAMPLE = """example:
@@ -26,15 +26,14 @@ def register(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     add = parser.add_argument
-    add("files", nargs="+", help="what annotators returned: CSV, JSON of pages or Label Studio, or folders")
+    add("files", nargs="+", help=f"what annotators returned: {RETURNED}")
     add("--sample", required=True, help="sample.json that karat draw wrote")
     add("--corpus", required=True, help="the table the sample was drawn from")
     add_reading(parser)
     add("--text", required=True, metavar="COLUMN", help="column with the text")
     add_label(parser, needed="by default as the files were handed out")
     add("--show", action="append", default=[], metavar="COLUMN", help="further column to show; may be repeated")
-    add("--annotator", action="append", default=[], metavar="FILE=NAME", help="who filled a file; may be repeated")
-    add("--duplicates", choices=("raise", "last"), default="raise", help="one person labelled a document twice")
+    add_people(parser)
     add("--by", default="adjudicator", help="who decides: a name, or several with commas (default: adjudicator)")
     add("--apart", type=float, default=0.0, help="how far numbers may lie apart and still agree (default: 0)")
     add("--unflagged", action="store_true", help="leave out documents that are only flagged")
@@ -51,15 +50,14 @@ def run(options: argparse.Namespace) -> int:
     from ..designs import read_sample
     from ..fieldwork.collect import asked
 
+    formats = read_formats(options.format)
     sample, corpus = read_sample(options.sample), read_corpus(options)
     labels = read_label(options.label, options.codebook) or handed_out(options.files, options.sample, sample)
     questions = {q.name: q for q in asked(options.files, sample, labels)}
-    answers = sample.read_annotations(
-        options.files, corpus, labels=questions, annotators=read_names(options.annotator), duplicates=options.duplicates
-    )
+    answers = sample.read_annotations(options.files, corpus, labels=questions, **read_people(options))
     paths: list[Path] = sample.to_adjudication(
         options.out, corpus, options.text, answers, questions, annotators=options.by.split(","), apart=options.apart,
-        flagged=not options.unflagged, names=options.names, show=options.show, formats=read_formats(options.format),
+        flagged=not options.unflagged, names=options.names, show=options.show, formats=formats,
         instructions=options.instructions, overwrite=options.overwrite,
     )  # fmt: skip
     for path in paths:

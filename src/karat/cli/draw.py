@@ -64,7 +64,7 @@ def register(commands: Any) -> None:
     add("--annotators", default="1", help="how many people, or their names: anna,ben (default: 1)")
     add("--overlap", type=float, default=1.0, help="labels per document, 1.2 gives a random fifth to two (default: 1)")
     add_format(parser, "both")
-    add("--instructions", default="", help="text on top of pages, and in Label Studio")
+    add("--instructions", default="", help="text on top of pages and in Label Studio; guidelines in Argilla")
     add("--out", required=True, metavar="FOLDER", help="where to write; must be new or empty")
     add("--overwrite", action="store_true", help="write into a folder that holds files, over those of the same names")
     parser.set_defaults(run=run)
@@ -149,6 +149,7 @@ def _check(options: argparse.Namespace) -> None:
     if options.after and options.id:
         raise ArgumentError("--id was settled when the first wave was drawn; take it out.")
     read_label(options.label, options.codebook)
+    read_formats(options.format)
     if options.text and not options.label and not options.codebook:
         raise ArgumentError(
             "--text needs --label or --codebook, the gold column(s) to fill in, for example --label hostile=no,yes."

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from .._core.types import ModelName
 from ..errors import ArgumentError, number
-from .labels import handed_out, read_names
+from .labels import handed_out
 from .plan import read_list, read_pilot_design
+from .questions import add_people, read_people
 from .tables import ENDINGS, add_reading, open_corpus
 
 if TYPE_CHECKING:
@@ -60,8 +61,7 @@ def register(commands: Any) -> None:
     returned = parser.add_argument_group("gold from what annotators returned (with --sample)")
     returned.add_argument("--answers", nargs="+", metavar="FILE", help="files or folders, as for karat labels")
     returned.add_argument("--join", default="expert_mean", help="several labels into one (see karat labels)")
-    returned.add_argument("--annotator", action="append", default=[], metavar="FILE=NAME", help="who filled a file")
-    returned.add_argument("--duplicates", choices=("raise", "last"), default="raise", help="(see karat labels)")
+    add_people(returned)
     add("--features", metavar="COLUMN[,COLUMN]", help="further columns for the learner")
     add("--cluster", metavar="COLUMN[,COLUMN]", help="analysis cluster(s)")
     add("--weights", metavar="COLUMN", help="analysis weights")
@@ -201,7 +201,6 @@ def _name_table(options: argparse.Namespace) -> str:
 def _with_answers(options: argparse.Namespace, sample: Any, table: pd.DataFrame) -> pd.DataFrame:
     labels = handed_out(options.answers, options.sample, sample)
     filled: pd.DataFrame = sample.read_labels(
-        options.answers, table, labels=labels, join=options.join, annotators=read_names(options.annotator),
-        duplicates=options.duplicates, missing="ignore",
-    )  # fmt: skip
+        options.answers, table, labels=labels, join=options.join, missing="ignore", **read_people(options)
+    )
     return filled

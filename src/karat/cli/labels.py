@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError
-from .questions import add_label, read_label
+from .questions import RETURNED, add_label, add_people, read_label, read_people
 from .tables import ENDINGS, add_reading, open_corpus
 
 if TYPE_CHECKING:
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 EXAMPLE = """example:
   karat labels returned/ --sample gold/sample.json --corpus corpus.csv --out labelled.csv
 
-reads filled CSV files, files that pages saved and Label Studio exports, checks them against the sample and the table,
-and writes the table with gold filled in; its other columns stay as they are written. Then:
+reads filled CSV and Excel files, files that pages saved and exports of Label Studio, Argilla, doccano, Prodigy and
+Potato, checks them against the sample and the table, and writes the table with gold filled in; its other columns stay
+as they are written. Then:
 
   karat fit labelled.csv "hostile ~ length" --surrogate hostile=llm --sample gold/sample.json"""
 
@@ -31,15 +32,14 @@ def register(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     add = parser.add_argument
-    add("files", nargs="+", help="what annotators returned: CSV, JSON of pages or Label Studio, or folders")
+    add("files", nargs="+", help=f"what annotators returned: {RETURNED}")
     add("--sample", required=True, help="sample.json that karat draw wrote")
     add("--corpus", required=True, help="the table the sample was drawn from")
     add_reading(parser)
     add("--out", required=True, help=f"table to write: {ENDINGS}")
     add_label(parser, needed="by default as the files were handed out")
     add("--join", default="expert_mean", help="several labels into one: expert_mean (a share), majority (a class), ...")
-    add("--annotator", action="append", default=[], metavar="FILE=NAME", help="who filled a file; may be repeated")
-    add("--duplicates", choices=("raise", "last"), default="raise", help="one person labelled a document twice")
+    add_people(parser)
     add("--missing", choices=("warn", "raise", "ignore"), default="warn", help="drawn documents without a label")
     parser.set_defaults(run=run)
 
@@ -53,11 +53,9 @@ def run(options: argparse.Namespace) -> int:
     sample, read = read_sample(options.sample), open_corpus(options)
     corpus = read.table
     labels = read_label(options.label, options.codebook) or handed_out(options.files, options.sample, sample)
-    names = read_names(options.annotator)
     labelled = sample.read_labels(
-        options.files, corpus, labels=labels, join=options.join, annotators=names, duplicates=options.duplicates,
-        missing=options.missing,
-    )  # fmt: skip
+        options.files, corpus, labels=labels, join=options.join, missing=options.missing, **read_people(options)
+    )
     read.write(labelled, options.out)
     new = [c for c in labelled.columns if c not in corpus.columns or not labelled[c].equals(corpus[c])]
     for name in new:
@@ -76,16 +74,3 @@ def handed_out(files: Sequence[str], where: str, sample: Sample) -> Any:
     if beside.exists() and not any((folder / MANIFEST).exists() for folder in near):
         return read_manifest(beside, sample)["labels"]
     return None
-
-
-def read_names(given: Sequence[str]) -> dict[str, str]:
-    """File -> name, from texts such as ``returned.csv=anna``."""
-    names: dict[str, str] = {}
-    for item in given:
-        file, equals, name = item.rpartition("=")
-        if not equals or not file or not name.strip():
-            raise ArgumentError(f"--annotator {item!r} must be FILE=NAME, neither of them blank.")
-        if file in names:
-            raise ArgumentError(f"--annotator names the file {file!r} twice; name it once.")
-        names[file] = name.strip()
-    return names

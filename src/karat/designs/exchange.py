@@ -18,7 +18,7 @@ class SampleFiles:
         annotators: int | Sequence[str] = 1, overlap: float = 1, formats: Sequence[str] = ("csv", "label-studio"),
         instructions: str = "", seed: int | None = None, overwrite: bool = False,
     ) -> list[Path]:  # fmt: skip
-        """Write the documents to label now for the annotators: CSV, tasks and interface for Label Studio, pages.
+        """Write the documents to label now for the annotators: pages, CSV, Excel, or what labelling tools import.
 
         Documents come in random order under names that give nothing away; no surrogate, stratum or probability
         is written, and no column but those asked for. In CSV files an apostrophe goes before texts that a spreadsheet
@@ -44,12 +44,16 @@ class SampleFiles:
             ``annotator``.
         overlap : float
             Labels per document: 1 gives each document to one person, 2 to two, 1.2 a random fifth to two.
-        formats : sequence of {"csv", "label-studio", "html"}
+        formats : sequence of {"csv", "xlsx", "html", "label-studio", "argilla", "doccano", "prodigy", "potato"}
             ``"html"``: a page for each annotator, one file that opens in any browser and needs no connection. Answers
             are kept in the browser as they are given, and come back in the file ``....answers.json`` that the page
-            saves; it can be opened again in the page.
+            saves; it can be opened again in the page. ``"xlsx"`` offers the allowed answers in each cell and needs
+            ``pip install karat[excel]``. The tools get what they import, and what they need to ask: Label Studio
+            ``label-studio.xml``, Argilla ``argilla-settings.json``, doccano ``doccano-labels.json``, Potato a project
+            to start for each person; Prodigy gets a file of tasks for each label (interfaces ``choice`` and
+            ``text_input``).
         instructions : str
-            Shown on top in Label Studio and on pages.
+            Shown on top in Label Studio and on pages, and as guidelines in Argilla.
         seed : int, optional
             Seed of orders and assignment; by default they follow from the sample.
         overwrite : bool
@@ -59,7 +63,7 @@ class SampleFiles:
         -------
         list of Path
             Files written. ``labelling.json`` says what was asked; keep it with the files that come back. With codebooks
-            there is a ``codebook.txt`` for those who answer in spreadsheets.
+            there is a ``codebook.txt`` for those who do not answer in pages.
 
         Raises
         ------
@@ -111,8 +115,9 @@ class SampleFiles:
             Whether documents that somebody flagged are decided too.
         names : bool
             Whether the names of the annotators are shown; by default they are A, B, ... .
-        formats : sequence of {"html", "csv", "label-studio"}
-            In CSV and Label Studio files the answers stand in a column ``earlier``, which must come back.
+        formats : sequence of str
+            As in :meth:`to_labelling`, but for ``"potato"``. In all but pages the answers stand in a column or field
+            ``earlier``, which must come back.
 
         Returns
         -------
@@ -151,15 +156,16 @@ class SampleFiles:
 
     def read_annotations(
         self: Any, paths: object, data: object, *, labels: object = None, annotators: Mapping[Any, str] | None = None,
-        duplicates: str = "raise",
+        duplicates: str = "raise", columns: Mapping[str, str] | None = None,
+        coders: Mapping[str, Any] | Sequence[str] | None = None,
     ) -> pd.DataFrame:  # fmt: skip
         """Read what annotators returned: one row per document and annotator, for :mod:`karat.labels`.
 
         Parameters
         ----------
-        paths : str, Path or sequence of them
-            Filled CSV files, files that pages saved, Label Studio exports (JSON or JSON-MIN), or folders of them; of
-            all waves or some.
+        paths : str, Path or sequence of them, or data frame
+            Filled tables (CSV, Excel), files that pages saved, exports of Label Studio (JSON or JSON-MIN), Argilla,
+            doccano, Prodigy or Potato (JSON, JSONL), or folders of them; of all waves or some.
         data : data frame
             The frame that was drawn from.
         labels : mapping, optional
@@ -171,13 +177,17 @@ class SampleFiles:
         duplicates : {"raise", "last"}
             What to do when one person labelled a document twice, differently. Of files that one page saved the last is
             the one that was saved last.
+        columns, coders
+            Tables with other headers, or with a column for each coder, see :func:`karat.read_answers`.
 
         Returns
         -------
         pandas.DataFrame
-            ``position`` in the data, ``document``, ``annotator``, ``file``, a column per label (one per class where
-            several may hold), the ``note``, whether the document was ``flagged``, and whether the answer ``settles`` a
-            disagreement (see :meth:`to_adjudication`). Rows with a note or flag alone have no labels.
+            ``position`` in the data, ``document``, ``annotator``, ``file``, a column per label (one of 0 and 1 per
+            class where several may hold), ``status``, ``note``, and whether the answer ``settles`` a disagreement (see
+            :meth:`to_adjudication`). The status is ``"answered"``, ``"flagged"`` (to be looked at again; what was
+            answered counts), ``"skipped"`` (also a note without an answer) or ``"refused"``; the last two have no
+            labels.
 
         Raises
         ------
@@ -190,17 +200,21 @@ class SampleFiles:
         """
         from ..fieldwork import read_annotations
 
-        return read_annotations(self, paths, data, labels=labels, annotators=annotators, duplicates=duplicates)
+        return read_annotations(
+            self, paths, data, labels=labels, annotators=annotators, duplicates=duplicates, columns=columns,
+            coders=coders,
+        )  # fmt: skip
 
     def read_labels(
         self: Any, paths: object, data: object, *, labels: object = None, join: str = "expert_mean",
         annotators: Mapping[Any, str] | None = None, duplicates: str = "raise", missing: str = "warn",
+        columns: Mapping[str, str] | None = None, coders: Mapping[str, Any] | Sequence[str] | None = None,
     ) -> Any:  # fmt: skip
         """Read what annotators returned and fill it in as gold.
 
         Parameters
         ----------
-        paths, data, labels, annotators, duplicates
+        paths, data, labels, annotators, duplicates, columns, coders
             See :meth:`read_annotations`. Gold of earlier waves that the data hold stays.
         join : str
             How several labels of a document become one. ``"expert_mean"``: numbers (and True and False, as 1 and 0)
@@ -240,8 +254,9 @@ class SampleFiles:
         from ..fieldwork import read_labels
 
         return read_labels(
-            self, paths, data, labels=labels, join=join, annotators=annotators, duplicates=duplicates, missing=missing
-        )
+            self, paths, data, labels=labels, join=join, annotators=annotators, duplicates=duplicates, missing=missing,
+            columns=columns, coders=coders,
+        )  # fmt: skip
 
     def save(self: Any, path: str | Path) -> None:
         """Write the sample to a JSON file that :func:`karat.read_sample` reads.

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError, DataError, DesignWarning, number, tell
 from ..frames import Table
-from .collect import SETTLES
-from .handout import FLAGGED, NOTE, Earlier, write_handout
+from .answers import DOCUMENT, FLAGGED, NOTE, SETTLES, STATUS, WHO
+from .handout import Earlier, write_handout
 from .questions import NONE, Question, read_questions
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def write_adjudication(
     questions = read_questions(labels)
     apart = number("apart", apart, least=0)
     columns = [column.name for q in questions for column in q.columns]
-    needed = ["document", "annotator", NOTE, FLAGGED, SETTLES, *columns]
+    needed = [DOCUMENT, WHO, STATUS, NOTE, SETTLES, *columns]
     if not hasattr(annotations, "columns") or [name for name in needed if name not in annotations]:
         raise ArgumentError(
             "annotations must be the table that sample.read_annotations gave for these labels "
@@ -75,7 +75,7 @@ def disagreements(
         whole = rows[~rows[SETTLES]]
         people = list(dict.fromkeys(whole["annotator"]))
         called = {who: str(who) if names else _letters(k) for k, who in enumerate(people)}
-        raised = flagged and bool(whole[FLAGGED].any())
+        raised = flagged and bool((whole[STATUS] == FLAGGED).any())
         found: dict[str, list[tuple[str, str]]] = {}
         for q in questions:
             first = q.columns[0].name

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .questions import Question
+from .questions import NONE, Question
+
+MOST = 11
+"""Whole numbers of a scale that are still offered one by one."""
 
 
 def codes_of(question: Question) -> list[dict[str, Any]]:
@@ -24,14 +27,42 @@ def codes_of(question: Question) -> list[dict[str, Any]]:
         definition = str(code.get("definition", ""))
         if not definition and book.get("other") is not None and value == str(book["other"]):
             definition = "None of the other codes applies."
-        out.append(
-            {
-                "value": value, "word": word, "definition": definition,
-                "examples": [str(example) for example in code.get("examples", ())],
-                "boundaries": str(code.get("boundaries", "")),
-            }
-        )  # fmt: skip
+        out.append(_code(value, word, definition, code.get("examples", ()), code.get("boundaries", "")))
     return out
+
+
+def options_of(question: Question, most: int = MOST) -> list[dict[str, Any]]:
+    """What tools offer to choose from, as :func:`codes_of` gives it; nothing where answers are typed.
+
+    Ratings and short scales offer their numbers; where several classes may hold, ``none`` is offered too.
+
+    Examples
+    --------
+    >>> [option["word"] for option in options_of(Question("topic", "several", ("law", "war")))]
+    ['law', 'war', 'none']
+    """
+    if question.kind == "several":
+        return [*codes_of(question), _code(NONE, NONE)]
+    low, high = question.low, question.high
+    if low is None or high is None or question.kind not in ("scale", "rating"):
+        return codes_of(question)
+    if question.kind == "scale" and high - low >= most:
+        return []
+    return [_code(str(value), str(value)) for value in range(int(low), int(high) + 1)]
+
+
+def _code(
+    value: str, word: str, definition: str = "", examples: Sequence[Any] = (), boundaries: Any = ""
+) -> dict[str, Any]:
+    return {
+        "value": value, "word": word, "definition": definition, "examples": [str(example) for example in examples],
+        "boundaries": str(boundaries),
+    }  # fmt: skip
+
+
+def needs_codebook(questions: Sequence[Question]) -> bool:
+    """Whether there is more to say about the questions than their names and answers."""
+    return any(q.codebook or q.kind == "several" for q in questions)
 
 
 def codebook_text(questions: Sequence[Question], instructions: str = "") -> str:

@@ -6,13 +6,14 @@ Format: https://labelstud.io/guide/task_format.html and the pages of the tags Ch
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from ..errors import DataError
-from .codes import codes_of
-from .questions import EARLIER, NONE, Question
+from .answers import SKIPPED, Given, answer_in, missing, typed
+from .codes import options_of
+from .questions import EARLIER, Question
 
 _VALUES = ("choices", "number", "rating", "text")
 """Fields in which Label Studio stores answers."""
@@ -68,18 +69,21 @@ def interface(questions: Sequence[Question], shown: Sequence[str], instructions:
 
 def _choices(question: Question) -> Iterator[str]:
     """Attributes of each choice: the word that people see, the class that is exported, when it applies."""
-    for code in codes_of(question):
+    for code in options_of(question):
         alias = "" if code["word"] == code["value"] else f" alias={_quote(code['value'])}"
         hint = f" hint={_quote(code['definition'])}" if code["definition"] else ""
         yield f"value={_quote(code['word'])}{alias}{hint}"
-    if question.kind == "several":
-        yield f"value={_quote(NONE)}"
 
 
-def answers(export: Any, file: str, questions: Sequence[Question]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Document, annotator and raw answers of every annotation in an export, JSON or JSON-MIN.
+def is_export(task: Mapping[str, Any]) -> bool:
+    """Whether a task is one of Label Studio."""
+    return "data" in task or "annotation_id" in task
 
-    Tasks without annotations, drafts, predictions and skipped (cancelled) annotations give nothing.
+
+def answers(export: Any, file: str, questions: Sequence[Question]) -> Iterator[Given]:
+    """Answers of every annotation in an export, JSON or JSON-MIN.
+
+    Tasks without annotations, drafts and predictions give nothing; cancelled annotations are skipped ones.
     """
     if not isinstance(export, list) or not all(isinstance(task, dict) for task in export):
         raise DataError(
@@ -93,7 +97,7 @@ def answers(export: Any, file: str, questions: Sequence[Question]) -> Iterator[t
             "labelling interface that to_labelling wrote."
         )
     for count, task in enumerate(export, start=1):
-        data = _typed(task.get("data", task), dict, f"{file}: 'data' of task {count}")
+        data = typed(task.get("data", task), dict, f"{file}: 'data' of task {count}")
         if not isinstance(data.get("document"), str):
             raise DataError(
                 f"{file}: task {count} has no 'document' in its data, so it is not known which document it is; "
@@ -101,17 +105,19 @@ def answers(export: Any, file: str, questions: Sequence[Question]) -> Iterator[t
             )
         document = data["document"]
         where = f"{file}: document {document!r}"
-        settles = {EARLIER: data.get(EARLIER)}
+        settles = not missing(data.get(EARLIER))
         if "data" not in task:
             raw = {q.name: _plain(task.get(q.name), where, q) for q in questions}
-            yield document, _who(task.get("annotator")), raw | settles
+            yield Given(document, _who(task.get("annotator")), raw, settles=settles)
             continue
-        annotations = _typed(task.get("annotations", task.get("completions")), list, f"{where}: 'annotations'")
+        annotations = typed(task.get("annotations", task.get("completions")), list, f"{where}: 'annotations'")
         for annotation in annotations:
-            annotation = _typed(annotation, dict, f"{where}: an annotation")
+            annotation = typed(annotation, dict, f"{where}: an annotation")
+            who = _who(annotation.get("completed_by"))
             if annotation.get("was_cancelled") or annotation.get("skipped"):
+                yield Given(document, who, {}, SKIPPED, settles=settles)
                 continue
-            yield document, _who(annotation.get("completed_by")), _regions(annotation, where, questions) | settles
+            yield Given(document, who, _regions(annotation, where, questions), settles=settles)
 
 
 def _regions(annotation: dict[str, Any], where: str, questions: Sequence[Question]) -> dict[str, Any]:
@@ -119,8 +125,8 @@ def _regions(annotation: dict[str, Any], where: str, questions: Sequence[Questio
     asked = {q.name: q for q in questions}
     found: dict[str, Any] = {}
     other: list[str] = []
-    for region in _typed(annotation.get("result"), list, f"{where}: 'result' of an annotation"):
-        region = _typed(region, dict, f"{where}: an entry of 'result'")
+    for region in typed(annotation.get("result"), list, f"{where}: 'result' of an annotation"):
+        region = typed(region, dict, f"{where}: an entry of 'result'")
         name = region.get("from_name")
         if name not in asked:
             other.append(repr(name))
@@ -143,16 +149,6 @@ def valid_name(name: str) -> bool:
     return bool(re.fullmatch(r"[A-Za-z_][\w-]*", name)) and name not in ("document", "text", TEXT)
 
 
-def _typed(value: Any, kind: type[Any], what: str) -> Any:
-    """A list or an object of an export; an empty one where there is null."""
-    if value is None:
-        return kind()
-    if not isinstance(value, kind):
-        wanted = "a list" if kind is list else "an object with named fields"
-        raise DataError(f"{what} is {str(value)[:40]!r}, where {wanted} belongs; export the project anew.")
-    return value
-
-
 def _plain(value: Any, where: str, question: Question) -> Any:
     """The answer in what Label Studio stores for choices, numbers, ratings and texts."""
     submissions = False
@@ -165,17 +161,9 @@ def _plain(value: Any, where: str, question: Question) -> Any:
                 "wrote."
             )
         value, submissions = value[kinds[0]], kinds == ["text"]
-    if isinstance(value, list):
-        if submissions and all(isinstance(v, str) for v in value):  # of a text area
-            return "\n".join(value)
-        if question.kind == "several" and all(isinstance(v, (str, int, float)) for v in value):
-            return value or None
-        if len(value) > 1:
-            raise DataError(f"{where} has {len(value)} answers to {question.name!r}; one is allowed.")
-        value = value[0] if value else None
-    if not (value is None or isinstance(value, (str, int, float))):
-        raise DataError(f"{where}: the answer to {question.name!r} is {str(value)[:40]!r}, not a text or number.")
-    return value
+    if isinstance(value, list) and submissions and all(isinstance(v, str) for v in value):  # of a text area
+        return "\n".join(value)
+    return answer_in(value, where, question)
 
 
 def _who(completed_by: Any) -> str:

@@ -11,11 +11,13 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
 
 from ..errors import DataError
+from .answers import ANSWERED, FLAGGED, Given
 from .codes import codes_of
 from .questions import Question
 
@@ -100,15 +102,56 @@ def is_answers(content: object) -> bool:
     return isinstance(content, dict) and content.get("format") == FORMAT
 
 
-def answers(content: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Document and raw answers of each document in a file that :func:`checked` passed, with note and flag."""
-    for each in content["answers"]:
-        note, flag = each.get("note"), each.get("flag")
-        raw = {name: value for name, value in each["answers"].items() if _is_plain(value)}
-        yield each["document"], {**raw, "note": note if isinstance(note, str) else "", "flagged": flag is True}
+@dataclass(frozen=True)
+class Saved:
+    """A file that a page saved, and whose it is; ``content`` is as :func:`checked` passed it."""
+
+    file: str
+    who: str
+    content: Mapping[str, Any]
+
+    @property
+    def page(self) -> tuple[str, str]:
+        """Which page saved it."""
+        return self.who, self.content["page"]
+
+    @property
+    def answers(self) -> Iterator[Given]:
+        """What the person answered about each document."""
+        for each in self.content["answers"]:
+            note, status = each.get("note"), FLAGGED if each.get("flag") is True else ANSWERED
+            raw = {name: value for name, value in each["answers"].items() if _is_plain(value)}
+            note = note if isinstance(note, str) else ""
+            yield Given(each["document"], self.who, raw, status, note, self.content.get("settles") is True)
 
 
-def checked(content: Any, file: str, origins: set[str | None], questions: Sequence[Question] | None) -> dict[str, Any]:
+def last_saves(saved: Sequence[Saved], duplicates: str) -> list[Saved]:
+    """What counts of what pages saved, the earlier first.
+
+    A page may be saved many times. With ``"raise"`` later files must hold what the earlier ones do, and all are held
+    against each other; with ``"last"`` the one that was saved last counts.
+    """
+    saved = sorted(saved, key=lambda one: str(one.content.get("saved")))
+    last = {one.page: one for one in saved}
+    if duplicates == "last":
+        return [one for one in saved if one is last[one.page]]
+    for one in saved:
+        later = last[one.page]
+        kept = {each["document"]: each["answers"] for each in later.content["answers"]}
+        for each in one.content["answers"]:
+            gone = [name for name in each["answers"] if name not in kept.get(each["document"], {})]
+            if gone:
+                raise DataError(
+                    f"{one.file} and {later.file} were saved by the same page; the later one no longer holds the "
+                    f"answer to {gone[0]!r} about document {each['document']}. Keep the file that is right, or use "
+                    "duplicates='last', which takes the later one alone."
+                )
+    return saved
+
+
+def checked(
+    content: Any, file: str, origins: set[str | None] | None, questions: Sequence[Question] | None
+) -> dict[str, Any]:
     """A file of answers, held against the sample and the questions (if they are known).
 
     Raises
@@ -126,7 +169,9 @@ def checked(content: Any, file: str, origins: set[str | None], questions: Sequen
             isinstance(each, dict) and isinstance(each.get("document"), str) and isinstance(each.get("answers"), dict)
         ):
             raise DataError(f"{file} holds an answer without a document; {_RESAVE}.")
-    if content.get("origin") not in origins:
+    if not isinstance(content.get("page"), str):
+        raise DataError(f"{file} does not say which page saved it; {_RESAVE}.")
+    if origins is not None and content.get("origin") not in origins:
         raise DataError(
             f"{file} belongs to another sample (its frame hash is {str(content.get('origin'))[:8]}); read it with the "
             "sample that its page was written for."

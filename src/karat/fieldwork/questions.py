@@ -241,6 +241,8 @@ def _from_codebook(name: str, given: Mapping[str, Any]) -> Question:
         values, words = [*values, given["other"]], [*words, str(given["other"])]
     several = bool(given.get("several"))
     classes = _several(name, values) if several else _classes(name, values)
+    if several:
+        _several(name, words)
     texts = [str(c) for c in classes]
     if crossed := [word for k, word in enumerate(words) if word in texts and texts.index(word) != k]:
         raise ArgumentError(
