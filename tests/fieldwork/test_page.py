@@ -125,6 +125,15 @@ def test_answers_come_back(frame, sample, tmp_path):
     assert sample.read_annotations(returned, frame).drop(columns="file").equals(long.drop(columns="file"))
 
 
+def test_pages_without_a_sample(frame, sample, tmp_path):
+    file = saved(hand_out(sample, frame, tmp_path)[0], whole)
+    long = sample.read_annotations(tmp_path, frame).drop(columns="position")
+    found = kt.read_answers(file, LABELS)
+    assert found.equals(long.sort_values("document", ignore_index=True))
+    with pytest.raises(DataError, match="asked 'support' in another way"):
+        kt.read_answers(file, {"support": ["no", "yes"]})
+
+
 def test_codebooks_and_several_codes_in_every_form(frame, sample, tmp_path):
     paths = hand_out(sample, frame, tmp_path, [BOOK, TOPICS], formats=("csv", "label-studio", "html"))
     assert "codebook.txt" in [p.name for p in paths]

@@ -180,6 +180,178 @@ def read(tmp_path, name, content, labels=CHOICE, **options):
     )
 
 
+# ---- several codes, scales, codebooks, decisions ------------------------------------------------------------
+
+
+CODES = [kt.annotate.Code(1, "yes", "Wants it."), kt.annotate.Code(0, "no", "Does not.")]
+BOOK = kt.annotate.Codebook("support", "Wants the tram?", CODES)
+ASKED = {"support": BOOK, "topic": "several:law,war", "care": "scale:1:7"}
+ANY = ("xlsx", "csv", "argilla", "doccano", "prodigy", "potato", "label-studio")
+
+
+def answer(folder, tool, given):
+    """Leave what a tool was handed as it exports it; ``given``: document -> question -> list of words."""
+    if tool in ("csv", "xlsx"):
+        path = folder / f"annotator.{tool}"
+        read_table = pd.read_csv if tool == "csv" else pd.read_excel
+        table = read_table(path, dtype=str, keep_default_na=False)
+        for q in given(table["document"][0]):
+            table[q] = ["; ".join(given(d)[q]) for d in table["document"]]
+        table.to_csv(path, index=False) if tool == "csv" else table.to_excel(path, index=False)
+    elif tool == "argilla":
+        path = folder / "annotator.argilla.json"
+        asked = json.loads((folder / "argilla-settings.json").read_text())["questions"]
+        value = {q["name"]: {o["text"]: o["value"] for o in q["settings"].get("options", ())} for q in asked}
+        many = {q["name"] for q in asked if q["settings"]["type"] == "multi_label_selection"}
+        records = json.loads(path.read_text())
+        for record in records:
+            for q, words in given(record["id"]).items():
+                values = [value[q][word] for word in words]
+                one = {"value": values if q in many else values[0], "user_id": "u", "status": "submitted"}
+                record["responses"][q] = [one]
+        path.write_text(json.dumps(records))
+    elif tool == "doccano":
+        offered = {label["text"] for label in json.loads((folder / "doccano-labels.json").read_text())}
+        out = []
+        for line in lines(folder / "annotator.doccano.jsonl"):
+            asked = given(line["document"])
+            chosen = [f"{q}: {w}" if len(asked) > 1 else w for q, words in asked.items() for w in words]
+            assert set(chosen) <= offered
+            out.append({**line, "label": chosen})
+        write_lines(folder / "annotator.doccano.jsonl", out)
+    elif tool == "prodigy":
+        for path in folder.glob("*.prodigy.jsonl"):
+            out = []
+            for task in lines(path):
+                ids = {o["text"]: o["id"] for o in task["options"]}
+                accept = [ids[word] for word in given(task["document"])[task["question"]]]
+                assert len(accept) == 1 or task["config"]["choice_style"] == "multiple"
+                out.append({**task, "accept": accept, "answer": "accept", "_annotator_id": "u"})
+            write_lines(path, out)
+    elif tool == "potato":
+        schemes = {
+            s["name"]: s for s in json.loads((folder / "annotator.potato.yaml").read_text())["annotation_schemes"]
+        }
+        out = []
+        for item in lines(folder / "annotator.potato.jsonl"):
+            stored = {q: {word: "true" for word in words} for q, words in given(item["id"]).items()}
+            assert all(schemes[q]["annotation_type"] == "multiselect" for q in stored if len(stored[q]) > 1)
+            out.append({"instance_id": item["id"], "user_id": "u", "labels": stored})
+        write_lines(folder / "annotations.jsonl", out)
+    else:
+        path = folder / "annotator.json"
+        tasks = json.loads(path.read_text())
+        for task in tasks:
+            result = [
+                {"from_name": q, "value": {"number": 7} if q == "care" else {"choices": words}}
+                for q, words in given(task["data"]["document"]).items()
+            ]
+            task["annotations"] = [{"result": result, "completed_by": 1}]
+        path.write_text(json.dumps(tasks))
+
+
+@pytest.mark.parametrize("tool", ANY)
+def test_several_codes_codebooks_and_scales_in_every_tool(tool, frame, sample, tmp_path):
+    paths = sample.to_labelling(tmp_path, frame, "body", ASKED, formats=(tool,))
+    assert "codebook.txt" in {p.name for p in paths}
+    topics = {d: (["law", "war"], ["war"], ["none"])[k % 3] for k, d in enumerate(sorted(_documents(tmp_path)))}
+    answer(tmp_path, tool, lambda d: {"support": ["yes"], "topic": topics[d], "care": ["7"]})
+    long = sample.read_annotations(tmp_path, frame).set_index("document")
+    assert long["topic_law"].to_dict() == {d: int("law" in words) for d, words in topics.items()}
+    assert long["topic_war"].to_dict() == {d: int("war" in words) for d, words in topics.items()}
+    assert set(long["support"]) == {1}
+    assert set(long["care"]) == {7}
+    again = long.reset_index()[["document", "annotator", "support", "topic_law", "topic_war", "care"]]
+    split = kt.read_answers(again, ASKED).set_index("document")
+    assert split.loc[long.index, ["topic_law", "topic_war"]].equals(long[["topic_law", "topic_war"]])
+
+
+def _documents(folder):
+    given = json.loads((folder / "labelling.json").read_text())["annotators"]
+    return {document for documents in given.values() for document in documents}
+
+
+@pytest.mark.parametrize("tool", [tool for tool in ANY if tool != "potato"])
+def test_decisions_come_back_from_every_tool(tool, frame, sample, tmp_path):
+    labels = {"topic": "several:law,war"}
+    sample.to_labelling(tmp_path, frame, "body", labels, formats=("csv",), annotators=["ann", "ben"], overlap=2)
+    for name, topic in (("ann", "law"), ("ben", "law; war")):
+        table = pd.read_csv(tmp_path / f"{name}.csv", dtype=str)
+        table.assign(topic=topic).to_csv(tmp_path / f"{name}.csv", index=False)
+    long = sample.read_annotations(tmp_path, frame)
+    third = tmp_path / "third"
+    sample.to_adjudication(third, frame, "body", long, labels, annotators=["annotator"], formats=(tool,))
+    answer(third, tool, lambda d: {"topic": ["none"]})
+    gold = sample.read_labels([tmp_path, third], frame).iloc[sample.positions]
+    assert gold[["topic_law", "topic_war"]].to_numpy().tolist() == [[0, 0]] * 6
+    with pytest.raises(ArgumentError, match="'potato', whose exports do not hold what others answered"):
+        sample.to_adjudication(third, frame, "body", long, labels, formats=("potato",))
+
+
+def test_who_answered_first_may_decide(frame, sample, tmp_path):
+    sample.to_labelling(tmp_path, frame, "body", CHOICE, formats=("csv",), annotators=["ann", "ben"], overlap=2)
+    for name, said in (("ann", "no"), ("ben", "yes")):
+        table = pd.read_csv(tmp_path / f"{name}.csv", dtype=str)
+        table.assign(hostile=said).to_csv(tmp_path / f"{name}.csv", index=False)
+    long = sample.read_annotations(tmp_path, frame)
+    third = tmp_path / "third"
+    path, _ = sample.to_adjudication(third, frame, "body", long, CHOICE, annotators=["ann"], formats=("csv",))
+    pd.read_csv(path, dtype=str).assign(hostile="yes").to_csv(path, index=False)
+    assert set(sample.read_labels([tmp_path, third], frame)["hostile"].dropna()) == {"yes"}
+    both = sample.read_annotations([tmp_path, third], frame)
+    assert both.groupby("annotator")["settles"].sum().to_dict() == {"ann": 6, "ben": 0}
+
+
+def test_guidelines_and_hints(frame, sample, tmp_path):
+    sample.to_labelling(tmp_path, frame, "body", ASKED, formats=("argilla", "potato", "xlsx"), instructions="Read it.")
+    settings = json.loads((tmp_path / "argilla-settings.json").read_text())
+    assert settings["guidelines"].startswith("Read it.")
+    assert "yes: Wants it." in settings["guidelines"]
+    first = settings["questions"][0]
+    assert (first["title"], first["settings"]["options"][0]) == (
+        "Wants the tram?", {"value": "1", "text": "yes", "description": "Wants it."},
+    )  # fmt: skip
+    scheme = json.loads((tmp_path / "annotator.potato.yaml").read_text())["annotation_schemes"][0]
+    assert scheme["labels"][0] == {"name": "yes", "tooltip": "Wants it."}
+    import openpyxl
+
+    rules = openpyxl.load_workbook(tmp_path / "annotator.xlsx").active.data_validations.dataValidation
+    assert [rule.formula1 for rule in rules] == ['"yes,no"', '"1,2,3,4,5,6,7"']
+
+
+def test_several_codes_in_tables_and_what_is_refused(tmp_path):
+    topic = {"topic": "several:law,war"}
+    listed = pd.DataFrame({"id": [1, 2, 3], "topic": [["war"], [], None]})
+    found = kt.read_answers(listed, topic)
+    assert found[["topic_law", "topic_war"]].to_numpy().tolist() == [[0, 1], [0, 0]]
+    texts = 'id,topic\na,"[""war"", ""law""]"\nb,[]\nc,law\nd,\n'
+    (tmp_path / "a.csv").write_text(texts)
+    assert kt.read_answers(tmp_path / "a.csv", topic)[["topic_law", "topic_war"]].to_numpy().tolist() == [
+        [1, 1], [0, 0], [1, 0],
+    ]  # fmt: skip
+    polars = kt.read_answers(pl.DataFrame({"id": [1], "topic": [["war"]]}), topic)
+    assert polars["topic_war"].tolist() == [1]
+    split = pd.DataFrame({"id": [1, 2], "topic_law": [True, False], "topic_war": [False, False]})
+    assert kt.read_answers(split, topic)["topic_law"].tolist() == [1, 0]
+    with pytest.raises(DataError, match="'1': 'topic_war' is empty, but other classes of 'topic'"):
+        kt.read_answers(split.astype(object).assign(topic_war=[None, 0]), topic)
+    with pytest.raises(DataError, match="'law' was asked alone"):
+        read(tmp_path, "b.jsonl", [{"document": "d", "label": "law", "answer": "accept"}], topic)
+    with pytest.raises(ArgumentError, match=r"'status', a column of the table of answers.*columns="):
+        kt.read_answers({"id": [1], "status": ["yes"]}, {"status": ["no", "yes"]})
+    found = kt.read_answers({"id": [1], "status": ["yes"]}, {"state": ["no", "yes"]}, columns={"state": "status"})
+    assert found["state"].tolist() == ["yes"]
+
+
+def test_notes_and_flags_without_an_answer(tmp_path):
+    text = "document,annotator,hostile,note,status\nd1,ann,,torn,\nd2,ann,,,flagged\nd3,ann,no,odd,\nd4,ann,,,\n"
+    (tmp_path / "a.csv").write_text(text)
+    found = kt.read_answers(tmp_path / "a.csv", CHOICE)
+    assert found["status"].tolist() == ["skipped", "flagged", "answered"]
+    assert found["note"].where(found["note"].notna(), None).tolist() == ["torn", None, "odd"]
+    assert not found["settles"].any()
+
+
 # ---- statuses ----------------------------------------------------------------------------------------------
 
 

@@ -42,11 +42,10 @@ def settings(questions: Sequence[Question], shown: Sequence[str], instructions: 
 
 def _question(question: Question) -> dict[str, Any]:
     about: dict[str, Any]
-    if question.kind in ("choices", "several"):
-        options = [
-            {"value": o["value"], "text": o["word"], "description": o["definition"] or None}
-            for o in options_of(question)
-        ]
+    options = [
+        {"value": o["value"], "text": o["word"], "description": o["definition"] or None} for o in options_of(question)
+    ]
+    if options and question.kind != "rating":
         about = {"type": "label_selection", "options": options, "visible_options": None}
         if question.kind == "several":
             about |= {"type": "multi_label_selection", "options_order": "natural"}

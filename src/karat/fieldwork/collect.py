@@ -107,9 +107,9 @@ def read_annotations(
     one_of("duplicates", duplicates, ("raise", "last"))
     table = Table.read(data)
     documents, positions = sample.design.documents(table)
-    manifest = _manifest(paths, sample)
-    questions = _questions(labels, manifest, paths)
-    people = () if manifest is None else tuple(manifest["annotators"])
+    manifests = _manifests(paths, sample)
+    questions = _questions(labels, manifests, paths)
+    people = [name for manifest in manifests for name in manifest["annotators"]]
     reading = _Reading(
         questions, _columns(columns, questions), _coders(coders), annotators, duplicates, people, _origins(sample)
     )
@@ -121,7 +121,7 @@ def read_annotations(
 
 def asked(paths: object, sample: Sample, labels: object) -> tuple[Question, ...]:
     """The questions that files answer: as the reader says, else as they were handed out."""
-    return _questions(labels, _manifest(paths, sample), paths)
+    return _questions(labels, _manifests(paths, sample), paths)
 
 
 def _is_paths(source: object) -> bool:
@@ -129,16 +129,14 @@ def _is_paths(source: object) -> bool:
     return all(isinstance(path, (str, Path)) for path in listed)
 
 
-def _manifest(paths: object, sample: Sample) -> dict[str, Any] | None:
-    """What the handout asked, where it is near the files."""
+def _manifests(paths: object, sample: Sample) -> list[dict[str, Any]]:
+    """What the handouts were whose files these are, where they are near: of the first round, of decisions."""
     if not _is_paths(paths):
-        return None
+        return []
     files_in(paths)
-    for path in map(Path, [paths] if isinstance(paths, (str, Path)) else paths):  # type: ignore[call-overload]
-        near = (path if path.is_dir() else path.parent) / MANIFEST
-        if near.exists():
-            return read_manifest(near, sample)
-    return None
+    listed = map(Path, [paths] if isinstance(paths, (str, Path)) else paths)  # type: ignore[call-overload]
+    near = dict.fromkeys((path if path.is_dir() else path.parent) / MANIFEST for path in listed)
+    return [read_manifest(path, sample) for path in near if path.exists()]
 
 
 def read_manifest(path: Path, sample: Sample) -> dict[str, Any]:
@@ -165,11 +163,11 @@ def _origins(sample: Sample) -> set[str | None]:
     return {origin_of(sample), None if frame is None else frame.hash}
 
 
-def _questions(labels: object, manifest: dict[str, Any] | None, paths: object) -> tuple[Question, ...]:
+def _questions(labels: object, manifests: Sequence[Mapping[str, Any]], paths: object) -> tuple[Question, ...]:
     if labels is not None:
         return read_questions(labels)
-    if manifest is not None:
-        return read_questions(manifest["labels"])
+    if manifests:
+        return read_questions(manifests[0]["labels"])
     for path in files_in(paths) if _is_paths(paths) else ():  # pages say what they asked
         content = saved_by_page(path)
         if content is not None:

@@ -64,7 +64,7 @@ def write_handout(
     folder = path_of("folder", folder)
     _check(sample, table, text, questions, show)
     _check_formats(formats, [*(q.name for q in questions), *show], earlier is not None)
-    names = names_of_people(annotators, MANIFEST)
+    names = names_of_people(annotators, (MANIFEST, ARGILLA_SETTINGS, DOCCANO_LABELS))
     overlap = number("overlap", overlap, least=1, most=len(names))
     documents, positions = sample.design.documents(table, sample.sent if earlier is None else 0)
     order = [int(i) for i in np.argsort(documents)]  # whatever the order of rows

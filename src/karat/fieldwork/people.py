@@ -15,15 +15,15 @@ _LONGEST = 200
 """Bytes of a name; file systems take 255 with the ending."""
 
 
-def names_of_people(given: object, taken: str) -> list[str]:
-    """Names of the annotators, each fit for a file name, and none the name of the file ``taken``."""
+def names_of_people(given: object, taken: Sequence[str]) -> list[str]:
+    """Names of the annotators, each fit for a file name, and none the name of a file of ``taken``."""
     if isinstance(given, numbers.Number):
         count = whole("annotators", given, least=1, instead="or their names")
         return ["annotator"] if count == 1 else [f"annotator-{k + 1}" for k in range(count)]
     if not isinstance(given, Sequence) or isinstance(given, (str, bytes)) or not given:
         raise ArgumentError(f"annotators={given!r} is not allowed; give a number of people, or a list of their names.")
     names = [check_name(name) for name in given]
-    files: dict[str, str] = {taken.partition(".")[0]: taken}
+    files: dict[str, str] = {file.partition(".")[0]: file for file in taken}
     for name in names:
         other = files.setdefault(alike(file_stem(name)), name)
         if other is not name:

@@ -41,7 +41,7 @@ def answers(
     """
     header = [str(name) for name in table.columns]
     rows: list[Any] = [
-        {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in row.items()}
+        {name: value.tolist() if isinstance(value, (np.ndarray, np.bool_)) else value for name, value in row.items()}
         for row in table.set_axis(header, axis=1).to_dict("records")
     ]
     lost = [name for name in columns.values() if name not in header]
@@ -101,15 +101,22 @@ def _is_split(question: Question, header: Sequence[str]) -> bool:
 
 def _held(row: Mapping[str, Any], question: Question, where: str) -> list[Any] | None:
     """The classes that hold, by a column of 0 and 1 for each; None where all are empty."""
-    cells = [(c, column, row[column.name]) for c, column in zip(question.classes, question.columns)]
-    cells = [(c, column, cell) for c, column, cell in cells if not missing(cell)]
+    cells = {column: row[column.name] for column in question.columns}
+    if all(missing(cell) for cell in cells.values()):
+        return None
     try:
-        held = [
-            c for c, column, cell in cells if column.read(int(cell) if isinstance(cell, (bool, np.bool_)) else cell)
+        said = [
+            column.read(None if missing(cell) else int(cell) if isinstance(cell, bool) else cell)
+            for column, cell in cells.items()
         ]
     except DataError as error:
         raise DataError(f"{where}: {error}") from None
-    return held if cells else None
+    if None in said:
+        empty = question.columns[said.index(None)].name
+        raise DataError(
+            f"{where}: {empty!r} is empty, but other classes of {question.name!r} are answered; write 0 or 1."
+        )
+    return [c for c, holds in zip(question.classes, said) if holds]
 
 
 def _cell(value: Any, where: str, question: Question, r_file: bool) -> Any:
