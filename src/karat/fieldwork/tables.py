@@ -66,7 +66,7 @@ def answers(
             "to_labelling wrote, or say what columns are with columns={...}, or coders={...} where each coder has one."
         )
     who, status, note = (_role(role, header, columns) for role in (WHO, STATUS, NOTE))
-    if status in plain:
+    if status in plain.values():
         status = columns.get(STATUS)
     ours = document == DOCUMENT and EARLIER in header and not wide
     r_file = document == ".id"  # R writes NA where there is nothing
