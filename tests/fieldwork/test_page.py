@@ -324,6 +324,10 @@ def test_flagged_documents_and_names(frame, sample, tmp_path):
     first, second = payload(paths[0])["documents"], payload(paths[1])["documents"]
     assert len(first) + len(second) == N
     assert first[0]["earlier"] == {"topic": [["ann", "none"], ["ben", "none"]], "note": [["ben", "two writers"]]}
+    for path in paths[:2]:
+        saved(path, lambda each: {"topic": ["time"]})
+    gold = sample.read_labels([tmp_path, tmp_path / "3"], frame)  # decided, so that nobody is told of flags
+    assert gold["topic_time"].dropna().tolist() == [1] * N
     with pytest.warns(DesignWarning, match="nothing to settle"):
         sample.to_adjudication(tmp_path / "4", frame, "body", long, TOPICS, flagged=False)
     with pytest.raises(ArgumentError, match=r"read_annotations gave for these labels.*document"):
