@@ -74,7 +74,7 @@ def in_file(
         table = read_workbook(path) if ending == ".xlsx" else read_sheet(path)
         yield from tables.answers(table, name, questions, columns, coders, tokens)
         return
-    records = _records(path)
+    records = read_records(path)
     tool = next((tool for tool in _TOOLS if any(tool.is_export(record) for record in records)), None)
     if tool is not None:
         for given in tool.answers(records, name, questions):
@@ -123,7 +123,7 @@ def _content(path: Path) -> Any:
         raise DataError(f"{path.name} is not JSON: {error}.") from None
 
 
-def _records(path: Path) -> list[dict[str, Any]]:
+def read_records(path: Path) -> list[dict[str, Any]]:
     """Objects of a JSON or JSONL file."""
     found = _content(path)
     if isinstance(found, dict) and potato.is_export(found):
