@@ -22,7 +22,7 @@ CIRCLES: list[set[str]] = []
 ROOMS = (
     "errors", "_core", "frames", "display", "moments", "predict", "censoring", "designs", "datasets", "estimate",
     "labels", "fieldwork", "annotate", "checks", "results", "regression", "effects", "grouped", "causal",
-    "robustness", "sequential", "planning", "sites", "cli",
+    "robustness", "sequential", "planning", "sites", "app", "cli",
 )  # fmt: skip
 """Rooms from the ground up: each imports only from those before it, typing and imports inside functions included."""
 

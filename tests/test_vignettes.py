@@ -54,6 +54,17 @@ assert share.fit.theta[0] - whole > 0.03 and abs(at_right - whole) < abs(share.f
 assert abs(with_crowd.theta[0] - whole) < 0.015
 assert modelled.fit.checks.caution and 0 < abs(modelled.tidy().loc["romance", "gamma, significance"]) < 3
 """,
+    "draw-label-read": """
+assert 0.6 < agreement.alpha < 0.95, "Ben errs"
+assert labelled["support"].notna().sum() == 240 and len(decided) > 5
+assert (labelled["support"].dropna() == truth[labelled["support"].notna()]).mean() > 0.9
+table = fit.compare().table()["Surrogate only"].loc["car"]
+assert abs(table["Estimate"]) < 0.4 and table["2.5%"] > parameters["car"], "the machine labels alone miss"
+low, high = fit.confint().loc["car"]
+assert low < parameters["car"] < high
+assert np.abs(from_shell["Estimate"] - fit.coef()).max() < 1e-9, "the same numbers from the shell"
+assert (folder / "gold" / "annotators" / "annotator.html").exists()
+""",
     "from-posts-to-people": """
 assert 1 < labelled.groupby("movie")["fresh"].count().median() < 4, "two or three a film"
 assert 0.4 < by_few.params["few"] < 0.65 and by_few.bse["few"] < 0.1, "halves the slope"

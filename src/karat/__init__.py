@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .effects.entry_points import comparisons, predictions, slopes
     from .effects.hazards import proportional_hazards, survival
     from .errors import KaratError, KaratWarning
+    from .fieldwork import read_answers
     from .frames.batches import Batches
     from .frames.partitions import Partitions
     from .grouped.aggregate import aggregate
@@ -82,6 +83,7 @@ _HOMES = {
     "Stratified": "designs",
     "Unequal": "designs",
     "Waves": "designs",
+    "read_answers": "fieldwork",
     "read_sample": "designs",
     "Fits": "results",
     "KaratError": "errors",
@@ -205,6 +207,7 @@ __all__ = [
     "proportional_hazards",
     "pseudo_outcome",
     "quantile",
+    "read_answers",
     "read_sample",
     "regress",
     "rmst",

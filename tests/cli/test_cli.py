@@ -104,7 +104,9 @@ def test_designs(options, folder):
         ("draw corpus.csv --n 0 --out g", "n=0"),
         ("draw corpus.csv --n \u00b2 --out g", "whole number"),
         ("draw corpus.csv --n 5 --seed -1 --out g", "seed=-1"),
-        ("draw corpus.csv --n 5 --sep : --out g", "--sep ':'"),
+        ("draw corpus.csv --n 5 --sep ab --out g", "--sep 'ab'"),
+        ("draw corpus.csv --n 5 --sep a --out g", "sep='a'"),
+        ("draw corpus.csv --n 5 --encoding nonsense --out g", "encoding='nonsense' is not known"),
         ("draw corpus.csv --n 5 --decimal . --sep tab --id doc --out g", "'doc'"),
         ("draw corpus.csv --n 5 --text body --label a=0,1 --annotators ann,ben, --out g", "'' is empty"),
         ("draw corpus.csv --n 5 --text body --label a=0,1 --annotators . --out g", "dot"),
@@ -207,7 +209,7 @@ def test_tables_that_are_not_clear(folder, capsys):
     assert read_file("b.csv", decimal=",")["x"].tolist() == [1.234, 2.345]
     (folder / "c.csv").write_text('doc,x\na,"1,5"\nb,"2,25"\n')
     assert read_file("c.csv")["x"].tolist() == ["1,5", "2,25"]
-    for sep, decimal in (("|", None), (None, "x")):
+    for sep, decimal in (("ab", None), (None, "x")):
         with pytest.raises(ArgumentError, match="is not allowed"):
             read_file("b.csv", sep=sep, decimal=decimal)
     pd.DataFrame({"a": [1]}).to_parquet("a.parquet")

@@ -1,5 +1,6 @@
 """A gold sample in a development and an inference part: probabilities of both, and estimates from the rest."""
 
+import json
 from itertools import combinations
 
 import numpy as np
@@ -118,6 +119,34 @@ def test_estimates_from_development_are_refused(tmp_path):
     ]
     assert fits[0].n_gold == 90
     assert fits[0].se().tolist() == fits[1].se().tolist()
+
+
+def test_the_refusal_outlives_files_subgroups_and_waves(tmp_path):
+    corpus, _ = kt.datasets.simulate(400, seed=1)
+    sample = kt.SimpleRandom(n=90).draw(corpus, seed=1)
+    development, inference = sample.split(1 / 3, seed=1)
+    gold = kt.datasets.mask_gold(corpus, development, "hostile")
+    path = tmp_path / "development.json"
+    development.save(path)
+    inference.save(tmp_path / "inference.json")
+    versions = [json.loads(p.read_text())["version"] for p in (path, tmp_path / "inference.json")]
+    assert versions == [3, 2], "releases that would forget the refusal cannot read the first"
+    content = json.loads(path.read_text())
+    content.pop("development")
+    content.pop("checksum")
+    earlier = tmp_path / "earlier.json"
+    earlier.write_text(json.dumps({**content, "version": 1}))
+    half = np.arange(400) < 200
+    for design, data in (
+        (kt.read_sample(path), gold),
+        (kt.read_sample(earlier), gold),
+        (development.subgroup(corpus, half), gold[half]),
+    ):
+        with pytest.raises(ProtocolError, match="design is the development part"):
+            kt.mean("hostile", data, surrogates={"hostile": "hostile_llm"}, design=design, seed=1)
+    with pytest.raises(ProtocolError, match="further wave after the development part"):
+        kt.read_sample(path).next_wave(kt.SimpleRandom(n=4), corpus, seed=1)
+    assert kt.read_sample(tmp_path / "inference.json").labelling.n_gold == 90
 
 
 def test_what_cannot_be_split_is_refused():

@@ -354,13 +354,19 @@ def test_broken_exports_are_named(make, message, frame, sample, tmp_path):
         lambda d: [task(d, result=None)],
         lambda d: [task(d, result=[{"from_name": "h", "value": None}])],
         lambda d: [task(d, result=[{"from_name": "h", "value": {"choices": []}}])],
-        lambda d: [task(d, was_cancelled=True)],
         lambda d: [{"document": d, "h": None}],
     ],
 )
 def test_tasks_without_an_answer_give_nothing(make, frame, sample, tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(make(token(sample, frame))))
     assert len(sample.read_annotations(tmp_path / "a.json", frame, labels=LABELS)) == 0
+
+
+def test_cancelled_annotations_are_skipped_ones(frame, sample, tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps([task(token(sample, frame), was_cancelled=True)]))
+    long = sample.read_annotations(tmp_path / "a.json", frame, labels=LABELS)
+    assert long["status"].tolist() == ["skipped"]
+    assert long["h"].isna().all()
 
 
 def test_exports_in_utf_16(frame, sample, tmp_path):

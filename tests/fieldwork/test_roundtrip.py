@@ -210,7 +210,8 @@ def test_label_studio(minimal, frame, sample, tmp_path):
     check(sample.read_labels(tmp_path / "annotator.json", frame), frame, sample)
     long = sample.read_annotations(tmp_path, frame)
     assert set(long["annotator"]) == {"7"}
-    assert long.columns.tolist() == ["position", "document", "annotator", "file", *LABELS]
+    names = ["position", "document", "annotator", "file", *LABELS, "status", "note", "settles"]
+    assert long.columns.tolist() == names
 
 
 def test_frames_in_another_order(frame, sample, tmp_path):
@@ -242,7 +243,7 @@ def test_changed_frames_are_refused(frame, sample, tmp_path):
 def test_cancelled_and_missing_labels(frame, sample, tmp_path):
     hand_out(sample, frame, tmp_path, formats=("label-studio",))
     export(tmp_path / "annotator.json", frame, skip=3)
-    with pytest.warns(DesignWarning, match="3 of 24 drawn row"):
+    with pytest.warns(DesignWarning, match=r"3 of 24 drawn row.*\(3 skipped\)"):
         filled = sample.read_labels(tmp_path, frame)
     assert filled["tone"].notna().sum() == 21
     with pytest.raises(DataError, match="3 of 24"):

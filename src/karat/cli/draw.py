@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError
-from .questions import add_label, read_label
-from .tables import add_reading, read_corpus
+from .questions import add_format, add_label, read_formats, read_label
+from .tables import ENDINGS, add_reading, open_corpus
 
 if TYPE_CHECKING:
     from ..designs import Design
@@ -43,7 +43,7 @@ def register(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     add = parser.add_argument
-    add("corpus", help="table of all documents: .csv, .csv.gz, .tsv, .json, .jsonl, .parquet")
+    add("corpus", help=f"table of all documents: {ENDINGS}")
     add_reading(parser)
     add("--design", choices=tuple(_OPTIONS), default="simple", help="how to draw (default: simple)")
     add("--n", help="how many to draw, or per stratum: east=40,west=60; clusters where clusters are drawn")
@@ -63,8 +63,8 @@ def register(commands: Any) -> None:
     add("--show", action="append", default=[], metavar="COLUMN", help="further column to show; may be repeated")
     add("--annotators", default="1", help="how many people, or their names: anna,ben (default: 1)")
     add("--overlap", type=float, default=1.0, help="labels per document, 1.2 gives a random fifth to two (default: 1)")
-    add("--format", choices=("csv", "label-studio", "both"), default="both", help="annotators' files (default: both)")
-    add("--instructions", default="", help="text on top of the page in Label Studio")
+    add_format(parser, "both")
+    add("--instructions", default="", help="text on top of pages and in Label Studio; guidelines in Argilla")
     add("--out", required=True, metavar="FOLDER", help="where to write; must be new or empty")
     add("--overwrite", action="store_true", help="write into a folder that holds files, over those of the same names")
     parser.set_defaults(run=run)
@@ -73,7 +73,6 @@ def register(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Draw and write."""
     from ..designs import read_sample
-    from ..frames.files import write_file
 
     design = read_design(options)
     _check(options)
@@ -85,7 +84,8 @@ def run(options: argparse.Namespace) -> int:
             f"--out {str(out)!r} holds files already; a sample is not drawn over another. Name a new folder, or insist "
             "with --overwrite."
         )
-    corpus = read_corpus(options)
+    read = open_corpus(options)
+    corpus = read.table
     seed = secrets.randbelow(2**31) if options.seed is None else options.seed
     if options.after:
         sample = read_sample(options.after).next_wave(design, corpus, seed, share=options.share)
@@ -93,14 +93,15 @@ def run(options: argparse.Namespace) -> int:
         sample = design.draw(corpus, seed, id=options.id)
     if options.text:
         sample.to_labelling(
-            out / "annotators", corpus, options.text, read_label(options.label), show=options.show,
+            out / "annotators", corpus, options.text, read_label(options.label, options.codebook), show=options.show,
             annotators=_annotators(options.annotators), overlap=options.overlap, instructions=options.instructions,
-            formats=("csv", "label-studio") if options.format == "both" else (options.format,),
+            formats=read_formats(options.format),
             overwrite=options.overwrite,
         )  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
     sample.save(out / "sample.json")
-    write_file(sample.rows(corpus), out / "drawn.csv")
+    rows = sample.rows(corpus)
+    read.write(rows, out / "drawn.csv", rows["drawn_position" if "position" in corpus else "position"].to_numpy())
     print(f"{sample.labelling.description}; {len(sample.new_positions)} to label now; seed {seed}")
     print(f"frame hash {sample.frame_hash}")
     for path in sorted(p for p in out.rglob("*") if p.is_file()):
@@ -147,10 +148,13 @@ def _check(options: argparse.Namespace) -> None:
         raise ArgumentError("--share is the share of a further wave; it goes with --after.")
     if options.after and options.id:
         raise ArgumentError("--id was settled when the first wave was drawn; take it out.")
-    read_label(options.label)
-    if options.text and not options.label:
-        raise ArgumentError("--text needs --label, the gold column(s) to fill in, for example --label hostile=no,yes.")
-    unused = [name for name in ("label", "show", "instructions") if getattr(options, name)]
+    read_label(options.label, options.codebook)
+    read_formats(options.format)
+    if options.text and not options.label and not options.codebook:
+        raise ArgumentError(
+            "--text needs --label or --codebook, the gold column(s) to fill in, for example --label hostile=no,yes."
+        )
+    unused = [name for name in ("label", "codebook", "show", "instructions") if getattr(options, name)]
     unused += ["annotators"] * (options.annotators != "1") + ["overlap"] * (options.overlap != 1.0)
     if not options.text and unused:
         raise ArgumentError(f"--{unused[0]} is about the annotators' files, which need --text; give it too.")

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ArgumentError
-from .questions import add_label, read_label
-from .tables import add_reading, read_corpus
+from .questions import RETURNED, add_label, add_people, read_label, read_people
+from .tables import ENDINGS, add_reading, open_corpus
+
+if TYPE_CHECKING:
+    from ..designs import Sample
 
 EXAMPLE = """example:
   karat labels returned/ --sample gold/sample.json --corpus corpus.csv --out labelled.csv
 
-reads filled CSV files and Label Studio exports, checks them against the sample and the table, and writes the table with
-gold filled in. Then, in Python: kt.ols(..., design=kt.read_sample("gold/sample.json"))."""
+reads filled CSV and Excel files, files that pages saved and exports of Label Studio, Argilla, doccano, Prodigy and
+Potato, checks them against the sample and the table, and writes the table with gold filled in; its other columns stay
+as they are written. Then:
+
+  karat fit labelled.csv "hostile ~ length" --surrogate hostile=llm --sample gold/sample.json"""
 
 
 def register(commands: Any) -> None:
@@ -25,15 +32,14 @@ def register(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     add = parser.add_argument
-    add("files", nargs="+", help="filled CSV files, Label Studio exports (JSON), or folders of them")
+    add("files", nargs="+", help=f"what annotators returned: {RETURNED}")
     add("--sample", required=True, help="sample.json that karat draw wrote")
     add("--corpus", required=True, help="the table the sample was drawn from")
     add_reading(parser)
-    add("--out", required=True, help="table to write: .csv, .csv.gz, .tsv, .json, .jsonl, .parquet")
+    add("--out", required=True, help=f"table to write: {ENDINGS}")
     add_label(parser, needed="by default as the files were handed out")
     add("--join", default="expert_mean", help="several labels into one: expert_mean (a share), majority (a class), ...")
-    add("--annotator", action="append", default=[], metavar="FILE=NAME", help="who filled a file; may be repeated")
-    add("--duplicates", choices=("raise", "last"), default="raise", help="one person labelled a document twice")
+    add_people(parser)
     add("--missing", choices=("warn", "raise", "ignore"), default="warn", help="drawn documents without a label")
     parser.set_defaults(run=run)
 
@@ -41,33 +47,30 @@ def register(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Read, check, fill in, write."""
     from ..designs import read_sample
-    from ..fieldwork.collect import read_manifest
-    from ..fieldwork.handout import MANIFEST
-    from ..frames.files import write_file
 
     if Path(options.out).resolve() in {Path(f).resolve() for f in (*options.files, options.sample)}:
         raise ArgumentError(f"--out {options.out!r} is one of the files that are read; name another.")
-    sample, corpus = read_sample(options.sample), read_corpus(options)
-    labels: Any = read_label(options.label) or None
-    handed_out = Path(options.sample).parent / "annotators" / MANIFEST
-    near = [Path(f) if Path(f).is_dir() else Path(f).parent for f in options.files]
-    if labels is None and handed_out.exists() and not any((folder / MANIFEST).exists() for folder in near):
-        labels = read_manifest(handed_out, sample)["labels"]
-    names = {}
-    for item in options.annotator:
-        file, equals, name = item.rpartition("=")
-        if not equals or not file or not name.strip():
-            raise ArgumentError(f"--annotator {item!r} must be FILE=NAME, neither of them blank.")
-        if file in names:
-            raise ArgumentError(f"--annotator names the file {file!r} twice; name it once.")
-        names[file] = name.strip()
+    sample, read = read_sample(options.sample), open_corpus(options)
+    corpus = read.table
+    labels = read_label(options.label, options.codebook) or handed_out(options.files, options.sample, sample)
     labelled = sample.read_labels(
-        options.files, corpus, labels=labels, join=options.join, annotators=names, duplicates=options.duplicates,
-        missing=options.missing,
-    )  # fmt: skip
-    write_file(labelled, options.out)
+        options.files, corpus, labels=labels, join=options.join, missing=options.missing, **read_people(options)
+    )
+    read.write(labelled, options.out)
     new = [c for c in labelled.columns if c not in corpus.columns or not labelled[c].equals(corpus[c])]
     for name in new:
         print(f"{name}: {int(labelled[name].notna().sum())} of {len(sample.positions)} drawn documents have gold")
     print(f"  {options.out}")
     return 0
+
+
+def handed_out(files: Sequence[str], where: str, sample: Sample) -> Any:
+    """What was asked, as it stands beside the sample, where no ``labelling.json`` lies with the files."""
+    from ..fieldwork.collect import read_manifest
+    from ..fieldwork.handout import MANIFEST
+
+    near = [Path(f) if Path(f).is_dir() else Path(f).parent for f in files]
+    beside = Path(where).parent / "annotators" / MANIFEST
+    if beside.exists() and not any((folder / MANIFEST).exists() for folder in near):
+        return read_manifest(beside, sample)["labels"]
+    return None

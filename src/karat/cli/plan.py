@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from .._core.types import ModelName
 from ..errors import ArgumentError, RenamedWarning, tell
-from .tables import add_reading, read_corpus
+from .tables import ENDINGS, add_reading, read_corpus
 
 if TYPE_CHECKING:
     from ..planning import Plan
@@ -31,7 +31,7 @@ def register(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     add = parser.add_argument
-    add("corpus", help="table of all documents: .csv, .csv.gz, .tsv, .json, .jsonl, .parquet")
+    add("corpus", help=f"table of all documents: {ENDINGS}")
     add_reading(parser)
     add("formula", help="the regression, such as 'tone ~ war + words'")
     add("--surrogate", action="append", required=True, metavar="GOLD=COLUMN[,COLUMN]",
@@ -84,7 +84,7 @@ def make(options: argparse.Namespace) -> Plan:
     _under_present_names(options)
     corpus = read_corpus(options)
     surrogates = dict(_pair(text, "--surrogate", "=") for text in options.surrogate)
-    lists: dict[str, Any] = {gold: _list(columns) for gold, columns in surrogates.items()}
+    lists: dict[str, Any] = {gold: read_list(columns) for gold, columns in surrogates.items()}
     fitting: dict[str, Any] = {
         "cluster": options.cluster, "weights": options.weights, "seed": options.seed,
         "target": "finite" if options.finite else "superpopulation",
@@ -93,7 +93,7 @@ def make(options: argparse.Namespace) -> Plan:
         "goal": read_goals(options.goal), "contrasts": options.contrast or None, "design": _design(options),
         "allocation": options.allocation, "population": options.population, "power": options.power,
         "band_alpha": options.band_alpha, "seed": options.seed,
-        "n": None if options.n is None else [_whole(part, "--n") for part in _list(options.n)],
+        "n": None if options.n is None else [_whole(part, "--n") for part in read_list(options.n)],
     }  # fmt: skip
     assumed = {
         "accuracy": _range(options.accuracy, "--accuracy"),
@@ -110,7 +110,7 @@ def make(options: argparse.Namespace) -> Plan:
             options.formula, corpus, model=options.model, surrogates=lists, **assumed, **planned, **fitting
         )
     fit = regress(
-        options.formula, corpus, model=options.model, surrogates=lists, design=_pilot_design(options), **fitting
+        options.formula, corpus, model=options.model, surrogates=lists, design=read_pilot_design(options), **fitting
     )
     return planning.plan(fit, corpus, **planned)
 
@@ -170,7 +170,7 @@ def _design(options: argparse.Namespace) -> Any:
     return None
 
 
-def _pilot_design(options: argparse.Namespace) -> Any:
+def read_pilot_design(options: argparse.Namespace) -> Any:
     """How gold was drawn so far."""
     from ..designs import Bernoulli, SimpleRandom, Stratified
 
@@ -188,12 +188,13 @@ def _pair(text: str, option: str, sign: str) -> tuple[str, str]:
     return left.strip(), right
 
 
-def _list(text: str) -> list[str]:
+def read_list(text: str) -> list[str]:
+    """Parts between commas."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _one_or_list(text: str) -> str | list[str]:
-    parts = _list(text)
+    parts = read_list(text)
     return parts[0] if len(parts) == 1 else parts
 
 
@@ -209,7 +210,7 @@ def _range(text: str | None, option: str) -> Any:
     if text is None:
         return None
     try:
-        numbers = [float(part) for part in _list(text)]
+        numbers = [float(part) for part in read_list(text)]
     except ValueError:
         raise ArgumentError(f"{option} {text!r} must be a number between 0 and 1, or two with a comma.") from None
     return numbers[0] if len(numbers) == 1 else numbers

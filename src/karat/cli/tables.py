@@ -3,44 +3,62 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError
+from ..frames.corpus import Corpus
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", ",": ",", ";": ";", "\t": "\t", "\\t": "\t"}
+_SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "\\t": "\t"}
 _DECIMALS = {"point": ".", "comma": ",", ".": ".", ",": ","}
+ENDINGS = ".csv, .csv.gz, .tsv, .json, .jsonl, .parquet, .xlsx"
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
-    """Add ``--sep`` and ``--decimal`` to a parser."""
+    """Add ``--sep``, ``--decimal`` and ``--encoding`` to a parser."""
     parser.add_argument(
-        "--sep", metavar="comma|semicolon|tab",
-        help="what separates columns of the corpus, if it is a CSV file (default: what its first line holds most of)",
+        "--sep", metavar="comma|semicolon|tab|bar",
+        help="what separates columns of the corpus, if it is a CSV file: a word or a character (default: what its "
+        "first line holds most of)",
     )  # fmt: skip
     parser.add_argument(
         "--decimal", metavar="point|comma",
         help="its decimal mark (default: a comma where columns hold nothing but numbers with a comma, else a point)",
     )  # fmt: skip
+    parser.add_argument(
+        "--encoding", metavar="NAME",
+        help="its encoding, such as cp1251 (default: what its first bytes say, else UTF-8, else Western European)",
+    )  # fmt: skip
 
 
-def read_corpus(options: argparse.Namespace) -> pd.DataFrame:
-    """The table of all documents.
+def open_corpus(options: argparse.Namespace, name: str = "corpus") -> Corpus:
+    """The table of all documents; what is not usual about its file is said.
 
     Raises
     ------
     ArgumentError
         If it cannot be read, or an option is not one of those there are.
     """
-    from ..frames.files import read_file
+    from ..frames.files import read_said
 
-    settings = {}
-    for name, known in (("sep", _SEPARATORS), ("decimal", _DECIMALS)):
-        given = getattr(options, name)
-        if given is not None and given not in known:
-            words = [word for word in known if word.isalpha()]
-            raise ArgumentError(f"--{name} {given!r} is not allowed; choose one of {', '.join(words)}.")
-        settings[name] = None if given is None else known[given]
-    return read_file(options.corpus, **settings)
+    sep, decimal = options.sep, options.decimal
+    if sep is not None:
+        sep = _SEPARATORS.get(sep, sep)
+        if len(sep) != 1:
+            raise ArgumentError(f"--sep {sep!r} is not allowed; give one character, or comma, semicolon, tab or bar.")
+    if decimal is not None and decimal not in _DECIMALS:
+        raise ArgumentError(f"--decimal {decimal!r} is not allowed; choose point or comma.")
+    path = Path(getattr(options, name))
+    table, dialect = read_said(path, sep=sep, decimal=_DECIMALS.get(decimal or ""), encoding=options.encoding)
+    if dialect is not None and not dialect.plain and sep is None:
+        print(f"read {path}: {len(table)} rows, {table.shape[1]} columns; {dialect}", file=sys.stderr)
+    return Corpus(table, path, dialect)
+
+
+def read_corpus(options: argparse.Namespace) -> pd.DataFrame:
+    """The table of all documents alone, as :func:`open_corpus` reads it."""
+    return open_corpus(options).table

@@ -93,7 +93,8 @@ def cut(sample: Sample, data: object, rows: object) -> Sample:
     old = sample.design.frame
     id, origin = (None, "") if old is None or old.id is None else (old.id, old.origin or old.hash)
     record = FrameRecord.of(part, id, [c for c in sample.design.columns if c in part.columns], origin)
-    return Sample(kept, Drawn(sample.design.base, kept, record), sample.seed, sample.sent)
+    kind = DevelopmentPart if isinstance(sample.design, DevelopmentPart) else Drawn
+    return Sample(kept, kind(sample.design.base, kept, record), sample.seed, sample.sent)
 
 
 def _choose(

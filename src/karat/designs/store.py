@@ -22,11 +22,13 @@ from .frame import FrameRecord
 from .labelling import Labelling
 from .probability import Bernoulli, SimpleRandom, Stratified
 from .sequential import SequentialLabelling, Wave
+from .split import DevelopmentPart
 from .unequal import Unequal
 from .waves import Waves
 
 FORMAT = "karat sample"
-VERSION = 2
+VERSION = 3
+"""Of files that earlier releases must not read, those of development parts; other samples are of version 2."""
 _AGAIN = "write one with sample.save(path), or draw anew"
 _MOST_BYTES = 2**30
 """Of a file, and of an array in it: larger ones are refused before they are read or unpacked."""
@@ -36,7 +38,9 @@ _DESIGNS = {c.__name__: c for c in (Bernoulli, SimpleRandom, Stratified, Cluster
 def save_sample(sample: Sample, path: str | Path) -> None:
     """Write a sample, see :meth:`karat.designs.Sample.save`."""
     try:
-        path_of("path", path).write_text(sealed(FORMAT, VERSION, sample_content(sample)), encoding="utf-8")
+        content = sample_content(sample)
+        version = VERSION if content["development"] else VERSION - 1
+        path_of("path", path).write_text(sealed(FORMAT, version, content), encoding="utf-8")
     except OSError as error:
         raise DataError(f"the sample cannot be written to {str(path)!r}: {error.strerror}.") from None
 
@@ -49,6 +53,7 @@ def sample_content(sample: Sample) -> dict[str, Any]:
         "seed": sample.seed, "sent": sample.sent, "frame_hash": None if frame is None else frame.hash,
         "design": _design(sample.design.base), "labelling": _labelling(sample.labelling),
         "frame": None if frame is None else {**vars(frame), "keys": _array(frame.keys)},
+        "development": isinstance(sample.design, DevelopmentPart),
     }  # fmt: skip
 
 
@@ -97,7 +102,9 @@ def sample_of(text: dict[str, Any], name: str) -> Sample:
                 raise DataError("it has been edited: the frame hash does not fit the frame")
             if record.n_rows != text["N"]:
                 raise DataError(f"its frame has {record.n_rows} rows, its draw {text['N']}")
-        return Sample(labelling, Drawn(_read_design(text["design"]), labelling, record), text["seed"], text["sent"])
+        earlier = labelling.description.startswith("development part, ")  # files that did not say so otherwise
+        kind = DevelopmentPart if text.get("development", earlier) else Drawn
+        return Sample(labelling, kind(_read_design(text["design"]), labelling, record), text["seed"], text["sent"])
     except (KeyError, TypeError, AttributeError, ValueError, zlib.error) as error:
         raise DataError(f"{name} is a damaged sample file ({error}); {_AGAIN}.") from None
 

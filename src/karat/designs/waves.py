@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._core.types import Bools, Ints
-from ..errors import ArgumentError, DesignError, generator, number
+from ..errors import ArgumentError, DesignError, ProtocolError, generator, number
 from ..frames import Table
 from ..frames.table import as_float
 from .base import Design, Drawn, Sample, draw_in_order
@@ -17,6 +17,7 @@ from .frame import FrameRecord, as_text
 from .given import codes_of, seed_number
 from .labelling import Labelling
 from .sequential import SequentialLabelling, Wave
+from .split import DevelopmentPart
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,11 @@ def next_wave(
     """Draw a further wave, see :meth:`karat.designs.Sample.next_wave`."""
     if not isinstance(design, Design) or isinstance(design, (Waves, Drawn)):
         raise ArgumentError(f"next_wave needs the design of one wave, for example kt.Unequal(...); got {design!r}.")
+    if isinstance(sample.design, DevelopmentPart):
+        raise ProtocolError(
+            "a further wave after the development part would put its rows into the estimate; draw the wave with the "
+            "sample that was split, before it is split."
+        )
     if share is not None:
         share = number("share", share, above=0, below=1, instead="or None")
     table, rng = Table.read(data), generator(seed)

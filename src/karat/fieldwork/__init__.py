@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from .collect import read_annotations
+from .adjudicate import write_adjudication
+from .collect import read_annotations, read_answers
 from .gold import read_labels
 from .handout import write_handout
 from .questions import Question, read_questions
 
-__all__ = ["Question", "read_annotations", "read_labels", "read_questions", "write_handout"]
+__all__ = [
+    "Question", "read_annotations", "read_answers", "read_labels", "read_questions", "write_adjudication",
+    "write_handout",
+]  # fmt: skip

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import ArgumentError, DataError, DesignWarning, one_of, tell
 from ..frames import Table
+from .answers import FLAGGED, REFUSED, SETTLES, SKIPPED
 from .collect import asked, read_annotations
 from .questions import Question
 
@@ -31,6 +32,8 @@ def read_labels(
     annotators: Mapping[Any, str] | None = None,
     duplicates: str = "raise",
     missing: str = "warn",
+    columns: Mapping[str, str] | None = None,
+    coders: Mapping[str, Any] | Sequence[str] | None = None,
 ) -> Any:
     """The frame with gold filled in, see :meth:`karat.designs.Sample.read_labels`."""
     from ..labels.aggregation.aggregate import METHODS, POOLS
@@ -40,22 +43,25 @@ def read_labels(
     table = Table.read(data)
     questions = asked(paths, sample, labels)
     long = read_annotations(
-        sample, paths, data, labels={q.name: q for q in questions}, annotators=annotators, duplicates=duplicates
-    )
-    columns: dict[str, Array] = {}
-    for question in questions:
+        sample, paths, data, labels={q.name: q for q in questions}, annotators=annotators, duplicates=duplicates,
+        columns=columns, coders=coders,
+    )  # fmt: skip
+    gold: dict[str, Array] = {}
+    for question in (column for q in questions for column in q.columns):
         found = _joined(long, question, join, table.n_rows)
         if question.name not in found and question.name in table.columns:
             _refuse_mixed(question.name, table.column(question.name, "data").dropna().to_numpy(object), np.zeros(1))
         for name, values in found.items():
-            columns[name] = _with_earlier(table, name, values)
-    _tell_missing(sample, table, columns, missing)
-    return _filled(table, columns)
+            gold[name] = _with_earlier(table, name, values)
+    _tell_missing(sample, table, gold, missing, long)
+    return _filled(table, gold)
 
 
 def _joined(long: pd.DataFrame, question: Question, join: str, n_rows: int) -> dict[str, Array]:
     """Gold column(s) of one question, one value per row of the frame, None where there is no label."""
     given = long[long[question.name].notna()]
+    settled = given.loc[given[SETTLES], "position"]
+    given = given[given[SETTLES] | ~given["position"].isin(settled)]
     differ = int((given.groupby("position")[question.name].nunique() > 1).sum())
     if given["position"].is_unique or (not differ and (join == "expert_mean" or question.kind == "text")):
         first = given.drop_duplicates("position")
@@ -156,19 +162,31 @@ def _alike(left: Any, right: Any) -> bool:
         return str(left) == str(right)
 
 
-def _tell_missing(sample: Sample, table: Table, columns: Mapping[str, Array], missing: str) -> None:
+def _tell_missing(sample: Sample, table: Table, columns: Mapping[str, Array], missing: str, long: pd.DataFrame) -> None:
+    settled = long.loc[long[SETTLES], "position"]
+    flagged = long.loc[(long["status"] == FLAGGED) & ~long["position"].isin(settled), "position"].nunique()
+    if flagged:
+        tell(f"{flagged} document(s) are flagged; their answers count. Look at them again.", DesignWarning)
     drawn = sample.design.aligned(table).labelled
     for name, values in columns.items():
         lost = np.flatnonzero(drawn & np.array([v is None for v in values]))
         if len(lost):
             message = (
-                f"{len(lost)} of {int(drawn.sum())} drawn row(s) have no {name!r} yet, first at position {lost[0]}; "
-                "have them labelled before the fit."
+                f"{len(lost)} of {int(drawn.sum())} drawn row(s) have no {name!r} yet, first at position {lost[0]}"
+                f"{_passed_on(long, lost)}; have them labelled before the fit."
             )
             if missing == "raise":
                 raise DataError(message)
             if missing == "warn":
                 tell(message, DesignWarning)
+
+
+def _passed_on(long: pd.DataFrame, lost: Array) -> str:
+    """How many of the rows without gold people had before them, in words."""
+    inside = long[long["position"].isin(lost)]
+    counts = {word: inside.loc[inside["status"] == word, "position"].nunique() for word in (SKIPPED, REFUSED, FLAGGED)}
+    said = " and ".join(f"{count} {word}" for word, count in counts.items() if count)
+    return f" ({said})" if said else ""
 
 
 def _filled(table: Table, columns: Mapping[str, Array]) -> Any:

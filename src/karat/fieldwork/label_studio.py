@@ -6,12 +6,14 @@ Format: https://labelstud.io/guide/task_format.html and the pages of the tags Ch
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from ..errors import DataError
-from .questions import Question
+from .answers import SKIPPED, Given, answer_in, missing, typed
+from .codes import options_of
+from .questions import EARLIER, Question
 
 _VALUES = ("choices", "number", "rating", "text")
 """Fields in which Label Studio stores answers."""
@@ -47,26 +49,41 @@ def interface(questions: Sequence[Question], shown: Sequence[str], instructions:
     lines += [f'  <Header value={_quote("$" + name)} size="4"/>' for name in shown]
     lines.append(f'  <Text name="{TEXT}" value="$text"/>')
     for q in questions:
-        lines.append(f'  <Header value={_quote(q.name)} size="5"/>')
+        lines.append(f'  <Header value={_quote(q.asked)} size="5"/>')
         start = f'name={_quote(q.name)} toName="{TEXT}"'
-        if q.kind == "choices":
-            lines.append(f'  <Choices {start} choice="single" showInLine="true" required="true">')
-            lines += [f"    <Choice value={_quote(str(c))}/>" for c in q.classes]
+        if q.kind in ("choices", "several"):
+            how = "single" if q.kind == "choices" else "multiple"
+            lines.append(f'  <Choices {start} choice="{how}" showInLine="true" required="true">')
+            lines += [f"    <Choice {each}/>" for each in _choices(q)]
             lines.append("  </Choices>")
         elif q.kind == "rating":
             lines.append(f'  <Rating {start} maxRating="{q.high:g}" required="true"/>')
-        elif q.kind == "number":
+        elif q.kind in ("number", "scale"):
             bounds = "".join(f' {k}="{b:g}"' for k, b in (("min", q.low), ("max", q.high)) if b is not None)
-            lines.append(f'  <Number {start}{bounds} step="0.01" required="true"/>')
+            step = "1" if q.kind == "scale" else "0.01"
+            lines.append(f'  <Number {start}{bounds} step="{step}" required="true"/>')
         else:
             lines.append(f'  <TextArea {start} maxSubmissions="1" required="true"/>')
     return "\n".join([*lines, "</View>"])
 
 
-def answers(export: Any, file: str, questions: Sequence[Question]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Document, annotator and raw answers of every annotation in an export, JSON or JSON-MIN.
+def _choices(question: Question) -> Iterator[str]:
+    """Attributes of each choice: the word that people see, the class that is exported, when it applies."""
+    for code in options_of(question):
+        alias = "" if code["word"] == code["value"] else f" alias={_quote(code['value'])}"
+        hint = f" hint={_quote(code['definition'])}" if code["definition"] else ""
+        yield f"value={_quote(code['word'])}{alias}{hint}"
 
-    Tasks without annotations, drafts, predictions and skipped (cancelled) annotations give nothing.
+
+def is_export(task: Mapping[str, Any]) -> bool:
+    """Whether a task is one of Label Studio."""
+    return "data" in task or "annotation_id" in task
+
+
+def answers(export: Any, file: str, questions: Sequence[Question]) -> Iterator[Given]:
+    """Answers of every annotation in an export, JSON or JSON-MIN.
+
+    Tasks without annotations, drafts and predictions give nothing; cancelled annotations are skipped ones.
     """
     if not isinstance(export, list) or not all(isinstance(task, dict) for task in export):
         raise DataError(
@@ -80,7 +97,7 @@ def answers(export: Any, file: str, questions: Sequence[Question]) -> Iterator[t
             "labelling interface that to_labelling wrote."
         )
     for count, task in enumerate(export, start=1):
-        data = _typed(task.get("data", task), dict, f"{file}: 'data' of task {count}")
+        data = typed(task.get("data", task), dict, f"{file}: 'data' of task {count}")
         if not isinstance(data.get("document"), str):
             raise DataError(
                 f"{file}: task {count} has no 'document' in its data, so it is not known which document it is; "
@@ -88,15 +105,19 @@ def answers(export: Any, file: str, questions: Sequence[Question]) -> Iterator[t
             )
         document = data["document"]
         where = f"{file}: document {document!r}"
+        settles = not missing(data.get(EARLIER))
         if "data" not in task:
-            yield document, _who(task.get("annotator")), {q.name: _plain(task.get(q.name), where, q) for q in questions}
+            raw = {q.name: _plain(task.get(q.name), where, q) for q in questions}
+            yield Given(document, _who(task.get("annotator")), raw, settles=settles)
             continue
-        annotations = _typed(task.get("annotations", task.get("completions")), list, f"{where}: 'annotations'")
+        annotations = typed(task.get("annotations", task.get("completions")), list, f"{where}: 'annotations'")
         for annotation in annotations:
-            annotation = _typed(annotation, dict, f"{where}: an annotation")
+            annotation = typed(annotation, dict, f"{where}: an annotation")
+            who = _who(annotation.get("completed_by"))
             if annotation.get("was_cancelled") or annotation.get("skipped"):
+                yield Given(document, who, {}, SKIPPED, settles=settles)
                 continue
-            yield document, _who(annotation.get("completed_by")), _regions(annotation, where, questions)
+            yield Given(document, who, _regions(annotation, where, questions), settles=settles)
 
 
 def _regions(annotation: dict[str, Any], where: str, questions: Sequence[Question]) -> dict[str, Any]:
@@ -104,8 +125,8 @@ def _regions(annotation: dict[str, Any], where: str, questions: Sequence[Questio
     asked = {q.name: q for q in questions}
     found: dict[str, Any] = {}
     other: list[str] = []
-    for region in _typed(annotation.get("result"), list, f"{where}: 'result' of an annotation"):
-        region = _typed(region, dict, f"{where}: an entry of 'result'")
+    for region in typed(annotation.get("result"), list, f"{where}: 'result' of an annotation"):
+        region = typed(region, dict, f"{where}: an entry of 'result'")
         name = region.get("from_name")
         if name not in asked:
             other.append(repr(name))
@@ -128,16 +149,6 @@ def valid_name(name: str) -> bool:
     return bool(re.fullmatch(r"[A-Za-z_][\w-]*", name)) and name not in ("document", "text", TEXT)
 
 
-def _typed(value: Any, kind: type[Any], what: str) -> Any:
-    """A list or an object of an export; an empty one where there is null."""
-    if value is None:
-        return kind()
-    if not isinstance(value, kind):
-        wanted = "a list" if kind is list else "an object with named fields"
-        raise DataError(f"{what} is {str(value)[:40]!r}, where {wanted} belongs; export the project anew.")
-    return value
-
-
 def _plain(value: Any, where: str, question: Question) -> Any:
     """The answer in what Label Studio stores for choices, numbers, ratings and texts."""
     submissions = False
@@ -150,15 +161,9 @@ def _plain(value: Any, where: str, question: Question) -> Any:
                 "wrote."
             )
         value, submissions = value[kinds[0]], kinds == ["text"]
-    if isinstance(value, list):
-        if submissions and all(isinstance(v, str) for v in value):  # of a text area
-            return "\n".join(value)
-        if len(value) > 1:
-            raise DataError(f"{where} has {len(value)} answers to {question.name!r}; one is allowed.")
-        value = value[0] if value else None
-    if not (value is None or isinstance(value, (str, int, float))):
-        raise DataError(f"{where}: the answer to {question.name!r} is {str(value)[:40]!r}, not a text or number.")
-    return value
+    if isinstance(value, list) and submissions and all(isinstance(v, str) for v in value):  # of a text area
+        return "\n".join(value)
+    return answer_in(value, where, question)
 
 
 def _who(completed_by: Any) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import codecs
 import gzip
 import re
+import zipfile
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +16,9 @@ from ..errors import ArgumentError, KaratWarning, one_of, tell
 if TYPE_CHECKING:
     import pandas as pd
 
-ENDINGS = (".csv", ".csv.gz", ".tsv", ".json", ".jsonl", ".parquet")
-SEPARATORS = (",", ";", "\t")
+ENDINGS = (".csv", ".csv.gz", ".tsv", ".json", ".jsonl", ".parquet", ".xlsx")
+SEPARATORS = (",", ";", "\t", "|")
+"""Separators that are recognised; any other character can be named."""
 _START = 1 << 16
 """Bytes at the start of a file, or characters of a text, in which its first line is looked for."""
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
@@ -25,18 +28,44 @@ _COMMA = re.compile(r"[+-]?\d+(,\d+)?")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 
 
-def read_file(path: str | Path, *, sep: str | None = None, decimal: str | None = None) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Dialect:
+    """How a CSV file is written: what separates columns, its encoding, its decimal mark."""
+
+    sep: str
+    encoding: str
+    decimal: str
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is what programs take for granted: commas, Unicode, decimal points."""
+        return (self.sep, self.decimal) == (",", ".") and self.encoding.startswith("utf-8")
+
+    def __str__(self) -> str:
+        names = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+        encoding = {"utf-8-sig": "UTF-8", "utf-8": "UTF-8", "utf-16": "UTF-16"}.get(self.encoding, self.encoding)
+        mark = "decimal commas" if self.decimal == "," else "decimal points"
+        return f"columns separated by {names.get(self.sep, repr(self.sep))}, {mark}, {encoding}"
+
+
+def read_file(
+    path: str | Path, *, sep: str | None = None, decimal: str | None = None, encoding: str | None = None
+) -> pd.DataFrame:
     r"""Read a table.
 
     Parameters
     ----------
     path : str or Path
-        ``.csv``, ``.csv.gz``, ``.tsv``, ``.json`` (a list of records), ``.jsonl`` or ``.parquet``.
-    sep : {",", ";", tab}, optional
-        What separates columns of CSV files; by default what the first line holds most of.
+        ``.csv``, ``.csv.gz``, ``.tsv``, ``.json`` (a list of records), ``.jsonl``, ``.parquet`` or ``.xlsx`` (its
+        first sheet).
+    sep : str, optional
+        One character that separates columns of CSV files; by default the comma, semicolon, tab or bar that the first
+        line holds most of.
     decimal : {".", ","}, optional
         Decimal mark of CSV files. By default a point, or a comma where columns are separated by something else and
         a column holds nothing but numbers written with a comma.
+    encoding : str, optional
+        Of CSV files, such as ``"cp1251"``; by default what the first bytes say, else UTF-8, else Western European.
 
     Returns
     -------
@@ -56,6 +85,13 @@ def read_file(path: str | Path, *, sep: str | None = None, decimal: str | None =
     ...     read_file(file)["score"].tolist()
     [1.5, 2.25]
     """
+    return read_said(path, sep=sep, decimal=decimal, encoding=encoding)[0]
+
+
+def read_said(
+    path: str | Path, *, sep: str | None = None, decimal: str | None = None, encoding: str | None = None
+) -> tuple[pd.DataFrame, Dialect | None]:
+    """The same, and how it was written if it is a CSV file."""
     import pandas as pd
 
     path = Path(path)
@@ -64,51 +100,69 @@ def read_file(path: str | Path, *, sep: str | None = None, decimal: str | None =
         raise ArgumentError(f"there is no file {str(path)!r}.")
     try:
         if kind in (".csv", ".csv.gz", ".tsv"):
-            return _read_csv(path, "\t" if kind == ".tsv" and sep is None else sep, decimal)
-        if sep is not None or decimal is not None:
+            return _read_csv(path, "\t" if kind == ".tsv" and sep is None else sep, decimal, encoding)
+        if sep is not None or decimal is not None or encoding is not None:
             raise ArgumentError(
-                f"sep and decimal are about CSV files and have no effect on {str(path)!r}; remove them."
+                f"sep, decimal and encoding are about CSV files and have no effect on {str(path)!r}; remove them."
             )
         if kind == ".parquet":
-            return pd.read_parquet(path)
-        return pd.read_json(path, lines=kind == ".jsonl", convert_dates=False, dtype=False)
+            return pd.read_parquet(path), None
+        if kind == ".xlsx":
+            return _read_excel(path), None
+        return pd.read_json(path, lines=kind == ".jsonl", convert_dates=False, dtype=False), None
     except ArgumentError:
         raise
-    except (ValueError, EOFError, OSError, zlib.error) as error:
+    except (ValueError, EOFError, OSError, KeyError, zlib.error, zipfile.BadZipFile) as error:
         raise ArgumentError(f"{str(path)!r} cannot be read as {kind}: {str(error).strip()}.") from None
     except ImportError:
-        raise ArgumentError("parquet files need pyarrow; pip install pyarrow, or use CSV.") from None
+        raise ArgumentError(_needs(kind)) from None
 
 
-def _read_csv(path: Path, sep: str | None, decimal: str | None) -> pd.DataFrame:
+def _needs(kind: str) -> str:
+    package = "openpyxl" if kind == ".xlsx" else "pyarrow"
+    return f"{kind[1:]} files need {package}: pip install {package}. Or save the table as CSV."
+
+
+def _read_excel(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    with pd.ExcelFile(path, engine="openpyxl") as book:
+        first, *others = book.sheet_names
+        table: pd.DataFrame = pd.read_excel(book, sheet_name=first)
+    if others:
+        tell(f"{str(path)!r} has {len(others) + 1} sheets; the first one, {first!r}, was read.", KaratWarning)
+    return table
+
+
+def _read_csv(path: Path, sep: str | None, decimal: str | None, encoding: str | None) -> tuple[pd.DataFrame, Dialect]:
     """A CSV file in the encoding, and with the separators, that it turns out to have."""
     import pandas as pd
 
-    if sep is not None:
-        one_of("sep", sep, SEPARATORS)
+    if sep is not None and (not isinstance(sep, str) or len(sep) != 1 or sep.isalnum() or sep in "\r\n\"'.-+_ "):
+        raise ArgumentError(f"sep={sep!r} is not allowed; give one character, such as ';', '|' or a tab.")
     if decimal is not None:
         one_of("decimal", decimal, (".", ","))
     with (gzip.open if path.name.lower().endswith(".gz") else open)(path, "rb") as file:
         start = file.read(_START)
-    marked = [encoding for mark, encoding in _MARKS.items() if start.startswith(mark)]
-    for encoding in marked or _ENCODINGS:
-        found = separator_of(start.decode(encoding, "ignore")) if sep is None else sep
+    tried = _encodings(start) if encoding is None else (_known(encoding),)
+    for each in tried:
+        found = separator_of(start.decode(each, "ignore")) if sep is None else sep
         try:
-            table: pd.DataFrame = pd.read_csv(path, sep=found, encoding=encoding, decimal=decimal or ".")
+            table: pd.DataFrame = pd.read_csv(path, sep=found, encoding=each, decimal=decimal or ".")
             break
         except UnicodeDecodeError:
-            if encoding == (marked or _ENCODINGS)[-1]:
+            if each == tried[-1]:
                 raise
-    if encoding in _ENCODINGS[1:]:
+    if encoding is None and each in _ENCODINGS[1:]:
         tell(
-            f"{str(path)!r} is not Unicode; it was read as Western European text ({encoding}). Check its letters, or "
-            "save it as UTF-8.",
+            f"{str(path)!r} is not Unicode; it was read as Western European text ({each}). Check its letters; else "
+            "name its encoding (encoding=, shell: --encoding) or save it as UTF-8.",
             KaratWarning,
         )
     commas = [] if found == "," or decimal is not None else _with_decimal_commas(table)
     if not commas:
-        return table
-    again: pd.DataFrame = pd.read_csv(path, sep=found, encoding=encoding, decimal=",")
+        return table, Dialect(found, each, decimal or ".")
+    again: pd.DataFrame = pd.read_csv(path, sep=found, encoding=each, decimal=",")
     mixed = [name for name in table if table[name].dtype.kind == "f" and again[name].dtype.kind not in "fi"]
     if mixed:
         raise ArgumentError(
@@ -120,7 +174,34 @@ def _read_csv(path: Path, sep: str | None, decimal: str | None) -> pd.DataFrame:
         "reads it without.",
         KaratWarning,
     )
-    return again
+    return again, Dialect(found, each, ",")
+
+
+def raw_cells(path: str | Path, dialect: Dialect) -> pd.DataFrame:
+    """The cells of a CSV file as they are written, all of them texts."""
+    import pandas as pd
+
+    cells: pd.DataFrame = pd.read_csv(
+        path, sep=dialect.sep, encoding=dialect.encoding, dtype=str, keep_default_na=False, na_filter=False
+    )
+    return cells
+
+
+def _encodings(start: bytes) -> tuple[str, ...]:
+    """Encodings that a file may have, by its first bytes."""
+    marked = tuple(encoding for mark, encoding in _MARKS.items() if start.startswith(mark))
+    if not marked and start.count(0) > len(start) // 4:  # UTF-16 without a mark: half of Western text is zeros
+        return ("utf-16-le",) if start[1::2].count(0) > start[::2].count(0) else ("utf-16-be",)
+    return marked or _ENCODINGS
+
+
+def _known(encoding: object) -> str:
+    try:
+        return codecs.lookup(str(encoding)).name
+    except LookupError:
+        raise ArgumentError(
+            f"encoding={encoding!r} is not known; give a name such as 'utf-8', 'cp1252', 'cp1251' or 'shift_jis'."
+        ) from None
 
 
 def _with_decimal_commas(table: pd.DataFrame) -> list[str]:
@@ -198,6 +279,8 @@ def write_file(frame: Any, path: str | Path) -> None:
         _write(frame, path, kind)
     except OSError as error:
         raise ArgumentError(f"{str(path)!r} cannot be written: {error.strerror or error}.") from None
+    except ImportError:
+        raise ArgumentError(_needs(kind)) from None
 
 
 def _write(frame: Any, path: Path, kind: str) -> None:
@@ -207,6 +290,8 @@ def _write(frame: Any, path: Path, kind: str) -> None:
         frame.to_csv(path, index=False, sep="\t")
     elif kind == ".parquet":
         frame.to_parquet(path, index=False)
+    elif kind == ".xlsx":
+        frame.to_excel(path, index=False, engine="openpyxl")
     else:
         frame.to_json(path, orient="records", lines=kind == ".jsonl", force_ascii=False)
 

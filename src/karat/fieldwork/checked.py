@@ -1,0 +1,191 @@
+"""Answers held against the questions, and people against each other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ArgumentError, DataError, DesignWarning, tell
+from .answers import ANSWERED, COUNT, DOCUMENT, FLAGGED, NOTE, SETTLES, SKIPPED, STATUS, WHO, Given
+from .people import alike, check_name
+from .questions import Question
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NAME_THEM = "If two people filled these files, name them: annotators={'file': 'name'} (shell: --annotator FILE=NAME)."
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was given, in which file, and whose it is."""
+
+    file: str
+    given: Given
+    known: bool
+    """Whether the file, its place in the handout or the reader says who; else ``given.who`` is the name of the file."""
+
+
+def names_given(annotators: Mapping[Any, str] | None, files: Iterable[Any]) -> dict[str, str]:
+    """File -> name, as the reader says; raises where a file is not among those read."""
+    if not (annotators is None or isinstance(annotators, Mapping)):
+        raise ArgumentError(f"annotators={annotators!r} is not allowed; give a mapping from file to name.")
+    renamed = {str(k): check_name(v) for k, v in (annotators or {}).items()}
+    stray = set(renamed) - {str(f) for f in files} - {f.name for f in files if hasattr(f, "name")}
+    if stray:
+        raise ArgumentError(f"annotators names {sorted(stray)}, which is not among the files read.")
+    return renamed
+
+
+def checked(
+    answers: Iterable[Answer], place: Mapping[str, int] | None, questions: Sequence[Question], duplicates: str
+) -> list[dict[str, Any]]:
+    """One row per document and annotator; what is not allowed is gathered and raised together.
+
+    ``place`` is where documents stand in the data, for those of a sample. What settles a disagreement is a row of its
+    own.
+    """
+    names = [column.name for q in questions for column in q.columns]
+    _refuse_names(names, () if place is None else ("position",))
+    rows: dict[tuple[str, str, bool], dict[str, Any]] = {}
+    accepted: dict[str, list[Answer]] = {}
+    problems: list[str] = []
+    unknown: list[str] = []
+    repeated: Counter[tuple[str, str]] = Counter()
+    asked: dict[tuple[str, str, bool], set[str]] = {}
+    for answer in answers:
+        document = answer.given.document
+        if place is not None and document not in place:
+            unknown.append(f"{document!r} in {answer.file}")
+            continue
+        row = _read(answer, questions, problems)
+        empty = all(row[name] is None for name in names)
+        if empty and row[STATUS] == ANSWERED:
+            continue
+        if place is not None:
+            row["position"] = place[document]
+        key = (document, answer.given.who, answer.given.settles)
+        before, about = rows.get(key), asked.setdefault(key, set())
+        if before is not None and about.isdisjoint(answer.given.raw):  # a file for each question
+            row, before = _added(before, row, [q for q in questions if q.name in answer.given.raw]), None
+        elif before is not None and all(before[name] is None for name in names):
+            before = None  # skipped at first, answered later
+        elif before is not None and empty:
+            continue
+        if not empty:
+            accepted.setdefault(document, []).append(answer)
+        same = before is not None and all(before[name] == row[name] for name in names)
+        if before is not None and same and before["file"] != answer.file:
+            repeated[before["file"], answer.file] += 1
+        elif before is not None and not same and duplicates == "raise":
+            problems.append(_twice(answer, before["file"]))
+        rows[key] = row
+        about.update(answer.given.raw)
+    _raise(unknown, problems)
+    _hold_people(accepted)
+    for (first, second), times in repeated.items():
+        tell(f"{second} repeats {times} answer(s) of {first} by the same person; they count once.", DesignWarning)
+    return list(rows.values())
+
+
+def _twice(answer: Answer, before: str) -> str:
+    given = answer.given
+    return (
+        f"{answer.file}, document {given.document}: labelled twice by {given.who!r}, differently (before in {before})"
+    )
+
+
+def _added(before: Mapping[str, Any], row: Mapping[str, Any], questions: Sequence[Question]) -> dict[str, Any]:
+    """A row with the answers to further questions that another one holds."""
+    new = {column.name: row[column.name] for q in questions for column in q.columns}
+    status = before[STATUS] if before[STATUS] in COUNT and row[STATUS] != FLAGGED else row[STATUS]
+    return {**before, **new, STATUS: status, NOTE: row[NOTE] or before[NOTE]}
+
+
+def _refuse_names(names: Sequence[str], more: Sequence[str]) -> None:
+    taken = {DOCUMENT, WHO, "file", STATUS, NOTE, SETTLES, *more}.intersection(names)
+    if taken:
+        name = min(taken)
+        raise ArgumentError(
+            f"labels names {name!r}, a column of the table of answers with a meaning of its own; give the label "
+            f"another name, and columns={{'NAME': {name!r}}} where a table has it under this one."
+        )
+
+
+def table_of(rows: Sequence[Mapping[str, Any]], keys: Sequence[str], questions: Sequence[Question]) -> pd.DataFrame:
+    """Rows as a table: ``keys``, a column per question (per class where several may hold), status, note, settles."""
+    import pandas as pd
+
+    columns = [column for q in questions for column in q.columns]
+    found = sorted(rows, key=lambda row: (row[keys[0]], row[WHO], row[SETTLES]))
+    names = [*keys, *(column.name for column in columns), STATUS, NOTE, SETTLES]
+    out = pd.DataFrame({name: pd.Series([row.get(name) for row in found], dtype=object) for name in names})
+    for column in columns:
+        if column.numeric:
+            out[column.name] = pd.to_numeric(out[column.name])
+    return out.astype({SETTLES: bool})
+
+
+def _raise(unknown: Sequence[str], problems: Sequence[str]) -> None:
+    if unknown:
+        raise DataError(
+            f"{len(unknown)} document(s) are not in this sample (first: {unknown[0]}); read the files that "
+            "to_labelling wrote for it, with the sample and the frame they were written from."
+        )
+    if problems:
+        more = f" ({len(problems)} in all)" if len(problems) > 1 else ""
+        hint = ""
+        if any("labelled twice" in problem for problem in problems):
+            hint = f" {_NAME_THEM} Otherwise keep one label, or use duplicates='last'."
+        raise DataError("; ".join(problems[:5]) + f"{more}.{hint}")
+
+
+def _read(answer: Answer, questions: Sequence[Question], problems: list[str]) -> dict[str, Any]:
+    """A row of the table of annotations; what cannot be read is added to the problems."""
+    given = answer.given
+    row: dict[str, Any] = {
+        "document": given.document, WHO: given.who, "file": answer.file, STATUS: given.status,
+        NOTE: given.note.strip() or None, SETTLES: given.settles,
+    }  # fmt: skip
+    some = False
+    for q in questions:
+        row |= {column.name: None for column in q.columns}
+        try:
+            value = q.read(given.raw.get(q.name)) if given.counts else None
+        except DataError as error:
+            problems.append(f"{answer.file}, document {given.document}: {error}")
+            continue
+        if value is None:
+            continue
+        some = True
+        held = [int(c in value) for c in q.classes] if q.kind == "several" else [value]
+        row |= {column.name: one for column, one in zip(q.columns, held)}
+    if not some and row[NOTE] and given.status == ANSWERED:
+        row[STATUS] = SKIPPED  # a note alone
+    return row
+
+
+def _hold_people(found: Mapping[str, Sequence[Answer]]) -> None:
+    """Raise where a copy of a file, or another spelling of a name, would count as a second person."""
+    spelled: dict[str, Answer] = {}
+    for answers in found.values():
+        for answer in answers:
+            other = spelled.setdefault(alike(answer.given.who), answer)
+            if other.given.who != answer.given.who:
+                raise DataError(
+                    f"{other.given.who!r} ({other.file}) and {answer.given.who!r} ({answer.file}) differ only in "
+                    "capital letters or spaces; give each person one name with annotators={'file': 'name'}."
+                )
+    for document, answers in found.items():
+        first = answers[0]
+        doubtful = next(
+            (a for a in answers[1:] if a.given.who != first.given.who and not (a.known and first.known)), None
+        )
+        if doubtful is not None:
+            raise DataError(
+                f"{first.file} and {doubtful.file} both answer document {document}, and the files do not say that two "
+                "people filled them (a column 'annotator' would); one may be a copy of the other. Remove the copy. "
+                f"{_NAME_THEM}"
+            )
