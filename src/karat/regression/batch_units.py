@@ -81,8 +81,8 @@ def read_units(
     if not names:
         of_head = strata.of(found.head)
         codes = np.zeros(len(gold), dtype=np.intp) if of_head is None else of_head[gold]
-        draw = designs.read_counts(design, strata.sizes, strata.names, positions, codes)
-        return Units(replace(draw, recorded=recorded))
+        counted = designs.read_counts(design, strata.sizes, strata.names, positions, codes)
+        return Units(replace(counted, recorded=recorded))
     table = _whole(batches, list(dict.fromkeys((*names, *design.columns))))
     labelled = np.zeros(found.n_rows, dtype=bool)
     labelled[positions] = True
