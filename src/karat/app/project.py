@@ -272,7 +272,7 @@ class Project:
     # ---- fit ---------------------------------------------------------------------------------------------------------
 
     def estimate(
-        self, model: str, outcome: str, covariates: Sequence[str], answer: str = "", ignore: bool = False
+        self, model: Any, outcome: str, covariates: Sequence[str], answer: str = "", ignore: bool = False
     ) -> None:
         """Fit; ``answer``: the class whose share is asked; ``ignore``: documents without gold are missing at random."""
         from ..regression.entry_points import mean, regress
