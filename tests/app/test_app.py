@@ -18,6 +18,7 @@ from ..fieldwork.test_page import saved
 pytest.importorskip("starlette")
 from starlette.testclient import TestClient
 
+from karat.app import server
 from karat.app.server import make
 
 HOME = "http://127.0.0.1:8765"
@@ -110,14 +111,18 @@ def test_pages_load_nothing_from_elsewhere(page):
 # ---- planning ------------------------------------------------------------------------------------------------------
 
 
-def test_the_calculator_is_a_plan(page):
+def test_the_calculator_is_a_plan(page, monkeypatch):
     given = {"documents": "5000", "share": "20", "worst": "80", "best": "90", "question": "share", "half_width": "5"}
-    reply = page.post("/", data=given)
-    made = calculate(Assumed(5000, 0.2, (0.8, 0.9), 0.05))
-    needed = made.goals().iloc[0]
-    assert f"About {needed['n']:,.0f} gold labels" in reply.text
-    two = page.post("/", data=given | {"question": "difference", "group": "30"})
-    assert int(re.search(r"About ([\d,]+) gold", two.text)[1].replace(",", "")) > 2.5 * needed["n"], "needs more"
+    made = []
+    monkeypatch.setattr(server, "calculate", lambda assumed: made.append((assumed, calculate(assumed))) or made[-1][1])
+    shown = [page.post("/", data=given | {"group": "30", "question": q}).text for q in ("share", "difference")]
+    assert [assumed for assumed, _ in made] == [Assumed(5000, 0.2, (0.8, 0.9), 0.05, group) for group in (None, 0.3)]
+    needed = [plan.goals().iloc[0]["n"] for _, plan in made]
+    for text, n in zip(shown, needed):
+        assert f"About {n:,.0f} gold labels" in text
+    assert needed[1] > 2.5 * needed[0], "a difference needs more"
+    # A share with half-width h needs about 1.96^2 V / h^2 labels; V: the variance of what the machine does not tell.
+    assert 0.6 < needed[0] / (1.96**2 * 0.85 * 0.15 / 0.05**2) < 1.6
     wrong = page.post("/", data=given | {"worst": "95"})
     assert wrong.status_code == 422
     assert "the lower end comes first" in told(wrong)
