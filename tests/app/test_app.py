@@ -103,6 +103,7 @@ def test_pages_load_nothing_from_elsewhere(page):
         reply = page.get(path)
         assert reply.status_code == 200
         assert "default-src 'none'" in reply.headers["content-security-policy"]
+        assert reply.headers["referrer-policy"] == "same-origin", "with none, browsers send forms with the origin null"
         assert not re.search(r"https?://|<script", reply.text)
         for name in re.findall(r'<label for="([^"]+)"', reply.text):
             assert f'id="{name}"' in reply.text

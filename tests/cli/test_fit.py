@@ -206,3 +206,12 @@ def test_codebooks_and_pages_from_the_shell(tmp_path, monkeypatch, capsys):
     assert asked["support"]["several"]
     assert karat(*draw, "--codebook", "book.json", "--codebook", "book.json", "--out", "h") == 2
     assert "named already" in capsys.readouterr().err
+
+
+def test_app_names_what_is_missing(monkeypatch, capsys, tmp_path):
+    import importlib.util
+
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "uvicorn" else find(name, *a))
+    assert karat("app", "--folder", str(tmp_path)) == 2
+    assert "karat app needs uvicorn: pip install uvicorn." in capsys.readouterr().err
