@@ -56,6 +56,23 @@ class Corpus:
         return write_file(out, path)
 
 
+def tell_missing(corpus: Corpus) -> None:
+    """Say where words such as NA or None, in a column of texts, were read as missing values."""
+    if corpus.dialect is None:
+        return
+    table = corpus.table
+    texts = [str(name) for name in table if table[name].dtype.kind not in "biufcmM" and table[name].isna().any()]
+    cells = raw_cells(corpus.path, corpus.dialect, texts) if texts else table
+    for name in texts:
+        words = cells[name][(table[name].isna() & (cells[name] != "")).to_numpy()]
+        if len(words) and table[name].notna().any():
+            tell(
+                f"column {name!r} holds {words.iloc[0]!r} in {len(words)} row(s), which is read as missing; write "
+                "another word if it is none.",
+                KaratWarning,
+            )
+
+
 def _tell_lost(name: str, written: pd.Series[Any], read: pd.Series[Any], path: str | Path) -> None:
     """Say where numbers were written with zeros that a table of numbers does not keep."""
     if read.dtype.kind in "iuf" and written.map(lambda cell: bool(re.match(r"0\d", cell))).any():
