@@ -43,9 +43,7 @@ class Corpus:
         out = made.copy()
         for name in self.table.columns:
             written = cells[name].iloc[rows].reset_index(drop=True)
-            if name not in made or not made[name].reset_index(drop=True).equals(
-                self.table[name].iloc[rows].reset_index(drop=True)
-            ):
+            if name not in made or not _same(made[name], self.table[name].iloc[rows]):
                 continue
             if not text:
                 _tell_lost(name, written, self.table[name], path)
@@ -54,6 +52,14 @@ class Corpus:
                 written = written.str.replace(",", ".", regex=False)
             out[name] = written.to_numpy(dtype=object)
         return write_file(out, path)
+
+
+def _same(left: pd.Series[Any], right: pd.Series[Any]) -> bool:
+    """Whether two columns hold the same values, whatever stands for missing ones."""
+    gone = left.isna().to_numpy()
+    if (gone != right.isna().to_numpy()).any():
+        return False
+    return bool((left.to_numpy(object)[~gone] == right.to_numpy(object)[~gone]).all())
 
 
 def tell_missing(corpus: Corpus) -> None:
