@@ -216,6 +216,9 @@ def test_tables_that_cannot_be_read(page, letters):
     bad = page.post("/table", files={"file": ("a.xlsx", b"nothing")})
     assert "cannot be read as .xlsx" in told(bad)
     assert "upload" not in {p.stem for p in page.folder.iterdir()}
+    noted = upload(page, letters[0].assign(country=["NA", *["DE"] * 399]))
+    assert "read as missing" in noted.text
+    assert "Go on</a>" in noted.text
     noted = upload(page, letters[0], sep=";", encoding="utf-16")
     assert "columns separated by semicolons" in noted.text
     assert "is not a column" in told(page.post("/columns", data={"text": "<b>", "machine": ["support_llm"]}))
