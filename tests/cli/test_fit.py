@@ -130,7 +130,7 @@ def test_what_does_not_fit_is_said(words, message, folder, capsys):
 
 
 ODD = 'zip;share;country;big;on;body;date\n007;"1,50";NA;12345678901234567890;TRUE;"a; ""b""";01.02.2020\n' + "".join(
-    f"{k:03d};{k},25;None;{10**19 + k};FALSE;text {k};02.02.2020\n" for k in range(8, 20)
+    f"{k:03d};{k},25;DE;{10**19 + k};FALSE;text {k};02.02.2020\n" for k in range(8, 20)
 )
 WRITTEN = ODD.replace('"1,50"', "1.50").replace(",25", ".25")
 
@@ -144,6 +144,7 @@ def test_columns_stay_as_they_are_written(encoding, tmp_path, monkeypatch, capsy
     assert karat(*draw) == 0
     said = capsys.readouterr().err
     assert "read a.csv: 13 rows, 7 columns; columns separated by semicolons, decimal commas" in said
+    assert "column 'country' holds 'NA' in 1 row(s), which is read as missing" in said
     table = pd.read_csv("g/annotators/annotator.csv", dtype=str).assign(h="yes")
     table.to_csv("g/annotators/annotator.csv", index=False)
     assert karat("labels", "g/annotators", "--sample", "g/sample.json", "--corpus", "a.csv", "--out", "l.csv") == 0
@@ -206,3 +207,12 @@ def test_codebooks_and_pages_from_the_shell(tmp_path, monkeypatch, capsys):
     assert asked["support"]["several"]
     assert karat(*draw, "--codebook", "book.json", "--codebook", "book.json", "--out", "h") == 2
     assert "named already" in capsys.readouterr().err
+
+
+def test_app_names_what_is_missing(monkeypatch, capsys, tmp_path):
+    import importlib.util
+
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "uvicorn" else find(name, *a))
+    assert karat("app", "--folder", str(tmp_path)) == 2
+    assert "karat app needs uvicorn: pip install uvicorn." in capsys.readouterr().err

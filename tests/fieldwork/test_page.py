@@ -134,6 +134,15 @@ def test_pages_without_a_sample(frame, sample, tmp_path):
         kt.read_answers(file, {"support": ["no", "yes"]})
 
 
+def test_a_codebook_may_be_worded_anew_but_not_its_answers(frame, sample, tmp_path):
+    saved(hand_out(sample, frame, tmp_path, BOOK)[0], lambda each: {"support": "1"})
+    reworded = kt.annotate.Codebook("support", "Is the writer for it?", [CODES[0], kt.annotate.Code(0, "no", "Else.")])
+    assert set(sample.read_annotations(tmp_path, frame, labels=reworded)["support"]) == {1}
+    for other in ({1: "", 2: ""}, {1: "", 0: "", 3: ""}):
+        with pytest.raises(DataError, match="in another way"):
+            sample.read_annotations(tmp_path, frame, labels=kt.annotate.Codebook("support", "Q?", other))
+
+
 def test_codebooks_and_several_codes_in_every_form(frame, sample, tmp_path):
     paths = hand_out(sample, frame, tmp_path, [BOOK, TOPICS], formats=("csv", "label-studio", "html"))
     assert "codebook.txt" in [p.name for p in paths]

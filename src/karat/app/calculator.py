@@ -50,7 +50,7 @@ def calculate(assumed: Assumed) -> Plan:
     """The plan for a share, or for the difference of a share between two groups.
 
     A table with the assumed shares stands for the corpus, in which the label of the machine and the group are
-    unrelated; all else is :func:`karat.plan`.
+    unrelated; all else is :func:`karat.plan`. The learner is linear, which is all that two classes can tell.
     """
     import numpy as np
     import pandas as pd
@@ -68,5 +68,6 @@ def calculate(assumed: Assumed) -> Plan:
     sizes = [n for n in SIZES if n < assumed.documents] or [assumed.documents // 2]
     return plan(
         formula, pd.DataFrame(columns), surrogates={"label": ["machine"]}, accuracy=assumed.accuracy, n=sizes,
-        goal={term: {"half_width": assumed.half_width}}, population=assumed.documents, repeats=1, seed=0,
+        goal={term: {"half_width": assumed.half_width}}, population=assumed.documents, learner="linear",
+        repeats=1, seed=0,
     )  # fmt: skip

@@ -19,7 +19,7 @@ from ..fieldwork import page as pages
 from ..fieldwork.collect import read_manifest
 from ..fieldwork.handout import MANIFEST, file_stem
 from ..fieldwork.questions import Question, read_questions
-from ..frames.corpus import Corpus
+from ..frames.corpus import Corpus, tell_missing
 from ..frames.files import ENDINGS, read_said
 from ..frames.quoting import quote
 
@@ -123,6 +123,8 @@ class Project:
         trial.replace(path)
         self.__dict__.pop("corpus", None)
         self.keep(table=path.name, uploaded=name, text=None, machine=[])
+        assert self.corpus is not None
+        tell_missing(self.corpus)
 
     @cached_property
     def corpus(self) -> Corpus | None:
@@ -272,7 +274,7 @@ class Project:
     # ---- fit ---------------------------------------------------------------------------------------------------------
 
     def estimate(
-        self, model: str, outcome: str, covariates: Sequence[str], answer: str = "", ignore: bool = False
+        self, model: Any, outcome: str, covariates: Sequence[str], answer: str = "", ignore: bool = False
     ) -> None:
         """Fit; ``answer``: the class whose share is asked; ``ignore``: documents without gold are missing at random."""
         from ..regression.entry_points import mean, regress

@@ -1,7 +1,8 @@
 """The pages of ``karat app``: forms above :mod:`karat.app.project` and :mod:`karat.app.calculator`.
 
 The server answers this machine alone. Every request must carry the secret that was made when it started (in a cookie
-that other sites cannot use) and name the address it listens to, so that no page in the same browser can act on its behalf.
+that other sites cannot use) and name the address it listens to, so that no page in the same browser can act on its
+behalf.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ STEPS = (("/", "Plan"), ("/table", "Table"), ("/draw", "Draw"), ("/label", "Labe
 COOKIE = "karat"
 MOST_BYTES = 2**30
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "Cache-Control": "no-store",
 }  # fmt: skip
 
 
@@ -63,6 +64,14 @@ class Guard:
         await answer(scope, receive, send)
 
 
+class Form(FormData):
+    """What was entered, with the name and content of a file that was chosen."""
+
+    def __init__(self, given: FormData, file: str, content: bytes) -> None:
+        super().__init__(given)
+        self.file, self.content = file, content
+
+
 class Pages:
     """What each address shows and does; the work is in the project."""
 
@@ -77,9 +86,12 @@ class Pages:
         text = self.templates.get_template(f"{name}.html").render(**shared, **context)
         return Response(text, status, HEADERS, "text/html")
 
-    async def act(self, request: Request, name: str, do: Callable[[FormData], Any], then: str | None) -> Response:
+    async def act(self, request: Request, name: str, do: Callable[[Form], Any], then: str | None) -> Response:
         """Do what a form asks, then go on; what does not fit is said above the form, which keeps what was written."""
-        form = await request.form()
+        async with request.form() as given:
+            file = given.get("file")
+            upload = (file.filename or "", await file.read()) if isinstance(file, UploadFile) else ("", b"")
+        form = Form(given, *upload)
         try:
             result, notes = await run_in_threadpool(lambda: heard(lambda: do(form)))
         except KaratError as error:
@@ -99,7 +111,7 @@ class Pages:
     async def plan(self, request: Request) -> Response:
         """How many labels, from assumptions."""
 
-        def do(form: FormData) -> Any:
+        def do(form: Form) -> Any:
             share = lambda name: _number(form, name) / 100  # noqa: E731
             group = share("group") if form.get("question") == "difference" else None
             accuracy = (share("worst"), share("best"))
@@ -110,21 +122,18 @@ class Pages:
 
     async def table(self, request: Request) -> Response:
         """Take an uploaded table."""
-        form = await request.form()
-        file = form.get("file")
-        name, content = (file.filename or "", await file.read()) if isinstance(file, UploadFile) else ("", b"")
 
-        def do(form: FormData) -> Any:
-            if not name:
+        def do(form: Form) -> Any:
+            if not form.file:
                 raise ArgumentError("choose a file first.")
-            self.project.load(name, content)
+            self.project.load(form.file, form.content)
 
         return await self.act(request, "table", do, "/table")
 
     async def columns(self, request: Request) -> Response:
         """Which column is what."""
 
-        def do(form: FormData) -> Any:
+        def do(form: Form) -> Any:
             self.project.choose(str(form.get("text", "")), [str(name) for name in form.getlist("machine")])
 
         return await self.act(request, "table", do, "/draw")
@@ -132,7 +141,7 @@ class Pages:
     async def draw(self, request: Request) -> Response:
         """Draw, and write the pages."""
 
-        def do(form: FormData) -> Any:
+        def do(form: Form) -> Any:
             given = {name: str(form.get(name, "")).strip() for name in ("name", "question", "answers", "scale", "by")}
             book = codebook_of(given["name"], given["question"], given["answers"], given["scale"])
             people = [part.strip() for part in str(form.get("annotators", "")).split(",")]
@@ -155,11 +164,12 @@ class Pages:
 
     async def returned(self, request: Request) -> Response:
         """A file that a page saved elsewhere."""
-        form = await request.form()
-        file = form.get("file")
-        content = await file.read() if isinstance(file, UploadFile) else b""
-        round, _, name = str(form.get("who", "")).partition("/")
-        return await self.act(request, "label", lambda form: self.project.take(round, name, content), "/label")
+
+        def do(form: Form) -> Any:
+            round, _, name = str(form.get("who", "")).partition("/")
+            self.project.take(round, name, form.content)
+
+        return await self.act(request, "label", do, "/label")
 
     async def settle(self, request: Request) -> Response:
         """The third round."""
@@ -168,7 +178,7 @@ class Pages:
     async def fit(self, request: Request) -> Response:
         """Fit."""
 
-        def do(form: FormData) -> Any:
+        def do(form: Form) -> Any:
             covariates = [str(name) for name in form.getlist("covariates")]
             self.project.estimate(
                 str(form.get("model", "")), str(form.get("outcome", "")), covariates, str(form.get("answer", "")),
@@ -227,15 +237,16 @@ def make(folder: str | Path, port: int, secret: str) -> Starlette:
         What the address must carry once, as ``?key=``.
     """
     pages = Pages(Project(Path(folder)))
-    post = ["POST"]
+    shown = {"/": "plan", "/table": "table", "/draw": "draw", "/label": "label", "/fit": "fit"}
+    done = {
+        "/": pages.plan, "/table": pages.table, "/columns": pages.columns, "/draw": pages.draw, "/settle": pages.settle,
+        "/returned": pages.returned, "/fit": pages.fit, "/more": pages.more,
+    }  # fmt: skip
     routes = [
-        Route("/", pages.get("plan")), Route("/table", pages.get("table")), Route("/draw", pages.get("draw")),
-        Route("/label", pages.get("label")), Route("/fit", pages.get("fit")), Route("/", pages.plan, methods=post),
-        Route("/table", pages.table, methods=post), Route("/columns", pages.columns, methods=post),
-        Route("/draw", pages.draw, methods=post), Route("/label/{round}/{name}", pages.label, methods=["GET", "POST"]),
-        Route("/mail/{round}/{name}", pages.mail), Route("/returned", pages.returned, methods=post),
-        Route("/settle", pages.settle, methods=post), Route("/fit", pages.fit, methods=post), Route("/more", pages.more, methods=post),
-        Route("/file/{what}", pages.file), Route("/app.css", _style),
+        *(Route(path, pages.get(name)) for path, name in shown.items()),
+        *(Route(path, action, methods=["POST"]) for path, action in done.items()),
+        Route("/label/{round}/{name}", pages.label, methods=["GET", "POST"]),
+        Route("/mail/{round}/{name}", pages.mail), Route("/file/{what}", pages.file), Route("/app.css", _style),
     ]  # fmt: skip
     app = Starlette(routes=routes)
     app.add_middleware(Guard, hosts={f"127.0.0.1:{port}", f"localhost:{port}"}, secret=secret)
@@ -251,7 +262,7 @@ def _download(content: bytes, name: str, kind: str) -> Response:
     return Response(content, headers=headers, media_type=kind)
 
 
-def _number(form: FormData, name: str) -> float:
+def _number(form: Form, name: str) -> float:
     text = str(form.get(name, "")).strip().replace(",", ".")
     try:
         return float(text)
@@ -259,7 +270,7 @@ def _number(form: FormData, name: str) -> float:
         raise ArgumentError(f"{name.replace('_', ' ')} {text!r} must be a number.") from None
 
 
-def _whole(form: FormData, name: str) -> int:
+def _whole(form: Form, name: str) -> int:
     value = _number(form, name)
     if value != int(value):
         raise ArgumentError(f"{name} {value:g} must be a whole number.")

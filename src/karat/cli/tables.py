@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError
-from ..frames.corpus import Corpus
+from ..frames.corpus import Corpus, tell_missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +56,9 @@ def open_corpus(options: argparse.Namespace, name: str = "corpus") -> Corpus:
     table, dialect = read_said(path, sep=sep, decimal=_DECIMALS.get(decimal or ""), encoding=options.encoding)
     if dialect is not None and not dialect.plain and sep is None:
         print(f"read {path}: {len(table)} rows, {table.shape[1]} columns; {dialect}", file=sys.stderr)
-    return Corpus(table, path, dialect)
+    corpus = Corpus(table, path, dialect)
+    tell_missing(corpus)
+    return corpus
 
 
 def read_corpus(options: argparse.Namespace) -> pd.DataFrame:

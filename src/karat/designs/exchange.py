@@ -215,7 +215,8 @@ class SampleFiles:
         Parameters
         ----------
         paths, data, labels, annotators, duplicates, columns, coders
-            See :meth:`read_annotations`. Gold of earlier waves that the data hold stays.
+            See :meth:`read_annotations`. Gold of earlier waves that the data hold stays. Decisions of a third round
+            (:meth:`to_adjudication`) among the files take the place of the answers that they settle.
         join : str
             How several labels of a document become one. ``"expert_mean"``: numbers (and True and False, as 1 and 0)
             are averaged; classes are kept where all annotators of each document agree, and else become shares, a

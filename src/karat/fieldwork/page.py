@@ -16,10 +16,10 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from ..errors import DataError
+from ..errors import ArgumentError, DataError
 from .answers import ANSWERED, FLAGGED, Given
 from .codes import codes_of
-from .questions import Question
+from .questions import Question, read_questions
 
 FORMAT, VERSION = "karat answers", 1
 _RESAVE = "open it in the page that saved it, or take the file as it was saved"
@@ -180,10 +180,14 @@ def checked(
     for q in questions or ():
         if q.name not in asked:
             raise DataError(f"{file} has no answers to {q.name!r} (its page asked {', '.join(asked)}).")
-        if asked[q.name] != _settled(q.spec):
+        try:
+            then = read_questions({q.name: asked[q.name]})[0]
+        except ArgumentError:
+            then = None
+        if then != q:
             raise DataError(
                 f"{file}: its page asked {q.name!r} in another way ({_brief(asked[q.name])}) than it is read "
-                f"({_brief(_settled(q.spec))}); read it with the labelling.json that was written with the page."
+                f"({_brief(q.spec)}); read it with the labelling.json that was written with the page."
             )
     return dict(content)
 
@@ -225,11 +229,6 @@ def _leaves(value: Any) -> Iterator[str]:
 
 def _is_plain(value: Any) -> bool:
     return isinstance(value, str) or (isinstance(value, list) and all(isinstance(part, str) for part in value))
-
-
-def _settled(spec: Any) -> Any:
-    """A spec as it comes back from JSON."""
-    return json.loads(json.dumps(spec))
 
 
 def _brief(spec: Any) -> str:

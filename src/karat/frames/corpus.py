@@ -43,9 +43,7 @@ class Corpus:
         out = made.copy()
         for name in self.table.columns:
             written = cells[name].iloc[rows].reset_index(drop=True)
-            if name not in made or not made[name].reset_index(drop=True).equals(
-                self.table[name].iloc[rows].reset_index(drop=True)
-            ):
+            if name not in made or not _same(made[name], self.table[name].iloc[rows]):
                 continue
             if not text:
                 _tell_lost(name, written, self.table[name], path)
@@ -54,6 +52,31 @@ class Corpus:
                 written = written.str.replace(",", ".", regex=False)
             out[name] = written.to_numpy(dtype=object)
         return write_file(out, path)
+
+
+def _same(left: pd.Series[Any], right: pd.Series[Any]) -> bool:
+    """Whether two columns hold the same values, whatever stands for missing ones."""
+    gone = left.isna().to_numpy()
+    if (gone != right.isna().to_numpy()).any():
+        return False
+    return bool((left.to_numpy(object)[~gone] == right.to_numpy(object)[~gone]).all())
+
+
+def tell_missing(corpus: Corpus) -> None:
+    """Say where words such as NA or None, in a column of texts, were read as missing values."""
+    if corpus.dialect is None:
+        return
+    table = corpus.table
+    texts = [str(name) for name in table if table[name].dtype.kind not in "biufcmM" and table[name].isna().any()]
+    cells = raw_cells(corpus.path, corpus.dialect, texts) if texts else table
+    for name in texts:
+        words = cells[name][(table[name].isna() & (cells[name] != "")).to_numpy()]
+        if len(words) and table[name].notna().any():
+            tell(
+                f"column {name!r} holds {words.iloc[0]!r} in {len(words)} row(s), which is read as missing; write "
+                "another word if it is none.",
+                KaratWarning,
+            )
 
 
 def _tell_lost(name: str, written: pd.Series[Any], read: pd.Series[Any], path: str | Path) -> None:

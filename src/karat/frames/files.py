@@ -177,13 +177,14 @@ def _read_csv(path: Path, sep: str | None, decimal: str | None, encoding: str | 
     return again, Dialect(found, each, ",")
 
 
-def raw_cells(path: str | Path, dialect: Dialect) -> pd.DataFrame:
-    """The cells of a CSV file as they are written, all of them texts."""
+def raw_cells(path: str | Path, dialect: Dialect, columns: list[str] | None = None) -> pd.DataFrame:
+    """The cells of a CSV file as they are written, all of them texts; of some columns, or of all."""
     import pandas as pd
 
     cells: pd.DataFrame = pd.read_csv(
-        path, sep=dialect.sep, encoding=dialect.encoding, dtype=str, keep_default_na=False, na_filter=False
-    )
+        path, sep=dialect.sep, encoding=dialect.encoding, dtype=str, keep_default_na=False, na_filter=False,
+        usecols=columns,
+    )  # fmt: skip
     return cells
 
 
