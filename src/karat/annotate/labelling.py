@@ -207,7 +207,7 @@ def _annotate(job: _Job, question: Question, model: Any, name: str, store: Answe
         asker = Asker(model, store, name, job.limit, job.names, occasion=job.occasion)
         try:
             row_asker = RowAsker(asker, question, job.method, job.votes)
-            rows = _ask_all(row_asker, todo, job.progress)
+            rows = row_by_row(row_asker, todo, job.progress)
         finally:
             asker.close()
         served = sorted(asker.models - {""})
@@ -225,7 +225,7 @@ def _annotate(job: _Job, question: Question, model: Any, name: str, store: Answe
     listed = [replace(nothing, status=reasons[t]) if reasons[t] else rows[t] for t in job.texts]
     k = len(question.labels)
     p = np.array([np.full(k, np.nan) if told.get(t) is None else told[t] for t in job.texts], dtype=np.float64)
-    cost = _cost(store, name, model, asker)
+    cost = cost_of(store, name, model, asker)
     worker = getattr(model, "label", None) or str(model.model)
     methods = Counter(row.method for row in rows.values() if row.p is not None)
     counts = {"texts": len(job.texts), "distinct": len(todo), "failed": len(failed), "methods": dict(methods)}
@@ -246,22 +246,22 @@ def _annotate(job: _Job, question: Question, model: Any, name: str, store: Answe
     )
 
 
-def _ask_all(asker: RowAsker, texts: list[str], progress: bool) -> dict[str, Row]:
-    """Every text once.
+def row_by_row(asker: Any, texts: list[str], progress: bool) -> dict[str, Any]:
+    """Every text once, by ``asker.label``.
 
     The first goes alone, to see what the endpoint can do. The first error that concerns all stops the others,
     whose requests under way are still waited for and kept.
     """
     from tqdm import tqdm
 
-    rows: dict[str, Row] = {}
+    rows: dict[str, Any] = {}
     with tqdm(total=len(texts), disable=not progress, unit="text") as bar:
         for text in texts[:1]:
             rows[text] = asker.label(text)
             bar.update()
         rest = iter(texts[1:])
         workers = asker.asker.endpoint.concurrency
-        pending: dict[Future[Row], str] = {}
+        pending: dict[Future[Any], str] = {}
         first: BaseException | None = None
         with ThreadPoolExecutor(workers, thread_name_prefix="karat-annotate") as pool:
             try:
@@ -304,7 +304,8 @@ def job_name(question: Question, model: Any) -> str:
     return hashlib.blake2b(json.dumps(about, sort_keys=True, default=str).encode(), digest_size=12).hexdigest()
 
 
-def _cost(store: AnswerStore, name: str, model: Any, asker: Asker | None) -> Cost:
+def cost_of(store: AnswerStore, name: str, model: Any, asker: Asker | None) -> Cost:
+    """What a job has cost so far."""
     tally = store.tally([name])
     money: Callable[[int], float] = getattr(model, "amount", float)
     total = [sum(row[i] for row in tally) for i in (1, 2, 3, 4)]
