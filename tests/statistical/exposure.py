@@ -37,7 +37,9 @@ def once(scene: Scene, seed: int) -> tuple[float, float, float, float]:
     label = np.where(right, y, 1 - y) if scene.kind == "shares" else y + noise
     third = np.where(rng.random(n) < 0.3, "a", "b")
     frame = pd.DataFrame({"row": np.arange(n), "gold": y.astype(float), "label": label, "old": old, "third": third})
-    design = kt.Stratified("third", n=scene.gold, allocation="equal") if scene.stratified else kt.SimpleRandom(scene.gold)
+    design = kt.SimpleRandom(scene.gold)
+    if scene.stratified:
+        design = kt.Stratified("third", n=scene.gold, allocation="equal")
     sample = design.draw(frame, seed=rng, id="row")
     labelled = kt.datasets.mask_gold(frame, sample, "gold")
     with warnings.catch_warnings(action="ignore"):

@@ -62,7 +62,7 @@ def in_file(
         table = read_workbook(path) if ending == ".xlsx" else read_sheet(path)
         yield from tables.answers(table, name, questions, columns, coders, tokens)
         return
-    records = _records(path)
+    records = read_records(path)
     tool = next((tool for tool in _TOOLS if any(tool.is_export(record) for record in records)), None)
     if tool is not None:
         for given in tool.answers(records, name, questions):
@@ -97,7 +97,7 @@ def _is_table(
     return bool(columns) or coders is not None or long or wide
 
 
-def _records(path: Path) -> list[dict[str, Any]]:
+def read_records(path: Path) -> list[dict[str, Any]]:
     """Objects of a JSON or JSONL file."""
     text = decoded(path.read_bytes()).lstrip("\ufeff")
     try:
