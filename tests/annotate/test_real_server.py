@@ -18,7 +18,7 @@ import pytest
 import karat as kt
 from karat.annotate import Endpoint, Question, label, recall
 
-NEEDED = ("transformers", "torch", "tokenizers", "fastapi", "uvicorn", "openai", "pydantic", "typer")
+NEEDED = ("transformers", "torch", "tokenizers", "fastapi", "uvicorn", "openai", "pydantic", "typer", "accelerate")
 MISSING = [name for name in NEEDED if importlib.util.find_spec(name) is None]
 pytestmark = [
     pytest.mark.server,

@@ -32,6 +32,7 @@ from .inputs import (
     slug,
 )  # fmt: skip
 from .local import LocalModel
+from .media import WithMedia, check_media
 from .one_text import METHODS, Row, RowAsker
 from .panel import Panel
 from .question import Question
@@ -60,6 +61,7 @@ class _Job:
     text: str | None
     id: str | None
     occasion: str = ""
+    media: str | None = None
 
 
 def label(
@@ -69,6 +71,7 @@ def label(
     *,
     text: str | None = None,
     id: str | None = None,
+    media: str | None = None,
     method: str = "auto",
     votes: int = VOTES,
     cache: Any = "auto",
@@ -89,6 +92,10 @@ def label(
         Column of texts; needed for a table.
     id : str, optional
         Column that names the rows; by default the row number.
+    media : str, optional
+        Column with the file or web address of an image (PNG, JPEG, WebP, GIF) or the file of a sound (WAV, MP3), or
+        lists of them, that go with each text as parts of the message; for chat endpoints whose model takes them.
+        ``text`` may be left out then.
     method : {"auto", "logprobs", "votes", "json"}
         How an endpoint's answer becomes a distribution: from log-probabilities, from repeated answers at
         temperature 1, or as the model states it in JSON. ``"auto"`` takes log-probabilities, and votes for
@@ -146,7 +153,7 @@ def label(
     >>> kt.ols("trust ~ support", labels.join(letters), surrogates={"support": labels.surrogate})  # doctest: +SKIP
     """
     return run(
-        data, question, model, text=text, id=id, method=method, votes=votes, cache=cache, budget=budget,
+        data, question, model, text=text, id=id, media=media, method=method, votes=votes, cache=cache, budget=budget,
         failures=failures, progress=progress,
     )  # fmt: skip
 
@@ -166,13 +173,15 @@ def run(
     progress: bool,
     study: str | None = None,
     occasion: str = "",
+    media: str | None = None,
 ) -> Any:
     """See :func:`label`; the budget is that of all jobs of a study, and answers of another occasion are not used."""
     one_of("method", method, METHODS)
     one_of("failures", failures, _FAILURES)
     votes = whole("votes", votes, least=1, most=_MOST_VOTES)
     questions, models = as_list(question, Question, "question"), as_list(model, (Endpoint, LocalModel), "model")
-    ids, texts = rows_and_texts(data, text, id)
+    check_media(media, models)
+    ids, texts = rows_and_texts(data, text, id, media)
     check_names(questions, models)
     check_local(models, questions, method, votes, budget)
     check_temperature(models, method)
@@ -187,7 +196,7 @@ def run(
                 "them first: submit(...) with the same arguments, wait(), collect()."
             )
         shared = names if study is None else store.enrol(study, names)
-        job = _Job(ids, texts, method, votes, failures, progress, limit, tuple(shared), text, id, occasion)
+        job = _Job(ids, texts, method, votes, failures, progress, limit, tuple(shared), text, id, occasion, media)
         members = []
         for (q, m), name in zip(pairs, names):
             members.append(_annotate(job, q, m, name, store, len(pairs) > 1))
@@ -348,10 +357,17 @@ def _provenance(
         "method": model.built() if local else job.method,
         "votes": None if local else job.votes,
         "counts": counts,
-        "rows": {"text": job.text, "id": job.id, "digest": digest_of(job.texts)},
+        "rows": {"text": job.text, "id": job.id, "digest": digest_of(job.texts)} | _media(job),
         "called": started.isoformat(timespec="seconds"),
         "first_asked": stamp(min(times)) if times else None,
         "last_answered": stamp(max(times)) if times else None,
         "karat": __version__,
         "python": platform.python_version(),
     }
+
+
+def _media(job: _Job) -> dict[str, Any]:
+    """Column and digest of what went with the texts."""
+    if job.media is None:
+        return {}
+    return {"media": job.media, "media_digest": digest_of([t.digest for t in job.texts if isinstance(t, WithMedia)])}

@@ -21,7 +21,7 @@ READING = 1
 """Raised whenever the same reply would be read as another label."""
 _TRAFFIC = (
     "price", "currency", "key_env", "concurrency", "requests_per_minute", "tokens_per_minute", "timeout", "retries",
-    "backoff", "longest_wait",
+    "backoff", "longest_wait", "media_tokens",
 )  # fmt: skip
 """Settings of an endpoint on which no answer depends."""
 

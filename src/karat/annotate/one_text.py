@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import EndpointError
+from .media import message_content
 from .protocol import Choice, Reply, read_reply
 from .question import Question
 from .reading import Reading, from_json, from_tokens, from_votes, hold_against
@@ -104,7 +105,9 @@ class RowAsker:
         point = self.asker.endpoint
         body: dict[str, Any] = {"model": point.model, "max_tokens": point.max_tokens}
         if point.api == "chat":
-            body["messages"] = self.question.messages(text, kind)
+            messages: list[dict[str, Any]] = list(self.question.messages(text, kind))
+            messages[-1] = {**messages[-1], "content": message_content(messages[-1]["content"], text)}
+            body["messages"] = messages
         else:
             body["prompt"] = self.question.prompt(text, kind)
         body |= fields | dict(point.parameters)
