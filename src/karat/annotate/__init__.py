@@ -33,6 +33,7 @@ _HOMES = {
     "OpenSet": "outside",
     "open_set": "outside",
     "Proposals": "proposals",
+    "Form": "forms",
     "Question": "question",
     "Endpoint": "endpoint",
     "LocalModel": "local",

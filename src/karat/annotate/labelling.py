@@ -17,10 +17,11 @@ import numpy as np
 
 from .._core.store import cache_folder
 from .._version import __version__
-from ..errors import EndpointError, KaratWarning, one_of, tell, whole
+from ..errors import ArgumentError, EndpointError, KaratWarning, one_of, tell, whole
 from ..predict.text.texts import digest_of
 from .answer_store import AnswerStore
 from .endpoint import Endpoint
+from .forms import Form
 from .inputs import (
     VOTES,
     as_list,
@@ -85,7 +86,8 @@ def label(
     ----------
     data : data frame or sequence of str
         A table with a column of texts, or the texts.
-    question : Question or sequence of Question
+    question : Question, sequence of Question, or Form
+        A form asks several questions in one request and gives a :class:`Panel` with one member for each of its fields.
     model : Endpoint, LocalModel, or sequence of these
         Several models or questions give a :class:`Panel`, every model answering every question.
     text : str, optional
@@ -186,6 +188,8 @@ def run(
     check_local(models, questions, method, votes, budget)
     check_temperature(models, method)
     limit = check_budget(budget, models)
+    if any(isinstance(q, Form) for q in questions) and (len(questions) > 1 or len(models) > 1):
+        raise ArgumentError("a form goes to one model by itself; label with one form and one endpoint at a time.")
     pairs = [(q, m) for m in models for q in questions]
     names = [job_name(q, m) for q, m in pairs]
     store = AnswerStore(None if cache is None else cache_folder(cache, "answers"))
@@ -202,6 +206,8 @@ def run(
             members.append(_annotate(job, q, m, name, store, len(pairs) > 1))
     finally:
         store.close()
+    if isinstance(questions[0], Form):
+        return questions[0].split(members[0])
     return members[0] if len(pairs) == 1 else Panel(tuple(members))
 
 
