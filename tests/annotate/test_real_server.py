@@ -58,6 +58,7 @@ def tiny_model(folder, chances):
         model.lm_head.weight.zero_()
         model.lm_head.weight[:, :size] = logits / np.sqrt(8)  # the last norm makes vectors as long as their size
     model.generation_config.pad_token_id, model.generation_config.eos_token_id = 0, 2
+    model.generation_config.do_sample = True  # else the server answers greedily whatever the temperature
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 

@@ -345,6 +345,7 @@ def test_frames_of_gabriel_and_quallmer(tmp_path):
         ["a", "cleaned", "war", "answered"]
     ]
     assert [row[2] for row in read(tmp_path, "cleaned.csv", classified, {"war": [False, True]})] == [True, False]
+    assert [row[2] for row in read(tmp_path, "cleaned.csv", classified, {"war": [0, 1]})] == [1, 0]
     with pytest.raises(DataError, match="document 'a' has 2 answers to 'topic'"):
         read(
             tmp_path,
