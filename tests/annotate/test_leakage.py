@@ -8,6 +8,7 @@ import pytest
 
 import karat as kt
 from karat.annotate import Endpoint, Question, order_effect, recall
+from karat.annotate.recalled import longest_run
 from karat.errors import ArgumentError, BudgetError, DataError, KaratWarning
 
 from .server import place, reply
@@ -46,6 +47,11 @@ def test_a_text_by_heart_is_found(server, api):
     assert "logprobs" not in body
     sent = json.dumps(body)
     assert "weary" not in sent or "lore" not in sent, "the end of the text is not sent"
+
+
+def test_only_runs_of_words_count():
+    assert longest_run(["a", "b", "x", "c", "d"], ["a", "b", "y", "c", "d"]) == 2
+    assert longest_run([], ["a"]) == longest_run(["a"], []) == 0
 
 
 def test_probes_are_paid_once_and_within_the_budget(server, tmp_path):

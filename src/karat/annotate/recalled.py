@@ -266,7 +266,7 @@ def longest_run(left: list[str], right: list[str]) -> int:
 
     Examples
     --------
-    >>> longest_run("the tram is late again".split(), "why the tram is full".split())
+    >>> longest_run("the tram is late at last".split(), "why the tram is here at last".split())
     3
     """
     best, row = 0, [0] * (len(right) + 1)
