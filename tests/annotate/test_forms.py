@@ -119,5 +119,7 @@ def test_forms_that_cannot_be_asked(server):
         label(TEXTS, FORM, LocalModel("some/model"), cache=None)
     with pytest.raises(kt.KaratError, match="a protocol is of one question"):
         kt.annotate.Protocol(FORM, point(server))
+    with pytest.raises(ArgumentError, match="fields is empty"):
+        Form("What?", classes=["a", "b"])
     other = Form.of([TONE, Question("What?", classes=["law", "peace"], name="topic")])
     assert other.digest != FORM.digest

@@ -360,6 +360,16 @@ def test_frames_of_gabriel_and_quallmer(tmp_path):
     ]  # fmt: skip
 
 
+def test_paths_that_can_be_gone_through_once(frame, sample, tmp_path):
+    sample.to_labelling(tmp_path, frame, "body", CHOICE, formats=("csv",))
+    table = pd.read_csv(tmp_path / "annotator.csv", dtype=str).assign(hostile="no")
+    table.to_csv(tmp_path / "annotator.csv", index=False)
+    for paths in (lambda: tmp_path.glob("*.csv"), lambda: {tmp_path / "annotator.csv"}):
+        assert sample.read_labels(paths(), frame)["hostile"].notna().sum() == 6
+        assert len(sample.read_annotations(paths(), frame)) == 6
+        assert len(kt.read_answers(paths(), CHOICE)) == 6
+
+
 def test_a_long_table_under_other_headers(frame, sample, tmp_path):
     sample.to_labelling(tmp_path, frame, "body", CHOICE, formats=("csv",))
     table = pd.read_csv(tmp_path / "annotator.csv", dtype=str)

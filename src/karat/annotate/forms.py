@@ -54,6 +54,11 @@ class Form(Question):
 
     fields: Sequence[Question] = ()
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.fields:
+            raise ArgumentError("fields is empty; make a form of its questions with Form.of([...]).")
+
     @classmethod
     def of(cls, fields: Sequence[Question], name: str = "llm", system: str | None = None) -> Form:
         """A form from its questions.

@@ -13,7 +13,7 @@ from ..errors import ArgumentError, DataError, one_of
 from ..frames import Table
 from .answers import Given
 from .checked import Answer, checked, names_given, table_of
-from .formats import files_in, in_file
+from .formats import files_in, in_file, settled
 from .handout import FORMAT, MANIFEST, VERSION, file_stem, origin_of
 from .questions import Question, read_questions
 from .tables import answers as in_table
@@ -79,7 +79,7 @@ def read_answers(
     [['a', 'ann', 1.0], ['a', 'ben', 1.0], ['b', 'ann', 2.0]]
     """
     one_of("duplicates", duplicates, ("raise", "last"))
-    questions = read_questions(labels)
+    questions, source = read_questions(labels), settled(source)
     rows = checked(_answers(source, questions, columns, coders, annotators, set(), False), None, questions, duplicates)
     return table_of(rows, ["document", "annotator", "file"], questions)
 
@@ -97,7 +97,7 @@ def read_annotations(
 ) -> pd.DataFrame:
     """Every label of every annotator, see :meth:`karat.designs.Sample.read_annotations`."""
     one_of("duplicates", duplicates, ("raise", "last"))
-    table = Table.read(data)
+    table, paths = Table.read(data), settled(paths)
     documents, positions = sample.design.documents(table)
     manifest = _manifest(paths, sample)
     questions = _questions(labels, manifest)

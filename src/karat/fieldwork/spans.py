@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import ArgumentError, DataError, whole
 from ..frames import Table
 from .checked import names_given
-from .formats import files_in
+from .formats import files_in, settled
 from .marked import Marked, in_records, in_rows, records_of
 
 if TYPE_CHECKING:
@@ -218,6 +218,7 @@ def read_spans(
 def _found(
     source: object, columns: Mapping[str, str] | None, annotators: Mapping[Any, str] | None
 ) -> Iterator[tuple[str, Marked]]:
+    source = settled(source)
     listed = source if isinstance(source, (list, tuple)) else [source]
     if not all(isinstance(path, (str, Path)) for path in listed):
         table = Table.read(source)
