@@ -233,6 +233,15 @@ def test_statuses_in_tables(tmp_path):
         read(tmp_path, "a.csv", text.replace("yes,\n", "yes,later\n"))
 
 
+def test_a_label_named_status_keeps_its_column(frame, sample, tmp_path):
+    sample.to_labelling(tmp_path, frame, "body", {"status": ["open", "closed"]}, formats=("csv",))
+    table = pd.read_csv(tmp_path / "annotator.csv", dtype=str).assign(status="open")
+    table.to_csv(tmp_path / "annotator.csv", index=False)
+    long = sample.read_annotations(tmp_path, frame)
+    assert (set(long["status"]), set(long["answer_status"])) == ({"open"}, {"answered"})
+    assert sample.read_labels(tmp_path, frame)["status"].eq("open").sum() == 6
+
+
 def test_flagged_and_refused_documents_are_told_of(frame, sample, tmp_path):
     sample.to_labelling(tmp_path, frame, "body", CHOICE, formats=("csv",))
     table = pd.read_csv(tmp_path / "annotator.csv", dtype=str).assign(

@@ -44,7 +44,8 @@ def run(options: argparse.Namespace) -> int:
     write_file(found, options.out)
     people, documents = found["annotator"].nunique(), found["document"].nunique()
     print(f"{len(found)} answers of {people} annotator(s) about {documents} document(s)")
-    for status, count in found["status"].value_counts().items():
+    column = "answer_status" if "answer_status" in found else "status"
+    for status, count in found[column].value_counts().items():
         print(f"  {status}: {count}")
     print(f"  {options.out}")
     return 0

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 _NAME_THEM = "If two people filled these files, name them: annotators={'file': 'name'} (shell: --annotator FILE=NAME)."
 
 
+_STATE = " status"
+"""Where a row keeps its status: no name that a label can have."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """What was given, in which file, and whose it is."""
@@ -66,7 +70,7 @@ def checked(
         before, about = rows.get(key), asked.setdefault(key, set())
         if before is not None and about.isdisjoint(answer.given.raw):  # a file for each question
             row = {**before, **{q.name: row[q.name] for q in questions if q.name in answer.given.raw}}
-            row["status"] = before["status"] if before["status"] in COUNT else answer.given.status
+            row[_STATE] = before[_STATE] if before[_STATE] in COUNT else answer.given.status
             before = None
         elif before is not None and all(before[q.name] is None for q in questions):
             before = None  # skipped at first, answered later
@@ -90,13 +94,19 @@ def checked(
     return list(rows.values())
 
 
+def status_column(questions: Sequence[Question]) -> str:
+    """The column of statuses; a label of that name keeps it."""
+    return "answer_status" if any(q.name == "status" for q in questions) else "status"
+
+
 def table_of(rows: Sequence[Mapping[str, Any]], keys: Sequence[str], questions: Sequence[Question]) -> pd.DataFrame:
     """Rows as a table: ``keys``, a column per question, the status."""
     import pandas as pd
 
     found = sorted(rows, key=lambda row: (row[keys[0]], row["annotator"]))
-    names = [*keys, *(q.name for q in questions), "status"]
+    names = [*keys, *(q.name for q in questions)]
     out = pd.DataFrame({name: pd.Series([row.get(name) for row in found], dtype=object) for name in names})
+    out[status_column(questions)] = pd.Series([row[_STATE] for row in found], dtype=object)
     for q in questions:
         if q.numeric:
             out[q.name] = pd.to_numeric(out[q.name])
@@ -121,7 +131,7 @@ def _read(answer: Answer, questions: Sequence[Question], problems: list[str]) ->
     """A row of the table of annotations; what cannot be read is added to the problems."""
     given = answer.given
     row: dict[str, Any] = {
-        "document": given.document, "annotator": given.who, "file": answer.file, "status": given.status,
+        "document": given.document, "annotator": given.who, "file": answer.file, _STATE: given.status,
     }  # fmt: skip
     for q in questions:
         row[q.name] = None

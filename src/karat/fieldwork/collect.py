@@ -64,7 +64,8 @@ def read_answers(
     -------
     pandas.DataFrame
         ``document``, ``annotator``, ``file``, a column per label, and ``status``: ``"answered"``, ``"flagged"``
-        (answered, but to be looked at again), ``"skipped"`` or ``"refused"``, which have no labels.
+        (answered, but to be looked at again), ``"skipped"`` or ``"refused"``, which have no labels; ``answer_status``
+        where a label is called ``status``.
 
     Raises
     ------

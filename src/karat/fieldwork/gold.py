@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import ArgumentError, DataError, DesignWarning, one_of, tell
 from ..frames import Table
 from .answers import FLAGGED, REFUSED, SKIPPED
+from .checked import status_column
 from .collect import asked, read_annotations
 from .formats import settled
 from .questions import Question
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .._core.types import Array
     from ..designs import Sample
 
+_STATE = " status"
 ESTIMANDS = ("expert_mean", "latent_truth")
 
 
@@ -54,7 +56,7 @@ def read_labels(
             _refuse_mixed(question.name, table.column(question.name, "data").dropna().to_numpy(object), np.zeros(1))
         for name, values in found.items():
             gold[name] = _with_earlier(table, name, values)
-    _tell_missing(sample, table, gold, missing, long)
+    _tell_missing(sample, table, gold, missing, long.rename(columns={status_column(questions): _STATE}))
     return _filled(table, gold)
 
 
@@ -162,7 +164,7 @@ def _alike(left: Any, right: Any) -> bool:
 
 
 def _tell_missing(sample: Sample, table: Table, columns: Mapping[str, Array], missing: str, long: pd.DataFrame) -> None:
-    flagged = long.loc[long["status"] == FLAGGED, "position"].nunique()
+    flagged = long.loc[long[_STATE] == FLAGGED, "position"].nunique()
     if flagged:
         tell(f"{flagged} document(s) are flagged; their answers count. Look at them again.", DesignWarning)
     drawn = sample.design.aligned(table).labelled
@@ -182,7 +184,7 @@ def _tell_missing(sample: Sample, table: Table, columns: Mapping[str, Array], mi
 def _passed_on(long: pd.DataFrame, lost: Array) -> str:
     """How many of the rows without gold people had before them, in words."""
     inside = long[long["position"].isin(lost)]
-    counts = {word: inside.loc[inside["status"] == word, "position"].nunique() for word in (SKIPPED, REFUSED)}
+    counts = {word: inside.loc[inside[_STATE] == word, "position"].nunique() for word in (SKIPPED, REFUSED)}
     said = " and ".join(f"{count} {word}" for word, count in counts.items() if count)
     return f" ({said})" if said else ""
 
