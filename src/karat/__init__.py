@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .effects.entry_points import comparisons, predictions, slopes
     from .effects.hazards import proportional_hazards, survival
     from .errors import KaratError, KaratWarning
-    from .fieldwork import read_answers
+    from .fieldwork import Spans, read_answers, read_spans
     from .frames.batches import Batches
     from .frames.partitions import Partitions
     from .grouped.aggregate import aggregate
@@ -85,6 +85,8 @@ _HOMES = {
     "Waves": "designs",
     "read_answers": "fieldwork",
     "read_sample": "designs",
+    "read_spans": "fieldwork",
+    "Spans": "fieldwork",
     "Fits": "results",
     "KaratError": "errors",
     "KaratWarning": "errors",
@@ -161,6 +163,7 @@ __all__ = [
     "Sample",
     "SimpleRandom",
     "SiteSums",
+    "Spans",
     "Stratified",
     "Unequal",
     "Waves",
@@ -209,6 +212,7 @@ __all__ = [
     "quantile",
     "read_answers",
     "read_sample",
+    "read_spans",
     "regress",
     "rmst",
     "rmst_contrast",

@@ -63,6 +63,8 @@ class Server:
     def serve(self, handler):
         body = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
         content = body["messages"][-1]["content"] if "messages" in body else body["prompt"]
+        if isinstance(content, list):  # with images or sounds
+            content = "".join(part["text"] for part in content if part["type"] == "text")
         text = content.split("Text:\n")[-1].split("\n\nAnswer")[0]
         with self.lock:
             number = len(self.requests)

@@ -517,6 +517,7 @@ def test_frames_of_gabriel_and_quallmer(tmp_path):
         ["a", "cleaned", "war", "answered"]
     ]
     assert [row[2] for row in read(tmp_path, "cleaned.csv", classified, {"war": [False, True]})] == [True, False]
+    assert [row[2] for row in read(tmp_path, "cleaned.csv", classified, {"war": [0, 1]})] == [1, 0]
     with pytest.raises(DataError, match="document 'a' has 2 answers to 'topic'"):
         read(
             tmp_path,
@@ -529,6 +530,16 @@ def test_frames_of_gabriel_and_quallmer(tmp_path):
     assert read(tmp_path, "q.csv", coded, {**CHOICE, "score": "number"}) == [
         ["doc1", "q", "yes", 3.0, "answered"], ["doc3", "q", "no", None, "answered"],
     ]  # fmt: skip
+
+
+def test_paths_that_can_be_gone_through_once(frame, sample, tmp_path):
+    sample.to_labelling(tmp_path, frame, "body", CHOICE, formats=("csv",))
+    table = pd.read_csv(tmp_path / "annotator.csv", dtype=str).assign(hostile="no")
+    table.to_csv(tmp_path / "annotator.csv", index=False)
+    for paths in (lambda: tmp_path.glob("*.csv"), lambda: {tmp_path / "annotator.csv"}):
+        assert sample.read_labels(paths(), frame)["hostile"].notna().sum() == 6
+        assert len(sample.read_annotations(paths(), frame)) == 6
+        assert len(kt.read_answers(paths(), CHOICE)) == 6
 
 
 def test_a_long_table_under_other_headers(frame, sample, tmp_path):

@@ -53,6 +53,9 @@ class Endpoint:
         ``{"max_tokens": None, "max_completion_tokens": 64}``.
     structured : bool
         Ask for a JSON schema (``response_format``) wherever the answer is JSON, so that it can have no other form.
+    media_tokens : int, optional
+        Most prompt tokens that an image or a sound is billed for, as the vendor says, for budgets; by default the bytes
+        it has, which no vendor bills.
     concurrency : int
         Requests in flight at once.
     requests_per_minute, tokens_per_minute : float, optional
@@ -95,6 +98,7 @@ class Endpoint:
     backoff: float = 1.0
     longest_wait: float = 300.0
     structured: bool = False
+    media_tokens: int | None = None
 
     def __post_init__(self) -> None:
         one_of("api", self.api, APIS)
@@ -112,6 +116,8 @@ class Endpoint:
         _check_price(self.price)
         for name, low in (("concurrency", 1), ("max_tokens", 1), ("top_logprobs", 1), ("retries", 0)):
             object.__setattr__(self, name, whole(name, getattr(self, name), least=low, most=_MOST[name]))
+        if self.media_tokens is not None:
+            object.__setattr__(self, "media_tokens", whole("media_tokens", self.media_tokens, least=1, most=10**6))
         for name in ("timeout", "backoff", "longest_wait", "requests_per_minute", "tokens_per_minute"):
             if name.endswith("_per_minute") and getattr(self, name) is None:
                 continue

@@ -10,6 +10,7 @@ from ..errors import ArgumentError, number
 from ..predict.text.texts import read_texts
 from .endpoint import Endpoint
 from .local import LocalModel
+from .media import with_media
 from .question import Question
 
 if TYPE_CHECKING:
@@ -19,9 +20,11 @@ VOTES = 5
 """Answers per text where votes are drawn, unless told otherwise."""
 
 
-def rows_and_texts(data: object, text: str | None, id_: str | None) -> tuple[Array, list[str]]:
+def rows_and_texts(
+    data: object, text: str | None, id_: str | None, media: str | None = None
+) -> tuple[Array, list[str]]:
     """Names of the rows and their texts."""
-    if text is None:
+    if text is None and media is None:
         if id_ is not None:
             raise ArgumentError("id= names a column of a table; name the column of texts as well, text='...'.")
         texts = read_texts(data, "data")
@@ -29,7 +32,11 @@ def rows_and_texts(data: object, text: str | None, id_: str | None) -> tuple[Arr
     from ..frames import Table
 
     table = Table.read(data)
-    texts = read_texts(table.column(text, "text"), f"the column {text!r}")
+    texts = [""] * table.n_rows
+    if text is not None:
+        texts = read_texts(table.column(text, "text"), f"the column {text!r}")
+    if media is not None:
+        texts = with_media(table, texts, media)
     return (np.arange(table.n_rows) if id_ is None else np.asarray(table.column(id_, "id"))), texts
 
 

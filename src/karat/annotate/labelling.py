@@ -17,10 +17,11 @@ import numpy as np
 
 from .._core.store import cache_folder
 from .._version import __version__
-from ..errors import EndpointError, KaratWarning, one_of, tell, whole
+from ..errors import ArgumentError, EndpointError, KaratWarning, one_of, tell, whole
 from ..predict.text.texts import digest_of
 from .answer_store import AnswerStore
 from .endpoint import Endpoint
+from .forms import Form
 from .inputs import (
     VOTES,
     as_list,
@@ -32,6 +33,7 @@ from .inputs import (
     slug,
 )  # fmt: skip
 from .local import LocalModel
+from .media import WithMedia, check_media
 from .one_text import METHODS, Row, RowAsker
 from .panel import Panel
 from .question import Question
@@ -60,6 +62,7 @@ class _Job:
     text: str | None
     id: str | None
     occasion: str = ""
+    media: str | None = None
 
 
 def label(
@@ -69,6 +72,7 @@ def label(
     *,
     text: str | None = None,
     id: str | None = None,
+    media: str | None = None,
     method: str = "auto",
     votes: int = VOTES,
     cache: Any = "auto",
@@ -82,13 +86,18 @@ def label(
     ----------
     data : data frame or sequence of str
         A table with a column of texts, or the texts.
-    question : Question or sequence of Question
+    question : Question, sequence of Question, or Form
+        A form asks several questions in one request and gives a :class:`Panel` with one member for each of its fields.
     model : Endpoint, LocalModel, or sequence of these
         Several models or questions give a :class:`Panel`, every model answering every question.
     text : str, optional
         Column of texts; needed for a table.
     id : str, optional
         Column that names the rows; by default the row number.
+    media : str, optional
+        Column with the file or web address of an image (PNG, JPEG, WebP, GIF) or the file of a sound (WAV, MP3), or
+        lists of them, that go with each text as parts of the message; for chat endpoints whose model takes them.
+        ``text`` may be left out then.
     method : {"auto", "logprobs", "votes", "json"}
         How an endpoint's answer becomes a distribution: from log-probabilities, from repeated answers at
         temperature 1, or as the model states it in JSON. ``"auto"`` takes log-probabilities, and votes for
@@ -146,7 +155,7 @@ def label(
     >>> kt.ols("trust ~ support", labels.join(letters), surrogates={"support": labels.surrogate})  # doctest: +SKIP
     """
     return run(
-        data, question, model, text=text, id=id, method=method, votes=votes, cache=cache, budget=budget,
+        data, question, model, text=text, id=id, media=media, method=method, votes=votes, cache=cache, budget=budget,
         failures=failures, progress=progress,
     )  # fmt: skip
 
@@ -166,17 +175,21 @@ def run(
     progress: bool,
     study: str | None = None,
     occasion: str = "",
+    media: str | None = None,
 ) -> Any:
     """See :func:`label`; the budget is that of all jobs of a study, and answers of another occasion are not used."""
     one_of("method", method, METHODS)
     one_of("failures", failures, _FAILURES)
     votes = whole("votes", votes, least=1, most=_MOST_VOTES)
     questions, models = as_list(question, Question, "question"), as_list(model, (Endpoint, LocalModel), "model")
-    ids, texts = rows_and_texts(data, text, id)
+    check_media(media, models)
+    ids, texts = rows_and_texts(data, text, id, media)
     check_names(questions, models)
     check_local(models, questions, method, votes, budget)
     check_temperature(models, method)
     limit = check_budget(budget, models)
+    if any(isinstance(q, Form) for q in questions) and (len(questions) > 1 or len(models) > 1):
+        raise ArgumentError("a form goes to one model by itself; label with one form and one endpoint at a time.")
     pairs = [(q, m) for m in models for q in questions]
     names = [job_name(q, m) for q, m in pairs]
     store = AnswerStore(None if cache is None else cache_folder(cache, "answers"))
@@ -187,12 +200,14 @@ def run(
                 "them first: submit(...) with the same arguments, wait(), collect()."
             )
         shared = names if study is None else store.enrol(study, names)
-        job = _Job(ids, texts, method, votes, failures, progress, limit, tuple(shared), text, id, occasion)
+        job = _Job(ids, texts, method, votes, failures, progress, limit, tuple(shared), text, id, occasion, media)
         members = []
         for (q, m), name in zip(pairs, names):
             members.append(_annotate(job, q, m, name, store, len(pairs) > 1))
     finally:
         store.close()
+    if isinstance(questions[0], Form):
+        return questions[0].split(members[0])
     return members[0] if len(pairs) == 1 else Panel(tuple(members))
 
 
@@ -207,7 +222,7 @@ def _annotate(job: _Job, question: Question, model: Any, name: str, store: Answe
         asker = Asker(model, store, name, job.limit, job.names, occasion=job.occasion)
         try:
             row_asker = RowAsker(asker, question, job.method, job.votes)
-            rows = _ask_all(row_asker, todo, job.progress)
+            rows = row_by_row(row_asker, todo, job.progress)
         finally:
             asker.close()
         served = sorted(asker.models - {""})
@@ -225,7 +240,7 @@ def _annotate(job: _Job, question: Question, model: Any, name: str, store: Answe
     listed = [replace(nothing, status=reasons[t]) if reasons[t] else rows[t] for t in job.texts]
     k = len(question.labels)
     p = np.array([np.full(k, np.nan) if told.get(t) is None else told[t] for t in job.texts], dtype=np.float64)
-    cost = _cost(store, name, model, asker)
+    cost = cost_of(store, name, model, asker)
     worker = getattr(model, "label", None) or str(model.model)
     methods = Counter(row.method for row in rows.values() if row.p is not None)
     counts = {"texts": len(job.texts), "distinct": len(todo), "failed": len(failed), "methods": dict(methods)}
@@ -246,22 +261,22 @@ def _annotate(job: _Job, question: Question, model: Any, name: str, store: Answe
     )
 
 
-def _ask_all(asker: RowAsker, texts: list[str], progress: bool) -> dict[str, Row]:
-    """Every text once.
+def row_by_row(asker: Any, texts: list[str], progress: bool) -> dict[str, Any]:
+    """Every text once, by ``asker.label``.
 
     The first goes alone, to see what the endpoint can do. The first error that concerns all stops the others,
     whose requests under way are still waited for and kept.
     """
     from tqdm import tqdm
 
-    rows: dict[str, Row] = {}
+    rows: dict[str, Any] = {}
     with tqdm(total=len(texts), disable=not progress, unit="text") as bar:
         for text in texts[:1]:
             rows[text] = asker.label(text)
             bar.update()
         rest = iter(texts[1:])
         workers = asker.asker.endpoint.concurrency
-        pending: dict[Future[Row], str] = {}
+        pending: dict[Future[Any], str] = {}
         first: BaseException | None = None
         with ThreadPoolExecutor(workers, thread_name_prefix="karat-annotate") as pool:
             try:
@@ -304,7 +319,8 @@ def job_name(question: Question, model: Any) -> str:
     return hashlib.blake2b(json.dumps(about, sort_keys=True, default=str).encode(), digest_size=12).hexdigest()
 
 
-def _cost(store: AnswerStore, name: str, model: Any, asker: Asker | None) -> Cost:
+def cost_of(store: AnswerStore, name: str, model: Any, asker: Asker | None) -> Cost:
+    """What a job has cost so far."""
     tally = store.tally([name])
     money: Callable[[int], float] = getattr(model, "amount", float)
     total = [sum(row[i] for row in tally) for i in (1, 2, 3, 4)]
@@ -347,10 +363,17 @@ def _provenance(
         "method": model.built() if local else job.method,
         "votes": None if local else job.votes,
         "counts": counts,
-        "rows": {"text": job.text, "id": job.id, "digest": digest_of(job.texts)},
+        "rows": {"text": job.text, "id": job.id, "digest": digest_of(job.texts)} | _media(job),
         "called": started.isoformat(timespec="seconds"),
         "first_asked": stamp(min(times)) if times else None,
         "last_answered": stamp(max(times)) if times else None,
         "karat": __version__,
         "python": platform.python_version(),
     }
+
+
+def _media(job: _Job) -> dict[str, Any]:
+    """Column and digest of what went with the texts."""
+    if job.media is None:
+        return {}
+    return {"media": job.media, "media_digest": digest_of([t.digest for t in job.texts if isinstance(t, WithMedia)])}

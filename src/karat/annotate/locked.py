@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ProtocolError
 from .endpoint import Endpoint
+from .forms import Form
 from .local import LocalModel
 from .question import Question
 
@@ -21,7 +22,7 @@ READING = 1
 """Raised whenever the same reply would be read as another label."""
 _TRAFFIC = (
     "price", "currency", "key_env", "concurrency", "requests_per_minute", "tokens_per_minute", "timeout", "retries",
-    "backoff", "longest_wait",
+    "backoff", "longest_wait", "media_tokens",
 )  # fmt: skip
 """Settings of an endpoint on which no answer depends."""
 
@@ -53,6 +54,10 @@ class Protocol:
     model: Any
     method: str = "auto"
     votes: int = 5
+
+    def __post_init__(self) -> None:
+        if isinstance(self.question, Form):
+            raise ProtocolError("a protocol is of one question; lock each field of the form as a question of its own.")
 
     def describe(self) -> dict[str, Any]:
         """All that the labels depend on, as plain values."""

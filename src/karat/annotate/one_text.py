@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import EndpointError
+from .forms import Form
+from .media import message_content
 from .protocol import Choice, Reply, read_reply
 from .question import Question
 from .reading import Reading, from_json, from_tokens, from_votes, hold_against
@@ -104,7 +106,9 @@ class RowAsker:
         point = self.asker.endpoint
         body: dict[str, Any] = {"model": point.model, "max_tokens": point.max_tokens}
         if point.api == "chat":
-            body["messages"] = self.question.messages(text, kind)
+            messages: list[dict[str, Any]] = list(self.question.messages(text, kind))
+            messages[-1] = {**messages[-1], "content": message_content(messages[-1]["content"], text)}
+            body["messages"] = messages
         else:
             body["prompt"] = self.question.prompt(text, kind)
         body |= fields | dict(point.parameters)
@@ -184,12 +188,16 @@ class RowAsker:
         if choice.finish == "length":
             return "the answer was cut at max_tokens; raise max_tokens="
         try:
-            reading = from_fields(choice.tokens, self.question.words)
+            if isinstance(self.question, Form):
+                reading = self.question.from_tokens(choice.tokens)
+            else:
+                reading = from_fields(choice.tokens, self.question.words)
         except Unreadable as error:
             return str(error)
         if reading.mass < LEAST_MASS:
             return (
-                f"true and false have probability {reading.mass:.2f} together at one of the labels; use method='votes'"
+                f"the answers allowed have probability {reading.mass:.2f} together at one of the fields; use "
+                "method='votes'"
             )
         return reading
 
@@ -244,6 +252,8 @@ class RowAsker:
             (a.text if a.finish != "length" else "") if several else usable(a.text, a.finish, words) for a in answers
         ]
         try:
+            if isinstance(self.question, Form):
+                return self.question.from_answers(whole)
             reading = from_sets(whole, words) if several else from_votes(whole, words)
             if share:
                 return Reading(np.append(reading.p * (1 - share), share), reading.mass)
@@ -260,6 +270,8 @@ class RowAsker:
         def read(payload: Any) -> Reading:
             choice = self._read(payload, 1).choices[0]
             try:
+                if isinstance(self.question, Form):
+                    return self.question.from_json(choice.text)
                 return from_marginals(choice.text, words) if self.question.several else from_json(choice.text, words)
             except Unreadable as error:
                 if declines(choice.text):
@@ -276,5 +288,6 @@ class RowAsker:
             return {}
         words, point = self.question.words, self.asker.endpoint
         room = _JSON_TOKENS + sum(len(word.encode()) + 12 for word in words)
-        form = {"response_format": schema(words, kind, self.question.several)} if point.structured else {}
+        asked = self.question.schema(kind) if isinstance(self.question, Form) else None
+        form = {"response_format": asked or schema(words, kind, self.question.several)} if point.structured else {}
         return {"max_tokens": max(room, point.max_tokens), **form}

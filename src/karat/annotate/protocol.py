@@ -41,8 +41,8 @@ class Reply:
     model: str
 
 
-def most_tokens(body: Mapping[str, Any]) -> tuple[int, int]:
-    """Most tokens a request can be billed for, prompt and completion.
+def most_tokens(body: Mapping[str, Any], media: int | None = None) -> tuple[int, int]:
+    """Most tokens a request can be billed for, prompt and completion; ``media``: for an image or sound.
 
     Notes
     -----
@@ -54,11 +54,26 @@ def most_tokens(body: Mapping[str, Any]) -> tuple[int, int]:
     >>> most_tokens({"messages": [{"role": "user", "content": "hello"}], "max_tokens": 8, "n": 2})
     (221, 16)
     """
-    written = json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    prompt = len(written) + _TOKENS_PER_MESSAGE * len(body.get("messages", [0])) + _TOKENS_OF_TEMPLATE
+    shown, parts = _without_media(body) if media is not None else (body, 0)
+    written = json.dumps(shown, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    prompt = (
+        len(written) + parts * (media or 0) + _TOKENS_PER_MESSAGE * len(body.get("messages", [0])) + _TOKENS_OF_TEMPLATE
+    )
     limits = [int(body[name]) for name in LIMITS if body.get(name) is not None]
     best_of = int(body.get("best_of") or 1)
     return prompt * best_of, max(limits) * max(int(body.get("n") or 1), best_of)
+
+
+def _without_media(body: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    """A request without its images and sounds, and how many they are."""
+    messages, count = [], 0
+    for message in body.get("messages", []):
+        content = message.get("content")
+        if isinstance(content, list):
+            words = [part for part in content if part.get("type") == "text"]
+            count, message = count + len(content) - len(words), {**message, "content": words}
+        messages.append(message)
+    return {**body, "messages": messages} if messages else dict(body), count
 
 
 def usage(raw: str) -> tuple[int, int] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,8 @@ SEVERAL_JSON = (
 )
 OTHER = "{instruction}\n\nAnswer {other} where no other label applies."
 KINDS = ("label", "json")
+_PASSAGE = 20
+"""Characters from which a passage tells one text from others."""
 
 
 @dataclass(frozen=True)
@@ -184,8 +187,13 @@ class Question:
         if any(plain == " ".join(shown.split()) for shown, _ in self.examples):
             return "shown in the prompt as an example"
         rest = " ".join(f"{self.instruction} {self.system or ''} {self.template or ''}".split())
-        quoted = (len(plain) >= 20 and plain in rest) or f"\u201c{plain}\u201d" in rest
-        return "quoted in the prompt" if quoted else ""
+        if (len(plain) >= _PASSAGE and plain in rest) or f"\u201c{plain}\u201d" in rest:
+            return "quoted in the prompt"
+        passages = [" ".join(shown.split()) for shown, _ in self.examples] + re.findall(
+            "\u201c([^\u201c\u201d]+)\u201d", rest
+        )
+        held = any(len(passage) >= _PASSAGE and passage in plain for passage in passages)
+        return "holds a passage that the prompt shows" if held else ""
 
     def _fill(self, text: str, kind: str) -> str:
         ways = (SEVERAL, SEVERAL_JSON) if self.several else (TEMPLATE, TEMPLATE_JSON)

@@ -193,7 +193,7 @@ class Asker:
         """One try: its outcome, the value read, why not, and how long the endpoint asks to wait."""
         secret = self.endpoint.key()
         headers = {} if secret is None else {"Authorization": f"Bearer {secret}"}
-        prompt, completion = most_tokens(body)
+        prompt, completion = most_tokens(body, self.endpoint.media_tokens)
         self._pace.wait(prompt + completion)
         ticket = self._reserve(key, self.endpoint.cost(prompt, completion))
         try:

@@ -31,13 +31,10 @@ def from_fields(tokens: Sequence[Token], words: Sequence[str]) -> Reading:
     >>> from_fields(answer, ["tax"]).p.tolist()
     [0.8]
     """
-    text = "".join(token.text for token in tokens)
-    ends = np.cumsum([len(token.text) for token in tokens])
-    starts = _values(text, words)
+    starts = values_of("".join(token.text for token in tokens), words)
     p, mass, unlisted = np.empty(len(words)), 1.0, 0.0
     for k, start in enumerate(starts):
-        at = int(np.searchsorted(ends, start, side="right"))
-        reading = from_tokens([_from(tokens[at], start - (ends[at] - len(tokens[at].text))), *tokens[at + 1 :]], _SAID)
+        reading = from_tokens(tokens_of_value(tokens, start), _SAID)
         p[k] = reading.p[0]
         mass, unlisted = min(mass, reading.mass), max(unlisted, reading.unlisted)
     return Reading(p, mass, 0.0, unlisted)
@@ -119,7 +116,14 @@ def _listed(answer: str, words: Sequence[str]) -> Any:
     return np.array([float(name in said) for name in names])
 
 
-def _values(text: str, words: Sequence[str]) -> list[int]:
+def tokens_of_value(tokens: Sequence[Token], start: int) -> list[Token]:
+    """Tokens from a place of the text on, the first cut to where the value begins."""
+    ends = np.cumsum([len(token.text) for token in tokens])
+    at = int(np.searchsorted(ends, start, side="right"))
+    return [_from(tokens[at], start - (int(ends[at]) - len(tokens[at].text))), *tokens[at + 1 :]]
+
+
+def values_of(text: str, words: Sequence[str]) -> list[int]:
     """Where the value of each label begins in an answer."""
     found: dict[str, list[int]] = {}
     for match in re.finditer(r'"((?:[^"\\]|\\.)*)"\s*:\s*', text):

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import ArgumentError, DataError
 from ..frames import Table
+from .forms import Form
 from .panel import Panel
 from .question import Question
 from .result import Annotation
@@ -118,6 +119,8 @@ def try_out(study: Any, data: object, questions: Any, model: Any, *, text: str, 
     """See :meth:`Study.try_out`."""
     table, book = Table.read(data), study.codebook
     named = dict(questions) if isinstance(questions, Mapping) else {"question": questions}
+    if any(isinstance(question, Form) for question in named.values()):
+        raise ArgumentError("questions holds a Form; a study is of one question, so try its fields one by one.")
     if not named or not all(isinstance(question, Question) for question in named.values()):
         raise ArgumentError("questions is not a Question, or a mapping of name to Question; see codebook.ask().")
     labelling = study.development.design.aligned(table)

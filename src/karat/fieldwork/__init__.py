@@ -7,8 +7,9 @@ from .collect import read_annotations, read_answers
 from .gold import read_labels
 from .handout import write_handout
 from .questions import Question, read_questions
+from .spans import Spans, read_spans
 
 __all__ = [
-    "Question", "read_annotations", "read_answers", "read_labels", "read_questions", "write_adjudication",
-    "write_handout",
+    "Question", "Spans", "read_annotations", "read_answers", "read_labels", "read_questions", "read_spans",
+    "write_adjudication", "write_handout",
 ]  # fmt: skip

@@ -15,7 +15,7 @@ from ..frames import Table
 from . import page
 from .answers import DOCUMENT, NOTE, STATUS, WHO
 from .checked import Answer, checked, names_given, table_of
-from .formats import files_in, in_file, saved_by_page
+from .formats import files_in, in_file, saved_by_page, settled
 from .handout import FORMAT, MANIFEST, VERSION, origin_of
 from .people import file_stem
 from .questions import Question, read_questions
@@ -86,7 +86,7 @@ def read_answers(
     [['a', 'ann', 1.0], ['a', 'ben', 1.0], ['b', 'ann', 2.0]]
     """
     one_of("duplicates", duplicates, ("raise", "last"))
-    questions = read_questions(labels)
+    questions, source = read_questions(labels), settled(source)
     reading = _Reading(questions, _columns(columns, questions), _coders(coders), annotators, duplicates)
     rows = checked(reading.answers(source), None, questions, duplicates)
     return table_of(rows, [DOCUMENT, WHO, "file"], questions)
@@ -105,7 +105,7 @@ def read_annotations(
 ) -> pd.DataFrame:
     """Every label of every annotator, see :meth:`karat.designs.Sample.read_annotations`."""
     one_of("duplicates", duplicates, ("raise", "last"))
-    table = Table.read(data)
+    table, paths = Table.read(data), settled(paths)
     documents, positions = sample.design.documents(table)
     manifests = _manifests(paths, sample)
     questions = _questions(labels, manifests, paths)

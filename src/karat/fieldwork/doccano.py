@@ -69,7 +69,7 @@ def answers(export: Sequence[Mapping[str, Any]], file: str, questions: Sequence[
             if not isinstance(entry, (str, int)):
                 raise DataError(
                     f"{where}: {field!r} holds {str(entry)[:40]!r}, a marked passage and no label of the text; read it "
-                    "with kt.labels.read_spans."
+                    "with kt.read_spans."
                 )
             question, value = _asked(str(entry), questions, where)
             if question.kind == "several":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,11 @@ ENDINGS = (".csv", ".tsv", ".xlsx", ".json", ".jsonl")
 _OURS = (MANIFEST, ARGILLA_SETTINGS, DOCCANO_LABELS)
 """JSON files of a handout that hold no answers."""
 _TOOLS = (label_studio, argilla, potato, prodigy, doccano)
+
+
+def settled(source: Any) -> Any:
+    """A source as it is; paths that can be gone through once, or come in a set, as a list."""
+    return list(source) if isinstance(source, (Iterator, Set)) else source
 
 
 def files_in(paths: object) -> list[Path]:

@@ -11,6 +11,7 @@ from ..errors import ArgumentError, DataError, DesignWarning, one_of, tell
 from ..frames import Table
 from .answers import FLAGGED, REFUSED, SETTLES, SKIPPED
 from .collect import asked, read_annotations
+from .formats import settled
 from .questions import Question
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def read_labels(
 
     one_of("missing", missing, ("warn", "raise", "ignore"))
     one_of("join", join, (*ESTIMANDS, *METHODS, *(p for p in POOLS if p != "weighted")))
-    table = Table.read(data)
+    table, paths = Table.read(data), settled(paths)
     questions = asked(paths, sample, labels)
     long = read_annotations(
         sample, paths, data, labels={q.name: q for q in questions}, annotators=annotators, duplicates=duplicates,

@@ -135,6 +135,9 @@ class Question:
         for c in self.classes:
             if value is not None and isinstance(c, (int, float)) and float(c) == value and self.numeric:
                 return c
+        flags = {"true": 1, "false": 0}
+        if text.casefold() in flags and self.numeric and sorted(map(float, self.classes)) == [0.0, 1.0]:
+            return next(c for c in self.classes if float(c) == flags[text.casefold()])
         raise DataError(f"{text!r} is not allowed for {self.name!r}; it must be {self.allowed}")
 
     def _several(self, answer: Any) -> tuple[Any, ...] | None:

@@ -29,6 +29,7 @@ _MODULES = {
     "aggregation.paired": "bradley_terry PairScores",
     "labelling_rules": "rules RuleModel",
     "quality.auditing": "audit",
+    "quality.exposed": "exposure Exposure",
     "quality.report": "Audit",
     "quality.alternative": "alternative_annotator",
     "quality.review": "rank_for_review Review ensemble_flags",

@@ -110,7 +110,7 @@ def audit(
     if gold == surrogate:
         raise ArgumentError(f"gold and surrogate are the same column {gold!r}; name the column of the surrogate.")
     generator(seed)
-    truth, label = _labels(table, gold, "gold"), _labels(table, surrogate, "surrogate")
+    truth, label = column_of_labels(table, gold, "gold"), column_of_labels(table, surrogate, "surrogate")
     labelled = np.asarray(truth.notna(), dtype=bool)
     if not labelled.any():
         raise DataError(f"column {gold!r} (gold) is empty; an audit needs gold labels of a sample.")
@@ -120,16 +120,16 @@ def audit(
             "them."
         )
     labelling = designs.resolve(design).realised(table, labelled)
-    groups = _clusters(table, cluster, labelled)
+    groups = clusters_of(table, cluster, labelled)
     notes: list[str] = []
     if design is None:
         notes.append("no design was given: a simple random sample of the realised size is assumed")
     order = declared_order(table, gold) or declared_order(table, surrogate) or ()
-    parts: dict[str, Any] = _label_parts(truth, label, order, labelled, labelling, groups, gold, surrogate)
+    parts: dict[str, Any] = label_parts(truth, label, order, labelled, labelling, groups, gold, surrogate)
     classes = parts.pop("classes")
     error, what = parts.pop("error"), parts.pop("what")
     if covariates:
-        x, names = _covariates(table, covariates, labelled)
+        x, names = covariates_of(table, covariates, labelled)
         parts["differential"] = differential(error, x, names, what, labelling, groups)
     if probabilities is not None:
         parts |= _probability_parts(table, probabilities, truth, label, labelling, labelled, surrogate)
@@ -142,7 +142,7 @@ def audit(
     return Audit(gold, surrogate, int(labelled.sum()), table.n_rows, labelling.description, notes=tuple(notes), **parts)
 
 
-def _label_parts(
+def label_parts(
     truth: Any,
     label: Any,
     order: tuple[Any, ...],
@@ -259,14 +259,14 @@ def _flags(table: Table, models: Sequence[str], label: Any, classes: tuple[Any, 
         raise ArgumentError(f"models={models!r}: name two columns or more.")
     layers = []
     for name in models:
-        codes = positions(_labels(table, name, "models"), classes)
+        codes = positions(column_of_labels(table, name, "models"), classes)
         if (codes < 0).any():
             raise DataError(f"column {name!r} (models) holds labels that are not among {list(classes)}; recode it.")
         layers.append(one_hot(codes, len(classes)))
     return np.flatnonzero(ensemble_flags(np.stack(layers), positions(label, classes), cutoff)[0])
 
 
-def _labels(table: Table, column: str, role: str) -> pd.Series[Any]:
+def column_of_labels(table: Table, column: str, role: str) -> pd.Series[Any]:
     """A column of labels as names, None where missing or blank."""
     import pandas as pd
 
@@ -274,7 +274,7 @@ def _labels(table: Table, column: str, role: str) -> pd.Series[Any]:
     return pd.Series(objects([*listed(names), None])[code]).infer_objects()
 
 
-def _covariates(table: Table, names: Sequence[str], labelled: Bools) -> tuple[Floats, tuple[str, ...]]:
+def covariates_of(table: Table, names: Sequence[str], labelled: Bools) -> tuple[Floats, tuple[str, ...]]:
     """Covariates of the gold rows as numbers; text becomes indicators, the first level left out."""
     if isinstance(names, str) or not isinstance(names, Sequence):
         raise ArgumentError(f"covariates={names!r} is not allowed; give a list of columns.")
@@ -309,7 +309,7 @@ def _covariates(table: Table, names: Sequence[str], labelled: Bools) -> tuple[Fl
     return np.column_stack([np.asarray(c, dtype=np.float64) for c in columns]), tuple(wide)
 
 
-def _clusters(table: Table, cluster: str | None, labelled: Bools) -> Ints | None:
+def clusters_of(table: Table, cluster: str | None, labelled: Bools) -> Ints | None:
     """Codes of the clusters of the gold rows."""
     if cluster is None:
         return None
