@@ -97,6 +97,7 @@ bench: install
 	$(BIN)/python benchmarks/durations_speed.py
 	$(BIN)/python benchmarks/networks.py
 	$(BIN)/python benchmarks/large.py --rows 1000000 10000000
+	$(BIN)/python benchmarks/labels_many.py
 	$(PYTHON) -m venv .venv-crowdkit
 	.venv-crowdkit/bin/python -m pip install --quiet crowd-kit==1.4.2
 	$(BIN)/python benchmarks/labels_speed.py --peer .venv-crowdkit/bin/python --limit 45 --large
