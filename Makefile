@@ -6,13 +6,14 @@ JOBS ?= 2
 # Where this is set, every interpreter that tests start would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test pytest nightly docs test-oldest test-wheel lint types coverage bench data clean
+.PHONY: help install demo test pytest nightly docs docs-tests test-oldest test-wheel lint types coverage bench data clean
 
 help:
 	@echo "make demo         the main job on bundled real data"
 	@echo "make test         lint, types, tests, vignettes"
 	@echo "make nightly      a hundred times as many examples of the tests that make them up"
-	@echo "make docs         links, doctests, vignettes"
+	@echo "make docs         the documentation site, in docs/_build/site (EXECUTE=off: vignettes without their output)"
+	@echo "make docs-tests   links, code of pages, doctests, vignettes"
 	@echo "make test-oldest  the tests with the oldest versions pyproject allows"
 	@echo "make test-wheel   the wheel in an environment that has nothing else"
 	@echo "make coverage     the coverage study at full size (several hours on 2 cores)"
@@ -50,7 +51,19 @@ nightly: install
 	KARAT_HYPOTHESIS=nightly OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 		$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q -m hypothesis tests
 
-docs: install
+# The site. Vignettes run, unless nothing has changed since; warnings are errors, and links within the site are followed.
+EXECUTE ?= cache
+SITE := docs/_build/site
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e ".[docs]"
+	@touch $@
+
+docs: $(VENV)/.docs
+	KARAT_DOCS_EXECUTE=$(EXECUTE) OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
+		$(BIN)/python -m sphinx -W --keep-going -q -c docs -d docs/_build/doctrees -b html . $(SITE)
+	$(BIN)/python docs/check_site.py $(SITE)
+
+docs-tests: install
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q \
 		tests/test_docs.py tests/test_vignettes.py tests/test_public_names.py src/karat
 
@@ -95,4 +108,4 @@ data: install
 	$(BIN)/python data/build.py --work .make
 
 clean:
-	rm -rf $(VENV) .venv-oldest .venv-wheel .venv-crowdkit .venv-sksurv demo-output .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-oldest .venv-wheel .venv-crowdkit .venv-sksurv demo-output docs/_build docs/api .mypy_cache .ruff_cache
