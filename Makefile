@@ -6,14 +6,13 @@ JOBS ?= 2
 # Where this is set, every interpreter that tests start would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test pytest nightly docs docs-tests test-oldest test-wheel lint types coverage bench data clean
+.PHONY: help install demo test pytest nightly docs test-oldest test-wheel lint types coverage bench data clean
 
 help:
 	@echo "make demo         the main job on bundled real data"
-	@echo "make test         lint, types, tests, vignettes"
+	@echo "make test         lint, types, tests, help texts, pages, vignettes"
 	@echo "make nightly      a hundred times as many examples of the tests that make them up"
 	@echo "make docs         the documentation site, in docs/_build/site (EXECUTE=off: vignettes without their output)"
-	@echo "make docs-tests   links, code of pages, doctests, vignettes"
 	@echo "make test-oldest  the tests with the oldest versions pyproject allows"
 	@echo "make test-wheel   the wheel in an environment that has nothing else"
 	@echo "make coverage     the coverage study at full size (several hours on 2 cores)"
@@ -32,8 +31,8 @@ demo: install
 	$(BIN)/python vignettes/demo.py
 
 lint: install
-	$(BIN)/ruff check src tests benchmarks data vignettes .ci
-	$(BIN)/ruff format --check src tests benchmarks data vignettes .ci
+	$(BIN)/ruff check src tests benchmarks data docs vignettes .ci
+	$(BIN)/ruff format --check src tests benchmarks data docs vignettes .ci
 	$(BIN)/python .ci/files.py
 
 types: install
@@ -62,10 +61,6 @@ docs: $(VENV)/.docs
 	KARAT_DOCS_EXECUTE=$(EXECUTE) OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 		$(BIN)/python -m sphinx -W --keep-going -q -c docs -d docs/_build/doctrees -b html . $(SITE)
 	$(BIN)/python docs/check_site.py $(SITE)
-
-docs-tests: install
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q \
-		tests/test_docs.py tests/test_vignettes.py tests/test_public_names.py src/karat
 
 # What depends on the versions of others: reading data, formulas, estimates, results, files. The rest is in `make test`.
 OLDEST := tests/estimate tests/golden tests/results tests/designs tests/frames tests/fieldwork tests/cli \

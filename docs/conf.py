@@ -62,7 +62,10 @@ html_theme_options = {
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
-START = '<!doctype html><meta charset="utf-8"><title>karat</title><meta http-equiv="refresh" content="0; url={0}"><a href="{0}">karat</a>\n'
+START = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>karat</title><meta http-equiv="refresh" content="0; url={0}">
+<a href="{0}">karat</a></html>
+"""
 
 
 def visit_math(self, node):

@@ -45,7 +45,8 @@ def main():
         bounds = [intervals[name] for _, intervals in found]
         for k, (low, high) in enumerate(bounds):
             hit = low <= truth <= high
-            ax.plot([low, high], [k, k], color=colour, linewidth=2.0 if hit else 1.4, linestyle="-" if hit else (0, (2, 1)))
+            style = {"linewidth": 2.0, "linestyle": "-"} if hit else {"linewidth": 1.4, "linestyle": (0, (2, 1))}
+            ax.plot([low, high], [k, k], color=colour, **style)
         hits = sum(low <= truth <= high for low, high in bounds)
         ax.axvline(truth, color="black", linestyle=(0, (4, 3)), linewidth=1.2)
         ax.set_title(f"{title}: {hits} of {STUDIES} intervals hold the truth", loc="left", fontsize=11, color=colour)

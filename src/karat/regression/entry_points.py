@@ -58,9 +58,9 @@ def regress(
         some rows. Not for units of :func:`karat.aggregate`. Two labels may have gold in different rows (methods,
         section 1.4).
     model : str
-        Which regression: ``"ols"``, ``"logit"``, ``"probit"``, ``"poisson"``, ``"negative_binomial"``, ``"multinomial"``,
-        ``"ordered"``, ``"ordered_probit"``, ``"gamma"``, ``"fractional"``, ``"beta"``, ``"quantile"``, ``"expectile"``,
-        ``"huber"`` or ``"iv"``.
+        Which regression: ``"ols"``, ``"logit"``, ``"probit"``, ``"poisson"``, ``"negative_binomial"``,
+        ``"multinomial"``, ``"ordered"``, ``"ordered_probit"``, ``"gamma"``, ``"fractional"``, ``"beta"``,
+        ``"quantile"``, ``"expectile"``, ``"huber"`` or ``"iv"``.
     **options
         How to fit.
 
