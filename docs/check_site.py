@@ -27,7 +27,7 @@ class Page(HTMLParser):
             self.loaded.append(given["src"])
         if tag == "link" and given.get("rel") in ("stylesheet", "icon", "preload"):
             self.loaded.append(given["href"])
-        if tag == "img" and not (given.get("alt") or "").strip():
+        if tag == "img" and ((given.get("alt") or "").strip() in ("", given.get("src"))):
             self.silent.append(given.get("src"))
 
 

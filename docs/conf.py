@@ -96,6 +96,19 @@ def read_sections(app):
     }
 
 
+def describe_pictures(app, doctree):
+    """Give pictures that code draws the description in the comment before it, ``<!-- alt: ... -->``."""
+    said = ""
+    for node in doctree.findall():
+        if isinstance(node, (nodes.raw, nodes.comment)):
+            found = re.search(r"alt: (.*?)(?:-->|$)", node.astext(), re.DOTALL)
+            said = " ".join(found[1].split()) if found else said
+        elif isinstance(node, nodes.section):
+            said = ""
+        elif isinstance(node, nodes.image) and said:
+            node.setdefault("alt", said)
+
+
 def write_start(app, failure):
     """The first page of the folder leads to the home page."""
     if failure is None and app.builder.format == "html":
@@ -107,4 +120,5 @@ def setup(app):
     app.add_html_math_renderer("mathml", inline_renderers=(visit_math, None), block_renderers=(visit_math, None))
     app.connect("builder-inited", read_sections)
     app.connect("autodoc-process-docstring", link_methods, priority=900)
+    app.connect("doctree-read", describe_pictures)
     app.connect("build-finished", write_start)
