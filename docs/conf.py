@@ -87,6 +87,12 @@ def link_methods(app, what, name, thing, options, lines):
     lines[:] = [pattern.sub(linked, line) for line in lines]
 
 
+def skip_foreign(app, what, name, thing, skip, options):
+    """Leave out what a class has from scikit-learn, whose help texts lead to pages that are not here."""
+    home = getattr(getattr(thing, "fget", None) or thing, "__module__", None)
+    return True if str(home).startswith("sklearn") else None
+
+
 def read_sections(app):
     """Anchors of the numbered sections of the methods page."""
     text = (Path(app.srcdir) / "docs" / "methods.md").read_text(encoding="utf-8")
@@ -120,5 +126,6 @@ def setup(app):
     app.add_html_math_renderer("mathml", inline_renderers=(visit_math, None), block_renderers=(visit_math, None))
     app.connect("builder-inited", read_sections)
     app.connect("autodoc-process-docstring", link_methods, priority=900)
+    app.connect("autodoc-skip-member", skip_foreign)
     app.connect("doctree-read", describe_pictures)
     app.connect("build-finished", write_start)
