@@ -30,7 +30,6 @@ include_patterns = [
     "SECURITY.md",
 ]
 exclude_patterns = [".*", "site", "src", "tests", "**/.ipynb_checkpoints", "vignettes/README.md"]
-suppress_warnings = ["toc.empty_glob"]  # docs/index.md leaves room for pages that are not there yet
 templates_path = [str(Path(__file__).parent / "templates")]
 
 # Vignettes run when the site is built; what has not changed since comes from the cache.
