@@ -13,8 +13,9 @@ help:
 	@echo "make test         lint, types, tests: a few minutes"
 	@echo "make test-slow    the tests that take longer, among them vignettes and intervals over repetitions"
 	@echo "make test-all     both kinds of tests in one run"
+	@echo "make test         lint, types, tests, help texts, pages, vignettes"
 	@echo "make nightly      a hundred times as many examples of the tests that make them up"
-	@echo "make docs         links, doctests, vignettes"
+	@echo "make docs         the documentation site, in docs/_build/site (EXECUTE=off: vignettes without their output)"
 	@echo "make test-oldest  the tests with the oldest versions pyproject allows"
 	@echo "make test-wheel   the wheel in an environment that has nothing else"
 	@echo "make coverage     the coverage study at full size (several hours on 2 cores)"
@@ -33,8 +34,8 @@ demo: install
 	$(BIN)/python vignettes/demo.py
 
 lint: install
-	$(BIN)/ruff check src tests benchmarks data vignettes .ci
-	$(BIN)/ruff format --check src tests benchmarks data vignettes .ci
+	$(BIN)/ruff check src tests benchmarks data docs vignettes .ci
+	$(BIN)/ruff format --check src tests benchmarks data docs vignettes .ci
 	$(BIN)/python .ci/files.py
 
 types: install
@@ -61,9 +62,17 @@ nightly: install
 	KARAT_HYPOTHESIS=nightly OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 		$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q -m hypothesis tests
 
-docs: install
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q \
-		tests/test_docs.py tests/test_vignettes.py tests/test_public_names.py src/karat
+# The site. Vignettes run, unless nothing has changed since; warnings are errors, and links within the site are followed.
+EXECUTE ?= cache
+SITE := docs/_build/site
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e ".[docs]"
+	@touch $@
+
+docs: $(VENV)/.docs
+	KARAT_DOCS_EXECUTE=$(EXECUTE) OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
+		$(BIN)/python -m sphinx -W --keep-going -q -c docs -d docs/_build/doctrees -b html . $(SITE)
+	$(BIN)/python docs/check_site.py $(SITE)
 
 # What depends on the versions of others: reading data, formulas, estimates, results, files. The rest is in `make test`.
 OLDEST := tests/estimate tests/golden tests/results tests/designs tests/frames tests/fieldwork tests/cli \
@@ -107,4 +116,4 @@ data: install
 	$(BIN)/python data/build.py --work .make
 
 clean:
-	rm -rf $(VENV) .venv-oldest .venv-wheel .venv-crowdkit .venv-sksurv demo-output .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-oldest .venv-wheel .venv-crowdkit .venv-sksurv demo-output docs/_build docs/api .mypy_cache .ruff_cache

@@ -1,9 +1,10 @@
-"""Pages point to pages, sections and files that exist."""
+"""Pages point to pages, sections and files that exist, their code runs, and the site lists them all."""
 
 import doctest
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ PAGES = sorted(
     for path in CHECKOUT.glob(pattern)
 )
 LINK = re.compile(r"\]\(([^()\s]+)\)")
+CODE = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+TREE = re.compile(r"^```\{toctree\}\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 
 
@@ -69,8 +72,6 @@ def test_what_ci_and_hooks_call_exists():
 
 def test_versions_of_python_agree():
     """Classifiers, workflow, requires-python, mypy and ruff name the same versions."""
-    import tomllib
-
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
     said = [c.rpartition(" ")[2] for c in project["project"]["classifiers"] if re.search(r":: 3\.\d+$", c)]
     tested = re.search(r"python: \[(.*)\]", (CHECKOUT / ".github" / "workflows" / "tests.yml").read_text())[1]
@@ -102,3 +103,76 @@ def test_examples_of_pages_run(page):
     found = doctest.testfile(str(CHECKOUT / "docs" / f"{page}.md"), module_relative=False)
     assert found.attempted > 5
     assert not found.failed
+
+
+RUN = sorted(path for path in (CHECKOUT / "docs").glob("*.md") if CODE.search(path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("page", RUN, ids=lambda path: path.stem)
+def test_code_of_pages_runs(page, tmp_path, monkeypatch):
+    """Blocks marked ``python``, in order, in one session; those with prompts also print what the page says."""
+    monkeypatch.chdir(tmp_path)
+    known = {"__name__": page.stem}
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+    for number, block in enumerate(CODE.findall(page.read_text(encoding="utf-8"))):
+        name = f"{page.name}, block {number + 1}"
+        if ">>> " in block:
+            example = doctest.DocTestParser().get_doctest(block, known, name, str(page), 0)
+            assert not runner.run(example, clear_globs=False).failed
+            known = example.globs
+        else:
+            exec(compile(block, name, "exec"), known)
+
+
+def listed():
+    """Documents that the navigation of the site names, relative to the checkout and without ending."""
+    found = set()
+    for page in (CHECKOUT / "docs").glob("*.md"):
+        for block in TREE.findall(page.read_text(encoding="utf-8")):
+            for line in (line for line in block.splitlines() if line and not line.startswith(":")):
+                name = re.sub(r".*<(.*)>", r"\1", line)
+                base = CHECKOUT if name.startswith("/") else page.parent
+                found |= {str(path.relative_to(CHECKOUT)) for path in base.glob(name.strip("/") + ".md")}
+    return found
+
+
+def test_the_site_lists_every_page():
+    """All pages of docs/, all vignettes and all tables of studies are in the navigation."""
+    wanted = {"docs": {"index"}, "vignettes": {"README"}, "benchmarks/results": set()}
+    pages = {
+        str(path.relative_to(CHECKOUT))
+        for folder, without in wanted.items()
+        for path in (CHECKOUT / folder).glob("*.md")
+        if path.stem not in without
+    }
+    assert len(pages) > 50
+    assert not pages - listed(), "name them in a toctree of docs/index.md"
+
+
+def test_the_reference_lists_every_public_name():
+    """docs/reference.md names what docs/stability.md promises, room by room."""
+    room, named = "", {}
+    for line in (CHECKOUT / "docs" / "reference.md").read_text(encoding="utf-8").splitlines():
+        if found := re.match(r"\.\. currentmodule:: (\S+)", line):
+            room = found[1]
+        elif found := re.match(r" {3}([\w]+)$", line):
+            named.setdefault(room, set()).add(found[1])
+    promised = {
+        room: {name.strip() for name in cells.replace("\\", "").replace("|", ",").split(",") if name.strip()}
+        for room, cells in re.findall(
+            r"^\| `(karat[\w.]*)` \|(.*)\|$", (CHECKOUT / "docs" / "stability.md").read_text(), flags=re.MULTILINE
+        )
+    }
+    rooms = {room.rpartition(".")[2] for room in promised} | {"__version__"}
+    assert promised["karat"] - rooms == named["karat"], "correct docs/reference.md"
+    for room, names in promised.items():
+        assert names - named["karat"] - rooms <= named[room] | named["karat"], f"correct docs/reference.md: {room}"
+        assert named[room] <= names | promised["karat"]
+
+
+def test_the_site_is_built_with_what_pyproject_and_constraints_name():
+    extra = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["docs"]
+    pinned = {line.partition("==")[0].lower() for line in (CHECKOUT / "constraints.txt").read_text().splitlines()}
+    wanted = {re.split(r"[<>=\[]", name)[0].lower() for name in extra}
+    assert {"sphinx", "myst-nb", "furo", "numpydoc", "sphinx-copybutton"} <= wanted
+    assert wanted <= pinned | {"karat"}

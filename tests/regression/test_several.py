@@ -1,10 +1,8 @@
 """Several regressions at once: each as by itself, and their covariance that of one stacked estimate."""
 
-import doctest
 import itertools
 import pickle
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -350,12 +348,6 @@ def test_the_regressions_of_pyfixest():
     assert len(own) == 24
     for one, other in zip(own, found):
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-7)
-
-
-def test_the_page_runs():
-    found = doctest.testfile(str(Path(__file__).resolve().parents[2] / "docs" / "several.md"), module_relative=False)
-    assert found.attempted > 15
-    assert not found.failed
 
 
 def test_samples_of_true_and_false_are_named_so(simple):

@@ -57,9 +57,10 @@ def regress(
         mapping from class to probability column, or a :class:`karat.Cascade` where a stronger surrogate is there for
         some rows. Not for units of :func:`karat.aggregate`. Two labels may have gold in different rows (methods,
         section 1.4).
-    model : {"ols", "logit", "probit", "poisson", "negative_binomial", "multinomial", "ordered", "ordered_probit",
-            "gamma", "fractional", "beta", "quantile", "expectile", "huber", "iv"}
-        Which regression.
+    model : str
+        Which regression: ``"ols"``, ``"logit"``, ``"probit"``, ``"poisson"``, ``"negative_binomial"``,
+        ``"multinomial"``, ``"ordered"``, ``"ordered_probit"``, ``"gamma"``, ``"fractional"``, ``"beta"``,
+        ``"quantile"``, ``"expectile"``, ``"huber"`` or ``"iv"``.
     **options
         How to fit.
 

@@ -95,9 +95,11 @@ def several(
         As in :func:`regress`.
     surrogates : mapping
         As in :func:`regress`; each regression takes those of the columns it uses.
-    model : {"ols", "logit", "probit", "poisson", "negative_binomial", "multinomial", "ordered", "ordered_probit",
-            "gamma", "fractional", "beta", "quantile", "expectile", "huber", "mean"}
-        Which regression. A list among ``parameters`` makes a fit for each: ``parameters={"q": [0.25, 0.5, 0.75]}``.
+    model : str
+        Which regression: ``"ols"``, ``"logit"``, ``"probit"``, ``"poisson"``, ``"negative_binomial"``,
+        ``"multinomial"``, ``"ordered"``, ``"ordered_probit"``, ``"gamma"``, ``"fractional"``, ``"beta"``,
+        ``"quantile"``, ``"expectile"``, ``"huber"`` or ``"mean"``.
+        A list among ``parameters`` makes a fit for each: ``parameters={"q": [0.25, 0.5, 0.75]}``.
     split, fsplit : str, optional
         Column whose values split the rows into samples; ``fsplit`` also fits all rows. Each sample is a ``subset`` of
         the one draw, so give the design as it was drawn. Rows where the column is missing are in no sample.
