@@ -183,9 +183,9 @@ def test_from_a_table_to_a_fit(page, letters, tmp_path):
     assert kept["support"].notna().sum() == 80
     np.testing.assert_allclose(pd.read_csv(io.BytesIO(page.get("/file/fit.csv").content))["Estimate"], same.theta)
     assert kt.Result.from_json(page.get("/file/fit.json").text).n_gold == 80
-    summary = page.get("/file/summary.html").text
-    assert "For the tram?" in summary
-    assert not re.search(r"(src|href)=", summary)
+    report = page.get("/file/report.html").text
+    assert "Experts were asked: For the tram?" in report
+    assert not re.search(r"""(src|href)=["'](?!#|data:)""", report)
     share = page.post("/fit", data={"model": "mean", "outcome": "support", "covariates": ["car"]})
     assert "car[0]" in share.text or "car" in share.text
 

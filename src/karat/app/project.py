@@ -328,6 +328,11 @@ class Project:
             out.append(cells)
         return out
 
+    def write_report(self) -> Path:
+        """Write the report about the last fit."""
+        assert self.fit is not None
+        return self.fit.report(self.folder / "report.html", question=f"Experts were asked: {self.question.asked}")
+
     def write_gold(self) -> Path:
         """Write the table with gold, its other columns as they were."""
         path = self.folder / "labelled.csv"

@@ -208,10 +208,8 @@ class Pages:
                 return _download(fit.tidy().to_csv().encode(), what, "text/csv")
             if what == "fit.json":
                 return _download(fit.to_json().encode(), what, "application/json")
-            text = self.templates.get_template("summary.html").render(
-                project=self.project, fit=fit, style=(PAGES / "app.css").read_text("utf-8")
-            )
-            return _download(text.encode(), what, "text/html")
+            made = await run_in_threadpool(lambda: heard(self.project.write_report))
+            return _download(made[0].read_bytes(), what, "text/html")
         except KaratError as error:
             return self.show("fit", 422, error=str(error), form={})
 

@@ -1,4 +1,4 @@
-"""The command line: ``karat draw``, ``labels``, ``adjudicate``, ``answers``, ``fit``, ``plan`` and ``app``.
+"""The command line: ``karat draw``, ``labels``, ``adjudicate``, ``answers``, ``fit``, ``report``, ``plan`` and ``app``.
 
 Each command is a module of this package with ``register(subparsers)``, which adds its parser and sets
 ``run`` to a function of the parsed arguments that returns an exit code.
@@ -17,7 +17,7 @@ from typing import Any
 from .._version import __version__
 from ..errors import KaratError, KaratWarning
 
-COMMANDS = ("draw", "labels", "adjudicate", "answers", "fit", "plan", "app")
+COMMANDS = ("draw", "labels", "adjudicate", "answers", "fit", "report", "plan", "app")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from ..results import Result
 
 WRITTEN = (
-    ".txt (the summary), .json (the whole result), .tex, .md, .html (the coefficients), .csv, .tsv, .xlsx, .parquet"
+    ".txt (the summary), .json (the whole result), .html (a report), .tex, .md (the coefficients), .csv, .tsv, .xlsx, "
+    ".parquet"
 )
 MODELS = tuple(name for name in get_args(ModelName) if name != "iv")
 
@@ -158,11 +159,14 @@ def write(fit: Result, path: str | Path) -> None:
     from ..frames.files import write_file
 
     kind, path = _ending(path), Path(path)
-    if kind not in _TEXTS:
+    if kind not in _TEXTS and kind != ".html":
         return write_file(fit.tidy().reset_index(), path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(_TEXTS[kind](fit), encoding="utf-8")
+        if kind == ".html":
+            fit.report(path)
+        else:
+            path.write_text(_TEXTS[kind](fit), encoding="utf-8")
     except OSError as error:
         raise ArgumentError(f"--out {str(path)!r} cannot be written: {error.strerror or error}.") from None
 
@@ -177,7 +181,7 @@ _TEXTS: dict[str, Any] = {
 
 def _ending(path: str | Path) -> str:
     ending = Path(path).suffix.lower()
-    if ending not in (*_TEXTS, ".csv", ".tsv", ".xlsx", ".parquet"):
+    if ending not in (*_TEXTS, ".html", ".csv", ".tsv", ".xlsx", ".parquet"):
         raise ArgumentError(f"--out {str(path)!r} has no ending that is known; use one of {WRITTEN}.")
     return ending
 
