@@ -74,8 +74,10 @@ def multiverse(
     surrogates : mapping
         Gold column -> its candidates: a list of columns (or of anything :func:`karat.regress` takes as a surrogate; a
         list within the list is a set used together), or a mapping from the name of a universe to a candidate.
-    model : {"ols", "logit", "probit", "poisson", "negative_binomial", "multinomial", "ordered", "ordered_probit",
-            "gamma", "fractional", "beta", "quantile", "expectile", "huber", "iv"}
+    model : str
+        Which regression: ``"ols"``, ``"logit"``, ``"probit"``, ``"poisson"``, ``"negative_binomial"``,
+        ``"multinomial"``, ``"ordered"``, ``"ordered_probit"``, ``"gamma"``, ``"fractional"``, ``"beta"``,
+        ``"quantile"``, ``"expectile"``, ``"huber"`` or ``"iv"``.
     learners : sequence, optional
         Learners to cross with the surrogates; by default ``"auto"`` alone.
     pair : {"product", "matched"}
