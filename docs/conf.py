@@ -39,6 +39,8 @@ nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_execution_cache_path = str(Path(__file__).parent / "_build" / "notebooks")
 nb_merge_streams = True
+if nb_execution_mode == "off":
+    suppress_warnings = ["misc.highlighting_failure"]  # lines for the shell are known as such after they ran
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 4  # links to sections as the pages write them: #as-headings-read
 
