@@ -95,6 +95,12 @@ def name_of(row: Any, columns: Sequence[str]) -> str:
     return ":".join(f"{column}={value}" for column, value in zip(columns, row))
 
 
+def names_of(grid: pd.DataFrame) -> list[str]:
+    """Cells in words; the only cell of a grid without columns has no name (older pandas has no rows of these)."""
+    columns = tuple(grid.columns)
+    return [name_of(row, columns) for row in grid.itertuples(index=False)] if columns else [""] * len(grid)
+
+
 def read_axes(table: Table, by: object, over: str | None, period: str | None, inside: Bools) -> Axes:
     """Read groups and periods.
 

@@ -19,7 +19,7 @@ from ..regression.group_means import Empty, gold_rows
 from ..regression.options import Arguments, FitOptions
 from ..regression.pipeline import PLAIN, open_fit
 from ..results.verdicts import small_sample_notes
-from .axes import Axes, name_of, read_axes
+from .axes import Axes, names_of, read_axes
 from .cell_fits import check_gold, fit_cells, outcomes_of
 from .shares_result import SharesResult
 
@@ -106,7 +106,7 @@ def shares(
     axes = read_axes(table, by, over, period, inside)
     whole = _is_whole(table, labels)
     grid = axes.grid()
-    names = [name_of(row, tuple(grid.columns)) for row in grid.itertuples(index=False)]
+    names = names_of(grid)
     empty, kept = _without_gold(axes, names, surrogates, options, inside)
     if empty is not None:
         options["weights"] = empty.weights

@@ -12,7 +12,7 @@ from ..errors import ArgumentError, one_of, whole
 from ..estimate.infer import combination, influences
 from ..frames.order import seed_of_result
 from ..results.estimates import bounds_names
-from .axes import name_of
+from .axes import names_of
 from .contrasts import Contrasts, linear, pairs, raised, slope_weights, tail_of
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def mean_of_classes(result: Any, scores: Sequence[float] | None) -> Contrasts:
     for c in range(len(theta)):
         rows[c, c * k : (c + 1) * k] = value - theta[c]
     grid = result.grid.iloc[list(result.cells)].reset_index(drop=True)
-    names = [name_of(row, tuple(grid.columns)) or "Mean" for row in grid.itertuples(index=False)]
+    names = [name or "Mean" for name in names_of(grid)]
     return replace(contrasts_of(result, rows, names, grid, "means"), theta=theta)
 
 

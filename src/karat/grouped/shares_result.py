@@ -13,7 +13,7 @@ from ..display.table import Report
 from ..errors import ArgumentError, KaratError, one_of
 from ..results.estimates import Estimates
 from . import shares_contrasts
-from .axes import name_of
+from .axes import names_of
 from .cell_fits import stacked
 from .contrasts import Contrasts
 
@@ -123,8 +123,7 @@ class SharesResult(Estimates):
     @cached_property
     def names(self) -> tuple[str, ...]:
         """``"war: party=left:year=2020"`` for each cell and class, shape (C K,)."""
-        columns = tuple(self.grid.columns)
-        cells = [name_of(row, columns) for row in self.grid.iloc[list(self.cells)].itertuples(index=False)]
+        cells = names_of(self.grid.iloc[list(self.cells)])
         return tuple(f"{value}: {cell}" if cell else str(value) for cell in cells for value in self.classes)
 
     @cached_property
