@@ -1,5 +1,6 @@
 """What the wheel gives a bare environment: the import, a bundled table, a small fit and the command line."""
 
+import html
 import importlib.util
 import subprocess
 import sys
@@ -30,7 +31,8 @@ print(fit.summary())
 print(kt.table(fit.compare()))
 
 with tempfile.TemporaryDirectory() as folder:
-    assert "pip install 'karat[plot]'" in fit.report(Path(folder) / "report.html").read_text(encoding="utf-8")
+    report = html.unescape(fit.report(Path(folder) / "report.html").read_text(encoding="utf-8"))
+    assert "pip install 'karat[plot]'" in report
     corpus.head(200).to_csv(Path(folder) / "corpus.csv", index=False)
     command = Path(sys.executable).parent / "karat"
     draw = "draw corpus.csv --n 20 --seed 7 --id snippet --out gold"
