@@ -28,6 +28,8 @@ def test_a_page_and_tables(fits, tmp_path, capsys):
         assert cli.main(["report", *names, "--out", str(tmp_path / f"t{ending}"), "--title", "Two fits"]) == 0
         text = (tmp_path / f"t{ending}").read_text(encoding="utf-8")
         assert all(word in text for word in ("Two fits", "short", "long", "hostile"))
+    assert cli.main(["report", names[0], "--compare", "--out", str(tmp_path / "c.html")]) == 0
+    assert all(word in (tmp_path / "c.html").read_text() for word in ("Surrogate only", "Gold only", "DSL"))
     told = ["--surrogate", "hostile=hostile_llm", "--simple", "--learner", "none", "--out", str(tmp_path / "f.html")]
     assert cli.main(["fit", str(fits / "corpus.csv"), "outcome ~ hostile", *told]) == 0
     assert "Text for a methods section" in (tmp_path / "f.html").read_text(encoding="utf-8")
@@ -39,6 +41,7 @@ def test_refused(fits, tmp_path, capsys):
     (tmp_path / "other.json").write_text("no")
     for files, more, message in (
         ([short, str(fits / "long.json")], ["--out", "t.txt", "--question", "Why?"], "--question goes into the report"),
+        ([short, str(fits / "long.json")], ["--out", "t.txt", "--compare"], "estimators of one fit"),
         ([short, str(tmp_path / "short.json")], ["--out", "t.txt"], "two files are named 'short'"),
         ([str(tmp_path / "nowhere.json")], ["--out", "t.html"], "cannot be read: No such file"),
         ([str(tmp_path / "other.json")], ["--out", "t.html"], "is not a fit that karat fit wrote"),

@@ -60,8 +60,21 @@ def run(options: argparse.Namespace) -> int:
     new = [c for c in labelled.columns if c not in corpus.columns or not labelled[c].equals(corpus[c])]
     for name in new:
         print(f"{name}: {int(labelled[name].notna().sum())} of {len(sample.positions)} drawn documents have gold")
+        if between := _between(labelled[name]):
+            print(
+                f"  in {between} of them people answered differently, and gold is their mean, such as 0.5, which a logit "
+                "refuses; settle them with karat adjudicate, or choose --join"
+            )
     print(f"  {options.out}")
     return 0
+
+
+def _between(gold: Any) -> int:
+    """Values between 0 and 1 where the others are these."""
+    values = gold.dropna()
+    if values.dtype.kind not in "fiub" or not values.between(0, 1).all():
+        return 0
+    return int((~values.isin((0, 1))).sum())
 
 
 def handed_out(files: Sequence[str], where: str, sample: Sample) -> Any:

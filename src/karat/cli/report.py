@@ -11,10 +11,12 @@ from ..errors import ArgumentError, KaratError
 EXAMPLE = """examples:
   karat report fit.json --out report.html --question "Do longer letters support the tram?"
   karat report first.json second.json --out table.docx
+  karat report fit.json --compare --out table.docx
 
 reads what `karat fit --out fit.json` wrote. A fit alone and .html give the report: estimates, comparison, design,
 checks, plots and a text for a methods section, in one file. Several fits, or another ending (.docx, .xlsx, .tex, .md,
-.txt), give a table with the fits side by side, named as their files."""
+.txt), give a table with the fits side by side, named as their files. --compare: surrogates alone, gold alone and both
+together of one fit side by side."""
 
 
 def register(commands: Any) -> None:
@@ -26,6 +28,7 @@ def register(commands: Any) -> None:
     add = parser.add_argument
     add("fits", nargs="+", metavar="FIT", help="files that karat fit wrote with --out FILE.json")
     add("--out", required=True, metavar="FILE", help="report.html; or a table: .docx, .xlsx, .tex, .md, .txt, .html")
+    add("--compare", action="store_true", help="a table of one fit: surrogates alone, gold alone, both")
     add("--title", help="title of the page or table")
     add("--question", help="the question in words, for the report of one fit")
     parser.set_defaults(run=run)
@@ -48,13 +51,17 @@ def run(options: argparse.Namespace) -> int:
             raise ArgumentError(f"{name!r} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
         except KaratError as error:
             raise ArgumentError(f"{name!r} is not a fit that karat fit wrote: {error}") from None
-    one = len(found) == 1 and out.suffix.lower() in (".html", ".htm")
+    if options.compare and len(found) > 1:
+        raise ArgumentError("--compare sets the estimators of one fit side by side; give one file.")
+    one = len(found) == 1 and out.suffix.lower() in (".html", ".htm") and not options.compare
     if options.question is not None and not one:
         raise ArgumentError("--question goes into the report of one fit, which ends in .html; take it out.")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         if one:
             next(iter(found.values())).report(out, title=options.title, question=options.question)
+        elif options.compare:
+            table(next(iter(found.values())).compare(), title=options.title).save(out)
         else:
             table(found, title=options.title).save(out)
     except OSError as error:

@@ -175,9 +175,14 @@ def check_binary(y: Floats, name: str, model: str) -> None:
     """
     values = np.unique(y)
     if not np.isin(values, (0.0, 1.0)).all():
+        advice = f"Recode it, for example with I({name} == value) on the left of the formula."
+        if values[0] >= 0 and values[-1] <= 1:
+            advice = (
+                "Where experts answered differently their mean stands between: settle these (sample.to_adjudication), or "
+                "take kt.fractional for shares."
+            )
         raise DataError(
-            f"the outcome {name!r} of a {model} must be 0 or 1; it holds {values[:5].tolist()}. "
-            f"Recode it, for example with I({name} == value) on the left of the formula."
+            f"the outcome {name!r} of a {model} must be 0 or 1; it holds {values[:5].tolist()}. {advice}"
         )
     if len(values) < 2:
         raise DataError(f"the outcome {name!r} is always {values[0]:g}; a {model} needs both values. Label more units.")
