@@ -62,8 +62,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"{name}: {int(labelled[name].notna().sum())} of {len(sample.positions)} drawn documents have gold")
         if between := _between(labelled[name]):
             print(
-                f"  in {between} of them people answered differently, and gold is their mean, such as 0.5, which a logit "
-                "refuses; settle them with karat adjudicate, or choose --join"
+                f"  in {between} of them people answered differently, and gold is their mean, such as 0.5, which a "
+                "logit refuses; settle them with karat adjudicate, or choose --join"
             )
     print(f"  {options.out}")
     return 0

@@ -178,11 +178,9 @@ def check_binary(y: Floats, name: str, model: str) -> None:
         advice = f"Recode it, for example with I({name} == value) on the left of the formula."
         if values[0] >= 0 and values[-1] <= 1:
             advice = (
-                "Where experts answered differently their mean stands between: settle these (sample.to_adjudication), or "
-                "take kt.fractional for shares."
+                "Where experts answered differently their mean stands between: settle these (sample.to_adjudication), "
+                "or take kt.fractional for shares."
             )
-        raise DataError(
-            f"the outcome {name!r} of a {model} must be 0 or 1; it holds {values[:5].tolist()}. {advice}"
-        )
+        raise DataError(f"the outcome {name!r} of a {model} must be 0 or 1; it holds {values[:5].tolist()}. {advice}")
     if len(values) < 2:
         raise DataError(f"the outcome {name!r} is always {values[0]:g}; a {model} needs both values. Label more units.")
