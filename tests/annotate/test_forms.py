@@ -94,7 +94,7 @@ def test_the_schema_that_is_asked_for(server):
     [
         ('{"tone": "yes"}', "leaves out 'topic'"),
         ('{"tone": "yes", "topic": "peace"}', "says 'peace' of 'topic'"),
-        ("yes, law", "no JSON object"),
+        ("yes, law", "not a JSON object"),
     ],
 )
 def test_answers_that_are_no_form(server, answer, message):

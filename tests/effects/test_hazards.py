@@ -157,6 +157,16 @@ def test_clusters_strata_and_times():
         kt.survival(found, NEW.assign(party="green"))
 
 
+def test_a_stratum_that_was_watched_for_less_time():
+    data = corpus(n=200)
+    left = data["party"] == "left"
+    end = 0.6 * data["time"][left].max()
+    late = left & (data["time"] > end)
+    data = data.assign(time=data["time"].mask(late, end), event=data["event"].mask(late, 0.0))
+    curves = kt.survival(fit(data, strata="party"), NEW, times=[end, end * 1.05])
+    assert curves["fit"].isna().tolist() == [False, True, False, False]
+
+
 def test_refusals():
     data = corpus(n=100)
     found = fit(data)

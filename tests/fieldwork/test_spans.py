@@ -170,5 +170,5 @@ def test_what_does_not_fit_is_named(tmp_path):
     with pytest.raises(DataError, match="no document has two annotators"):
         kt.read_spans(as_table().query("annotator == 'ann'"), LABELS).agreement(TEXTS)
     (tmp_path / "a.jsonl").write_text(json.dumps({"document": "d", "label": ["threat"]}))
-    with pytest.raises(DataError, match=r"a.jsonl: record 1: 'label' holds 'threat', which is no passage"):
+    with pytest.raises(DataError, match=r"a.jsonl: record 1: 'label' holds 'threat', which is not a passage"):
         kt.read_spans(tmp_path / "a.jsonl", LABELS)

@@ -73,7 +73,7 @@ class Form(Question):
             raise ArgumentError("fields must be two or more questions.")
         for field in fields:
             if not isinstance(field, Question) or isinstance(field, Form):
-                raise ArgumentError(f"fields holds {type(field).__name__}, which is no Question.")
+                raise ArgumentError(f"fields holds {type(field).__name__}, which is not a Question.")
             odd = [n for n in ("several", "refusal", "examples", "template", "system") if getattr(field, n)]
             if field.classes is None or odd:
                 raise ArgumentError(
@@ -159,7 +159,7 @@ class Form(Question):
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
-            raise Unreadable(f"the answer {answer.strip()[:60]!r} is no JSON object")
+            raise Unreadable(f"the answer {answer.strip()[:60]!r} is not a JSON object")
         named = {normal(str(name)): value for name, value in found.items()}
         if normal(field.name) not in named:
             raise Unreadable(f"the answer {answer.strip()[:60]!r} leaves out {field.name!r}")

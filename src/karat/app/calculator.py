@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ..planning import Plan
 
 _ROWS = 2000
-"""Rows of the table that stands for the corpus."""
+"""Rows of the table that takes the place of the corpus."""
 SIZES = (100, 200, 400, 800, 1600)
 
 
@@ -49,7 +49,7 @@ class Assumed:
 def calculate(assumed: Assumed) -> Plan:
     """The plan for a share, or for the difference of a share between two groups.
 
-    A table with the assumed shares stands for the corpus, in which the label of the machine and the group are
+    A table with the assumed shares takes the place of the corpus, in which the label of the machine and the group are
     unrelated; all else is :func:`karat.plan`. The learner is linear, which is all that two classes can tell.
     """
     import numpy as np

@@ -62,18 +62,19 @@ def survival(
     -------
     pandas.DataFrame
         One row for each row of ``new`` and time: ``fit``, the share that lasts longer, ``se``, the bounds, and the
-        cumulative ``hazard``. Not a number beyond the last time under observation.
+        cumulative ``hazard``. Not a number beyond the last time under observation in its
+        stratum.
 
     Raises
     ------
     KaratError
-        If the fit is no Cox regression, its scores were not kept, or covariates are missing.
+        If the fit is not a Cox regression, its scores were not kept, or covariates are missing.
 
     Notes
     -----
     Breslow's cumulative hazard (with Efron's ties where the fit has them) over risk sets of gold and predicted rows;
     intervals are made for the logarithm of the cumulative hazard, with the design, clusters and degrees of freedom of
-    the fit. A row says what happens to a unit whose covariates are known; it is no average over the corpus.
+    the fit. A row says what happens to a unit whose covariates are known; it is not an average over the corpus.
 
     References
     ----------
@@ -112,7 +113,7 @@ def survival(
         covariance, df[some] = covariance_and_df(fit, parts, Contributions(*own))
         relative[some] = np.sqrt(np.maximum(np.diag(covariance.total), 0.0)) / value[some]
     hazard = value * np.exp(x @ fit.theta + offset)[rows]
-    hazard[when > baseline.clock.last] = np.nan
+    hazard[when > baseline.clock.last[stratum[rows]]] = np.nan
     half, (lower, upper) = student.isf(level / 2.0, df) * relative, bounds_names(level)
     return pd.DataFrame(
         {
@@ -152,7 +153,7 @@ def proportional_hazards(
     Raises
     ------
     KaratError
-        If the fit is no Cox regression, or its scores were not kept.
+        If the fit is not a Cox regression, or its scores were not kept.
 
     Notes
     -----

@@ -45,8 +45,8 @@ class Clock:
         Columns that make up strata.
     levels : tuple of tuple of str
         Their values in each stratum.
-    last : float
-        Largest time under observation.
+    last : ndarray, shape (levels,)
+        Largest time under observation in each stratum.
     """
 
     time: Floats = field(repr=False)
@@ -54,7 +54,7 @@ class Clock:
     stratum: Ints = field(repr=False)
     strata: tuple[str, ...]
     levels: tuple[tuple[str, ...], ...] = field(repr=False)
-    last: float
+    last: Floats
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,7 @@ def _doccano(line: Mapping[str, Any], where: str) -> Marked:
         elif isinstance(one, (list, tuple)) and len(one) == 3:
             spans.append(_span(one[0], one[1], one[2], where))
         else:
-            raise DataError(f"{where}: {field!r} holds {str(one)[:40]!r}, which is no passage (start, end, label).")
+            raise DataError(f"{where}: {field!r} holds {str(one)[:40]!r}, which is not a passage (start, end, label).")
     return Marked(document, "", tuple(spans))
 
 

@@ -43,14 +43,16 @@ class Batches:
     Notes
     -----
     Estimates and covariance are those of the table in memory. With a learner that holds where folds are a column
-    (``folds="fold"``); folds that are dealt out follow from where a row stands, in memory from what all rows hold. A
-    table is read six to eight times for least squares, half as often with ``compare=False``, once more with a learner;
-    for other models once more for each step of the solver. What the first read finds (levels, gold rows) is kept for
-    the next fit on the same unchanged files. Gold may be a simple random or stratified sample, or drawn with one
-    probability for all rows; weights, clusters and designs told by columns (:class:`karat.Bernoulli`,
-    :class:`karat.Unequal`, :class:`karat.Clustered`) keep one number of each column for each row in memory. A sample
-    that karat drew is held against the positions of gold rows, so that these must be in the order they were drawn from.
-    Missing values are refused, and so are options that are about all rows at once, by name.
+    (``folds="fold"``); folds that are dealt out follow from where a row stands, in memory from what all rows hold.
+    With ``learner="auto"``, more than 20 ``features`` or more than 12 columns of surrogates are seen side by side,
+    and not in blocks as in memory, so that numbers differ within their noise. A table is read six to eight times
+    for least squares, half as often with ``compare=False``, once more with a learner; for other models once more
+    for each step of the solver. What the first read finds (levels, gold rows) is kept for the next fit on the same
+    unchanged files. Gold may be a simple random or stratified sample, or drawn with one probability for all rows;
+    weights, clusters and designs told by columns (:class:`karat.Bernoulli`, :class:`karat.Unequal`,
+    :class:`karat.Clustered`) keep one number of each column for each row in memory. A sample that karat drew is
+    held against the positions of gold rows, so that these must be in the order they were drawn from. Missing values
+    are refused, and so are options that are about all rows at once, by name.
 
     Examples
     --------

@@ -209,7 +209,7 @@ def _as_label(label: Label, values: Any, imputation: str, may_be_hard: bool) -> 
 
     if is_number(label.classes[0]) and not is_text(array, label.name, "surrogate of"):
         values = as_float(values, label.name, "surrogate of")
-    codes = pd.Index(list(label.classes), dtype=object).get_indexer(pd.Index(np.asarray(values, dtype=object)))
+    codes = pd.Index(list(label.classes)).get_indexer(pd.Index(np.asarray(values)))
     if (codes < 0).any():
         stranger = np.asarray(values)[codes < 0][0]
         raise DataError(

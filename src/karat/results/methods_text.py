@@ -205,7 +205,7 @@ def _comparison(fit: Fitted, used: dict[str, None]) -> str:
         d = found.difference
         used["difference"] = None
         p = "< .001" if d.p_value < 0.001 else f"= {d.p_value:.3f}"
-        verdict = "differ from" if d.p_value < 0.05 else "cannot be told from"
+        verdict = "differ from" if d.p_value < 0.05 else "do not differ significantly from"
         text.append(
             f"The estimates {verdict} those of surrogates alone (joint test in the manner of Hausman, 1978: p {p})."
         )

@@ -100,7 +100,7 @@ def _question(fit: Result, question: str | None) -> list[Block]:
             lines.append(f"{name} is a label: {from_all} are taken for the truth.")
         else:
             lines.append(f"{name} is a label: known from gold labels of a sample, and from {from_all}.")
-    what = "these units and no others" if fit.target == "finite" else "the population that these units stand for"
+    what = "these units and no others" if fit.target == "finite" else "the population that these units come from"
     lines.append(f"The answer is about {what}. Model: {fit.title}.")
     return [Block("text", lines)]
 

@@ -100,7 +100,7 @@ def table(
     Raises
     ------
     ArgumentError
-        If something is no estimate of karat, or a name or pattern fits no row.
+        If something is not an estimate of karat, or a name or pattern fits no row.
 
     Examples
     --------

@@ -65,6 +65,27 @@ def test_encoded_once(monkeypatch):
     assert not columns._kept
 
 
+@pytest.mark.parametrize("params", [None, {"table": np.zeros(2)}])
+def test_encoders_that_may_differ_unseen_are_asked_each_time(params):
+    """Two encoders of one class, of which nothing says that they differ."""
+
+    class Counts:
+        def __init__(self, what):
+            self.what = what
+
+        def fit(self, texts):
+            return self
+
+        def transform(self, texts):
+            return np.array([[text.count(self.what), 1.0] for text in texts], dtype=float)
+
+    if params is not None:
+        Counts.get_params = lambda self, deep=True: params
+        Counts.__sklearn_clone__ = lambda self: self
+    for letter in "ea":
+        np.testing.assert_array_equal(encoded(LETTERS, Counts(letter), "text")[:, 0], LETTERS.str.count(letter))
+
+
 def test_of_many_texts_some_are_learnt_from(monkeypatch):
     monkeypatch.setattr(columns, "FITTED_ON", 40)
     monkeypatch.setattr(columns, "_AT_ONCE", 30)

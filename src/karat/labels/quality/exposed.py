@@ -217,10 +217,10 @@ def _seen(table: Table, exposed: Any, date: str | None, cutoff: object) -> Bools
         days = pd.to_datetime(table.column(str(date), "date"), errors="coerce", utc=True)
     end: Any = pd.to_datetime(cutoff, errors="coerce", utc=True)  # type: ignore[call-overload]
     if pd.isna(end):
-        raise ArgumentError(f"cutoff={cutoff!r} is no date; write it as 2023-10-01.")
+        raise ArgumentError(f"cutoff={cutoff!r} is not a date; write it as 2023-10-01.")
     if days.isna().any():
         raise DataError(
-            f"column {date!r} (date) has {int(days.isna().sum())} value(s) that are no dates, first at row "
+            f"column {date!r} (date) has {int(days.isna().sum())} value(s) that are not dates, first at row "
             f"{int(np.flatnonzero(days.isna())[0])}; write them as 2023-10-01."
         )
     return np.asarray(days < end, dtype=bool)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,7 +74,9 @@ def encoded(values: Any, encoder: Any, name: str) -> Floats:
     order = sorted(range(len(texts)), key=lambda i: hashlib.blake2b(texts[i].encode("utf-8", "surrogatepass")).digest())
     texts, place = [texts[i] for i in order], np.argsort(order)
     made = _encoder(encoder, name)
-    settings = type(made).__name__, repr(sorted(made.get_params().items())) if hasattr(made, "get_params") else id(made)
+    settings = _settings(made)
+    if settings is None:
+        return _vectors(texts, made, name)[place[where]]
     asked = digest_of(texts), settings
     if asked not in _kept:
         found = _vectors(texts, made, name)
@@ -85,13 +88,22 @@ def encoded(values: Any, encoder: Any, name: str) -> Floats:
     return _kept[asked][place[where]]
 
 
+def _settings(encoder: Any) -> Any:
+    """What vectors depend on besides the texts; None where that cannot be known, so that nothing is kept."""
+    given = encoder.get_params() if hasattr(encoder, "get_params") else {"": encoder}
+    parts = [one for value in given.values() for one in (value if type(value) is tuple else [value])]
+    if not all(isinstance(one, (str, int, float, PurePath, type(None))) for one in parts):
+        return None
+    return type(encoder), repr(sorted(given.items()))
+
+
 def _encoder(encoder: Any, name: str) -> Any:
     if isinstance(encoder, str):
         return HashingEncoder(_DIMENSIONS) if encoder == "hashing" else TextEncoder(encoder)
     if isinstance(encoder, type) or not (hasattr(encoder, "fit") and hasattr(encoder, "transform")):
         raise ArgumentError(
-            f"text={{{name!r}: ...}} holds {encoder!r}, which is no encoder; give 'hashing', the folder of a sentence "
-            "model, or an object with fit and transform, such as karat.predict.TextEncoder(...)."
+            f"text={{{name!r}: ...}} holds {encoder!r}, which is not an encoder; give 'hashing', the folder of a "
+            "sentence model, or an object with fit and transform, such as karat.predict.TextEncoder(...)."
         )
     from sklearn.base import clone
 

@@ -72,11 +72,13 @@ class FollowUp:
             stratum[own] = self.stratum[counted]
             first = np.unique(self.stratum, return_index=True)[1]
             levels = tuple(zip(*(values[first].tolist() for values in self.strata.values())))
+        last = np.zeros(len(levels))
+        np.maximum.at(last, np.zeros(len(self.time), np.intp) if self.stratum is None else self.stratum, self.time)
         every = RiskSets.of(self.time, counted, self.entry, None, "breslow")
         size = every.sums(np.ones((len(self.time), 1)) if self.weight is None else self.weight[:, None])
         left = np.cumprod(np.concatenate([[1.0], 1.0 - size.ending[:-1, 0] / size.risk[:-1, 0]]))
         gone[own] = 1.0 - left[every.last[counted] - 1]
-        return Clock(time, gone, stratum, tuple(self.strata), levels, float(self.time.max()))
+        return Clock(time, gone, stratum, tuple(self.strata), levels, last)
 
     def with_features(self, prepared: Prepared) -> Prepared:
         """What the predictor sees: event, cumulative hazard at the duration in its place, and strata."""
