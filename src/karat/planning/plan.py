@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from .._core.arguments import Renamed, checked_arguments
+from .._core.arguments import checked_arguments
 from .._core.machine import single_threaded
 from .._core.types import ModelName
 from ..errors import ArgumentError, check_alpha, generator, number, one_of, whole
@@ -32,14 +32,7 @@ _FEW_CARRIERS, _TOO_FEW = 10.0, 3.0
 _SETS = "planning sets it by itself"
 
 
-_RENAMED: Mapping[str, str | Renamed] = {
-    "target": Renamed("goal", meant=lambda value: isinstance(value, Mapping)),
-    "level": Renamed("band_alpha", turned=lambda value: 1.0 - number("level", value, above=0, below=1)),
-    "groups": "jackknife",
-}
-
-
-@checked_arguments(PlanOptions, refused={"scores": _SETS, "compare": _SETS, "subset": OF_THE_FRAME}, renamed=_RENAMED)
+@checked_arguments(PlanOptions, refused={"scores": _SETS, "compare": _SETS, "subset": OF_THE_FRAME})
 @single_threaded
 def plan(
     source: Result | str,

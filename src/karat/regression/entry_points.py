@@ -22,7 +22,7 @@ from ..results import Result
 from .group_means import without_gold
 from .instruments import INSTRUMENTED
 from .levels import fit_levels, has_levels
-from .options import MODEL_FIRST, Arguments, FitOptions, RegressOptions
+from .options import Arguments, FitOptions, RegressOptions
 from .pipeline import PLAIN, close_fit, open_batches, open_fit
 from .second_stage import SecondStage
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ..results import Result
 
 
-@checked_arguments(RegressOptions, reordered=MODEL_FIRST)
+@checked_arguments(RegressOptions)
 @single_threaded
 def regress(
     formula: str, data: object, *, surrogates: Mapping[str, Any] | None = None, model: ModelName = "ols",

@@ -98,7 +98,7 @@ class TorchClassifier(ClassifierMixin, Network):
     logit_adjustment: float = 0.0
     loss: Any = "soft_cross_entropy"
 
-    @checked_arguments(renamed={"gold": "gold_rows"})
+    @checked_arguments()
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, *, surrogate: Any = None, X_all: Any = None,
         gold_rows: Any = None,

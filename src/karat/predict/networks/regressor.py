@@ -85,7 +85,7 @@ patience, refit, pretrain, device, precision, progress, random_state
 
     distribution: str = "squared"
 
-    @checked_arguments(renamed={"gold": "gold_rows"})
+    @checked_arguments()
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, *, surrogate: Any = None, X_all: Any = None,
         gold_rows: Any = None,
