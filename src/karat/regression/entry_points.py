@@ -21,10 +21,11 @@ from ..frames.quoting import quote
 from ..results import Result
 from .group_means import without_gold
 from .instruments import INSTRUMENTED
-from .levels import fit_levels, has_levels
+from .levels import fit_levels
 from .options import Arguments, FitOptions, RegressOptions
 from .pipeline import PLAIN, close_fit, open_batches, open_fit
 from .second_stage import SecondStage
+from .surrogates import has_levels
 
 if TYPE_CHECKING:
     from .._core.types import ModelName

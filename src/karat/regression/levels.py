@@ -73,20 +73,6 @@ class _Read:
     assumed: bool
 
 
-def has_levels(options: Arguments, data: object) -> bool:
-    """Whether some rows have gold for some of the labels only, or labels come from a cascade."""
-    surrogates = options.surrogates
-    if not isinstance(surrogates, Mapping):
-        return False
-    if isinstance(options.design, Mapping) or any(isinstance(given, Cascade) for given in surrogates.values()):
-        return True
-    if len(surrogates) < 2 or options.labelled is not None:
-        return False
-    table = Table.read(data)
-    there = [table.column(str(name), "surrogates").notna() for name in surrogates if str(name) in table.names]
-    return any(not there[0].equals(other) for other in there[1:])
-
-
 def fit_levels(options: Arguments, data: object) -> Result:
     """The Result of such a regression."""
     _refuse(options)
