@@ -167,7 +167,7 @@ def plan(
     basis = Basis(known, replicates, scheme, _ratio(population, profile, scheme), learning, power, level, band)
     return Plan(
         basis=basis, title=source if isinstance(source, str) else source.formula,
-        needed=tuple(needed(basis, *wanted) for wanted in goals), sizes=_sizes(n, basis, goals != ()),
+        needed=tuple(needed(basis, *wanted) for wanted in goals), sizes=_sizes(n, basis),
         remarks=tuple(remarks + _scheme_remarks(basis)), reusable=pilot is not None and _extends(basis),
     )  # fmt: skip
 
@@ -211,7 +211,7 @@ def _ratio(population: int | None, profile: Profile, scheme: Scheme) -> float:
     return rows / profile.n_units
 
 
-def _sizes(n: Any, basis: Basis, has_goal: bool) -> tuple[int, ...]:
+def _sizes(n: Any, basis: Basis) -> tuple[int, ...]:
     """Gold sizes to tabulate: those asked for, or a geometric grid."""
     least = max(basis.scheme.least, basis.profile.reporting.width + 5)
     if n is not None:
