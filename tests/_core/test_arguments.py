@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import karat as kt
-from karat._core.arguments import Renamed, Reordered, checked_arguments
+from karat._core.arguments import checked_arguments
 from karat.errors import ArgumentError, RenamedWarning
 from karat.regression.options import OPTIONS
 
@@ -135,76 +135,13 @@ def test_sensitivity_shows_its_own_default():
     assert inspect.signature(kt.sensitivity).parameters["nonresponse"].default == "ignorable"
 
 
-FORMER = {
-    "regress": (lambda **k: kt.regress("y ~ z", FRAME, **GIVEN, **k), {"prompt": np.arange(60) == 1}, "shown"),
-    "ols": (lambda **k: kt.ols("y ~ z", FRAME, **GIVEN, **k), {"prompt": np.arange(60) == 1}, "shown"),
-    "plan, level": (lambda **k: kt.plan(FIT, n=40, **k), {"level": 0.9}, "band_alpha"),
-    "plan, target": (lambda **k: kt.plan(FIT, **k), {"target": {"z": {"se": 0.5}}}, "goal"),
-    "plan, groups": (lambda **k: kt.plan(FIT, n=40, **k), {"groups": 0}, "jackknife"),
-    "allocate, strata": (lambda **k: kt.allocate(FIT, FRAME, 30, **k), {"strata": "region"}, "by"),
-    "allocate, floor": (lambda **k: kt.allocate(FIT, FRAME, 30, **k), {"floor": 0.5}, "equal_share"),
-    "allocations": (lambda **k: kt.allocate(FIT, FRAME, 30).path(**k), {"floors": [0.5]}, "equal_shares"),
-    "budget": (lambda **k: kt.budget({"a": 0.5}, gold_cost=1.0, surrogate_cost=0.0, population=99, **k),
-               {"spend": 50}, "budget"),
-    "diagnose": (lambda **k: kt.diagnose(FIT, FRAME, **k), {"prompt": np.arange(60) == 1}, "shown"),
-    "agreement": (lambda **k: kt.labels.agreement(VOTES, **k), {"n_bootstrap": 20}, "draws"),
-    "weights": (lambda **k: kt.censoring.weights([1.0, 2.0], [1, 1], tau=2.0, **k), {"method": "cox"}, "censoring"),
-    "calibration": (lambda **k: kt.censoring.calibration([1.0, 2.0], weights=[1, 1], n_bins=1, **k),
-                    {"target": [1.0, 2.0]}, "observed"),
-    "calibration, bins": (lambda **k: kt.censoring.calibration([1.0, 2.0], [1.0, 2.0], [1, 1], **k),
-                          {"bins": 1}, "n_bins"),
-}  # fmt: skip
-FIT = kt.ols("y ~ z", FRAME, seed=1, **GIVEN)
-VOTES = {"task": [1, 1, 2, 2], "worker": list("abab"), "label": list("xxyx")}
+def test_a_former_name_works_and_warns():
+    @checked_arguments(renamed={"old": "new"})
+    def door(a, *, new=None):
+        return a, new
 
-
-@pytest.mark.parametrize("which", FORMER)
-def test_a_former_name_works_and_warns(which):
-    call, given, now = FORMER[which]
-    former = next(iter(given))
-    with pytest.warns(RenamedWarning, match=rf"^{former}= of \w+\(\) is now called {now}="):
-        before = call(**given)
-    value = 1 - given["level"] if former == "level" else given[former]
-    assert str(call(**{now: value})) == str(before)
-    with pytest.raises(ArgumentError, match=f"{former}= is the former name of {now}="):
-        call(**given, **{now: value})
-
-
-@pytest.mark.parametrize(
-    ("former", "now"),
-    [
-        (lambda: kt.regress("ols", "y ~ z", FRAME, **GIVEN), lambda: kt.regress("y ~ z", FRAME, **GIVEN)),
-        (lambda: kt.regress("ols", "y ~ z", data=FRAME, **GIVEN), lambda: kt.regress("y ~ z", FRAME, **GIVEN)),
-        (lambda: kt.rmst_contrast(TIMES, "g", time="t", event="e", tau=30.0),
-         lambda: kt.rmst_contrast("g", TIMES, time="t", event="e", tau=30.0)),
-    ],
-)  # fmt: skip
-def test_a_former_order_works_and_warns(former, now):
-    with pytest.warns(RenamedWarning, match="former order"):
-        before = former()
-    assert str(before) == str(now())
-
-
-TIMES = {"t": np.arange(1.0, 61), "e": np.arange(60) % 5 > 0, "g": ["a", "b"] * 30}
-
-
-def test_one_rule_for_what_was_called_otherwise():
-    """A name that goes on with another meaning is taken for the former one only with values of that kind."""
-
-    @checked_arguments(
-        renamed={"size": Renamed("n", turned=int, meant=lambda value: isinstance(value, str)), "old": "new"},
-        reordered=Reordered(("b", "a"), lambda args: isinstance(args[0], str)),
-    )
-    def door(a, b=None, *, size=None, n=None, new=None):
-        return a, b, size, n, new
-
-    assert door(1, "b", size=2, new=3) == (1, "b", 2, None, 3)
-    with pytest.warns(RenamedWarning, match="size= of door"):
-        assert door(1, size="2") == (1, None, None, 2, None)
-    with pytest.warns(RenamedWarning, match=r"door\(b, a\) is now door\(a, b\)"):
-        assert door("b", 1, new=4) == (1, "b", None, None, 4)
-    with pytest.raises(ArgumentError, match="a, b"):
-        door("b", 1, a=1)
-    with pytest.raises(ArgumentError, match="former name of new="):
+    with pytest.warns(RenamedWarning, match=r"^old= of door\(\) is now called new="):
+        assert door(1, old=2) == (1, 2)
+    with pytest.raises(ArgumentError, match="old= is the former name of new="):
         door(1, new=1, old=1)
     assert issubclass(RenamedWarning, FutureWarning)

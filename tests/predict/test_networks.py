@@ -12,7 +12,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import karat as kt
 from karat.errors import ArgumentError, DataError, LearnerError
-from karat.predict import TorchClassifier, TorchRegressor, experimental
+from karat.predict import TorchClassifier, TorchRegressor
 from karat.predict.networks.fit import Problem, fit_networks
 from karat.predict.networks.heads import class_head
 from karat.predict.networks.layout import Layout
@@ -413,8 +413,6 @@ def test_missing_features_and_single_class(data):
         ({"dropout": 1.0}, "dropout=1.0"), ({"patience": 0}, "patience=0"), ({"penalty": -1}, "penalty=-1"),
         ({"learning_rate": "fast"}, "learning_rate='fast'"), ({"class_weight": "even"}, "class_weight='even'"),
         ({"class_weight": 3}, "class_weight"), ({"pretrain": "all"}, "pretrain='all'"),
-        ({"loss": experimental.Forward()}, "pretrain is None"), ({"loss": "forward"}, "has moved"),
-        ({"loss": "trust"}, "loss='trust'"),
     ],
 )  # fmt: skip
 def test_options_out_of_range(data, options, message):

@@ -1,7 +1,5 @@
 """Every kind of estimate has the same face, and its parts agree with each other."""
 
-import json
-import pickle
 import warnings
 
 import matplotlib
@@ -10,9 +8,8 @@ import pandas as pd
 import pytest
 
 import karat as kt
-from karat.errors import KaratError, RenamedWarning
+from karat.errors import KaratError
 from karat.results.estimates import Estimates
-from karat.results.protocols import RENAMED
 
 matplotlib.use("Agg")
 
@@ -164,17 +161,3 @@ def test_answers_of_two_terms_are_not_tested_together(corpus):
 def test_differences_stand_in_the_table_of_the_contrast():
     found = _durations(None)
     assert np.allclose(found.tidy(), found.differences, rtol=1e-7)
-
-
-def test_former_names_are_read_with_a_warning(corpus):
-    fit = _fit(corpus)
-    for former, name in RENAMED.items():
-        with pytest.warns(RenamedWarning, match=name):
-            assert getattr(fit, former) is getattr(fit, name)
-    content = json.loads(fit.to_json())
-    old = {{name: former for former, name in RENAMED.items()}.get(key, key): value for key, value in content.items()}
-    again = kt.Result.from_json(json.dumps(old))
-    assert np.array_equal(again.tuning_weight, fit.tuning_weight)
-    assert again.moment_norm == fit.moment_norm
-    pickled = pickle.loads(pickle.dumps(fit))
-    assert np.array_equal(pickled.theta, fit.theta)

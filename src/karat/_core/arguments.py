@@ -7,7 +7,7 @@ import functools
 import inspect
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar, get_type_hints
@@ -25,33 +25,12 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Option:
-    """What is known of an option: default, words for the help, whether a Result remembers it, its name before."""
+    """What is known of an option: default, words for the help, whether a Result remembers it."""
 
     default: Any
     allowed: str
     doc: str
     remembered: bool = True
-    former: str | None = None
-
-
-@dataclass(frozen=True)
-class Renamed:
-    """The name an argument has now, what a former value is under it, and which values are meant by the former name.
-
-    The last is for a name that goes on with another meaning.
-    """
-
-    now: str
-    turned: Callable[[Any], Any] = lambda value: value
-    meant: Callable[[Any], bool] = lambda value: True
-
-
-@dataclass(frozen=True)
-class Reordered:
-    """Positional arguments in the order they had before, and how that order is told from the present one."""
-
-    names: tuple[str, ...]
-    meant: Callable[[tuple[Any, ...]], bool]
 
 
 def options_in(kinds: type) -> dict[str, Option]:
@@ -132,12 +111,11 @@ def checked_arguments(
     *hands_on: type,
     refused: Mapping[str, str] = MappingProxyType({}),
     defaults: Mapping[str, Any] = MappingProxyType({}),
-    renamed: Mapping[str, str | Renamed] = MappingProxyType({}),
-    reordered: Reordered | None = None,
+    renamed: Mapping[str, str] = MappingProxyType({}),
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Decorate a public function so that wrong arguments raise an error that names it and the nearest argument.
 
-    Arguments under a former name, or in a former order, work with a warning (docs/stability.md).
+    Arguments under the name they had in the release before work with a warning (docs/stability.md).
 
     Parameters
     ----------
@@ -149,8 +127,6 @@ def checked_arguments(
         Handed-on arguments for which the function has a default of its own.
     renamed : mapping
         Former name of an argument -> its name now.
-    reordered : Reordered, optional
-        The order that positional arguments had before.
 
     Returns
     -------
@@ -172,10 +148,8 @@ def checked_arguments(
         open_ended = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
         shown = {name: p for name, p in signature.parameters.items() if p.kind is not p.VAR_KEYWORD}
         docs: dict[str, str] = {}
-        former: dict[str, str | Renamed] = dict(renamed)
         for other in hands_on:
             more, words = _declared(other)
-            former = {**{o.former: name for name, o in options_in(other).items() if o.former}, **former}
             new = [name for name in more if name not in shown and name not in refused]
             docs |= {name: words[name] for name in new if name in words}
             shown |= {name: more[name].replace(default=defaults.get(name, more[name].default)) for name in new}
@@ -183,21 +157,17 @@ def checked_arguments(
 
         @functools.wraps(function)
         def call(*args: P.args, **options: P.kwargs) -> R:
-            first: tuple[Any, ...] = args
-            given: Mapping[str, Any] = options
-            if reordered and reordered.meant(first):
-                first, given = (), _in_order(function.__name__, first, given, reordered.names, names)
-            given = _under_present_names(function.__name__, given, former)
+            given = _under_present_names(function.__name__, options, renamed)
             for name in given:
                 if name in refused:
                     raise ArgumentError(f"{name}= cannot be set here; {refused[name]}.")
             if hands_on or not open_ended:
                 known_arguments(given, function.__name__, names)
             try:
-                signature.bind(*first, **given)
+                signature.bind(*args, **given)
             except TypeError as error:
                 raise ArgumentError(f"{function.__name__}(): {error}.") from None
-            return function(*first, **given)
+            return function(*args, **given)
 
         if hands_on:
             call.__signature__ = signature.replace(parameters=list(shown.values()))  # type: ignore[attr-defined]
@@ -207,7 +177,7 @@ def checked_arguments(
     return decorate
 
 
-def _under_present_names(caller: str, given: Mapping[str, Any], former: Mapping[str, str | Renamed]) -> dict[str, Any]:
+def _under_present_names(caller: str, given: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
     """Arguments under the names they have now; a former name is warned about.
 
     Raises
@@ -215,42 +185,14 @@ def _under_present_names(caller: str, given: Mapping[str, Any], former: Mapping[
     ArgumentError
         If an argument is given under both names.
     """
-    out = {}
-    for name, value in given.items():
-        change = former.get(name, name)
-        change = Renamed(change) if isinstance(change, str) else change
-        if change.now == name or not change.meant(value):
-            out[name] = value
-            continue
-        if change.now in given:
-            raise ArgumentError(f"{caller}(): {name}= is the former name of {change.now}=; give {change.now}= alone.")
-        tell(
-            f"{name}= of {caller}() is now called {change.now}=; the former name goes in a later release.",
-            RenamedWarning,
-        )
-        out[change.now] = change.turned(value)
+    out = dict(given)
+    for name in [name for name in given if name in renamed]:
+        now = renamed[name]
+        if now in given:
+            raise ArgumentError(f"{caller}(): {name}= is the former name of {now}=; give {now}= alone.")
+        tell(f"{name}= of {caller}() is now called {now}=; the former name goes in a later release.", RenamedWarning)
+        out[now] = out.pop(name)
     return out
-
-
-def _in_order(
-    caller: str, args: Sequence[Any], given: Mapping[str, Any], before: Sequence[str], now: Sequence[str]
-) -> dict[str, Any]:
-    """Positional arguments in their former order, by name; the order is warned about.
-
-    Raises
-    ------
-    ArgumentError
-        If there are too many, or one is given by name as well.
-    """
-    named = dict(zip(before, args))
-    if len(args) > len(before) or set(named) & set(given):
-        raise ArgumentError(f"{caller}() takes {', '.join(now[:3])} first, each once.")
-    order = ", ".join(name for name in now if name in before)
-    tell(
-        f"{caller}({', '.join(before)}) is now {caller}({order}); the former order goes in a later release.",
-        RenamedWarning,
-    )
-    return {**named, **given}
 
 
 def known_arguments(given: Iterable[str], caller: str, known: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ The interface that everything about durations builds on is :func:`weights`: with
     w.survival        G(U_tau- | V), shape (n,), after the floor
     w.before(times, rows=None), w.through(times, rows=None)     G(u- | V) and G(u | V) of fitted rows, floored
     w.weigh(time, event, covariates)                            weights of new rows (a test set) from the fitted G
-    w.censoring       the fitted G (Censoring): before(), through(), before_new(times, V), through_new(times, V)
+    w.censoring       the fitted G (Censoring): before(), through(), before_new(times, V)
     w.durations       time, cause (0 censored, 1, 2, ... events), event, weight
 
 Product-limit fits (marginal, strata, kernel) are :class:`Grouped`, made of :class:`Steps`, one per group or anchor, and

@@ -80,21 +80,15 @@ class Censoring(ABC):
         -------
         ndarray, shape of ``times``
         """
-        return self._new(times, covariates, True)
-
-    def through_new(self, times: object, covariates: object = None) -> Floats:
-        """G(u | V) for rows it was not fitted on.
-
-        Parameters
-        ----------
-        times, covariates
-            As in :meth:`before_new`.
-
-        Returns
-        -------
-        ndarray, shape of ``times``
-        """
-        return self._new(times, covariates, False)
+        values = np.asarray(times, dtype=np.float64)
+        given = None if covariates is None else np.asarray(covariates)
+        if values.ndim not in (1, 2) or (given is not None and len(given) != len(values)):
+            shape = None if given is None else given.shape
+            raise ArgumentError(
+                f"times has shape {values.shape} and covariates {shape}; give one time, "
+                "or one line of times, per new row."
+            )
+        return self._at(values, None, given, True)
 
     def own(self, time: Floats, tau: float) -> Floats:
         """G(min(U, tau)- | V) of the fitted rows, shape (n,), given their times U."""
@@ -107,17 +101,6 @@ class Censoring(ABC):
         if values.ndim not in (1, 2) or len(values) != m:
             raise ArgumentError(f"times has shape {values.shape}; give one time, or one line of times, for {m} rows.")
         return self._at(values, index, None, strict)
-
-    def _new(self, times: object, covariates: object, strict: bool) -> Floats:
-        values = np.asarray(times, dtype=np.float64)
-        given = None if covariates is None else np.asarray(covariates)
-        if values.ndim not in (1, 2) or (given is not None and len(given) != len(values)):
-            shape = None if given is None else given.shape
-            raise ArgumentError(
-                f"times has shape {values.shape} and covariates {shape}; give one time, "
-                "or one line of times, per new row."
-            )
-        return self._at(values, None, given, strict)
 
 
 @dataclass(frozen=True)

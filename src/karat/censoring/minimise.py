@@ -177,7 +177,7 @@ class CensoredRisk(MetaEstimatorMixin, BaseEstimator):
         risk = weighted_mean((target - self._predicted(X)) ** 2, w)
         return 1.0 - risk / weighted_mean((target - self.mean_) ** 2, w)
 
-    @checked_arguments(renamed={"bins": "n_bins"})
+    @checked_arguments()
     def calibration(
         self, X: Any, y: Any, sample_weight: Any = None, *, n_bins: int = 10, alpha: float = 0.05
     ) -> pd.DataFrame:

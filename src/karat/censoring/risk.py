@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@checked_arguments(renamed={"sample_weight": "weights"})
+@checked_arguments()
 def censored_risk(
     prediction: object, time: object, event: object, fitted: CensoringWeights, *, covariates: object = None,
     weights: object = None,
@@ -81,7 +81,7 @@ def weighted_mean(values: Floats, weight: Floats) -> float:
     return float(weight[used] @ values[used] / weight[used].sum())
 
 
-@checked_arguments(renamed={"target": "observed", "bins": "n_bins"})
+@checked_arguments()
 def calibration(
     prediction: object, observed: object, weights: object, *, n_bins: int = 10, alpha: float = 0.05
 ) -> pd.DataFrame:

@@ -201,7 +201,7 @@ class CensoringWeights:
         return self.summary()
 
 
-@checked_arguments(renamed={"method": "censoring"})
+@checked_arguments()
 def weights(
     time: object,
     event: object,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 from .._core.types import ModelName
-from ..errors import ArgumentError, RenamedWarning, tell
+from ..errors import ArgumentError
 from .tables import ENDINGS, add_reading, read_corpus
 
 if TYPE_CHECKING:
@@ -57,8 +57,6 @@ def register(commands: Any) -> None:
     add("--power", type=float, default=0.8, help="of the detectable effect (default: 0.8)")
     add("--band-alpha", type=float, default=0.1,
         help="one minus the level of the intervals around planned figures (default: 0.1)")  # fmt: skip
-    add("--target", action="append", default=[], help=argparse.SUPPRESS)
-    add("--level", type=float, help=argparse.SUPPRESS)
     add("--seed", type=int, default=0, help="seed (default: 0)")
     add("--table", metavar="FILE.csv", help="also write all figures to a file")
     add("--plot", metavar="FILE.png", help="also write the budget curve")
@@ -81,7 +79,6 @@ def make(options: argparse.Namespace) -> Plan:
     from .. import planning
     from ..regression.entry_points import regress
 
-    _under_present_names(options)
     corpus = read_corpus(options)
     surrogates = dict(_pair(text, "--surrogate", "=") for text in options.surrogate)
     lists: dict[str, Any] = {gold: read_list(columns) for gold, columns in surrogates.items()}
@@ -113,17 +110,6 @@ def make(options: argparse.Namespace) -> Plan:
         options.formula, corpus, model=options.model, surrogates=lists, design=read_pilot_design(options), **fitting
     )
     return planning.plan(fit, corpus, **planned)
-
-
-def _under_present_names(options: argparse.Namespace) -> None:
-    """Options under a former name, with a warning."""
-    for former, now in (("target", "--goal"), ("level", "--band-alpha, one minus the level")):
-        if getattr(options, former) not in (None, []):
-            tell(f"--{former} is now called {now}; the former name goes in a later release.", RenamedWarning)
-    if options.goal and options.target:
-        raise ArgumentError("--target is the former name of --goal; give --goal alone.")
-    options.goal = options.goal or options.target
-    options.band_alpha = options.band_alpha if options.level is None else 1.0 - options.level
 
 
 def read_goals(texts: Sequence[str]) -> dict[str, dict[str, float]] | None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from ..errors import ArgumentError
 from .base import Design, Drawn, Sample
 from .clustered import Clustered
 from .counted import Counted
 from .frame import FrameRecord
 from .labelling import Labelling
 from .probability import Bernoulli, SimpleRandom, Stratified, read_counts
-from .propensity import Propensity, read_draw, with_answers
+from .propensity import Propensity
+from .reading import read_draw, resolve, with_answers
 from .response import Response
 from .sequential import SequentialLabelling, Wave
 from .store import read_sample
@@ -23,35 +21,3 @@ __all__ = [
     "Sample", "SequentialLabelling", "SimpleRandom", "Stratified", "Unequal", "Wave", "Waves", "read_counts",
     "read_draw", "read_sample", "resolve", "with_answers",
 ]  # fmt: skip
-
-
-def resolve(design: object) -> Design:
-    """Turn what a user may pass as ``design=`` into a design.
-
-    Parameters
-    ----------
-    design : Design, Sample, float, str, array_like or None
-        A float, column or array is a Bernoulli probability; None a simple random sample of
-        the realised size.
-
-    Returns
-    -------
-    Design
-
-    Examples
-    --------
-    >>> resolve(None)
-    SimpleRandom(n=None)
-    """
-    if isinstance(design, Mapping):
-        raise ArgumentError(
-            f"design names {list(design)}, one design each, which regressions take whose labels have gold samples of "
-            "their own (kt.ols, kt.logit, ...); give one design here."
-        )
-    if design is None:
-        return SimpleRandom()
-    if isinstance(design, Design):
-        return design
-    if isinstance(design, Sample):
-        return design.design
-    return Bernoulli(design)

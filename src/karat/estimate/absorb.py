@@ -221,13 +221,6 @@ class Projection:
         found = [one + more for one, more in zip(found, again)]
         return _at(found, self.effects.codes if every else self.codes)
 
-    def knows(self) -> Bools:
-        """Whether the units that take part hold every level of a unit, shape (N,)."""
-        out = np.ones(len(self.effects.codes), dtype=bool)
-        for way, column in enumerate(self.effects.codes.T):
-            out &= (self._total(way, None) > 0)[column]
-        return out
-
     def lengths(self, codes: Ints) -> Floats:
         """``sqrt(D_i' M^- D_i)`` of units with these levels: the leverage of their dummies per weight, shape (m,).
 

@@ -60,8 +60,7 @@ def newton(totals: Totals, start: Floats, scale: Floats, noise: float = 1.0, max
         Positive definite information matrix A; norms are ``sqrt(score' A^-1 score) / noise``,
         so that the path depends neither on the units of covariates nor on those of the outcome and the weights.
     noise : float
-        Size of ``sqrt(score' A^-1 score)`` that sampling gives a coefficient, see
-        :func:`karat.estimate.start.noise_of`.
+        Size of ``sqrt(score' A^-1 score)`` that sampling gives a coefficient, see :func:`noise_of`.
     max_iterations : int
         Most steps.
 

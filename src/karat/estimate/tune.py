@@ -35,8 +35,6 @@ counts."""
 UNITS_PER_WEIGHT, _UNITS_PER_FULL_WEIGHT = 15, 20
 """Effective number of gold units per estimated weight from which on one weight, and the full matrix, are candidates."""
 
-CHOICES = ("gold", "one", "coefficient", "full", "scalar")
-
 
 @dataclass(frozen=True)
 class Tuning:

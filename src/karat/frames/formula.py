@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import FormulaError
-from .first_stage import first_stage
+from .notation import first_stage, steps_in
 from .quoting import plain_message, quote, restored, unknown, unquoted
-from .stepwise import steps_in
 
 _STATEFUL = re.compile(r"\b(scale|center|standardize|poly|bs|cs|cr|cc|lag|Q)\s*\(")
 AGGREGATE = re.compile(r"\.(mean|std|var|median|min|max|sum|rank|quantile|cumsum|shift|diff)\s*\(")

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..errors import DataError, FormulaError, KaratError
-from .first_stage import stage_columns
 from .formula import Parsed
 from .kinds import is_text, plain
 from .lookups import finite, looked_up, refuse_infinite
+from .notation import stage_columns
 from .quoting import plain_message, quote, restored
 from .table import as_float
 

@@ -115,7 +115,7 @@ class Allocations(Mapping[str, Allocation]):
         table = pd.DataFrame({name: item.se for name, item in self.found.items()}, index=list(self.names))
         return table.div(table["simple random"], axis=0) if relative else table
 
-    @checked_arguments(renamed={"floors": "equal_shares"})
+    @checked_arguments()
     def path(self, equal_shares: Sequence[float] = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)) -> pd.DataFrame:
         """Standard errors on the way from optimal (equal share 0) to equal probabilities (equal share 1).
 
@@ -171,7 +171,6 @@ class Allocations(Mapping[str, Allocation]):
     AllocationOptions,
     refused=dict.fromkeys(("design", "scores", "compare"), "an allocation sets it by itself")
     | {"subset": OF_THE_FRAME},
-    renamed={"strata": "by", "floor": "equal_share", "features": "error_features"},
     defaults={"seed": 0},
 )
 @single_threaded

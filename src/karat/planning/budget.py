@@ -133,7 +133,7 @@ class Budget:
         return next(p for p in self.purchases if p.option == option and p.term == term)
 
 
-@checked_arguments(renamed={"spend": "budget"})
+@checked_arguments()
 def budget(
     surrogates: Mapping[str, Any], budget: float, *, gold_cost: float, surrogate_cost: float | Mapping[str, float],
     population: int | None = None, corpus: str = "fixed", terms: str | Sequence[str] | None = None,

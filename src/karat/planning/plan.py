@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from .._core.arguments import Renamed, checked_arguments
+from .._core.arguments import checked_arguments
 from .._core.machine import single_threaded
 from .._core.types import ModelName
 from ..errors import ArgumentError, check_alpha, generator, number, one_of, whole
@@ -32,14 +32,7 @@ _FEW_CARRIERS, _TOO_FEW = 10.0, 3.0
 _SETS = "planning sets it by itself"
 
 
-_RENAMED: Mapping[str, str | Renamed] = {
-    "target": Renamed("goal", meant=lambda value: isinstance(value, Mapping)),
-    "level": Renamed("band_alpha", turned=lambda value: 1.0 - number("level", value, above=0, below=1)),
-    "groups": "jackknife",
-}
-
-
-@checked_arguments(PlanOptions, refused={"scores": _SETS, "compare": _SETS, "subset": OF_THE_FRAME}, renamed=_RENAMED)
+@checked_arguments(PlanOptions, refused={"scores": _SETS, "compare": _SETS, "subset": OF_THE_FRAME})
 @single_threaded
 def plan(
     source: Result | str,
@@ -174,7 +167,7 @@ def plan(
     basis = Basis(known, replicates, scheme, _ratio(population, profile, scheme), learning, power, level, band)
     return Plan(
         basis=basis, title=source if isinstance(source, str) else source.formula,
-        needed=tuple(needed(basis, *wanted) for wanted in goals), sizes=_sizes(n, basis, goals != ()),
+        needed=tuple(needed(basis, *wanted) for wanted in goals), sizes=_sizes(n, basis),
         remarks=tuple(remarks + _scheme_remarks(basis)), reusable=pilot is not None and _extends(basis),
     )  # fmt: skip
 
@@ -218,7 +211,7 @@ def _ratio(population: int | None, profile: Profile, scheme: Scheme) -> float:
     return rows / profile.n_units
 
 
-def _sizes(n: Any, basis: Basis, has_goal: bool) -> tuple[int, ...]:
+def _sizes(n: Any, basis: Basis) -> tuple[int, ...]:
     """Gold sizes to tabulate: those asked for, or a geometric grid."""
     least = max(basis.scheme.least, basis.profile.reporting.width + 5)
     if n is not None:

@@ -12,7 +12,7 @@ import pandas as pd
 from ..designs import Design
 from ..display.axes import PALETTE, axes, plain
 from ..display.table import html_notes, html_page, html_table, text_cells
-from ..errors import ArgumentError, DesignError, RenamedWarning, one_of, tell, whole
+from ..errors import ArgumentError, DesignError, one_of, whole
 from .forecast import MEASURES, Basis
 from .pilot import slopes
 
@@ -117,11 +117,6 @@ class Plan:
         pandas.DataFrame
         """
         return self._rows(self.sizes)
-
-    def targets(self) -> pd.DataFrame:
-        """Former name of :meth:`goals`."""
-        tell("Plan.targets() is now called Plan.goals(); the former name goes in a later release.", RenamedWarning)
-        return self.goals()
 
     def goals(self) -> pd.DataFrame:
         """Gold labels needed for each goal; missing where one is out of reach.

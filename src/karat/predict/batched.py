@@ -68,7 +68,7 @@ def train_together(
                 target.n_classes,
                 every,
                 chained.shape[1],
-                _surrogates(target, gold, surrogate, tasks, own),
+                _surrogates(target, surrogate, tasks, own),
             )
         out.append(fitted)
         if target.joint:
@@ -78,14 +78,14 @@ def train_together(
     return tuple(out)
 
 
-def _surrogates(target: Target, gold: Ints, hide: tuple[int, ...], tasks: list[Task], seed: int) -> Any:
+def _surrogates(target: Target, hide: tuple[int, ...], tasks: list[Task], seed: int) -> Any:
     """Surrogate labels for pre-training, one seed for each split; None where the label has none."""
     if target.surrogate is None:
         return None
     from .networks.surrogates import Surrogates
 
     seeds = tuple(_seed(seed, task.split) for task in tasks)
-    return Surrogates(target.surrogate.values, target.surrogate.classes, gold, hide, seeds)
+    return Surrogates(target.surrogate.values, target.surrogate.classes, hide, seeds)
 
 
 def _expected(target: Target, n_rows: int) -> Floats:

@@ -21,17 +21,18 @@ from ..frames.quoting import quote
 from ..results import Result
 from .group_means import without_gold
 from .instruments import INSTRUMENTED
-from .levels import fit_levels, has_levels
-from .options import MODEL_FIRST, Arguments, FitOptions, RegressOptions
+from .levels import fit_levels
+from .options import Arguments, FitOptions, RegressOptions
 from .pipeline import PLAIN, close_fit, open_batches, open_fit
 from .second_stage import SecondStage
+from .surrogates import has_levels
 
 if TYPE_CHECKING:
     from .._core.types import ModelName
     from ..results import Result
 
 
-@checked_arguments(RegressOptions, reordered=MODEL_FIRST)
+@checked_arguments(RegressOptions)
 @single_threaded
 def regress(
     formula: str, data: object, *, surrogates: Mapping[str, Any] | None = None, model: ModelName = "ols",

@@ -10,8 +10,8 @@ import numpy as np
 
 from .._core.arguments import checked_arguments
 from ..errors import ArgumentError, one_of
+from ..frames.notation import sides
 from ..frames.quoting import masked
-from ..frames.stepwise import sides
 from .entry_points import regress
 from .options import FitOptions
 

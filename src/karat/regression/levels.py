@@ -73,20 +73,6 @@ class _Read:
     assumed: bool
 
 
-def has_levels(options: Arguments, data: object) -> bool:
-    """Whether some rows have gold for some of the labels only, or labels come from a cascade."""
-    surrogates = options.surrogates
-    if not isinstance(surrogates, Mapping):
-        return False
-    if isinstance(options.design, Mapping) or any(isinstance(given, Cascade) for given in surrogates.values()):
-        return True
-    if len(surrogates) < 2 or options.labelled is not None:
-        return False
-    table = Table.read(data)
-    there = [table.column(str(name), "surrogates").notna() for name in surrogates if str(name) in table.names]
-    return any(not there[0].equals(other) for other in there[1:])
-
-
 def fit_levels(options: Arguments, data: object) -> Result:
     """The Result of such a regression."""
     _refuse(options)
@@ -171,7 +157,7 @@ def _cascade(options: Arguments, table: Table, labels: tuple[Label, ...], cascad
         if label.name in cascades
     }
     given = [one.design for one in cascades.values() if one.design is not None]
-    first = designs.read_draw(designs.resolve(given[0] if given else None), table, asked, None, "raise")
+    first = designs.read_draw(given[0] if given else None, table, asked, None, "raise")
     second = designs.read_draw(
         designs.resolve(options.design).restricted(asked, table), part, gold[asked], None, "raise"
     )
@@ -242,14 +228,14 @@ def _partly(options: Arguments, table: Table, labels: tuple[Label, ...]) -> _Rea
     first, second = (
         next((given[name] for name in names if given.get(name) is not None), None) for names in (one, other)
     )
-    draw = designs.read_draw(designs.resolve(first), table, one_rows, None, "raise")
+    draw = designs.read_draw(first, table, one_rows, None, "raise")
     assumed = first is None or second is None
     known = [_Known(f"gold of {', '.join(names)}", tuple(names)) for names in (one, other)]
     told = f"{', '.join(one)}: {draw.description}; {', '.join(other)}: "
     if nested and _rows_of(second) == one_rows.sum():
-        among = designs.read_draw(designs.resolve(second), table.filter(one_rows), other_rows[one_rows], None, "raise")
+        among = designs.read_draw(second, table.filter(one_rows), other_rows[one_rows], None, "raise")
         return _Read(Phases.nested(draw, among), (known[0],), told + among.description, assumed)
-    apart = designs.read_draw(designs.resolve(second), table, other_rows, None, "raise")
+    apart = designs.read_draw(second, table, other_rows, None, "raise")
     told += apart.description
     if nested:
         return _Read(Phases.within(draw, apart), (known[0],), told, assumed)

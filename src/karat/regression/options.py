@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypedDict, get_args
 
 import numpy as np
 
-from .._core.arguments import Call, Option, Reordered, options_in
+from .._core.arguments import Call, Option, options_in
 from .._core.types import (
     ClusterVcov,
     ColumnLike,
@@ -27,17 +27,6 @@ from ..errors import ArgumentError, check_alpha, number, one_of, processes, whol
 from ..estimate.covariance import KINDS
 from ..estimate.infer import DEFAULT_UNIT_COVARIANCE, read_vcov
 from ..predict.learners import NAMES
-
-
-def _names_a_model_first(args: tuple[Any, ...]) -> bool:
-    """Whether positional arguments are model, formula, data, as they were before."""
-    formulas = ["~" in x if isinstance(x, str) else None for x in args]
-    return len(args) > 2 or formulas == [False, True]
-
-
-MODEL_FIRST = Reordered(("model", "formula", "data"), _names_a_model_first)
-"""The order that positional arguments of doors with a model and a formula had before."""
-
 
 _LEARNERS = ", ".join(f"``{name!r}``" for name in ("auto", *NAMES))
 
@@ -179,7 +168,6 @@ class CommonOptions(TypedDict, total=False):
             "Rows the labeller has seen (examples in the prompt, training texts), which leave the frame: a "
             'true/false column or array, or ``{"text": [documents shown]}``.',
             False,
-            former="prompt",
         ),
     ]
     n_jobs: Annotated[

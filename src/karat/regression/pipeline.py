@@ -197,9 +197,7 @@ def read_frame(options: Arguments, table: Table, labels: tuple[Label, ...]) -> t
     """Gold rows, rows that the labeller has seen, and the draw from all others."""
     gold_rows = labelled_rows(labels, table, options.labelled)
     shown = None if options.shown is None else shown_rows(options.shown, table)
-    labelling = designs.read_draw(
-        designs.resolve(options.design), table, gold_rows, options.sampled, options.nonresponse, shown
-    )
+    labelling = designs.read_draw(options.design, table, gold_rows, options.sampled, options.nonresponse, shown)
     return gold_rows, shown, labelling
 
 

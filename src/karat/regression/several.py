@@ -20,7 +20,7 @@ from ..frames import Table
 from ..frames.batches import Batches
 from ..frames.formula import parse
 from ..frames.kinds import is_text
-from ..frames.stepwise import expand, sides
+from ..frames.notation import expand, sides
 from ..results.combine import joint_covariance
 from ..results.fits import Fits
 from .design_matrix import read_clusters

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError, DataError
+from ..frames import Table
 from ..frames.kinds import is_number, is_text, plain
 from ..frames.table import as_float
 
 if TYPE_CHECKING:
     from .._core.types import Bools
-    from ..frames import Table
+    from .options import Arguments
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,20 @@ class Cascade:
     cheap: Any
     strong: Any
     design: Any = None
+
+
+def has_levels(options: Arguments, data: object) -> bool:
+    """Whether some rows have gold for some of the labels only, or labels come from a cascade."""
+    surrogates = options.surrogates
+    if not isinstance(surrogates, Mapping):
+        return False
+    if isinstance(options.design, Mapping) or any(isinstance(given, Cascade) for given in surrogates.values()):
+        return True
+    if len(surrogates) < 2 or options.labelled is not None:
+        return False
+    table = Table.read(data)
+    there = [table.column(str(name), "surrogates").notna() for name in surrogates if str(name) in table.names]
+    return any(not there[0].equals(other) for other in there[1:])
 
 
 def read_surrogates(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ArgumentError
-from .protocols import RENAMED
 
 if TYPE_CHECKING:
     from .result import Result
@@ -44,9 +43,6 @@ def from_json(text: str) -> Result:
         content = json.loads(text)
         if content.pop("format") != _FORMAT:
             raise KeyError("format")
-        for former, name in RENAMED.items():
-            if former in content:
-                content[name] = content.pop(former)
         content["sampling"] = Sampling(**content["sampling"])
         content["checks"] = Checks.read(content.get("checks"))
         content["shares"] = _shares(content.get("shares"))

@@ -8,44 +8,11 @@ from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from ..errors import RenamedWarning, tell
-
 if TYPE_CHECKING:
     import pandas as pd
 
 
 _EXTRACTORS = "maketables.extractors"
-
-RENAMED = {"weight": "tuning_weight", "mixing": "lambda_matrix", "norm": "moment_norm"}
-"""What fields of a Result were called before."""
-
-
-class FormerNames:
-    """Fields of a Result under their names in earlier versions, with a warning."""
-
-    @property
-    def weight(self: Any) -> Any:
-        """Former name of ``tuning_weight``."""
-        return _renamed(self, "weight")
-
-    @property
-    def mixing(self: Any) -> Any:
-        """Former name of ``lambda_matrix``."""
-        return _renamed(self, "mixing")
-
-    @property
-    def norm(self: Any) -> Any:
-        """Former name of ``moment_norm``."""
-        return _renamed(self, "norm")
-
-    def __setstate__(self: Any, state: dict[str, Any]) -> None:
-        """Read pickles that hold the former names."""
-        self.__dict__.update({RENAMED.get(name, name): value for name, value in state.items()})
-
-
-def _renamed(found: Any, former: str) -> Any:
-    tell(f"Result.{former} is now called {RENAMED[former]}; the former name goes in a later release.", RenamedWarning)
-    return getattr(found, RENAMED[former])
 
 
 class StatsmodelsNames:

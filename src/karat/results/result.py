@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import KaratError, check_alpha
 from ..estimate.infer import read_vcov
 from .estimates import Fitted
-from .protocols import FormerNames, MaketablesProtocol
+from .protocols import MaketablesProtocol
 from .reporting import Reporting
 from .without import Leaving
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Result(MaketablesProtocol, FormerNames, Leaving, Reporting, Fitted):
+class Result(MaketablesProtocol, Leaving, Reporting, Fitted):
     """Estimates with intervals that are valid whatever the surrogates do.
 
     Parameters

@@ -108,7 +108,7 @@ class BootstrapResult(Estimates):
         return (failed,) if self.failures else ()
 
 
-@checked_arguments(renamed={"fit": "statistic"}, refused={"subset": "give weights= of 0 outside it, which is the same"})
+@checked_arguments(refused={"subset": "give weights= of 0 outside it, which is the same"})
 def bootstrap(
     statistic: Callable[[Any, Any], Any],
     data: object,

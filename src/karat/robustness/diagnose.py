@@ -122,7 +122,7 @@ class Diagnosis:
         return html_page(f"Checks of {self.title}", facts, table, (), colours)
 
 
-@checked_arguments(renamed={"prompt": "shown", "gold": "labelled"})
+@checked_arguments()
 def diagnose(
     fit: Result, data: object = None, *, text: str | None = None, shown: object = None, labelled: object = None
 ) -> Diagnosis:

@@ -16,7 +16,7 @@ from ..errors import ArgumentError, KaratWarning, check_alpha, generator
 from ..frames import Table
 from ..frames.order import seed_of_table
 from ..regression.entry_points import regress
-from ..regression.options import MODEL_FIRST, Arguments, RegressOptions
+from ..regression.options import Arguments, RegressOptions
 from ..regression.pipeline import drawn_of, pieces
 from .bounds import Bound, is_sharp, limits_of, worst_cases
 from .tilting import Curve, Flip, Tilting, tilt_variable
@@ -182,7 +182,7 @@ class Sensitivity:
 _SHORT = {"Std. Error": "se", "gamma, sign": "gamma:sign", "gamma, significance": "gamma:signif."}
 
 
-@checked_arguments(RegressOptions, refused=_REFUSED, defaults={"nonresponse": "ignorable"}, reordered=MODEL_FIRST)
+@checked_arguments(RegressOptions, refused=_REFUSED, defaults={"nonresponse": "ignorable"})
 @single_threaded
 def sensitivity(
     formula: str,

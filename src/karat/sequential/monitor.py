@@ -263,7 +263,7 @@ class ConfidenceSequence(Estimates):
             low, high = (low, middle) if met(middle) else (middle, high)
         return high
 
-    @checked_arguments(renamed={"names": "terms"})
+    @checked_arguments()
     def plot(self, terms: Sequence[str] | None = None, ax: Any = None) -> Any:
         """Intervals against the number of gold labels.
 

@@ -143,9 +143,7 @@ def _read(options: Arguments, table: Table, parsed: Parsed, columns: Columns) ->
     gold = labelled_rows(known, every, options.labelled)
     if not gold[~shown].any():
         raise DataError("this site has no gold; across sites each draws its own gold sample from its own rows.")
-    labelling = designs.read_draw(
-        designs.resolve(options.design), table, gold[~shown], options.sampled, options.nonresponse, None
-    )
+    labelling = designs.read_draw(options.design, table, gold[~shown], options.sampled, options.nonresponse)
     probability = np.ones(len(gold))
     probability[np.flatnonzero(gold)[: labelling.n_gold]] = np.minimum(1.0, 1.0 / labelling.weight)
     stub = Labelling(probability, gold, fixed_size=False)

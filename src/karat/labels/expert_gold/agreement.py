@@ -77,7 +77,7 @@ class Agreement:
         )
 
 
-@checked_arguments(renamed={"n_bootstrap": "draws"})
+@checked_arguments()
 def agreement(
     annotations: object,
     level: str = "nominal",

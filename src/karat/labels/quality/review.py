@@ -71,7 +71,7 @@ class Review:
             }
         )
 
-    @checked_arguments(renamed={"floor": "equal_share"})
+    @checked_arguments()
     def design(self, n: float, equal_share: float = 0.3, done: Bools | None = None) -> Bernoulli:
         """A labelling design that looks at suspicious labels more often, with known probabilities.
 

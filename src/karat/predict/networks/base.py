@@ -11,12 +11,13 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from ..._core.types import Floats, Ints
 from ...errors import ArgumentError, DataError, LearnerError, one_of
-from ..experimental import Forward, read_loss
 from .fit import Networks, Problem, fit_networks
 from .heads import Head, class_head
 from .number_heads import number_head
 from .settings import Settings
 from .surrogates import Surrogates, read_stage
+
+_PRETRAIN = (None, "surrogates")
 
 
 @dataclass(frozen=True)
@@ -80,19 +81,6 @@ class Network(BaseEstimator):
                 "RandomState, or None."
             ) from error
 
-    def _loss(self) -> Forward | None:
-        """Loss of the pre-training, None for the plain one; checked."""
-        one_of("pretrain", self.pretrain, (None, "surrogates"))
-        given = getattr(self, "loss", "soft_cross_entropy")
-        if isinstance(given, str) and given == "soft_cross_entropy":
-            return None
-        loss = read_loss(given)
-        if self.pretrain is None:
-            raise ArgumentError(
-                f"loss={loss!r} is about surrogate labels, and pretrain is None; use pretrain='surrogates'."
-            )
-        return loss
-
     def _networks(
         self, head: Head, x: Floats, target: Floats, weight: Floats, rows: tuple[Ints, ...], seeds: tuple[int, ...],
         stage: Any = None,
@@ -137,11 +125,12 @@ class Network(BaseEstimator):
         self._standard(x, weight, every)
         if n_chained:
             self.centre_[-n_chained:], self.spread_[-n_chained:] = 0.0, 1.0
-        loss, stage = self._loss(), None
+        stage = None
+        one_of("pretrain", self.pretrain, _PRETRAIN)
         if self.pretrain is not None:
             if surrogate is None:
                 raise LearnerError("pretrain='surrogates' needs surrogate labels, and this label has none; use None.")
-            stage = surrogate.stage(head, every, loss).standardise(self.centre_, self.spread_)
+            stage = surrogate.stage(every).standardise(self.centre_, self.spread_)
         z = (x - self.centre_) / self.spread_
         networks = self._networks(head, z, target, weight, tuple(rows), tuple(seeds), stage)
         return [Fitted(networks.take(m), self.centre_, self.spread_, np.arange(n_classes)) for m in range(len(rows))]
@@ -168,14 +157,14 @@ class Network(BaseEstimator):
 
     def _fit(self, head: Head, x: Floats, target: Floats, weight: Floats, given: dict[str, Any]) -> Network:
         """Fit the one network of the estimator."""
-        seed, loss = self._seed(), self._loss()
-        stage = every = None
+        seed, stage, every = self._seed(), None, None
+        one_of("pretrain", self.pretrain, _PRETRAIN)
         if self.pretrain is not None or any(v is not None for v in given.values()):
-            stage, every = read_stage(self, head, x, loss, seed, **given)
+            stage, every = read_stage(self, head, x, seed, **given)
         there = weight > 0
         z = self._standard(x[there], weight[there], every)
         if stage is not None:
-            stage = stage.standardise(self.centre_, self.spread_, there)
+            stage = stage.standardise(self.centre_, self.spread_)
         networks = self._networks(head, z, target[there], weight[there], (np.arange(len(z)),), (seed,), stage)
         self.networks_ = networks
         self.n_iter_ = int(networks.epochs[0])

@@ -57,8 +57,6 @@ class TorchClassifier(ClassifierMixin, Network):
         Adds this times the log class shares to the logits in training (balanced error at 1).
     pretrain : {None, "surrogates"}
         Learn from surrogate labels of all rows first (see ``fit``).
-    loss : "soft_cross_entropy" or a loss of :mod:`karat.predict.experimental`
-        Loss of the pre-training.
     device : {"auto", "cpu", "cuda", "mps"}
     precision : {"auto", "float32", "bfloat16", "float64"}
         ``"auto"`` multiplies in bfloat16 on a CUDA GPU and in float32 elsewhere; parameters are float32.
@@ -96,12 +94,10 @@ class TorchClassifier(ClassifierMixin, Network):
     calibrate: bool = True
     class_weight: Any = None
     logit_adjustment: float = 0.0
-    loss: Any = "soft_cross_entropy"
 
-    @checked_arguments(renamed={"gold": "gold_rows"})
+    @checked_arguments()
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, *, surrogate: Any = None, X_all: Any = None,
-        gold_rows: Any = None,
         hide: Any = None,
     ) -> TorchClassifier:  # fmt: skip
         """Fit the network.
@@ -117,8 +113,6 @@ class TorchClassifier(ClassifierMixin, Network):
             ``classes_`` and then any classes that gold does not have. Missing ones are left out.
         X_all : array_like, shape (N, p), optional
             Features of all rows; by default ``X``.
-        gold_rows : array_like of int, shape (n,), optional
-            Which rows of ``X_all`` the rows of ``X`` are, for losses that learn from gold how surrogates err.
         hide : array_like of int, optional
             Columns that hold surrogates themselves, unseen in pre-training.
 
@@ -142,7 +136,7 @@ class TorchClassifier(ClassifierMixin, Network):
                 "two; label rows of another class."
             )
         head = class_head(len(self.classes_), self.ordinal)
-        given = {"surrogate": surrogate, "X_all": X_all, "gold_rows": gold_rows, "hide": hide}
+        given = {"surrogate": surrogate, "X_all": X_all, "hide": hide}
         self._fit(head, x, target, weight, given)
         return self
 

@@ -159,7 +159,7 @@ def _begin(problem: Problem, settings: Settings, device: torch.device) -> _Fit:
     if problem.stage is not None:
         from .pretrain import pretrain
 
-        base, hint = pretrain(problem, settings, layout, x, weight, base)
+        base, hint = pretrain(problem, settings, layout, x, base)
     return _Fit(problem, settings, layout, x, weight, scales, base, hint)
 
 

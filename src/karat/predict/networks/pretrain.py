@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..._core.types import Floats, Ints
+from ..._core.types import Ints
 from .fit import Problem
 from .heads import Head, class_head
 from .layout import Layout
@@ -30,19 +28,14 @@ _HELD_OUT = 0.15
 _DECAY = 0.01
 
 
-def pretrain(
-    problem: Problem, settings: Settings, layout: Layout, x_gold: Tensor, weight: Floats, base: Tensor
-) -> tuple[Tensor, Hint]:
+def pretrain(problem: Problem, settings: Settings, layout: Layout, x_gold: Tensor, base: Tensor) -> tuple[Tensor, Hint]:
     """Pre-train M networks, whose hidden layers as drawn, ``base`` (M, P), give way to the pre-trained ones."""
     stage = problem.stage
     assert stage is not None
     x = torch.from_numpy(np.ascontiguousarray(stage.x)).to(x_gold)
     x[:, torch.from_numpy(stage.hide).to(x_gold.device)] = 0.0
-    if stage.loss is None:  # gold plays no part: networks with the same seed share it
-        seeds, back = np.unique(np.array(stage.seeds), return_inverse=True)
-    else:
-        seeds, back = np.array(problem.seeds), np.arange(len(problem.seeds))
-    before, flat = _Work(problem, stage, settings, x, weight, [int(s) for s in seeds]).run()
+    seeds, back = np.unique(np.array(stage.seeds), return_inverse=True)  # networks with the same seed share it
+    before, flat = _Work(stage, settings, x, [int(s) for s in seeds]).run()
     hint = Hint(before, flat[torch.from_numpy(back).to(flat.device)])
     views, source = layout.views(base), before.views(hint.flat)
     for name in views:
@@ -55,29 +48,31 @@ def pretrain(
 class _Work:
     """One pre-training."""
 
-    problem: Problem
     stage: Stage
     settings: Settings
     x: Tensor
-    weight: Floats
     seeds: list[int]
 
     def run(self) -> tuple[Layout, Tensor]:
         """Layout and parameters of the pre-trained networks."""
-        labels, loss = self.stage.labels, self.stage.loss
-        if loss is not None:
-            taught = loss.taught([self.gold_at(m) for m in range(len(self.seeds))])
-            head: Head = class_head(self.problem.target.shape[1], False)
-            return self.fit(head, taught.true_classes(labels), partial(taught.objective, like=self.x))
-        head = class_head(labels.shape[1], False) if self.stage.classes else Squared(n_outputs=labels.shape[1])
-        return self.fit(head, labels, Objective)
-
-    def gold_at(self, m: int) -> tuple[Floats, Floats, Floats]:
-        """Gold, surrogate and weight of the gold rows of a network that have a surrogate."""
-        assert self.stage.gold is not None
-        rows = self.problem.rows[m]
-        rows = rows[self.stage.there[self.stage.gold[rows]]]
-        return self.problem.target[rows], self.stage.labels[self.stage.gold[rows]], self.weight[m, rows]
+        labels = self.stage.labels
+        head: Head = class_head(labels.shape[1], False) if self.stage.classes else Squared(n_outputs=labels.shape[1])
+        rows = self.chosen_rows()
+        layout = Layout(self.x.shape[1], self.settings.hidden, head.n_outputs)
+        split = [hold_out(s, _HELD_OUT, None, len(r)) for s, r in zip(self.seeds, rows)]
+        flat, scales = self.begin(head, layout, rows)
+        every = np.ones(len(labels))
+        training, held = (
+            Rows.gather(self.x, labels, every, [r[s[part]] for r, s in zip(rows, split)]) for part in (0, 1)
+        )
+        settings = replace(
+            self.settings, batch_size=_BATCH, max_epochs=_EPOCHS, patience=_PATIENCE,
+            weight_decay=min(self.settings.weight_decay, _DECAY),
+        )  # fmt: skip
+        trained = train(
+            layout, flat, training, Objective(head, scales), self.seeds, settings, held=held, label="pre-training"
+        )
+        return layout, trained.flat
 
     def chosen_rows(self) -> list[Ints]:
         """Rows with surrogates for each network, a random part where there are very many."""
@@ -86,27 +81,8 @@ class _Work:
             return [rows] * len(self.seeds)
         return [np.sort(stream(s, ROWS).choice(rows, _MOST_ROWS, replace=False)) for s in self.seeds]
 
-    def fit(self, head: Head, first: Floats, objective: Any) -> tuple[Layout, Tensor]:
-        """Train networks on the surrogates, from a penalised linear fit to ``first``, shape (N, K) or (M, N, K)."""
-        rows = self.chosen_rows()
-        layout = Layout(self.x.shape[1], self.settings.hidden, head.n_outputs)
-        split = [hold_out(s, _HELD_OUT, None, len(r)) for s, r in zip(self.seeds, rows)]
-        flat, scales = self.begin(head, layout, first, rows)
-        every = np.ones(len(self.stage.labels))
-        training, held = (
-            Rows.gather(self.x, self.stage.labels, every, [r[s[part]] for r, s in zip(rows, split)]) for part in (0, 1)
-        )
-        settings = replace(
-            self.settings, batch_size=_BATCH, max_epochs=_EPOCHS, patience=_PATIENCE,
-            weight_decay=min(self.settings.weight_decay, _DECAY),
-        )  # fmt: skip
-        trained = train(
-            layout, flat, training, objective(head, scales), self.seeds, settings, held=held, label="pre-training"
-        )
-        return layout, trained.flat
-
-    def begin(self, head: Head, layout: Layout, target: Floats, rows: list[Ints]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Networks at the penalised linear fit to their rows; constants of the head."""
+    def begin(self, head: Head, layout: Layout, rows: list[Ints]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Networks at the penalised linear fit to the surrogates of their rows; constants of the head."""
         flat = torch.from_numpy(layout.start(self.seeds)).to(self.x)
         views = layout.views(flat)
         if self.settings.hidden:
@@ -116,7 +92,7 @@ class _Work:
         penalty = torch.full((p,), self.settings.ridge(p), dtype=torch.float64, device=where)
         scales: dict[str, list[Tensor]] = {}
         for m, at in enumerate(rows):
-            own, weight = (target[m, at] if target.ndim == 3 else target[at]), np.ones(len(at))
+            own, weight = self.stage.labels[at], np.ones(len(at))
             constants = head.scales(own, weight)
             begun, _ = head.begin(own, weight, constants)
             fixed = {name: torch.from_numpy(value)[None, None].to(where) for name, value in constants.items()}

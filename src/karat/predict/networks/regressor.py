@@ -85,10 +85,9 @@ patience, refit, pretrain, device, precision, progress, random_state
 
     distribution: str = "squared"
 
-    @checked_arguments(renamed={"gold": "gold_rows"})
+    @checked_arguments()
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, *, surrogate: Any = None, X_all: Any = None,
-        gold_rows: Any = None,
         hide: Any = None,
     ) -> TorchRegressor:  # fmt: skip
         """Fit the network.
@@ -101,7 +100,7 @@ patience, refit, pretrain, device, precision, progress, random_state
         sample_weight : array_like, shape (n,), optional
         surrogate : array_like, shape (N,) or (N, s), optional
             With ``pretrain="surrogates"``: one or several surrogate numbers of the rows of ``X_all``, on any scale.
-        X_all, gold_rows, hide
+        X_all, hide
             As in :meth:`TorchClassifier.fit`.
 
         Returns
@@ -126,7 +125,7 @@ patience, refit, pretrain, device, precision, progress, random_state
             target = column_or_1d(y, warn=True).astype(np.float64)[:, None]
         weight = read_weights(sample_weight, x)
         head = number_head(self.distribution, target[weight > 0])
-        given = {"surrogate": surrogate, "X_all": X_all, "gold_rows": gold_rows, "hide": hide}
+        given = {"surrogate": surrogate, "X_all": X_all, "hide": hide}
         self._fit(head, x, target, weight, given)
         return self
 

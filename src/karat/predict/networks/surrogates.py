@@ -16,7 +16,6 @@ from torch import Tensor
 
 from ..._core.types import Bools, Floats, Ints
 from ...errors import ArgumentError, DataError
-from ..experimental import Forward
 from .heads import Head
 from .layout import Layout
 
@@ -26,18 +25,17 @@ class Surrogates:
     """Surrogate labels of one label, of all units, as cross-fitting hands them on.
 
     ``values`` (N, S) are class distributions (gold's classes first, then others), or numbers; missing is not a number.
-    Networks with the same seed share their pre-training where it needs no gold.
+    Networks with the same seed share their pre-training.
     """
 
     values: Floats = field(repr=False)
     classes: bool
-    gold: Ints = field(repr=False)
     hide: tuple[int, ...]
     seeds: tuple[int, ...]
 
-    def stage(self, head: Head, every: Floats, loss: Forward | None) -> Stage:
+    def stage(self, every: Floats) -> Stage:
         """The first stage."""
-        return make_stage(head, every, self.values, self.classes, self.gold, self.hide, self.seeds, loss)
+        return make_stage(every, self.values, self.classes, self.hide, self.seeds)
 
 
 @dataclass(frozen=True)
@@ -48,19 +46,16 @@ class Stage:
     labels: Floats = field(repr=False)
     there: Bools = field(repr=False)
     classes: bool
-    gold: Ints | None = field(repr=False)
     hide: Ints
     seeds: tuple[int, ...]
-    loss: Forward | None
 
     def one(self, m: int) -> Stage:
         """The stage of one network."""
         return replace(self, seeds=(self.seeds[m],))
 
-    def standardise(self, centre: Floats, spread: Floats, kept: Bools | None = None) -> Stage:
-        """The same with standardised features, and the gold rows that are kept."""
-        gold = self.gold if kept is None or self.gold is None else self.gold[kept]
-        return replace(self, x=(self.x - centre) / spread, gold=gold)
+    def standardise(self, centre: Floats, spread: Floats) -> Stage:
+        """The same with standardised features."""
+        return replace(self, x=(self.x - centre) / spread)
 
 
 @dataclass(frozen=True)
@@ -94,40 +89,26 @@ class Hint:
         return slope[:, :p] + torch.bmm(own["skip"].to(each), each), intercept + torch.bmm(own["bias"].to(each), each)
 
 
-def make_stage(
-    head: Head, x: Floats, labels: Floats, classes: bool, gold: Ints | None, hide: Any, seeds: tuple[int, ...],
-    loss: Forward | None,
-) -> Stage:  # fmt: skip
-    """Check surrogate labels against the head and the loss."""
+def make_stage(x: Floats, labels: Floats, classes: bool, hide: Any, seeds: tuple[int, ...]) -> Stage:
+    """Check surrogate labels."""
     there: Bools = np.asarray(np.isfinite(labels).all(axis=1))
     if not there.any():
         raise DataError("surrogate is missing in every row; give surrogate labels, or use pretrain=None.")
-    if loss is not None and not (classes and head.classifies):
-        raise ArgumentError(
-            f"loss={loss!r} is about surrogate classes, and the surrogates here are numbers; use "
-            "loss='soft_cross_entropy' (least squares for numbers)."
-        )
-    if loss is not None and gold is None:
-        raise ArgumentError(
-            f"loss={loss!r} learns from gold how surrogates err; say in gold_rows= which rows of X_all are those of X."
-        )
     if classes and (labels[there].sum(axis=0) > 0).sum() < 2:
         raise DataError("surrogate holds one class only; nothing can be learnt from it. Use pretrain=None.")
     filled = np.where(there[:, None], labels, 0.0)
-    return Stage(x, filled, there, classes, gold, np.asarray(hide, dtype=np.intp), seeds, loss)
+    return Stage(x, filled, there, classes, np.asarray(hide, dtype=np.intp), seeds)
 
 
 def read_stage(
-    estimator: Any, head: Head, x: Floats, loss: Forward | None, seed: int, *, surrogate: Any, X_all: Any,
-    gold_rows: Any, hide: Any,
-) -> tuple[Stage, Floats]:  # fmt: skip
+    estimator: Any, head: Head, x: Floats, seed: int, *, surrogate: Any, X_all: Any, hide: Any
+) -> tuple[Stage, Floats]:
     """The first stage from the arguments of ``fit``, and the features of all rows."""
     from sklearn.utils.validation import check_array
 
     if estimator.pretrain is None:
         raise ArgumentError(
-            "surrogate, X_all, gold_rows and hide are for pre-training, and pretrain is None; use "
-            "pretrain='surrogates'."
+            "surrogate, X_all and hide are for pre-training, and pretrain is None; use pretrain='surrogates'."
         )
     if surrogate is None:
         raise ArgumentError("pretrain='surrogates' needs surrogate labels; give surrogate=, one per row of X_all.")
@@ -137,13 +118,6 @@ def read_stage(
     if np.shape(surrogate)[:1] != (len(every),):
         came = f"{np.shape(surrogate)[0]} rows" if np.ndim(surrogate) else "a single value"
         raise ArgumentError(f"surrogate has {came}, X_all has {len(every)}; give one surrogate label per row.")
-    gold = np.arange(len(x)) if X_all is None and gold_rows is None else gold_rows
-    if gold is not None:
-        gold = np.asarray(gold)
-        if gold.shape != (len(x),) or gold.dtype.kind not in "iu" or (gold < 0).any() or (gold >= len(every)).any():
-            raise ArgumentError(
-                f"gold_rows must name one row of X_all (0 to {len(every) - 1}) for each of the {len(x)} rows of X."
-            )
     hidden = np.asarray([] if hide is None else hide)
     if hidden.size and (hidden.dtype.kind not in "iu" or (hidden < 0).any() or (hidden >= x.shape[1]).any()):
         raise ArgumentError(f"hide must hold columns of X, 0 to {x.shape[1] - 1}.")
@@ -151,7 +125,7 @@ def read_stage(
         labels = class_labels(surrogate, estimator.classes_)
     else:
         labels = np.asarray(surrogate, dtype=np.float64).reshape(len(every), -1)
-    return make_stage(head, every, labels, head.classifies, gold, hidden, (seed,), loss), every
+    return make_stage(every, labels, head.classifies, hidden, (seed,)), every
 
 
 def class_labels(surrogate: Any, classes: Any) -> Floats:

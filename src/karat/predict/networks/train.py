@@ -26,10 +26,7 @@ _WORKING_SET = 3_000_000
 
 
 class Objective:
-    """The loss of training rows: the head's own. Other losses derive from it.
-
-    ``networks`` numbers the networks that are still training, for objectives that hold state for each.
-    """
+    """The loss of training rows: the head's own; ``networks`` numbers those that are still training."""
 
     def __init__(self, head: Head, scales: dict[str, Any]) -> None:
         self.head = head
@@ -38,9 +35,6 @@ class Objective:
     def of(self, networks: Tensor) -> dict[str, Any]:
         """Scales of some networks."""
         return {name: value[networks] for name, value in self.scales.items()}
-
-    def epoch(self, number: int) -> None:
-        """Told the number of each epoch before it starts, from 1."""
 
     def loss(self, step: Step) -> Tensor:
         """Loss of each row, shape (M, B); rows of padding are weighted 0 afterwards."""
@@ -132,7 +126,6 @@ class _Run:
         """Train one epoch; whether any network goes on."""
         if not len(self.alive):
             return False
-        self.objective.epoch(epoch)
         for number, batch in enumerate(batches(self.rows, self.seeds, epoch, self.settings.batch_size, self.whole)):
             self._step(batch, epoch, number)
         if self.held is None:

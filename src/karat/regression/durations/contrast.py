@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from ..._core.arguments import Reordered, checked_arguments
+from ..._core.arguments import checked_arguments
 from ..._core.types import ColumnLike
 from ...censoring.methods import Strata
 from ...errors import ArgumentError, DataError
@@ -97,7 +97,6 @@ class RestrictedContrast(Estimates):
 @checked_arguments(
     DurationOptions,
     refused={"link": "differences and ratios are both given"},
-    reordered=Reordered(("data", "group"), lambda args: len(args) > 1 and not isinstance(args[0], str)),
 )
 def rmst_contrast(
     group: str,

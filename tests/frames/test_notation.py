@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from karat.errors import FormulaError
 from karat.frames.formula import parse
-from karat.frames.stepwise import expand, sides, steps_in
+from karat.frames.notation import expand, sides, steps_in
 
 NAMES = ["war", "economy", "np.log(n + 1)", "C(party, contr.treatment('sw(a, b)'))", "`a, (b`", "x:z", "I(a)"]
 KINDS = st.sampled_from(["sw", "csw", "sw0", "csw0"])
