@@ -255,3 +255,23 @@ def test_what_needs_the_level_of_effects_is_refused_and_the_rest_works(tmp_path)
     batches = kt.Batches(tmp_path / "panel.parquet")
     with pytest.raises(kt.errors.ArgumentError, match="in memory"):
         kt.ols("y ~ x + z | state", batches, **arguments)
+
+
+def test_effects_are_factored_and_covariates_projected_once_where_the_outcome_is_labelled(monkeypatch):
+    """Estimate, splits and the comparison share what labels do not change."""
+    made, projected = [], []
+    begin, fitted = Projection.__init__, Projection.fitted
+
+    def counted(self, effects, weight, rows=None):
+        made.append(rows is None)
+        begin(self, effects, weight, rows)
+
+    def noted(self, values, every=False):
+        projected.append(len(values) == 700 and values.shape[1] == 2)
+        return fitted(self, values, every)
+
+    monkeypatch.setattr(Projection, "__init__", counted)
+    monkeypatch.setattr(Projection, "fitted", noted)
+    kt.ols("y ~ x + z | state", panel(), surrogates=LABELS["y"], learner="linear", seed=1)
+    assert sum(made) == 1
+    assert sum(projected) == 1

@@ -75,7 +75,7 @@ class Row:
 
 
 def once(labelled: str, n_units: int, n_gold: int, seed: int, **options: object) -> np.ndarray:
-    """For each coefficient: estimate error, standard error, whether covered, width, gold-only width."""
+    """For each coefficient: error, standard error, whether covered, width; gold-only whether covered, width."""
     rng = np.random.default_rng(seed)
     data = corpus(labelled, n_units, rng)
     sample = kt.SimpleRandom(n=n_gold).draw(data, seed=seed)
@@ -84,9 +84,10 @@ def once(labelled: str, n_units: int, n_gold: int, seed: int, **options: object)
     fit = kt.multinomial(formula, masked, surrogates=LABELLED[labelled], design=sample.design, seed=seed, **options)
     truth = np.array([TRUTH[name] for name in fit.names])
     bounds, gold = fit.confint().to_numpy(), next(c for c in fit.compare().columns if c.title == "Gold only")
+    half = gold.se * _quantile(gold.df)
     return np.column_stack([
         fit.theta - truth, fit.se(), (bounds[:, 0] <= truth) & (truth <= bounds[:, 1]), np.ptp(bounds, axis=1),
-        2.0 * gold.se * _quantile(gold.df),
+        np.abs(gold.theta - truth) <= half, 2.0 * half,
     ])  # fmt: skip
 
 
@@ -115,7 +116,7 @@ def study(
                 refused += 1
     a = np.array(found)
     covered = a[:, :, 2].mean(axis=1)
-    ratio = a[:, :, 3] / a[:, :, 4]
+    ratio = a[:, :, 3] / a[:, :, 5]
     return Row(
         labelled, n_units, n_gold, repetitions, refused, float(covered.mean()),
         float(covered.std(ddof=1) / np.sqrt(len(covered))), float(a[:, :, 2].mean(axis=0).min()),

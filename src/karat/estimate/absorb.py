@@ -297,9 +297,13 @@ class Lengths:
     ) -> None:  # fmt: skip
         self._projection, self._codes, self._at = projection, codes, at
         self._known: Floats | None = None
+        self._cut: Lengths | None = None
 
     def __getitem__(self, positions: Ints | slice) -> Lengths:
-        return Lengths(self._projection, self._codes[positions], (self, positions))
+        """Those of some units; of the same ones as the last time, for which they may be known."""
+        if self._cut is None or self._cut._at is None or self._cut._at[1] is not positions:
+            self._cut = Lengths(self._projection, self._codes[positions], (self, positions))
+        return self._cut
 
     def __len__(self) -> int:
         return len(self._codes)
@@ -321,4 +325,7 @@ class Lengths:
 
 def _at(levels: list[Floats], codes: Ints) -> Floats:
     """Sum of the coefficients of the levels of units, shape (m, k)."""
-    return np.asarray(sum(level[codes[:, way]] for way, level in enumerate(levels)))
+    out = levels[0][codes[:, 0]]
+    for way, level in enumerate(levels[1:], start=1):
+        out += level[codes[:, way]]
+    return out

@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import ArgumentError
 from .basis import in_basis, to_coefficients
 from .rows import Rows
-from .within import projection_of, within
+from .within import absorbed, within
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
@@ -127,7 +127,7 @@ def noise_of_labels(sample: AugmentedSample, raw: AugmentedSample, gold_predicte
         total = (both * (weight * labelling.weight)[:, None]).T @ difference
     else:
         total = np.zeros((difference.shape[1],) * 2)
-        for root in projection_of(raw)[0].roots(codes).T:
+        for root in absorbed(raw).projection.roots(codes).T:
             scale = (v * root)[:, None]
             total += labelling.cross(both * scale, difference * scale)
     return Noise(total, left, difference, weight, in_basis(None, within(raw, "surrogate"), sample.basis))

@@ -115,50 +115,87 @@ def _from_gold(sample: AugmentedSample, kind: str) -> AugmentedSample:
         )
     projection = Projection(effects, units.gold_weight, units.gold)
     every = kind == "gold everywhere"
-    values, mean = _columns(sample.gold.x, _less_offset(sample.gold), units.gold_weight)
+    own = np.column_stack([sample.gold.x, _less_offset(sample.gold)])
+    values, mean = _less_mean(own, units.gold_weight)
     fitted = projection.fitted(values, every)
     at_gold = fitted[units.gold] if every else fitted
-    _refuse_absorbed(values - at_gold, values, units.gold_weight, sample.names, effects, "gold rows")
+    covariates = values[:, :-1]
+    _refuse_absorbed(covariates - at_gold[:, :-1], covariates, units.gold_weight, sample.names, effects, "gold rows")
     lengths = projection.lengths(effects.codes[units.gold])
     predicted = Memory()
     if every:
         length = projection.lengths(effects.codes)
         rows = in_memory(sample.predicted, "a formula with fixed effects")
-        predicted = Memory(tuple(_less(one, mean + fitted, length) for one in rows))
-    return replace(sample, gold=_less(sample.gold, mean + at_gold, lengths), predicted=predicted, taken_out=True)
+        x, y = mean[:-1] + fitted[:, :-1], mean[-1] + fitted[:, -1]
+        predicted = Memory(tuple(_less(one, x, y, length) for one in rows))
+    at_gold += mean
+    gold = _less(sample.gold, at_gold[:, :-1], at_gold[:, -1], lengths)
+    return replace(sample, gold=gold, predicted=predicted, taken_out=True)
 
 
 def _from_all(sample: AugmentedSample, kind: str) -> AugmentedSample:
-    units, effects, gold = sample.units, sample.units.effects, sample.units.gold
-    assert effects is not None
+    gold = sample.units.gold
     rows = in_memory(sample.predicted, "a formula with fixed effects")
-    x = sum(one.x if one.share is None else one.x * one.share[:, None] for one in rows)
-    y = sum(_less_offset(one) if one.share is None else _less_offset(one) * one.share for one in rows)
-    values, mean = _columns(np.asarray(x), np.asarray(y), units.weights)
+    x = np.asarray(sum(one.x if one.share is None else one.x * one.share[:, None] for one in rows))
+    y = np.asarray(sum(_less_offset(one) if one.share is None else _less_offset(one) * one.share for one in rows))
     if kind == "all":
-        w = units.labelling.weight[:, None]
-        own = np.column_stack([sample.gold.x, _less_offset(sample.gold)]) - mean
-        values[gold] += w * (own - values[gold])
-    projection, length = projection_of(sample)
-    fitted = projection.fitted(values)
-    _refuse_absorbed(values - fitted, values, units.weights, sample.names, effects, "rows")
-    fitted += mean
+        w, own = sample.units.labelling.weight, _less_offset(sample.gold)
+        y[gold] += w * (own - y[gold])
+        x[gold] += w[:, None] * (sample.gold.x - x[gold])
+    taken = absorbed(sample)
+    fitted_x, fitted_y = taken.covariates(x, sample.names), taken.fitted(y[:, None])[:, 0]
     return replace(
         sample,
-        gold=_less(sample.gold, fitted[gold], length[gold]),
-        predicted=Memory(tuple(_less(one, fitted, length) for one in rows)),
+        gold=_less(sample.gold, fitted_x[gold], fitted_y[gold], taken.length[gold]),
+        predicted=Memory(tuple(_less(one, fitted_x, fitted_y, taken.length) for one in rows)),
         taken_out=True,
     )
 
 
-def projection_of(sample: AugmentedSample) -> tuple[Projection, Lengths]:
-    """The projection on the effects of all units, the same whatever the labels, and the lengths of their dummies."""
-    known: dict[str, tuple[Projection, Lengths]] = sample.__dict__.setdefault("_projection", {})
-    effects = sample.units.effects
-    assert effects is not None
-    if "all" not in known:
-        projection = Projection(effects, sample.units.weights)
-        known["all"] = projection, Lengths(projection, effects.codes)
+class Absorbed:
+    """What the effects of all units are projected with, the same whatever the labels.
+
+    Parameters
+    ----------
+    effects : FixedEffects
+    weights : ndarray, shape (N,), or None
+        Analysis weights.
+    """
+
+    def __init__(self, effects: FixedEffects, weights: Floats | None) -> None:
+        self.effects, self.weights = effects, weights
+        self.projection = Projection(effects, weights)
+        self.length = Lengths(self.projection, effects.codes)
+        self._last: tuple[Floats, Floats] | None = None
+
+    def fitted(self, values: Floats) -> Floats:
+        """Fitted values of columns, shape (N, k)."""
+        values, mean = _less_mean(values, self.weights)
+        return np.asarray(self.projection.fitted(values) + mean)
+
+    def covariates(self, x: Floats, names: tuple[str, ...]) -> Floats:
+        """The same of covariates, known from the last time where they are not labelled, so that none has changed.
+
+        Raises
+        ------
+        DataError
+            If one does not vary within the effects.
+        """
+        if self._last is None or not np.array_equal(self._last[0], x):
+            values, mean = _less_mean(x, self.weights)
+            fitted = self.projection.fitted(values)
+            _refuse_absorbed(values - fitted, values, self.weights, names, self.effects, "rows")
+            self._last = x, fitted + mean
+        return self._last[1]
+
+
+def absorbed(sample: AugmentedSample) -> Absorbed:
+    """The effects of all units, factored once for all samples of these units."""
+    units = sample.units
+    assert units.effects is not None
+    known: dict[str, Absorbed] = units.__dict__.setdefault("_absorbed", {})
+    if not known:
+        known["all"] = Absorbed(units.effects, units.weights)
     return known["all"]
 
 
@@ -166,18 +203,17 @@ def _less_offset(rows: Rows) -> Floats:
     return rows.y if rows.offset is None else rows.y - rows.offset
 
 
-def _columns(x: Floats, y: Floats, weight: Floats | None) -> tuple[Floats, Floats]:
-    """Design and outcome side by side less their means, and the means: no digits are lost far from 0."""
-    values = np.column_stack([x, y])
+def _less_mean(values: Floats, weight: Floats | None) -> tuple[Floats, Floats]:
+    """Columns less their means, and the means: no digits are lost far from 0."""
     mean = np.average(values, axis=0, weights=weight)
     return values - mean, mean
 
 
-def _less(rows: Rows, fitted: Floats, length: Floats | Lengths) -> Rows:
-    """Rows less the fitted values of their units, design and outcome side by side."""
-    x = np.empty_like(rows.x, order="F")
-    np.subtract(rows.x, fitted[:, :-1], out=x)
-    return Rows(x, _less_offset(rows) - fitted[:, -1], None, rows.share, length)
+def _less(rows: Rows, x: Floats, y: Floats, length: Floats | Lengths) -> Rows:
+    """Rows less the fitted values of design and outcome of their units."""
+    left = np.empty_like(rows.x, order="F")
+    np.subtract(rows.x, x, out=left)
+    return Rows(left, _less_offset(rows) - y, None, rows.share, length)
 
 
 def _refuse_absorbed(
@@ -185,7 +221,7 @@ def _refuse_absorbed(
 ) -> None:
     """Raise where a covariate is a combination of the fixed effects."""
     weight = np.ones(len(left)) if weight is None else weight
-    rest, all_of_it = (np.sqrt(weight @ part[:, :-1] ** 2) for part in (left, values))
+    rest, all_of_it = (np.sqrt(weight @ part**2) for part in (left, values))
     gone = [names[j] if names else f"column {j}" for j in np.flatnonzero(rest <= _ABSORBED * all_of_it)]
     if gone:
         raise DataError(
