@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 import karat as kt
+from karat.grouped.small_groups_result import SmallGroups
 
 SEED = 880_000
 BINS = ((0, 0), (1, 3), (4, 6), (7, 10**9))
@@ -264,8 +265,43 @@ def single_shares(cell: Cell, repetitions: int, seed: int) -> str:
     return f"| {cell} | {told} | {' '.join(f'{share:.3f}' for share in bins)} |"
 
 
+def planned(cell: Cell, repetitions: int, seed: int, factor: float = 0.7) -> str:
+    """Plans from pilots, and what the planned gold gives: gold, and half widths over those asked for (mean and sd)."""
+    told = []
+    for of in ("average", "worst"):
+        gold, ratio = [], []
+        for r in range(repetitions):
+            data = corpus(cell, np.random.default_rng(seed + r))
+            pilot = groups_of(data, draw(cell, data, seed + r), cell, seed + r)
+            asked = factor * (half_widths(pilot).mean() if of == "average" else half_widths(pilot).max())
+            plan = pilot.plan(asked, of=of)
+            n = plan["gold"].round().astype(int)
+            design = kt.SimpleRandom(n=int(n.sum()))
+            if of == "worst":
+                design = kt.Stratified("g", n=dict(zip(pilot.grid["g"], n)))
+            later = half_widths(groups_of(data, design.draw(data, seed=seed + 1000 + r), cell, seed + r))
+            gold.append(int(n.sum()))
+            ratio.append((later.mean() if of == "average" else later.max()) / asked)
+        told.append(f"{np.mean(gold):,.0f} | {np.mean(ratio):.3f} ({np.std(ratio):.3f})")
+    return f"| {cell} | {' | '.join(told)} |"
+
+
+def groups_of(data: pd.DataFrame, sample: kt.Sample, cell: Cell, seed: int) -> SmallGroups:
+    """Estimates of all groups from a sample."""
+    masked = kt.datasets.mask_gold(data, sample, "b")
+    return kt.small_groups(
+        "b", masked, by="g", surrogates={"b": "s"}, design=sample.design, learner=cell.learner, repeats=1, seed=seed
+    )
+
+
+def half_widths(fit: SmallGroups) -> np.ndarray:
+    """Of the intervals of kind "average"."""
+    return np.asarray(np.diff(fit.confint().to_numpy(), axis=1)[:, 0] / 2.0)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--plans", type=int, help="pilots whose plans are carried out, and no more")
     parser.add_argument("--shares", type=int, help="repetitions of single shares beside these estimates, and no more")
     parser.add_argument("--repetitions", type=int, default=100)
     parser.add_argument("--seed", type=int, default=SEED)
@@ -273,6 +309,11 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="number of the first cell, from 0")
     parser.add_argument("--last", type=int, default=len(CELLS), help="number after that of the last cell")
     options = parser.parse_args()
+    if options.plans:
+        warnings.simplefilter("ignore")
+        for cell in (Cell(), UNEVEN[0], MONTHS, FEW):
+            print(planned(cell, options.plans, options.seed), flush=True)
+        return
     if options.shares:
         for cell in (CELLS[0], UNEVEN[1]):
             print(single_shares(cell, options.shares, options.seed), flush=True)

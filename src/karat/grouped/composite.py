@@ -83,6 +83,8 @@ class Composite:
         The part of the mean squared error that comes from what the model misses in the group.
     between : ndarray, shape (D, K)
         Variance of the true mean about the model at which errors are told.
+    likely : ndarray, shape (D, K)
+        The same at its median-unbiased estimate.
     slope : float
         Of the true means in the mean predictions; 1 where it is not estimated.
     statistic, freedom : float
@@ -95,6 +97,7 @@ class Composite:
     covariance: Floats
     bias: Floats
     between: Floats
+    likely: Floats
     slope: float
     statistic: float
     freedom: float
@@ -205,7 +208,7 @@ def _averaged(areas: Areas, line: _Line, chance: Floats) -> Composite:
     mean, weight = np.tensordot(p, theta, 1), p @ gamma
     pulled = [share * ((1.0 - g)[:, None] * line.x) @ inverse for share, g, (_, inverse) in zip(p, gamma, steps)]
     left, right = np.hstack(pulled), np.hstack([w[:, None] * line.x for w, _ in steps])
-    between = scale * _limit(areas, line, floor, trace) + chance
+    between, likely = (scale * _limit(areas, line, floor, trace, sure) + chance for sure in (_SURE, 0.5))
     covariance = np.empty((k_all, len(has), len(has)))
     for k in range(k_all):
         covariance[k] = _error(weight, left, right, (between[:, k], variance[:, k], own[:, k]))
@@ -213,7 +216,7 @@ def _averaged(areas: Areas, line: _Line, chance: Floats) -> Composite:
         covariance[k] += gap.T @ gap
     return Composite(
         mean + line.added, np.tensordot(p, model, 1) + line.added, weight, covariance,
-        (1.0 - weight[:, None]) ** 2 * between, between, 1.0, *_heterogeneity(areas, line, floor),
+        (1.0 - weight[:, None]) ** 2 * between, between, likely, 1.0, *_heterogeneity(areas, line, floor),
     )  # fmt: skip
 
 
@@ -240,15 +243,15 @@ def _error(weight: Floats, left: Floats, right: Floats, parts: tuple[Floats, Flo
     return product + product.T + np.diag((1.0 - weight) ** 2 * between + weight**2 * own)
 
 
-def _limit(areas: Areas, line: _Line, floor: Floats, trace: float) -> float:
-    """The s below which the true one lies in :data:`_SURE` of all draws: where the groups' differences are that small.
+def _limit(areas: Areas, line: _Line, floor: Floats, trace: float, sure: float) -> float:
+    """The s below which the true one lies in this share of all draws: where the groups' differences are that small.
 
     Cochran's Q about the model, with s in its weights, is chi-squared at the true s and falls with s.
     """
     from scipy.stats import chi2
 
     statistic, freedom = _heterogeneity(areas, line, floor)
-    wanted = float(chi2.isf(_SURE, freedom))
+    wanted = float(chi2.isf(sure, freedom))
     if statistic <= wanted:
         return 0.0
     x, y = line.x[areas.has_gold], line.y[areas.has_gold]
