@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import linprog
-from scipy.stats import norm
+from scipy.optimize import brentq, linprog
+from scipy.stats import chi2, norm
 
 import karat as kt
 from karat.grouped.composite import Areas, composite
@@ -19,7 +19,7 @@ from karat.grouped.robust import critical_values
 from tests.statistical.small_groups import Cell, corpus, study
 
 
-def areas_of(rng, d=14, k=1, none=3):
+def areas_of(rng, d=14, k=1, none=3, off=0.1):
     """Groups as :func:`direct_estimates` hands them out; shares of k classes add up to one."""
     truth = rng.dirichlet(np.full(max(k, 2), 4.0), d)[:, -k:]
     count = rng.integers(1, 9, d).astype(float)
@@ -27,7 +27,7 @@ def areas_of(rng, d=14, k=1, none=3):
     residual = rng.uniform(0.08, 0.16, (d, k))
     with np.errstate(divide="ignore"):
         variance = residual * (1 / count - 1 / 150)[:, None]
-    noise = rng.normal(size=(d, k)) * 0.1
+    noise = rng.normal(size=(d, k)) * off
     noise -= noise.mean(axis=1, keepdims=True) * (k > 1)
     predicted = 0.3 / k + 0.7 * truth
     direct = np.where(count[:, None] > 0, truth + noise, 0.0)
@@ -35,7 +35,7 @@ def areas_of(rng, d=14, k=1, none=3):
 
 
 def plainly(areas: Areas, grid: np.ndarray, slope: float):
-    """The composite by full matrices: for each s the linear estimate A y and its error, averaged by likelihood."""
+    """The composite by full matrices: estimates A y averaged by likelihood, with their error at the limit of s."""
     has = areas.count > 0
     d, k = areas.direct.shape
     z = (areas.predicted - areas.predicted[has].mean(axis=0))[:, -max(k - 1, 1) :]
@@ -43,32 +43,39 @@ def plainly(areas: Areas, grid: np.ndarray, slope: float):
     chance = slope * areas.residual / areas.size[:, None]
     c = areas.residual.mean(axis=0)
     variance = np.where(has[:, None], areas.variance, 1e8)
-    log, means, errors = [], [], []
+    log, means, linear = [], [], []
+
+    def squares(s):
+        noise = (s * c + chance + variance)[has].sum(axis=1)
+        fitted = x[has] @ np.linalg.solve((x[has].T / noise) @ x[has], (x[has].T / noise) @ areas.direct[has])
+        return areas.dimension * (((areas.direct[has] - fitted) ** 2).sum(axis=1) / noise).sum()
+
     for s in grid:
-        t = s * c + chance
-        total = t.sum(axis=1) + variance.sum(axis=1)
+        total = (s * c + chance + variance).sum(axis=1)
         inverse_v = np.diag(np.where(has, 1 / total, 0.0))
         project = np.linalg.solve(x.T @ inverse_v @ x, x.T @ inverse_v)
-        g = np.diag(np.where(has, t.sum(axis=1) / total, 0.0))
-        a = g + (np.eye(d) - g) @ x @ project
-        means.append(a @ areas.direct)
-        own = [(a - np.eye(d)) @ np.diag(t[:, j]) @ (a - np.eye(d)).T
-               + a[:, has] @ np.diag(variance[has, j]) @ a[:, has].T for j in range(k)]  # fmt: skip
-        errors.append(own)
+        g = np.diag(np.where(has, (s * c + chance).sum(axis=1) / total, 0.0))
+        linear.append(g + (np.eye(d) - g) @ x @ project)
+        means.append(linear[-1] @ areas.direct)
         rest = (areas.direct - x @ project @ areas.direct)[has]
         log.append(-0.5 * areas.dimension * (
             np.log(total[has]).sum() + np.linalg.slogdet(x.T @ inverse_v @ x)[1]
             + ((rest**2).sum(axis=1) / total[has]).sum()) + 0.5 * np.log(s))  # fmt: skip
     p = np.exp(np.array(log) - max(log))
     p /= p.sum()
-    mean = np.tensordot(p, means, 1)
+    mean, a = np.tensordot(p, means, 1), np.tensordot(p, linear, 1)
+    lowest_quarter = chi2.ppf(0.25, (has.sum() - x.shape[1]) * areas.dimension)
+    limit = 0.0 if squares(0.0) < lowest_quarter else brentq(lambda s: squares(s) - lowest_quarter, 0.0, 1e3)
+    t = limit * c + chance
+    error = np.array([(a - np.eye(d)) @ np.diag(t[:, j]) @ (a - np.eye(d)).T
+                      + a[:, has] @ np.diag(variance[has, j]) @ a[:, has].T for j in range(k)])  # fmt: skip
     gap = np.array(means) - mean
-    error = np.tensordot(p, errors, 1) + np.einsum("s,sdj,sej->jde", p, gap, gap)
-    return mean, error
+    return mean, error + np.einsum("s,sdj,sej->jde", p, gap, gap), limit
 
 
+@pytest.mark.parametrize("off", [0.02, 0.25])
 @pytest.mark.parametrize("k", [1, 3])
-def test_composite_is_what_full_matrices_give(k, monkeypatch):
+def test_composite_is_what_full_matrices_give(k, off, monkeypatch):
     from karat.grouped import composite as module
 
     seen = {}
@@ -81,9 +88,10 @@ def test_composite_is_what_full_matrices_give(k, monkeypatch):
     grid = 0.4 * ((np.arange(30) + 0.5) / 30) ** 2
     monkeypatch.setattr(module, "_averaged", spy)
     monkeypatch.setattr(module, "_grid", lambda *_: grid)
-    areas = areas_of(np.random.default_rng(3), k=k)
+    areas = areas_of(np.random.default_rng(3), k=k, off=off)
     found = composite(areas, np.empty((len(areas.count), 0)), free=True)
-    mean, error = plainly(areas, grid, seen["slope"])
+    mean, error, limit = plainly(areas, grid, seen["slope"])
+    assert (limit > 0) == (off > 0.1)  # groups that differ less than their noise, and more
     np.testing.assert_allclose(found.theta, mean, rtol=1e-6, atol=1e-8)
     np.testing.assert_allclose(found.covariance, error, rtol=1e-5, atol=1e-8)
     if k > 1:

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from .._core.types import Floats
 
-_STEPS = 50
+_STEPS = 32
 _POINTS = 400
 
 

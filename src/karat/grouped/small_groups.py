@@ -282,15 +282,15 @@ def _result(
         names = tuple(f"{value}: {name}" for value in classes for name in grouping.names)
     has = np.tile(areas.has_gold, k)
     direct_se = np.sqrt(np.where(np.isinf(areas.own), np.nan, areas.own) + population)
-    p_value = float(chi2.sf(found.statistic, found.freedom)) if found.freedom else np.nan
+    p_value = float(chi2.sf(found.statistic, found.freedom))
     result = SmallGroups(
         names=names, theta=flat(theta), covariance=covariance, df=np.full(k * d, np.inf), alpha=fit.options.alpha,
         variable=variable, grid=grid, documents=np.tile(documents, k), gold=np.tile(areas.count.astype(np.intp), k),
         direct=np.where(has, flat(areas.direct), np.nan), direct_se=flat(direct_se), model_estimate=flat(model),
         weight=np.tile(found.weight, k), bias=flat(found.bias), between=flat(found.between),
-        residual=flat(areas.residual), population=flat(population), slope=found.slope,
+        likely=flat(found.likely), residual=flat(areas.residual), population=flat(population), slope=found.slope,
         heterogeneity=TestResult(
-            found.statistic / max(found.freedom, 1.0), p_value, round(found.freedom), np.inf,
+            found.statistic / found.freedom, p_value, round(found.freedom), np.inf,
             "groups differ from the model by chance alone",
         ),
         n_gold=int(areas.count.sum()), target=fit.options.target, are_shares=shares,

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _STEPS = 60
 
+_LEAST = 2.0
+"""Gold of each group where it is drawn within groups: fewer leave a stratum without a variance."""
+
 
 def plan_groups(fit: Any, half_width: float, of: str, alpha: float) -> pd.DataFrame:
     """Gold for a half width; see :meth:`SmallGroups.plan`."""
@@ -27,8 +30,7 @@ def plan_groups(fit: Any, half_width: float, of: str, alpha: float) -> pd.DataFr
         gold = need.drawn(target)
         expected = need.expected_of_draw(gold)
     else:
-        gold = need.allotted(target)
-        expected = need.half_width(gold, gold.sum())
+        gold, expected = need.allotted(target)
     table = pd.DataFrame(
         {"documents": need.size, "gold now": need.now, "gold": gold, "half width": expected.max(axis=0)},
         index=pd.Index(fit.group_names, name="group"),
@@ -37,7 +39,11 @@ def plan_groups(fit: Any, half_width: float, of: str, alpha: float) -> pd.DataFr
 
 
 class _Needs:
-    """Widths as a function of gold: shrunken variances fall with the group's gold, what all share with all gold."""
+    """Widths as a function of gold: shrunken variances fall with the group's gold, what all share with all gold.
+
+    The variance between groups is known the better the more gold there is: its upper limit comes down to the estimate
+    as the standard error of this does, which is ``(sum (between + error)^-2)^-1/2`` but for a constant.
+    """
 
     def __init__(self, fit: Any, alpha: float) -> None:
         from scipy.stats import norm
@@ -45,31 +51,46 @@ class _Needs:
         d = len(fit.group_names)
         self.quantile = float(norm.isf(alpha / 2.0))
         self.size, self.now = fit.documents[:d].astype(np.float64), fit.gold[:d].astype(np.float64)
-        self.between, self.residual = fit.between.reshape(-1, d), fit.residual.reshape(-1, d)
-        self.population = fit.population.reshape(-1, d)
+        self.between, self.likely = fit.between.reshape(-1, d), fit.likely.reshape(-1, d)
+        self.residual, self.population = fit.residual.reshape(-1, d), fit.population.reshape(-1, d)
         variance = np.diag(fit.covariance).reshape(-1, d) - self.population
-        self.common = np.maximum(variance - self._own(self.now), 0.0)
+        self.common = np.maximum(variance - self._own(self.now, self.between), 0.0)
 
-    def _own(self, gold: Floats) -> Floats:
-        """What is not known of a group by itself, shape (K, D)."""
+    def _precision(self, gold: Floats) -> Floats:
+        """Of the direct estimates, shape (K, D)."""
         with np.errstate(divide="ignore"):
-            precision = np.where(gold > 0, 1.0 / np.maximum(1.0 / gold - 1.0 / self.size, 1e-300), 0.0)
-        return np.asarray(1.0 / (1.0 / self.between + precision / self.residual))
+            number = np.where(gold > 0, 1.0 / np.maximum(1.0 / gold - 1.0 / self.size, 1e-300), 0.0)
+        return np.asarray(number / self.residual)
 
-    def half_width(self, gold: Floats, total: float) -> Floats:
+    def _own(self, gold: Floats, between: Floats) -> Floats:
+        """What is not known of a group by itself, shape (K, D)."""
+        return np.asarray(1.0 / (1.0 / between + self._precision(gold)))
+
+    def between_with(self, gold: Floats, now: Floats) -> Floats:
+        """The limit of the variance between groups with so much gold, rather than what there is now, shape (K, D)."""
+
+        def known(gold: Floats) -> float:
+            precision = self._precision(gold)
+            return float(((precision / (1.0 + precision * self.likely)) ** 2).sum())
+
+        ratio = np.sqrt(known(now) / known(gold))
+        return np.asarray(self.likely + np.minimum(ratio, 1.0) * (self.between - self.likely))
+
+    def half_width(self, gold: Floats, between: Floats, total: float) -> Floats:
         """Half widths with so much gold in each group and in all, shape (K, D)."""
         common = np.where(gold >= self.size, 0.0, self.common * self.now.sum() / total)
-        return np.asarray(self.quantile * np.sqrt(self._own(gold) + common + self.population))
+        return np.asarray(self.quantile * np.sqrt(self._own(gold, between) + common + self.population))
 
     def expected_of_draw(self, gold: Floats) -> Floats:
         """Mean half widths where each group's gold is random about ``gold``, shape (K, D)."""
         from scipy.stats import poisson
 
         if (gold >= self.size).all():
-            return self.half_width(self.size, gold.sum())
+            return self.half_width(self.size, self.between, gold.sum())
+        between = self.between_with(gold, self.size / self.size.sum() * self.now.sum())
         out = np.zeros_like(self.between)
         for q in (np.arange(40) + 0.5) / 40:
-            out = out + self.half_width(np.minimum(poisson.ppf(q, gold), self.size), gold.sum()) / 40
+            out = out + self.half_width(np.minimum(poisson.ppf(q, gold), self.size), between, gold.sum()) / 40
         return np.asarray(out)
 
     def drawn(self, target: float) -> Floats:
@@ -83,22 +104,22 @@ class _Needs:
             low, high = (low, middle) if fine else (middle, high)
         return np.asarray(np.ceil(high) * share)
 
-    def allotted(self, target: float) -> Floats:
-        """Least gold of each group, drawn within it, that makes every half width this small."""
-        self._reachable(target, self.half_width(self.size, self.size.sum()).max())
-        total = max(self.now.sum(), 1.0)
-        gold = self.size
-        for _ in range(25):
-            low, high = np.zeros_like(self.size), self.size.copy()
+    def allotted(self, target: float) -> tuple[Floats, Floats]:
+        """Least gold of each group, drawn within it, that makes every half width this small; and half widths."""
+        self._reachable(target, self.half_width(self.size, self.between, self.size.sum()).max())
+        total, between = max(self.now.sum(), 1.0), self.between
+        for _ in range(40):
+            low, high = np.minimum(_LEAST, self.size), self.size.copy()
             for _ in range(_STEPS):
                 middle = np.floor((low + high) / 2.0)
-                fine = self.half_width(middle, total).max(axis=0) <= target
+                fine = self.half_width(middle, between, total).max(axis=0) <= target
                 low, high = np.where(fine, low, np.minimum(middle + 1.0, high)), np.where(fine, middle, high)
-            gold = high
+            gold, expected = high, self.half_width(high, between, total)
             if abs(gold.sum() - total) < 0.5:
                 break
-            total = (total + max(gold.sum(), 1.0)) / 2.0
-        return np.asarray(gold)
+            total = (total + gold.sum()) / 2.0
+            between = self.between_with(gold * total / gold.sum(), self.now)
+        return gold, expected
 
     def _reachable(self, target: float, least: float) -> None:
         if least > target:

@@ -89,8 +89,10 @@ class SmallGroups(Estimates):
         Of the direct estimate in the composite; 0 without gold.
     bias : ndarray, shape (p,)
         Part of the mean squared error that comes from what the model misses.
-    between, residual : ndarray, shape (p,)
-        Variance of true means about the model, and of a document's error within the group.
+    between, likely : ndarray, shape (p,)
+        Variance of true means about the model: the upper limit that standard errors go by, and the best estimate.
+    residual : ndarray, shape (p,)
+        Variance of a document's error within the group.
     population : ndarray, shape (p,)
         Variance that drawing the documents adds; 0 for ``target="finite"``.
     slope : float
@@ -137,6 +139,7 @@ class SmallGroups(Estimates):
     weight: Floats
     bias: Floats
     between: Floats
+    likely: Floats
     residual: Floats
     population: Floats
     slope: float
