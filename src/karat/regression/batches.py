@@ -12,11 +12,13 @@ import numpy as np
 from .. import designs
 from ..errors import ArgumentError, DataError, FormulaError
 from ..estimate.augment import Units
+from ..estimate.index import slices
 from ..estimate.rows import RowBlock, Rows
 from ..frames import Table
 from ..frames.formula import parse, refuse_learnt
 from ..frames.table import as_float
 from ..predict.crossfit import ALL_SPLITS_UP_TO
+from .batch_columns import PlainColumns
 from .batch_digest import Strata, digest
 from .batch_features import Predictor, extra_columns, fit_learners, linear_in_predictions
 from .batch_groups import Grouping, Groups, grouped
@@ -97,23 +99,53 @@ class BatchRows:
         """All rows of the table, batch by batch."""
         end = 0
         for at, table in self.batches.tables(self.names):
-            try:
-                rows = self._rows(table, np.arange(at.start, at.stop))
-            except DataError as error:
-                raise DataError(f"rows {at.start} to {at.stop - 1} of {self.batches.source}: {error}") from None
-            self._refuse_changes(at, rows)
-            yield RowBlock(at, rows, self.strata.of(table))
+            stratum = self.strata.of(table)
+            for part, rows in self._of_batch(at, table):
+                here = slice(at.start + part.start, at.start + part.stop)
+                self._refuse_changes(here, rows)
+                yield RowBlock(here, rows, None if stratum is None else stratum[part])
             end = at.stop
         if end != self.prepared.units.n_told:
             raise DataError(_CHANGED.format(self.batches.source))
 
+    def _of_batch(self, at: slice, table: Table) -> Iterator[tuple[slice, tuple[Rows, ...]]]:
+        """Rows of a batch, in blocks that fit the cache."""
+        arrays = None if self._plain is None else self._plain.arrays(table)
+        if self._plain is not None and arrays is not None:
+            self._check_outcome(arrays[self._plain.y])
+            for part in slices(table.n_rows):
+                rows = self._plain.rows(arrays, part)
+                yield part, rows if self.basis is None else tuple(one.turned(self.basis) for one in rows)
+            return
+        try:
+            rows = self._rows(table, np.arange(at.start, at.stop))
+        except DataError as error:
+            raise DataError(f"rows {at.start} to {at.stop - 1} of {self.batches.source}: {error}") from None
+        for part in slices(table.n_rows):
+            yield part, tuple(one.take(part) for one in rows)
+
+    @cached_property
+    def _plain(self) -> PlainColumns | None:
+        """Where the rows are columns of the table as they stand."""
+        if self.predictor is not None:
+            return None
+        return PlainColumns.of(self.prepared, self.matrix, self.options, self._averaged, self.imputation)
+
+    def _check_outcome(self, y: Floats) -> None:
+        """Raise where an outcome that is observed cannot come from the model."""
+        if self.matrix.observed_y is not None:
+            every = np.concatenate([self.matrix.observed_y, y])
+            self.model.check_outcome(every, self.prepared.parsed.outcome)
+
     def _refuse_changes(self, at: slice, rows: tuple[Rows, ...]) -> None:
         """Raise where gold rows are no longer where they were."""
         first, last = np.searchsorted(self.prepared.units.gold, (at.start, at.stop))
+        if first == last:
+            return
         here, known = self.prepared.units.gold[first:last] - at.start, self.prepared.gold[first:last]
         for one, before in zip(rows, self._of_head):
             pairs = ((one.x[here], before.x[known]), (one.y[here], before.y[known]))
-            if not all(np.allclose(now, then, 1e-9, 1e-12) for now, then in pairs):
+            if not all((np.abs(now - then) <= 1e-12 + 1e-9 * np.abs(then)).all() for now, then in pairs):
                 raise DataError(_CHANGED.format(self.batches.source))
 
     def at(self, positions: Ints) -> tuple[Rows, ...]:
@@ -187,8 +219,8 @@ class BatchRows:
         n = table.n_rows
         filled = with_columns(here.frame, {one.name: one.column(_any_value(one), n) for one in known.labels}, n)
         y = None if matrix.observed_y is None else spec.y(filled, known.context)
-        if y is not None and matrix.observed_y is not None:
-            self.model.check_outcome(np.concatenate([matrix.observed_y, y]), known.parsed.outcome)
+        if y is not None:
+            self._check_outcome(y)
         x = None if matrix.observed is None else spec.x(filled, known.context)
         design = replace(matrix, observed=x, observed_y=y, offset=spec.offset(filled, known.context))
         if self.predictor is None:
