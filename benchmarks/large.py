@@ -109,8 +109,8 @@ def report(found: list[dict[str, Any]]) -> str:
         "",
         f"Logit with {found[0]['gold']:,} gold rows on parquet files of ten columns (numbers of one or four bytes, "
         "as pyarrow writes them: snappy, dictionaries), `compare=True`, one process on one core. Read alone: pyarrow "
-        "gives out the columns of the fit once, least of three. A pass: the CPU of the whole fit over the times it reads the "
-        f"file. Peak: most memory of the process, of which Python, karat and pyarrow take "
+        "gives out the columns of the fit once, least of three. A pass: the CPU of the whole fit over the times it "
+        "reads the file. Peak: most memory of the process, of which Python, karat and pyarrow take "
         f"{min(one['before_mb'] for one in found):.0f} MB before the fit.",
         "",
         "| fit | rows | fit, s CPU | times read | read alone, ns a row | a pass, ns a row | a pass / read | fit / read "

@@ -19,12 +19,14 @@ from .absorb import FixedEffects, Lengths, Projection
 from .basis import check_rank, design_of, in_basis, on_gold_basis
 from .imputation import imputed
 from .instruments import projected
-from .rows import Memory, Rows, in_memory
+from .rows import Memory
+from .within_blocks import LessEffects, at_levels, less, less_offset, mean_columns, squares_of, totals_of
 
 if TYPE_CHECKING:
     from .._core.types import Floats
     from ..moments import Model
     from .augment import AugmentedSample
+    from .rows import Source
 
 _ABSORBED = 1e-8
 """Length of a column without fixed effects, relative to that about its mean, that is taken for 0."""
@@ -115,29 +117,30 @@ def _from_gold(sample: AugmentedSample, kind: str) -> AugmentedSample:
         )
     projection = Projection(effects, units.gold_weight, units.gold)
     every = kind == "gold everywhere"
-    values, mean = _columns(sample.gold.x, _less_offset(sample.gold), units.gold_weight)
-    fitted = projection.fitted(values, every)
-    at_gold = fitted[units.gold] if every else fitted
+    values, mean = _columns(np.column_stack([sample.gold.x, less_offset(sample.gold)]), units.gold_weight)
+    levels = projection.levels(values)
+    at_gold = at_levels(levels, projection.codes)
     _refuse_absorbed(values - at_gold, values, units.gold_weight, sample.names, effects, "gold rows")
     lengths = projection.lengths(effects.codes[units.gold])
-    predicted = Memory()
+    predicted: Source = Memory()
     if every:
-        length = projection.lengths(effects.codes)
-        rows = in_memory(sample.predicted, "a formula with fixed effects")
-        predicted = Memory(tuple(_less(one, mean + fitted, length) for one in rows))
-    return replace(sample, gold=_less(sample.gold, mean + at_gold, lengths), predicted=predicted, taken_out=True)
+        rows = LessEffects(sample.predicted, levels, mean, effects.codes, projection.lengths(effects.codes))
+        predicted = rows
+        if isinstance(sample.predicted, Memory):
+            predicted = Memory(rows.of(sample.predicted.rows, slice(None)))
+    return replace(sample, gold=less(sample.gold, mean + at_gold, lengths), predicted=predicted, taken_out=True)
 
 
 def _from_all(sample: AugmentedSample, kind: str) -> AugmentedSample:
     units, effects, gold = sample.units, sample.units.effects, sample.units.gold
     assert effects is not None
-    rows = in_memory(sample.predicted, "a formula with fixed effects")
-    x = sum(one.x if one.share is None else one.x * one.share[:, None] for one in rows)
-    y = sum(_less_offset(one) if one.share is None else _less_offset(one) * one.share for one in rows)
-    values, mean = _columns(np.asarray(x), np.asarray(y), units.weights)
+    if not isinstance(sample.predicted, Memory):
+        return _by_blocks(sample, kind)
+    rows = sample.predicted.rows
+    values, mean = _columns(mean_columns(rows), units.weights)
     if kind == "all":
         w = units.labelling.weight[:, None]
-        own = np.column_stack([sample.gold.x, _less_offset(sample.gold)]) - mean
+        own = np.column_stack([sample.gold.x, less_offset(sample.gold)]) - mean
         values[gold] += w * (own - values[gold])
     projection, length = projection_of(sample)
     fitted = projection.fitted(values)
@@ -145,10 +148,39 @@ def _from_all(sample: AugmentedSample, kind: str) -> AugmentedSample:
     fitted += mean
     return replace(
         sample,
-        gold=_less(sample.gold, fitted[gold], length[gold]),
-        predicted=Memory(tuple(_less(one, fitted, length) for one in rows)),
+        gold=less(sample.gold, fitted[gold], length[gold]),
+        predicted=Memory(tuple(less(one, fitted, length) for one in rows)),
         taken_out=True,
     )
+
+
+def _by_blocks(sample: AugmentedSample, kind: str) -> AugmentedSample:
+    """The same where predicted rows come block by block: totals by level in one pass, what is left in another."""
+    units, effects, gold = sample.units, sample.units.effects, sample.units.gold
+    assert effects is not None
+    projection, length = projection_of(sample)
+    known: dict[str, tuple[list[Floats], Floats, Floats]] = sample.__dict__.setdefault("_totals", {})
+    predicted = mean_columns(sample.predicted.at(gold))
+    if "all" not in known:
+        mean = np.average(predicted, axis=0, weights=units.gold_weight)
+        totals, squares = totals_of(sample, projection, mean)
+        known["all"] = totals, mean, np.sqrt(squares)
+    totals, mean, size = known["all"]
+    if kind == "all":
+        totals = [total.copy() for total in totals]
+        own = np.column_stack([sample.gold.x, less_offset(sample.gold)])
+        projection.add_totals(totals, units.gold_weight[:, None] * (own - predicted), gold)
+    levels = projection.levels_of_totals(totals, size)
+    fitted = mean + at_levels(levels, effects.codes[gold])
+    out = replace(
+        sample, gold=less(sample.gold, fitted, length[gold]), taken_out=True,
+        predicted=LessEffects(sample.predicted, levels, mean, effects.codes, length),
+    )  # fmt: skip
+    left = squares_of(out)
+    if kind == "all":
+        left[:-1] += units.gold_weight @ out.gold.x**2
+    _refuse_none_left(np.sqrt(left[:-1]), size[:-1], sample.names, effects, "rows")
+    return out
 
 
 def projection_of(sample: AugmentedSample) -> tuple[Projection, Lengths]:
@@ -162,22 +194,10 @@ def projection_of(sample: AugmentedSample) -> tuple[Projection, Lengths]:
     return known["all"]
 
 
-def _less_offset(rows: Rows) -> Floats:
-    return rows.y if rows.offset is None else rows.y - rows.offset
-
-
-def _columns(x: Floats, y: Floats, weight: Floats | None) -> tuple[Floats, Floats]:
-    """Design and outcome side by side less their means, and the means: no digits are lost far from 0."""
-    values = np.column_stack([x, y])
+def _columns(values: Floats, weight: Floats | None) -> tuple[Floats, Floats]:
+    """Columns less their means, and the means: no digits are lost far from 0."""
     mean = np.average(values, axis=0, weights=weight)
     return values - mean, mean
-
-
-def _less(rows: Rows, fitted: Floats, length: Floats | Lengths) -> Rows:
-    """Rows less the fitted values of their units, design and outcome side by side."""
-    x = np.empty_like(rows.x, order="F")
-    np.subtract(rows.x, fitted[:, :-1], out=x)
-    return Rows(x, _less_offset(rows) - fitted[:, -1], None, rows.share, length)
 
 
 def _refuse_absorbed(
@@ -186,6 +206,13 @@ def _refuse_absorbed(
     """Raise where a covariate is a combination of the fixed effects."""
     weight = np.ones(len(left)) if weight is None else weight
     rest, all_of_it = (np.sqrt(weight @ part[:, :-1] ** 2) for part in (left, values))
+    _refuse_none_left(rest, all_of_it, names, effects, where)
+
+
+def _refuse_none_left(
+    rest: Floats, all_of_it: Floats, names: tuple[str, ...], effects: FixedEffects, where: str
+) -> None:
+    """Raise where next to nothing is left of the length of a column."""
     gone = [names[j] if names else f"column {j}" for j in np.flatnonzero(rest <= _ABSORBED * all_of_it)]
     if gone:
         raise DataError(

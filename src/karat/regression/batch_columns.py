@@ -41,7 +41,7 @@ class PlainColumns:
     ) -> PlainColumns | None:
         """Where they say all that predicted rows are; None where a formula, or what is given, must be evaluated."""
         parsed, spec, given = prepared.parsed, matrix.spec, options.surrogates
-        if options.predictions is not None or parsed.offsets or spec.classes or spec.right or parsed.effects:
+        if options.predictions is not None or parsed.offsets or spec.classes or spec.right:
             return None
         names = [*prepared.frame.columns, *(label.name for label in prepared.labels)]
         x = lookups(names, spec.covariates, parsed, spec.columns, spec.categories)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .._core.types import Array, Bools, Floats, Ints
     from ..frames.batches import Batches
     from .batch_groups import Grouping
+    from .batch_kept import Kept
 
 _MOST_LEVELS = 10_000
 """Different values of a column of text or categories, at most."""
@@ -75,6 +76,8 @@ class Digest:
         How often each value of a column of text comes, in the order in which they first come.
     groups : tuple, optional
         Groups of rows without gold that are alike, and their sizes, where it pays to tell these.
+    missing : dict of str to int
+        How many values are missing in columns, where some are.
     """
 
     head: Table
@@ -84,10 +87,11 @@ class Digest:
     sd: dict[str, float]
     counts: dict[str, dict[Any, int]]
     groups: tuple[pd.DataFrame, Floats] | None = None
+    missing: dict[str, int] = field(default_factory=dict)
 
 
 def digest(
-    batches: Batches, gold: Sequence[str], observed: Sequence[str], surrogates: Sequence[str], by: Sequence[str],
+    batches: Batches | Kept, gold: Sequence[str], observed: Sequence[str], surrogates: Sequence[str], by: Sequence[str],
     coded: frozenset[str], grouping: Grouping | None = None,
 ) -> Digest:  # fmt: skip
     """Read a table once.
@@ -105,7 +109,7 @@ def digest(
     Raises
     ------
     DataError
-        If a value is missing, or a category is an identifier.
+        If there are no rows, or a category is an identifier.
     """
     reader = _Reader(tuple(gold), tuple(observed), tuple(surrogates), tuple(by), coded, grouping)
     groups = None if grouping is None else (grouping.names, grouping.codes)
@@ -260,12 +264,7 @@ class _Reader:
 
         if not self.n_rows:
             raise DataError("data has no rows; give at least one unit.")
-        if lacking := {name: count for name, count in self.missing.items() if count}:
-            listed = ", ".join(f"{name!r} ({count})" for name, count in lacking.items())
-            raise DataError(
-                f"values are missing in {listed}; of a table that is read batch by batch no rows are left out. Fill "
-                "them, or write a file without those rows."
-            )
+        lacking = {name: count for name, count in self.missing.items() if count}
         parts = [*self.kept, *((where, rows) for _, where, rows in self.extremes.values())]
         positions, first = np.unique(np.concatenate([where for where, _ in parts]), return_index=True)
         frame = (
@@ -275,10 +274,10 @@ class _Reader:
             frame[name] = pd.Categorical(frame[name].tolist(), categories=list(order), ordered=name in self.ordered)
         head, groups = Table.read(frame), None if self.grouping is None else self.grouping.found()
         sd = {name: float(np.sqrt(square / n)) for name, (n, _, square) in self.spread.items()}
-        return Digest(head, positions, self.n_rows, self._of(head), sd, self.seen, groups)
+        return Digest(head, positions, self.n_rows, self._of(head, lacking), sd, self.seen, groups, lacking)
 
-    def _of(self, head: Table) -> Strata:
-        if not self.by:
+    def _of(self, head: Table, lacking: Mapping[str, int]) -> Strata:
+        if not self.by or any(name in lacking for name in self.by):
             return Strata((), [""], {}, np.array([self.n_rows]))
         codes, names = codes_of(head, self.by, "Stratified(by)")
         groups, keys = _groups(head.pandas(self.by, "Stratified(by)"), self.by)
