@@ -33,29 +33,34 @@ _PIECE = 1_000_000
 
 
 def write(path: Path, rows: int, gold: int) -> None:
-    """A corpus of ten columns; the label is known of some rows, drawn at random."""
+    """A corpus of ten columns; the label is known of some rows, drawn at random.
+
+    Rows are made once for a million, and come in another order in each further million: what is measured does not
+    depend on it, and 10^8 rows are written in a minute or two.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     rng, writer = np.random.default_rng(rows), None
+    n = min(_PIECE, rows)
+    length = rng.normal(size=n).astype(np.float32)
+    year, party, side = (rng.integers(0, k, n).astype(np.int8) for k in (12, 5, 2))
+    y = (rng.random(n) < 1 / (1 + np.exp(-0.5 * length - 0.3 * side + 0.05 * year))).astype(np.float32)
+    piece = {
+        "y_llm": np.where(rng.random(n) < 0.15, 1 - y, y).astype(np.int8),
+        "length": length, "year": year, "party": party, "side": side,
+        **{f"other{k}": rng.random(n, dtype=np.float32) for k in range(4)},
+    }  # fmt: skip
     share, left = gold / rows, gold
     for start in range(0, rows, _PIECE):
-        n = min(_PIECE, rows - start)
-        length = rng.normal(size=n).astype(np.float32)
-        year, party, side = (rng.integers(0, k, n).astype(np.int8) for k in (12, 5, 2))
-        y = (rng.random(n) < 1 / (1 + np.exp(-0.5 * length - 0.3 * side + 0.05 * year))).astype(np.float32)
-        known = min(left, round(n * share)) if start + n < rows else left
-        drawn, left = rng.choice(n, known, replace=False), left - known
-        missing = np.ones(n, dtype=bool)
+        m = min(_PIECE, rows - start)
+        known = min(left, round(m * share)) if start + m < rows else left
+        drawn, left = rng.choice(m, known, replace=False), left - known
+        missing = np.ones(m, dtype=bool)
         missing[drawn] = False
-        table = pa.table(
-            {
-                "y": pa.array(y, mask=missing),
-                "y_llm": np.where(rng.random(n) < 0.15, 1 - y, y).astype(np.int8),
-                "length": length, "year": year, "party": party, "side": side,
-                **{f"other{k}": rng.random(n, dtype=np.float32) for k in range(4)},
-            }
-        )  # fmt: skip
+        shift = int(rng.integers(n))
+        turned = {name: np.roll(values, shift)[:m] for name, values in piece.items()}
+        table = pa.table({"y": pa.array(np.roll(y, shift)[:m], mask=missing), **turned})
         writer = writer or pq.ParquetWriter(path, table.schema)
         writer.write_table(table, row_group_size=1 << 18)
     assert writer is not None
