@@ -88,6 +88,30 @@ class Counted(Labelling):
             of_gold=stratum,
         )
 
+    def seen(self, positions: Ints, stratum: Ints, sizes: Ints, names: list[str]) -> Counted:
+        """The same draw on a subset of rows that observed variables define, as :meth:`Labelling.keep` has it.
+
+        Parameters
+        ----------
+        positions, stratum : ndarray of int, shape (m,)
+            Where drawn rows of the subset stand among its rows, and their strata.
+        sizes : ndarray of int, shape (S,)
+            Rows of the subset in each stratum.
+        names : list of str
+            Of the strata.
+
+        Examples
+        --------
+        >>> draw = Counted.of(np.array([4, 50]), np.zeros(2, dtype=int), np.array([100]))
+        >>> draw.seen(np.array([3]), np.zeros(1, dtype=int), np.array([80]), [""]).weight.tolist()
+        [80.0]
+        """
+        probability = None if self.fixed_size else float(self.probability[0])
+        strata = tuple(names) if self.strata else ()
+        return Counted.of(
+            positions, stratum, sizes, probability=probability, description=self.description, strata=strata
+        )
+
     @property
     def n_rows(self) -> int:
         """N."""

@@ -29,6 +29,7 @@ _RANK = 1e-10
 _TOLERANCE = 1e-12
 _MOST_STEPS = 10_000
 _BLOCK_NUMBERS = 8_000_000
+_BLOCK_ROWS = 262_144
 
 
 @dataclass(frozen=True)
@@ -195,9 +196,14 @@ class Projection:
 
     def _levels(self, values: Floats, size: Floats) -> list[Floats]:
         """Coefficients of the dummies in the regression of columns of some length on them, for each grouping."""
-        totals = [
-            np.column_stack([self._total(way, column) for column in values.T]) for way in range(self.codes.shape[1])
-        ]
+        return self._solved_levels([self._totals(way, values) for way in range(self.codes.shape[1])], size)
+
+    def _totals(self, way: int, values: Floats) -> Floats:
+        """Weighted totals of columns by level, shape (levels, k)."""
+        return np.column_stack([self._total(way, column) for column in values.T])
+
+    def _solved_levels(self, totals: list[Floats], size: Floats) -> list[Floats]:
+        """Coefficients of the dummies from weighted totals by level, which are used up."""
         out = [np.zeros_like(total) for total in totals]
         if self._rest:
             right = np.vstack([totals[k] for k in self._rest])
@@ -214,12 +220,38 @@ class Projection:
 
         Solved twice, the second time for what the first one has left: rounding errors do not add up.
         """
+        return _at(self.levels(values), self.effects.codes if every else self.codes)
+
+    def levels(self, values: Floats) -> list[Floats]:
+        """Coefficients of the dummies in the regression of columns on them, for each grouping, shape (levels, k)."""
         weighted = values if self.weight is None else values * self.weight[:, None]
         size = np.linalg.norm(weighted, axis=0)
         found = self._levels(values, size)
         again = self._levels(values - _at(found, self.codes), size)
-        found = [one + more for one, more in zip(found, again)]
-        return _at(found, self.effects.codes if every else self.codes)
+        return [one + more for one, more in zip(found, again)]
+
+    def levels_of_totals(self, totals: list[Floats], size: Floats) -> list[Floats]:
+        """The same from weighted totals by level, of columns of some length, (k,)."""
+        found = self._solved_levels([total.copy() for total in totals], size)
+        told = self.no_totals(len(size))
+        for start in range(0, len(self.codes), _BLOCK_ROWS):
+            at = slice(start, start + _BLOCK_ROWS)
+            values = _at(found, self.codes[at])
+            self.add_totals(told, values if self.weight is None else values * self.weight[at, None], at)
+        again = self._solved_levels([total - own for total, own in zip(totals, told)], size)
+        return [one + more for one, more in zip(found, again)]
+
+    def no_totals(self, width: int) -> list[Floats]:
+        """Totals of nothing, by level of each grouping, shape (levels, k)."""
+        return [np.zeros((size, width)) for size in self.effects.sizes]
+
+    def add_totals(self, totals: list[Floats], weighted: Floats, at: slice | Ints) -> None:
+        """Add columns of some units, times their weights, to totals by level."""
+        for total, codes in zip(totals, self.codes[at].T):
+            low = int(codes.min())
+            for j, column in enumerate(weighted.T):
+                found = np.bincount(codes - low, column)
+                total[low : low + len(found), j] += found
 
     def lengths(self, codes: Ints) -> Floats:
         """``sqrt(D_i' M^- D_i)`` of units with these levels: the leverage of their dummies per weight, shape (m,).

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .augment import AugmentedSample
     from .rectify import Estimate
     from .rows import Rows
+    from .unnested import Part
 
 KINDS = ("CRV0", "CRV1", "CRV2", "CRV3")
 
@@ -270,10 +271,10 @@ def refuse_many(groups: int, p: int, kind: str) -> Curvatures:
     )
 
 
-def _weighted_rows(sample: AugmentedSample, estimator: str) -> Iterable[tuple[Rows, Ints | None, Floats | None]]:
+def _weighted_rows(sample: AugmentedSample, estimator: str) -> Iterable[Part]:
     """Rows that make up the curvature, where they stand (None for all), and their weights."""
     units, source = sample.units, sample.predicted
-    out: list[tuple[Rows, Ints | None, Floats | None]] = []
+    out: list[Part] = []
     if estimator != "surrogate":
         out.append((sample.gold, units.gold, units.gold_weight))
     if estimator == "gold":
@@ -289,11 +290,11 @@ def _weighted_rows(sample: AugmentedSample, estimator: str) -> Iterable[tuple[Ro
     return out
 
 
-def _block_rows(sample: AugmentedSample) -> Iterator[tuple[Rows, Ints, Floats | None]]:
+def _block_rows(sample: AugmentedSample) -> Iterator[tuple[Rows, slice, Floats | None]]:
     """Predicted rows block by block, where they stand, and their weights."""
     for block in sample.predicted.blocks():
         for rows in block.rows:
-            yield rows, np.arange(block.at.start, block.at.stop), sample.units.weights_in(block.at)
+            yield rows, block.at, sample.units.weights_in(block.at)
 
 
 def _add(model: Model, total: Floats, rows: Rows, theta: Floats, codes: Ints, weight: Floats | None) -> None:

@@ -12,7 +12,7 @@ from .basis import check_rank, curvature_of_columns, design_of, in_basis, to_coe
 from .influence import UnitBlocks
 from .rectify import Estimate
 from .root import newton, noise_of, positive, warm_start
-from .rows import Memory, Rows
+from .rows import Memory, Rows, pieces_of
 from .scores import Scores
 from .totals import Moments, astray, n_coefficients, row_scores
 from .tune import untuned
@@ -56,7 +56,7 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
         assert totals is not None
         _, scale = totals(first)
     scale = positive(scale)
-    root = newton(totals, first, scale, noise_of(model, sample.pieces_of_squares, sample.units.n_told, first, scale))
+    root = newton(totals, first, scale, _noise(model, sample, first, scale))
     if not root.converged:
         raise ConvergenceError(
             "the regression on surrogate labels did not converge; they may be separated by the covariates."
@@ -82,6 +82,15 @@ def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | No
         root.norm,
         root.iterations,
     )
+
+
+def _noise(model: Model, sample: AugmentedSample, theta: Floats, scale: Floats) -> float:
+    """The solver's unit, see :func:`karat.estimate.root.noise_of`; of gold units where all others are read again."""
+    units = sample.units
+    if isinstance(sample.predicted, Memory) or units.count is not None:
+        return noise_of(model, sample.pieces_of_squares, units.n_told, theta, scale)
+    weight = units.gold_analysis_weight * np.sqrt(units.labelling.weight)
+    return noise_of(model, pieces_of(sample.predicted.at(units.gold), weight), len(weight), theta, scale)
 
 
 def _near(model: Model, sample: AugmentedSample) -> Floats:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from . import index
+from .alike import told_once
 from .augment import AugmentedSample, Units
 from .index import slices, weighted
-from .rows import Pieces, RowBlock, Rows, pieces_of
+from .rows import Memory, Pieces, RowBlock, Rows, pieces_of
 
 if TYPE_CHECKING:
     from .._core.types import Floats
@@ -121,7 +122,7 @@ def totals_everywhere(model: Model, sample: AugmentedSample) -> Totals:
     """
     summed = getattr(sample.predicted, "summed", None)
     if summed is None:
-        return row_totals(model, sample.pieces)
+        return row_totals(model, sample.pieces if model.linear else _told_once(sample))
     if model.linear:
         known = summed(partial(_of_blocks, model, np.zeros(n_coefficients(model, sample.gold)), sample.units))
         return lambda theta: (known[0] - known[1] @ theta, known[1])
@@ -133,6 +134,15 @@ def totals_everywhere(model: Model, sample: AugmentedSample) -> Totals:
         return last[1][0], last[1][1]
 
     return at
+
+
+def _told_once(sample: AugmentedSample) -> Pieces:
+    """Predicted rows and their weights, those alike told once where rows are in memory and it pays."""
+    if not isinstance(sample.predicted, Memory) or sample.units.count is not None:
+        return sample.pieces
+    weight = sample.units.weights
+    every = [told_once(rows, weight) or (rows, weight) for rows in sample.predicted.rows]
+    return lambda: (piece for rows, own in every for piece in pieces_of((rows,), own)())
 
 
 def _of_blocks(model: Model, theta: Floats, units: Units, blocks: Iterator[RowBlock]) -> tuple[Floats, Floats]:

@@ -24,8 +24,8 @@ _MOST_NUMBERS = 100_000_000
 _MOST_LEVELS = 1_000
 _RANK = 1e-9
 
-Part = tuple["Rows", "Ints | None", "Floats | None"]
-"""Rows that add to the curvature, where they stand (None for all units), and their weights."""
+Part = tuple["Rows", "Ints | slice | None", "Floats | None"]
+"""Rows that add to the curvature, where they stand (None for all units, a slice for a block), and their weights."""
 
 
 def columns_across(sample: AugmentedSample, whose: str, codes: Ints, kind: str) -> Floats | None:
@@ -109,7 +109,7 @@ def totals(
         weighed = score * (residual if own is None else residual * own)[:, None]
         for j in range(columns.shape[1]):
             out[:, j] += np.bincount(at_cluster, weighed[:, j], minlength=len(used))
-        if at is not None:
+        if isinstance(at, np.ndarray):  # gold units; a slice is a block of all
             error += weighed / units.labelling.weight[:, None]
     if error.any():
         known = units.labelling.known_part(error)[1]

@@ -19,12 +19,14 @@ from .absorb import FixedEffects, Lengths, Projection
 from .basis import check_rank, design_of, in_basis, on_gold_basis
 from .imputation import imputed
 from .instruments import projected
-from .rows import Memory, Rows, in_memory
+from .rows import Memory
+from .within_blocks import LessEffects, at_levels, less, less_offset, mean_columns, squares_of, totals_of
 
 if TYPE_CHECKING:
     from .._core.types import Floats
     from ..moments import Model
     from .augment import AugmentedSample
+    from .rows import Source
 
 _ABSORBED = 1e-8
 """Length of a column without fixed effects, relative to that about its mean, that is taken for 0."""
@@ -115,41 +117,67 @@ def _from_gold(sample: AugmentedSample, kind: str) -> AugmentedSample:
         )
     projection = Projection(effects, units.gold_weight, units.gold)
     every = kind == "gold everywhere"
-    own = np.column_stack([sample.gold.x, _less_offset(sample.gold)])
-    values, mean = _less_mean(own, units.gold_weight)
-    fitted = projection.fitted(values, every)
-    at_gold = fitted[units.gold] if every else fitted
+    values, mean = _columns(np.column_stack([sample.gold.x, less_offset(sample.gold)]), units.gold_weight)
+    levels = projection.levels(values)
+    at_gold = at_levels(levels, projection.codes)
     covariates = values[:, :-1]
     _refuse_absorbed(covariates - at_gold[:, :-1], covariates, units.gold_weight, sample.names, effects, "gold rows")
     lengths = projection.lengths(effects.codes[units.gold])
-    predicted = Memory()
+    predicted: Source = Memory()
     if every:
-        length = projection.lengths(effects.codes)
-        rows = in_memory(sample.predicted, "a formula with fixed effects")
-        x, y = mean[:-1] + fitted[:, :-1], mean[-1] + fitted[:, -1]
-        predicted = Memory(tuple(_less(one, x, y, length) for one in rows))
-    at_gold += mean
-    gold = _less(sample.gold, at_gold[:, :-1], at_gold[:, -1], lengths)
-    return replace(sample, gold=gold, predicted=predicted, taken_out=True)
+        rows = LessEffects(sample.predicted, levels, mean, effects.codes, projection.lengths(effects.codes))
+        predicted = rows
+        if isinstance(sample.predicted, Memory):
+            predicted = Memory(rows.of(sample.predicted.rows, slice(None)))
+    return replace(sample, gold=less(sample.gold, mean + at_gold, lengths), predicted=predicted, taken_out=True)
 
 
 def _from_all(sample: AugmentedSample, kind: str) -> AugmentedSample:
-    gold = sample.units.gold
-    rows = in_memory(sample.predicted, "a formula with fixed effects")
-    x = np.asarray(sum(one.x if one.share is None else one.x * one.share[:, None] for one in rows))
-    y = np.asarray(sum(_less_offset(one) if one.share is None else _less_offset(one) * one.share for one in rows))
+    units, gold = sample.units, sample.units.gold
+    if not isinstance(sample.predicted, Memory):
+        return _by_blocks(sample, kind)
+    rows, taken = sample.predicted.rows, absorbed(sample)
+    values = mean_columns(rows)
     if kind == "all":
-        w, own = sample.units.labelling.weight, _less_offset(sample.gold)
-        y[gold] += w * (own - y[gold])
-        x[gold] += w[:, None] * (sample.gold.x - x[gold])
-    taken = absorbed(sample)
-    fitted_x, fitted_y = taken.covariates(x, sample.names), taken.fitted(y[:, None])[:, 0]
+        own = np.column_stack([sample.gold.x, less_offset(sample.gold)])
+        values[gold] += units.labelling.weight[:, None] * (own - values[gold])
+    fitted = np.column_stack([taken.covariates(values[:, :-1], sample.names), taken.fitted(values[:, -1:])])
     return replace(
         sample,
-        gold=_less(sample.gold, fitted_x[gold], fitted_y[gold], taken.length[gold]),
-        predicted=Memory(tuple(_less(one, fitted_x, fitted_y, taken.length) for one in rows)),
+        gold=less(sample.gold, fitted[gold], taken.length[gold]),
+        predicted=Memory(tuple(less(one, fitted, taken.length) for one in rows)),
         taken_out=True,
     )
+
+
+def _by_blocks(sample: AugmentedSample, kind: str) -> AugmentedSample:
+    """The same where predicted rows come block by block: totals by level in one pass, what is left in another."""
+    units, effects, gold = sample.units, sample.units.effects, sample.units.gold
+    assert effects is not None
+    taken = absorbed(sample)
+    projection, length = taken.projection, taken.length
+    known: dict[str, tuple[list[Floats], Floats, Floats]] = sample.__dict__.setdefault("_totals", {})
+    predicted = mean_columns(sample.predicted.at(gold))
+    if "all" not in known:
+        mean = np.average(predicted, axis=0, weights=units.gold_weight)
+        totals, squares = totals_of(sample, projection, mean)
+        known["all"] = totals, mean, np.sqrt(squares)
+    totals, mean, size = known["all"]
+    if kind == "all":
+        totals = [total.copy() for total in totals]
+        own = np.column_stack([sample.gold.x, less_offset(sample.gold)])
+        projection.add_totals(totals, units.gold_weight[:, None] * (own - predicted), gold)
+    levels = projection.levels_of_totals(totals, size)
+    fitted = mean + at_levels(levels, effects.codes[gold])
+    out = replace(
+        sample, gold=less(sample.gold, fitted, length[gold]), taken_out=True,
+        predicted=LessEffects(sample.predicted, levels, mean, effects.codes, length),
+    )  # fmt: skip
+    left = squares_of(out)
+    if kind == "all":
+        left[:-1] += units.gold_weight @ out.gold.x**2
+    _refuse_none_left(np.sqrt(left[:-1]), size[:-1], sample.names, effects, "rows")
+    return out
 
 
 class Absorbed:
@@ -170,7 +198,7 @@ class Absorbed:
 
     def fitted(self, values: Floats) -> Floats:
         """Fitted values of columns, shape (N, k)."""
-        values, mean = _less_mean(values, self.weights)
+        values, mean = _columns(values, self.weights)
         return np.asarray(self.projection.fitted(values) + mean)
 
     def covariates(self, x: Floats, names: tuple[str, ...]) -> Floats:
@@ -182,7 +210,7 @@ class Absorbed:
             If one does not vary within the effects.
         """
         if self._last is None or not np.array_equal(self._last[0], x):
-            values, mean = _less_mean(x, self.weights)
+            values, mean = _columns(x, self.weights)
             fitted = self.projection.fitted(values)
             _refuse_absorbed(values - fitted, values, self.weights, names, self.effects, "rows")
             self._last = x, fitted + mean
@@ -199,21 +227,10 @@ def absorbed(sample: AugmentedSample) -> Absorbed:
     return known["all"]
 
 
-def _less_offset(rows: Rows) -> Floats:
-    return rows.y if rows.offset is None else rows.y - rows.offset
-
-
-def _less_mean(values: Floats, weight: Floats | None) -> tuple[Floats, Floats]:
+def _columns(values: Floats, weight: Floats | None) -> tuple[Floats, Floats]:
     """Columns less their means, and the means: no digits are lost far from 0."""
     mean = np.average(values, axis=0, weights=weight)
     return values - mean, mean
-
-
-def _less(rows: Rows, x: Floats, y: Floats, length: Floats | Lengths) -> Rows:
-    """Rows less the fitted values of design and outcome of their units."""
-    left = np.empty_like(rows.x, order="F")
-    np.subtract(rows.x, x, out=left)
-    return Rows(left, _less_offset(rows) - y, None, rows.share, length)
 
 
 def _refuse_absorbed(
@@ -222,6 +239,13 @@ def _refuse_absorbed(
     """Raise where a covariate is a combination of the fixed effects."""
     weight = np.ones(len(left)) if weight is None else weight
     rest, all_of_it = (np.sqrt(weight @ part**2) for part in (left, values))
+    _refuse_none_left(rest, all_of_it, names, effects, where)
+
+
+def _refuse_none_left(
+    rest: Floats, all_of_it: Floats, names: tuple[str, ...], effects: FixedEffects, where: str
+) -> None:
+    """Raise where next to nothing is left of the length of a column."""
     gone = [names[j] if names else f"column {j}" for j in np.flatnonzero(rest <= _ABSORBED * all_of_it)]
     if gone:
         raise DataError(

@@ -51,8 +51,10 @@ class Batches:
     unchanged files. Gold may be a simple random or stratified sample, or drawn with one probability for all rows;
     weights, clusters and designs told by columns (:class:`karat.Bernoulli`, :class:`karat.Unequal`,
     :class:`karat.Clustered`) keep one number of each column for each row in memory. A sample that karat drew is
-    held against the positions of gold rows, so that these must be in the order they were drawn from. Missing values
-    are refused, and so are options that are about all rows at once, by name.
+    held against the positions of gold rows, so that these must be in the order they were drawn from. Rows in which a
+    column of the formula, a weight or a cluster is missing are left out as in memory, at the price of two more reads
+    and one byte for each row; missing surrogates, features and strata are refused. Fixed effects of :func:`karat.ols`
+    keep one number for each row and effect. Options that are about all rows at once are refused by name.
 
     Examples
     --------

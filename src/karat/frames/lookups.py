@@ -9,14 +9,14 @@ import numpy as np
 from ..errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import pandas as pd
 
     from .._core.types import Floats
     from .formula import Parsed
 
-_NUMBERS = "fiub"
+NUMBERS = "fiub"
 """Kinds of numpy's types that are numbers as they stand."""
 
 
@@ -41,18 +41,9 @@ def looked_up(
     DataError
         If a value is not finite.
     """
-    known = {parsed.written(str(name)): name for name in frame.columns}
-    names: list[Any] = []
-    for structure in covariates.structure:
-        factors = [str(factor.expr) for factor in structure.term.factors]
-        if factors == ["1"]:
-            names += [] if parsed.effects else [None]
-        elif len(factors) == 1 and (name := known.get(factors[0])) is not None and name not in categories:
-            names.append(name)
-        else:
-            return None
-    if len(names) != len(columns) or any(
-        name is not None and getattr(frame[name].dtype, "kind", "") not in _NUMBERS for name in names
+    names = lookups(frame.columns, covariates, parsed, columns, categories)
+    if names is None or any(
+        name is not None and getattr(frame[name].dtype, "kind", "") not in NUMBERS for name in names
     ):
         return None
     out = np.empty((len(frame), len(names)), dtype=np.float64, order="F")
@@ -61,6 +52,31 @@ def looked_up(
         if name is not None:
             refuse_infinite(out[:, j], name)
     return out
+
+
+def lookups(
+    known: Iterable[Any], covariates: Any, parsed: Parsed, columns: Sequence[str], categories: frozenset[str]
+) -> list[Any] | None:
+    """Names of the data's columns that make up a design matrix, None for ones; None where a formula must be evaluated.
+
+    Parameters
+    ----------
+    known : iterable
+        Columns of the data.
+    covariates, parsed, columns, categories
+        As in :func:`looked_up`.
+    """
+    written = {parsed.written(str(name)): name for name in known}
+    names: list[Any] = []
+    for structure in covariates.structure:
+        factors = [str(factor.expr) for factor in structure.term.factors]
+        if factors == ["1"]:
+            names += [] if parsed.effects else [None]
+        elif len(factors) == 1 and (name := written.get(factors[0])) is not None and name not in categories:
+            names.append(name)
+        else:
+            return None
+    return names if len(names) == len(columns) else None
 
 
 def refuse_infinite(values: Floats, name: str) -> None:

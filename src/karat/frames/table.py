@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,16 @@ import numpy as np
 
 from ..errors import ArgumentError, DataError
 from .kinds import is_number, is_text, plain
+from .lookups import NUMBERS
 from .sources import ALLOWED, source_of, table_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._core.types import Array, Bools
+    from .._core.types import Array, Bools, Ints
+
+_ARROW_NUMBER = re.compile(r"(bool|u?int\d+|float|double)$")
+"""Arrow's types that numpy keeps as they are."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +165,36 @@ class Table:
         if isinstance(native, pd.Series):
             return native.reset_index(drop=True)
         return pd.Series(_to_pandas_values(column), name=str(name))
+
+    def numbers(self, name: str) -> Array | None:
+        """A column of numbers as it is kept, shape (N,), not to be changed; None of others, or where any is missing."""
+        native = self.native.get_column(name).to_native()
+        if hasattr(native, "chunks"):
+            if native.null_count or native.num_chunks != 1 or not _ARROW_NUMBER.match(str(native.type)):
+                return None
+            return np.asarray(native.chunk(0).to_numpy(zero_copy_only=False))
+        kept = getattr(native, "dtype", None)
+        return np.asarray(native) if isinstance(kept, np.dtype) and kept.kind in NUMBERS else None
+
+    def holds_numbers(self, name: str) -> bool:
+        """Whether a column is of a type of numbers or true/false; columns of objects are not, whatever they hold."""
+        import narwhals as nw
+
+        kind = self.native.get_column(name).dtype
+        return bool(kind.is_numeric() or kind == nw.Boolean)
+
+    def take(self, rows: Ints) -> Table:
+        """Rows at some positions."""
+        return Table(self.native[rows], self.repeated)
+
+    def there(self, name: str) -> Bools:
+        """Where a column is not missing, shape (N,)."""
+        native = self.native.get_column(name).to_native()
+        if hasattr(native, "chunks"):
+            import pyarrow.compute as pc
+
+            return np.asarray(pc.invert(pc.is_null(native, nan_is_null=True)))
+        return np.asarray(self.as_given(name, "data").notna())
 
     def pandas(self, names: Sequence[str], role: str) -> pd.DataFrame:
         """Several columns as a pandas DataFrame with positions as index."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +12,15 @@ from ..designs.given import codes_of
 from ..errors import DataError
 from ..frames import Table
 from ..frames.kinds import is_text
+from ..frames.lookups import finite
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._core.types import Bools, Floats, Ints
+    from .._core.types import Array, Bools, Floats, Ints
     from ..frames.batches import Batches
     from .batch_groups import Grouping
+    from .batch_kept import Kept
 
 _MOST_LEVELS = 10_000
 """Different values of a column of text or categories, at most."""
@@ -74,6 +76,8 @@ class Digest:
         How often each value of a column of text comes, in the order in which they first come.
     groups : tuple, optional
         Groups of rows without gold that are alike, and their sizes, where it pays to tell these.
+    missing : dict of str to int
+        How many values are missing in columns, where some are.
     """
 
     head: Table
@@ -83,10 +87,11 @@ class Digest:
     sd: dict[str, float]
     counts: dict[str, dict[Any, int]]
     groups: tuple[pd.DataFrame, Floats] | None = None
+    missing: dict[str, int] = field(default_factory=dict)
 
 
 def digest(
-    batches: Batches, gold: Sequence[str], observed: Sequence[str], surrogates: Sequence[str], by: Sequence[str],
+    batches: Batches | Kept, gold: Sequence[str], observed: Sequence[str], surrogates: Sequence[str], by: Sequence[str],
     coded: frozenset[str], grouping: Grouping | None = None,
 ) -> Digest:  # fmt: skip
     """Read a table once.
@@ -104,7 +109,7 @@ def digest(
     Raises
     ------
     DataError
-        If a value is missing, or a category is an identifier.
+        If there are no rows, or a category is an identifier.
     """
     reader = _Reader(tuple(gold), tuple(observed), tuple(surrogates), tuple(by), coded, grouping)
     groups = None if grouping is None else (grouping.names, grouping.codes)
@@ -148,30 +153,43 @@ class _Reader:
 
     def read(self, start: int, table: Table) -> None:
         """Take in a batch whose first row stands at ``start``."""
-        frame = table.pandas(self.columns, "data")
-        self.n_rows += len(frame)
-        keep: Bools = frame[list(self.gold)].notna().any(axis=1).to_numpy(copy=True)
+        self.n_rows += table.n_rows
+        keep: Bools = np.logical_or.reduce([table.there(name) for name in self.gold])
         if self.grouping is not None:
-            self.grouping.add(start, frame, keep)
-        for name in dict.fromkeys((*self.observed, *self.surrogates, *self.by)):
-            self.missing[name] = self.missing.get(name, 0) + int(frame[name].isna().sum())
+            self.grouping.add(start, table, keep)
         for name in self.columns:
-            column = frame[name]
-            text = is_text(column, name, "column")
-            if text and hasattr(column, "cat"):
-                every = table.as_given(name, "data").cat.categories
-                self.order.setdefault(name, {}).update(dict.fromkeys(every.tolist()))
-                self.ordered |= {name} if column.cat.ordered else set()
-            if name in self.gold:
+            if name not in self.gold:
+                numbers = table.numbers(name)
+                lacking = numbers is None or (numbers.dtype.kind == "f" and not finite(numbers))
+                count = int(np.count_nonzero(~table.there(name))) if lacking else 0
+                self.missing[name] = self.missing.get(name, 0) + count
+                if numbers is not None and name not in self.coded:
+                    if name in self.surrogates:
+                        self._range(name, numbers, start, table)
+                    continue
+            elif table.holds_numbers(name):
                 continue
-            if text or name in self.coded:
-                self._levels(name, column, keep)
-            elif name in self.surrogates:
-                self._range(name, column.to_numpy(dtype=np.float64, na_value=np.nan), start, frame)
+            self._read_column(name, start, table, keep)
         if self.by:
-            self._strata(frame, keep)
+            self._strata(table.pandas(self.by, "Stratified(by)"), keep)
         if keep.any() or not self.kept:  # an empty table takes memory too, and there may be many batches
-            self.kept.append((start + np.flatnonzero(keep), frame[keep]))
+            rows = np.flatnonzero(keep)
+            self.kept.append((start + rows, table.take(rows).pandas(self.columns, "data")))
+
+    def _read_column(self, name: str, start: int, table: Table, keep: Bools) -> None:
+        """Take in a column that is not of numbers, or has some missing, or whose numbers are categories."""
+        column = table.column(name, "data")
+        text = is_text(column, name, "column")
+        if text and hasattr(column, "cat"):
+            every = table.as_given(name, "data").cat.categories
+            self.order.setdefault(name, {}).update(dict.fromkeys(every.tolist()))
+            self.ordered |= {name} if column.cat.ordered else set()
+        if name in self.gold:
+            return
+        if text or name in self.coded:
+            self._levels(name, column, keep)
+        elif name in self.surrogates:
+            self._range(name, column.to_numpy(dtype=np.float64, na_value=np.nan), start, table)
 
     def _levels(self, name: str, column: Any, keep: Bools) -> None:
         """Keep the first row of each new value, and count."""
@@ -190,24 +208,48 @@ class _Reader:
                 "covariate. Merge categories, or drop it."
             )
 
-    def _range(self, name: str, values: Floats, start: int, frame: pd.DataFrame) -> None:
+    def _range(self, name: str, given: Array, start: int, table: Table) -> None:
         """Keep the rows with the smallest and the largest value, and one that is neither 0 nor 1."""
-        there = values[~np.isnan(values)]
+        if given.dtype.kind in "iub" and self._zero_or_one(name, given):
+            return
+        values: Floats = given.astype(np.float64)
+        there = values if finite(values) else values[~np.isnan(values)]
         if not len(there):
             return
-        between = np.flatnonzero(~np.isin(values, (0.0, 1.0)) & ~np.isnan(values))[:1]
-        found = {"low": int(np.nanargmin(values)), "high": int(np.nanargmax(values))}
-        found |= {"between": int(between[0])} if len(between) else {}
-        sign = {"low": -1.0, "high": 1.0, "between": 0.0}
-        for which, row in found.items():
-            size = sign[which] * float(values[row])
-            before = self.extremes.get((name, which))
-            if before is None or size > before[0]:
-                self.extremes[name, which] = (size, np.array([start + row]), frame.iloc[[row]])
-        n, mean, square = self.spread.get(name, (0, 0.0, 0.0))
-        m, own = len(there), float(there.mean())
-        square += float(((there - own) ** 2).sum()) + (own - mean) ** 2 * n * m / (n + m)
+        low, high = float(there.min()), float(there.max())
+        known = {which: self.extremes.get((name, which)) for which in ("low", "high", "between")}
+        if known["low"] is None or -low > known["low"][0]:
+            self._keep_extreme(name, "low", -low, int(np.flatnonzero(values == low)[0]), start, table)
+        if known["high"] is None or high > known["high"][0]:
+            self._keep_extreme(name, "high", high, int(np.flatnonzero(values == high)[0]), start, table)
+        if known["between"] is None and (given.dtype.kind == "f" or low < 0 or high > 1):
+            between = np.flatnonzero((values != 0.0) & (values != 1.0) & ~np.isnan(values))
+            if len(between):
+                self._keep_extreme(name, "between", 0.0, int(between[0]), start, table)
+        own = float(there.mean())
+        apart = there - own
+        self._spread(name, len(there), own, float(apart @ apart))
+
+    def _zero_or_one(self, name: str, values: Array) -> bool:
+        """Take in whole numbers that are all 0 or 1, where rows with both are known; else do nothing."""
+        seen = all((name, which) in self.extremes for which in ("low", "high"))
+        if not seen or values.min() < 0 or values.max() > 1:
+            return False
+        if self.extremes[name, "low"][0] < 0 or self.extremes[name, "high"][0] < 1:
+            return False
+        share = np.count_nonzero(values) / len(values)
+        self._spread(name, len(values), share, len(values) * share * (1.0 - share))
+        return True
+
+    def _spread(self, name: str, m: int, own: float, square: float) -> None:
+        """Join mean and sum of squares about it of m values with those of the values before."""
+        n, mean, before = self.spread.get(name, (0, 0.0, 0.0))
+        square += before + (own - mean) ** 2 * n * m / (n + m)
         self.spread[name] = (n + m, mean + (own - mean) * m / (n + m), square)
+
+    def _keep_extreme(self, name: str, which: str, size: float, row: int, start: int, table: Table) -> None:
+        frame = table.take(np.array([row])).pandas(self.columns, "data")
+        self.extremes[name, which] = (size, np.array([start + row]), frame)
 
     def _strata(self, frame: pd.DataFrame, keep: Bools) -> None:
         """Count the rows of each stratum, and keep the first of each."""
@@ -222,12 +264,7 @@ class _Reader:
 
         if not self.n_rows:
             raise DataError("data has no rows; give at least one unit.")
-        if lacking := {name: count for name, count in self.missing.items() if count}:
-            listed = ", ".join(f"{name!r} ({count})" for name, count in lacking.items())
-            raise DataError(
-                f"values are missing in {listed}; of a table that is read batch by batch no rows are left out. Fill "
-                "them, or write a file without those rows."
-            )
+        lacking = {name: count for name, count in self.missing.items() if count}
         parts = [*self.kept, *((where, rows) for _, where, rows in self.extremes.values())]
         positions, first = np.unique(np.concatenate([where for where, _ in parts]), return_index=True)
         frame = (
@@ -237,10 +274,10 @@ class _Reader:
             frame[name] = pd.Categorical(frame[name].tolist(), categories=list(order), ordered=name in self.ordered)
         head, groups = Table.read(frame), None if self.grouping is None else self.grouping.found()
         sd = {name: float(np.sqrt(square / n)) for name, (n, _, square) in self.spread.items()}
-        return Digest(head, positions, self.n_rows, self._of(head), sd, self.seen, groups)
+        return Digest(head, positions, self.n_rows, self._of(head, lacking), sd, self.seen, groups, lacking)
 
-    def _of(self, head: Table) -> Strata:
-        if not self.by:
+    def _of(self, head: Table, lacking: Mapping[str, int]) -> Strata:
+        if not self.by or any(name in lacking for name in self.by):
             return Strata((), [""], {}, np.array([self.n_rows]))
         codes, names = codes_of(head, self.by, "Stratified(by)")
         groups, keys = _groups(head.pandas(self.by, "Stratified(by)"), self.by)

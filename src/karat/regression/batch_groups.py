@@ -15,13 +15,15 @@ from ..predict.streamed import dealt
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._core.types import Bools, Floats, Ints
+    from .._core.types import Array, Bools, Floats, Ints
 
 MOST_GROUPS = 200_000
 """Groups beyond which rows are read again instead."""
 _WORTH = 8
 """Rows that a group must have on average."""
 _BLOCK = 8192
+_MOST_CELLS = 1 << 18
+"""Cells of a table of all values up to which rows are counted there, and not looked up by what they hold."""
 _MOST_PARTS = 16
 CODE = "karat: split and fold"
 """Column of the group's split and fold, where learners predict."""
@@ -70,26 +72,73 @@ class Grouping:
     n_rows: int = 0
     parts: list[pd.DataFrame] = field(default_factory=list)
     counts: list[Floats] = field(default_factory=list)
+    cells: dict[Any, Floats] = field(default_factory=dict)
+    known: dict[str, tuple[int, int]] = field(default_factory=dict)
 
-    def add(self, start: int, frame: pd.DataFrame, keep: Bools) -> None:
+    def add(self, start: int, table: Table, keep: Bools) -> None:
         """Take in the rows of a batch that are not kept by themselves."""
         if not self.worth:
             return
-        rest = np.flatnonzero(~keep)
-        self.n_rows += len(rest)
-        part = frame[list(self.names)].iloc[rest]
-        if self.codes:
-            part = part.assign(**{CODE: dealt(start + rest, self.codes)})
-        first, count = _alike(part, np.ones(len(part)))
-        self.parts.append(_plain(part.iloc[first]))
-        self.counts.append(count)
+        self.n_rows += int(np.count_nonzero(~keep))
+        if not self._counted(start, table, keep):
+            rest = np.flatnonzero(~keep)
+            part = table.pandas(self.names, "data").iloc[rest]
+            if self.codes:
+                part = part.assign(**{CODE: dealt(start + rest, self.codes)})
+            first, count = _alike(part, np.ones(len(part)))
+            self.parts.append(_plain(part.iloc[first]))
+            self.counts.append(count)
         if len(self.parts) > _MOST_PARTS or sum(map(len, self.parts)) > 2 * MOST_GROUPS:
             self._merge()
-        size = max(map(len, self.parts))
+        size = max([0, *map(len, self.parts), *(int(np.count_nonzero(count)) for count in self.cells.values())])
         self.worth = size <= MOST_GROUPS and size * _WORTH <= max(self.n_rows, _WORTH * _BLOCK // 64)
         if not self.worth:
             self.parts.clear()
             self.counts.clear()
+            self.cells.clear()
+
+    def _counted(self, start: int, table: Table, keep: Bools) -> bool:
+        """Count the rows of each cell of a table of all values, where columns hold few whole numbers; else do nothing.
+
+        Cells are numbered by the smallest and the largest value of each column, and kept by these.
+        """
+        code, key, n = np.zeros(table.n_rows, dtype=np.int32), [], 1
+        columns: list[Any] = [(name, table.numbers(name)) for name in self.names]
+        if self.codes:
+            columns.append((CODE, dealt(start + np.arange(table.n_rows), self.codes)))
+        for name, values in columns:
+            whole = None if values is None else _whole(values)
+            if whole is None:
+                return False
+            low, high = int(whole.min()), int(whole.max())
+            if self.known.get(name, (low, high)) != (low, high):
+                low, high = min(low, self.known[name][0]), max(high, self.known[name][1])
+            self.known[name] = low, high
+            n *= high - low + 1
+            if n > _MOST_CELLS:
+                return False
+            code *= high - low + 1
+            code += whole if low == 0 else np.subtract(whole, low, dtype=np.int32)
+            key.append((name, low, high, values.dtype.str))
+        count = np.bincount(code, minlength=n) - np.bincount(code[keep], minlength=n)
+        known = self.cells.setdefault(tuple(key), np.zeros(n))
+        known += count
+        return True
+
+    def _of_cells(self) -> None:
+        """Cells that hold rows, as groups."""
+        import pandas as pd
+
+        for key, count in self.cells.items():
+            at = np.flatnonzero(count)
+            sizes = tuple(high - low + 1 for _, low, high, _ in key)
+            frame = {
+                name: (place + low).astype(kind)
+                for (name, low, _, kind), place in zip(key, np.unravel_index(at, sizes))
+            }
+            self.parts.append(pd.DataFrame(frame))
+            self.counts.append(count[at])
+        self.cells.clear()
 
     def _merge(self) -> None:
         import pandas as pd
@@ -100,6 +149,7 @@ class Grouping:
 
     def found(self) -> tuple[pd.DataFrame, Floats] | None:
         """Groups and their sizes; None where telling them does not pay."""
+        self._of_cells()
         if not self.worth or not self.parts:
             return None
         self._merge()
@@ -146,3 +196,16 @@ def _alike(frame: pd.DataFrame, count: Floats) -> tuple[Ints, Floats]:
     first = np.empty(int(code.max()) + 1 if len(code) else 0, dtype=np.intp)
     first[code[::-1]] = np.arange(len(code) - 1, -1, -1)
     return first, np.bincount(code, weights=count)
+
+
+def _whole(values: Array) -> Ints | None:
+    """Numbers as whole numbers of at most four bytes; None where they are not, or run too far."""
+    if values.dtype.kind == "b":
+        return np.asarray(values.view(np.int8))
+    low, high = values.min(), values.max()
+    if not (low >= -_MOST_CELLS and high <= _MOST_CELLS):
+        return None
+    if values.dtype.kind in "iu":
+        return np.asarray(values if values.dtype.itemsize <= 4 else values.astype(np.int32))
+    whole: Ints = values.astype(np.int32)
+    return whole if (whole == values).all() else None

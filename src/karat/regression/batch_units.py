@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,12 +15,15 @@ from ..estimate.augment import Units
 from ..estimate.clusters import cluster_codes, count, named
 from ..frames import Table
 from ..frames.kinds import is_text
-from .design_matrix import analysis_weights, read_clusters
+from .batch_kept import Kept, complete_rows, effects_of
+from .design_matrix import analysis_weights, missing_values, read_clusters
 
 if TYPE_CHECKING:
-    from .._core.types import Ints
+    from .._core.types import Bools, Ints
     from ..designs import Design
+    from ..estimate.absorb import FixedEffects
     from ..frames.batches import Batches
+    from ..frames.formula import Parsed
     from .batch_digest import Digest
     from .options import Arguments
 
@@ -53,9 +56,68 @@ def unit_columns(design: Design, options: Arguments) -> list[str]:
 _BY_COLUMNS = (designs.Bernoulli, designs.Unequal, designs.Clustered)
 
 
+@dataclass(frozen=True)
+class Stay:
+    """Which rows of a table stay in a fit, and what is known of these.
+
+    Parameters
+    ----------
+    rows : Batches or Kept
+        The table with these rows alone.
+    kept : ndarray of bool, shape (N,), or None
+        Which they are; None where all stay.
+    dropped : dict of str to int
+        How many were left out, by reason.
+    effects : FixedEffects, optional
+        Of the rows that stay.
+    """
+
+    rows: Batches | Kept
+    kept: Bools | None = field(repr=False, default=None)
+    dropped: dict[str, int] = field(default_factory=dict)
+    effects: FixedEffects | None = field(repr=False, default=None)
+
+    def places(self, positions: Ints) -> Ints:
+        """Where rows that stay stand among all."""
+        return positions if self.kept is None else np.flatnonzero(self.kept)[positions]
+
+
+def rows_that_stay(batches: Batches, parsed: Parsed, options: Arguments) -> Stay:
+    """Leave out rows where a value is missing, and rows alone in a fixed effect, or refuse to.
+
+    The rule is that of data in memory: values of observed columns of the formula, weights and clusters count.
+
+    Raises
+    ------
+    DataError
+        With ``missing="raise"``, or where no row is left.
+    """
+    roles: dict[str, Sequence[str]] = {
+        name: [name] for name in sorted(parsed.variables - {str(name) for name in options.surrogates})
+    }
+    if options.weights is not None:
+        roles["weights="] = [options.weights]
+    if options.cluster is not None:
+        roles["cluster="] = [options.cluster] if isinstance(options.cluster, str) else list(options.cluster)
+    kept, dropped = complete_rows(batches, roles)
+    if dropped and options.missing == "raise":
+        raise missing_values(dropped)
+    if not kept.any():
+        raise DataError(f"no row is left without missing values in {', '.join(map(repr, dropped))}; fill them.")
+    effects = None
+    if parsed.effects:
+        complete = batches if kept.all() else Kept(batches, kept)
+        table = _whole(complete, sorted(parsed.effect_variables))
+        effects = effects_of(parsed, table, kept, dropped)
+    if kept.all():
+        return Stay(batches, None, dropped, effects)
+    return Stay(Kept(batches, kept), kept, dropped, effects)
+
+
 def read_units(
-    batches: Batches, names: Sequence[str], design: Design, options: Arguments, found: Digest, gold: Ints
-) -> Units:
+    batches: Batches, names: Sequence[str], design: Design, options: Arguments, whole: tuple[Digest, Ints],
+    found: tuple[Digest, Ints], stay: Stay,
+) -> Units:  # fmt: skip
     """The units, told by counts where no column is needed, else by one number for each row.
 
     Parameters
@@ -65,39 +127,54 @@ def read_units(
         From :func:`unit_columns`.
     design : Design
     options : Arguments
-    found : Digest
-    gold : ndarray of int, shape (n,)
-        Gold rows of its head.
+    whole, found : tuple of Digest and ndarray of int
+        Of all rows, from which gold was drawn, and of those that stay; and where its head holds gold rows.
+    stay : Stay
 
     Raises
     ------
     DataError, DesignError
     """
-    strata, positions = found.strata, found.positions[gold]
+    digest, gold = whole
+    positions = digest.positions[gold]
     recorded = isinstance(design, designs.Drawn)
     if isinstance(design, designs.Drawn):
-        design.held_by_position(found.n_rows, positions)
+        design.held_by_position(digest.n_rows, positions)
         design = design.base
     if not names:
-        of_head = strata.of(found.head)
-        codes = np.zeros(len(gold), dtype=np.intp) if of_head is None else of_head[gold]
-        counted = designs.read_counts(design, strata.sizes, strata.names, positions, codes)
-        return Units(replace(counted, recorded=recorded))
-    table = _whole(batches, list(dict.fromkeys((*names, *design.columns))))
-    labelled = np.zeros(found.n_rows, dtype=bool)
+        counted = designs.read_counts(design, digest.strata.sizes, digest.strata.names, positions, _strata(*whole))
+        if stay.kept is not None:
+            few, here = found
+            counted = counted.seen(few.positions[here], _strata(*found), few.strata.sizes, few.strata.names)
+        return Units(replace(counted, recorded=recorded), kept=stay.kept, effects=stay.effects)
+    columns = list(dict.fromkeys(design.columns))
+    table = _whole(batches, columns) if columns else Table.read({"row": np.zeros(digest.n_rows, dtype=np.int8)})
+    labelled = np.zeros(digest.n_rows, dtype=bool)
     labelled[positions] = True
     draw = replace(designs.read_draw(design, table, labelled, None, "raise"), recorded=recorded)
+    if stay.kept is not None:
+        draw = draw.keep(stay.kept)
     cluster: Ints | None = None
-    name = ""
+    name, weights = "", None
+    rest = [name for name in names if name not in columns or stay.kept is not None]
+    known = _whole(stay.rows, rest) if rest else table
     if options.cluster is not None:
-        clusters = read_clusters(table, options.cluster)
+        clusters = read_clusters(known if rest else table, options.cluster)
         cluster, name = cluster_codes(clusters), named(list(clusters.columns))
         if min(count(cluster)) == 1:
             raise DataError("cluster holds a single cluster; a cluster covariance needs at least two.")
-    return Units(draw, analysis_weights(table, options.weights), cluster, name)
+    if options.weights is not None:
+        weights = analysis_weights(known, options.weights)
+    return Units(draw, weights, cluster, name, stay.kept, stay.effects)
 
 
-def _whole(batches: Batches, names: Sequence[str]) -> Table:
+def _strata(digest: Digest, gold: Ints) -> Ints:
+    """Strata of the gold rows."""
+    codes = digest.strata.of(digest.head)
+    return np.zeros(len(gold), dtype=np.intp) if codes is None else codes[gold]
+
+
+def _whole(batches: Batches | Kept, names: Sequence[str]) -> Table:
     """Some columns of all rows, text as codes of categories."""
     import pandas as pd
 
@@ -107,10 +184,7 @@ def _whole(batches: Batches, names: Sequence[str]) -> Table:
         for name in names:
             column = table.column(name, "weights, cluster or design")
             if column.isna().any():
-                raise DataError(
-                    f"values are missing in {name!r}; of a table that is read batch by batch no rows are left out. "
-                    "Fill them, or write a file without those rows."
-                )
+                raise DataError(f"values are missing in {name!r}; fill them, or write a file without those rows.")
             if not is_text(column, name, "column"):
                 parts[name].append(column.to_numpy())
                 continue

@@ -12,15 +12,18 @@ import numpy as np
 from .. import designs
 from ..errors import ArgumentError, DataError, FormulaError
 from ..estimate.augment import Units
+from ..estimate.index import slices
 from ..estimate.rows import RowBlock, Rows
 from ..frames import Table
 from ..frames.formula import parse, refuse_learnt
 from ..frames.table import as_float
 from ..predict.crossfit import ALL_SPLITS_UP_TO
-from .batch_digest import Strata, digest
+from .batch_columns import PlainColumns
+from .batch_digest import Digest, Strata, digest
 from .batch_features import Predictor, extra_columns, fit_learners, linear_in_predictions
 from .batch_groups import Grouping, Groups, grouped
-from .batch_units import read_units, unit_columns
+from .batch_kept import Kept
+from .batch_units import Stay, read_units, rows_that_stay, unit_columns
 from .design_matrix import Design, Prepared, matrices, prepare, with_columns
 from .options import OPTIONS, Arguments
 from .predicted_rows import predicted_rows, surrogate_rows
@@ -29,7 +32,7 @@ from .surrogates import read_surrogates, surrogate_columns
 from .variables import Label, labelled_rows, read_labels
 
 if TYPE_CHECKING:
-    from .._core.types import Floats, Ints
+    from .._core.types import Bools, Floats, Ints
     from ..frames.batches import Batches
     from ..moments import Model
     from ..predict import Predictions
@@ -77,7 +80,7 @@ class BatchRows:
         Coordinates of the design.
     """
 
-    batches: Batches | Groups
+    batches: Batches | Kept | Groups
     names: tuple[str, ...]
     strata: Strata = field(repr=False)
     head: Table = field(repr=False)
@@ -97,23 +100,53 @@ class BatchRows:
         """All rows of the table, batch by batch."""
         end = 0
         for at, table in self.batches.tables(self.names):
-            try:
-                rows = self._rows(table, np.arange(at.start, at.stop))
-            except DataError as error:
-                raise DataError(f"rows {at.start} to {at.stop - 1} of {self.batches.source}: {error}") from None
-            self._refuse_changes(at, rows)
-            yield RowBlock(at, rows, self.strata.of(table))
+            stratum = self.strata.of(table)
+            for part, rows in self._of_batch(at, table):
+                here = slice(at.start + part.start, at.start + part.stop)
+                self._refuse_changes(here, rows)
+                yield RowBlock(here, rows, None if stratum is None else stratum[part])
             end = at.stop
         if end != self.prepared.units.n_told:
             raise DataError(_CHANGED.format(self.batches.source))
 
+    def _of_batch(self, at: slice, table: Table) -> Iterator[tuple[slice, tuple[Rows, ...]]]:
+        """Rows of a batch, in blocks that fit the cache."""
+        arrays = None if self._plain is None else self._plain.arrays(table)
+        if self._plain is not None and arrays is not None:
+            self._check_outcome(arrays[self._plain.y])
+            for part in slices(table.n_rows):
+                rows = self._plain.rows(arrays, part)
+                yield part, rows if self.basis is None else tuple(one.turned(self.basis) for one in rows)
+            return
+        try:
+            rows = self._rows(table, np.arange(at.start, at.stop))
+        except DataError as error:
+            raise DataError(f"rows {at.start} to {at.stop - 1} of {self.batches.source}: {error}") from None
+        for part in slices(table.n_rows):
+            yield part, tuple(one.take(part) for one in rows)
+
+    @cached_property
+    def _plain(self) -> PlainColumns | None:
+        """Where the rows are columns of the table as they stand."""
+        if self.predictor is not None:
+            return None
+        return PlainColumns.of(self.prepared, self.matrix, self.options, self._averaged, self.imputation)
+
+    def _check_outcome(self, y: Floats) -> None:
+        """Raise where an outcome that is observed cannot come from the model."""
+        if self.matrix.observed_y is not None:
+            every = np.concatenate([self.matrix.observed_y, y])
+            self.model.check_outcome(every, self.prepared.parsed.outcome)
+
     def _refuse_changes(self, at: slice, rows: tuple[Rows, ...]) -> None:
         """Raise where gold rows are no longer where they were."""
         first, last = np.searchsorted(self.prepared.units.gold, (at.start, at.stop))
+        if first == last:
+            return
         here, known = self.prepared.units.gold[first:last] - at.start, self.prepared.gold[first:last]
         for one, before in zip(rows, self._of_head):
             pairs = ((one.x[here], before.x[known]), (one.y[here], before.y[known]))
-            if not all(np.allclose(now, then, 1e-9, 1e-12) for now, then in pairs):
+            if not all((np.abs(now - then) <= 1e-12 + 1e-9 * np.abs(then)).all() for now, then in pairs):
                 raise DataError(_CHANGED.format(self.batches.source))
 
     def at(self, positions: Ints) -> tuple[Rows, ...]:
@@ -187,8 +220,8 @@ class BatchRows:
         n = table.n_rows
         filled = with_columns(here.frame, {one.name: one.column(_any_value(one), n) for one in known.labels}, n)
         y = None if matrix.observed_y is None else spec.y(filled, known.context)
-        if y is not None and matrix.observed_y is not None:
-            self.model.check_outcome(np.concatenate([matrix.observed_y, y]), known.parsed.outcome)
+        if y is not None:
+            self._check_outcome(y)
         x = None if matrix.observed is None else spec.x(filled, known.context)
         design = replace(matrix, observed=x, observed_y=y, offset=spec.offset(filled, known.context))
         if self.predictor is None:
@@ -214,7 +247,7 @@ def read_batches(options: Arguments, batches: Batches, model: Model) -> BatchRow
     _refuse(options)
     columns = batches.columns
     parsed = parse(options.formula, columns, options.context, model.categorical)
-    refuse_effects(parsed, model, allowed=False)
+    refuse_effects(parsed, model, allowed=model.name == "ols")
     refuse_learnt(parsed)
     design = designs.resolve(options.design)
     drawn = design.base if isinstance(design, designs.Drawn) else design
@@ -231,31 +264,69 @@ def read_batches(options: Arguments, batches: Batches, model: Model) -> BatchRow
     folds = frozenset(name for name in extra if name == options.folds)
     names = tuple(dict.fromkeys((*observed, *named, *by, *extra)))
     codes = _codes(options, batches)
-    grouping = None if of_units or codes is None else Grouping(names, codes)
-    found = digest(batches, labels, list(dict.fromkeys([*observed, *extra])), named, by, parsed.coded | folds, grouping)
-    head = found.head
-    known = read_labels(parsed, head, options.surrogates)
-    known = tuple(_with_spread(label, found.sd) for label in known)
-    gold_rows = labelled_rows(known, head, None)
+    by_row = bool(of_units or parsed.effects)
+
+    def read(rows: Batches | Kept) -> Digest:
+        grouping = None if by_row or codes is None else Grouping(names, codes)
+        shown = list(dict.fromkeys([*observed, *extra]))
+        return digest(rows, labels, shown, named, by, parsed.coded | folds, grouping)
+
+    def gold_of(found: Digest) -> tuple[tuple[Label, ...], Bools]:
+        known = read_labels(parsed, found.head, options.surrogates)
+        known = tuple(_with_spread(label, found.sd) for label in known)
+        return known, labelled_rows(known, found.head, None)
+
+    whole = read(batches)
+    stay = Stay(batches)
+    if by_row or any(name in whole.missing for name in observed):
+        stay = rows_that_stay(batches, parsed, options)
+    found = whole if stay.kept is None else read(stay.rows)
+    _refuse_missing(found)
+    head, (known, gold_rows) = found.head, gold_of(found)
     stub = designs.Labelling(np.ones(head.n_rows), gold_rows, fixed_size=False)
-    prepared = prepare(head, parsed, known, stub, weights=None, cluster=None, missing="raise", context=options.context)
+    prepared = prepare(
+        head, replace(parsed, effects=()), known, stub, weights=None, cluster=None, missing="raise",
+        context=options.context,
+    )  # fmt: skip
+    frame = head.pandas(observed, "formula")
+    prepared = replace(prepared, parsed=parsed, frame=frame, dropped=stay.dropped)
     matrix = matrices(prepared, model)
     _refuse_other_rows(prepared, matrix)
     gold = np.flatnonzero(gold_rows)
-    units, positions = read_units(batches, of_units, design, options, found, gold), found.positions
-    told: Batches | Groups = batches
-    if found.groups is not None and (not codes or linear_in_predictions(prepared, options)):
-        told = grouped(batches.source, head.pandas(list(names), "data").iloc[gold], found.groups)
-        draw = replace(units.labelling, positions=np.arange(len(gold)))  # type: ignore[call-arg]
-        units = Units(draw, count=told.count, places=units.gold)
-        names = tuple(map(str, told.frame.columns))
-        positions = len(told.count) + np.arange(head.n_rows)
-        positions[gold] = np.arange(len(gold))
+    all_gold = gold if found is whole else np.flatnonzero(gold_of(whole)[1])
+    units = read_units(batches, of_units, design, options, (whole, all_gold), (found, gold), stay)
     prepared = replace(prepared, units=units, gold_rows=gold, notes=(*prepared.notes, _UNTESTED))
-    return BatchRows(
-        told, names, found.strata, head, model, prepared, matrix, options, options.imputation, positions,
+    rows = BatchRows(
+        stay.rows, names, found.strata, head, model, prepared, matrix, options, options.imputation, found.positions,
         Predictor.of(prepared, found, options) if learns(options) else None,
     )  # fmt: skip
+    if found.groups is None or (codes and not linear_in_predictions(prepared, options)):
+        return rows
+    return _told_once(rows, grouped(batches.source, head.pandas(list(names), "data").iloc[gold], found.groups), stay)
+
+
+def _told_once(rows: BatchRows, told: Groups, stay: Stay) -> BatchRows:
+    """The rows with those alike told once."""
+    units, gold = rows.prepared.units, rows.prepared.gold
+    draw = replace(units.labelling, positions=np.arange(len(gold)))  # type: ignore[call-arg]
+    units = Units(draw, count=told.count, places=stay.places(units.gold), kept=stay.kept)
+    positions = len(told.count) + np.arange(rows.head.n_rows)
+    positions[gold] = np.arange(len(gold))
+    return replace(
+        rows, batches=told, names=tuple(map(str, told.frame.columns)), positions=positions,
+        prepared=replace(rows.prepared, units=units),
+    )  # fmt: skip
+
+
+def _refuse_missing(found: Digest) -> None:
+    """Raise where values are missing in columns whose rows are not left out: surrogates, strata, features."""
+    if found.missing:
+        listed = ", ".join(f"{name!r} ({count})" for name, count in found.missing.items())
+        raise DataError(
+            f"values are missing in {listed}; of a table that is read batch by batch, rows are left out where columns "
+            "of the formula, weights or clusters are missing, and no others. Fill them, or write a file without those "
+            "rows."
+        )
 
 
 def _codes(options: Arguments, batches: Batches) -> int | None:

@@ -161,10 +161,15 @@ def _inside(table: Table, subset: object) -> Bools:
 def _complete(absent: Mapping[str, Bools], dropped: Mapping[str, int], missing: str, n_rows: int) -> Bools:
     """Rows where nothing is absent, shape (N,); an error where missing values are not to be dropped."""
     if missing == "raise" and dropped:
-        raise DataError(
-            f"values are missing in {_listed(dropped)}; fill them, or use missing='drop' to leave those rows out."
-        )
+        raise missing_values(dropped)
     return np.asarray(~np.logical_or.reduce([*absent.values(), np.zeros(n_rows, dtype=bool)]))
+
+
+def missing_values(dropped: Mapping[str, int]) -> DataError:
+    """What is raised where values are missing and rows are not to be left out."""
+    return DataError(
+        f"values are missing in {_listed(dropped)}; fill them, or use missing='drop' to leave those rows out."
+    )
 
 
 def _why_none(dropped: Mapping[str, int], shown: Bools | None, inside: Bools | None) -> str:
