@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from karat.annotate import Question
 from karat.annotate.http import asked_to_wait
 from karat.annotate.protocol import Reply, decode, most_tokens, read_reply
-from karat.annotate.question import normal
 from karat.annotate.reading import Reading, Token, from_json, from_tokens, from_votes, hold_against
-from karat.annotate.saying import Refused, Unreadable, which
+from karat.annotate.saying import Refused, Unreadable, normal, which
 from karat.errors import ArgumentError
 
 
