@@ -32,7 +32,7 @@ from .inputs import (
     slug,
 )  # fmt: skip
 from .local import LocalModel
-from .media import WithMedia, check_media
+from .media import WithMedia, check_media, check_price
 from .one_text import METHODS, Row, RowAsker
 from .panel import Panel
 from .question import Question
@@ -187,6 +187,8 @@ def run(
     check_local(models, questions, method, votes, budget)
     check_temperature(models, method)
     limit = check_budget(budget, models)
+    if limit is not None:
+        check_price(texts, models)
     for q in questions:
         q.way(method)
     pairs = [(q, m) for m in models for q in questions]

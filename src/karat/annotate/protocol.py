@@ -54,7 +54,7 @@ def most_tokens(body: Mapping[str, Any], media: int | None = None) -> tuple[int,
     >>> most_tokens({"messages": [{"role": "user", "content": "hello"}], "max_tokens": 8, "n": 2})
     (221, 16)
     """
-    shown, parts = _without_media(body) if media is not None else (body, 0)
+    shown, parts = without_media(body) if media is not None else (body, 0)
     written = json.dumps(shown, ensure_ascii=False).encode("utf-8", "surrogatepass")
     prompt = (
         len(written) + parts * (media or 0) + _TOKENS_PER_MESSAGE * len(body.get("messages", [0])) + _TOKENS_OF_TEMPLATE
@@ -64,7 +64,7 @@ def most_tokens(body: Mapping[str, Any], media: int | None = None) -> tuple[int,
     return prompt * best_of, max(limits) * max(int(body.get("n") or 1), best_of)
 
 
-def _without_media(body: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+def without_media(body: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     """A request without its images and sounds, and how many they are."""
     messages, count = [], 0
     for message in body.get("messages", []):
@@ -74,6 +74,15 @@ def _without_media(body: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
             count, message = count + len(content) - len(words), {**message, "content": words}
         messages.append(message)
     return {**body, "messages": messages} if messages else dict(body), count
+
+
+def words_of(body: Mapping[str, Any]) -> list[str]:
+    """What is said in a request, message by message."""
+    out = [str(body["prompt"])] if "prompt" in body else []
+    for message in body.get("messages", []):
+        content = message.get("content")
+        out += [part["text"] for part in content if "text" in part] if isinstance(content, list) else [str(content)]
+    return out
 
 
 def usage(raw: str) -> tuple[int, int] | None:
