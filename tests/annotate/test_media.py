@@ -143,7 +143,9 @@ def test_forecasts_count_images_or_say_that_their_price_is_not_known(server, pho
     assert told.requests == 3
     assert told.prompt_tokens == pytest.approx(3 * words.prompt_tokens + 3000, abs=3)
     assert told.amount < told.most
-    with pytest.raises(ArgumentError, match=r"not known what an image or a sound costs with 'm'; set Endpoint\(media_t"):
+    with pytest.raises(
+        ArgumentError, match=r"not known what an image or a sound costs with 'm'; set Endpoint\(media_t"
+    ):
         forecast(photos, QUESTION, point(server), text="note", media="file", cache=None)
     far = {"file": ["https://example.org/a.png"]}
     for ask in (label, submit):

@@ -155,7 +155,10 @@ def _one(
         long = _ANSWER * (votes if way == "votes" else 1)
         if way == "json" or question.several:
             long *= 2 * len(question.words) + 1
-        expected = [written / _BYTES_A_TOKEN + _TOKENS_A_MESSAGE * messages + shown, min(long * len(bodies), completion)]
+        expected = [
+            written / _BYTES_A_TOKEN + _TOKENS_A_MESSAGE * messages + shown,
+            min(long * len(bodies), completion),
+        ]
     gaps = [len(bodies) / model.requests_per_minute if model.requests_per_minute else 0.0]
     gaps += [(prompt + completion) / model.tokens_per_minute] if model.tokens_per_minute else []
     return Forecast(

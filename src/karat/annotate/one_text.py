@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ MOST_UNRESOLVED = 0.1
 """Share of it that may be split among classes that begin alike."""
 MOST_UNLISTED = 0.02
 """Probability that may not be listed where a class is not listed either."""
+_ONE_AT_A_TIME = re.compile(r"HTTP 4\d\d:.*(?:(?<!\w)['\"`]n['\"`]|\bn\s*(?:>|must|should|is not|=))", re.DOTALL)
+"""An endpoint that gives no several answers to one request."""
 _REFUSED = "refused"
 """How :func:`karat.annotate.protocol.read_reply` marks a refusal among answers."""
 
@@ -66,6 +69,7 @@ class RowAsker:
         self.asker, self.question, self.votes, self.asked_for = asker, question, votes, method
         self.method = question.way(method)
         self.switched = ""
+        self.at_once = votes
         self._first = True
         self._lock = threading.Lock()
 
@@ -214,7 +218,7 @@ class RowAsker:
     def _sampled(self, text: str) -> Reading:
         answers: list[Choice] = []
         for round_ in range(self.votes):
-            wanted = self.votes - len(answers)
+            wanted = min(self.votes - len(answers), self.at_once)
 
             def read(payload: Any, wanted: int = wanted) -> tuple[Choice, ...]:
                 try:
@@ -227,7 +231,13 @@ class RowAsker:
             body = self.request(text, "votes", wanted)
             if isinstance(body.get("seed"), int):
                 body["seed"] += round_  # the same seed would draw the same answer again
-            answers += self.asker.ask(body, round_, read)
+            try:
+                answers += self.asker.ask(body, round_, read)
+            except RowError as error:
+                if wanted == 1 or not _ONE_AT_A_TIME.search(str(error)):
+                    raise
+                self.at_once = 1  # for all texts from now on
+                return self._sampled(text)
             if len(answers) >= self.votes:
                 break
         return self._counted(answers, text)
