@@ -160,7 +160,7 @@ def submit(
     size : int
         Requests in a file at most.
     study : str, optional
-        Name of the study whose budget it is.
+        Name of the study whose budget it is, as in :func:`label`.
     media : str, optional
         Column of images or sounds, see :func:`label`; the file of requests holds them. A budget needs
         ``Endpoint(media_tokens=)`` where it names web addresses, whose size is not known here.

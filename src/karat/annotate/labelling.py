@@ -78,6 +78,7 @@ def label(
     budget: float | None = None,
     failures: str = "raise",
     progress: bool = False,
+    study: str | None = None,
 ) -> Any:
     """Have texts labelled by one or several models, as distributions over classes.
 
@@ -119,6 +120,8 @@ def label(
         warning. Where texts in a row get no answer at all, it is the endpoint's fault and an error in any case.
     progress : bool
         Show a progress bar.
+    study : str, optional
+        Any name: all calls that give it, also of other questions and models, and :func:`submit`, share one budget.
 
     Returns
     -------
@@ -155,7 +158,7 @@ def label(
     """
     return run(
         data, question, model, text=text, id=id, media=media, method=method, votes=votes, cache=cache, budget=budget,
-        failures=failures, progress=progress,
+        failures=failures, progress=progress, study=study,
     )  # fmt: skip
 
 
