@@ -339,7 +339,8 @@ def test_a_distribution_is_held_against_the_answer():
         ({"content": "", "function_call": {"name": "f"}}, "stop", "called a tool"),
         ({"content": "", "reasoning": "yes"}, "stop", "only thought"),
         ({"content": None}, "content_filter", "refused to answer"),
-        ({"content": ""}, "safety", r"no answer \(safety\)"),
+        ({"content": ""}, "safety", "refused to answer"),
+        ({"content": ""}, "other", r"no answer \(other\)"),
         ({"content": "", "refusal": "I will not"}, "stop", "refused to answer"),
     ],
 )

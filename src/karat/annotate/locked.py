@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .panel import Panel
     from .result import Annotation
 
-READING = 1
+READING = 2  # 1 took log-probabilities of thoughts for those of the answer, and knew fewer words for filters
 """Raised whenever the same reply would be read as another label."""
 _TRAFFIC = (
     "price", "currency", "key_env", "concurrency", "requests_per_minute", "tokens_per_minute", "timeout", "retries",

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import EndpointError
 from .media import message_content
-from .protocol import Choice, Reply, read_reply
+from .protocol import OF_THOUGHTS, Choice, Reply, read_reply
 from .question import Question
 from .reading import Reading, from_tokens, hold_against
 from .requests import Asker, Declining, RowError
@@ -136,8 +136,8 @@ class RowAsker:
 
         def read(payload: Any) -> Reading | str:
             choice = self._read(payload, 1).choices[0]
-            if choice.tokens is None and not choice.odd and self._first and choice.text.strip():
-                self._switch("its replies hold none")  # an empty answer says nothing about the endpoint
+            if choice.tokens is None and choice.odd in ("", OF_THOUGHTS) and self._first and choice.text.strip():
+                self._switch(choice.odd or "its replies hold none")  # an empty answer says nothing about the endpoint
             return self._of_tokens(choice, body.get("temperature") == 0)
 
         try:
