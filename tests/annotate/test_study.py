@@ -200,6 +200,15 @@ def test_a_study_comes_back_from_its_file(server, corpus, sample, study, tmp_pat
         read_study(tmp_path / "study.json")
 
 
+def test_labels_that_were_read_in_another_way_are_refused(server, corpus, study):
+    locked = study.lock(BOOK.ask(), point(server))
+    labels = locked.label(corpus, text="text")
+    locked.check(labels)
+    record = {key: value for key, value in labels.provenance.items() if key != "reading"}  # as releases before wrote it
+    with pytest.raises(ProtocolError, match="reading is 1 where 2 is laid down"):
+        locked.check(replace(labels, provenance=record))
+
+
 # ---- the archive --------------------------------------------------------------------------------------------
 
 

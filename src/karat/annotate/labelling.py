@@ -32,6 +32,7 @@ from .inputs import (
     slug,
 )  # fmt: skip
 from .local import LocalModel
+from .locked import READING
 from .media import WithMedia, check_media, check_price
 from .one_text import METHODS, Row, RowAsker
 from .panel import Panel
@@ -365,6 +366,7 @@ def _provenance(
         "models_reported": served,
         "method": model.built() if local else job.method,
         "votes": None if local else job.votes,
+        "reading": READING,
         "counts": counts,
         "rows": {"text": job.text, "id": job.id, "digest": digest_of(job.texts)} | _media(job),
         "called": started.isoformat(timespec="seconds"),

@@ -140,7 +140,7 @@ def described(labels: Annotation | Panel) -> dict[str, Any]:
     if lost:
         raise ProtocolError(f"the labels do not say how they were made ({lost[0]!r} is not in their provenance).")
     about = {name: record[name] for name in ("question", "prompt", "model", "method")}
-    return _plain({**about, "votes": record.get("votes"), "reading": record.get("reading", READING)})
+    return _plain({**about, "votes": record.get("votes"), "reading": record.get("reading", 1)})
 
 
 def differences(mine: Any, theirs: Any, where: str = "") -> list[str]:

@@ -76,7 +76,10 @@ def study_of(content: Mapping[str, Any], name: str, cache: Any) -> Study:
     try:
         protocol = None if content["protocol"] is None else Protocol.from_dict(content["protocol"])
         if protocol is not None and protocol.hash != content["protocol_hash"]:
-            raise DataError(f"the protocol has the hash {protocol.hash}, laid down was {content['protocol_hash']}")
+            raise DataError(
+                f"the protocol has the hash {protocol.hash}, laid down was {content['protocol_hash']}: this release of "
+                "karat makes prompts or reads replies in another way; use the one that it was locked with"
+            )
         books = content["codebook"]
         return Study(
             codebook_of(books) if isinstance(books, Mapping) else tuple(map(codebook_of, books)),
