@@ -96,7 +96,7 @@ SLOWLY = """
     settle = AnswerStore.settle
     def slowly(self, *arguments, **named):
         settle(self, *arguments, **named)
-        time.sleep(0.02)
+        time.sleep(0.05)
     AnswerStore.settle = slowly
     question = Question("Is the letter for the tram?", classes=["yes", "no"])
     batch = submit(texts, question, Endpoint(url, "m", price=(2.0, 10.0)), cache=folder, size=25)
@@ -248,7 +248,8 @@ def test_a_cascade_that_is_killed_again_and_again(server, tmp_path):
     assert len(asked) == 40 + 25
     assert sum(asked.values()) <= 65 + 2 * killed, "two were on their way each time"
     lost = count(tmp_path, "state = 'sent'")
-    assert sum(asked.values()) == 65 + lost
+    assert 65 <= sum(asked.values()) <= 65 + lost, "those of which it is not known whether they came"
+    assert lost <= 2 * killed
     assert spent(tmp_path) >= 65 * BILL, "and those count in full"
     assert np.array_equal(found, cascade(server, tmp_path / "other"), equal_nan=True), "as if nothing had happened"
 
