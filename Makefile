@@ -6,7 +6,7 @@ JOBS ?= 2
 # Where this is set, every interpreter that tests start would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test pytest test-slow test-all nightly docs test-oldest test-wheel lint types coverage bench data clean
+.PHONY: help install demo test pytest test-slow test-all nightly docs test-oldest test-wheel test-servers lint types coverage bench data clean
 
 help:
 	@echo "make demo         the main job on bundled real data"
@@ -18,6 +18,7 @@ help:
 	@echo "make docs         the documentation site, in docs/_build/site (EXECUTE=off: vignettes without their output)"
 	@echo "make test-oldest  the tests with the oldest versions pyproject allows"
 	@echo "make test-wheel   the wheel in an environment that has nothing else"
+	@echo "make test-servers labels from the servers of llama.cpp and transformers"
 	@echo "make coverage     the coverage study at full size (several hours on 2 cores)"
 	@echo "make bench        side by side with peers"
 	@echo "make data         rebuild the bundled tables from their sources"
@@ -91,10 +92,16 @@ test-wheel:
 	.venv-wheel/bin/python -m pip install --quiet --no-compile -c constraints.txt .venv-wheel/dist/*.whl
 	.venv-wheel/bin/python .ci/wheel.py
 
+# Servers of models that are not ours (llama.cpp, transformers), with tiny models that the tests make.
+test-servers:
+	$(PYTHON) -m venv .venv-servers
+	.venv-servers/bin/python -m pip install --quiet --no-compile -e ".[test]" xllamacpp gguf "transformers[serving]"
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 .venv-servers/bin/python -m pytest -q -n 0 -m server tests/annotate
+
 coverage: install
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.statistical.full --jobs $(JOBS)
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.statistical.test_labels_studies
-	for study in aggregate partly double_dipping causal corners cox hazards fixed_effects instruments several small_groups multinomial family effects bandwidth clusters shares shares_over_time designs anytime balance nonresponse multiverse planning allocation learning_curves rmst learners soft_labels guess critics open_set exposure; do \
+	for study in aggregate partly double_dipping causal corners cox hazards fixed_effects instruments several small_groups multinomial family effects bandwidth clusters shares shares_over_time designs anytime balance nonresponse multiverse planning allocation learning_curves rmst learners soft_labels guess critics open_set exposure pairs spans; do \
 		OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.statistical.$$study || exit 1; \
 	done
 
@@ -116,4 +123,4 @@ data: install
 	$(BIN)/python data/build.py --work .make
 
 clean:
-	rm -rf $(VENV) .venv-oldest .venv-wheel .venv-crowdkit .venv-sksurv demo-output docs/_build docs/api .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-oldest .venv-wheel .venv-servers .venv-crowdkit .venv-sksurv demo-output docs/_build docs/api .mypy_cache .ruff_cache

@@ -101,4 +101,7 @@ class BatchServer(Server):
 
 
 def text_of(body):
-    return body["messages"][-1]["content"].split("Text:\n")[-1].split("\n\nAnswer")[0]
+    content = body["messages"][-1]["content"]
+    if isinstance(content, list):
+        content = "".join(part["text"] for part in content if part["type"] == "text")
+    return content.split("Text:\n")[-1].split("\n\nAnswer")[0]

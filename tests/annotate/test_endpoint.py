@@ -621,3 +621,25 @@ def test_data_that_are_refused(server):
         with pytest.raises(ArgumentError, match="budget="):
             label(["a"], QUESTION, point(server, price=PRICE), budget=budget)
     assert not server.requests
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        "Field 'n': Value must be between 1 <= value <= 2, but got 5",  # llama.cpp
+        "'n' : number must be at most 1",  # Groq
+        "n must be 1",
+    ],
+)
+def test_an_endpoint_that_gives_one_answer_at_a_time_and_says_so(server, tmp_path, stated):
+    def refuses(body, text):
+        if body.get("n", 1) > 1:
+            return 400, {}, json.dumps({"error": {"code": 400, "message": stated}})
+        return reply(body, text, choices=["yes" if len(server.requests) % 2 else "no"])
+
+    server.always = refuses
+    got = label(TEXTS[:3], QUESTION, point(server, concurrency=1), method="votes", votes=4, cache=tmp_path)
+    assert got.probabilities[:, 0].tolist() == [0.5] * 3
+    assert len(server.requests) == 1 + 3 * 4, "one request finds out"
+    label(TEXTS[:3], QUESTION, point(server, concurrency=1), method="votes", votes=4, cache=tmp_path)
+    assert len(server.requests) == 2 + 3 * 4, "answers are used again"

@@ -1,14 +1,26 @@
 """Several questions in one request."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import karat as kt
-from karat.annotate import Endpoint, Form, LocalModel, Question, label
-from karat.errors import ArgumentError, EndpointError
+from karat.annotate import (
+    Code,
+    Codebook,
+    Endpoint,
+    Form,
+    LocalModel,
+    Question,
+    Study,
+    label,
+    read_study,
+    verify,
+)
+from karat.errors import ArgumentError, DataError, EndpointError, ProtocolError
 
 from .server import place, reply
 
@@ -113,13 +125,86 @@ def test_forms_that_cannot_be_asked(server):
     ):
         with pytest.raises(ArgumentError, match=message):
             Form.of(fields)
-    with pytest.raises(ArgumentError, match="one model by itself"):
-        label(TEXTS, [FORM, TONE], point(server), cache=None)
     with pytest.raises(ArgumentError, match="several"):
         label(TEXTS, FORM, LocalModel("some/model"), cache=None)
-    with pytest.raises(kt.KaratError, match="a protocol is of one question"):
-        kt.annotate.Protocol(FORM, point(server))
     with pytest.raises(ArgumentError, match="fields is empty"):
         Form("What?", classes=["a", "b"])
     other = Form.of([TONE, Question("What?", classes=["law", "peace"], name="topic")])
     assert other.digest != FORM.digest
+
+
+# ---- in a study -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def corpus():
+    rng = np.random.default_rng(1)
+    y, w = rng.uniform(0.05, 0.95, 90).round(3), rng.uniform(0.05, 0.95, 90).round(3)
+    texts = [f"letter {i} y={y[i]} w={w[i]} end" for i in range(90)]
+    topic = [list(chances(t)[1])[i] for t, i in zip(texts, rng.integers(0, 4, 90))]
+    return pd.DataFrame({"letter": range(90), "text": texts, "tone": (rng.random(90) < y).astype(int), "topic": topic})
+
+
+def test_a_form_in_a_study(server, corpus, tmp_path):
+    server.always = fills
+    books = [
+        Codebook("tone", "Is it friendly?", [Code(1, "yes"), Code(0, "no")]),
+        Codebook("topic", "What is it about?", [Code("law"), Code("war"), Code("trade")], other="none of these"),
+    ]
+    sample = kt.SimpleRandom(n=60).draw(corpus[["letter"]], seed=2, id="letter")
+    gold = corpus.assign(tone=corpus["tone"].where(sample.labelled), topic=corpus["topic"].where(sample.labelled))
+    study = Study(books, sample, budget=1.0, cache=tmp_path / "cache")
+    form = Form.of([TONE, TOPIC], name="asked")
+    models = [point(server, price=(2.0, 10.0)), Endpoint(server.url, "other", price=(2.0, 10.0), retries=1)]
+    tried = study.try_out(gold, {"form": form}, models, text="text")
+    assert tried.table().index.tolist() == [
+        ("form", "m", "tone"), ("form", "m", "topic"), ("form", "other", "tone"), ("form", "other", "topic"),
+    ]  # fmt: skip
+    assert len(server.requests) == 40, "one request for both fields"
+    assert tried.best() == ("form", "m")
+    with pytest.raises(ArgumentError, match="asks 1 things where there are 2 codebooks"):
+        study.lock(TONE, models[0])
+    with pytest.raises(ArgumentError, match="the question has the classes"):
+        study.lock(Form.of([TOPIC, TONE]), models[0])
+    locked = study.lock(form, models[0])
+    labels = locked.label(gold, text="text")
+    assert [part.name for part in labels] == ["asked_tone", "asked_topic"]
+    fit = locked.fit(kt.shares, "topic", labels, gold, seed=1)
+    assert fit.n_gold == 60
+    both = locked.fit(kt.ols, "tone ~ topic", labels, gold, seed=1)
+    assert np.isfinite(both.se()).all()
+    by_hand = kt.shares(
+        "topic", labels.join(gold), surrogates={"topic": labels[1].surrogate}, design=study.inference.design, seed=1
+    )
+    assert fit.coef().equals(by_hand.coef())
+    locked.save(tmp_path / "study.json")
+    back = read_study(tmp_path / "study.json", cache=tmp_path / "cache")
+    assert (back.protocol.hash, back.name) == (locked.protocol.hash, locked.name)
+    sent = len(server.requests)
+    same = back.label(gold, text="text", model=models[0])
+    assert len(server.requests) == sent
+    with pytest.raises(DataError, match="not those of all fields of one form"):
+        locked.check(kt.annotate.Panel((labels[0],)))
+    other = label(gold, Form.of([TONE, replace(TOPIC, instruction="And this?")], name="asked"), models[0], text="text",
+                  cache=None)  # fmt: skip
+    with pytest.raises(ProtocolError, match="And this"):
+        locked.fit(kt.shares, "topic", other, gold)
+    path = locked.archive(tmp_path / "study.zip", labels, gold, text="text", fits={"both": both})
+    found = verify(path, gold, text="text", fits={"both": both})
+    assert found.ok, str(found)
+    with pytest.raises(ArgumentError, match="fits holds a SharesResult under 'shares'"):
+        locked.archive(tmp_path / "shares.zip", labels, gold, text="text", fits={"shares": fit})
+    labels[0].probabilities[3] += 0.01
+    labels.save(tmp_path / "labels.json")
+    assert (kt.annotate.Panel.load(tmp_path / "labels.json")[0].probabilities == labels[0].probabilities).all()
+    with pytest.raises(DataError, match="1 of 90 labels are not what the replies say"):
+        locked.archive(tmp_path / "other.zip", labels, gold, text="text")
+    drifted = locked.ask_again(gold, same, text="text", n=20, occasion="June")
+    assert {name: found.changed for name, found in drifted.items()} == {"tone": 0, "topic": 0}
+
+
+def test_a_form_to_several_models(server):
+    server.always = fills
+    got = label(TEXTS, FORM, [point(server), Endpoint(server.url, "other", retries=1)], method="json", cache=None)
+    assert [part.name for part in got] == ["llm_m_tone", "llm_m_topic", "llm_other_tone", "llm_other_topic"]
+    assert "llm_other_topic_p_war" in got.join(pd.DataFrame({"t": TEXTS}))

@@ -1,14 +1,17 @@
 """Images and sounds as parts of the message."""
 
 import base64
+import json
+import sqlite3
 
 import pandas as pd
 import pytest
 
-from karat.annotate import Endpoint, LocalModel, Question, label
+from karat.annotate import Endpoint, LocalModel, Question, forecast, label, submit
 from karat.annotate.protocol import most_tokens
 from karat.errors import ArgumentError, DataError
 
+from .batch_server import BatchServer
 from .server import reply
 
 QUESTION = Question("Does it show a tram?", classes=["yes", "no"])
@@ -107,3 +110,46 @@ def test_models_that_take_text_alone(server, photos):
             label(photos, QUESTION, model, media="file", cache=None)
     with pytest.raises(ArgumentError, match="media=3"):
         label(photos, QUESTION, point(server), media=3, cache=None)
+
+
+# ---- batches and forecasts ---------------------------------------------------------------------------------------
+
+
+def test_in_batches(photos, tmp_path, monkeypatch):
+    server = BatchServer()
+    server.answer = lambda line: {"status_code": 200, "body": sees(line["body"], "")}
+    paid = point(server, price=(1.0, 1.0), media_tokens=100)
+    batch = submit(photos, QUESTION, paid, text="note", media="file", cache=tmp_path, budget=1.0)
+    content = json.loads(server.files["file-0"].splitlines()[0])["body"]["messages"][-1]["content"]
+    assert content[1]["image_url"]["url"] == "data:image/png;base64," + base64.b64encode(b"p=0.9 ").decode()
+    reserved = sum(most_tokens(json.loads(line)["body"], 100)[0] for line in server.files["file-0"].splitlines())
+    with sqlite3.connect(tmp_path / "answers.sqlite") as link:
+        assert abs(link.execute("SELECT SUM(cost) FROM answers").fetchone()[0] / 10**6 - reserved) <= 3 * 16
+    server.work()
+    got = batch.wait(every=0.01).collect()
+    assert got.probabilities[:, 0] == pytest.approx([0.9, 0.2, 0.7], abs=0.03)
+    assert not server.requests, "nothing is asked directly"
+    assert label(photos, QUESTION, paid, text="note", media="file", method="logprobs", cache=tmp_path).cost.sent == 0
+    monkeypatch.setattr("karat.annotate.batch._MOST_BYTES", 1500)
+    submit(photos, QUESTION, paid, text="note", media="file", method="json", cache=tmp_path)
+    assert len(server.batches) > 2, "no file is larger than vendors take"
+    server.close()
+
+
+def test_forecasts_count_images_or_say_that_their_price_is_not_known(server, photos, tmp_path):
+    paid = point(server, price=(1.0, 1.0), media_tokens=1000)
+    told = forecast(photos, QUESTION, paid, text="note", media="file", cache=None)
+    words = forecast(["same words"] * 3, QUESTION, paid, cache=None)
+    assert told.requests == 3
+    assert told.prompt_tokens == pytest.approx(3 * words.prompt_tokens + 3000, abs=3)
+    assert told.amount < told.most
+    with pytest.raises(
+        ArgumentError, match=r"not known what an image or a sound costs with 'm'; set Endpoint\(media_t"
+    ):
+        forecast(photos, QUESTION, point(server), text="note", media="file", cache=None)
+    far = {"file": ["https://example.org/a.png"]}
+    for ask in (label, submit):
+        with pytest.raises(ArgumentError, match="not known what an image"):
+            ask(far, QUESTION, point(server, price=(1.0, 1.0)), media="file", cache=tmp_path, budget=1.0)
+    with pytest.raises(ArgumentError, match="api='chat'"):
+        forecast(far, QUESTION, point(server, api="completions"), media="file", cache=None)

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from karat.annotate import Question
 from karat.annotate.http import asked_to_wait
 from karat.annotate.protocol import Reply, decode, most_tokens, read_reply
-from karat.annotate.question import normal
 from karat.annotate.reading import Reading, Token, from_json, from_tokens, from_votes, hold_against
-from karat.annotate.saying import Refused, Unreadable, which
+from karat.annotate.saying import Refused, Unreadable, normal, which
 from karat.errors import ArgumentError
 
 
@@ -340,7 +339,8 @@ def test_a_distribution_is_held_against_the_answer():
         ({"content": "", "function_call": {"name": "f"}}, "stop", "called a tool"),
         ({"content": "", "reasoning": "yes"}, "stop", "only thought"),
         ({"content": None}, "content_filter", "refused to answer"),
-        ({"content": ""}, "safety", r"no answer \(safety\)"),
+        ({"content": ""}, "safety", "refused to answer"),
+        ({"content": ""}, "other", r"no answer \(other\)"),
         ({"content": "", "refusal": "I will not"}, "stop", "refused to answer"),
     ],
 )

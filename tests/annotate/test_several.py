@@ -148,6 +148,8 @@ def test_shares_of_codes_from_a_study(server, tmp_path):
     fit = study.fit(kt.shares, ["topic_eco", "topic_law"], study.label(corpus, text="text"), corpus, seed=1)
     assert len(fit.names) == 2
     assert fit.coef().to_numpy() == pytest.approx(answers.mean(axis=0), abs=0.25)
+    one = study.fit(kt.mean, "topic_law", study.label(corpus, text="text"), corpus, seed=1)
+    assert one.coef().to_numpy() == pytest.approx(fit.coef().to_numpy()[1], abs=0.1), "a code by itself"
 
 
 # ---- scales -------------------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 """A protocol is laid down before labels are made; gold on which it was chosen is not taken for a random sample."""
 
 import json
+import sqlite3
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -146,6 +148,38 @@ def test_the_budget_is_that_of_the_whole_study(server, corpus, sample, tmp_path)
     kt.annotate.label(corpus, elsewhere, point(server), text="text", cache=tmp_path, budget=0.05)
 
 
+def test_probes_are_under_the_budget_of_the_study(server, corpus, sample, tmp_path):
+    """Whatever is asked, and in whatever order: the sum of all bills stays below the budget."""
+    letters = corpus.assign(text=[f"{t} {' '.join('abcdefghijklmnopqr')}" for t in corpus["text"]])
+    asks = {
+        "recall": lambda study: study.recall(letters, text="text"),
+        "order": lambda study: study.order_effect(letters, text="text", orders=2),
+        "drift": lambda study: study.ask_again(letters, made, text="text", n=40, occasion="June"),
+    }
+    free = Study(BOOK, sample, cache=tmp_path / "free").lock(BOOK.ask(), point(server))
+    made = free.label(letters, text="text")
+    for budget in (0.01, 0.03):
+        for first in asks:
+            folder = tmp_path / f"{budget}{first}"
+            study = replace(free, budget=budget, cache=folder)
+            before = len(server.requests)
+            stopped = 0
+            for ask in (asks[first], *asks.values()):
+                try:
+                    ask(study)
+                except BudgetError:
+                    stopped += 1
+            assert stopped, "the budget does not pay for all"
+            sent = len(server.requests) - before
+            assert 0.2 * budget < sent * 1.1e-4 <= budget, "50 prompt tokens and one more, each time"
+            with sqlite3.connect(folder / "answers.sqlite") as link:
+                assert link.execute("SELECT SUM(cost) FROM answers").fetchone()[0] <= budget * 1e12
+    with pytest.raises(ArgumentError, match="budget= is that of the study"):
+        free.recall(letters, text="text", budget=3)
+    with pytest.raises(ProtocolError, match="no protocol is laid down"):
+        Study(BOOK, sample, cache=tmp_path / "free").order_effect(letters, text="text")
+
+
 def test_a_study_comes_back_from_its_file(server, corpus, sample, study, tmp_path):
     question = BOOK.ask(examples=[("letter of somebody else", "yes")])
     locked = study.lock(question, point(server, parameters={"seed": 2}), votes=7)
@@ -164,6 +198,15 @@ def test_a_study_comes_back_from_its_file(server, corpus, sample, study, tmp_pat
     (tmp_path / "study.json").write_text(text.replace("somebody", "anybody"))
     with pytest.raises(DataError, match="edited or damaged"):
         read_study(tmp_path / "study.json")
+
+
+def test_labels_that_were_read_in_another_way_are_refused(server, corpus, study):
+    locked = study.lock(BOOK.ask(), point(server))
+    labels = locked.label(corpus, text="text")
+    locked.check(labels)
+    record = {key: value for key, value in labels.provenance.items() if key != "reading"}  # as releases before wrote it
+    with pytest.raises(ProtocolError, match="reading is 1 where 2 is laid down"):
+        locked.check(replace(labels, provenance=record))
 
 
 # ---- the archive --------------------------------------------------------------------------------------------

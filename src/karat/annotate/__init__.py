@@ -34,6 +34,8 @@ _HOMES = {
     "open_set": "outside",
     "Proposals": "proposals",
     "Form": "forms",
+    "SpanQuestion": "span_question",
+    "SpanAnnotation": "span_result",
     "Question": "question",
     "Endpoint": "endpoint",
     "LocalModel": "local",

@@ -222,15 +222,19 @@ class AnswerStore:
             raise self._put_elsewhere(rest)
 
     def _write(self, record: Sequence[Any]) -> None:
-        key, attempt, job, state, cost, prompt, completion, at, note, body, reserved = record
+        key, attempt, job, state, cost, prompt, completion, at, note, body, _ = record
         with self.store.transaction() as link:
+            open_ = link.execute(
+                "SELECT cost FROM answers WHERE key = ? AND attempt = ? AND state IN ('sent', 'received')",
+                [key, attempt],
+            ).fetchone()
             done = link.execute(
                 "UPDATE answers SET state = ?, cost = ?, prompt_tokens = ?, completion_tokens = ?, answered_at = ?, "
                 "note = ?, body = CASE WHEN state = 'received' THEN body ELSE ? END "
                 "WHERE key = ? AND attempt = ? AND state IN ('sent', 'received')",
                 [state, cost, prompt, completion, at, note, body, key, attempt],
             ).rowcount
-            added = cost - reserved
+            added = cost - open_[0] if open_ else 0
             if not done:  # settled before, or of another file
                 values = [key, attempt, job, state, cost, prompt, completion, at, at, note, body]
                 marks = ",".join("?" * len(values))
@@ -246,19 +250,23 @@ class AnswerStore:
             if self._folder is None or self._spill is not None:
                 return
             path = self._folder / f"spare-{uuid.uuid4().hex}.spill"
+            file: BinaryIO | None = None
             try:
                 path.touch(mode=0o600)
-                file = self._held = path.open("r+b")
+                file = path.open("r+b")
                 _hold(file, wait=True)
                 file.write(bytes(_SPILL))
                 file.flush()
                 os.fsync(file.fileno())
             except OSError as error:
+                with contextlib.suppress(OSError):  # there is no room for what it still holds
+                    if file is not None:
+                        file.close()
                 path.unlink(missing_ok=True)
                 raise CacheError(
                     f"cache {self._folder}: no room to work in ({error}). Free some space and call again."
                 ) from error
-            self._spill = path
+            self._held, self._spill = file, path
 
     def _spill_over(self, record: list[Any]) -> bool:
         line = _line(record)

@@ -27,7 +27,7 @@ from .answer_store import AnswerStore
 from .local import LocalModel
 from .one_text import RowAsker
 from .requests import Asker
-from .result import Annotation
+from .result_file import load
 from .study import Study
 from .study_file import FORMAT as STUDY
 from .study_file import VERSION as STUDY_VERSION
@@ -35,6 +35,8 @@ from .study_file import save, study_of
 
 if TYPE_CHECKING:
     from .._core.types import Ints
+    from .panel import Panel
+    from .result import Annotation
 
 FORMAT, VERSION = "karat archive", 2  # 1 would be a file without a checksum
 _MOST_BYTES = 2**32
@@ -78,13 +80,20 @@ class Verification:
         return "\n".join([*lines, *(f"  note: {line}" for line in self.notes)])
 
 
-def write(study: Study, path: Any, labels: Annotation, data: object, *, text: str, fits: Mapping[str, Any]) -> Path:
+def write(
+    study: Study, path: Any, labels: Annotation | Panel, data: object, *, text: str, fits: Mapping[str, Any]
+) -> Path:
     """Write an archive, see :meth:`Study.archive`."""
     target = path_of("path", path)
     if target.exists():
         raise ArgumentError(f"path={str(target)!r} is there already; an archive is written once, name another place.")
     if odd := [name for name in fits if not re.fullmatch(r"[\w-]+", str(name))]:
         raise ArgumentError(f"fits names {odd[0]!r}; use letters, digits, - and _.")
+    if unfit := [name for name, fit in fits.items() if not hasattr(fit, "to_json")]:
+        kind = type(fits[unfit[0]]).__name__
+        raise ArgumentError(
+            f"fits holds a {kind} under {unfit[0]!r}, which goes into no file; give regressions or means."
+        )
     texts, table = _texts(data, labels, text)
     replies = _collected(study, labels, texts)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -152,7 +161,7 @@ def verify(
         differ, checked = _files(root, manifest["files"]), [f"{len(manifest['files'])} files by their digests"]
         try:
             study = study_of(read_sealed(root / "study.json", STUDY, STUDY_VERSION, _AGAIN), "study.json", None)
-            labels = Annotation.load(root / "labels.json")
+            labels = load(root / "labels.json")
             differ += _inside(study, labels, manifest)
             checked.append("protocol, labels and draws against each other")
             if data is not None:
@@ -177,7 +186,7 @@ def _about(study: Study, table: Table) -> dict[str, Any]:
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "protocol": study.protocol.hash,
-        "codebook": study.codebook.digest,
+        "codebook": _books(study),
         "frame": {"rows": table.n_rows, "hash": study.sample.frame_hash},
         "draws": {
             "sample": _digest(_packed(study.sample.positions)),
@@ -187,13 +196,17 @@ def _about(study: Study, table: Table) -> dict[str, Any]:
     }
 
 
-def _texts(data: object, labels: Annotation, text: str) -> tuple[list[str], Table]:
+def _books(study: Study) -> str:
+    return " ".join(book.digest for book in study.books)
+
+
+def _texts(data: object, labels: Annotation | Panel, text: str) -> tuple[list[str], Table]:
     table = Table.read(data)
     labels.hold_against(table)
     return table.column(text, "text").tolist(), table
 
 
-def _collected(study: Study, labels: Annotation, texts: list[str]) -> list[list[Any]]:
+def _collected(study: Study, labels: Annotation | Panel, texts: list[str]) -> list[list[Any]]:
     """Replies behind the labels, after the labels have been read from them once more."""
     protocol = study.protocol
     assert protocol is not None
@@ -211,7 +224,9 @@ def _collected(study: Study, labels: Annotation, texts: list[str]) -> list[list[
         store.close()
 
 
-def _replayed(study: Study, labels: Annotation, texts: list[str], store: AnswerStore) -> tuple[list[str], list[str]]:
+def _replayed(
+    study: Study, labels: Annotation | Panel, texts: list[str], store: AnswerStore
+) -> tuple[list[str], list[str]]:
     """Requests behind the labels, and where labels differ from what the replies say."""
     protocol = study.protocol
     assert protocol is not None
@@ -220,11 +235,14 @@ def _replayed(study: Study, labels: Annotation, texts: list[str], store: AnswerS
     shown = {t: bool(protocol.question.why_shown(t)) for t in texts}
     found = {t: rows.label(t) for t in dict.fromkeys(texts) if not shown[t]}
     asker.close()
+    made = np.hstack([part.probabilities for part in labels.parts])
+    marks = getattr(labels, "marks", [None] * len(texts))
     odd = []
     for i, t in enumerate(texts):
-        p = found[t].full(protocol.question) if not shown[t] else None
-        told = labels.probabilities[i]
-        if not (np.isnan(told).all() if p is None else np.allclose(p, told, rtol=0, atol=1e-12)):
+        row = None if shown[t] else found[t]
+        p = None if row is None else row.full(protocol.question)
+        same = np.isnan(made[i]).all() if p is None else np.allclose(p, made[i], rtol=0, atol=1e-12)
+        if not same or repr(row and row.marks) != repr(marks[i]):
             odd.append(i)
     if not odd:
         return list(asker.keys), []
@@ -234,19 +252,21 @@ def _replayed(study: Study, labels: Annotation, texts: list[str], store: AnswerS
     ]
 
 
-def _inside(study: Study, labels: Annotation, manifest: Mapping[str, Any]) -> list[str]:
+def _inside(study: Study, labels: Annotation | Panel, manifest: Mapping[str, Any]) -> list[str]:
     """Where the parts of an archive do not fit each other."""
     if study.protocol is None:
         return ["the study in the archive has no protocol"]
     out = [f"labels: {line}" for line in study.protocol.differences(labels)]
-    now = {"protocol": study.protocol.hash, "codebook": study.codebook.digest, "draws": {
+    now = {"protocol": study.protocol.hash, "codebook": _books(study), "draws": {
         "sample": _digest(_packed(study.sample.positions)),
         "development": _digest(_packed(study.development.positions)),
     }}  # fmt: skip
     return out + [f"{name} is another one than the manifest says" for name in now if now[name] != manifest[name]]
 
 
-def _against(study: Study, labels: Annotation, root: Path, data: object, text: str) -> tuple[list[str], list[str]]:
+def _against(
+    study: Study, labels: Annotation | Panel, root: Path, data: object, text: str
+) -> tuple[list[str], list[str]]:
     """Where data and replies do not fit an archive, and what was checked."""
     study.sample.design.aligned(Table.read(data))
     texts, _ = _texts(data, labels, text)

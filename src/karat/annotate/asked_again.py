@@ -14,6 +14,7 @@ from ..frames import Table
 
 if TYPE_CHECKING:
     from .._core.types import Bools, Floats
+    from .panel import Panel
     from .result import Annotation
 
 _FLIPS = 9_999
@@ -142,27 +143,30 @@ def drift(before: Annotation, after: Annotation, *, again: Annotation | None = N
 def ask_again(
     study: Any,
     data: object,
-    labels: Annotation,
+    labels: Annotation | Panel,
     *,
     text: str,
     n: int,
     model: Any,
     occasion: str | None,
     progress: bool,
-) -> Drift:
+) -> Any:
     """See :meth:`Study.ask_again`."""
     n = whole("n", n, least=1)
     table, locked = Table.read(data), study.protocol
     assert locked is not None
     labels.hold_against(table)
     texts = table.column(text, "text").tolist()
-    first = {t: i for i, t in reversed(list(enumerate(texts))) if labels.labelled[i]}
+    known = labels.labelled
+    first = {t: i for i, t in reversed(list(enumerate(texts))) if known[i]}
     fixed = sorted(first, key=lambda t: hashlib.blake2b(t.encode("utf-8", "surrogatepass"), digest_size=8).digest())[:n]
     after = study._run(
         fixed, locked.question, study._same(model), text=None, id=None, method=locked.method, votes=locked.votes,
         failures="keep", progress=progress, occasion=occasion or f"{datetime.now(UTC):%Y-%m-%d}",
     )  # fmt: skip
-    return drift(labels.take(np.array([first[t] for t in fixed])), after)
+    before = labels.take(np.array([first[t] for t in fixed]))
+    found = {book.name: drift(*both) for book, *both in zip(study.books, before.parts, after.parts)}
+    return found if len(found) > 1 else next(iter(found.values()))
 
 
 def _same(before: Annotation, other: Annotation) -> None:

@@ -15,6 +15,7 @@ from .batch_wire import FINAL, BatchWire, Remote
 from .endpoint import Endpoint
 from .inputs import VOTES, as_list, check_budget, check_temperature, rows_and_texts
 from .labelling import job_name, run
+from .media import check_media, check_price
 from .one_text import RowAsker
 from .protocol import most_tokens, usage
 from .question import Question
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 METHODS = ("logprobs", "votes", "json")
 _MOST_REQUESTS = 50_000
+_MOST_BYTES, _LINE = 180_000_000, 300
+"""Bytes of a file of requests at most, of which vendors take 200 million, and those of a line beside its request."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class _Ask:
     cache: Any
     budget: float | None
     study: str | None
+    media: str | None = None
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ class Batch:
         ask = self.ask
         made: Annotation = run(
             ask.data, ask.question, ask.model, text=ask.text, id=ask.id, method=ask.method, votes=ask.votes,
-            cache=ask.cache, budget=ask.budget, failures=failures, progress=progress, study=ask.study,
+            cache=ask.cache, budget=ask.budget, failures=failures, progress=progress, study=ask.study, media=ask.media,
         )  # fmt: skip
         return made
 
@@ -142,6 +146,7 @@ def submit(
     budget: float | None = None,
     size: int = 5_000,
     study: str | None = None,
+    media: str | None = None,
 ) -> Batch:
     """Hand texts to a vendor's batch interface (``/files`` and ``/batches`` as OpenAI has them).
 
@@ -155,7 +160,10 @@ def submit(
     size : int
         Requests in a file at most.
     study : str, optional
-        Name of the study whose budget it is.
+        Name of the study whose budget it is, as in :func:`label`.
+    media : str, optional
+        Column of images or sounds, see :func:`label`; the file of requests holds them. A budget needs
+        ``Endpoint(media_tokens=)`` where it names web addresses, whose size is not known here.
 
     Returns
     -------
@@ -191,7 +199,8 @@ def submit(
     check_temperature([model], method)
     check_budget(budget, [model])
     votes, size = whole("votes", votes, least=1, most=1000), whole("size", size, least=1, most=_MOST_REQUESTS)
-    ask = _Ask(data, question, model, text, id, method, votes, cache, budget, study)
+    check_media(media, [model])
+    ask = _Ask(data, question, model, text, id, question.way(method), votes, cache, budget, study, media)
     with _Desk(ask) as desk:
         desk.hand_in(size)
     return Batch(ask, size)
@@ -202,7 +211,9 @@ class _Desk:
 
     def __init__(self, ask: _Ask) -> None:
         self.ask, self.job = ask, job_name(ask.question, ask.model)
-        _, texts = rows_and_texts(ask.data, ask.text, ask.id)
+        _, texts = rows_and_texts(ask.data, ask.text, ask.id, ask.media)
+        if ask.budget is not None:
+            check_price(texts, [ask.model])
         self.texts = [t for t in dict.fromkeys(texts) if not ask.question.why_shown(t)]
         self.store = AnswerStore(cache_folder(ask.cache, "answers"))
         self.wire = BatchWire(ask.model, self.store.whereabouts)
@@ -247,11 +258,24 @@ class _Desk:
                 self._finish(mark, tickets)
         waiting = self.waiting()
         todo = [key for key in self.bodies if key not in waiting and self.store.get(key) is None]
-        for start in range(0, len(todo), size):
-            self._set_aside(todo[start : start + size])
+        for keys in self._files(todo, size):
+            self._set_aside(keys)
             mark, tickets, _ = self.store.batches(self.job)[-1]
             made = self.wire.create(mark, {key: self.bodies[key] for key in tickets})
             self.store.note_batch(mark, made.name)
+
+    def _files(self, keys: list[str], size: int) -> list[list[str]]:
+        """Requests by the file they go into: no more than ``size``, nor more bytes than vendors take."""
+        out: list[list[str]] = []
+        room = 0
+        for key in keys:
+            long = len(json.dumps(self.bodies[key])) + _LINE
+            if not out or len(out[-1]) == size or long > room:
+                out.append([])
+                room = _MOST_BYTES
+            out[-1].append(key)
+            room -= long
+        return out
 
     def fetch(self) -> None:
         """Look after batches and keep the answers of those that are done."""
@@ -263,7 +287,7 @@ class _Desk:
     def _set_aside(self, keys: list[str]) -> None:
         """Set money aside for a batch and write down that it is about to be handed in."""
         cost, limit = self.ask.model.cost, check_budget(self.ask.budget, [self.ask.model])
-        wanted = {key: cost(*most_tokens(self.bodies[key])) for key in keys}
+        wanted = {key: cost(*most_tokens(self.bodies[key], self.ask.model.media_tokens)) for key in keys}
         if not self.store.reserve_all(wanted, self.job, limit, self.shared, batch=True):
             amount = self.ask.model.amount
             raise BudgetError(

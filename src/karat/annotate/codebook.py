@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ArgumentError, DataError
-from .question import Question, normal
+from .question import Question
+from .saying import normal
+from .span_question import SpanQuestion
 
 FORMAT, VERSION = "karat codebook", 1
 _MOST_BYTES = 2**20
@@ -150,11 +152,13 @@ class Codebook:
                 )
         self.ask()
 
-    def ask(self, **changes: Any) -> Question:
+    def ask(self, spans: bool = False, **changes: Any) -> Question:
         """The question as a model is asked it.
 
         Parameters
         ----------
+        spans : bool
+            Ask for the passages that have a code, with :class:`SpanQuestion`.
         **changes
             Arguments of :class:`Question` that are to be others: another ``instruction`` or ``template``, ``examples``.
 
@@ -166,10 +170,14 @@ class Codebook:
         listed = [code.shown() for code in self.codes]
         instruction = "\n\n".join([" ".join(told), *(["\n".join(listed)] if listed else [])])
         what: dict[str, Any] = {"instruction": instruction, "name": f"{self.name}_llm"}
+        if spans and (self.scale is not None or self.other is not None):
+            raise ArgumentError("spans=True is for codes; passages have no scale, and no code for none of them.")
         if self.scale is None:
             what["classes"] = {code.value: code.word for code in self.codes}
         else:
             what["scale"] = self.scale
+        if spans:
+            return SpanQuestion(**{**what, **changes})
         if self.several:
             what["several"] = True
         if self.other is not None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import ProtocolError
 from ..frames import Table
-from .result import Annotation
 
 if TYPE_CHECKING:
     from .._core.types import Bools
+    from .panel import Panel
+    from .result import Annotation
 
 
-def fit(study: Any, function: Any, formula: Any, labels: Annotation, data: object, options: dict[str, Any]) -> Any:
+def fit(
+    study: Any, function: Any, formula: Any, labels: Annotation | Panel, data: object, options: dict[str, Any]
+) -> Any:
     """See :meth:`Study.fit`."""
     study.check(labels)
     if "design" in options:
@@ -30,13 +34,26 @@ def fit(study: Any, function: Any, formula: Any, labels: Annotation, data: objec
         design = design.subgroup(joined, (~labels.shown).tolist())
         joined = labels.join(data)
     given = dict(options.pop("surrogates", {}))
-    of_labels = labels.surrogates(study.codebook.name)
+    of_labels = {k: v for book, part in zip(study.books, labels.parts) for k, v in part.surrogates(book.name).items()}
+    if len(of_labels) > 1:  # of several gold columns those that are asked about
+        said = " ".join(_texts((formula, options)))
+        named = [gold for gold in of_labels if re.search(rf"(?<!\w){re.escape(gold)}(?!\w)", said)]
+        of_labels = {gold: of_labels[gold] for gold in named or of_labels}
     told = {gold: column if isinstance(column, list) else [column] for gold, column in of_labels.items()}
     for gold, columns in told.items():
         more = given.pop(gold, [])
         columns += [more] if isinstance(more, (str, Mapping)) else list(more)
     surrogates = {**told, **given}
     return function(formula, joined, surrogates=surrogates, design=design.design, **options)
+
+
+def _texts(given: Any) -> Iterator[str]:
+    """All texts in an argument, however they are nested."""
+    if isinstance(given, str):
+        yield given
+    elif isinstance(given, (Mapping, list, tuple)):
+        for one in (*given, *given.values()) if isinstance(given, Mapping) else given:
+            yield from _texts(one)
 
 
 def develops(study: Any, data: object) -> Bools:

@@ -12,8 +12,9 @@ from .answer_store import AnswerStore
 from .endpoint import Endpoint
 from .inputs import VOTES, as_list, check_temperature, rows_and_texts
 from .labelling import job_name
+from .media import check_media, check_price
 from .one_text import METHODS, RowAsker
-from .protocol import most_tokens
+from .protocol import most_tokens, without_media, words_of
 from .question import Question
 from .requests import Asker
 
@@ -83,6 +84,7 @@ def forecast(
     method: str = "auto",
     votes: int = VOTES,
     cache: Any = "auto",
+    media: str | None = None,
 ) -> Forecast | list[Forecast]:
     """Forecast what :func:`label` is going to cost; nothing is sent.
 
@@ -91,6 +93,9 @@ def forecast(
     data, question, text, method, votes, cache
         See :func:`label`. For ``"auto"`` log-probabilities are taken to be had.
     model : Endpoint or sequence of Endpoint
+    media : str, optional
+        Column of images or sounds, see :func:`label`. Needs ``Endpoint(media_tokens=)``, which every one of them is
+        taken to cost.
 
     Returns
     -------
@@ -115,7 +120,9 @@ def forecast(
     votes = whole("votes", votes, least=1, most=1000)
     questions, models = as_list(question, Question, "question"), as_list(model, Endpoint, "model")
     check_temperature(models, method)
-    _, texts = rows_and_texts(data, text, None)
+    check_media(media, models)
+    _, texts = rows_and_texts(data, text, None, media)
+    check_price(texts, models, always=True)
     store = AnswerStore(None if cache is None else cache_folder(cache, "answers"))
     try:
         out = [_one(texts, q, m, method, votes, store) for m in models for q in questions]
@@ -132,23 +139,26 @@ def _one(
     rows = RowAsker(asker, question, method, votes)
     asker.close()
     todo = [t for t in dict.fromkeys(texts) if not question.why_shown(t)]
-    way = "logprobs" if method == "auto" else method
+    way = question.way(method)
     bodies = [body for body in (rows.request(t, way, votes) for t in todo) if store.get(asker.key(body, 0)) is None]
-    bounds = [most_tokens(body) for body in bodies]
+    bounds = [most_tokens(body, model.media_tokens) for body in bodies]
     prompt, completion = (sum(bound[i] for bound in bounds) for i in (0, 1))
     billed = [row for row in store.tally([job]) if row[0] in ("answered", "unreadable") and row[2]]
     done = sum(row[1] for row in billed)
     if done:
         expected = [sum(row[i] for row in billed) / done * len(bodies) for i in (2, 3)]
     else:
-        written = sum(len(str(m["content"]).encode()) for b in bodies for m in b.get("messages", [])) or sum(
-            len(str(b.get("prompt", "")).encode()) for b in bodies
-        )
+        plain = [without_media(body) for body in bodies]
+        written = sum(len(said.encode()) for body, _ in plain for said in words_of(body))
+        shown = sum(parts for _, parts in plain) * (model.media_tokens or 0)
         messages = sum(len(b.get("messages", [0])) for b in bodies)
         long = _ANSWER * (votes if way == "votes" else 1)
         if way == "json" or question.several:
             long *= 2 * len(question.words) + 1
-        expected = [written / _BYTES_A_TOKEN + _TOKENS_A_MESSAGE * messages, min(long * len(bodies), completion)]
+        expected = [
+            written / _BYTES_A_TOKEN + _TOKENS_A_MESSAGE * messages + shown,
+            min(long * len(bodies), completion),
+        ]
     gaps = [len(bodies) / model.requests_per_minute if model.requests_per_minute else 0.0]
     gaps += [(prompt + completion) / model.tokens_per_minute] if model.tokens_per_minute else []
     return Forecast(

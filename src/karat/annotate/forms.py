@@ -11,9 +11,9 @@ import numpy as np
 
 from ..errors import ArgumentError
 from .panel import Panel
-from .question import Question, normal
+from .question import Question
 from .reading import Reading, Token, from_tokens
-from .saying import Unreadable, spoken
+from .saying import Unreadable, normal, spoken
 from .sets import tokens_of_value, values_of
 
 if TYPE_CHECKING:
@@ -87,6 +87,11 @@ class Form(Question):
         told = "\n\n".join(_told(field) for field in fields)
         return cls(told, classes=listed, name=name, system=system, several=True, fields=tuple(fields))
 
+    @property
+    def parts(self) -> tuple[Question, ...]:
+        """The questions of the form."""
+        return tuple(self.fields)
+
     def describe(self) -> dict[str, Any]:
         """All that defines the form, for the record."""
         return {**super().describe(), "fields": [field.describe() | {"name": field.name} for field in self.fields]}
@@ -107,15 +112,15 @@ class Form(Question):
                 inside[field.name] = _object({word: {"type": "number"} for word in field.words})
         return {"type": "json_schema", "json_schema": {"name": "form", "strict": True, "schema": _object(inside)}}
 
-    def from_tokens(self, tokens: Sequence[Token]) -> Reading:
+    def from_fields(self, tokens: Sequence[Token]) -> Reading:
         """Distributions of all fields, one after the other, from the tokens at which their values begin.
 
         What is read at a field is its distribution given the fields before it, as they were answered.
         """
-        text = "".join(token.text for token in tokens)
+        answer = "".join(token.text for token in tokens)
         found = [
             from_tokens(tokens_of_value(tokens, start), field.words)
-            for field, start in zip(self.fields, values_of(text, [field.name for field in self.fields]))
+            for field, start in zip(self.fields, values_of(answer, [field.name for field in self.fields]))
         ]
         worst = max(found, key=lambda one: one.unresolved)
         return Reading(
@@ -123,7 +128,7 @@ class Form(Question):
             max(one.unlisted for one in found),
         )  # fmt: skip
 
-    def from_answers(self, answers: Sequence[str]) -> Reading:
+    def from_answers(self, answers: Sequence[str], text: str) -> Reading:
         """Shares of answers that give each label to its field, among those that can be read."""
         said, why = [], "there is no answer"
         for answer in answers:
@@ -135,7 +140,7 @@ class Form(Question):
             raise Unreadable(why)
         return Reading(np.mean(said, axis=0), len(said) / len(answers))
 
-    def from_json(self, answer: str) -> Reading:
+    def from_json(self, answer: str, text: str) -> Reading:
         """Distributions that the model states."""
         parts = []
         for field in self.fields:
@@ -165,7 +170,7 @@ class Form(Question):
             raise Unreadable(f"the answer {answer.strip()[:60]!r} leaves out {field.name!r}")
         return named[normal(field.name)]
 
-    def split(self, found: Annotation) -> Panel:
+    def shaped(self, found: Annotation, marks: Sequence[Any], texts: Sequence[str]) -> Panel:
         """Labels of each field by themselves; what the form has cost stands with the first."""
         members, at = [], 0
         for k, field in enumerate(self.fields):
@@ -176,7 +181,7 @@ class Form(Question):
             )
             members.append(replace(
                 found, classes=field.labels, probabilities=found.probabilities[:, at:to], several=False,
-                name=f"{self.name}_{field.name}", worker=f"{found.worker} / {field.name}", provenance=record,
+                name=f"{found.name}_{field.name}", worker=f"{found.worker} / {field.name}", provenance=record,
                 cost=found.cost if k == 0 else free,
             ))  # fmt: skip
             at = to

@@ -17,11 +17,10 @@ import numpy as np
 
 from .._core.store import cache_folder
 from .._version import __version__
-from ..errors import ArgumentError, EndpointError, KaratWarning, one_of, tell, whole
+from ..errors import EndpointError, KaratWarning, one_of, tell, whole
 from ..predict.text.texts import digest_of
 from .answer_store import AnswerStore
 from .endpoint import Endpoint
-from .forms import Form
 from .inputs import (
     VOTES,
     as_list,
@@ -33,7 +32,8 @@ from .inputs import (
     slug,
 )  # fmt: skip
 from .local import LocalModel
-from .media import WithMedia, check_media
+from .locked import READING
+from .media import WithMedia, check_media, check_price
 from .one_text import METHODS, Row, RowAsker
 from .panel import Panel
 from .question import Question
@@ -79,6 +79,7 @@ def label(
     budget: float | None = None,
     failures: str = "raise",
     progress: bool = False,
+    study: str | None = None,
 ) -> Any:
     """Have texts labelled by one or several models, as distributions over classes.
 
@@ -120,6 +121,8 @@ def label(
         warning. Where texts in a row get no answer at all, it is the endpoint's fault and an error in any case.
     progress : bool
         Show a progress bar.
+    study : str, optional
+        Any name: all calls that give it, also of other questions and models, and :func:`submit`, share one budget.
 
     Returns
     -------
@@ -156,7 +159,7 @@ def label(
     """
     return run(
         data, question, model, text=text, id=id, media=media, method=method, votes=votes, cache=cache, budget=budget,
-        failures=failures, progress=progress,
+        failures=failures, progress=progress, study=study,
     )  # fmt: skip
 
 
@@ -188,8 +191,10 @@ def run(
     check_local(models, questions, method, votes, budget)
     check_temperature(models, method)
     limit = check_budget(budget, models)
-    if any(isinstance(q, Form) for q in questions) and (len(questions) > 1 or len(models) > 1):
-        raise ArgumentError("a form goes to one model by itself; label with one form and one endpoint at a time.")
+    if limit is not None:
+        check_price(texts, models)
+    for q in questions:
+        q.way(method)
     pairs = [(q, m) for m in models for q in questions]
     names = [job_name(q, m) for q, m in pairs]
     store = AnswerStore(None if cache is None else cache_folder(cache, "answers"))
@@ -201,17 +206,15 @@ def run(
             )
         shared = names if study is None else store.enrol(study, names)
         job = _Job(ids, texts, method, votes, failures, progress, limit, tuple(shared), text, id, occasion, media)
-        members = []
-        for (q, m), name in zip(pairs, names):
-            members.append(_annotate(job, q, m, name, store, len(pairs) > 1))
+        found = [_annotate(job, q, m, name, store, len(pairs) > 1) for (q, m), name in zip(pairs, names)]
     finally:
         store.close()
-    if isinstance(questions[0], Form):
-        return questions[0].split(members[0])
-    return members[0] if len(pairs) == 1 else Panel(tuple(members))
+    if len(pairs) == 1:
+        return found[0]
+    return Panel(tuple(member for one in found for member in (one if isinstance(one, Panel) else [one])))
 
 
-def _annotate(job: _Job, question: Question, model: Any, name: str, store: AnswerStore, several: bool) -> Annotation:
+def _annotate(job: _Job, question: Question, model: Any, name: str, store: AnswerStore, several: bool) -> Any:
     """One model, one question."""
     reasons = {text: question.why_shown(text) for text in set(job.texts)}
     todo = list(dict.fromkeys(t for t in job.texts if not reasons[t]))
@@ -244,7 +247,7 @@ def _annotate(job: _Job, question: Question, model: Any, name: str, store: Answe
     worker = getattr(model, "label", None) or str(model.model)
     methods = Counter(row.method for row in rows.values() if row.p is not None)
     counts = {"texts": len(job.texts), "distinct": len(todo), "failed": len(failed), "methods": dict(methods)}
-    return Annotation(
+    made = Annotation(
         ids=job.ids,
         classes=question.labels,
         probabilities=p.reshape(-1, k),
@@ -259,6 +262,7 @@ def _annotate(job: _Job, question: Question, model: Any, name: str, store: Answe
         provenance=_provenance(question, model, served, started, store, name, counts, job),
         cost=cost,
     )
+    return question.shaped(made, [row.marks for row in listed], job.texts)
 
 
 def row_by_row(asker: Any, texts: list[str], progress: bool) -> dict[str, Any]:
@@ -362,6 +366,7 @@ def _provenance(
         "models_reported": served,
         "method": model.built() if local else job.method,
         "votes": None if local else job.votes,
+        "reading": READING,
         "counts": counts,
         "rows": {"text": job.text, "id": job.id, "digest": digest_of(job.texts)} | _media(job),
         "called": started.isoformat(timespec="seconds"),

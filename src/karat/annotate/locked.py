@@ -14,17 +14,20 @@ from .endpoint import Endpoint
 from .forms import Form
 from .local import LocalModel
 from .question import Question
+from .span_question import SpanQuestion
 
 if TYPE_CHECKING:
+    from .panel import Panel
     from .result import Annotation
 
-READING = 1
+READING = 2  # 1 took log-probabilities of thoughts for those of the answer, and knew fewer words for filters
 """Raised whenever the same reply would be read as another label."""
 _TRAFFIC = (
     "price", "currency", "key_env", "concurrency", "requests_per_minute", "tokens_per_minute", "timeout", "retries",
     "backoff", "longest_wait", "media_tokens",
 )  # fmt: skip
 """Settings of an endpoint on which no answer depends."""
+_KINDS: dict[str, type[Question]] = {kind.__name__: kind for kind in (Question, Form, SpanQuestion)}
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,7 @@ class Protocol:
     votes: int = 5
 
     def __post_init__(self) -> None:
-        if isinstance(self.question, Form):
-            raise ProtocolError("a protocol is of one question; lock each field of the form as a question of its own.")
+        self.question.way(self.method)
 
     def describe(self) -> dict[str, Any]:
         """All that the labels depend on, as plain values."""
@@ -79,12 +81,12 @@ class Protocol:
         """Digest of all that the labels depend on, 32 hexadecimal digits."""
         return hash_of(self.describe())
 
-    def differences(self, other: Protocol | Annotation) -> list[str]:
+    def differences(self, other: Protocol | Annotation | Panel) -> list[str]:
         """What another protocol, or that of some labels, has otherwise; empty where it is the same.
 
         Parameters
         ----------
-        other : Protocol or Annotation
+        other : Protocol, Annotation or Panel
 
         Returns
         -------
@@ -97,33 +99,48 @@ class Protocol:
         """All of it for a file; no key, and no settings of the traffic."""
         kind = "endpoint" if isinstance(self.model, Endpoint) else "local"
         model = {f.name: getattr(self.model, f.name) for f in dataclasses.fields(self.model) if f.name not in _TRAFFIC}
-        question = {f.name: getattr(self.question, f.name) for f in dataclasses.fields(self.question)}
-        if isinstance(self.question.classes, Mapping):
-            question["classes"] = {"pairs": [list(pair) for pair in self.question.classes.items()]}
-        about = {"question": question, kind: model, "method": self.method, "votes": self.votes}
+        about = {"question": _said(self.question), kind: model, "method": self.method, "votes": self.votes}
         return _plain(about)
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Protocol:
         """What :meth:`to_dict` gave."""
-        question = dict(given["question"])
-        if isinstance(question["classes"], Mapping):
-            question["classes"] = dict(question["classes"]["pairs"])
-        question["examples"] = [tuple(pair) for pair in question["examples"]]
-        if question["scale"] is not None:
-            question["scale"] = tuple(question["scale"])
         model = Endpoint(**given["endpoint"]) if "endpoint" in given else LocalModel(**given["local"])
-        return cls(Question(**question), model, given["method"], given["votes"])
+        return cls(_question(given["question"]), model, given["method"], given["votes"])
 
 
-def described(labels: Annotation) -> dict[str, Any]:
+def _said(question: Question) -> dict[str, Any]:
+    """A question of any kind as plain values."""
+    out = {f.name: getattr(question, f.name) for f in dataclasses.fields(question)}
+    if isinstance(question.classes, Mapping):
+        out["classes"] = {"pairs": [list(pair) for pair in question.classes.items()]}
+    if isinstance(question, Form):
+        out["fields"] = [_said(field) for field in question.fields]
+    return out if type(question) is Question else out | {"kind": type(question).__name__}
+
+
+def _question(given: Mapping[str, Any]) -> Question:
+    """What :func:`_said` gave."""
+    about = dict(given)
+    kind = _KINDS[about.pop("kind", "Question")]
+    if isinstance(about["classes"], Mapping):
+        about["classes"] = dict(about["classes"]["pairs"])
+    about["examples"] = [tuple(pair) for pair in about["examples"]]
+    if about["scale"] is not None:
+        about["scale"] = tuple(about["scale"])
+    if "fields" in about:
+        about["fields"] = tuple(_question(field) for field in about["fields"])
+    return kind(**about)
+
+
+def described(labels: Annotation | Panel) -> dict[str, Any]:
     """The protocol that labels were made under, from their record."""
     record = labels.provenance
     lost = [name for name in ("question", "prompt", "model", "method") if name not in record]
     if lost:
         raise ProtocolError(f"the labels do not say how they were made ({lost[0]!r} is not in their provenance).")
     about = {name: record[name] for name in ("question", "prompt", "model", "method")}
-    return _plain({**about, "votes": record.get("votes"), "reading": record.get("reading", READING)})
+    return _plain({**about, "votes": record.get("votes"), "reading": record.get("reading", 1)})
 
 
 def differences(mine: Any, theirs: Any, where: str = "") -> list[str]:

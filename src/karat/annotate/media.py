@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,21 @@ def _part(given: str, column: str, row: int) -> dict[str, Any]:
     if ending in IMAGES:
         return {"type": "image_url", "image_url": {"url": f"data:{IMAGES[ending]};base64,{coded}"}}
     return {"type": "input_audio", "input_audio": {"data": coded, "format": SOUNDS[ending]}}
+
+
+def check_price(texts: Sequence[str], models: Sequence[Any], always: bool = False) -> None:
+    """Raise where it is not known what an image or sound costs: of a file at most its bytes, of an address nothing.
+
+    ``always``: files too, whose bytes are no guess of what they are going to cost.
+    """
+    shown = [part for t in texts if isinstance(t, WithMedia) for part in t.parts]
+    far = [part for part in shown if str(part.get("image_url", {}).get("url", "")).startswith("http")]
+    for m in models:
+        if getattr(m, "media_tokens", None) is None and (shown if always else far):
+            raise ArgumentError(
+                f"it is not known what an image or a sound costs with {m.model!r}; set Endpoint(media_tokens=) to the "
+                "most prompt tokens that one is billed for, as the vendor's price list says."
+            )
 
 
 def check_media(media: object, models: list[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import EndpointError
-from .forms import Form
 from .media import message_content
-from .protocol import Choice, Reply, read_reply
+from .protocol import OF_THOUGHTS, Choice, Reply, read_reply
 from .question import Question
-from .reading import Reading, from_json, from_tokens, from_votes, hold_against
+from .reading import Reading, from_tokens, hold_against
 from .requests import Asker, Declining, RowError
 from .saying import Declined, Refused, Unreadable, Useless, begins, declines, usable
-from .sets import from_fields, from_marginals, from_sets, schema
 
 if TYPE_CHECKING:
     from .._core.types import Floats
@@ -29,7 +28,8 @@ MOST_UNRESOLVED = 0.1
 """Share of it that may be split among classes that begin alike."""
 MOST_UNLISTED = 0.02
 """Probability that may not be listed where a class is not listed either."""
-_JSON_TOKENS = 40
+_ONE_AT_A_TIME = re.compile(r"HTTP 4\d\d:.*(?:(?<!\w)['\"`]n['\"`]|\bn\s*(?:>|must|should|is not|=))", re.DOTALL)
+"""An endpoint that gives no several answers to one request."""
 _REFUSED = "refused"
 """How :func:`karat.annotate.protocol.read_reply` marks a refusal among answers."""
 
@@ -43,6 +43,7 @@ class Row:
     mass: float
     status: str = "ok"
     declined: bool = False
+    marks: Any = None
 
     def full(self, question: Question) -> Floats | None:
         """A probability for each class of a question, refusals included where they count as one, shape (K,)."""
@@ -54,7 +55,7 @@ class Row:
     @classmethod
     def of(cls, reading: Reading, method: str) -> Row:
         """What was read from a reply."""
-        return cls(reading.p, method, reading.mass)
+        return cls(reading.p, method, reading.mass, marks=reading.marks)
 
 
 class NoLogprobs(Exception):
@@ -66,8 +67,9 @@ class RowAsker:
 
     def __init__(self, asker: Asker, question: Question, method: str, votes: int) -> None:
         self.asker, self.question, self.votes, self.asked_for = asker, question, votes, method
-        self.method = "logprobs" if method == "auto" else method
+        self.method = question.way(method)
         self.switched = ""
+        self.at_once = votes
         self._first = True
         self._lock = threading.Lock()
 
@@ -95,12 +97,12 @@ class RowAsker:
         """The body of a request about a text, for log-probabilities, some votes at once, or stated JSON."""
         point = self.asker.endpoint
         if method == "json":
-            return self._body(text, "json", temperature=0, **self._room("json"))
+            return self._body(text, "json", temperature=0, **self._room("json", text))
         fields: dict[str, Any] = {"temperature": 1} | ({"n": votes} if votes > 1 else {})
         if method == "logprobs":
             chat = {"logprobs": True, "top_logprobs": point.top_logprobs}
             fields = {"temperature": 0, **(chat if point.api == "chat" else {"logprobs": point.top_logprobs})}
-        return self._body(text, "label", **fields, **self._room("label"))
+        return self._body(text, "label", **fields, **self._room("label", text))
 
     def _body(self, text: str, kind: str, **fields: Any) -> dict[str, Any]:
         point = self.asker.endpoint
@@ -134,8 +136,8 @@ class RowAsker:
 
         def read(payload: Any) -> Reading | str:
             choice = self._read(payload, 1).choices[0]
-            if choice.tokens is None and not choice.odd and self._first and choice.text.strip():
-                self._switch("its replies hold none")  # an empty answer says nothing about the endpoint
+            if choice.tokens is None and choice.odd in ("", OF_THOUGHTS) and self._first and choice.text.strip():
+                self._switch(choice.odd or "its replies hold none")  # an empty answer says nothing about the endpoint
             return self._of_tokens(choice, body.get("temperature") == 0)
 
         try:
@@ -188,10 +190,7 @@ class RowAsker:
         if choice.finish == "length":
             return "the answer was cut at max_tokens; raise max_tokens="
         try:
-            if isinstance(self.question, Form):
-                reading = self.question.from_tokens(choice.tokens)
-            else:
-                reading = from_fields(choice.tokens, self.question.words)
+            reading = self.question.from_fields(choice.tokens)
         except Unreadable as error:
             return str(error)
         if reading.mass < LEAST_MASS:
@@ -219,7 +218,7 @@ class RowAsker:
     def _sampled(self, text: str) -> Reading:
         answers: list[Choice] = []
         for round_ in range(self.votes):
-            wanted = self.votes - len(answers)
+            wanted = min(self.votes - len(answers), self.at_once)
 
             def read(payload: Any, wanted: int = wanted) -> tuple[Choice, ...]:
                 try:
@@ -232,12 +231,18 @@ class RowAsker:
             body = self.request(text, "votes", wanted)
             if isinstance(body.get("seed"), int):
                 body["seed"] += round_  # the same seed would draw the same answer again
-            answers += self.asker.ask(body, round_, read)
+            try:
+                answers += self.asker.ask(body, round_, read)
+            except RowError as error:
+                if wanted == 1 or not _ONE_AT_A_TIME.search(str(error)):
+                    raise
+                self.at_once = 1  # for all texts from now on
+                return self._sampled(text)
             if len(answers) >= self.votes:
                 break
-        return self._counted(answers)
+        return self._counted(answers, text)
 
-    def _counted(self, answers: list[Choice]) -> Reading:
+    def _counted(self, answers: list[Choice], text: str) -> Reading:
         """Shares of answers; those of refusals are theirs where they count as a class."""
         words, several = self.question.words, self.question.several
         refused = [answer.finish == _REFUSED or declines(answer.text) for answer in answers]
@@ -252,9 +257,7 @@ class RowAsker:
             (a.text if a.finish != "length" else "") if several else usable(a.text, a.finish, words) for a in answers
         ]
         try:
-            if isinstance(self.question, Form):
-                return self.question.from_answers(whole)
-            reading = from_sets(whole, words) if several else from_votes(whole, words)
+            reading = self.question.from_answers(whole, text)
             if share:
                 return Reading(np.append(reading.p * (1 - share), share), reading.mass)
             return reading
@@ -264,15 +267,12 @@ class RowAsker:
             raise RowError(f"{error}{more}") from None
 
     def _json(self, text: str) -> Reading:
-        words = self.question.words
         body = self.request(text, "json")
 
         def read(payload: Any) -> Reading:
             choice = self._read(payload, 1).choices[0]
             try:
-                if isinstance(self.question, Form):
-                    return self.question.from_json(choice.text)
-                return from_marginals(choice.text, words) if self.question.several else from_json(choice.text, words)
+                return self.question.from_json(choice.text, text)
             except Unreadable as error:
                 if declines(choice.text):
                     raise Declined(f"the model declines to judge the text ({choice.text.strip()[:60]!r})") from None
@@ -282,12 +282,10 @@ class RowAsker:
 
         return self.asker.ask(body, 0, read)
 
-    def _room(self, kind: str) -> dict[str, Any]:
+    def _room(self, kind: str, text: str) -> dict[str, Any]:
         """Tokens for an answer in JSON, and its form where the endpoint is to keep to it; nothing for a single word."""
-        if kind == "label" and not self.question.several:
+        point, room = self.asker.endpoint, self.question.room(kind, text)
+        if not room:
             return {}
-        words, point = self.question.words, self.asker.endpoint
-        room = _JSON_TOKENS + sum(len(word.encode()) + 12 for word in words)
-        asked = self.question.schema(kind) if isinstance(self.question, Form) else None
-        form = {"response_format": asked or schema(words, kind, self.question.several)} if point.structured else {}
+        form = {"response_format": self.question.schema(kind)} if point.structured else {}
         return {"max_tokens": max(room, point.max_tokens), **form}

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, DataError
 from .result import Annotation
+
+if TYPE_CHECKING:
+    from .._core.types import Bools, Ints
+    from ..frames import Table
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,85 @@ class Panel:
         return self.members[place]
 
     @property
+    def parts(self) -> tuple[Annotation, ...]:
+        """The members, as a study takes labels."""
+        return self.members
+
+    @property
+    def labelled(self) -> Bools:
+        """Rows with a label of every member, shape (N,)."""
+        return np.asarray(np.all([m.labelled for m in self.members], axis=0))
+
+    @property
+    def shown(self) -> Bools:
+        """Rows that any prompt shows, shape (N,)."""
+        return np.asarray(np.any([m.shown for m in self.members], axis=0))
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """How the labels of a form were made: what its members have in common, with the form as the question.
+
+        Raises
+        ------
+        DataError
+            If they are not those of one form.
+        """
+        forms = [m.provenance.get("form") for m in self.members]
+        asked = [m.provenance.get("question", {}) for m in self.members]
+        told = [] if not forms or forms[0] is None else forms[0]["fields"]
+        named = [{key: value for key, value in field.items() if key != "name"} for field in told]
+        if not named or any(form != forms[0] for form in forms) or named != list(asked):
+            raise DataError("the labels are not those of all fields of one form, as label(...) gives them.")
+        record = {key: value for key, value in self.members[0].provenance.items() if key != "form"}
+        return record | {"question": forms[0]}
+
+    def hold_against(self, table: Table) -> None:
+        """Raise where a table does not hold the rows that were labelled, in their order."""
+        for member in self.members:
+            member.hold_against(table)
+
+    def take(self, rows: Ints) -> Panel:
+        """Some of the rows.
+
+        Parameters
+        ----------
+        rows : ndarray of int, shape (n,)
+        """
+        return Panel(tuple(member.take(rows) for member in self.members))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to a JSON file.
+
+        Parameters
+        ----------
+        path : str or Path
+        """
+        from .result_file import save
+
+        save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Panel:
+        """Read what :meth:`save` wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Returns
+        -------
+        Panel
+
+        Raises
+        ------
+        DataError
+            If the file holds something else.
+        """
+        from .result_file import load
+
+        return Panel(load(path).parts)
+
+    @property
     def probabilities(self) -> dict[Any, str]:
         """Class -> column of :meth:`long`, for ``kt.labels.aggregate(..., probabilities=...)``.
 
@@ -65,8 +149,7 @@ class Panel:
         """
         from ..labels.tables.render import build_frame
 
-        shown = np.any([m.shown for m in self.members], axis=0)
-        names = self.probabilities
+        shown, names = self.shown, self.probabilities
         parts = {"task": [], "worker": [], "label": [], **{name: [] for name in names.values()}}  # type: ignore[var-annotated]
         for member in self.members:
             keep = member.labelled & ~shown
@@ -93,7 +176,7 @@ class Panel:
 
         for member in self.members:
             data = member.join(data, drop_shown=False)
-        shown = np.any([m.shown for m in self.members], axis=0)
+        shown = self.shown
         if drop_shown and shown.any():
             return nw.from_native(data, eager_only=True).filter((~shown).tolist()).to_native()
         return data

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .reading import Token
-from .saying import Declined, Refused, Unreadable, spoken
+from .saying import Declined, Refused, Unreadable, normal, plain, spoken
 
 _TOKENS_PER_MESSAGE = 16
 _TOKENS_OF_TEMPLATE = 128
 _MOST_COUNTED = 10**8
 _ENDS = ("", "stop", "eos", "error", "abort")
 """Endings that give no reason for an empty answer."""
+_FILTERED = re.compile(
+    r"content_filter|(?:image_)?(?:safety|recitation|prohibited_content)$|blocklist$|spii$|refusal$", re.IGNORECASE
+)
+"""Endings of replies that a filter took away, in the words of OpenAI, of Gemini ("content_filter: PROHIBITED_CONTENT",
+"SAFETY") and of Anthropic."""
+OF_THOUGHTS = "the log-probabilities are those of what the model thought, not of its answer"
+_THOUGHTS = ("reasoning", "reasoning_content", "thinking")
+"""Fields of a message that hold what the model thought."""
 LIMITS = ("max_tokens", "max_completion_tokens")
 """Fields that bound the length of an answer."""
 
@@ -54,7 +63,7 @@ def most_tokens(body: Mapping[str, Any], media: int | None = None) -> tuple[int,
     >>> most_tokens({"messages": [{"role": "user", "content": "hello"}], "max_tokens": 8, "n": 2})
     (221, 16)
     """
-    shown, parts = _without_media(body) if media is not None else (body, 0)
+    shown, parts = without_media(body) if media is not None else (body, 0)
     written = json.dumps(shown, ensure_ascii=False).encode("utf-8", "surrogatepass")
     prompt = (
         len(written) + parts * (media or 0) + _TOKENS_PER_MESSAGE * len(body.get("messages", [0])) + _TOKENS_OF_TEMPLATE
@@ -64,7 +73,7 @@ def most_tokens(body: Mapping[str, Any], media: int | None = None) -> tuple[int,
     return prompt * best_of, max(limits) * max(int(body.get("n") or 1), best_of)
 
 
-def _without_media(body: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+def without_media(body: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
     """A request without its images and sounds, and how many they are."""
     messages, count = [], 0
     for message in body.get("messages", []):
@@ -74,6 +83,15 @@ def _without_media(body: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
             count, message = count + len(content) - len(words), {**message, "content": words}
         messages.append(message)
     return {**body, "messages": messages} if messages else dict(body), count
+
+
+def words_of(body: Mapping[str, Any]) -> list[str]:
+    """What is said in a request, message by message."""
+    out = [str(body["prompt"])] if "prompt" in body else []
+    for message in body.get("messages", []):
+        content = message.get("content")
+        out += [part["text"] for part in content if "text" in part] if isinstance(content, list) else [str(content)]
+    return out
 
 
 def usage(raw: str) -> tuple[int, int] | None:
@@ -88,7 +106,11 @@ def usage(raw: str) -> tuple[int, int] | None:
     counts = [stated.get(name) for name in ("prompt_tokens", "completion_tokens")]
     if any(not isinstance(c, int) or isinstance(c, bool) or not 0 <= c <= _MOST_COUNTED for c in counts):
         return None
-    return int(counts[0]), int(counts[1])  # type: ignore[arg-type]
+    prompt, completion = int(counts[0]), int(counts[1])  # type: ignore[arg-type]
+    total = stated.get("total_tokens")
+    if isinstance(total, int) and not isinstance(total, bool) and prompt + completion < total <= _MOST_COUNTED:
+        completion = total - prompt  # thoughts are billed, and not everywhere counted with the answer
+    return prompt, completion
 
 
 def decode(raw: str) -> Any:
@@ -129,16 +151,28 @@ def _choice(item: object) -> Choice:
     message = stated if isinstance(stated, Mapping) else {"content": item.get("text")}
     text, finish = _text(message.get("content")), str(item.get("finish_reason") or "")
     refused = message.get("refusal")
-    if finish == "content_filter" or refused:
+    if _FILTERED.match(finish) or refused:
         raise Declined(f"the endpoint refused to answer ({str(refused or finish)[:80]})")
     if not spoken(text or "").strip() and (why := _why_empty(message, text, finish)):
         raise Refused(why)
     if text is None:
         raise Unreadable("a choice of the reply holds no text")
     try:
-        return Choice(text, _tokens(item.get("logprobs")), finish)
+        tokens = _tokens(item.get("logprobs"))
+        if tokens and _of_thoughts(tokens, message, text):
+            return Choice(text, None, finish, OF_THOUGHTS)
+        return Choice(text, tokens, finish)
     except Unreadable as error:  # the answer itself is good
         return Choice(text, None, finish, str(error))
+
+
+def _of_thoughts(tokens: Sequence[Token], message: Mapping[str, Any], text: str) -> bool:
+    """Whether log-probabilities begin with what the model thought, which a parser has taken out of the text, or may."""
+    spelled = "".join(token.text for token in tokens)
+    if spoken(spelled) != spelled:
+        return True
+    thought = any(message.get(name) for name in _THOUGHTS) or isinstance(message.get("content"), list)
+    return thought and normal(plain(spelled.replace("\u2581", " "))) != normal(plain(text))
 
 
 def _text(content: object) -> str | None:
@@ -152,7 +186,7 @@ def _text(content: object) -> str | None:
 def _why_empty(message: Mapping[str, Any], text: str | None, finish: str) -> str:
     """Why an answer is empty, where the reply says so: asking again would give the same."""
     thought = bool((text or "").strip()) or isinstance(message.get("content"), list)
-    thought = thought or any(message.get(name) for name in ("reasoning", "reasoning_content", "thinking"))
+    thought = thought or any(message.get(name) for name in _THOUGHTS)
     if message.get("tool_calls") or message.get("function_call") or finish in ("tool_calls", "function_call"):
         return "the model called a tool instead of answering; leave tools out of parameters="
     if finish == "length":

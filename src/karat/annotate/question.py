@@ -7,9 +7,14 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import ArgumentError, one_of, whole
+from . import reading, sets
+from .saying import normal
+
+if TYPE_CHECKING:
+    from .result import Annotation
 
 SYSTEM = "You label texts for a research project. You answer with one label and nothing else."
 SYSTEM_JSON = "You label texts for a research project. You answer with JSON and nothing else."
@@ -28,6 +33,7 @@ SEVERAL_JSON = (
 )
 OTHER = "{instruction}\n\nAnswer {other} where no other label applies."
 KINDS = ("label", "json")
+_JSON_TOKENS = 40
 _PASSAGE = 20
 """Characters from which a passage tells one text from others."""
 
@@ -87,6 +93,9 @@ class Question:
     other: str | None = None
     refusal: str | None = None
 
+    WAYS: ClassVar[tuple[str, ...]] = ("logprobs", "votes", "json")
+    _LEAST_CLASSES: ClassVar[int] = 2
+
     def __post_init__(self) -> None:
         if not isinstance(self.instruction, str) or not self.instruction.strip():
             raise ArgumentError("instruction is empty; say in words what the model is to decide.")
@@ -100,18 +109,15 @@ class Question:
             )
         self._check_further()
         shown = [normal(word) for word in self.words]
-        if len(shown) < 2 or len(set(shown)) < len(shown) or not all(shown):
-            raise ArgumentError(f"classes {list(self.words)} must be two or more different words, none empty.")
+        if len(shown) < self._LEAST_CLASSES or len(set(shown)) < len(shown) or not all(shown):
+            least = "two" if self._LEAST_CLASSES == 2 else "one"
+            raise ArgumentError(f"classes {list(self.words)} must be {least} or more different words, none empty.")
         if self.template is not None and "{text}" not in self.template:
             raise ArgumentError("template must hold {text}, where the text goes.")
         for example in self.examples:
             if not (isinstance(example, tuple) and len(example) == 2 and isinstance(example[0], str)):
                 raise ArgumentError("examples must be pairs of (text, class).")
-            if self.several and not isinstance(example[1], (list, tuple, set, frozenset)):
-                raise ArgumentError(f"example {example[1]!r} must be a list of classes, since several may hold.")
-            for label in example[1] if self.several else [example[1]]:
-                if label not in self.labels or label == self.refusal:
-                    raise ArgumentError(f"example class {label!r} is not among the classes {list(self.labels)}.")
+            self._check_example(example[1])
 
     @property
     def labels(self) -> tuple[Any, ...]:
@@ -125,6 +131,15 @@ class Question:
         shown = self.classes.values() if isinstance(self.classes, Mapping) else self.classes
         listed = range(self.scale[0], self.scale[1] + 1) if self.scale is not None else shown
         return (*map(str, listed), *([] if self.other is None else [self.other]))
+
+    @property
+    def parts(self) -> tuple[Question, ...]:
+        """The questions that are asked: itself, or those of a form."""
+        return (self,)
+
+    def gold_columns(self, name: str) -> list[str]:
+        """Columns that hold what experts say, where the codebook has this name."""
+        return [f"{name}_{label}" for label in self.labels if label != self.refusal] if self.several else [name]
 
     def messages(self, text: str, kind: str = "label") -> list[dict[str, str]]:
         """The chat that asks about one text.
@@ -195,6 +210,49 @@ class Question:
         held = any(len(passage) >= _PASSAGE and passage in plain for passage in passages)
         return "holds a passage that the prompt shows" if held else ""
 
+    # what answers say; a question of another kind says it in its own way, and all else goes by these
+
+    def way(self, method: str) -> str:
+        """How it is asked first where a method is wanted: ``"auto"`` is the best that there is."""
+        if method != "auto" and method not in self.WAYS:
+            raise ArgumentError(
+                f"method={method!r} is not for a {type(self).__name__}; choose one of {', '.join(self.WAYS)}."
+            )
+        return self.WAYS[0] if method == "auto" else method
+
+    def room(self, kind: str, text: str) -> int:
+        """Tokens that an answer in JSON about a text may take; 0 where the answer is a single word."""
+        if kind == "label" and not self.several:
+            return 0
+        return _JSON_TOKENS + sum(len(word.encode()) + 12 for word in self.words)
+
+    def schema(self, kind: str) -> dict[str, Any]:
+        """The ``response_format`` that lets an endpoint answer in no other form."""
+        return sets.schema(self.words, kind, self.several)
+
+    def from_fields(self, tokens: Sequence[reading.Token]) -> reading.Reading:
+        """Probabilities from the tokens of an answer in JSON, where several classes may hold."""
+        return sets.from_fields(tokens, self.words)
+
+    def from_answers(self, answers: Sequence[str], text: str) -> reading.Reading:
+        """Probabilities from repeated answers about a text; those that were cut short are empty."""
+        return (sets.from_sets if self.several else reading.from_votes)(answers, self.words)
+
+    def from_json(self, answer: str, text: str) -> reading.Reading:
+        """Probabilities that the model states about a text."""
+        return (sets.from_marginals if self.several else reading.from_json)(answer, self.words)
+
+    def shaped(self, found: Annotation, marks: Sequence[Any], texts: Sequence[str]) -> Any:
+        """What labels of all texts come as, given what else was read from the answers."""
+        return found
+
+    def _check_example(self, given: Any) -> None:
+        if self.several and not isinstance(given, (list, tuple, set, frozenset)):
+            raise ArgumentError(f"example {given!r} must be a list of classes, since several may hold.")
+        for label in given if self.several else [given]:
+            if label not in self.labels or label == self.refusal:
+                raise ArgumentError(f"example class {label!r} is not among the classes {list(self.labels)}.")
+
     def _fill(self, text: str, kind: str) -> str:
         ways = (SEVERAL, SEVERAL_JSON) if self.several else (TEMPLATE, TEMPLATE_JSON)
         template = self.template or ways[kind == "json"]
@@ -237,8 +295,3 @@ class Question:
             raise ArgumentError(f"scale={scale!r} is not allowed; give (lowest, highest), such as (1, 7).")
         low = whole("scale", scale[0], least=-(10**6), most=10**6)
         object.__setattr__(self, "scale", (low, whole("scale", scale[1], least=low + 1, most=low + 100)))
-
-
-def normal(text: str) -> str:
-    """An answer without case, quotation marks, markup and blanks around it."""
-    return " ".join(text.casefold().split()).strip("\"'`*_#.,;:!?()[]{}<> \u201c\u201d")

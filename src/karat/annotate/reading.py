@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .question import normal
-from .saying import Unreadable, class_or_reason, short, spoken
+from .saying import Unreadable, class_or_reason, normal, short, spoken
 
 if TYPE_CHECKING:
     from .._core.types import Floats
@@ -45,6 +44,8 @@ class Reading:
     """Share of that mass that could belong to more than one class and was split."""
     unlisted: float = 0.0
     """Probability that is not listed, where some class is not listed either and could have all of it."""
+    marks: Any = None
+    """What else the answers say, where the question asks for more than classes."""
 
 
 def from_tokens(tokens: Sequence[Token], words: Sequence[str]) -> Reading:

@@ -168,6 +168,27 @@ def recall(
     >>> found = kt.annotate.recall(letters, model, text="body")  # doctest: +SKIP
     >>> kt.labels.exposure(labelled, "support", "llm_label", sample, exposed=found.recalled())  # doctest: +SKIP
     """
+    return probe(
+        data, model, text=text, id=id, share=share, words=words, cache=cache, budget=budget, failures=failures,
+        progress=progress,
+    )  # fmt: skip
+
+
+def probe(
+    data: object,
+    model: Any,
+    *,
+    text: str | None,
+    id: str | None = None,
+    share: float = 0.5,
+    words: int = 40,
+    cache: Any = "auto",
+    budget: float | None = None,
+    failures: str = "keep",
+    progress: bool = False,
+    study: str | None = None,
+) -> Recall:
+    """See :func:`recall`; the budget is that of all jobs of a study."""
     one_of("failures", failures, ("raise", "keep"))
     if not isinstance(model, Endpoint):
         raise ArgumentError(f"model is {type(model).__name__}; recall needs an Endpoint, which writes texts.")
@@ -182,7 +203,8 @@ def recall(
     try:
         about = {"recall": [SYSTEM, PROMPT, words], "model": model.describe()}
         name = hashlib.blake2b(json.dumps(about, sort_keys=True, default=str).encode(), digest_size=12).hexdigest()
-        asker = Asker(model, store, name, limit, (name,))
+        shared = (name,) if study is None else store.enrol(study, [name])
+        asker = Asker(model, store, name, limit, shared)
         try:
             said = row_by_row(_Continuing(asker, words), starts, progress)
         finally:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import ArgumentError, DataError, generator, whole
 from .inputs import VOTES
-from .labelling import label
+from .labelling import run
 from .question import Question
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def order_effect(
     text, id, method, votes, cache, failures, progress
         As in :func:`label`.
     budget : float, optional
-        For each order; what an order has cost before is included.
+        For all orders together; what they have cost before is included.
     seed : int
 
     Returns
@@ -137,15 +137,41 @@ def order_effect(
     >>> model = kt.annotate.Endpoint("http://127.0.0.1:8000/v1", "qwen3-8b")
     >>> print(kt.annotate.order_effect(letters, question, model, orders=2))  # doctest: +SKIP
     """
-    if not isinstance(question, Question) or question.classes is None:
-        raise ArgumentError("question must be a Question with classes; a scale has one order.")
+    return probe(
+        data, question, model, orders=orders, text=text, id=id, method=method, votes=votes, cache=cache, budget=budget,
+        failures=failures, progress=progress, seed=seed,
+    )  # fmt: skip
+
+
+def probe(
+    data: object,
+    question: Any,
+    model: Any,
+    *,
+    orders: int = 3,
+    text: str | None,
+    id: str | None = None,
+    method: str = "auto",
+    votes: int = VOTES,
+    cache: Any = "auto",
+    budget: float | None = None,
+    failures: str = "keep",
+    progress: bool = False,
+    seed: int = 0,
+    study: str | None = None,
+) -> OrderEffect:
+    """See :func:`order_effect`; the budget is that of all jobs of a study."""
+    if type(question) is not Question or question.classes is None:
+        raise ArgumentError("question must be a Question with classes, not a form or passages; a scale has one order.")
     listed = _orders(question, whole("orders", orders, least=2), whole("seed", seed, least=0))
     found = []
+    if study is None:
+        study = f"orders-{question.digest}-{getattr(model, 'model', '')}"
     for order in listed:
         found.append(
-            label(
+            run(
                 data, _reordered(question, order), model, text=text, id=id, method=method, votes=votes, cache=cache,
-                budget=budget, failures=failures, progress=progress,
+                budget=budget, failures=failures, progress=progress, study=study,
             )
         )  # fmt: skip
     first = found[0].classes

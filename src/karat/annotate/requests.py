@@ -221,8 +221,10 @@ class Asker:
 
     def _take(self, ticket: Ticket, text: str, read: Callable[[Any], T]) -> tuple[str, T | None, str, float | None]:
         """Keep what was paid for first, then look at it."""
+        billed = usage(text)
+        cost = ticket.reserved if billed is None else self.endpoint.cost(*billed)
         try:
-            self.store.settle(ticket, "received", ticket.reserved, body=text)
+            self.store.settle(ticket, "received", cost, billed or (0, 0), text)
         except CacheError:
             self._landed()
             raise
@@ -237,8 +239,6 @@ class Asker:
             outcome = "row" if isinstance(error, Useless) else "unreadable"
         except EndpointError as error:
             stop = error
-        billed = usage(text)
-        cost = ticket.reserved if billed is None else self.endpoint.cost(*billed)
         self._settle(ticket, "unreadable" if why else "answered", cost, billed or (0, 0), note=why)
         if self.limit is not None and cost > ticket.reserved:
             amount, currency = self.endpoint.amount, self.endpoint.currency

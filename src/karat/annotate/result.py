@@ -117,6 +117,11 @@ class Annotation:
     several: bool = False
 
     @property
+    def parts(self) -> tuple[Annotation, ...]:
+        """The labels of each question by themselves; of one question, they alone."""
+        return (self,)
+
+    @property
     def labelled(self) -> Bools:
         """Rows with a label, shape (N,)."""
         return np.asarray(~np.isnan(self.probabilities[:, 0]))
@@ -325,7 +330,10 @@ class Annotation:
         """
         from .result_file import load
 
-        return load(path)
+        found = load(path)
+        if not isinstance(found, Annotation):
+            raise DataError(f"{os.fspath(path)!r} holds labels of several questions; read it with Panel.load.")
+        return found
 
     def take(self, rows: Ints) -> Annotation:
         """Some of the rows.

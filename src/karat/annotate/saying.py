@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from .question import normal
-
 _THOUGHTS = re.compile(
     r"<(think|thinking|thought|reasoning)>.*?(?:</\1>|\Z)|\A.*?</(?:think|thinking|thought|reasoning)>",
     re.DOTALL | re.I,
@@ -45,6 +43,11 @@ _REFUSING = re.compile(
     r" (?:help|assist|comply|answer|label|classify|judge|process|engage|respond|provide|continue|with)\b|"
     r"(?:i|we) (?:must |have to )?(?:decline|refuse)\b|as an ai\b"
 )
+
+
+def normal(text: str) -> str:
+    """An answer without case, quotation marks, markup and blanks around it."""
+    return " ".join(text.casefold().split()).strip("\"'`*_#.,;:!?()[]{}<> \u201c\u201d")
 
 
 class Unreadable(Exception):

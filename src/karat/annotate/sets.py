@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .question import normal
 from .reading import Reading, Token, from_tokens, stated
-from .saying import Unreadable, declines, short, spoken
+from .saying import Unreadable, declines, normal, short, spoken
 
 _SAID = ("true", "false")
 

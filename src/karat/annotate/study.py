@@ -13,25 +13,26 @@ from ..errors import ArgumentError, ProtocolError, number, whole
 from .codebook import Codebook
 from .labelling import run
 from .locked import Protocol
-from .result import Annotation
+from .study_probes import StudyProbes
+from .trials import Trials, gold_columns, try_out
 
 if TYPE_CHECKING:
     import os
 
-    from .asked_again import Drift
     from .batch import Batch
     from .forecasting import Forecast
-    from .trials import Trials
+    from .panel import Panel
+    from .result import Annotation
 
 
 @dataclass(frozen=True)
-class Study:
+class Study(StudyProbes):
     """From a codebook and a gold sample to estimates, with a protocol that is laid down in between.
 
     Parameters
     ----------
-    codebook : Codebook
-        Its ``name`` is the gold column.
+    codebook : Codebook, or sequence of these
+        Its ``name`` is the gold column. Of several, the questions go into one request as a :class:`Form`.
     sample : Sample
         Rows that the experts label, drawn with known probabilities.
     development_share : float
@@ -70,7 +71,7 @@ class Study:
     (50, Sample(simple random sample, 150 of 500; 50 of them for development, with weight 1, frame ...))
     """
 
-    codebook: Codebook
+    codebook: Any
     sample: Sample
     development_share: float = field(default=1 / 3)
     seed: int | None = None
@@ -79,9 +80,13 @@ class Study:
     protocol: Protocol | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        for name, kind in (("codebook", Codebook), ("sample", Sample)):
-            if not isinstance(getattr(self, name), kind):
-                raise ArgumentError(f"{name} is a {type(getattr(self, name)).__name__}; give a {kind.__name__}.")
+        if isinstance(self.codebook, list):
+            object.__setattr__(self, "codebook", tuple(self.codebook))
+        for name, given, kind in (("codebook", self.books or (None,), Codebook), ("sample", [self.sample], Sample)):
+            if odd := [one for one in given if not isinstance(one, kind)]:
+                raise ArgumentError(f"{name} is a {type(odd[0]).__name__}; give a {kind.__name__}.")
+        if len({book.name for book in self.books}) < len(self.books):
+            raise ArgumentError(f"two codebooks have the same name in {[book.name for book in self.books]}.")
         share = number("development_share", self.development_share, above=0, below=1)
         seed = self.sample.seed if self.seed is None else self.seed
         if seed is None:
@@ -89,6 +94,11 @@ class Study:
         object.__setattr__(self, "development_share", share)
         object.__setattr__(self, "seed", whole("seed", seed, least=0))
         self.parts  # noqa: B018 - refuses a sample that cannot be split
+
+    @property
+    def books(self) -> tuple[Codebook, ...]:
+        """The codebooks, one for each gold column."""
+        return self.codebook if isinstance(self.codebook, tuple) else (self.codebook,)
 
     @cached_property
     def parts(self) -> tuple[Sample, Sample]:
@@ -111,7 +121,7 @@ class Study:
         drawn = (
             self.sample.labelling.labelled.tobytes() + str([self.sample.frame_hash, self.development_share]).encode()
         )
-        about = f"{self.codebook.digest} {self.seed} ".encode() + drawn
+        about = f"{' '.join(book.digest for book in self.books)} {self.seed} ".encode() + drawn
         return "study-" + hashlib.blake2b(about, digest_size=10).hexdigest()
 
     def try_out(
@@ -125,7 +135,8 @@ class Study:
         data : data frame
             The frame that was drawn from, with the gold column filled in for the development rows at least.
         questions : Question, or mapping of str to Question
-            Such as ``{"plain": codebook.ask(), "strict": codebook.ask(instruction=...)}``.
+            Such as ``{"plain": codebook.ask(), "strict": codebook.ask(instruction=...)}``; of several codebooks,
+            forms. A :class:`SpanQuestion` is tried on whether texts have a passage, gold columns ``NAME_CODE_any``.
         model : Endpoint, LocalModel, or sequence of these
         text : str
             Column of texts.
@@ -144,8 +155,6 @@ class Study:
         ProtocolError
             If the protocol is laid down already.
         """
-        from .trials import try_out
-
         if self.protocol is not None:
             raise ProtocolError(
                 f"the protocol is laid down ({self.protocol.hash[:8]}); trials come before lock(). For another "
@@ -159,6 +168,7 @@ class Study:
         Parameters
         ----------
         question : Question
+            Of any kind; of several codebooks a form with a field for each, in their order.
         model : Endpoint or LocalModel
         method, votes
             See :func:`label`.
@@ -177,15 +187,13 @@ class Study:
         """
         if self.protocol is not None:
             raise ProtocolError(f"the protocol is laid down already ({self.protocol.hash[:8]}); it does not change.")
-        wanted = self.codebook.ask().labels
-        if set(question.labels) - {question.refusal} != set(wanted):
-            raise ArgumentError(f"the question has the classes {list(question.labels)}, the codebook {list(wanted)}.")
+        gold_columns(self, question)
         return replace(self, protocol=Protocol(question, model, method, votes))
 
     def label(
         self, data: object, *, text: str, id: str | None = None, model: Any = None, failures: str = "raise",
         progress: bool = False,
-    ) -> Annotation:  # fmt: skip
+    ) -> Any:  # fmt: skip
         """Have all texts labelled under the protocol.
 
         Parameters
@@ -201,7 +209,7 @@ class Study:
 
         Returns
         -------
-        Annotation
+        Annotation, or Panel of a form
 
         Raises
         ------
@@ -212,12 +220,10 @@ class Study:
 
         locked = self._locked()
         refuse_shown(self, data, text)
-        made = self._run(
+        return self._run(
             data, locked.question, self._same(model), text=text, id=id, method=locked.method, votes=locked.votes,
             failures=failures, progress=progress,
         )  # fmt: skip
-        assert isinstance(made, Annotation)
-        return made
 
     def forecast(self, data: object, *, text: str, model: Any = None) -> Forecast:
         """What :meth:`label` is going to cost; nothing is sent.
@@ -268,7 +274,7 @@ class Study:
             cache=self.cache, budget=self.budget, size=size, study=self.name,
         )  # fmt: skip
 
-    def check(self, labels: Annotation) -> None:
+    def check(self, labels: Annotation | Panel) -> None:
         """Raise unless labels were made under the protocol.
 
         Parameters
@@ -286,7 +292,7 @@ class Study:
                 "study.label(...)."
             )
 
-    def fit(self, function: Any, formula: Any, labels: Annotation, data: object, **options: Any) -> Any:
+    def fit(self, function: Any, formula: Any, labels: Annotation | Panel, data: object, **options: Any) -> Any:
         """An estimate with the labels as surrogates and the inference part as design.
 
         Parameters
@@ -316,38 +322,8 @@ class Study:
 
         return fit(self, function, formula, labels, data, options)
 
-    def ask_again(
-        self, data: object, labels: Annotation, *, text: str, n: int = 100, model: Any = None,
-        occasion: str | None = None, progress: bool = False,
-    ) -> Drift:  # fmt: skip
-        """Ask the model the same again about some texts, to see whether it is still the same model.
-
-        Parameters
-        ----------
-        data : data frame
-        labels : Annotation
-            What it said then.
-        text : str
-            Column of texts.
-        n : int
-            How many; always the same ones, the first by a digest of the text.
-        model, progress
-            See :meth:`label`; the budget of the study holds.
-        occasion : str, optional
-            Answers are kept, and used again, under this name; by default the day. On another occasion
-            all is asked anew.
-
-        Returns
-        -------
-        Drift
-        """
-        from .asked_again import ask_again
-
-        self.check(labels)
-        return ask_again(self, data, labels, text=text, n=n, model=model, occasion=occasion, progress=progress)
-
     def archive(
-        self, path: str | os.PathLike[str], labels: Annotation, data: object, *, text: str, fits: Any = None
+        self, path: str | os.PathLike[str], labels: Annotation | Panel, data: object, *, text: str, fits: Any = None
     ) -> Path:
         """Write all that somebody else needs to verify the study, and to replay it without paying.
 

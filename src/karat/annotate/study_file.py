@@ -25,7 +25,7 @@ def save(study: Study, path: str | os.PathLike[str]) -> None:
 def content(study: Study) -> dict[str, Any]:
     """All of it as plain values."""
     return {
-        "codebook": study.codebook.describe(),
+        "codebook": [book.describe() for book in study.books] if len(study.books) > 1 else study.books[0].describe(),
         "sample": sample_content(study.sample),
         "development_share": study.development_share,
         "seed": study.seed,
@@ -76,9 +76,13 @@ def study_of(content: Mapping[str, Any], name: str, cache: Any) -> Study:
     try:
         protocol = None if content["protocol"] is None else Protocol.from_dict(content["protocol"])
         if protocol is not None and protocol.hash != content["protocol_hash"]:
-            raise DataError(f"the protocol has the hash {protocol.hash}, laid down was {content['protocol_hash']}")
+            raise DataError(
+                f"the protocol has the hash {protocol.hash}, laid down was {content['protocol_hash']}: this release of "
+                "karat makes prompts or reads replies in another way; use the one that it was locked with"
+            )
+        books = content["codebook"]
         return Study(
-            codebook_of(content["codebook"]),
+            codebook_of(books) if isinstance(books, Mapping) else tuple(map(codebook_of, books)),
             sample_of(content["sample"], name),
             content["development_share"],
             content["seed"],

@@ -49,13 +49,15 @@ class Spans:
     seen: tuple[tuple[str, str], ...] = field(repr=False)
     labels: tuple[str, ...]
 
-    def documents(self, texts: Mapping[str, str] | None = None) -> pd.DataFrame:
+    def documents(self, texts: Mapping[str, str] | None = None, name: str = "") -> pd.DataFrame:
         """Passages as variables of documents, for :meth:`karat.designs.Sample.read_labels` and others.
 
         Parameters
         ----------
         texts : mapping, optional
             Document -> text; with it there are shares.
+        name : str
+            What the columns of labels begin with: ``NAME_LABEL_any``, as a study takes them whose codebook is so named.
 
         Returns
         -------
@@ -66,6 +68,7 @@ class Spans:
         import pandas as pd
 
         lengths = None if texts is None else self._lengths(texts)
+        head = f"{name}_" if name else ""
         rows = []
         groups = {key: found for key, found in self.table.groupby(["document", "annotator"], sort=False)}
         for document, annotator in self.seen:
@@ -73,9 +76,9 @@ class Spans:
             row: dict[str, Any] = {"document": document, "annotator": annotator}
             for label in self.labels:
                 mine = [] if found is None else _ends(found, label)
-                row |= {f"{label}_any": int(bool(mine)), f"{label}_count": len(mine)}
+                row |= {f"{head}{label}_any": int(bool(mine)), f"{head}{label}_count": len(mine)}
                 if lengths is not None:
-                    row[f"{label}_share"] = _covered(mine) / lengths[document] if lengths[document] else 0.0
+                    row[f"{head}{label}_share"] = covered(mine) / lengths[document] if lengths[document] else 0.0
             rows.append(row)
         return pd.DataFrame(rows)
 
@@ -243,7 +246,7 @@ def _ends(found: pd.DataFrame, label: str) -> list[tuple[int, int]]:
     return list(zip(mine["start"].tolist(), mine["end"].tolist()))
 
 
-def _covered(spans: Sequence[tuple[int, int]]) -> int:
+def covered(spans: Sequence[tuple[int, int]]) -> int:
     """Characters in any of the passages."""
     total, reached = 0, 0
     for start, end in sorted(spans):

@@ -116,15 +116,15 @@ def confusion(
     w = labelling.weight
     return Confusion(
         classes, table, recall.reshape(k, k), precision.reshape(k, k),
-        _intervals(recall, recall_v, np.repeat(g, k, axis=1), w).reshape(k, k, 2),
-        _intervals(precision, precision_v, np.tile(s, k), w).reshape(k, k, 2),
+        intervals(recall, recall_v, np.repeat(g, k, axis=1), w).reshape(k, k, 2),
+        intervals(precision, precision_v, np.tile(s, k), w).reshape(k, k, 2),
         cell.sum(axis=0).reshape(k, k).astype(np.intp), float(accuracy[0]),
-        tuple(_intervals(accuracy, accuracy_v, np.ones_like(right), w)[0].tolist()),
+        tuple(intervals(accuracy, accuracy_v, np.ones_like(right), w)[0].tolist()),
         (float(np.trace(table)) - chance) / (1 - chance) if chance < 1 else float("nan"),
     )  # fmt: skip
 
 
-def _intervals(value: Floats, covariance: Floats, below: Floats, w: Floats) -> Floats:
+def intervals(value: Floats, covariance: Floats, below: Floats, w: Floats) -> Floats:
     """Wilson intervals at the effective size; Kish's size of the denominator where the variance is zero."""
     out = np.full((len(value), 2), np.nan)
     for j, p in enumerate(value):

@@ -1,0 +1,180 @@
+"""Passages that a model marked: as a table, as variables of documents, and held against those of people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import ArgumentError, number
+from ..fieldwork.spans import Spans
+from .located import Marks
+from .result import Annotation
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .._core.types import Floats, Ints
+
+
+@dataclass(frozen=True, eq=False)
+class SpanAnnotation(Annotation):
+    """Passages that one model marked in answer to a :class:`SpanQuestion`.
+
+    ``probabilities`` are those that a text has a passage with the label: 1 or 0, the largest confidence, or the share
+    of the answers that mark one.
+
+    Parameters
+    ----------
+    marks : tuple of Marks
+        Of each row: passages, quotes that were not found, and what passages come to; None where there is no answer.
+    lengths : ndarray of int, shape (N,)
+        Characters of each text.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> question = kt.annotate.SpanQuestion("Mark every threat.", classes=["threat"])
+    >>> found = kt.annotate.label(letters, question, model, text="text", id="letter")  # doctest: +SKIP
+    >>> found.passages, found.agreement(kt.read_spans("gold.jsonl", ["threat"]), sample)  # doctest: +SKIP
+    """
+
+    marks: tuple[Marks | None, ...] = field(repr=False, kw_only=True)
+    lengths: Ints = field(repr=False, kw_only=True)
+
+    @property
+    def passages(self) -> pd.DataFrame:
+        """One row a passage: document, start and end (in characters, the end not included), label, text, confidence."""
+        names = ["document", "start", "end", "label", "text", "confidence"]
+        return self._rows(
+            names,
+            lambda marks: [
+                (one.start, one.end, self.classes[one.label], one.text, one.confidence) for one in marks.passages
+            ],
+        )
+
+    @property
+    def lost(self) -> pd.DataFrame:
+        """One row a quote that marks nothing: document, label, quote, why."""
+        return self._rows(
+            ["document", "label", "quote", "why"],
+            lambda marks: [(self.classes[one.label], one.words, one.why) for one in marks.lost],
+        )
+
+    @property
+    def counts(self) -> Floats:
+        """Expected number of passages with each label, NaN where there is no answer, shape (N, K)."""
+        return self._numbers("counts")
+
+    @property
+    def shares(self) -> Floats:
+        """Expected share of the characters that are in a passage with each label, shape (N, K)."""
+        return self._numbers("covered") / np.maximum(self.lengths, 1)[:, None]
+
+    def spans(self, least: float = 0.5) -> Spans:
+        """The passages as those of an annotator, such as :func:`karat.read_spans` gives.
+
+        Parameters
+        ----------
+        least : float
+            Confidence from which a passage counts.
+
+        Returns
+        -------
+        Spans
+        """
+        least, table = number("least", least, least=0, most=1), self.passages.assign(annotator=self.worker)
+        table = table[table["confidence"] >= least].reset_index(drop=True)
+        table = table.assign(document=table["document"].astype(str), label=table["label"].astype(str))
+        seen = tuple((str(self._id(i)), self.worker) for i, marks in enumerate(self.marks) if marks is not None)
+        columns = ["document", "annotator", "start", "end", "label"]
+        return Spans(table[columns], seen, tuple(map(str, self.classes)))
+
+    def surrogates(self, gold: str = "") -> dict[str, Any]:
+        """What goes into ``surrogates=``, for the columns of :meth:`karat.Spans.documents`.
+
+        Parameters
+        ----------
+        gold : str
+            The name that was given to ``documents``: gold columns are ``LABEL_any``, ``LABEL_count``, ``LABEL_share``,
+            or ``gold_LABEL_any`` and so on.
+        """
+        head = f"{gold}_" if gold else ""
+        kinds = {"any": "p", "count": "count", "share": "share"}
+        return {f"{head}{c}_{kind}": f"{self.name}_{ours}_{c}" for kind, ours in kinds.items() for c in self.classes}
+
+    def agreement(self, gold: Spans, sample: Any = None, *, least: float = 0.5) -> pd.DataFrame:
+        """How far the passages are those that people marked.
+
+        Parameters
+        ----------
+        gold : Spans
+            Of :func:`karat.read_spans`; documents are known by the ids of the rows. Several annotators of a document
+            count with their mean.
+        sample : Sample, optional
+            By which the documents with gold were drawn, in the rows that were labelled: figures are then those of the
+            corpus. By default each document counts once.
+        least : float
+            Confidence from which a passage of the model counts.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row for each label and way to count, ``exact`` (the same ends), ``overlapping`` (a character in common)
+            and ``characters``: ``precision`` (share of the model's passages, or characters, that people marked),
+            ``recall`` (share of theirs that it marked) and ``f1``, each with a 95 % interval; ``ours`` and ``gold``
+            (passages or characters).
+
+        Raises
+        ------
+        DataError
+            If no document has both, or a document with gold was not drawn.
+
+        Notes
+        -----
+        Ratios of totals over documents, weighted by design; intervals are Wilson's at the effective number of passages,
+        so that passages of one document are taken together.
+        """
+        from .span_agreement import agreement
+
+        return agreement(self, gold, sample, least)
+
+    def take(self, rows: Ints) -> SpanAnnotation:
+        """Some of the rows.
+
+        Parameters
+        ----------
+        rows : ndarray of int, shape (n,)
+        """
+        cut = super().take(rows)
+        assert isinstance(cut, SpanAnnotation)
+        kept = np.arange(len(self.marks))[rows]
+        return replace(cut, marks=tuple(self.marks[i] for i in kept), lengths=self.lengths[rows])
+
+    def rolled_up(self, parents: Any) -> Annotation:
+        """Passages keep their labels; roll up the table instead."""
+        raise ArgumentError("rolled_up is for classes; map the labels of passages, or ask with broader ones.")
+
+    def _named(self) -> dict[str, Any]:
+        out = super()._named()
+        for name, values in (("count", self.counts), ("share", self.shares)):
+            out |= {f"{self.name}_{name}_{c}": values[:, k] for k, c in enumerate(self.classes)}
+        lost = [np.nan if marks is None else len(marks.lost) for marks in self.marks]
+        return out | {f"{self.name}_lost": np.array(lost, dtype=np.float64)}
+
+    def _rows(self, names: list[str], of: Callable[[Marks], list[tuple[Any, ...]]]) -> pd.DataFrame:
+        import pandas as pd
+
+        rows = [(self._id(i), *row) for i, marks in enumerate(self.marks) if marks is not None for row in of(marks)]
+        return pd.DataFrame(rows, columns=names)
+
+    def _id(self, row: int) -> Any:
+        value = self.ids[row]
+        return value.item() if isinstance(value, np.generic) else value
+
+    def _numbers(self, what: str) -> Floats:
+        nothing = np.full(len(self.classes), np.nan)
+        rows = [nothing if marks is None else getattr(marks, what) for marks in self.marks]
+        return np.array(rows, dtype=np.float64).reshape(-1, len(self.classes))
