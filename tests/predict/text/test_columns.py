@@ -120,7 +120,7 @@ def test_refusals():
 
 
 def test_a_sentence_model_in_a_fit(tiny_model, tmp_path, monkeypatch):
-    """A folder named in ``text=``: the model's own vectors, made once, and shorter intervals where they say the label."""
+    """A folder named in ``text=``: the model's own vectors, made once; shorter intervals where they say the label."""
     sentence_transformers = pytest.importorskip("sentence_transformers")
     monkeypatch.setenv("KARAT_CACHE", str(tmp_path))
     rng = np.random.default_rng(4)
