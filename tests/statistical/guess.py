@@ -4,7 +4,8 @@
 are, with all gold known; gold samples are drawn anew each time, and the regression on the whole corpus is what
 intervals should cover (``target="finite"``). ``--texts DIR`` names the folder in which ``data/build.py`` keeps what it
 downloads; without it the bundled corpora are studied without their texts, which are not bundled. ``--runs FILE`` keeps
-every fit, so that the study can go on with ``--start``.
+every fit, so that the study can go on with ``--start``; ``--join`` leaves the lines of cells that were not run as they
+are in the table.
 """
 
 from __future__ import annotations
@@ -194,6 +195,14 @@ def summary(rows: list[list[Any]]) -> list[dict[str, Any]]:
     return out
 
 
+def joined(lines: list[dict[str, Any]], before: Path) -> list[dict[str, Any]]:
+    """Lines, and those of a table written before whose corpus, size and fit they do not hold."""
+    kept = json.loads(before.read_text()) if before.exists() else []
+    new = {(r["setting"], r["gold"], r["fit"]) for r in lines}
+    every = lines + [r for r in kept if (r["setting"], r["gold"], r["fit"]) not in new]
+    return sorted(every, key=lambda r: (SETTINGS.index(r["setting"]), r["gold"], r["fit"] not in ("without", "with")))
+
+
 def table(lines: list[dict[str, Any]]) -> str:
     text = [
         "# A better guess: widths and coverage",
@@ -223,6 +232,7 @@ def main() -> None:
     parser.add_argument("--skip", nargs="*", default=(), help="variants that are not fitted")
     parser.add_argument("--texts", type=Path, default=None)
     parser.add_argument("--runs", type=Path, default=None)
+    parser.add_argument("--join", action="store_true", help="keep the lines of cells that are not run")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     rows = json.loads(options.runs.read_text()) if options.start else []
@@ -236,6 +246,8 @@ def main() -> None:
             options.runs.write_text(json.dumps(rows))
         if repetition:
             lines = summary(rows)
+            if options.join:
+                lines = joined(lines, options.out / "guess.json")
             (options.out / "guess.json").write_text("[\n" + ",\n".join(map(json.dumps, lines)) + "\n]\n")
             (options.out / "guess.md").write_text(table(lines))
 
