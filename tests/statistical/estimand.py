@@ -248,7 +248,7 @@ then each way over the default.
     return head + "\n".join(line(*key.rsplit("|", 1), runs) for key, runs in found.items()) + "\n"
 
 
-def main(size, repetitions, *names):
+def main(size=200, repetitions=10, *names):
     file = RESULTS / "estimand.json"
     found = json.loads(file.read_text()) if file.exists() else {}
     for name in names or NAMES:

@@ -80,7 +80,7 @@ def widths(x, frame, share, marked, picked, rng, seed):
     return out
 
 
-def main(repetitions):
+def main(repetitions=10):
     x, frame = letters()
     lines = [
         "# Codes of which only positives are marked: widths",
@@ -105,4 +105,4 @@ def main(repetitions):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(*map(int, sys.argv[1:]))
