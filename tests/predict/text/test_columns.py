@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from karat import datasets
+from karat import SimpleRandom, datasets, ols
 from karat.errors import ArgumentError, DataError
 from karat.predict import HashingEncoder, TextEncoder
-from karat.predict.text import columns
+from karat.predict.text import backbone, columns
 from karat.predict.text.columns import encoded, named
+
+from .conftest import WORDS
 
 LETTERS = datasets.simulate_texts(130, seed=3)[0]["text"].drop_duplicates()[:120].reset_index(drop=True)
 
@@ -115,3 +117,35 @@ def test_refusals():
         encoded(["", None], "hashing", "text")
     with pytest.raises(ArgumentError, match="could not be had"):
         encoded(LETTERS, "/no/such/model", "text")
+
+
+def test_a_sentence_model_in_a_fit(tiny_model, tmp_path, monkeypatch):
+    """A folder named in ``text=``: the model's own vectors, made once; shorter intervals where they say the label."""
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    monkeypatch.setenv("KARAT_CACHE", str(tmp_path))
+    rng = np.random.default_rng(4)
+    texts = [" ".join(rng.choice(WORDS, 12)) for _ in range(700)]
+    vectors = sentence_transformers.SentenceTransformer(tiny_model, device="cpu").encode(texts).astype(float)
+    x = rng.standard_normal(700)
+    said = (vectors - vectors.mean(axis=0)) @ np.linalg.svd(vectors - vectors.mean(axis=0))[2][0]
+    y = 0.3 * x + said / said.std() + 0.5 * rng.standard_normal(700)
+    data = pd.DataFrame({"body": texts, "x": x, "y": y, "llm": y + 2 * rng.standard_normal(700)})
+    sample = SimpleRandom(n=120).draw(data, seed=2)
+    data = datasets.mask_gold(data, sample, "y")
+
+    def fit(**more):
+        given = {"surrogates": {"y": "llm"}, "design": sample.design, "repeats": 1, "compare": False, "seed": 5}
+        return ols("y ~ x", data, **given, **more)
+
+    calls = []
+    embed = backbone.embed
+    monkeypatch.setattr(backbone, "embed", lambda m, t, **more: calls.extend(t) or embed(m, t, **more))
+    with_model, without = fit(text={"body": tiny_model}), fit()
+    assert sorted(calls) == sorted(set(texts))
+    assert with_model.se()["x"] < 0.8 * without.se()["x"]
+    assert with_model.skill[0].learner == "linear + body"
+    np.testing.assert_allclose(encoded(texts, tiny_model, "body"), vectors, atol=2e-5)
+    columns._kept.clear()
+    again = fit(text={"body": TextEncoder(tiny_model)})
+    assert len(calls) == len(set(texts))
+    assert again.coef()["x"] == with_model.coef()["x"]

@@ -21,7 +21,7 @@ TRUST = np.linspace(0.0, 1.0, 21)
 SPREADS = np.exp(np.linspace(np.log(0.1), np.log(30.0), 25))
 """Sizes of the prior of vote shares that are tried, in votes."""
 FEW = 6.0
-"""Annotators with whom models get half the weight that votes give them."""
+"""Annotators beyond three with whom what agreement says counts half."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,29 @@ class Confidence:
         Weight of methods that model annotators; counting methods have the rest.
     spread : float
         Votes that the overall shares of the classes count for when a task's shares are shrunk to them.
+    reach : float
+        How far agreement can be told from errors in common, see :func:`reach_of`.
     """
 
     dependence: float
     trust: float
     spread: float
+    reach: float = 1.0
+
+
+def reach_of(n_workers: int) -> float:
+    """How far the agreement of W annotators can be told from errors that they have in common: ``(W - 3) / (W + 3)``.
+
+    Three annotators agree in three pairs, and a skill for each explains any such agreement: nothing is left that
+    could speak against it. Each annotator more brings pairs that skills alone need not explain.
+
+    Examples
+    --------
+    >>> reach_of(3), reach_of(9)
+    (0.0, 0.5)
+    """
+    beyond = max(n_workers - 3.0, 0.0)
+    return beyond / (beyond + FEW)
 
 
 def confidence(annotations: Annotations, fitted: Fit | None = None) -> Confidence:
@@ -63,12 +81,12 @@ def confidence(annotations: Annotations, fitted: Fit | None = None) -> Confidenc
     the other votes; and without a truth, from the shares of the other votes shrunk to those of all. Their mixture with
     weight a has the likelihood L(rho, a). With priors ``(rho + .03) / .15`` log-normal with standard deviation .7 and a
     proportional to ``a (1 - a)``, posterior means are taken; then ``1 / W`` is added to rho and a is multiplied by
-    ``W / (W + 6)``, W annotators: the votes of a handful of annotators cannot show that these err together.
+    ``(W - 3) / (W + 3)``, W annotators: the votes of a handful of annotators cannot show that these err together.
 
     Examples
     --------
     >>> import karat as kt
-    >>> votes = {"task": [1, 1, 1, 2, 2, 2, 3, 3, 3], "worker": list("abc") * 3, "label": list("xxyyyyxxx")}
+    >>> votes = {"task": [1, 1, 1, 2, 2, 2, 3, 3, 3], "worker": list("abcdbcabd"), "label": list("xxyyyyxxx")}
     >>> 0 < confidence(kt.labels.read_annotations(votes)).trust < 1
     True
     """
@@ -87,8 +105,8 @@ def confidence(annotations: Annotations, fitted: Fit | None = None) -> Confidenc
     mass = np.exp(value - value.max())
     mass /= mass.sum()
     n = plain.n_workers
-    dependence = float(mass.sum(axis=1) @ DEPENDENCE) + 1.0 / n
-    return Confidence(min(1.0, dependence), float(mass.sum(axis=0) @ TRUST) * n / (n + FEW), spread)
+    dependence, reach = float(mass.sum(axis=1) @ DEPENDENCE) + 1.0 / n, reach_of(n)
+    return Confidence(min(1.0, dependence), float(mass.sum(axis=0) @ TRUST) * reach, spread, reach)
 
 
 def tempered(probabilities: Floats, n_labels: Floats, dependence: float) -> Floats:

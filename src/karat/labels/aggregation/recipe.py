@@ -28,6 +28,8 @@ FEWEST_GOLD = 10
 """Gold tasks from which a temperature is learnt."""
 FOLDS = 3
 _FLOOR = 0.01
+_HALF = 0.5
+"""Votes that the shares of all tasks count for in the shares that a pool falls back on."""
 _TEMPERATURE_SD, _TRUST_SD = 0.35, 1.0
 """Scales of the priors of log temperature (Student's t, three degrees, about 0), and of the logit of trust (normal,
 about what votes say)."""
@@ -62,21 +64,31 @@ class Recipe:
             return Made(self, raw, [_calmed(m, p, annotations, found) for m, p in zip(self.models, raw)], found)
         cells = [m.fit_ for m in self.models if isinstance(m, DawidSkene) and hasattr(m, "fit_")]
         found = confidence(annotations, cells[0] if cells else None)
-        return Made(self, raw, [_calmed(m, p, annotations, found) for m, p in zip(self.models, raw)], found)
+        layers = [_calmed(m, p, annotations, found) for m, p in zip(self.models, raw)]
+        if self.weighs:
+            layers.append(annotations.clamp(shrunk_shares(annotations, _HALF)))
+        return Made(self, raw, layers, found)
 
-    def shares(self, trust: float | None) -> list[float] | None:
-        """Weights of the methods in the pool."""
+    @property
+    def weighs(self) -> bool:
+        """Whether methods that model annotators are weighed against those that count, and both against plain shares."""
+        sure = [m.models for m in self.models]
+        return self.weights is None and self.calibrate is not None and any(sure) and not all(sure)
+
+    def shares(self, found: Confidence | None, trust: float | None) -> list[float] | None:
+        """Weights of the methods in the pool, and of plain vote shares behind them; ``trust``: all models together."""
         if self.weights is not None:
             return [self.weights[m.name] for m in self.models]
-        sure = [m.models for m in self.models]
-        if trust is None or not any(sure) or all(sure):
+        if not self.weighs or found is None or trust is None:
             return None
-        return [trust / sum(sure) if s else (1 - trust) / (len(sure) - sum(sure)) for s in sure]
+        sure = [m.models for m in self.models]
+        count = (1.0 - trust) * found.reach / (len(sure) - sum(sure))
+        return [*(trust / sum(sure) if s else count for s in sure), (1.0 - trust) * (1.0 - found.reach)]
 
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """Probabilities of each method as fitted and as calibrated, and what was chosen."""
+    """Probabilities of each method as fitted and as calibrated (and plain vote shares), and what was chosen."""
 
     recipe: Recipe
     raw: list[Floats]
@@ -89,7 +101,7 @@ class Made:
     def probabilities(self) -> Floats:
         """The pooled and calibrated probabilities, shape (n, K)."""
         trust = self.trust if self.trust is not None or self.confidence is None else self.confidence.trust
-        return _finished(self.recipe, self.layers, trust, self.temperature)
+        return _finished(self.recipe, self.layers, self.confidence, trust, self.temperature)
 
     def figures(self) -> dict[str, float]:
         """What was chosen, by name."""
@@ -97,7 +109,7 @@ class Made:
             return {}
         sure = any(m.models for m in self.recipe.models)
         out = {"dependence": self.confidence.dependence} if sure else {}
-        if self.recipe.shares(0.5) is not None and self.recipe.weights is None:
+        if self.recipe.weighs:
             out["trust"] = self.confidence.trust if self.trust is None else self.trust
         if any(isinstance(m, VoteShare) for m in self.recipe.models):
             out["spread"] = self.confidence.spread
@@ -138,8 +150,10 @@ def _calmed(model: Aggregator, probabilities: Floats, annotations: Annotations, 
     return annotations.clamp(tempered(probabilities, annotations.n_labels, found.dependence))
 
 
-def _finished(recipe: Recipe, layers: list[Floats], trust: float | None, temperature: float) -> Floats:
-    shares = recipe.shares(trust)
+def _finished(
+    recipe: Recipe, layers: list[Floats], found: Confidence | None, trust: float | None, temperature: float
+) -> Floats:
+    shares = recipe.shares(found, trust)
     if recipe.pool is None:
         out = layers[0]
     elif recipe.pool == "jensen_shannon":
@@ -161,10 +175,10 @@ def _taught(recipe: Recipe, annotations: Annotations, made: Made) -> tuple[float
     truth, k = annotations.gold[rows], annotations.n_classes
     start = float(np.clip(made.confidence.trust, 0.02, 0.98))
     centre = np.log(start / (1 - start))
-    free = recipe.weights is None and recipe.shares(0.5) is not None
+    free = recipe.weighs
 
     def loss_at(trust: float, temperature: float) -> float:
-        p = _finished(recipe, layers, trust, temperature)[np.arange(len(rows)), truth]
+        p = _finished(recipe, layers, made.confidence, trust, temperature)[np.arange(len(rows)), truth]
         return float(-np.log((1 - _FLOOR) * p + _FLOOR / k).sum())
 
     def penalised(at: Floats) -> float:
@@ -195,7 +209,7 @@ def _withheld(recipe: Recipe, annotations: Annotations) -> tuple[Ints, list[Floa
     plain = annotations.folded()
     fold = np.empty(len(rows), dtype=np.intp)
     fold[np.lexsort((task_keys(plain)[rows], content_keys(plain)[1][gold[rows]]))] = np.arange(len(rows)) % FOLDS
-    layers = [np.empty((len(rows), annotations.n_classes)) for _ in recipe.models]
+    layers = [np.empty((len(rows), annotations.n_classes)) for _ in range(len(recipe.models) + recipe.weighs)]
     anew = Recipe([type(m)(**m.get_params()) for m in recipe.models], recipe.pool, recipe.weights, "votes")
     for f in range(FOLDS):
         hidden = gold.copy()
