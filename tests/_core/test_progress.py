@@ -14,7 +14,7 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize("asked, terminal, seconds, shown", [
+@pytest.mark.parametrize(("asked", "terminal", "seconds", "shown"), [
     (None, True, 0.0, True), (None, True, 60.0, False), (None, False, 0.0, False),
     (False, True, 0.0, False), (True, False, 60.0, True),
 ])  # fmt: skip
