@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..display.axes import BLUE, MAUVE, PALETTE, PEACH, RED, SAND, axes, plain
+from ..display.axes import BLUE, MARKERS, MAUVE, PALETTE, PEACH, RED, SAND, axes, plain
 from ..errors import ArgumentError
 
 _COLOURS = {
@@ -130,8 +130,8 @@ def fitsplot(fits: Any, terms: Sequence[str] | None, ax: Any, title: str | None)
         theta = result.coef().loc[[family[row] for row in rows]].to_numpy()
         at = np.array(rows, dtype=float) + (k - (len(fits) - 1) / 2) * gap
         ax.errorbar(
-            theta, at, xerr=[theta - bounds[:, 0], bounds[:, 1] - theta], fmt="o", color=PALETTE[k % len(PALETTE)],
-            capsize=2.5, markersize=5.5, linewidth=1.6, label=name,
+            theta, at, xerr=[theta - bounds[:, 0], bounds[:, 1] - theta], fmt=MARKERS[k % len(MARKERS)],
+            color=PALETTE[k % len(PALETTE)], capsize=2.5, markersize=5.5, linewidth=1.6, label=name,
         )  # fmt: skip
     ax.axvline(0.0, color="0.75", linewidth=0.8, zorder=0)
     ax.set_yticks(range(len(family)), family)
