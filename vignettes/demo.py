@@ -103,10 +103,10 @@ def what_is_seen(fit: kt.Result, better: kt.Result, truth: pd.Series) -> list[st
         f"For {worst!r} they claim {claim['Estimate']:.2f} (interval {claim['2.5%']:.2f} to {claim['97.5%']:.2f}); all "
         f"gold labels give {truth[worst]:.2f}. More documents only make such an interval narrower.{noticed}",
         f"DSL with word lists: {poor['misses'].sum()} of {len(slopes)} intervals miss the truth. Standard errors are "
-        f"{ratio[0]:.2f} times those of gold alone, the effective gold size is {size[0]:,.0f} for {fit.n_gold} gold "
+        f"{ratio[0]:.2f} times those of gold alone, the effective gold is {size[0]:,.0f} for {fit.n_gold} gold "
         "labels (medians over the slopes).",
         f"DSL with the scores of a crowd of readers: {good['misses'].sum()} of {len(slopes)} miss the truth. Standard "
-        f"errors are {ratio[1]:.2f} times those of gold alone, the effective gold size is {size[1]:,.0f}. Good "
+        f"errors are {ratio[1]:.2f} times those of gold alone, the effective gold is {size[1]:,.0f}. Good "
         "surrogates buy precision; validity comes from the gold sample.",
     ]
 

@@ -216,3 +216,21 @@ def test_app_names_what_is_missing(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "uvicorn" else find(name, *a))
     assert karat("app", "--folder", str(tmp_path)) == 2
     assert "karat app needs uvicorn: pip install uvicorn." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("id", ["doc", None])
+@pytest.mark.parametrize("texts", [True, False])
+def test_ids_with_zeros_are_those_that_were_drawn(texts, id, made, monkeypatch, tmp_path, capsys):
+    """0001 in a CSV is a text where Python drew from texts, and a number where it drew from numbers."""
+    monkeypatch.chdir(tmp_path)
+    corpus = made[1].assign(doc=[f"{k:04d}" for k in range(400)] if texts else range(400))
+    sample = kt.SimpleRandom(n=120).draw(corpus, seed=1, id=id)
+    labelled = kt.datasets.mask_gold(corpus, sample, "hostile")
+    if id is not None:
+        labelled = labelled[::-1]
+    labelled.assign(doc=[f"{int(k):04d}" for k in labelled["doc"]]).to_csv("labelled.csv", index=False)
+    sample.save("sample.json")
+    told = ["labelled.csv", FORMULA, "--surrogate", "hostile=hostile_llm", "--sample", "sample.json"]
+    assert karat("fit", *told, *PLAIN) == 0
+    fit = kt.ols(FORMULA, labelled, surrogates={"hostile": ["hostile_llm"]}, design=sample, learner=None, seed=1)
+    assert str(fit.summary()) in capsys.readouterr().out

@@ -284,7 +284,7 @@ def test_the_result_does_what_results_do():
     units, _ = aggregated(posts, people)
     fit = kt.ols("y ~ populist + age", units)
     assert "made of 720 documents (160 gold)" in str(fit.summary())
-    assert "eff. gold" not in str(fit.summary())
+    assert "effective gold" not in str(fit.summary())
     assert fit.wald("populist = 0").df_numerator == 1
     assert kt.Result.from_json(fit.to_json()).theta == pytest.approx(fit.theta)
     np.testing.assert_allclose(pickle.loads(pickle.dumps(fit)).theta, fit.theta)

@@ -503,7 +503,7 @@ def test_refusals_of_sources_and_data(frame, pilot):
     arrays = kt.ols(FORMULA, masked, surrogates={"vote": masked["vote_prob"].to_numpy()}, seed=1)
     with pytest.raises(ArgumentError, match="surrogates"):
         kt.plan(arrays, masked)
-    for other in ({"learner": "forest"}, {"progress": True}, {"labelled": masked["vote"].notna()}):
+    for other in ({"learner": "forest"}, {"labelled": masked["vote"].notna()}):
         with pytest.raises(ArgumentError, match=f"{next(iter(other))}= is that of the pilot's fit"):
             kt.plan(arrays, masked, surrogates={"vote": masked["vote_prob"].to_numpy()}, **other)
     again = kt.plan(arrays, masked, surrogates={"vote": masked["vote_prob"].to_numpy()}, n=300, jackknife=10, seed=1)

@@ -105,7 +105,8 @@ def test_summary_says_what_a_reader_needs(clustered):
     for words in (
         "Linear regression: y ~ stance + z", "400 (150 gold)", "simple random sample, 150 of 400", "assumed",
         "superpopulation", "CRV3", "author", "25", "smallest probability 0.375", "largest weight 2.67", "150 (Kish)",
-        "sum 400", "out-of-fold R2", "accuracy", "splits", "eff. gold", "Surrogate only", "Gold only", "DSL", "F(3, ",
+        "sum 400", "out-of-fold R2", "accuracy", "splits", "effective gold", "Surrogate only", "Gold only", "DSL",
+        "F(3, ",
         "not valid",
     ):  # fmt: skip
         assert words in text, words

@@ -34,6 +34,7 @@ ROUNDS = ("annotators", "third")
 MODELS = {
     "mean": "share or mean", "ols": "linear regression", "logit": "logistic regression (two answers)",
     "multinomial": "multinomial regression (three or more answers)",
+    "ordered": "ordered logit (answers on a scale, as they were listed)", "poisson": "Poisson regression (counts)",
 }  # fmt: skip
 
 
@@ -278,6 +279,7 @@ class Project:
     ) -> None:
         """Fit; ``answer``: the class whose share is asked; ``ignore``: documents without gold are missing at random."""
         from ..regression.entry_points import mean, regress
+        from ..regression.family import ordered
 
         if model not in MODELS:
             raise ArgumentError(f"model {model!r} is not among {', '.join(MODELS)}.")
@@ -287,7 +289,8 @@ class Project:
             raise ArgumentError(f"{stray[0]!r} is not a column.")
         if question.name not in (outcome, *covariates):
             raise ArgumentError(f"{question.name!r} is neither the outcome nor among the explanations; choose it.")
-        table = self.labelled("expert_mean" if question.numeric and model in ("mean", "ols") else "majority")
+        averaged = model in ("mean", "ols") or (question.name != outcome and model != "multinomial")
+        table = self.labelled("expert_mean" if question.numeric and averaged else "majority")
         self.fit, self.fitted = None, table
         settings: dict[str, Any] = {
             "surrogates": {question.name: self.settings["machine"]}, "design": self.sample,
@@ -302,7 +305,12 @@ class Project:
             self.fit = mean(variable, table, by=list(covariates) or None, **settings)
             return
         right = " + ".join(quote(name) for name in covariates) or "1"
-        self.fit = regress(f"{quote(outcome)} ~ {right}", table, model=model, **settings)
+        formula = f"{quote(outcome)} ~ {right}"
+        if model == "ordered":
+            levels = list(question.classes) if outcome == question.name and not question.numeric else None
+            self.fit = ordered(formula, table, levels=levels, **settings)
+        else:
+            self.fit = regress(formula, table, model=model, **settings)
 
     def plan(self, term: str, half_width: float) -> Plan:
         """How many more gold labels a coefficient of the fit needs."""

@@ -36,7 +36,7 @@ def love_plot(balance: Balance, *, ax: Any = None, title: str | None = None) -> 
         If matplotlib is not installed.
     """
     rows = sorted(balance.rows, key=lambda r: abs(r.standardised))[-_MOST:]
-    ax = axes(ax, (7.0, 1.5 + 0.27 * len(rows)))
+    own_figure, ax = ax is None, axes(ax, (7.0, 1.5 + 0.27 * len(rows)))
     drawn: set[str] = set()
     for at, row in enumerate(rows):
         half = 0.0 if np.isnan(row.statistic) or row.statistic == 0 else 1.96 * abs(row.standardised / row.statistic)
@@ -53,5 +53,8 @@ def love_plot(balance: Balance, *, ax: Any = None, title: str | None = None) -> 
     joint = "" if np.isnan(balance.p_value) else f" (joint test p = {balance.p_value:.3f})"
     plain(ax, title if title is not None else f"Balance of the gold sample{joint}", rows=True)
     ax.margins(x=0.08)
-    ax.legend(frameon=False, loc="lower right")
+    if own_figure:
+        ax.figure.legend(frameon=False, loc="outside lower center", ncols=len(drawn))
+    else:
+        ax.legend(frameon=False)
     return ax

@@ -51,7 +51,8 @@ def run(options: argparse.Namespace) -> int:
     from ..fieldwork.collect import asked
 
     formats = read_formats(options.format)
-    sample, corpus = read_sample(options.sample), read_corpus(options)
+    sample = read_sample(options.sample)
+    corpus = read_corpus(options, sample)
     labels = read_label(options.label, options.codebook) or handed_out(options.files, options.sample, sample)
     questions = {q.name: q for q in asked(options.files, sample, labels)}
     answers = sample.read_annotations(options.files, corpus, labels=questions, **read_people(options))

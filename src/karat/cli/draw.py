@@ -84,11 +84,12 @@ def run(options: argparse.Namespace) -> int:
             f"--out {str(out)!r} holds files already; a sample is not drawn over another. Name a new folder, or insist "
             "with --overwrite."
         )
-    read = open_corpus(options)
+    earlier = read_sample(options.after) if options.after else None
+    read = open_corpus(options, sample=earlier)
     corpus = read.table
     seed = secrets.randbelow(2**31) if options.seed is None else options.seed
-    if options.after:
-        sample = read_sample(options.after).next_wave(design, corpus, seed, share=options.share)
+    if earlier is not None:
+        sample = earlier.next_wave(design, corpus, seed, share=options.share)
     else:
         sample = design.draw(corpus, seed, id=options.id)
     if options.text:

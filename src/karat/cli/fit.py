@@ -106,7 +106,7 @@ def make(options: argparse.Namespace) -> Result:
             + (f"; given are {' and '.join('--' + name for name in given)}." if given else ".")
         )
     sample = read_sample(options.sample) if options.sample else None
-    table = open_corpus(options, "data").table
+    table = open_corpus(options, "data", sample).table
     if options.answers:
         if sample is None:
             raise ArgumentError("--answers is read with the sample that was handed out; give --sample too.")

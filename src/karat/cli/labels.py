@@ -50,7 +50,8 @@ def run(options: argparse.Namespace) -> int:
 
     if Path(options.out).resolve() in {Path(f).resolve() for f in (*options.files, options.sample)}:
         raise ArgumentError(f"--out {options.out!r} is one of the files that are read; name another.")
-    sample, read = read_sample(options.sample), open_corpus(options)
+    sample = read_sample(options.sample)
+    read = open_corpus(options, sample=sample)
     corpus = read.table
     labels = read_label(options.label, options.codebook) or handed_out(options.files, options.sample, sample)
     labelled = sample.read_labels(

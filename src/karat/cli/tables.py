@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError
 from ..frames.corpus import Corpus, tell_missing
+from ..frames.files import raw_cells
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ..designs import Sample
 
 _SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "\\t": "\t"}
 _DECIMALS = {"point": ".", "comma": ",", ".": ".", ",": ","}
@@ -35,8 +39,10 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def open_corpus(options: argparse.Namespace, name: str = "corpus") -> Corpus:
+def open_corpus(options: argparse.Namespace, name: str = "corpus", sample: Sample | None = None) -> Corpus:
     """The table of all documents; what is not usual about its file is said.
+
+    ``sample``: drawn from it; columns that were texts then, such as ids like 0001, are read as texts again.
 
     Raises
     ------
@@ -56,11 +62,23 @@ def open_corpus(options: argparse.Namespace, name: str = "corpus") -> Corpus:
     table, dialect = read_said(path, sep=sep, decimal=_DECIMALS.get(decimal or ""), encoding=options.encoding)
     if dialect is not None and not dialect.plain and sep is None:
         print(f"read {path}: {len(table)} rows, {table.shape[1]} columns; {dialect}", file=sys.stderr)
-    corpus = Corpus(table, path, dialect)
+    corpus = _as_drawn(Corpus(table, path, dialect), sample)
     tell_missing(corpus)
     return corpus
 
 
-def read_corpus(options: argparse.Namespace) -> pd.DataFrame:
+def _as_drawn(corpus: Corpus, sample: Sample | None) -> Corpus:
+    """The table with its numbers as texts where the sample was drawn from texts."""
+    record = getattr(sample and sample.design, "frame", None)
+    if corpus.dialect is None or record is None:
+        return corpus
+    numbers = [name for name in record.columns if name in corpus.table and corpus.table[name].dtype.kind in "iuf"]
+    cells = raw_cells(corpus.path, corpus.dialect, numbers) if numbers else corpus.table
+    cells = cells.mask(cells == "")
+    texts = [name for name in numbers if record.as_written(name, corpus.table[name], cells[name])]
+    return replace(corpus, table=corpus.table.assign(**{name: cells[name].astype(object) for name in texts}))
+
+
+def read_corpus(options: argparse.Namespace, sample: Sample | None = None) -> pd.DataFrame:
     """The table of all documents alone, as :func:`open_corpus` reads it."""
-    return open_corpus(options).table
+    return open_corpus(options, sample=sample).table

@@ -222,8 +222,9 @@ class SampleFiles:
             are averaged; classes are kept where all annotators of each document agree, and else become shares, a
             column ``label_class`` for each class. ``"latent_truth"``: such shares, corrected for errors, see
             :func:`karat.labels.experts`. ``"majority"``, ``"dawid_skene"`` or another method of
-            :func:`karat.labels.aggregate`: always classes, the likeliest one. Where every document has one label it is
-            taken as it is.
+            :func:`karat.labels.aggregate`: always classes, the likeliest one; where several are equally likely, as
+            between two annotators who differ, the one named first, with a warning that says on how many documents.
+            Where every document has one label it is taken as it is.
         missing : {"warn", "raise", "ignore"}
             What to do when drawn rows have no label.
 

@@ -164,6 +164,13 @@ class FrameRecord:
             )
         return order
 
+    def as_written(self, name: str, read: pd.Series[Any], cells: pd.Series[Any]) -> bool:
+        """Whether a column of the frame that was drawn from held the cells of a file, ``0001``, not numbers, ``1``."""
+        if name == self.id and self.keys is not None:
+            keys = set(self.keys.tolist())
+            return not (keys >= set(_hashes(as_text(read)).tolist())) and keys >= set(_hashes(as_text(cells)).tolist())
+        return self.columns.get(name) not in (None, digest(read)) and digest(cells) == self.columns[name]
+
     def _order(self, table: Table) -> Ints | None:
         """Where each row of a table stood when the sample was drawn, by id."""
         assert self.id is not None

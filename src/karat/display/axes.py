@@ -14,6 +14,8 @@ BLUE, RED, SAND, GREEN, PURPLE, AMBER, GREY = (
 PEACH, MAUVE = "#d98b5f", "#c27ba0"
 PALETTE = (BLUE, RED, SAND, GREEN, PURPLE, "#c26a00", GREY, "#2a9d9d")
 """Corrected estimates are blue, naive ones red (of durations peach and mauve too), gold alone sand."""
+MARKERS, LINES = "osD^vPX*", ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 3)), (0, (3, 5)))
+"""One for each colour of the palette, so that nothing is told by colour alone."""
 
 
 def pyplot() -> Any:
@@ -56,4 +58,4 @@ def plain(ax: Any, title: str | None = None, *, rows: bool = False) -> None:
     if rows:
         ax.tick_params(axis="y", length=0)
     if title is not None:
-        ax.set_title(title, loc="left", fontsize=11)
+        ax.set_title(title, loc="left", fontsize=11, wrap=True)

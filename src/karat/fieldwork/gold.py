@@ -92,6 +92,15 @@ def _joined(long: pd.DataFrame, question: Question, join: str, n_rows: int) -> d
     from ..labels import aggregate
 
     soft = aggregate(given, join, **_as_votes(question))
+    even = int(sum(value is None for value in soft.hard("split")))
+    if even:
+        tell(
+            f"on {even} of {len(soft.tasks)} document(s) with {question.name!r} no class is ahead of all others; "
+            f"join={join!r} takes the one named first there, of {', '.join(map(repr, question.classes))}, which pulls "
+            "the gold towards it. Settle these documents (sample.to_adjudication, karat adjudicate), or take "
+            "join='expert_mean', which keeps the disagreement as a share.",
+            DesignWarning,
+        )
     return {question.name: _spread(soft.tasks, list(soft.hard()), n_rows)}
 
 

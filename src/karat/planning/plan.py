@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Unpack
 
 import numpy as np
@@ -99,7 +100,8 @@ def plan(
     confusion : array_like or mapping, optional
         Share of each surrogate class (columns) by gold class (rows).
     **options
-        Further arguments of :func:`regress` (seed, cluster, weights, learner, ...).
+        Further arguments of :func:`regress` (seed, cluster, weights, learner, ...). Without ``progress`` a bar shows
+        after five seconds where somebody sits at a terminal.
 
     Returns
     -------
@@ -305,6 +307,7 @@ def needed(basis: Basis, term: str, measure: str, value: float) -> Needed:
     index = basis.names.index(term)
     least, most = max(basis.scheme.least, basis.profile.reporting.width + 5), basis.most
 
+    @cache
     def figure(n: int) -> Any:
         return [part[index] for part in basis.at(n).measure(measure)]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .._core.progress import followed
 from .._core.types import Bools, Ints
 from ..datasets import mask_gold
 from ..designs import Drawn, Labelling, SimpleRandom
@@ -38,6 +39,7 @@ class Again:
     labelling: Labelling
     gold: tuple[str, ...]
     contrasts: object
+    progress: bool | None = None
 
     @classmethod
     def of(cls, result: Result, data: object, contrasts: object, overrides: Mapping[str, Any]) -> Again:
@@ -45,15 +47,17 @@ class Again:
         parts = result.parts
         assert parts is not None
         again = "kt.plan(fit, data, {}=...), or plan without data="
-        found = reopen(result, data, overrides, again, "pilot's fit", same_seed=False)
+        given = {name: value for name, value in overrides.items() if name != "progress"}
+        found = reopen(result, data, given, again, "pilot's fit", same_seed=False)
         if found is None:
             raise ArgumentError(
                 "fits of durations (kt.rmst) and sums of fits cannot be fitted again from a table; plan without data, "
                 "kt.plan(fit), which takes the predictor and the squared errors of the pilot as they are."
             )
-        arguments = {k: value for k, value in found.arguments.items() if k not in ("seed", "design", "labelled")}
+        left = ("seed", "design", "labelled", "progress")
+        arguments = {k: value for k, value in found.arguments.items() if k not in left}
         gold = tuple(str(name) for name in arguments["surrogates"])
-        return cls(found.data, arguments, parts.units.labelling, gold, contrasts)
+        return cls(found.data, arguments, parts.units.labelling, gold, contrasts, overrides.get("progress"))
 
     def profile(self, labelled: Bools, seed: int, repeats: int | None = None) -> Profile | None:
         """The profile of the fit with part of the gold, or None where it cannot be fitted."""
@@ -83,7 +87,8 @@ def delete_groups(again: Again, groups: int, rng: np.random.Generator) -> tuple[
     group = _random_groups(again.labelling, groups, rng)
     kept = again.labelling.labelled
     found = []
-    for g in range(int(group.max()) + 1):
+    total = int(group.max()) + 1
+    for g in followed(range(total), total, "refitting the pilot", again.progress):
         labelled = kept.copy()
         labelled[again.labelling.gold[group == g]] = False
         found.append(again.profile(labelled, int(rng.integers(2**31)), _SPLITS))
@@ -107,7 +112,7 @@ def learn(again: Again, whole: Profile, rng: np.random.Generator) -> Learning:
         return Learning(0.0, whole.n_gold)
     found = [
         mean_square(profile)
-        for labelled in _halves(again.labelling, rng)
+        for labelled in followed(_halves(again.labelling, rng), 2 * _HALVES, "halves of the pilot", again.progress)
         if (profile := again.profile(labelled, int(rng.integers(2**31)))) is not None
     ]
     if len(found) < _HALVES:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ..designs import Design
-from ..display.axes import PALETTE, axes, plain
+from ..display.axes import LINES, PALETTE, axes, plain
 from ..display.table import html_notes, html_page, html_table, text_cells
 from ..errors import ArgumentError, DesignError, one_of, whole
 from .forecast import MEASURES, Basis
@@ -197,7 +197,7 @@ class Plan:
             j, colour = self.names.index(name), PALETTE[k % len(PALETTE)]
             value, low, high = (np.array([point[part][j] for point in curve]) for part in range(3))
             ax.fill_between(self.sizes, low, high, color=colour, alpha=0.15, linewidth=0)
-            ax.plot(self.sizes, value, color=colour, linewidth=1.8, label=name)
+            ax.plot(self.sizes, value, color=colour, linestyle=LINES[k % len(LINES)], linewidth=1.8, label=name)
         self._mark_goals(ax, shown, family)
         ax.set_xscale("log")
         least, most = self.sizes[0], self.sizes[-1]
@@ -208,7 +208,8 @@ class Plan:
                                  for part in (0, 1)])  # fmt: skip
         ax.minorticks_off()
         ax.set_xlabel(f"gold labels ({self.basis.scheme.title}; log scale)")
-        ax.set_ylabel(f"planned {WORDS[shown]}, {100 * self.basis.level:g}% band")
+        scale = " (log scale)" if ax.get_yscale() == "log" else ""
+        ax.set_ylabel(f"planned {WORDS[shown]}{scale}, {100 * self.basis.level:g}% band")
         plain(ax, title if title is not None else self.title)
         ax.legend(frameon=False)
         return ax
@@ -224,8 +225,10 @@ class Plan:
         ax.set_yscale("log")
         bottom = 0.9 * min(wanted.min(), *aimed) if aimed else 0.9 * wanted.min()
         ax.set_ylim(bottom, top)
-        ticks = [m * 10.0**k for k in range(-9, 10) for m in (1, 2, 5)]
-        ax.set_yticks([tick for tick in ticks if bottom <= tick <= top])
+        few, more = (
+            [m * 10.0**k for k in range(-9, 10) for m in marks] for marks in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7))
+        )
+        ax.set_yticks([tick for tick in (few if top > 8 * bottom else more) if bottom <= tick <= top])
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
     def _mark_goals(self, ax: Any, measure: str, family: Sequence[str]) -> None:
@@ -233,7 +236,7 @@ class Plan:
             if found.measure != measure or found.term not in family:
                 continue
             colour = PALETTE[list(family).index(found.term) % len(PALETTE)]
-            ax.axhline(found.value, color=colour, linestyle=(0, (3, 2)), linewidth=1.0)
+            ax.axhline(found.value, color=colour, linestyle=":", linewidth=1.0)
             if found.n is not None:
                 ax.plot([found.n], [found.value], marker="o", color=colour, markersize=6)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,7 @@ class StratifiedScheme(Scheme):
         """Rows of the frame."""
         return len(self.code)
 
-    @property
+    @cached_property
     def count(self) -> Floats:
         """Rows per stratum, shape (S,)."""
         return np.bincount(self.code, minlength=len(self.names)).astype(np.float64)

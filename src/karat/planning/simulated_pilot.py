@@ -12,8 +12,8 @@ import pandas as pd
 from scipy.optimize import nnls
 
 from .. import moments as models
+from .._core.progress import followed
 from .._core.types import Array, ModelName
-from ..datasets import mask_gold
 from ..designs import SimpleRandom
 from ..errors import ArgumentError, ConvergenceError, DataError, KaratWarning, number
 from ..frames import Table
@@ -133,29 +133,30 @@ def _worlds(
 ) -> tuple[tuple[tuple[Profile, ...], ...], Learning]:  # fmt: skip
     """Profiles of fits on simulated gold, several for the quality planned for and some for the ends of its range."""
     n_pilot = min(_PILOT, table.n_rows // 2)
+    small = max(60, n_pilot // _SMALL_SHARE)
     seeds = rng.integers(2**31, size=3 * _WORLDS)
-
-    def profiles(at: int, count: int, n: int) -> tuple[Profile, ...]:
-        out, failed = [], None
-        for seed in seeds[:count]:
-            try:
-                fit = assumed_fit(model, formula, table, qualities, options, at=at, n=n, seed=int(seed))
-            except ConvergenceError as error:  # a dispersion of 0, say: some small pilots have no estimate
-                failed = error
-            else:
-                out.append(Profile.of(fit, contrasts))
-        if failed is not None and not out:
-            raise failed
-        return tuple(out)
-
-    central = profiles(0, _WORLDS, n_pilot)
-    found = [central]
-    if any(len(quality.values) == 3 for quality in qualities.values()):
-        found += [profiles(1, _WORLDS_AT_ENDS, n_pilot), profiles(2, _WORLDS_AT_ENDS, n_pilot)]
-    small = profiles(0, _WORLDS, max(60, n_pilot // _SMALL_SHARE))
-    ratio = np.mean([mean_square(p) for p in small], axis=0) / np.mean([mean_square(p) for p in central], axis=0)
-    excess = excess_of(float(np.nanmedian(ratio)), n_pilot / small[0].n_gold)
-    return tuple(found), Learning(excess, n_pilot)
+    ranged = any(len(quality.values) == 3 for quality in qualities.values())
+    ends = [(1, _WORLDS_AT_ENDS, n_pilot), (2, _WORLDS_AT_ENDS, n_pilot)] if ranged else []
+    groups = [(0, _WORLDS, n_pilot), *ends, (0, _WORLDS, small)]
+    fits = dict(options)
+    tasks = [(group, at, n, int(seed)) for group, (at, count, n) in enumerate(groups) for seed in seeds[:count]]
+    found: list[list[Profile]] = [[] for _ in groups]
+    failed: dict[int, ConvergenceError] = {}
+    for group, at, n, seed in followed(tasks, len(tasks), "planning", fits.pop("progress", None)):
+        try:
+            fit = assumed_fit(model, formula, table, qualities, fits, at=at, n=n, seed=seed)
+        except ConvergenceError as error:  # a dispersion of 0, say: some small pilots have no estimate
+            failed[group] = error
+        else:
+            found[group].append(Profile.of(fit, contrasts))
+    for group, reason in failed.items():
+        if not found[group]:
+            raise reason
+    *worlds, few = (tuple(profiles) for profiles in found)
+    central = worlds[0]
+    ratio = np.mean([mean_square(p) for p in few], axis=0) / np.mean([mean_square(p) for p in central], axis=0)
+    excess = excess_of(float(np.nanmedian(ratio)), n_pilot / few[0].n_gold)
+    return tuple(worlds), Learning(excess, n_pilot)
 
 
 def simulate_gold(
@@ -201,21 +202,23 @@ def assumed_fit(
 
     rng = np.random.default_rng(seed)
     frame = table.native
+    size = min(_PILOT, table.n_rows // 2) if n is None else n
+    hidden = np.ones(table.n_rows, dtype=bool)
+    hidden[rng.choice(table.n_rows, size, replace=False)] = False
     for name, quality in qualities.items():
         surrogate = _first(options["surrogates"][name], table, name)
         scale = gold_scale(table, name, surrogate) if quality.kind == "r_squared" else None
-        gold = simulate_gold(surrogate, quality, at, name, rng, scale)
+        gold = simulate_gold(surrogate, quality, at, name, rng, scale).astype(object)
+        gold[hidden] = None
         levels = _levels(options["surrogates"][name], table)
         dtype = None if levels is None else nw.Enum(levels)
         frame = frame.with_columns(nw.new_series(name, gold.tolist(), dtype, backend=frame.implementation))
-    size = min(_PILOT, table.n_rows // 2) if n is None else n
-    sample = SimpleRandom(size).draw(frame.to_native(), seed=rng)
-    masked = mask_gold(frame.to_native(), sample, list(qualities))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", KaratWarning)
         return regress(
-            formula, masked, model=model, design=sample.design, seed=seed, scores=True, compare=False, **options
-        )
+            formula, frame.to_native(), model=model, design=SimpleRandom(), seed=seed, scores=True, compare=False,
+            **options,
+        )  # fmt: skip
 
 
 def gold_scale(table: Table, name: str, surrogate: Any) -> tuple[float, float] | None:

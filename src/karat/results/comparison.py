@@ -165,8 +165,8 @@ class Comparison:
             for j, gold in enumerate(self.effective_gold)
         ]
         widths = [max(20, *(len(t) + 2 for t in titles))] * len(titles)
-        last = [] if np.isnan(self.effective_gold).all() else ["eff. gold"]
-        return text_lines([*titles, *last], self.names, rows, [*widths, *([11] * len(last))]) + self.notes()
+        last = [] if np.isnan(self.effective_gold).all() else ["effective gold"]
+        return text_lines([*titles, *last], self.names, rows, [*widths, *([16] * len(last))]) + self.notes()
 
     def notes(self) -> list[str]:
         """The difference test and what must be said next to the table."""
@@ -191,7 +191,7 @@ class Comparison:
     def _repr_html_(self) -> str:
         table = self.table()
         if not np.isnan(self.effective_gold).all():
-            table[("", "eff. gold")] = np.round(self.effective_gold)
+            table[("", "effective gold")] = np.round(self.effective_gold)
         return html_table(table) + html_notes(self.notes())
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:

@@ -46,8 +46,6 @@ class Effects(Estimates):
     ('hostile', 'length')
     """
 
-    quantity: ClassVar[str] = "average"
-
     names: tuple[str, ...]
     theta: Floats
     covariance: Floats
@@ -57,6 +55,11 @@ class Effects(Estimates):
     title: str
     about: str
     grid: pd.DataFrame = field(repr=False)
+
+    @property
+    def quantity(self) -> str:
+        """What is estimated, as axes call it."""
+        return "average"
 
     def __repr__(self) -> str:
         return str(self)
@@ -101,7 +104,11 @@ class Ratios(Effects):
     """
 
     no_effect: ClassVar[float] = 1.0
-    quantity: ClassVar[str] = "ratio"
+
+    @property
+    def quantity(self) -> str:
+        """What is estimated, as axes call it."""
+        return "ratio"
 
     def _statistic(self) -> Floats:
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -57,8 +57,10 @@ class Estimates(StatsmodelsNames):
     no_effect: ClassVar[float] = 0.0
     """The value that tests and plots hold estimates against."""
 
-    quantity: ClassVar[str] = "coefficient"
-    """What is estimated, as axes call it."""
+    @property
+    def quantity(self) -> str:
+        """What is estimated, as axes call it."""
+        return "coefficient"
 
     if TYPE_CHECKING:
 
@@ -357,6 +359,11 @@ class Fitted(Estimates):
     baseline: Baseline | None = field(default=None, repr=False)
     seed: int | None = None
     withdrawal: Withdrawal | None = None
+
+    @property
+    def quantity(self) -> str:
+        """What is estimated, as axes call it."""
+        return {"Proportions": "share", "Means": "mean"}.get(self.title, "coefficient")
 
     @property
     def n_gold(self) -> int:

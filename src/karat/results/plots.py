@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..display.axes import BLUE, MAUVE, PALETTE, PEACH, RED, SAND, axes, plain
+from ..display.axes import BLUE, MARKERS, MAUVE, PALETTE, PEACH, RED, SAND, axes, plain
 from ..errors import ArgumentError
 
 _COLOURS = {
@@ -130,13 +130,14 @@ def fitsplot(fits: Any, terms: Sequence[str] | None, ax: Any, title: str | None)
         theta = result.coef().loc[[family[row] for row in rows]].to_numpy()
         at = np.array(rows, dtype=float) + (k - (len(fits) - 1) / 2) * gap
         ax.errorbar(
-            theta, at, xerr=[theta - bounds[:, 0], bounds[:, 1] - theta], fmt="o", color=PALETTE[k % len(PALETTE)],
-            capsize=2.5, markersize=5.5, linewidth=1.6, label=name,
+            theta, at, xerr=[theta - bounds[:, 0], bounds[:, 1] - theta], fmt=MARKERS[k % len(MARKERS)],
+            color=PALETTE[k % len(PALETTE)], capsize=2.5, markersize=5.5, linewidth=1.6, label=name,
         )  # fmt: skip
     ax.axvline(0.0, color="0.75", linewidth=0.8, zorder=0)
     ax.set_yticks(range(len(family)), family)
     ax.set_ylim(len(family) - 0.4, -0.6)
-    ax.set_xlabel(f"coefficient, {100 * (1 - fits.alpha):g}% interval")
+    what = " or ".join(dict.fromkeys(result.quantity for result in fits.results))
+    ax.set_xlabel(f"{what}, {100 * (1 - fits.alpha):g}% interval")
     plain(ax, title if title is not None else fits.table().title, rows=True)
     ax.legend(frameon=False)
     return ax

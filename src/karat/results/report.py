@@ -111,7 +111,7 @@ def _estimates(fit: Result) -> list[Block]:
     level = f"{100 * (1 - fit.alpha):g} % interval"
     gain = fit.estimator in ("dsl", "ppi")
     effective = dict(zip(fit.names, fit.effective_gold)) if gain else {}
-    heads = ["", "Estimate", "Std. error", level, "p", *(["Worth in gold"] if gain else [])]
+    heads = ["", "Estimate", "Std. error", level, "p", *(["Effective gold"] if gain else [])]
     lines = []
     for name, (b, se, _, p, low, high) in zip(found.index, found.to_numpy(dtype=float)):
         shown = [number(b), number(se), f"{number(low)} to {number(high)}", p_text(p)]
@@ -123,7 +123,7 @@ def _estimates(fit: Result) -> list[Block]:
     blocks = [Block("html", html=_html_rows(heads, lines)), *_coefficients_drawn(fit)]
     if gain:
         blocks.append(
-            Block("text", ["Worth in gold: how many gold labels alone would have given the same labelling variance."])
+            Block("text", ["Effective gold: how many gold labels alone would have given the same labelling variance."])
         )
     return [*blocks, Block("text", Summary(fit).remarks())]
 

@@ -99,14 +99,14 @@ class Summary:
         table = r.tidy().loc[list(r.names)]
         show_gain = r.estimator in ("dsl", "ppi")
         head = ["Estimate", "Std. Error", "df", "t", "p", *table.columns[4:]] + (
-            ["R2", "eff. gold"] if show_gain else []
+            ["R2", "effective gold"] if show_gain else []
         )
         rows = []
         for j, (b, se, t, p, low, high) in enumerate(table.to_numpy()):
             df = f"{r.df[j]:,.0f}" if np.isfinite(r.df[j]) else "inf"
             gain = [f"{r.r_squared[j]:.2f}", f"{r.effective_gold[j]:,.0f}"] if show_gain else []
             rows.append([number(b), number(se), df, f"{t:.2f}", p_text(p), number(low), number(high), *gain])
-        return text_lines(head, r.names, rows)
+        return text_lines(head, r.names, rows, [16 if name == "effective gold" else 11 for name in head])
 
     def exponentials(self) -> list[tuple[str, str]]:
         """Of coefficients that are logarithms: what they are called, with their intervals."""
@@ -153,7 +153,7 @@ class Summary:
         table = r.tidy().loc[list(r.names)]
         if r.estimator in ("dsl", "ppi"):
             table["R2"] = r.r_squared
-            table["eff. gold"] = np.round(r.effective_gold)
+            table["effective gold"] = np.round(r.effective_gold)
         side = ""
         if r.comparison is not None and len(r.comparison.columns) > 1:
             side = "<p>Side by side</p>" + r.comparison._repr_html_()

@@ -107,5 +107,5 @@ def _panel(many: Multiverse, ax: Any, term: str, order: Any, simultaneous: bool)
             markerfacecolor="white", label="all surrogates together",
         )  # fmt: skip
         ax.axhline(len(order) - 0.5, color="0.85", linewidth=0.8)
-    ax.set_xlabel("coefficient")
+    ax.set_xlabel(many.results[0].quantity)
     plain(ax, term, rows=True)

@@ -158,11 +158,11 @@ class Multiverse(Estimates):
                     "high": high,
                     "low (all)": np.nan,
                     "high (all)": np.nan,
-                    "eff. gold": np.nan,
+                    "effective gold": np.nan,
                 }
                 if kind == "corrected":
                     columns["low (all)"], columns["high (all)"] = answers.bounds(self.alpha, self.critical[term])
-                    columns["eff. gold"] = self.effective_gold[term]
+                    columns["effective gold"] = self.effective_gold[term]
                 frames.append(pd.DataFrame(columns))
         return pd.concat(frames, ignore_index=True)
 

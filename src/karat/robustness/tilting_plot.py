@@ -50,7 +50,8 @@ def tilt_plot(found: Sensitivity, term: str, *, ax: Any = None, title: str | Non
             colour = RED if flip.what == "sign" else AMBER
             ax.axvline(flip.gamma, color=colour, linewidth=1.2, linestyle=":", label=f"{flip.what} changes")
     ax.set_xlabel(f"gamma: log odds of non-response per unit of {curve.f}")
-    ax.set_ylabel(f"coefficient of {term}")
+    fit = found.fit
+    ax.set_ylabel(fit.quantity if len(fit.names) == 1 else f"{fit.quantity} of {term}")
     kind = "unlabelled rows" if found.convenience else "rows drawn but not labelled"
     plain(ax, title if title is not None else f"If {kind} differ: {term}")
     ax.set_xlim(curve.gamma.min(), curve.gamma.max())
