@@ -67,6 +67,20 @@ def test_two_regressions_of_one_sample(corpus, drawn, sign, clustered):
         assert (found.tidy()["Std. Error"] < 0.5 * apart)[1:].all()
 
 
+@pytest.mark.parametrize("vcov", ["HC1", {"CRV1": "author"}])
+def test_small_sample_factors_count_the_coefficients_of_the_longer_fit(drawn, vcov):
+    """Not the coefficients that both have: the sum with next to nothing would be more precise than the fit itself."""
+    sample, frame = drawn
+
+    def difference(vcov):
+        options = OPTIONS | {"vcov": vcov, "design": sample.design, "target": "finite"}
+        return kt.ols("y ~ stance + z + size", frame, **options) - kt.ols("y ~ stance", frame, **options)
+
+    n, groups = sample.labelling.n_gold, frame.loc[sample.labelled, "author"].nunique()
+    factor = n / (n - 4) if vcov == "HC1" else groups / (groups - 1) * (n - 1) / (n - 4)
+    np.testing.assert_allclose(difference(vcov).covariance, factor * difference("HC0").covariance, rtol=1e-9)
+
+
 def test_fixed_size_designs_enter_the_combination(corpus):
     sample = kt.Stratified("region", 120).draw(corpus, seed=2)
     frame = corpora.masked(corpus, sample.labelled, "y", "stance")

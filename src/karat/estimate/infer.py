@@ -122,10 +122,11 @@ def combination(parts: Sequence[Parts], matrices: Sequence[Floats], kind: str, t
     Returns
     -------
     ndarray, shape (m, m)
+        HC1 and CRV1 count the coefficients of the fit that has most, not the m numbers.
     """
     error = np.asarray(sum(one.scores.gold_parts(kind)[1] @ matrix.T for one, matrix in zip(parts, matrices)))
-    both = meat.combined(np.hstack(matrices))
-    return _covariance(both, error, parts[0].scores, kind, target).total
+    both, used = meat.combined(np.hstack(matrices)), max(len(one.curvature) for one in parts)
+    return _covariance(both, error, parts[0].scores, kind, target, used).total
 
 
 def stacked(parts: Sequence[Parts], kind: str, target: str) -> Floats:
