@@ -16,6 +16,7 @@ import karat as kt
 from karat.grouped.composite import Areas, composite
 from karat.grouped.direct import direct_estimates
 from karat.grouped.robust import critical_values
+from karat.grouped.small_groups_plan import _Needs
 from tests.statistical.small_groups import Cell, corpus, study
 
 
@@ -273,6 +274,18 @@ def test_plan_gives_the_width_it_promises():
     assert float(np.diff(later.confint().to_numpy()).mean() / 2) == pytest.approx(0.8 * now, rel=0.2)
     with pytest.raises(kt.KaratError, match="half_width"):
         fit.plan(-1)
+
+
+def test_more_gold_brings_the_limit_of_what_differs_down_to_the_estimate():
+    fit, _, _ = small(cell=Cell(gold=600, groups=40, documents=8000, uneven=0.08))
+    need = _Needs(fit, 0.05)
+    np.testing.assert_allclose(need.between_with(need.now, need.now), need.between)
+    later = need.between_with(4 * need.now, need.now)
+    left = (later - need.likely) / (need.between - need.likely)  # a quarter where groups do not differ, 1 if that were all
+    assert ((left > 0.2) & (left < 0.9)).all()
+    plan = fit.plan(0.05, of="worst")
+    assert (plan["gold"] >= 2).all()  # a stratum of its own
+    assert plan["half width"].max() <= 0.05
 
 
 def test_summary_and_plot():
