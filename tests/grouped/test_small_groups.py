@@ -281,8 +281,8 @@ def test_more_gold_brings_the_limit_of_what_differs_down_to_the_estimate():
     need = _Needs(fit, 0.05)
     np.testing.assert_allclose(need.between_with(need.now, need.now), need.between)
     later = need.between_with(4 * need.now, need.now)
-    left = (later - need.likely) / (need.between - need.likely)  # a quarter where groups do not differ, 1 if that were all
-    assert ((left > 0.2) & (left < 0.9)).all()
+    left = (later - need.likely) / (need.between - need.likely)
+    assert ((left > 0.2) & (left < 0.9)).all()  # a quarter where groups do not differ at all
     plan = fit.plan(0.05, of="worst")
     assert (plan["gold"] >= 2).all()  # a stratum of its own
     assert plan["half width"].max() <= 0.05

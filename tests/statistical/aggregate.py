@@ -5,7 +5,8 @@ Machines err by candidate, and, where that is asked for, by the candidate's outc
 posts and gold, and fits the second regression. Figures: the slope with surrogate shares and with uncorrected unit means
 taken for the truth (medians), the median of the corrected slope, its standard deviation (normalised median absolute
 deviation, as estimates with errors in variables have heavy tails), the median standard error and width, coverage of the
-95 % interval with its Monte Carlo error, how often it lies below and above the truth, and how often the fit was refused.
+95 % interval with its Monte Carlo error, how often it lies below and above the truth, and how often the fit was
+refused.
 """
 
 from __future__ import annotations
