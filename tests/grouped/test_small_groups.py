@@ -67,11 +67,15 @@ def plainly(areas: Areas, grid: np.ndarray, slope: float):
     mean, a = np.tensordot(p, means, 1), np.tensordot(p, linear, 1)
     lowest_quarter = chi2.ppf(0.25, (has.sum() - x.shape[1]) * areas.dimension)
     limit = 0.0 if squares(0.0) < lowest_quarter else brentq(lambda s: squares(s) - lowest_quarter, 0.0, 1e3)
-    t = limit * c + chance
-    error = np.array([(a - np.eye(d)) @ np.diag(t[:, j]) @ (a - np.eye(d)).T
-                      + a[:, has] @ np.diag(variance[has, j]) @ a[:, has].T for j in range(k)])  # fmt: skip
     gap = np.array(means) - mean
-    return mean, error + np.einsum("s,sdj,sej->jde", p, gap, gap), limit
+    more = np.einsum("s,sdj,sej->jde", p, gap, gap)
+
+    def error(s):
+        t = s * c + chance
+        return more + np.array([(a - np.eye(d)) @ np.diag(t[:, j]) @ (a - np.eye(d)).T
+                                + a[:, has] @ np.diag(variance[has, j]) @ a[:, has].T for j in range(k)])  # fmt: skip
+
+    return mean, error(limit), np.diagonal(error(p @ grid), axis1=1, axis2=2).T, limit
 
 
 @pytest.mark.parametrize("off", [0.02, 0.25])
@@ -91,10 +95,12 @@ def test_composite_is_what_full_matrices_give(k, off, monkeypatch):
     monkeypatch.setattr(module, "_grid", lambda *_: grid)
     areas = areas_of(np.random.default_rng(3), k=k, off=off)
     found = composite(areas, np.empty((len(areas.count), 0)), free=True)
-    mean, error, limit = plainly(areas, grid, seen["slope"])
+    mean, error, cautious, limit = plainly(areas, grid, seen["slope"])
     assert (limit > 0) == (off > 0.1)  # groups that differ less than their noise, and more
     np.testing.assert_allclose(found.theta, mean, rtol=1e-6, atol=1e-8)
     np.testing.assert_allclose(found.covariance, error, rtol=1e-5, atol=1e-8)
+    np.testing.assert_allclose(found.cautious, cautious, rtol=1e-5, atol=1e-8)
+    assert ((found.bias > 0) & (found.bias < found.cautious)).all()
     if k > 1:
         np.testing.assert_allclose(found.theta.sum(axis=1), areas.direct[-1].sum(), atol=1e-8)
     assert (found.weight[:3] < 1e-6).all()
