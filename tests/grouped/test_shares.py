@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import karat as kt
 from karat.errors import ArgumentError, DataError, SmallSampleWarning
 from karat.grouped.contrasts import holm
+from karat.grouped.shares_plan import _borrowing
 
 pytestmark = pytest.mark.filterwarnings("ignore::karat.errors.KaratWarning")
 CLASSES = ["economy", "law", "war"]
@@ -337,6 +338,18 @@ def test_little_gold_is_warned_about(simple):
     few = simple[0].assign(topic=simple[0]["topic"].where(np.arange(1800) < 200))
     with pytest.warns(SmallSampleWarning):
         kt.shares("topic", few, **PLAIN)
+
+
+def test_plans_draw_variances_of_cells_together():
+    """Variances in proportion to p (1 - p) stay; one that is 0 by chance is brought near to the others."""
+    theta, count = np.array([[0.2, 0.8], [0.5, 0.5], [0.4, 0.6]]), np.array([20.0, 30.0, 26.0])
+    even = 0.7 * theta * (1 - theta)
+    np.testing.assert_allclose(_borrowing(even, theta, count), even)
+    chance = even.copy()
+    chance[2] = 0.0
+    found = _borrowing(chance, theta, count)
+    assert (found[2] > 0.3 * even[2]).all()
+    assert (found[:2] > 0.7 * even[:2]).all()
 
 
 def test_a_plan_tells_the_width_of_the_next_draw(frame, simple):

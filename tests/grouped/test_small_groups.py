@@ -16,6 +16,7 @@ import karat as kt
 from karat.grouped.composite import Areas, composite
 from karat.grouped.direct import direct_estimates
 from karat.grouped.robust import critical_values
+from karat.grouped.small_groups_plan import _Needs
 from tests.statistical.small_groups import Cell, corpus, study
 
 
@@ -66,11 +67,15 @@ def plainly(areas: Areas, grid: np.ndarray, slope: float):
     mean, a = np.tensordot(p, means, 1), np.tensordot(p, linear, 1)
     lowest_quarter = chi2.ppf(0.25, (has.sum() - x.shape[1]) * areas.dimension)
     limit = 0.0 if squares(0.0) < lowest_quarter else brentq(lambda s: squares(s) - lowest_quarter, 0.0, 1e3)
-    t = limit * c + chance
-    error = np.array([(a - np.eye(d)) @ np.diag(t[:, j]) @ (a - np.eye(d)).T
-                      + a[:, has] @ np.diag(variance[has, j]) @ a[:, has].T for j in range(k)])  # fmt: skip
     gap = np.array(means) - mean
-    return mean, error + np.einsum("s,sdj,sej->jde", p, gap, gap), limit
+    more = np.einsum("s,sdj,sej->jde", p, gap, gap)
+
+    def error(s):
+        t = s * c + chance
+        return more + np.array([(a - np.eye(d)) @ np.diag(t[:, j]) @ (a - np.eye(d)).T
+                                + a[:, has] @ np.diag(variance[has, j]) @ a[:, has].T for j in range(k)])  # fmt: skip
+
+    return mean, error(limit), np.diagonal(error(p @ grid), axis1=1, axis2=2).T, limit
 
 
 @pytest.mark.parametrize("off", [0.02, 0.25])
@@ -90,10 +95,12 @@ def test_composite_is_what_full_matrices_give(k, off, monkeypatch):
     monkeypatch.setattr(module, "_grid", lambda *_: grid)
     areas = areas_of(np.random.default_rng(3), k=k, off=off)
     found = composite(areas, np.empty((len(areas.count), 0)), free=True)
-    mean, error, limit = plainly(areas, grid, seen["slope"])
+    mean, error, cautious, limit = plainly(areas, grid, seen["slope"])
     assert (limit > 0) == (off > 0.1)  # groups that differ less than their noise, and more
     np.testing.assert_allclose(found.theta, mean, rtol=1e-6, atol=1e-8)
     np.testing.assert_allclose(found.covariance, error, rtol=1e-5, atol=1e-8)
+    np.testing.assert_allclose(found.cautious, cautious, rtol=1e-5, atol=1e-8)
+    assert ((found.bias > 0) & (found.bias < found.cautious)).all()
     if k > 1:
         np.testing.assert_allclose(found.theta.sum(axis=1), areas.direct[-1].sum(), atol=1e-8)
     assert (found.weight[:3] < 1e-6).all()
@@ -273,6 +280,18 @@ def test_plan_gives_the_width_it_promises():
     assert float(np.diff(later.confint().to_numpy()).mean() / 2) == pytest.approx(0.8 * now, rel=0.2)
     with pytest.raises(kt.KaratError, match="half_width"):
         fit.plan(-1)
+
+
+def test_more_gold_brings_the_limit_of_what_differs_down_to_the_estimate():
+    fit, _, _ = small(cell=Cell(gold=600, groups=40, documents=8000, uneven=0.08))
+    need = _Needs(fit, 0.05)
+    np.testing.assert_allclose(need.between_with(need.now, need.now), need.between)
+    later = need.between_with(4 * need.now, need.now)
+    left = (later - need.likely) / (need.between - need.likely)
+    assert ((left > 0.2) & (left < 0.9)).all()  # a quarter where groups do not differ at all
+    plan = fit.plan(0.05, of="worst")
+    assert (plan["gold"] >= 2).all()  # a stratum of its own
+    assert plan["half width"].max() <= 0.05
 
 
 def test_summary_and_plot():

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 import karat as kt
 from karat.grouped.small_groups_result import SmallGroups
@@ -286,6 +287,27 @@ def planned(cell: Cell, repetitions: int, seed: int, factor: float = 0.7) -> str
     return f"| {cell} | {' | '.join(told)} |"
 
 
+def rules(rest: float = 0.57) -> str:
+    """Coverage of rules for a variance s between groups of which a normal estimate with standard error 1 is known.
+
+    The error of a group's estimate has the variance ``rest + s``; block 5 has a rest of .57. Each row is a rule for the
+    s that intervals are made with, each column a true s: what none of them can escape is that an s of 0 and one of 1
+    look alike.
+    """
+    true, seen = np.array([0.0, 0.2, 0.4, 0.7, 1.0, 2.0, 4.0]), np.linspace(-6.0, 12.0, 1801)
+    chance = norm.pdf(seen - true[:, None]) * (seen[1] - seen[0])
+    root = np.linspace(0.0, 4.5, 2001)[1:]
+    posterior = norm.pdf(seen[:, None] - root**2) * root  # flat in s
+    made_with = {"mean over all s (flat prior)": posterior @ root**2 / posterior.sum(axis=1)}
+    for sure in (0.5, 0.6, 0.75, 0.9):
+        made_with[f"limit that holds in {sure:g} of draws"] = np.maximum(seen + norm.ppf(sure), 0.0)
+    lines = ["| intervals made with | " + " | ".join(f"s = {s:g}" for s in true) + " |", "|---" * 8 + "|"]
+    for name, s in made_with.items():
+        hits = 2.0 * norm.cdf(norm.ppf(0.975) * np.sqrt((rest + s) / (rest + true[:, None]))) - 1.0
+        lines.append(f"| {name} | " + " | ".join(f"{c:.3f}" for c in (chance * hits).sum(axis=1)) + " |")
+    return "\n".join(lines)
+
+
 def groups_of(data: pd.DataFrame, sample: kt.Sample, cell: Cell, seed: int) -> SmallGroups:
     """Estimates of all groups from a sample."""
     masked = kt.datasets.mask_gold(data, sample, "b")
@@ -308,7 +330,11 @@ def main() -> None:
     parser.add_argument("--only", default="", help="cells whose description holds this text")
     parser.add_argument("--first", type=int, default=0, help="number of the first cell, from 0")
     parser.add_argument("--last", type=int, default=len(CELLS), help="number after that of the last cell")
+    parser.add_argument("--rules", action="store_true", help="why intervals go by an upper limit, and no more")
     options = parser.parse_args()
+    if options.rules:
+        print(rules())
+        return
     if options.plans:
         warnings.simplefilter("ignore")
         for cell in (Cell(), UNEVEN[0], MONTHS, FEW):

@@ -79,8 +79,9 @@ class Composite:
         Of the direct estimate.
     covariance : ndarray, shape (K, D, D)
         Mean squared errors of the composites and their products.
-    bias : ndarray, shape (D, K)
-        The part of the mean squared error that comes from what the model misses in the group.
+    cautious, bias : ndarray, shape (D, K)
+        Mean squared errors at the mean of s, which is never 0 and which robust intervals go by, and the part of them
+        that comes from what the model misses in the group.
     between : ndarray, shape (D, K)
         Variance of the true mean about the model at which errors are told.
     likely : ndarray, shape (D, K)
@@ -95,6 +96,7 @@ class Composite:
     model: Floats
     weight: Floats
     covariance: Floats
+    cautious: Floats
     bias: Floats
     between: Floats
     likely: Floats
@@ -209,14 +211,17 @@ def _averaged(areas: Areas, line: _Line, chance: Floats) -> Composite:
     pulled = [share * ((1.0 - g)[:, None] * line.x) @ inverse for share, g, (_, inverse) in zip(p, gamma, steps)]
     left, right = np.hstack(pulled), np.hstack([w[:, None] * line.x for w, _ in steps])
     between, likely = (scale * _limit(areas, line, floor, trace, sure) + chance for sure in (_SURE, 0.5))
-    covariance = np.empty((k_all, len(has), len(has)))
+    safe = scale * float(p @ grid) + chance
+    covariance, cautious = np.empty((k_all, len(has), len(has))), np.empty_like(mean)
     for k in range(k_all):
-        covariance[k] = _error(weight, left, right, (between[:, k], variance[:, k], own[:, k]))
         gap = (theta[:, :, k] - mean[:, k]) * np.sqrt(p)[:, None]
-        covariance[k] += gap.T @ gap
+        covariance[k], other = (
+            _error(weight, left, right, (t[:, k], variance[:, k], own[:, k])) + gap.T @ gap for t in (between, safe)
+        )
+        cautious[:, k] = np.diag(other)
     return Composite(
-        mean + line.added, np.tensordot(p, model, 1) + line.added, weight, covariance,
-        (1.0 - weight[:, None]) ** 2 * between, between, likely, 1.0, *_heterogeneity(areas, line, floor),
+        mean + line.added, np.tensordot(p, model, 1) + line.added, weight, covariance, cautious,
+        (1.0 - weight[:, None]) ** 2 * safe, between, likely, 1.0, *_heterogeneity(areas, line, floor),
     )  # fmt: skip
 
 

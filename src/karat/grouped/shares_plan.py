@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _LEAST = 2.0
 """Gold documents in every cell, without which no variance can be estimated."""
 
+_BORROWED = 50.0
+"""Degrees of freedom that the variances of all cells bring to that of one, as in small groups."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SharesPlan:
@@ -87,8 +90,9 @@ def plan_shares(result: Any, half_width: float, of: str) -> SharesPlan:
     """Plan gold from shares that are there, taken for a pilot; see :meth:`SharesResult.plan`.
 
     A variance is what sampling documents adds (fixed by their number) plus what labelling adds, ``s^2 (1/n - 1/N)``
-    with s read off the pilot. Intervals are those that will be reported. For the worst share every cell gets what it
-    needs; for the average gold goes where it tells most, in proportion to s (Neyman 1934), at least two in a cell.
+    with s read off the pilot, cell by cell and all cells together. Intervals are those that will be reported. For the
+    worst share every cell gets what it needs; for the average gold goes where it tells most, in proportion to s
+    (Neyman 1934), at least two in a cell. Half widths are expected ones: of many cells the widest of a draw is wider.
 
     Raises
     ------
@@ -108,6 +112,7 @@ def plan_shares(result: Any, half_width: float, of: str) -> SharesPlan:
     labelling = reported * np.clip(share, 0.0, 1.0)
     spread = np.divide(labelling, left[:, None], out=np.zeros_like(labelling), where=left[:, None] > 0)
     population = np.maximum(reported - labelling, 0.0)
+    spread = _borrowing(spread, result.theta.reshape(-1, k), count)
 
     def widest(n: Floats) -> Floats:
         """Half width of the widest share of each cell, shape (C,)."""
@@ -143,6 +148,18 @@ def plan_shares(result: Any, half_width: float, of: str) -> SharesPlan:
         half_width, of, table, int(needed.sum()), None if simple is None else int(np.ceil(simple)), reached,
         _remarks(result, count),
     )  # fmt: skip
+
+
+def _borrowing(spread: Floats, theta: Floats, count: Floats) -> Floats:
+    """Variances of a label's error in cells, drawn towards what all cells say of shares like theirs, shape (C, K).
+
+    Cells whose own variance came out small by chance would get too little gold, and end up the widest.
+    """
+    p = np.clip(theta, 0.0, 1.0)
+    plain = p * (1.0 - p)
+    freedom = np.maximum(count - 1.0, 0.0)[:, None]
+    pooled = plain * (freedom * spread).sum() / max(float((freedom * plain).sum()), 1e-300)
+    return np.asarray((freedom * spread + _BORROWED * pooled) / (freedom + _BORROWED))
 
 
 def _documents(result: Any) -> Floats:

@@ -87,8 +87,8 @@ class SmallGroups(Estimates):
     model_estimate : ndarray, shape (p,)
     weight : ndarray, shape (p,)
         Of the direct estimate in the composite; 0 without gold.
-    bias : ndarray, shape (p,)
-        Part of the mean squared error that comes from what the model misses.
+    cautious, bias : ndarray, shape (p,)
+        Mean squared errors that robust intervals go by, and the part that comes from what the model misses.
     between, likely : ndarray, shape (p,)
         Variance of true means about the model: the upper limit that standard errors go by, and the best estimate.
     residual : ndarray, shape (p,)
@@ -137,6 +137,7 @@ class SmallGroups(Estimates):
     direct_se: Floats
     model_estimate: Floats
     weight: Floats
+    cautious: Floats
     bias: Floats
     between: Floats
     likely: Floats
@@ -198,9 +199,10 @@ class SmallGroups(Estimates):
         alpha : float, optional
             One minus the level; by default that of the fit.
         kind : {"average", "robust", "direct"}
-            "average": 95 % of the groups' intervals hold, where true means scatter normally about the model. "robust":
-            the same whatever their distribution (Armstrong, Kolesar, Plagborg-Moller 2022). "direct": around the
-            direct estimate, holds for each group by itself; missing without gold.
+            "average": 95 % of the groups' intervals hold, on average over groups and draws, where true means scatter
+            normally about the model. "robust": at least so many whatever their distribution (Armstrong, Kolesar,
+            Plagborg-Moller 2022), and never as if groups did not scatter. "direct": around the direct estimate, holds
+            for each group by itself; missing without gold.
 
         Returns
         -------
@@ -226,7 +228,7 @@ class SmallGroups(Estimates):
         one_of("kind", kind, KINDS)
         centre, half = self.theta, norm.isf(level / 2.0) * self._se()
         if kind == "robust":
-            rest = np.sqrt(np.maximum(self._se() ** 2 - self.bias, 1e-12 * self._se() ** 2))
+            rest = np.sqrt(np.maximum(self.cautious - self.bias, 1e-12 * self.cautious))
             ratio = np.divide(self.bias, rest**2, out=np.zeros_like(rest), where=rest > 0)
             half = np.maximum(half, critical_values(ratio, level) * rest)
         elif kind == "direct":
