@@ -159,6 +159,17 @@ def run(chosen: list[Script], options: argparse.Namespace, folder: Path) -> dict
     return {"machine": machine, "versions": versions, "missing": missing, "rows": rows}
 
 
+def collected() -> dict[str, Any]:
+    """The results that scripts have written, whenever that was, in one form."""
+    rows: list[Row] = []
+    for script in SCRIPTS:
+        rows += script.read(json.loads((HERE / "results" / f"{script.results}.json").read_text()))
+    machine = (
+        "collected from the results of each script, which were written at different times (their own pages say more)"
+    )
+    return {"machine": machine, "versions": {}, "missing": NOT_MEASURED, "rows": rows}
+
+
 def marked(found: dict[str, Any], reference: dict[str, Any], tolerance: float) -> list[Row]:
     """Figures with what they were, and whether they got worse.
 
@@ -185,7 +196,7 @@ def page(found: dict[str, dict[str, Any]]) -> str:
              "same name in `benchmarks/`."]  # fmt: skip
     for mode, one in found.items():
         versions = ", ".join(f"{name} {version}" for name, version in one["versions"].items())
-        lines += ["", f"## {mode.capitalize()} run", "", f"{one['machine']}; {versions}.", "",
+        lines += ["", f"## {mode.capitalize()} run", "", f"{'; '.join(filter(None, (one['machine'], versions)))}.", "",
                   "| figure | peer | karat | peer's | ratio |", "|---|---|---|---|---|"]  # fmt: skip
         lines += [
             f"| {r['name']} | {r['peer']} | {r['ours']:.3g} {r['unit']} | {r['peers']:.3g} {r['unit']} | "
@@ -201,6 +212,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="smaller sizes: a few minutes")
     parser.add_argument("--only", nargs="+", choices=[one.file for one in SCRIPTS])
     parser.add_argument("--update", action="store_true", help="make this the committed reference")
+    parser.add_argument("--collect", action="store_true", help="run nothing: take what the scripts have written")
     parser.add_argument("--out", type=Path, default=HERE.parent / ".bench")
     parser.add_argument("--tolerance", type=float, default=TOLERANCE)
     parser.add_argument("--strict", action="store_true", help="exit with 1 where a ratio got worse")
@@ -211,8 +223,8 @@ def main(arguments: list[str] | None = None) -> int:
     reference = json.loads(place.read_text()) if place.exists() else {}
     chosen = [one for one in SCRIPTS if options.only is None or one.file in options.only]
     with tempfile.TemporaryDirectory() as name:
-        found = run(chosen, options, Path(name))
-        if options.update and not options.quick:
+        found = collected() if options.collect else run(chosen, options, Path(name))
+        if options.update and not options.quick and not options.collect:
             for script in chosen:
                 for file in (Path(name) / "results").glob(f"{script.results}.*"):
                     shutil.copy(file, HERE / "results")
