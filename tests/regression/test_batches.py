@@ -550,7 +550,6 @@ def test_data_and_formulas_that_batches_cannot_serve(tmp_path):
             fit("ols", formula, kt.Batches(file, rows=50), {"y": "y_llm"}, None, context={"np": np, **(context or {})})
 
     errors = kt.errors
-    refused(errors.DataError, r"values are missing in 'x' \(1\)", x=data["x"].where(data.index > 0))
     refused(errors.DataError, r"values are missing in 'y_llm' \(2\)", y_llm=data["y_llm"].where(data.index > 1))
     refused(errors.FormulaError, "made from a whole column", formula="y ~ center(x)")
     refused(errors.DataError, "must lie in", y=(data["y"] > 1).astype(float).where(data["y"].notna()))

@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import karat as kt
+from karat.predict.streamed import dealt
+from karat.regression.batch_groups import CODE, Grouping
 
 from ..profiles import examples
 
@@ -138,3 +140,24 @@ def test_missing_values_are_refused_where_rows_are_not_left_out():
         fit(kt.Batches(pa.Table.from_pandas(frame)), "y ~ x", ["y"], None)
     with pytest.raises(kt.errors.ArgumentError, match="batch by batch"):
         kt.logit("d ~ x | s", kt.Batches(pa.Table.from_pandas(frame)), surrogates={"d": "d_llm"}, learner=None)
+
+
+@given(size=st.integers(5, 400), learner=st.sampled_from([0, 3]), seed=st.integers(0, 99))
+@examples(15)
+def test_cells_hold_the_rows_that_are_alike(size, learner, seed):
+    rng, n = np.random.default_rng(seed), 1500
+    frame = pd.DataFrame({
+        "text": rng.choice(["a", "b", "long"], n), "year": np.sort(rng.integers(-1, 2, n)), "true": rng.random(n) < 0.3,
+        "half": rng.integers(0, 2, n) / (2 if seed % 2 else 1), "gold": np.where(rng.random(n) < 0.1, 1.0, np.nan),
+    })  # fmt: skip
+    names = ("text", "year", "true", "half")
+    grouping = Grouping(names, learner)
+    for at, table in kt.Batches(pa.Table.from_pandas(frame), rows=size).tables(frame.columns.tolist()):
+        grouping.add(at.start, table, table.there("gold"))
+    groups, count = grouping.found()
+    code = dealt(np.arange(n), learner) if learner else np.zeros(n, dtype=int)
+    wanted = frame.assign(code=code)[frame["gold"].isna()].groupby([*names, "code"]).size()
+    keys = [*(groups[name] for name in names), groups[CODE] if learner else pd.Series(np.zeros(len(groups), dtype=int))]
+    found = pd.Series(count, index=pd.MultiIndex.from_arrays(keys)).sort_index()
+    assert found.index.tolist() == wanted.index.tolist()
+    np.testing.assert_array_equal(found.to_numpy(), wanted.to_numpy())

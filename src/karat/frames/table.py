@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _ARROW_NUMBER = re.compile(r"(bool|u?int\d+|float|double)$")
 """Arrow's types that numpy keeps as they are."""
+_ARROW_TEXT = ("string", "large_string")
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,9 @@ class Table:
         import pandas as pd
 
         self.require([name], role)
+        if (coded := self.codes(str(name))) is not None:  # each text is made once, and not for each row
+            values = np.array([*coded[1], None], dtype=object)[coded[0]]
+            return pd.Series(values, name=str(name), dtype=object)
         column = self.native.get_column(str(name))
         native = column.to_native()
         if isinstance(native, pd.Series):
@@ -175,6 +179,15 @@ class Table:
             return np.asarray(native.chunk(0).to_numpy(zero_copy_only=False))
         kept = getattr(native, "dtype", None)
         return np.asarray(native) if isinstance(kept, np.dtype) and kept.kind in NUMBERS else None
+
+    def codes(self, name: str) -> tuple[Ints, list[str]] | None:
+        """A column of text as codes, -1 where missing, and its different values as they first come; None of others."""
+        native = self.native.get_column(name).to_native()
+        if not hasattr(native, "chunks") or str(native.type) not in _ARROW_TEXT:
+            return None
+        found = native.combine_chunks().dictionary_encode()
+        found = found.chunk(0) if hasattr(found, "chunks") else found
+        return found.indices.fill_null(-1).to_numpy(zero_copy_only=False), found.dictionary.to_pylist()
 
     def holds_numbers(self, name: str) -> bool:
         """Whether a column is of a type of numbers or true/false; columns of objects are not, whatever they hold."""

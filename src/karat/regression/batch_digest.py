@@ -178,6 +178,11 @@ class _Reader:
 
     def _read_column(self, name: str, start: int, table: Table, keep: Bools) -> None:
         """Take in a column that is not of numbers, or has some missing, or whose numbers are categories."""
+        import pandas as pd
+
+        if name not in self.gold and (coded := table.codes(name)) is not None:
+            self._levels(name, *coded, keep)
+            return
         column = table.column(name, "data")
         text = is_text(column, name, "column")
         if text and hasattr(column, "cat"):
@@ -187,21 +192,21 @@ class _Reader:
         if name in self.gold:
             return
         if text or name in self.coded:
-            self._levels(name, column, keep)
+            codes, levels = pd.factorize(column)
+            self._levels(name, codes, levels.tolist(), keep)
         elif name in self.surrogates:
             self._range(name, column.to_numpy(dtype=np.float64, na_value=np.nan), start, table)
 
-    def _levels(self, name: str, column: Any, keep: Bools) -> None:
+    def _levels(self, name: str, codes: Ints, levels: list[Any], keep: Bools) -> None:
         """Keep the first row of each new value, and count."""
-        import pandas as pd
-
         known = self.seen.setdefault(name, {})
-        codes, levels = pd.factorize(column)
-        count, first = np.bincount(codes + 1, minlength=len(levels) + 1)[1:], np.zeros(len(levels) + 1, dtype=np.intp)
-        first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
-        for value, row, more in zip(levels.tolist(), first.tolist(), count.tolist()):
-            keep[row] |= value not in known
+        count = np.bincount(codes + 1, minlength=len(levels) + 1)[1:]
+        for code, (value, more) in enumerate(zip(levels, count.tolist())):
+            if value not in known:
+                keep[int(np.argmax(codes == code))] = True
             known[value] = known.get(value, 0) + more
+            if len(known) > _MOST_LEVELS:
+                break
         if len(known) > _MOST_LEVELS:
             raise DataError(
                 f"{name!r} holds more than {_MOST_LEVELS:,} different categories; it is an identifier, not a "

@@ -74,6 +74,7 @@ class Grouping:
     counts: list[Floats] = field(default_factory=list)
     cells: dict[Any, Floats] = field(default_factory=dict)
     known: dict[str, tuple[int, int]] = field(default_factory=dict)
+    levels: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def add(self, start: int, table: Table, keep: Bools) -> None:
         """Take in the rows of a batch that are not kept by themselves."""
@@ -107,7 +108,7 @@ class Grouping:
         if self.codes:
             columns.append((CODE, dealt(start + np.arange(table.n_rows), self.codes)))
         for name, values in columns:
-            whole = None if values is None else _whole(values)
+            whole = self._text(name, table) if values is None else _whole(values)
             if whole is None:
                 return False
             low, high = int(whole.min()), int(whole.max())
@@ -119,11 +120,19 @@ class Grouping:
                 return False
             code *= high - low + 1
             code += whole if low == 0 else np.subtract(whole, low, dtype=np.int32)
-            key.append((name, low, high, values.dtype.str))
+            key.append((name, low, high, None if values is None else values.dtype.str))
         count = np.bincount(code, minlength=n) - np.bincount(code[keep], minlength=n)
         known = self.cells.setdefault(tuple(key), np.zeros(n))
         known += count
         return True
+
+    def _text(self, name: str, table: Table) -> Ints | None:
+        """Text as numbers that are the same in all batches; None of other columns, where text is missing or of many."""
+        found, numbers = table.codes(name), self.levels.setdefault(name, {})
+        if found is None or (len(found[0]) and found[0].min() < 0) or len(found[1]) > _MOST_CELLS // 64:
+            return None
+        own: Ints = np.array([numbers.setdefault(value, len(numbers)) for value in found[1]], dtype=np.int32)
+        return own[found[0]]
 
     def _of_cells(self) -> None:
         """Cells that hold rows, as groups."""
@@ -133,7 +142,9 @@ class Grouping:
             at = np.flatnonzero(count)
             sizes = tuple(high - low + 1 for _, low, high, _ in key)
             frame = {
-                name: (place + low).astype(kind)
+                name: np.array(list(self.levels[name]), dtype=object)[place]
+                if kind is None
+                else (place + low).astype(kind)
                 for (name, low, _, kind), place in zip(key, np.unravel_index(at, sizes))
             }
             self.parts.append(pd.DataFrame(frame))

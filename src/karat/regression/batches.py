@@ -97,7 +97,14 @@ class BatchRows:
         return len(self._of_head)
 
     def blocks(self) -> Iterator[RowBlock]:
-        """All rows of the table, batch by batch."""
+        """All rows of the table, batch by batch; rows that tell many once are kept."""
+        yield from self._few if isinstance(self.batches, Groups) else self._read()
+
+    @cached_property
+    def _few(self) -> list[RowBlock]:
+        return list(self._read())
+
+    def _read(self) -> Iterator[RowBlock]:
         end = 0
         for at, table in self.batches.tables(self.names):
             stratum = self.strata.of(table)
