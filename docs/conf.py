@@ -120,7 +120,7 @@ def say_not_run(app, doctree):
     """Where vignettes did not run, their pages say so, rather than leave readers to look for the output."""
     title = next(doctree.findall(nodes.title), None)
     if nb_execution_mode == "off" and app.env.docname.startswith("vignettes/") and title is not None:
-        words = "This copy was built without running the code, so that results and pictures are missing; make docs runs it."
+        words = "This copy was built without running the code: results and pictures are missing; make docs runs it."
         title.parent.insert(1, nodes.note("", nodes.paragraph(text=words)))
 
 
