@@ -63,7 +63,8 @@ nightly: install
 	KARAT_HYPOTHESIS=nightly OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
 		$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q -m hypothesis tests
 
-# The site. Vignettes run, unless nothing has changed since; warnings are errors, and links within the site are followed.
+# The site. Vignettes run, about ten minutes of one core, unless nothing has changed since; warnings are errors, and links
+# within the site are followed. With EXECUTE=off their pages say that they did not run: CI does so, where the tests ran them.
 EXECUTE ?= cache
 SITE := docs/_build/site
 $(VENV)/.docs: $(VENV)/.installed

@@ -116,6 +116,14 @@ def describe_pictures(app, doctree):
             node.setdefault("alt", said)
 
 
+def say_not_run(app, doctree):
+    """Where vignettes did not run, their pages say so, rather than leave readers to look for the output."""
+    title = next(doctree.findall(nodes.title), None)
+    if nb_execution_mode == "off" and app.env.docname.startswith("vignettes/") and title is not None:
+        words = "This copy was built without running the code: results and pictures are missing; make docs runs it."
+        title.parent.insert(1, nodes.note("", nodes.paragraph(text=words)))
+
+
 def write_start(app, failure):
     """The first page of the folder leads to the home page."""
     if failure is None and app.builder.format == "html":
@@ -129,4 +137,5 @@ def setup(app):
     app.connect("autodoc-process-docstring", link_methods, priority=900)
     app.connect("autodoc-skip-member", skip_foreign)
     app.connect("doctree-read", describe_pictures)
+    app.connect("doctree-read", say_not_run)
     app.connect("build-finished", write_start)

@@ -12,6 +12,7 @@ import karat as kt
 from karat.app.calculator import Assumed, calculate
 from karat.app.project import Project, codebook_of
 from karat.errors import ArgumentError, DataError
+from karat.regression import family
 
 from ..fieldwork.test_page import saved
 
@@ -119,6 +120,7 @@ def test_the_calculator_is_a_plan(page, monkeypatch):
     shown = [page.post("/", data=given | {"group": "30", "question": q}).text for q in ("share", "difference")]
     assert [assumed for assumed, _ in made] == [Assumed(5000, 0.2, (0.8, 0.9), 0.05, group) for group in (None, 0.3)]
     needed = [plan.goals().iloc[0]["n"] for _, plan in made]
+    assert all("&plusmn; 5 percentage points" in text for text in shown)
     for text, n in zip(shown, needed):
         assert f"About {n:,.0f} gold labels" in text
     assert needed[1] > 2.5 * needed[0], "a difference needs more"
@@ -186,12 +188,18 @@ def test_from_a_table_to_a_fit(page, letters, tmp_path):
     report = page.get("/file/report.html").text
     assert "Experts were asked: For the tram?" in report
     assert not re.search(r"""(src|href)=["'](?!#|data:)""", report)
+    counts = page.post("/fit", data={"model": "poisson", "outcome": "district", "covariates": ["support"]})
+    same = kt.poisson("district ~ support", read.assign(support=truth.where(gold)),
+                      surrogates={"support": ["support_llm"]}, design=sample)  # fmt: skip
+    assert f"{same.theta[1]:.3f}" in counts.text
     share = page.post("/fit", data={"model": "mean", "outcome": "support", "covariates": ["car"]})
+    assert "Share</th>" in share.text
     assert "car[0]" in share.text or "car" in share.text
 
 
-def test_words_as_answers(page, letters):
+def test_words_as_answers(page, letters, monkeypatch):
     table, truth = letters
+    asked = []
     answers = "for: wants it\nagainst\nunclear: cannot say"
     ready(page, letters, answers=answers, annotators="ann", overlap="1")
     said = {1: "for", 0: "against"}
@@ -204,6 +212,9 @@ def test_words_as_answers(page, letters):
     same = kt.mean("I(support == 'against')", pd.read_csv(page.folder / "corpus.csv").assign(support=gold),
                    surrogates={"support": ["support_llm"]}, design=sample)  # fmt: skip
     assert f"{same.theta[0]:.3f}" in page.post("/fit", data=fit).text
+    monkeypatch.setattr(family, "ordered", lambda formula, data, levels, **_: asked.append((formula, levels)) or same)
+    page.post("/fit", data={"model": "ordered", "outcome": "support", "covariates": ["car"]})
+    assert asked == [("support ~ car", ["for", "against", "unclear"])], "answers count in the order of the form"
     assert "choose the answer" in told(page.post("/fit", data=fit | {"answer": "') + exit('"}))
 
 
@@ -302,3 +313,8 @@ def test_a_project_goes_on_where_it_was(tmp_path):
     assert (other.settings["text"], other.question.name, other.people("annotators")) == ("text", "h", {"me": (2, 0)})
     with pytest.raises(DataError, match="not a file"):
         other.take("annotators", "me", b"{}")
+
+
+def test_the_column_of_long_entries_is_likely_the_text(page, letters):
+    upload(page, letters[0])
+    assert "<option selected>text</option>" in page.get("/table").text

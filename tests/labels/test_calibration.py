@@ -315,8 +315,8 @@ def test_report_against_gold_votes_and_withheld_gold():
     assert "too sure" in str(sure)
     assert set(calm.to_dict()) == {"against", "n", "log_loss", "baseline", "ece", "confidence", "accuracy"}
     pytest.importorskip("matplotlib").use("Agg")
-    assert sure.plot().get_ylabel() == "Share of votes that gave it"
-    assert direct.plot().get_ylabel() == "Share correct"
+    assert sure.plot().get_ylabel() == "share of votes that gave it"
+    assert direct.plot().get_ylabel() == "share correct"
     order = rng.permutation(len(rows))
     shuffled = {name: [values[i] for i in order] for name, values in frame.items()}
     assert L.calibration(shuffled, method="dawid_skene").log_loss == pytest.approx(sure.log_loss)

@@ -145,6 +145,12 @@ class Project:
             raise ArgumentError("there is no table yet; load one first.")
         return self.corpus.table
 
+    @property
+    def longest(self) -> str | None:
+        """The column with the longest entries, which is likely the text."""
+        words = {str(name): self.table[name].head(100).map(lambda v: len(str(v))).mean() for name in self.table}
+        return max(words, key=words.__getitem__, default=None)
+
     def choose(self, text: str, machine: Sequence[str]) -> None:
         """Say which column is the text, and which hold labels of a machine."""
         for name in (text, *machine):

@@ -40,7 +40,8 @@ def love_plot(balance: Balance, *, ax: Any = None, title: str | None = None) -> 
     drawn: set[str] = set()
     for at, row in enumerate(rows):
         half = 0.0 if np.isnan(row.statistic) or row.statistic == 0 else 1.96 * abs(row.standardised / row.statistic)
-        ax.barh(at, 2 * half, left=-half, height=0.62, color="0.9", zorder=0)
+        chance = None if drawn else "95% of chance draws"
+        ax.barh(at, 2 * half, left=-half, height=0.62, color="0.9", zorder=0, label=chance)
         ax.plot(
             row.standardised, at, marker=_MARKERS[row.role], color=_COLOURS[row.role], linestyle="none", markersize=6,
             label=None if row.role in drawn else row.role,
@@ -54,7 +55,7 @@ def love_plot(balance: Balance, *, ax: Any = None, title: str | None = None) -> 
     plain(ax, title if title is not None else f"Balance of the gold sample{joint}", rows=True)
     ax.margins(x=0.08)
     if own_figure:
-        ax.figure.legend(frameon=False, loc="outside lower center", ncols=len(drawn))
+        ax.figure.legend(frameon=False, loc="outside lower center", ncols=len(drawn) + 1)
     else:
         ax.legend(frameon=False)
     return ax

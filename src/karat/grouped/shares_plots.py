@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..display.axes import BLUE, GREEN, PURPLE, RED, axes, plain, pyplot
+from ..display.axes import BLUE, GREEN, LINES, PURPLE, RED, axes, plain, pyplot
 from ..errors import ArgumentError, KaratError, one_of
 
 if TYPE_CHECKING:
@@ -164,11 +164,11 @@ def _shades(result: SharesResult, many: int, band: bool | None) -> list[tuple[Fl
 def _lines(ax: Any, result: SharesResult, series: Sequence[tuple[str, int, int]], shades: Any) -> None:
     """Lines, with intervals of single periods and, lighter, of all periods of the line."""
     time, estimate = _times(result), result.by_cell(result.theta)
-    for colour, (_, g, k) in zip(_COLOURS, series):
+    for colour, line, (_, g, k) in zip(_COLOURS, LINES, series):
         for low, high, alpha in shades:
             ax.fill_between(time, low[g, :, k], high[g, :, k], color=colour, alpha=alpha, linewidth=0)
         alone = _alone(estimate[g, :, k])
-        ax.plot(time, estimate[g, :, k], color=colour, linewidth=1.8)
+        ax.plot(time, estimate[g, :, k], color=colour, linestyle=line, linewidth=1.8)
         ax.plot(time[alone], estimate[g, alone, k], "o", color=colour, markersize=4)
     ax.set_ylabel("share of documents")
     ax.set_ylim(0.0, min(1.0, ax.get_ylim()[1]))

@@ -73,7 +73,7 @@ class Calibration:
         """The reliability diagram; returns the matplotlib Axes."""
         ax = reliability_diagram(self.table, ax, title)
         if self.against == "held-out votes":
-            ax.set(xlabel="Probability of the answer thought most probable", ylabel="Share of votes that gave it")
+            ax.set(xlabel="probability of the answer thought most probable", ylabel="share of votes that gave it")
         return ax
 
     def __str__(self) -> str:

@@ -193,7 +193,7 @@ def _draw_confusion(found: Confusion, ax: Any) -> None:
         if np.isfinite(value):
             ax.text(k, c, f"{value:.2f}", ha="center", va="center", color="white" if value > 0.6 else "black")
     ax.set(xticks=range(len(names)), yticks=range(len(names)), xticklabels=names, yticklabels=names)
-    ax.set(xlabel="Surrogate", ylabel="Gold")
+    ax.set(xlabel="surrogate", ylabel="gold")
 
 
 def _draw_differential(found: Differential, ax: Any) -> None:
@@ -201,7 +201,7 @@ def _draw_differential(found: Differential, ax: Any) -> None:
     place = np.arange(len(found.names) - 1)[::-1]
     ax.axvline(0, color="0.6", linewidth=1)
     ax.errorbar(found.estimate[1:], place, xerr=1.96 * found.se[1:], fmt="o", color=RED, capsize=2)
-    ax.set(yticks=place, yticklabels=found.names[1:], xlabel="Change in error")
+    ax.set(yticks=place, yticklabels=found.names[1:], xlabel="change in error, 95% interval")
     plain(ax, rows=True)
 
 
@@ -210,6 +210,6 @@ def _draw_gains(table: pd.DataFrame, ax: Any) -> None:
     place = np.arange(len(table))[::-1]
     ax.barh(place + 0.2, table["se gold only"], height=0.38, color=SAND, label="gold only")
     ax.barh(place - 0.2, table["se with"], height=0.38, color=BLUE, label="with the surrogate")
-    ax.set(yticks=place, yticklabels=[str(v) for v in table.index], xlabel="Standard error")
+    ax.set(yticks=place, yticklabels=[str(v) for v in table.index], xlabel="standard error")
     plain(ax, rows=True)
     ax.legend(frameon=False)

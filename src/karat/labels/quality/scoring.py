@@ -210,14 +210,14 @@ def reliability_diagram(table: pd.DataFrame, ax: Any = None, title: str | None =
     >>> import karat as kt
     >>> table = kt.labels.reliability(np.array([[0.9, 0.1], [0.2, 0.8]]), [0, 1], classes=[0, 1])
     >>> kt.labels.reliability_diagram(table).get_xlabel()
-    'Probability given to the most probable class'
+    'probability given to the most probable class'
     """
     ax = axes(ax, (4.2, 4.2))
     ax.plot([0, 1], [0, 1], color="0.6", linewidth=1)
     error = np.abs(np.stack([table["accuracy"] - table["2.5%"], table["97.5%"] - table["accuracy"]]))
     ax.errorbar(table["confidence"], table["accuracy"], error, fmt="o", color=BLUE, capsize=2)
-    ax.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="Probability given to the most probable class")
-    ax.set(ylabel="Share correct")
+    ax.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="probability given to the most probable class")
+    ax.set(ylabel="share correct")
     plain(ax, title)
     return ax
 
