@@ -350,3 +350,18 @@ def test_curvatures_of_gold_in_their_place_have_all_clusters():
     adjusted = Leverage(found, "CRV3").adjusted(totals)
     np.testing.assert_allclose(adjusted[[1, 3]], totals[[1, 3]])
     np.testing.assert_allclose(adjusted[[0, 2], 0], [1.0 / (1.0 - 2.0 / 3.0), 3.0 / (1.0 - 1.0 / 3.0)])
+
+
+@pytest.mark.parametrize("kind, alone", [("CRV3", "HC3"), ("CRV2", "HC2")])
+def test_labelling_errors_of_a_finite_corpus_are_left_out_one_by_one_whatever_the_clusters(frame, kind, alone):
+    """Clusters are no part of that variance: with CRV3 errors had no correction, and 40 gold rows covered .935."""
+    gold = np.random.default_rng(3).choice(len(frame), 40, replace=False)
+    seen = frame.assign(y=frame["y"].where(frame.index.isin(gold)))
+    options = {"target": "finite", "design": kt.SimpleRandom(40), "learner": None, "tuning": None}
+    clustered = fit(seen, vcov={kind: "author"}, cluster=None, **options)
+    np.testing.assert_allclose(clustered.se(), fit(seen, vcov=alone, cluster=None, **options).se(), rtol=1e-12)
+    both = clustered - fit(seen, "y ~ stance", vcov={kind: "author"}, cluster=None, **options)
+    plain_both = fit(seen, vcov=alone, cluster=None, **options) - fit(
+        seen, "y ~ stance", vcov=alone, cluster=None, **options
+    )
+    np.testing.assert_allclose(both.se(), plain_both.se(), rtol=1e-12)

@@ -116,7 +116,7 @@ def leads_beside(fit: Result, matrix: Floats, leads: Result, rows: Floats) -> tu
     at = every if kept is None else np.flatnonzero(kept if units.kept is None else kept[units.kept])
     both = joint_covariance([fit, leads], units, [every, at])
     p = len(fit.theta)
-    errors = [one.within(units, where).scores.gold_parts(fit.vcov_kind)[1] for one, where in (
+    errors = [one.within(units, where).scores.gold_parts(fit.vcov_kind, fit.target)[1] for one, where in (
         (fit.parts, every), (leads.parts, at),
     )]  # fmt: skip
     labelling = units.labelling.cross(errors[0] @ matrix.T, errors[1] @ rows.T)

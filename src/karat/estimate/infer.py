@@ -124,7 +124,7 @@ def combination(parts: Sequence[Parts], matrices: Sequence[Floats], kind: str, t
     ndarray, shape (m, m)
         HC1 and CRV1 count the coefficients of the fit that has most, not the m numbers.
     """
-    error = np.asarray(sum(one.scores.gold_parts(kind)[1] @ matrix.T for one, matrix in zip(parts, matrices)))
+    error = np.asarray(sum(one.scores.gold_parts(kind, target)[1] @ matrix.T for one, matrix in zip(parts, matrices)))
     both, used = meat.combined(np.hstack(matrices)), max(len(one.curvature) for one in parts)
     return _covariance(both, error, parts[0].scores, kind, target, used).total
 
@@ -147,7 +147,7 @@ def stacked(parts: Sequence[Parts], kind: str, target: str) -> Floats:
         Positive semidefinite as a whole.
     """
     units = parts[0].units
-    error = np.hstack([one.scores.gold_parts(kind)[1] for one in parts])
+    error = np.hstack([one.scores.gold_parts(kind, target)[1] for one in parts])
     design = units.labelling.cross(error, error)
     if target == "finite":
         return design
@@ -228,7 +228,7 @@ def infer(parts: Parts, kind: str, target: str, df: Any, meat: Meat | None = Non
             "clusters with vcov={'CRV1': ...}."
         )
     meat = influences([parts], kind) if meat is None else meat
-    error = parts.scores.gold_parts(kind)[1]
+    error = parts.scores.gold_parts(kind, target)[1]
     covariance = _covariance(meat, error, parts.scores, kind, target, len(parts.curvature))
     p = error.shape[1]
     if df == "normal":

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 LARGEST_LEVERAGE = 0.95
 """Leverage is cut here; a gold unit beyond it decides a coefficient on its own."""
 
+_OF_UNITS = {"CRV2": "HC2", "CRV3": "HC3"}
+"""The same correction for units that stand by themselves."""
 
 Block = tuple[slice, "Floats"]
 """Rows, and their influence on the coefficients, shape (rows, p)."""
@@ -83,11 +85,14 @@ class Scores:
         """Whether labelling adds nothing: the labels are taken as they are, or are right in every gold unit."""
         return bool((np.abs(self.error).max(axis=0) <= 1e-10 * np.abs(self.moment).max(axis=0)).all())
 
-    def gold_parts(self, kind: str) -> tuple[Floats, Floats]:
+    def gold_parts(self, kind: str, target: str = "superpopulation") -> tuple[Floats, Floats]:
         """Moment and error of the gold units with a small-sample correction, each of shape (n, p).
 
-        HC3 takes them at the estimate without the unit, HC2 goes half of the way there (the root of the factor).
+        HC3 takes them at the estimate without the unit, HC2 goes half of the way there (the root of the factor). CRV3
+        and CRV2 correct sums over clusters; of a finite corpus there are none in the variance, and they do as HC3 and
+        HC2.
         """
+        kind = _OF_UNITS.get(kind, kind) if target == "finite" else kind
         if kind == "HC3":
             return self.left_out
         if kind != "HC2":

@@ -230,7 +230,7 @@ class Profile:
             )
         kind = result.vcov_kind
         plain, score = scores.error @ matrix.T, scores.moment @ matrix.T
-        moment, error = (part @ matrix.T for part in scores.gold_parts(kind))
+        moment, error = (part @ matrix.T for part in scores.gold_parts(kind, result.target))
         predicted, beyond = np.zeros((1, len(matrix))), moment
         if not scores.gold_alone and (clustered or by_row(kind, labelling.independent and labelling.unit is None)):
             predicted, beyond = scores.influence() @ matrix.T, plain
@@ -285,10 +285,12 @@ def _few_clusters(parts: Parts, matrix: Floats, kind: str, target: str) -> tuple
     leverage = parts.leverages(kind)[0] if kind in LEVERAGED else None
     if leverage is None:
         return np.ones(len(matrix)), np.full(len(matrix), np.inf), 0
-    found, plain = (
-        np.diag(combination([parts], [matrix], one, target, influences([parts], one))) for one in (kind, "CRV0")
-    )
-    inflation = np.divide(found, plain, out=np.ones_like(plain), where=plain > 0)
+    inflation = np.ones(len(matrix))
+    if target == "superpopulation":
+        found, plain = (
+            np.diag(combination([parts], [matrix], one, target, influences([parts], one))) for one in (kind, "CRV0")
+        )
+        np.divide(found, plain, out=inflation, where=plain > 0)
     freedom = np.array([leverage.freedom(row[None, :]) for row in matrix])
     return inflation, freedom, len(leverage.curvature)
 

@@ -182,7 +182,7 @@ def influence(result: Result, kind: str = "HC0") -> tuple[Floats, Floats]:
     leverage = parts.leverages(kind)[0]
     if leverage is not None and units.cluster is not None and units.cluster.ndim == 1:
         psi = psi + _of_leverage(psi, units.cluster, leverage, units.gold if parts.scores.gold_alone else None)
-    return psi, parts.scores.gold_parts(kind)[1]
+    return psi, parts.scores.gold_parts(kind, result.target)[1]
 
 
 def _of_leverage(psi: Floats, cluster: Ints, leverage: Leverage, rows: Ints | None) -> Floats:
