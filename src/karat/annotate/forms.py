@@ -14,7 +14,7 @@ from .panel import Panel
 from .question import Question
 from .reading import Reading, Token, from_tokens
 from .saying import Unreadable, normal, spoken
-from .sets import tokens_of_value, values_of
+from .sets import object_schema, response_format, tokens_of_value, values_of
 
 if TYPE_CHECKING:
     from .result import Annotation
@@ -109,8 +109,8 @@ class Form(Question):
         for field in self.fields:
             inside[field.name] = {"type": "string", "enum": list(field.words)}
             if kind == "json":
-                inside[field.name] = _object({word: {"type": "number"} for word in field.words})
-        return {"type": "json_schema", "json_schema": {"name": "form", "strict": True, "schema": _object(inside)}}
+                inside[field.name] = object_schema({word: {"type": "number"} for word in field.words})
+        return response_format("form", inside)
 
     def from_fields(self, tokens: Sequence[Token]) -> Reading:
         """Distributions of all fields, one after the other, from the tokens at which their values begin.
@@ -191,10 +191,6 @@ class Form(Question):
 def _told(field: Question) -> str:
     other = "" if field.other is None else f" {field.other} where no other label applies."
     return f"{field.name}: {field.instruction} Labels: {', '.join(field.words)}{other and '.' + other}"
-
-
-def _object(inside: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": inside, "required": list(inside), "additionalProperties": False}
 
 
 def _one_hot(value: Any, field: Question, answer: str) -> Any:

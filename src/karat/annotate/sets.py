@@ -91,11 +91,17 @@ def schema(words: Sequence[str], kind: str, several: bool) -> dict[str, Any]:
     {'tax': {'type': 'boolean'}}
     """
     each = {"type": "boolean" if several and kind == "label" else "number"}
-    inside = {
-        "type": "object", "properties": {word: each for word in words}, "required": list(words),
-        "additionalProperties": False,
-    }  # fmt: skip
-    return {"type": "json_schema", "json_schema": {"name": "labels", "strict": True, "schema": inside}}
+    return response_format("labels", {word: each for word in words})
+
+
+def response_format(name: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """A ``response_format`` for a JSON object with these fields and no others."""
+    return {"type": "json_schema", "json_schema": {"name": name, "strict": True, "schema": object_schema(fields)}}
+
+
+def object_schema(fields: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a JSON object that has these fields and no others."""
+    return {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
 
 
 def _listed(answer: str, words: Sequence[str]) -> Any:

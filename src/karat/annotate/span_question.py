@@ -14,6 +14,7 @@ from .located import Marks, Quote, averaged, located
 from .question import SYSTEM_JSON, Question
 from .reading import Reading
 from .saying import Unreadable, declines, normal, short, spoken
+from .sets import object_schema, response_format
 
 if TYPE_CHECKING:
     from .result import Annotation
@@ -104,8 +105,8 @@ class SpanQuestion(Question):
         each: dict[str, Any] = {"label": {"type": "string", "enum": list(self.words)}, "quote": {"type": "string"}}
         each |= {"confidence": {"type": "number"}} if self.confidence else {}
         each |= {"before": {"type": "string"}}
-        listed = {"passages": {"type": "array", "items": _object(each)}}
-        return {"type": "json_schema", "json_schema": {"name": "passages", "strict": True, "schema": _object(listed)}}
+        listed = {"passages": {"type": "array", "items": object_schema(each)}}
+        return response_format("passages", listed)
 
     def from_fields(self, tokens: Sequence[Any]) -> Reading:
         """Passages have no log-probabilities."""
@@ -183,10 +184,6 @@ class SpanQuestion(Question):
         for pair in given:
             if len(pair) != 2 or pair[0] not in self.labels or not isinstance(pair[1], str):
                 raise ArgumentError(f"example {pair!r} must be (label, quote), the label one of {list(self.labels)}.")
-
-
-def _object(inside: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": inside, "required": list(inside), "additionalProperties": False}
 
 
 def _listed(answer: str) -> list[Any]:
