@@ -208,9 +208,24 @@ def joined(lines: list[dict[str, Any]], before: Path) -> list[dict[str, Any]]:
     return sorted(every, key=lambda r: (SETTINGS.index(r["setting"]), r["gold"], r["fit"] not in ("without", "with")))
 
 
+def by_size(lines: list[dict[str, Any]]) -> list[str]:
+    """Width over that without, a row for each corpus and fit, a column for each gold size."""
+    cell = {(r["setting"], r["fit"], r["gold"]): f"{r['over_without']:.2f} ({r['error']:.2f})" for r in lines}
+    rows = [key for key in dict.fromkeys((r["setting"], r["fit"]) for r in lines) if key[1] != "without"]
+    return [
+        "| corpus | fit | " + " | ".join(f"{n:,} gold" for n in SIZES) + " |",
+        "|---" * (2 + len(SIZES)) + "|",
+        *(f"| {s} | {fit} | " + " | ".join(cell.get((s, fit, n), "") for n in SIZES) + " |" for s, fit in rows),
+    ]
+
+
 def table(lines: list[dict[str, Any]]) -> str:
     text = [
         "# A better guess: widths and coverage",
+        "",
+        "Width over that without what is tried, by gold size, with Monte Carlo error:",
+        "",
+        *by_size(lines),
         "",
         "Written by `python -m tests.statistical.guess`. Five folds, one split, HC3, 95 % intervals, means over the",
         "slopes; widths relative to gold alone, and to the same fit without what is tried, with Monte Carlo error.",
