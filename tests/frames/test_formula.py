@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 import karat as kt
+from karat.errors import FormulaError
 from karat.frames.formula import parse
 
 from .. import corpora
@@ -182,3 +183,9 @@ def test_a_column_that_is_named_like_the_outcome_is_not_taken_for_it():
     found = fit("log(size) ~ stance + `log(size)`", frame, surrogates)
     wanted = fit("log(size) ~ stance + other", frame, surrogates)
     np.testing.assert_allclose(found.theta, wanted.theta, rtol=1e-12)
+
+
+def test_names_with_spaces_are_told_to_stand_in_backticks():
+    data = pd.DataFrame({"net income (k)": [1.0, 2.0, 3.0], "x": [0.0, 1.0, 0.0]})
+    with pytest.raises(FormulaError, match="stands in backticks, as in `net income`"):
+        kt.ols("net income (k) ~ x", data, surrogates={"x": "x"})

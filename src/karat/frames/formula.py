@@ -285,7 +285,10 @@ def _read(text: str, code: str) -> Any:
 
 def _keyword_hint(code: str) -> str:
     words = [word for word in re.findall(r"\b[a-z]+\b", code) if keyword.iskeyword(word)]
-    return f" {words[0]!r} is a word of Python; as a column it is written {quote(words[0])}." if words else ""
+    if words:
+        return f" {words[0]!r} is a word of Python; as a column it is written {quote(words[0])}."
+    spaced = re.search(r"[\w)]\s+[\w(]", code)
+    return " A column whose name holds spaces or signs stands in backticks, as in `net income`." if spaced else ""
 
 
 def _refuse_function_names(text: str, code: str, columns: list[str]) -> None:
