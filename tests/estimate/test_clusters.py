@@ -352,7 +352,7 @@ def test_curvatures_of_gold_in_their_place_have_all_clusters():
     np.testing.assert_allclose(adjusted[[0, 2], 0], [1.0 / (1.0 - 2.0 / 3.0), 3.0 / (1.0 - 1.0 / 3.0)])
 
 
-@pytest.mark.parametrize("kind, alone", [("CRV3", "HC3"), ("CRV2", "HC2")])
+@pytest.mark.parametrize(("kind", "alone"), [("CRV3", "HC3"), ("CRV2", "HC2")])
 def test_labelling_errors_of_a_finite_corpus_are_left_out_one_by_one_whatever_the_clusters(frame, kind, alone):
     """Clusters are no part of that variance: with CRV3 errors had no correction, and 40 gold rows covered .935."""
     gold = np.random.default_rng(3).choice(len(frame), 40, replace=False)
