@@ -173,7 +173,7 @@ class Table:
     def numbers(self, name: str) -> Array | None:
         """A column of numbers as it is kept, shape (N,), not to be changed; None of others, or where any is missing."""
         native = self.native.get_column(name).to_native()
-        if hasattr(native, "chunks"):
+        if self.native.implementation.is_pyarrow():
             if native.null_count or native.num_chunks != 1 or not _ARROW_NUMBER.match(str(native.type)):
                 return None
             return np.asarray(native.chunk(0).to_numpy(zero_copy_only=False))
@@ -183,7 +183,7 @@ class Table:
     def codes(self, name: str) -> tuple[Ints, list[str]] | None:
         """A column of text as codes, -1 where missing, and its different values as they first come; None of others."""
         native = self.native.get_column(name).to_native()
-        if not hasattr(native, "chunks") or str(native.type) not in _ARROW_TEXT:
+        if not self.native.implementation.is_pyarrow() or str(native.type) not in _ARROW_TEXT:
             return None
         found = native.combine_chunks().dictionary_encode()
         found = found.chunk(0) if hasattr(found, "chunks") else found
@@ -203,7 +203,7 @@ class Table:
     def there(self, name: str) -> Bools:
         """Where a column is not missing, shape (N,)."""
         native = self.native.get_column(name).to_native()
-        if hasattr(native, "chunks"):
+        if self.native.implementation.is_pyarrow():
             import pyarrow.compute as pc
 
             return np.asarray(pc.invert(pc.is_null(native, nan_is_null=True)))

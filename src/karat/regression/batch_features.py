@@ -290,3 +290,23 @@ def _folds(
     of_groups = deal.every(np.arange(int(group.max()) + 1))
     of_groups[group[units.gold]] = folds
     return folds, Folds(lambda positions: of_groups[group[positions]], options.repeats)
+
+
+def prediction_columns(options: Arguments) -> list[str]:
+    """Columns that predictions= names.
+
+    Raises
+    ------
+    ArgumentError
+        If they are given as values, or not of all labels.
+    """
+    given = options.predictions
+    if given is None:
+        return []
+    if not isinstance(given, Mapping) or not all(isinstance(item, str) for item in given.values()):
+        raise ArgumentError("predictions= holds values; the data come batch by batch, so name a column for each label.")
+    if set(given) != set(options.surrogates):
+        raise ArgumentError(
+            f"predictions must name each labelled variable {sorted(options.surrogates)}; got {sorted(given)}."
+        )
+    return list(given.values())

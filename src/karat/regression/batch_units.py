@@ -82,16 +82,19 @@ class Stay:
         return positions if self.kept is None else np.flatnonzero(self.kept)[positions]
 
 
-def rows_that_stay(batches: Batches, parsed: Parsed, options: Arguments) -> Stay:
+def rows_that_stay(batches: Batches, parsed: Parsed, options: Arguments, lacking: bool) -> Stay:
     """Leave out rows where a value is missing, and rows alone in a fixed effect, or refuse to.
 
-    The rule is that of data in memory: values of observed columns of the formula, weights and clusters count.
+    The rule is that of data in memory: values of observed columns of the formula, weights and clusters count. Nothing
+    is read where no column of the formula lacks any (``lacking``) and there is nothing else to be looked at.
 
     Raises
     ------
     DataError
         With ``missing="raise"``, or where no row is left.
     """
+    if not (lacking or parsed.effects or options.weights is not None or options.cluster is not None):
+        return Stay(batches)
     roles: dict[str, Sequence[str]] = {
         name: [name] for name in sorted(parsed.variables - {str(name) for name in options.surrogates})
     }

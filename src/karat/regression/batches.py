@@ -20,7 +20,7 @@ from ..frames.table import as_float
 from ..predict.crossfit import ALL_SPLITS_UP_TO
 from .batch_columns import PlainColumns
 from .batch_digest import Digest, Strata, digest
-from .batch_features import Predictor, extra_columns, fit_learners, linear_in_predictions
+from .batch_features import Predictor, extra_columns, fit_learners, linear_in_predictions, prediction_columns
 from .batch_groups import Grouping, Groups, grouped
 from .batch_kept import Kept
 from .batch_units import Stay, read_units, rows_that_stay, unit_columns
@@ -259,7 +259,7 @@ def read_batches(options: Arguments, batches: Batches, model: Model) -> BatchRow
     design = designs.resolve(options.design)
     drawn = design.base if isinstance(design, designs.Drawn) else design
     by = drawn.columns if isinstance(drawn, designs.Stratified) else ()
-    named = surrogate_columns(options.surrogates, "the data come batch by batch") + _prediction_columns(options)
+    named = surrogate_columns(options.surrogates, "the data come batch by batch") + prediction_columns(options)
     labels = [str(name) for name in options.surrogates]
     extra = extra_columns(options) if learns(options) else []
     known_columns = Table.read({name: [0] for name in columns})
@@ -284,9 +284,7 @@ def read_batches(options: Arguments, batches: Batches, model: Model) -> BatchRow
         return known, labelled_rows(known, found.head, None)
 
     whole = read(batches)
-    stay = Stay(batches)
-    if by_row or any(name in whole.missing for name in observed):
-        stay = rows_that_stay(batches, parsed, options)
+    stay = rows_that_stay(batches, parsed, options, any(name in whole.missing for name in observed))
     found = whole if stay.kept is None else read(stay.rows)
     _refuse_missing(found)
     head, (known, gold_rows) = found.head, gold_of(found)
@@ -368,26 +366,6 @@ def _refuse(options: Arguments) -> None:
                 f"{name}= is about all rows at once, and the data come batch by batch; take it out, or read the data "
                 "into memory."
             )
-
-
-def _prediction_columns(options: Arguments) -> list[str]:
-    """Columns that predictions= names.
-
-    Raises
-    ------
-    ArgumentError
-        If they are given as values, or not of all labels.
-    """
-    given = options.predictions
-    if given is None:
-        return []
-    if not isinstance(given, Mapping) or not all(isinstance(item, str) for item in given.values()):
-        raise ArgumentError("predictions= holds values; the data come batch by batch, so name a column for each label.")
-    if set(given) != set(options.surrogates):
-        raise ArgumentError(
-            f"predictions must name each labelled variable {sorted(options.surrogates)}; got {sorted(given)}."
-        )
-    return list(given.values())
 
 
 def _refuse_other_rows(prepared: Prepared, matrix: Design) -> None:
