@@ -45,6 +45,7 @@ def corpus():
     data["cohort"] = np.array([2.0, 3.0, np.nan])[data["unit"] % 3]
     for name in ("tone", "count", "cost"):
         data[f"{name}_llm"] = data[name] * np.exp(0.2 * rng.normal(size=N))
+    data["count_llm"] = np.rint(data["count_llm"])
     data["share_llm"] = np.clip(data["share"] + 0.05 * rng.normal(size=N), 0.01, 0.99)
     for name in ("hostile", "yes"):
         data[f"{name}_llm"] = np.where(rng.random(N) < 0.15, 1 - data[name], data[name])
