@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t as student
 
 import karat as kt
 
@@ -58,23 +59,37 @@ def study(
     label: str, n_gold: int, repetitions: int, seed: int = SEED, n_units: int = 1500, **options: object
 ) -> Row:  # fmt: skip
     """Figures over repetitions."""
-    found = []
-    for r in range(repetitions):
-        data = corpus(n_units, np.random.default_rng(seed + r))
-        masked = kt.datasets.mask_gold(data, kt.SimpleRandom(n=n_gold).draw(data, seed=seed + r), label)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", kt.errors.KaratWarning)
-            fit = kt.ate("y ~ t", masked, covariates="x + c", surrogates={label: f"{label}_llm"}, seed=r, **options)
-        columns = {column.title: column for column in fit.compare().columns}
-        naive, gold = columns["Surrogate only"], columns["Gold only"]
-        inside = abs(naive.theta[0] - TRUTH) < 1.96 * naive.se[0]
-        low, high = fit.confint().iloc[0]
-        found.append((fit.theta[0], fit.se().iloc[0], low < TRUTH < high, inside, fit.se().iloc[0] / gold.se[0]))
-    theta, se, covered, naive_in, ratio = np.array(found, dtype=float).T
-    sd = theta.std(ddof=1)
+    found = [once(label, n_gold, seed + r, n_units, **options) for r in range(repetitions)]
+    return _row(label, n_gold, found)
+
+
+def _row(label: str, n_gold: int, found: list[tuple[float, ...]]) -> Row:
+    error, se, covered, width, _, gold_width, naive = np.array(found, dtype=float).T
+    sd = error.std(ddof=1)
     return Row(
-        label, n_gold, repetitions, float(covered.mean()), float(np.sqrt(0.95 * 0.05 / repetitions)),
-        float(se.mean() / sd), float((theta.mean() - TRUTH) / sd), float(naive_in.mean()), float(ratio.mean()),
+        label, n_gold, len(found), float(covered.mean()), float(np.sqrt(0.95 * 0.05 / len(found))),
+        float(se.mean() / sd), float(error.mean() / sd), float(naive.mean()), float((width / gold_width).mean()),
+    )  # fmt: skip
+
+
+def _inside(column: object, truth: float) -> tuple[bool, float]:
+    """Whether the interval of a column of the comparison holds the truth, and its width."""
+    half = student.ppf(0.975, column.df[0]) * column.se[0]
+    return bool(abs(column.theta[0] - truth) <= half), float(2 * half)
+
+
+def once(label: str, n_gold: int, seed: int, n_units: int = 1500, **options: object) -> tuple[float, ...]:
+    """Error, standard error, whether covered, width; of gold alone whether covered, width; whether naive covered."""
+    data = corpus(n_units, np.random.default_rng(seed))
+    masked = kt.datasets.mask_gold(data, kt.SimpleRandom(n=n_gold).draw(data, seed=seed), label)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", kt.errors.KaratWarning)
+        fit = kt.ate("y ~ t", masked, covariates="x + c", surrogates={label: f"{label}_llm"}, seed=seed, **options)
+    columns = {column.title: column for column in fit.compare().columns}
+    low, high = fit.confint().iloc[0]
+    return (
+        fit.theta[0] - TRUTH, fit.se().iloc[0], low < TRUTH < high, high - low,
+        *_inside(columns["Gold only"], TRUTH), _inside(columns["Surrogate only"], TRUTH)[0],
     )  # fmt: skip
 
 
@@ -100,33 +115,32 @@ def panel_study(label: str, n_gold: int, repetitions: int, seed: int = SEED, **o
 
     Width is held against that with all rows labelled, or, of whole units, against that of gold alone.
     """
-    found = []
+    return _row(label, n_gold, [panel_once(label, n_gold, seed + r, **options) for r in range(repetitions)])
+
+
+def panel_once(label: str, n_gold: int, seed: int, **options: object) -> tuple[float, ...]:
+    """As :func:`once`, with the average effect in panels."""
     keys = {"unit": "unit", "time": "time", "cohort": "cohort", "method": "sunab" if label == "did" else "imputation"}
-    for r in range(repetitions):
-        data, design = panel(np.random.default_rng(seed + r)), kt.SimpleRandom(n=n_gold)
-        if label != "did":  # units without a row before treatment tell nothing
-            before = ~(data["time"] >= data["cohort"])
-            data = data[before.groupby(data["unit"]).transform("any")].reset_index(drop=True)
-        if label == "whole units":
-            design = kt.Clustered("unit", n=round(n_gold * data["unit"].nunique() / len(data)))
-        sample = design.draw(data, seed=seed + r)
-        masked = kt.datasets.mask_gold(data, sample, "y")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", kt.errors.KaratWarning)
-            fit = kt.did(
-                "y", masked, **keys, surrogates={"y": "llm"}, seed=r, compare=False, design=sample.design, **options
-            )
-            naive = kt.did("llm", data, **keys)
-            alone = {"data": masked, "design": sample.design} if label == "whole units" else {"data": data}
-            whole = kt.did("y", **alone, **keys)
-        (low, high), bounds = fit.confint().iloc[0], naive.confint().iloc[0]
-        inside = bounds.iloc[0] < ATT < bounds.iloc[1]
-        found.append((fit.theta[0], fit.se().iloc[0], low < ATT < high, inside, fit.se().iloc[0] / whole.se().iloc[0]))
-    theta, se, covered, naive_in, ratio = np.array(found, dtype=float).T
-    sd = theta.std(ddof=1)
-    return Row(
-        label, n_gold, repetitions, float(covered.mean()), float(np.sqrt(0.95 * 0.05 / repetitions)),
-        float(se.mean() / sd), float((theta.mean() - ATT) / sd), float(naive_in.mean()), float(ratio.mean()),
+    data, design = panel(np.random.default_rng(seed)), kt.SimpleRandom(n=n_gold)
+    if label != "did":  # units without a row before treatment tell nothing
+        before = ~(data["time"] >= data["cohort"])
+        data = data[before.groupby(data["unit"]).transform("any")].reset_index(drop=True)
+    if label == "whole units":
+        design = kt.Clustered("unit", n=round(n_gold * data["unit"].nunique() / len(data)))
+    sample = design.draw(data, seed=seed)
+    masked = kt.datasets.mask_gold(data, sample, "y")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", kt.errors.KaratWarning)
+        fit = kt.did(
+            "y", masked, **keys, surrogates={"y": "llm"}, seed=seed, compare=False, design=sample.design, **options
+        )
+        naive = kt.did("llm", data, **keys)
+        alone = {"data": masked, "design": sample.design} if label == "whole units" else {"data": data}
+        whole = kt.did("y", **alone, **keys)
+    (low, high), of_naive, of_whole = (one.confint().iloc[0] for one in (fit, naive, whole))
+    return (
+        fit.theta[0] - ATT, fit.se().iloc[0], low < ATT < high, high - low, of_whole.iloc[0] < ATT < of_whole.iloc[1],
+        np.ptp(of_whole), of_naive.iloc[0] < ATT < of_naive.iloc[1],
     )  # fmt: skip
 
 

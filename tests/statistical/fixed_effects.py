@@ -76,6 +76,7 @@ class Row:
     mc_error: float
     bias_over_sd: float
     se_over_sd: float
+    hc1_over_sd: float
     width_over_gold: float
     put_right: float
     gap_over_sd: float
@@ -83,7 +84,7 @@ class Row:
 
 
 def once(kind: str, labelled: str, learner: str | None, n_units: int, n_gold: int, seed: int) -> np.ndarray:
-    """For x and z: error, standard error, whether covered, width, gold-only width; whether noise was put right; gap."""
+    """For x and z: error, standard error, whether covered, width, gold-only width; whether put right; gap; HC1."""
     rng = np.random.default_rng(seed)
     data = panel(kind, n_units, rng)
     sample = kt.SimpleRandom(n=n_gold).draw(data, seed=seed)
@@ -98,10 +99,11 @@ def once(kind: str, labelled: str, learner: str | None, n_units: int, n_gold: in
     if labelled in ("count", "vote"):
         every = door(formula, data, surrogates=LABELLED[labelled], estimator="gold", compare=False)
         gap = fit.theta - every.theta
+    hc1 = fit.with_vcov("HC1").se()
     right = any("it is put right" in note for note in fit.notes)
     covered = (bounds[:, 0] <= truth) & (truth <= bounds[:, 1])
     return np.column_stack(
-        [fit.theta - truth, fit.se(), covered, np.ptp(bounds, axis=1), width, np.full(2, right), gap]
+        [fit.theta - truth, fit.se(), covered, np.ptp(bounds, axis=1), width, np.full(2, right), gap, hc1]
     )
 
 
@@ -123,7 +125,7 @@ def study(
     return Row(
         kind, labelled, str(learner), n_gold, repetitions, refused, float(a[:, 0, 2].mean()), float(a[:, 1, 2].mean()),
         float(a[:, :, 2].mean(axis=1).std(ddof=1) / np.sqrt(len(a))), float(a[:, 0, 0].mean() / sd[0]),
-        float((a[:, :, 1].mean(axis=0) / sd).mean()),
+        float((a[:, :, 1].mean(axis=0) / sd).mean()), float((a[:, :, 7].mean(axis=0) / sd).mean()),
         float(np.median(a[known, :, 3] / a[known, :, 4])) if known.any() else float("nan"), float(a[:, 0, 5].mean()),
         float(gap[0]), float(gap[1]),
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import numpy as np
 
@@ -89,6 +89,18 @@ class EventStudy(Effects):
             raise KaratError("there is no time before treatment but the reference, so no trend can be tested.")
         found = self.wald(np.eye(len(self.names))[before])
         return replace(found, hypothesis=f"no effect at times {', '.join(self.names[k] for k in before)}")
+
+    def compare(self) -> NoReturn:
+        """Refused: effects are averaged over cohorts after the fit; ``by_cohort.compare()`` compares its coefficients.
+
+        Raises
+        ------
+        KaratError
+        """
+        raise KaratError(
+            "an event study averages over cohorts after the fit, so there is nothing to compare; .by_cohort.compare() "
+            "sets the coefficients of cohorts beside those of gold alone and of surrogates alone."
+        )
 
     def simultaneous(self, alpha: float | None = None, *, draws: int = 10_000, seed: Any = None) -> pd.DataFrame:
         """Intervals of all times since treatment that hold at once (max-t, normal with the correlation of the effects).

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -178,6 +178,15 @@ class Fits(Mapping[str, "Result"], Estimates):
         df = np.array([every.df[row != 0].min() for row in matrix])
         names = tuple(f"{left} - {right}" for left, right in pairs)
         return Combined(names, matrix @ every.theta, covariance, df, self.alpha, f"Differences in {term}")
+
+    def compare(self) -> NoReturn:
+        """Refused: one of the fits has a comparison, as in ``fits["name"].compare()``.
+
+        Raises
+        ------
+        KaratError
+        """
+        raise KaratError(f"there are {len(self)} fits; compare one of them: fits[{self.models[0]!r}].compare().")
 
     def simultaneous(
         self, alpha: float | None = None, *, terms: Sequence[str] | None = None, draws: int = 10_000, seed: Any = None
