@@ -149,3 +149,18 @@ def test_newton():
     assert root.theta[0] == pytest.approx(np.log(100), rel=1e-10)
     none = newton(lambda b: (np.exp(-b) + 1.0, np.diag(np.exp(-b))), np.zeros(1), np.eye(1))
     assert not none.converged
+
+
+@pytest.mark.parametrize("cluster", [None, "author"])
+def test_a_finite_corpus_has_the_degrees_of_freedom_of_its_labelling_errors(frame, cluster):
+    """What outcome and surrogates have in common leaves errors, and so the interval, as they are."""
+    options = OPTIONS | {"target": "finite", "tuning": None, "cluster": cluster, "design": kt.SimpleRandom(60)}
+    gold = np.random.default_rng(8).choice(len(frame), 60, replace=False)
+    seen = corpora.masked(frame, np.isin(np.arange(len(frame)), gold), "y")
+    more = 30 * np.random.default_rng(9).standard_normal(len(frame))
+    fits = [
+        kt.ols("y ~ z", table, **options)
+        for table in (seen, seen.assign(y=seen["y"] + more, y_llm=seen["y_llm"] + more))
+    ]
+    np.testing.assert_allclose(fits[1].df, fits[0].df, rtol=1e-8)
+    np.testing.assert_allclose(fits[1].se(), fits[0].se(), rtol=1e-8)

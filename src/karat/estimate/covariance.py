@@ -105,10 +105,15 @@ def stack(scores: Sequence[Scores], kind: str) -> Meat:
         return _stack_all(scores, kind)
     parts = [s.gold_parts(kind) for s in scores]
     moment, error = (np.hstack([part[k] for part in parts]) for k in (0, 1))
-    shares = labelling.weight[:, None] * moment**2 + labelling.shares(error)
-    if labelling.unit is not None:
-        shares = group_totals(shares, np.unique(labelling.unit[labelling.labelled], return_inverse=True)[1])
-    return Meat(gold_population(moment, labelling), _concentration(shares), len(moment))
+    shares = over_drawn(labelling.weight[:, None] * moment**2 + labelling.shares(error), labelling)
+    return Meat(gold_population(moment, labelling), concentration_of(shares), len(moment))
+
+
+def over_drawn(shares: Floats, labelling: Labelling) -> Floats:
+    """Sums over what was drawn: gold rows (n, p) as they are, or those of whole clusters together."""
+    if labelling.unit is None:
+        return shares
+    return group_totals(shares, np.unique(labelling.unit[labelling.labelled], return_inverse=True)[1])
 
 
 def gold_population(moment: Floats, labelling: Labelling) -> Floats:
@@ -189,7 +194,7 @@ def stack_clusters(scores: Sequence[Scores], cluster: Ints, leverages: Sequence[
     product = stacked.T @ stacked
     groups = int(np.unique(cluster[labelling.gold] if scores[0].gold_alone else cluster).size)
     population = product - labelling.independent_cross(error, error, cluster)
-    return Meat(population, _concentration(stacked**2), groups, np.diag(product).copy())
+    return Meat(population, concentration_of(stacked**2), groups, np.diag(product).copy())
 
 
 def _blocks(scores: Sequence[Scores], kind: str) -> Iterator[Block]:
@@ -218,7 +223,7 @@ def _blocks(scores: Sequence[Scores], kind: str) -> Iterator[Block]:
         yield block, stacked
 
 
-def _concentration(shares: Floats) -> Floats:
+def concentration_of(shares: Floats) -> Floats:
     """``sum q^2 / (sum q)^2`` of each column of non-negative shares q; 0 for a column of zeros."""
     total = shares.sum(axis=0)
     relative = np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)

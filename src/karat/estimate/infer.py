@@ -12,7 +12,7 @@ from ..errors import ArgumentError, one_of
 from .basis import nearest_psd
 from .clusters import KINDS as CLUSTER_KINDS
 from .clusters import Curvatures, add_ways, ways
-from .covariance import KINDS, Covariance, Meat, sandwich, stack, stack_clusters
+from .covariance import KINDS, Covariance, Meat, concentration_of, over_drawn, sandwich, stack, stack_clusters
 from .df import kurtosis_df, satterthwaite_df
 from .leverage import LEVERAGED, Leverage
 from .scores import Scores
@@ -238,24 +238,30 @@ def infer(parts: Parts, kind: str, target: str, df: Any, meat: Meat | None = Non
     elif df == "auto" and kind in LEVERAGED and target == "superpopulation":
         freedom = _leveraged_df(parts, kind, covariance, meat)
     else:
-        freedom = _classical_df(parts, kind, covariance, df, meat)
+        freedom = _classical_df(parts, kind, target, covariance, df, meat)
     if kind in LEVERAGED and target == "superpopulation":
         alone = np.logical_or.reduce([one.alone for one in parts.leverages(kind)[:2] if one is not None])
         covariance.total[alone], covariance.total[:, alone] = np.nan, np.nan
     return covariance, freedom
 
 
-def _classical_df(parts: Parts, kind: str, covariance: Covariance, df: str, meat: Meat) -> Floats:
-    """Degrees of freedom that count units, or clusters, and see how evenly influences spread over them."""
+def _classical_df(parts: Parts, kind: str, target: str, covariance: Covariance, df: str, meat: Meat) -> Floats:
+    """Degrees of freedom that count units, or clusters, and see how evenly influences spread over them.
+
+    All of a finite corpus's variance is that of labelling errors: clusters and the population part count for nothing.
+    """
     labelling = parts.units.labelling
-    by_way = [meat, *meat.others[:1]]
-    by_kurtosis = np.min([kurtosis_df(np.ones(len(one.concentration)), one.concentration) for one in by_way], axis=0)
+    by_way, cluster = [meat, *meat.others[:1]], parts.units.summed_over(kind)
+    uneven = [one.concentration for one in by_way]
+    if target == "finite" and not parts.scores.labels_known:
+        error = parts.scores.gold_parts(kind, target)[1]
+        uneven, cluster = [concentration_of(over_drawn(labelling.shares(error), labelling))], None
+    by_kurtosis = np.min([kurtosis_df(np.ones(len(one)), one) for one in uneven], axis=0)
     if df == "kurtosis":
         return by_kurtosis
     per_row, used = absorbed(parts.scores, kind), float(len(parts.curvature))
     gold_size = float(labelling.n_chance) * (1.0 - per_row)
     n_free = min(one.groups for one in by_way) * (1.0 - per_row)
-    cluster = parts.units.summed_over(kind)
     if cluster is not None:
         signed = ways(cluster)
         gold_size = min(

@@ -104,7 +104,9 @@ class LevelEstimate:
             return total, design, np.full(p, float(df))
         if df == "normal":
             return total, design, np.full(p, np.inf)
-        share = full.weight[:, None] * moment**2 + self.phases.shares(errors)
+        share = self.phases.shares(errors)
+        if target != "finite":
+            share = share + full.weight[:, None] * moment**2
         by_kurtosis = kurtosis_df(share.sum(axis=0), (share**2).sum(axis=0))
         tuned = self.estimate.tuning.tuned
         free = float(full.n_chance) - p - tuned - max(self.phases.n_strata - 1, 0)

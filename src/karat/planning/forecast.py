@@ -148,6 +148,8 @@ def degrees_of_freedom(
     and with ``m - e`` if not; sums within clusters add their cumulants.
     """
     reporting, q = profile.reporting, len(profile.theta)
+    finite = reporting.target == "finite"
+    clusters = None if finite else clusters
     if reporting.df == "normal":
         return np.full(q, np.inf)
     if not isinstance(reporting.df, str):
@@ -162,18 +164,21 @@ def degrees_of_freedom(
         groups = clusters if gold_rows else (int(profile.cluster.max()) + 1) * ratio
     gold_df = gold_size - used - profile.tuned - max(scheme.n_strata - 1, 0)
     by_parts = satterthwaite_df(parts[0], parts[1], gold_df, groups - used)
-    gold_shares = clusters is None and not by_row(reporting.kind, scheme.n_strata == 0)
+    gold_shares = finite or (clusters is None and not by_row(reporting.kind, scheme.n_strata == 0))
     by_kurtosis = kurtosis_df(
-        *(_gold_shares(profile, pi, ratio) if gold_shares else _moments(profile, pi, ratio, clusters))
+        *(_gold_shares(profile, pi, ratio, finite) if gold_shares else _moments(profile, pi, ratio, clusters))
     )
     chosen = {"satterthwaite": by_parts, "kurtosis": by_kurtosis}.get(reporting.df, np.minimum(by_parts, by_kurtosis))
     return np.array([chosen[: reporting.width][row].min() for row in profile.involved])
 
 
-def _gold_shares(profile: Profile, pi: Floats, ratio: float) -> tuple[Floats, Floats]:
-    """Expected sum of what gold units contribute to a variance, ``w m^2 + w (w - 1) e^2``, and of its square."""
+def _gold_shares(profile: Profile, pi: Floats, ratio: float, finite: bool) -> tuple[Floats, Floats]:
+    """Expected sum of what gold units contribute to a variance, and of its square.
+
+    That is ``w m^2 + w (w - 1) e^2``; of a finite corpus the second part alone.
+    """
     weight, pi = ratio * profile.weight[:, None], pi[:, None]
-    share = profile.moment**2 + (1.0 / pi - 1.0) * profile.error**2
+    share = (1.0 / pi - 1.0) * profile.error**2 + (0.0 if finite else profile.moment**2)
     unit = profile.labelling.unit
     if unit is not None:
         _, first, code = np.unique(unit[profile.position], return_index=True, return_inverse=True)

@@ -13,7 +13,7 @@ from ..errors import DataError
 from ..estimate import index
 from ..estimate.basis import in_basis, to_coefficients
 from ..estimate.clusters import count
-from ..estimate.covariance import stack_clusters
+from ..estimate.covariance import over_drawn, stack_clusters
 from ..estimate.influence import Linear, UnitBlocks, linear_at_gold, linear_at_root
 from ..estimate.root import Root
 from ..estimate.scores import Scores, StoredBlocks
@@ -233,9 +233,8 @@ def _parts(one: Scores) -> Sums:
     for _, psi in one.blocks("HC0"):
         product += psi.T @ psi
         fourth += (psi**4).sum(axis=0)
-    shares = labelling.weight[:, None] * one.moment**2 + labelling.shares(one.error)
-    if labelling.unit is not None:
-        shares = group_totals(shares, np.unique(labelling.unit[labelling.labelled], return_inverse=True)[1])
+    drawn = over_drawn(labelling.shares(one.error), labelling)
+    shares = drawn + over_drawn(labelling.weight[:, None] * one.moment**2, labelling)
     out: Sums = {
         "labelling": labelling.cross(one.error, one.error),
         "units": {
@@ -246,6 +245,7 @@ def _parts(one: Scores) -> Sums:
             "population": (one.moment * labelling.weight[:, None]).T @ one.moment, "second": shares.sum(axis=0),
             "fourth": (shares**2).sum(axis=0), "n": len(one.error),
         },
+        "drawn": {"second": drawn.sum(axis=0), "fourth": (drawn**2).sum(axis=0)},
         "errors": (one.error**2).sum(axis=0), "moments": (one.moment**2).sum(axis=0),
     }  # fmt: skip
     if (cluster := one.units.cluster) is not None:

@@ -115,15 +115,20 @@ class _Draw:
         else:
             meat = sums["gold"]
             population, second, fourth = meat["population"], meat["second"], meat["fourth"]
+        finite = self.settings["target"] == "finite"
+        if finite and not known:
+            second, fourth = sums["drawn"]["second"], sums["drawn"]["fourth"]
         concentration = np.divide(fourth, second**2, out=np.zeros(p), where=second > 0)
         groups, gold_groups = int(meat["n"]), int(meat["gold"]) if clustered else n_gold
         units = (n_rows if clustered else groups, n_gold)
         population, design = small_sample(
             kind, population, sums["labelling"], (float(p), float(p)), units, (groups, gold_groups)
         )
-        total = design if self.settings["target"] == "finite" else with_population(population, design, self.draw)
+        total = design if finite else with_population(population, design, self.draw)
         covariance = Covariance(total, design)
-        return covariance, self._df(covariance, concentration, tuned, groups, gold_groups, clustered)
+        return covariance, self._df(
+            covariance, concentration, tuned, groups, gold_groups, clustered and not (finite and not known)
+        )
 
     def _df(
         self, covariance: Covariance, concentration: Floats, tuned: Floats, groups: int, gold_groups: int,
