@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 LARGEST_LEVERAGE = 0.95
 """Leverage is cut here; a gold unit beyond it decides a coefficient on its own."""
 
+_ROUNDING = 1e-12
+"""Length of a vector, relative to the longest, that may be rounding alone."""
+
 _OF_UNITS = {"CRV2": "HC2", "CRV3": "HC3"}
 """The same correction for units that stand by themselves."""
 
@@ -203,12 +206,14 @@ def put(psi: Floats, block: slice, gold: Ints, own: Floats) -> None:
 def _growth(plain: Floats, left_out: Floats) -> Floats:
     """Root of the factor by which leaving a unit out lengthens its vector, shape (n,).
 
-    Lengths are taken in the metric of all plain vectors, so that they do not depend on the units of covariates.
+    Lengths are taken in the metric of all plain vectors, so that they do not depend on the units of covariates. Vectors
+    that are nothing but rounding, as errors of right labels are, have the factor 1.
     """
     metric = np.linalg.pinv(plain.T @ plain, hermitian=True)
     before, after = (np.einsum("ij,ij->i", part @ metric, part) for part in (plain, left_out))
+    rounding = _ROUNDING**2 * before.max(initial=0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where((before > 0) & (after > 0), (after / before) ** 0.25, 1.0)
+        return np.where((before > rounding) & (after > rounding), (after / before) ** 0.25, 1.0)
 
 
 @dataclass(frozen=True)
