@@ -354,7 +354,7 @@ def test_curvatures_of_gold_in_their_place_have_all_clusters():
 
 @pytest.mark.parametrize(("kind", "alone"), [("CRV3", "HC3"), ("CRV2", "HC2")])
 def test_labelling_errors_of_a_finite_corpus_are_left_out_one_by_one_whatever_the_clusters(frame, kind, alone):
-    """Clusters are no part of that variance: with CRV3 errors had no correction, and 40 gold rows covered .935."""
+    """Clusters have no part in that variance: with CRV3 errors had no correction, and 40 gold rows covered .935."""
     gold = np.random.default_rng(3).choice(len(frame), 40, replace=False)
     seen = frame.assign(y=frame["y"].where(frame.index.isin(gold)))
     options = {"target": "finite", "design": kt.SimpleRandom(40), "learner": None, "tuning": None}

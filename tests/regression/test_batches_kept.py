@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import karat as kt
+from karat.frames import Table
 from karat.predict.streamed import dealt
 from karat.regression.batch_groups import CODE, Grouping
 
@@ -161,3 +162,15 @@ def test_cells_hold_the_rows_that_are_alike(size, learner, seed):
     found = pd.Series(count, index=pd.MultiIndex.from_arrays(keys)).sort_index()
     assert found.index.tolist() == wanted.index.tolist()
     np.testing.assert_array_equal(found.to_numpy(), wanted.to_numpy())
+
+
+def test_values_that_grow_from_batch_to_batch_do_not_pile_up_tables():
+    """A day that goes up with the rows widens the table of cells in every batch; few of them are kept at a time."""
+    days, grouping = np.repeat(np.arange(60), 400), Grouping(("day",))
+    for start in range(0, len(days), 400):
+        table = Table.read(pa.table({"day": days[start : start + 400]}))
+        grouping.add(start, table, np.zeros(400, dtype=bool))
+        assert len(grouping.cells) <= 17
+        assert len(grouping.parts) <= 34
+    frame, count = grouping.found()
+    assert dict(zip(frame["day"].tolist(), count.tolist())) == dict.fromkeys(range(60), 400.0)

@@ -1,4 +1,4 @@
-"""Axes of plots say what they show: a share or a mean is no coefficient."""
+"""Axes of plots say what they show: a share or a mean is not a coefficient."""
 
 import matplotlib as mpl
 import numpy as np

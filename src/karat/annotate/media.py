@@ -97,7 +97,7 @@ def _part(given: str, column: str, row: int) -> dict[str, Any]:
 def check_price(texts: Sequence[str], models: Sequence[Any], always: bool = False) -> None:
     """Raise where it is not known what an image or sound costs: of a file at most its bytes, of an address nothing.
 
-    ``always``: files too, whose bytes are no guess of what they are going to cost.
+    ``always``: files too, since their bytes say little about what they are going to cost.
     """
     shown = [part for t in texts if isinstance(t, WithMedia) for part in t.parts]
     far = [part for part in shown if str(part.get("image_url", {}).get("url", "")).startswith("http")]

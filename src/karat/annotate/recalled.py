@@ -126,6 +126,7 @@ def recall(
     budget: float | None = None,
     failures: str = "keep",
     progress: bool = False,
+    study: str | None = None,
 ) -> Recall:
     """Probe whether a model has texts by heart: it goes on after the start of each, and the overlap is measured.
 
@@ -139,7 +140,7 @@ def recall(
         Share of each text's words that the model is given.
     words : int
         Most words of the continuation that are compared.
-    cache, budget, failures, progress
+    cache, budget, failures, progress, study
         As in :func:`label`: answers are kept, and no request is sent that the budget does not pay for.
 
     Returns
@@ -168,27 +169,6 @@ def recall(
     >>> found = kt.annotate.recall(letters, model, text="body")  # doctest: +SKIP
     >>> kt.labels.exposure(labelled, "support", "llm_label", sample, exposed=found.recalled())  # doctest: +SKIP
     """
-    return probe(
-        data, model, text=text, id=id, share=share, words=words, cache=cache, budget=budget, failures=failures,
-        progress=progress,
-    )  # fmt: skip
-
-
-def probe(
-    data: object,
-    model: Any,
-    *,
-    text: str | None,
-    id: str | None = None,
-    share: float = 0.5,
-    words: int = 40,
-    cache: Any = "auto",
-    budget: float | None = None,
-    failures: str = "keep",
-    progress: bool = False,
-    study: str | None = None,
-) -> Recall:
-    """See :func:`recall`; the budget is that of all jobs of a study."""
     one_of("failures", failures, ("raise", "keep"))
     if not isinstance(model, Endpoint):
         raise ArgumentError(f"model is {type(model).__name__}; recall needs an Endpoint, which writes texts.")

@@ -99,6 +99,7 @@ def order_effect(
     failures: str = "keep",
     progress: bool = False,
     seed: int = 0,
+    study: str | None = None,
 ) -> OrderEffect:
     """Ask the same question with its labels listed in several orders, and count the answers that change.
 
@@ -111,7 +112,7 @@ def order_effect(
     model : Endpoint or LocalModel
     orders : int
         How many orders: that given, its reverse, then others at random.
-    text, id, method, votes, cache, failures, progress
+    text, id, method, votes, cache, failures, progress, study
         As in :func:`label`.
     budget : float, optional
         For all orders together; what they have cost before is included.
@@ -137,30 +138,6 @@ def order_effect(
     >>> model = kt.annotate.Endpoint("http://127.0.0.1:8000/v1", "qwen3-8b")
     >>> print(kt.annotate.order_effect(letters, question, model, orders=2))  # doctest: +SKIP
     """
-    return probe(
-        data, question, model, orders=orders, text=text, id=id, method=method, votes=votes, cache=cache, budget=budget,
-        failures=failures, progress=progress, seed=seed,
-    )  # fmt: skip
-
-
-def probe(
-    data: object,
-    question: Any,
-    model: Any,
-    *,
-    orders: int = 3,
-    text: str | None,
-    id: str | None = None,
-    method: str = "auto",
-    votes: int = VOTES,
-    cache: Any = "auto",
-    budget: float | None = None,
-    failures: str = "keep",
-    progress: bool = False,
-    seed: int = 0,
-    study: str | None = None,
-) -> OrderEffect:
-    """See :func:`order_effect`; the budget is that of all jobs of a study."""
     if type(question) is not Question or question.classes is None:
         raise ArgumentError("question must be a Question with classes, not a form or passages; a scale has one order.")
     listed = _orders(question, whole("orders", orders, least=2), whole("seed", seed, least=0))

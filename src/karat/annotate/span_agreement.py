@@ -58,7 +58,7 @@ def _documents(
     """Documents with gold in the order of the rows, and how they came to have it."""
     names = [str(labels._id(i)) for i in range(len(labels.ids))]
     if len(set(names)) < len(names):
-        raise DataError("two rows have the same id, so that passages cannot be told apart; label with id=.")
+        raise DataError("two rows have the same id, so passages cannot be assigned to rows; label with id=.")
     here = np.array([name in people for name in names])
     if not here.any():
         raise DataError(

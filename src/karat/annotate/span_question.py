@@ -58,7 +58,7 @@ class SpanQuestion(Question):
     The reply quotes passages, and each quote is looked for in the text: as it stands, then with other blanks, capital
     letters and forms of quotation marks. A quote that is not there, or whose place is not certain since its words stand
     several times, is not placed: see ``lost`` of :class:`SpanAnnotation`. A reply that is not such a list, or has
-    another label, is no answer.
+    another label, does not count as an answer.
 
     One reply is read as it is (``method="json"``, also ``"auto"``); with ``method="votes"`` the confidence of a passage
     is the share of the answers that mark it.
@@ -157,12 +157,12 @@ class SpanQuestion(Question):
         if normal(label) not in names:
             raise Unreadable(f"{shown} has the label {label[:40]!r}, which is none of {short(self.words)}")
         if not isinstance(words, str) or not words.strip():
-            raise Unreadable(f"{shown} quotes {str(words)[:40]!r}, which are no words")
+            raise Unreadable(f"{shown} quotes {str(words)[:40]!r}, which is not text")
         if isinstance(sure, bool) or not isinstance(sure, (int, float)) or not 0 <= sure <= 1:
-            raise Unreadable(f"{shown} has the confidence {str(sure)[:40]}, which is no probability")
+            raise Unreadable(f"{shown} has the confidence {str(sure)[:40]}, which is not a probability")
         before = given.get("before") or ""
         if not isinstance(before, str):
-            raise Unreadable(f"{shown} has {str(before)[:40]!r} before a passage, which are no words")
+            raise Unreadable(f"{shown} has {str(before)[:40]!r} before a passage, which is not text")
         return Quote(names.index(normal(label)), words, before, float(sure) if self.confidence else 1.0)
 
     def _fill(self, text: str, kind: str) -> str:

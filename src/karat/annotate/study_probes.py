@@ -72,9 +72,9 @@ class StudyProbes:
         -------
         Recall
         """
-        from .recalled import probe
+        from .recalled import recall
 
-        return probe(data, self._probed(model), text=text, **options, **self._purse(options))
+        return recall(data, self._probed(model), text=text, **options, **self._purse(options))
 
     def order_effect(
         self, data: object, *, text: str, question: Any = None, model: Any = None, **options: Any
@@ -97,10 +97,10 @@ class StudyProbes:
         -------
         OrderEffect
         """
-        from .reordered import probe
+        from .reordered import order_effect
 
         asked = self._locked().question if question is None else question
-        return probe(data, asked, self._probed(model), text=text, **options, **self._purse(options))
+        return order_effect(data, asked, self._probed(model), text=text, **options, **self._purse(options))
 
     def _probed(self, model: Any) -> Any:
         """The model that is probed: one that is given, else that of the protocol."""

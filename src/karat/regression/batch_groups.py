@@ -89,6 +89,8 @@ class Grouping:
             first, count = _alike(part, np.ones(len(part)))
             self.parts.append(_plain(part.iloc[first]))
             self.counts.append(count)
+        if len(self.cells) > _MOST_PARTS:  # values that grow from batch to batch have another table in each
+            self._of_cells()
         if len(self.parts) > _MOST_PARTS or sum(map(len, self.parts)) > 2 * MOST_GROUPS:
             self._merge()
         size = max([0, *map(len, self.parts), *(int(np.count_nonzero(count)) for count in self.cells.values())])
