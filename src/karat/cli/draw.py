@@ -111,13 +111,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def read_design(options: argparse.Namespace) -> Design:
-    """The design that the options describe.
-
-    Raises
-    ------
-    ArgumentError
-        If an option is missing, or would have no effect.
-    """
+    """The design that the options describe."""
     from .. import designs
 
     kind = options.design

@@ -25,8 +25,6 @@ def add_format(parser: argparse.ArgumentParser, default: str) -> None:
 def read_formats(given: str) -> tuple[str, ...]:
     """Formats for ``to_labelling``.
 
-    Examples
-    --------
     >>> read_formats("both"), read_formats("html, xlsx")
     (('csv', 'label-studio'), ('html', 'xlsx'))
     """
@@ -56,13 +54,7 @@ def add_label(parser: argparse.ArgumentParser, *, needed: str) -> None:
 
 
 def read_label(given: Sequence[str], codebooks: Sequence[str] = ()) -> dict[str, Any]:
-    """Labels for ``to_labelling``.
-
-    Examples
-    --------
-    >>> read_label(["hostile=0,1", "tone=number"])
-    {'hostile': [0, 1], 'tone': 'number'}
-    """
+    """Labels for ``to_labelling``."""
     out: dict[str, Any] = {}
     for item in given:
         name, equals, spec = (part.strip() for part in item.partition("="))

@@ -19,13 +19,7 @@ MARKERS, LINES = "osD^vPX*", ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0,
 
 
 def pyplot() -> Any:
-    """matplotlib.pyplot.
-
-    Raises
-    ------
-    KaratError
-        If matplotlib is not installed.
-    """
+    """matplotlib.pyplot."""
     return optional("matplotlib.pyplot", "plots", "'karat[plot]'", "matplotlib")
 
 

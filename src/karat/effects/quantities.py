@@ -48,13 +48,7 @@ class Variable:
 
     @classmethod
     def of(cls, fit: OpenedFit, name: object, argument: str) -> Variable:
-        """Read a covariate of the fit.
-
-        Raises
-        ------
-        ArgumentError
-            If it is none.
-        """
+        """Read a covariate of the fit."""
         if name not in fit.covariates:
             raise ArgumentError(
                 f"{argument} names {name!r}, which is not a covariate of {fit.result.formula!r}; there are "
@@ -78,13 +72,7 @@ class Variable:
         return cls(name, (), float(values.std()) or 1.0)
 
     def level(self, value: object, argument: str) -> Any:
-        """A value that the covariate can take.
-
-        Raises
-        ------
-        ArgumentError
-            If it is not a number, or none of the categories.
-        """
+        """A value that the covariate can take."""
         if self.levels:
             found = next((level for level in self.levels if level == value), None)
             if found is None and (self.coded or not _is_real(value)):
@@ -179,12 +167,7 @@ def changes(
 
 
 def _pairs(variable: Variable, wanted: object) -> list[tuple[Any, Any]]:
-    """Pairs of values to compare, the lower one first.
-
-    Raises
-    ------
-    ArgumentError
-    """
+    """Pairs of values to compare, the lower one first."""
     name, levels = f"variables={{{variable.name!r}: ...}}", variable.levels
     if isinstance(wanted, (list, tuple)) and len(wanted) == 2:
         low, high = (variable.level(value, name) for value in wanted)
@@ -200,12 +183,7 @@ def _pairs(variable: Variable, wanted: object) -> list[tuple[Any, Any]]:
 
 
 def combinations(fit: OpenedFit, at: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """All combinations of the values set; one that sets nothing where there are none.
-
-    Raises
-    ------
-    ArgumentError
-    """
+    """All combinations of the values set; one that sets nothing where there are none."""
     if at is None:
         return [{}]
     if not isinstance(at, Mapping) or not at:
@@ -223,12 +201,7 @@ def combinations(fit: OpenedFit, at: Mapping[str, Any] | None) -> list[dict[str,
 
 
 def variables_of(fit: OpenedFit, given: object, steps: bool) -> list[tuple[Variable, object]]:
-    """The covariates asked for, each with what was said of it.
-
-    Raises
-    ------
-    ArgumentError
-    """
+    """The covariates asked for, each with what was said of it."""
     if given is None:
         given = fit.covariates
     if isinstance(given, str):

@@ -27,16 +27,7 @@ if TYPE_CHECKING:
 def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | None = None) -> Estimate:
     """Regression on the predicted rows as if they were the truth: shown for comparison, not valid.
 
-    Parameters
-    ----------
-    model : Model
-    sample : AugmentedSample
-    start : ndarray, shape (p,), optional
-        First coefficients of the solver.
-
-    Returns
-    -------
-    Estimate
+    ``start`` (p,): first coefficients of the solver.
     """
     sample = within(sample, "surrogate")
     if start is None:

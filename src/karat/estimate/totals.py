@@ -42,18 +42,8 @@ def linear_predictor(model: Model, rows: Rows, theta: Floats) -> Floats:
 def weighted_gram(x: Floats, weight: Floats | None) -> Floats:
     """``x' diag(weight) x`` without a full-size copy of ``x``.
 
-    Parameters
-    ----------
-    x : ndarray, shape (m, p)
-    weight : ndarray, shape (m,), or None
-        None means 1.
+    ``x`` (m, p); ``weight`` (m,): None means 1. Gives (p, p).
 
-    Returns
-    -------
-    ndarray, shape (p, p)
-
-    Examples
-    --------
     >>> weighted_gram(np.ones((3, 1)), np.array([1.0, 2.0, 3.0]))
     array([[6.]])
     """
@@ -81,17 +71,9 @@ def _cross_products(pieces: Pieces) -> tuple[Floats, Floats]:
 def row_totals(model: Model, pieces: Pieces) -> Totals:
     """Weighted totals of score and curvature over rows, as a function of the coefficients.
 
-    Parameters
-    ----------
-    model : Model
-    pieces : callable
-        Hands out rows and their weights, which are multiplied by the rows' shares.
-
-    Returns
-    -------
-    callable
-        ``theta -> (total score, total curvature)``. Linear models are summed up once; for others the
-        last answer is kept, so that asking again at a root costs nothing.
+    ``pieces``: hands out rows and their weights, which are multiplied by the rows' shares. Gives ``theta -> (total
+    score, total curvature)``. Linear models are summed up once; for others the last answer is kept, so that asking
+    again at a root costs nothing.
     """
     if model.linear:
         known = _cross_products(pieces)
@@ -243,20 +225,9 @@ def row_scores(
 ) -> tuple[Floats, list[Floats]]:
     """Scores of units, averaged over their class combinations, and the curvature of each block.
 
-    Parameters
-    ----------
-    model : Model
-    theta : ndarray, shape (q,)
-    blocks : tuple of Rows
-        Each with the same m units.
-    wide : bool
-        Whether scores have the further column of :attr:`karat.estimate.rows.Rows.wide`.
-
-    Returns
-    -------
-    scores : ndarray, shape (m, q)
-    curvatures : list of ndarray, each of shape (m,) or (m, J, J)
-        Curvature factors times share.
+    ``theta`` (q,); ``blocks``: each with the same m units; ``wide``: whether scores have the further column of
+    :attr:`karat.estimate.rows.Rows.wide`. Gives ``scores`` (m, q); ``curvatures`` (m,) or (m, J, J): curvature factors
+    times share.
     """
     scores: Floats | None = None
     curvatures = []

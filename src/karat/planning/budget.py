@@ -63,11 +63,8 @@ class Budget:
     def table(self) -> pd.DataFrame:
         """One row per coefficient and way to spend.
 
-        Returns
-        -------
-        pandas.DataFrame
-            Columns ``term, option, r_squared, gold, surrogate, se, relative, break_even``: labels to buy, the standard
-            error, that relative to gold alone, and the cost of a surrogate label at which it stops to pay.
+        Columns are ``term, option, r_squared, gold, surrogate, se, relative, break_even``: labels to buy, the
+        standard error, that relative to gold alone, and the cost of a surrogate label at which it stops to pay.
         """
         rows = []
         for p in self.purchases:

@@ -38,19 +38,8 @@ def collect(
 ) -> Checks:
     """Checks of the gold sample of a fit.
 
-    Parameters
-    ----------
-    prepared : Prepared
-    features : Features or None
-        Surrogates and observed columns of the formula, as numbers; None when there are none.
-    parts : Parts
-    names : tuple of str, length p
-    covariance : ndarray, shape (p, p)
-        Of the estimates.
-
-    Returns
-    -------
-    Checks
+    ``features``: surrogates and observed columns of the formula, as numbers; None when there are none; ``covariance``
+    (p, p): of the estimates.
     """
     labelling = prepared.units.labelling
     influential, leverage = _influential(prepared, parts, names, np.sqrt(np.maximum(np.diag(covariance), 0.0)))

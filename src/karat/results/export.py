@@ -26,13 +26,7 @@ def to_json(result: Result) -> str:
 
 
 def from_json(text: str) -> Result:
-    """Read :func:`to_json` back.
-
-    Raises
-    ------
-    ArgumentError
-        If the text is not such JSON.
-    """
+    """Read :func:`to_json` back."""
     from ..checks.values import Checks
     from ..predict import Skill
     from .comparison import Column, Comparison, Difference

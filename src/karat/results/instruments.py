@@ -173,13 +173,7 @@ class AndersonRubin:
 
 
 def stage_of(result: Any) -> Stage:
-    """The stage a Result holds.
-
-    Raises
-    ------
-    KaratError
-        If there is none.
-    """
+    """The stage a Result holds."""
     stage: Stage | None = result.stage
     if stage is not None:
         return stage

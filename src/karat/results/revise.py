@@ -49,13 +49,7 @@ def with_vcov(result: Result, kind: str, cluster: Any) -> Result:
 
 
 def kept_parts(result: Result) -> Parts:
-    """What the covariance was made from.
-
-    Raises
-    ------
-    KaratError
-        If it was not kept.
-    """
+    """What the covariance was made from."""
     if result.parts is None:
         raise KaratError(
             "the influence scores of this fit were not kept, so no other covariance can be computed; fit again with "
@@ -99,13 +93,7 @@ def _resampled(result: Result, parts: Parts, kind: str) -> Sampling:
 
 
 def as_means(result: Result) -> Result:
-    """Coefficients read as group means.
-
-    Raises
-    ------
-    KaratError
-        If they are something else.
-    """
+    """Coefficients read as group means."""
     if result.spec is not None and result.spec.classes:
         raise KaratError(f"coefficients of {result.formula!r} are log odds of classes; predict gives probabilities.")
     if result.model not in ("ols", "mean") or not _on_groups(result):
@@ -143,13 +131,7 @@ def _on_groups(result: Result) -> bool:
 
 
 def grouped_influence(result: Result) -> Floats:
-    """Influence of units, summed within analysis clusters of one way, shape (m, p).
-
-    Raises
-    ------
-    KaratError
-        If influence scores were not kept.
-    """
+    """Influence of units, summed within analysis clusters of one way, shape (m, p)."""
     psi, _ = influence(result)
     parts = result.parts
     assert parts is not None
@@ -160,17 +142,8 @@ def grouped_influence(result: Result) -> Floats:
 def influence(result: Result, kind: str = "HC0") -> tuple[Floats, Floats]:
     """Influence of all units, shape (N, p), and of labelling errors of gold units, shape (n, p).
 
-    Parameters
-    ----------
-    result : Result
-    kind : str
-        Small-sample correction to put on them, see :func:`karat.estimate.scores.correction`; with CRV2
-        and CRV3 totals of clusters are those with their leverage corrected.
-
-    Raises
-    ------
-    KaratError
-        If influence scores were not kept.
+    ``kind``: small-sample correction to put on them, see :func:`karat.estimate.scores.correction`; with CRV2 and CRV3
+    totals of clusters are those with their leverage corrected.
     """
     parts = kept_parts(result)
     psi = np.vstack([block for _, block in parts.scores.blocks(kind)])

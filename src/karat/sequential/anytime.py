@@ -22,19 +22,7 @@ if TYPE_CHECKING:
 def best_ratio(alpha: float) -> float:
     """Ratio of information to the mixture's own at which the boundary is tightest.
 
-    Parameters
-    ----------
-    alpha : float
-
-    Returns
-    -------
-    float
-        The y that minimises ``(1 + 1 / y) log((1 + y) / alpha^2)``: ``y = log((1 + y) / alpha^2)``.
-
-    Examples
-    --------
-    >>> round(best_ratio(0.05), 3)
-    8.212
+    Gives the y that minimises ``(1 + 1 / y) log((1 + y) / alpha^2)``: ``y = log((1 + y) / alpha^2)``.
     """
     from scipy.special import lambertw
 
@@ -44,21 +32,7 @@ def best_ratio(alpha: float) -> float:
 def multiplier(ratio: Floats, alpha: float) -> Floats:
     """Half-width of the interval over the standard error.
 
-    Parameters
-    ----------
-    ratio : ndarray
-        Information over the mixture's own.
-    alpha : float
-
-    Returns
-    -------
-    ndarray
-        ``sqrt((1 + 1 / y) log((1 + y) / alpha^2))``.
-
-    Examples
-    --------
-    >>> multiplier(np.array([8.212]), 0.05).round(2)
-    array([3.04])
+    ``ratio``: information over the mixture's own. Gives ``sqrt((1 + 1 / y) log((1 + y) / alpha^2))``.
     """
     return np.asarray(np.sqrt((1.0 + 1.0 / ratio) * (np.log1p(ratio) - 2.0 * np.log(alpha))))
 
@@ -66,22 +40,8 @@ def multiplier(ratio: Floats, alpha: float) -> Floats:
 def anytime_p(z: Floats, ratio: Floats) -> Floats:
     """The smallest alpha at which the interval leaves a value out, valid at whatever look it is read.
 
-    Parameters
-    ----------
-    z : ndarray
-        Distance from the value over the standard error.
-    ratio : ndarray
-        Information over the mixture's own.
-
-    Returns
-    -------
-    ndarray
-        ``min(1, sqrt(1 + y) exp(-z^2 y / (2 (1 + y))))``.
-
-    Examples
-    --------
-    >>> anytime_p(multiplier(np.array([5.0]), 0.05), np.array([5.0])).round(6)
-    array([0.05])
+    ``z``: distance from the value over the standard error; ``ratio``: information over the mixture's own. Gives
+    ``min(1, sqrt(1 + y) exp(-z^2 y / (2 (1 + y))))``.
     """
     return np.asarray(np.minimum(1.0, np.exp(0.5 * np.log1p(ratio) - z**2 * ratio / (2.0 * (1.0 + ratio)))))
 
@@ -89,15 +49,7 @@ def anytime_p(z: Floats, ratio: Floats) -> Floats:
 def planned_variance(total: Floats, labelling: Floats, n: int, planned: int, n_units: int) -> Floats:
     """Variance at another number of gold labels: the labelling part goes with ``1 / n - 1 / N``.
 
-    Parameters
-    ----------
-    total, labelling : ndarray, shape (p,)
-        Variances at n.
-    n, planned, n_units : int
-
-    Returns
-    -------
-    ndarray, shape (p,)
+    ``total``, ``labelling`` (p,): variances at n. Gives (p,).
     """
     factor = (1.0 / planned - 1.0 / n_units) / (1.0 / n - 1.0 / n_units)
     return np.maximum(total - labelling, 0.0) + labelling * factor

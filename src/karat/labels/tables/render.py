@@ -14,13 +14,7 @@ BACKENDS = ("pandas", "polars", "pyarrow")
 
 
 def build_frame(columns: Mapping[str, Any] | Iterable[tuple[str, Any]], backend: str = "pandas") -> Any:
-    """A data frame from named arrays.
-
-    Examples
-    --------
-    >>> build_frame({"task": [1, 2]}).shape
-    (2, 1)
-    """
+    """A data frame from named arrays."""
     one_of("backend", backend, BACKENDS)
     pairs = list(columns.items() if isinstance(columns, Mapping) else columns)
     names = [name for name, _ in pairs]
