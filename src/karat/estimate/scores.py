@@ -249,8 +249,8 @@ def add_gold_stage(scores: Scores, extra: Floats) -> Scores:
 def add_population_stage(scores: Scores, extra: Floats) -> Scores:
     """The nuisance was estimated from all rows: it adds nothing to labelling errors.
 
-    ``extra`` (N, p): influence of each row on the coefficients through the nuisance. Gives scores of all N rows, also
-    where ``scores`` were on gold rows alone.
+    ``extra`` (N, p): influence of each row on the coefficients through the nuisance. Gives scores of all N rows, also where
+    ``scores`` were on gold rows alone.
     """
     whole = scores.everywhere()
     return whole.plus(extra, extra[whole.gold])
