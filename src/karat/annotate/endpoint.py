@@ -217,6 +217,8 @@ def _plain_parameters(given: object) -> dict[str, Any]:
 def private(host: str) -> bool:
     """Whether a host is this machine or in a private network.
 
+    Examples
+    --------
     >>> private("127.0.0.1"), private("example.org")
     (True, False)
     """

@@ -218,7 +218,13 @@ def _alive(link: http.client.HTTPConnection) -> bool:
 
 
 def asked_to_wait(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a reply asks to wait (``Retry-After``: seconds or a date), None when it does not."""
+    """Seconds that a reply asks to wait (``Retry-After``: seconds or a date), None when it does not.
+
+    Examples
+    --------
+    >>> asked_to_wait({"retry-after": "2.5"})
+    2.5
+    """
     with contextlib.suppress(ValueError, KeyError):
         return max(0.0, float(headers["retry-after-ms"]) / 1000)
     stated = headers.get("retry-after")

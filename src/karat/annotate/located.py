@@ -65,9 +65,17 @@ class Marks:
 def located(quotes: Sequence[Quote], text: str, k: int) -> Marks:
     """Find quotes in their text; one whose place is not certain is lost, not guessed.
 
+    Notes
+    -----
     Words are taken as they stand; where they do not stand so, blanks, capital letters, and forms of quotation marks and
     dashes may differ. Words that stand more than once are placed by the words before them, or where they are quoted as
     often as they stand. Where they stand as words of their own, parts of longer words do not count.
+
+    Examples
+    --------
+    >>> found = located([Quote(0, "THE end"), Quote(0, "e")], "In the  end.", 1)
+    >>> [(p.start, p.end) for p in found.passages], [one.why for one in found.lost]
+    ([(3, 11)], ['stands 2 times'])
     """
     passages: dict[tuple[int, int, int], Passage] = {}
     lost = []
@@ -111,6 +119,8 @@ def averaged(several: Sequence[Marks], k: int) -> Marks:
 def places_of(words: str, text: str) -> list[tuple[int, int]]:
     r"""Where words stand in a text: as they are, else with other blanks, capitals and marks.
 
+    Examples
+    --------
     >>> places_of("art", "A party of art"), places_of("is\nhere", "It IS here")
     ([(11, 14)], [(3, 10)])
     """

@@ -153,6 +153,8 @@ def _clusters(unit: Floats, n_codes: int | None, seed: int) -> tuple[Ints, float
 def _typical_words(texts: list[str], rows: Ints, cluster: Ints, most: int = 8) -> tuple[tuple[str, ...], ...]:
     """Words with the largest log odds of a cluster against all other documents.
 
+    Notes
+    -----
     Log odds ratios with the corpus's word counts as prior, over their standard errors (Monroe, Colaresi and Quinn
     2008).
     """

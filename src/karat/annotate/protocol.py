@@ -53,8 +53,15 @@ class Reply:
 def most_tokens(body: Mapping[str, Any], media: int | None = None) -> tuple[int, int]:
     """Most tokens a request can be billed for, prompt and completion; ``media``: for an image or sound.
 
+    Notes
+    -----
     No tokeniser in use makes more tokens than there are bytes. All of the request counts, since endpoints bill tools
     and formats of the answer as well; room is left for the chat template.
+
+    Examples
+    --------
+    >>> most_tokens({"messages": [{"role": "user", "content": "hello"}], "max_tokens": 8, "n": 2})
+    (221, 16)
     """
     shown, parts = without_media(body) if media is not None else (body, 0)
     written = json.dumps(shown, ensure_ascii=False).encode("utf-8", "surrogatepass")

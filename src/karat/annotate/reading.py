@@ -51,6 +51,8 @@ class Reading:
 def from_tokens(tokens: Sequence[Token], words: Sequence[str]) -> Reading:
     """Distribution over classes from the probabilities of tokens.
 
+    Notes
+    -----
     A token belongs to a class when only that class begins with what was answered so far and the token (case, blanks,
     quotation marks aside). Where several classes begin so, the answer is followed to its next place, whose
     probabilities are conditional on the answer so far. A branch that the answer did not take cannot be followed: it
@@ -58,6 +60,12 @@ def from_tokens(tokens: Sequence[Token], words: Sequence[str]) -> Reading:
     its mass is split among its classes in proportion to what is known of them, and reported as unresolved. The answer
     is followed, too, where it is the beginning of one class only, or goes on within the word: what then turns out to
     be no class ("I", " think" for "irrelevant") is lost.
+
+    Examples
+    --------
+    >>> reading = from_tokens([Token("Yes", {"Yes": 0.6, " yes": 0.1, "No": 0.2, "Well": 0.1})], ["yes", "no"])
+    >>> reading.p.round(3).tolist(), round(reading.mass, 3)
+    ([0.778, 0.222], 0.9)
     """
     names = [" ".join(word.casefold().split()) for word in words]
     known = np.zeros(len(names))
@@ -142,8 +150,15 @@ def _classes_of(before: str, text: str, names: list[str]) -> list[int]:
 def hold_against(reading: Reading, text: str, tokens: Sequence[Token], words: Sequence[str], likeliest: bool) -> None:
     """Hold a distribution against the answer that came with it.
 
+    Notes
+    -----
     The likeliest token may belong to a class that is not the likeliest, since others share their mass among several
     tokens; then the answer and its tokens agree and each token is the likeliest of its place.
+
+    Examples
+    --------
+    >>> place = Token("yes", {"yes": 0.9, "no": 0.1})
+    >>> hold_against(Reading(np.array([0.9, 0.1]), 1.0), "yes", [place], ["yes", "no"], True)
     """
     said = class_or_reason(text, words)
     if isinstance(said, str):
@@ -158,7 +173,13 @@ def hold_against(reading: Reading, text: str, tokens: Sequence[Token], words: Se
 
 
 def from_votes(answers: Sequence[str], words: Sequence[str]) -> Reading:
-    """Distribution over classes from repeated answers: the share of each class among the answers that are one."""
+    """Distribution over classes from repeated answers: the share of each class among the answers that are one.
+
+    Examples
+    --------
+    >>> from_votes(["Yes.", "no", "yes", "**Yes**"], ["yes", "no"]).p.tolist()
+    [0.75, 0.25]
+    """
     said = [class_or_reason(answer, words) for answer in answers]
     votes = [vote for vote in said if isinstance(vote, int)]
     if not votes or len(votes) * 2 < len(answers):
@@ -168,13 +189,27 @@ def from_votes(answers: Sequence[str], words: Sequence[str]) -> Reading:
 
 
 def from_json(answer: str, words: Sequence[str]) -> Reading:
-    """Distribution over classes that a model states as JSON, as shares or percentages."""
+    """Distribution over classes that a model states as JSON, as shares or percentages.
+
+    Examples
+    --------
+    >>> from_json('Sure: {"yes": 80, "no": "20%"}', ["yes", "no"]).p.tolist()
+    [0.8, 0.2]
+    >>> from_json('{"yes": 0.92}', ["yes", "no"]).p.round(2).tolist()
+    [0.92, 0.08]
+    """
     given, percent, shown = stated(answer, words)
     return _whole(given, [normal(word) for word in words], shown, percent)
 
 
 def stated(answer: str, words: Sequence[str], flags: bool = False) -> tuple[dict[int, float], bool, str]:
-    """Numbers (or true and false) that a JSON object gives to labels, whether as percentages, and the object."""
+    """Numbers (or true and false) that a JSON object gives to labels, whether as percentages, and the object.
+
+    Examples
+    --------
+    >>> stated('{"yes": true, "no": 0.25}', ["yes", "no"], flags=True)[0]
+    {0: 1.0, 1: 0.25}
+    """
     answer = spoken(answer)
     start, end = answer.find("{"), answer.rfind("}")
     try:

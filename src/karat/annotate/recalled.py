@@ -264,7 +264,13 @@ def _measured(
 
 
 def longest_run(left: list[str], right: list[str]) -> int:
-    """Length of the longest run of words that two texts have in common."""
+    """Length of the longest run of words that two texts have in common.
+
+    Examples
+    --------
+    >>> longest_run("the tram is late at last".split(), "why the tram is here at last".split())
+    3
+    """
     best, row = 0, [0] * (len(right) + 1)
     for word in left:
         row = [0, *(row[j] + 1 if word == other else 0 for j, other in enumerate(right))]

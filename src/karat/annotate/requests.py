@@ -330,7 +330,13 @@ def _look(raw: str, read: Callable[[Any], T]) -> T:
 
 
 def clean(text: str, *secrets: str | None) -> str:
-    r"""Text without secrets, which others may repeat, plain or as JSON escapes them, and without half characters."""
+    r"""Text without secrets, which others may repeat, plain or as JSON escapes them, and without half characters.
+
+    Examples
+    --------
+    >>> clean(r'{"error": "sk\/1 and sk/\u0031"}', "sk/1", None)
+    '{"error": "*** and ***"}'
+    """
     text = printable(text)
     for secret in filter(None, secrets):
         forms = (rf"\\{{0,4}}(?:{re.escape(c)}|u{ord(c):04x})" for c in secret)

@@ -67,12 +67,24 @@ class Declined(Refused):
 
 
 def declines(answer: str) -> bool:
-    """Whether an answer is a refusal in words, as models that were taught to refuse give it."""
+    """Whether an answer is a refusal in words, as models that were taught to refuse give it.
+
+    Examples
+    --------
+    >>> declines("I'm sorry, but I can't assist with that."), declines("I can't see any support for the tram.")
+    (True, False)
+    """
     return bool(_REFUSING.match(normal(plain(answer)).replace("\u2019", "'")))
 
 
 def usable(answer: str, finish: str, words: Sequence[str]) -> str:
-    """An answer, empty where it was cut short before it was clear: only a whole class survives a cut."""
+    """An answer, empty where it was cut short before it was clear: only a whole class survives a cut.
+
+    Examples
+    --------
+    >>> usable("yes", "length", ["yes", "no"]), usable("There is no", "length", ["yes", "no"])
+    ('yes', '')
+    """
     whole = normal(spoken(answer)) in [normal(word) for word in words]
     return answer if finish != "length" or whole else ""
 
@@ -86,6 +98,8 @@ def begins(answer: str, words: Sequence[str]) -> bool:
 def spoken(answer: str) -> str:
     """An answer without what the model thought before it.
 
+    Examples
+    --------
     >>> spoken("<think>yes or no?</think>No.").strip(), spoken("<think>let me see")
     ('No.', ' ')
     """
@@ -95,9 +109,17 @@ def spoken(answer: str) -> str:
 def which(answer: str, words: Sequence[str]) -> int | None:
     """The class an answer is, None where it is not one.
 
+    Notes
+    -----
     An answer is a class where it names one class only and says nothing else, apart from words that present it
     ("I would say: ...", "Label: ...") and from an explanation that is about the text. Whatever else there is beside
     the class may be a refusal or a doubt ("No idea.", "It is not a yes"), in any language.
+
+    Examples
+    --------
+    >>> which("I would say: not hostile", ["hostile", "not hostile"])
+    1
+    >>> which("I cannot say: not hostile", ["hostile", "not hostile"])
     """
     vote = class_or_reason(answer, words)
     return vote if isinstance(vote, int) else None

@@ -18,8 +18,17 @@ _SAID = ("true", "false")
 def from_fields(tokens: Sequence[Token], words: Sequence[str]) -> Reading:
     """Probability of each label from the tokens of ``{"label": true, ...}``; ``p`` (K,) need not add up to one.
 
+    Notes
+    -----
     What is read at a label is the probability of true given the answer up to there, which holds what was said of the
     labels before. It is the marginal probability where labels do not depend on each other or earlier ones are clear.
+
+    Examples
+    --------
+    >>> answer = [Token(t, {t: 1.0}) for t in ('{"', "tax", '":')]
+    >>> answer += [Token(" true", {" true": 0.8, " false": 0.2}), Token("}", {"}": 1.0})]
+    >>> from_fields(answer, ["tax"]).p.tolist()
+    [0.8]
     """
     starts = values_of("".join(token.text for token in tokens), words)
     p, mass, unlisted = np.empty(len(words)), 1.0, 0.0
@@ -31,7 +40,13 @@ def from_fields(tokens: Sequence[Token], words: Sequence[str]) -> Reading:
 
 
 def from_sets(answers: Sequence[str], words: Sequence[str]) -> Reading:
-    """Share of the answers that say a label applies, among those that can be read."""
+    """Share of the answers that say a label applies, among those that can be read.
+
+    Examples
+    --------
+    >>> from_sets(['{"tax": true, "war": false}', '{"tax": true, "war": true}'], ["tax", "war"]).p.tolist()
+    [1.0, 0.5]
+    """
     said, why = [], "there is no answer"
     for answer in answers:
         try:
@@ -44,7 +59,15 @@ def from_sets(answers: Sequence[str], words: Sequence[str]) -> Reading:
 
 
 def from_marginals(answer: str, words: Sequence[str]) -> Reading:
-    """Probabilities that a model states for labels of which several may hold, or true and false."""
+    """Probabilities that a model states for labels of which several may hold, or true and false.
+
+    Examples
+    --------
+    >>> from_marginals('{"tax": 0.9, "war": false}', ["tax", "war"]).p.tolist()
+    [0.9, 0.0]
+    >>> from_marginals('["tax"]', ["tax", "war"]).p.tolist()
+    [1.0, 0.0]
+    """
     listed = _listed(answer, words)
     if listed is not None:
         return Reading(listed, 1.0)
@@ -60,7 +83,13 @@ def from_marginals(answer: str, words: Sequence[str]) -> Reading:
 
 
 def schema(words: Sequence[str], kind: str, several: bool) -> dict[str, Any]:
-    """The ``response_format`` that lets an endpoint answer in no other form."""
+    """The ``response_format`` that lets an endpoint answer in no other form.
+
+    Examples
+    --------
+    >>> schema(["tax"], "label", True)["json_schema"]["schema"]["properties"]
+    {'tax': {'type': 'boolean'}}
+    """
     each = {"type": "boolean" if several and kind == "label" else "number"}
     return response_format("labels", {word: each for word in words})
 

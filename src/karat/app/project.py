@@ -50,9 +50,20 @@ def heard(call: Callable[[], Any]) -> tuple[Any, list[str]]:
 def codebook_of(name: str, question: str, answers: str, scale: str = "") -> Codebook:
     r"""The codebook that a form describes.
 
-    ``name``: name of the gold column; ``answers``: an answer a line, what it means after a colon. Of two answers the
-    first counts as 1, the second as 0; ``scale``: instead of answers: lowest and highest whole number, such as ``"1 to
-    7"``.
+    Parameters
+    ----------
+    name : str
+        Name of the gold column.
+    question : str
+    answers : str
+        An answer a line, what it means after a colon. Of two answers the first counts as 1, the second as 0.
+    scale : str
+        Instead of answers: lowest and highest whole number, such as ``"1 to 7"``.
+
+    Examples
+    --------
+    >>> [code.value for code in codebook_of("support", "For it?", "yes: wants it\nno").codes]
+    [1, 0]
     """
     if scale.strip():
         found = re.fullmatch(r"\s*(-?\d+)\s*(?:to|-|:|,)\s*(-?\d+)\s*", scale)

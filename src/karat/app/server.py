@@ -225,8 +225,14 @@ class Pages:
 def make(folder: str | Path, port: int, secret: str) -> Starlette:
     """The application for one study.
 
-    ``folder``: where the study is kept; ``port``: the port it listens to, on 127.0.0.1; ``secret``: what the address
-    must carry once, as ``?key=``.
+    Parameters
+    ----------
+    folder : str or Path
+        Where the study is kept.
+    port : int
+        The port it listens to, on 127.0.0.1.
+    secret : str
+        What the address must carry once, as ``?key=``.
     """
     pages = Pages(Project(Path(folder)))
     shown = {"/": "plan", "/table": "table", "/draw": "draw", "/label": "label", "/fit": "fit"}

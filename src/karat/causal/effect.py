@@ -273,7 +273,13 @@ class _Contributions:
 
 
 def _treatment_column(fit: Opened, treatment: str) -> int:
-    """Where the treatment stands in the design matrix."""
+    """Where the treatment stands in the design matrix.
+
+    Raises
+    ------
+    ArgumentError, DataError
+        If it is not one column of 0 and 1.
+    """
     matrix = fit.matrix
     named = [j for j, name in enumerate(matrix.spec.columns) if _is_treatment(name, treatment)]
     if len(named) != 1 or "Intercept" not in matrix.spec.columns:

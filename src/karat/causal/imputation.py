@@ -42,8 +42,20 @@ def imputed_fit(
 ) -> Result:
     """The mean effect of each cohort and period, treated rows less what untreated ones say of them.
 
-    ``text``: formula: outcome, cells, covariates; ``timing``: unit, period, and time since treatment (below 0 where
-    there is none) of all rows. Coefficients have the names of the columns of cells.
+    Parameters
+    ----------
+    text : str
+        Formula: outcome, cells, covariates.
+    table : Table
+    surrogates, options : mapping
+        As of :func:`karat.ols`.
+    timing : tuple of three arrays, each of N values
+        Unit, period, and time since treatment (below 0 where there is none) of all rows.
+
+    Returns
+    -------
+    Result
+        Names of coefficients are those of the columns of cells.
     """
     arguments = Arguments.of("ols", text, surrogates, options)
     fit = open_fit(arguments, table, _Opening())
@@ -86,8 +98,16 @@ class _Closing(Steps[Opened]):
 def leads_beside(fit: Result, matrix: Floats, leads: Result, rows: Floats) -> tuple[Floats, Floats]:
     """Covariance of averages of a fit with coefficients of a fit on rows without treatment; and what labelling adds.
 
-    ``fit``, ``leads``: the rows of the second are among those of the first; ``matrix``, ``rows`` (k, p) and (l, q):
-    what coefficients of each are multiplied by. Gives (k, l).
+    Parameters
+    ----------
+    fit, leads : Result
+        The rows of the second are among those of the first.
+    matrix, rows : ndarray, shapes (k, p) and (l, q)
+        What coefficients of each are multiplied by.
+
+    Returns
+    -------
+    two ndarrays, shape (k, l)
     """
     assert fit.parts is not None
     assert leads.parts is not None

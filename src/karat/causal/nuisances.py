@@ -167,7 +167,13 @@ class Nuisances:
 
 
 def without_surrogates(options: Any) -> Any:
-    """Options of a fit whose rows with an outcome are all the gold there is."""
+    """Options of a fit whose rows with an outcome are all the gold there is.
+
+    Raises
+    ------
+    ArgumentError
+        If options ask for surrogates.
+    """
     if options.get("estimator", "gold") != "gold" or options.get("compare", False):
         raise ArgumentError(
             "without surrogates= there is gold alone; leave out estimator= and compare=, or give surrogates=."
@@ -192,8 +198,22 @@ def _mean(learner: Any, x: Floats) -> Floats:
 def contribution(rows: Arm, at: Fitted, effect: str) -> Floats:
     """What each row contributes to the effect (of the treated: to its numerator), shape (m,).
 
-    Gives (m,).
+    Parameters
+    ----------
+    rows : Arm
+    at : Fitted
+    effect : {"ate", "att"}
 
+    Returns
+    -------
+    ndarray, shape (m,)
+
+    References
+    ----------
+    Robins, Rotnitzky and Zhao (1994); Chernozhukov et al. (2018), *Double/debiased machine learning*, section 5.1.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> one = Arm(np.array([1.0, 0.0]), np.ones((2, 1)), np.array([3.0, 1.0]), np.arange(2))
     >>> contribution(one, Fitted(np.full(2, 2.0), np.full(2, 1.0), np.full(2, 0.5)), "ate")

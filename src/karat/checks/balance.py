@@ -35,7 +35,22 @@ _LEAST_ROWS = 15
 
 
 def weight_total(labelling: Labelling) -> WeightTotal:
-    """Sum of the weights against N, with its standard error under the design."""
+    """Sum of the weights against N, with its standard error under the design.
+
+    Parameters
+    ----------
+    labelling : Labelling
+
+    Returns
+    -------
+    WeightTotal
+
+    Examples
+    --------
+    >>> drawn = np.array([True, False, True, False])
+    >>> weight_total(Labelling(np.full(4, 0.5), drawn, fixed_size=True)).p_value
+    1.0
+    """
     from scipy.stats import norm
 
     total, n_units = float(labelling.weight.sum()), labelling.n_rows
@@ -74,8 +89,27 @@ def _sum_is_fixed(labelling: Labelling) -> bool:
 def balance(matrix: Floats, names: tuple[str, ...], roles: tuple[str, ...], labelling: Labelling) -> Balance | None:
     """Compare weighted gold with the frame, variable by variable and jointly.
 
-    ``matrix`` (N, k): variables known for every unit; ``names``, ``roles``: a column whose role is empty is left out.
-    Gives None where every unit is gold, or no variable varies.
+    Parameters
+    ----------
+    matrix : ndarray, shape (N, k)
+        Variables known for every unit.
+    names, roles : tuple of str, length k
+        A column whose role is empty is left out.
+    labelling : Labelling
+
+    Returns
+    -------
+    Balance or None
+        None where every unit is gold, or no variable varies.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> drawn = rng.permutation(np.arange(200) < 50)
+    >>> x = rng.standard_normal((200, 2))
+    >>> found = balance(x, ("a", "b"), ("covariate", "surrogate"), Labelling(np.full(200, 0.25), drawn, True))
+    >>> found.df
+    2
     """
     n_units = len(matrix)
     if labelling.labelled.all() or not any(roles):
@@ -152,10 +186,20 @@ def frame_covariance(
 ) -> Floats | None:
     """Covariance, over draws, of ``sum_R w (x - mean)``, from the whole frame.
 
-    ``matrix`` (N, k); ``mean`` (k,): taken off each row; 0 by default; ``centred`` (k, k): ``sum (x - mean)(x -
-    mean)'`` with the mean of the frame, if it is there already. Gives (k, k): exact for independent draws and for
-    simple random samples of (clusters within) strata; Hajek's approximation for fixed sizes with unequal probabilities;
-    None for other designs.
+    Parameters
+    ----------
+    labelling : Labelling
+    matrix : ndarray, shape (N, k)
+    mean : ndarray, shape (k,), optional
+        Taken off each row; 0 by default.
+    centred : ndarray, shape (k, k), optional
+        ``sum (x - mean)(x - mean)'`` with the mean of the frame, if it is there already.
+
+    Returns
+    -------
+    ndarray of shape (k, k), or None
+        Exact for independent draws and for simple random samples of (clusters within) strata; Hajek's approximation
+        for fixed sizes with unequal probabilities; None for other designs.
     """
     if isinstance(labelling, SequentialLabelling):
         return _over_waves(labelling, matrix, np.zeros(matrix.shape[1]) if mean is None else mean)

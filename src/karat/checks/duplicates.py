@@ -40,7 +40,13 @@ class Duplicates:
 
 
 def normalised(values: Any) -> list[str]:
-    """Texts as they are compared: case and white space do not count."""
+    """Texts as they are compared: case and white space do not count.
+
+    Examples
+    --------
+    >>> normalised(["A  tale", "a tale "])
+    ['a tale', 'a tale']
+    """
     blank = re.compile(r"\s+")
     return [blank.sub(" ", str(v)).strip().casefold() for v in values]
 
@@ -59,7 +65,20 @@ def document_codes(values: Any) -> Ints:
 def duplicates(codes: Ints, gold: Bools) -> Duplicates:
     """Count copies.
 
-    ``codes`` (N,): from :func:`document_codes`; ``gold`` (N,).
+    Parameters
+    ----------
+    codes : ndarray of int, shape (N,)
+        From :func:`document_codes`.
+    gold : ndarray of bool, shape (N,)
+
+    Returns
+    -------
+    Duplicates
+
+    Examples
+    --------
+    >>> duplicates(np.array([0, 0, 1, 2, 2]), np.array([True, False, True, True, True])).gold_and_rest
+    1
     """
     known = codes >= 0
     codes, gold = codes[known], gold[known]
@@ -79,8 +98,21 @@ def duplicates(codes: Ints, gold: Bools) -> Duplicates:
 def shown_rows(shown: object, table: Table) -> Bools:
     """Rows whose document the labeller has seen in its prompt or in training.
 
-    ``shown`` (N,), or mapping: a true/false column, true/false values, or ``{column: values}``: the documents (texts or
-    ids) that were shown, as that column holds them. Gives (N,).
+    Parameters
+    ----------
+    shown : str, array_like of shape (N,), or mapping
+        A true/false column, true/false values, or ``{column: values}``: the documents (texts or ids)
+        that were shown, as that column holds them.
+    table : Table
+
+    Returns
+    -------
+    ndarray of bool, shape (N,)
+
+    Raises
+    ------
+    ArgumentError
+        If it is none of these, or none of the documents is in the data.
     """
     import pandas as pd
 

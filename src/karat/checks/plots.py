@@ -19,7 +19,21 @@ _MOST = 40
 def love_plot(balance: Balance, *, ax: Any = None, title: str | None = None) -> Any:
     """Standardised differences of weighted gold from the frame; grey bars are what chance does in 95 % of draws.
 
-    ``balance``: at most 40 variables are shown, those farthest off.
+    Parameters
+    ----------
+    balance : Balance
+        At most 40 variables are shown, those farthest off.
+    ax : matplotlib Axes, optional
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    KaratError
+        If matplotlib is not installed.
     """
     rows = sorted(balance.rows, key=lambda r: abs(r.standardised))[-_MOST:]
     own_figure, ax = ax is None, axes(ax, (7.0, 1.5 + 0.27 * len(rows)))

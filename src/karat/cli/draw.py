@@ -111,7 +111,13 @@ def run(options: argparse.Namespace) -> int:
 
 
 def read_design(options: argparse.Namespace) -> Design:
-    """The design that the options describe."""
+    """The design that the options describe.
+
+    Raises
+    ------
+    ArgumentError
+        If an option is missing, or would have no effect.
+    """
     from .. import designs
 
     kind = options.design

@@ -115,6 +115,13 @@ def make(options: argparse.Namespace) -> Plan:
 def read_goals(texts: Sequence[str]) -> dict[str, dict[str, float]] | None:
     """Goals from texts such as ``war:half_width=0.2``.
 
+    Raises
+    ------
+    ArgumentError
+        If a text cannot be read.
+
+    Examples
+    --------
     >>> read_goals(["war:half_width=0.2"])
     {'war': {'half_width': 0.2}}
     """

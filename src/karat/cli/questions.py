@@ -25,6 +25,8 @@ def add_format(parser: argparse.ArgumentParser, default: str) -> None:
 def read_formats(given: str) -> tuple[str, ...]:
     """Formats for ``to_labelling``.
 
+    Examples
+    --------
     >>> read_formats("both"), read_formats("html, xlsx")
     (('csv', 'label-studio'), ('html', 'xlsx'))
     """
@@ -54,7 +56,13 @@ def add_label(parser: argparse.ArgumentParser, *, needed: str) -> None:
 
 
 def read_label(given: Sequence[str], codebooks: Sequence[str] = ()) -> dict[str, Any]:
-    """Labels for ``to_labelling``."""
+    """Labels for ``to_labelling``.
+
+    Examples
+    --------
+    >>> read_label(["hostile=0,1", "tone=number"])
+    {'hostile': [0, 1], 'tone': 'number'}
+    """
     out: dict[str, Any] = {}
     for item in given:
         name, equals, spec = (part.strip() for part in item.partition("="))

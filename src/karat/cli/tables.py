@@ -43,6 +43,11 @@ def open_corpus(options: argparse.Namespace, name: str = "corpus", sample: Sampl
     """The table of all documents; what is not usual about its file is said.
 
     ``sample``: drawn from it; columns that were texts then, such as ids like 0001, are read as texts again.
+
+    Raises
+    ------
+    ArgumentError
+        If it cannot be read, or an option is not one of those there are.
     """
     from ..frames.files import read_said
 

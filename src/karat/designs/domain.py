@@ -20,7 +20,24 @@ def within(whole: Labelling, inside: Bools) -> Domain:
     does a total of errors that are 0 in all other rows (Saerndal, Swensson, Wretman 1992, section 10.3). A stratum with
     rows of the subpopulation but no gold among them, or a single one, does no harm.
 
-    ``inside`` (N,). Gives that of the M rows inside.
+    Parameters
+    ----------
+    whole : Labelling
+        Of N rows.
+    inside : ndarray of bool, shape (N,)
+
+    Returns
+    -------
+    Domain
+        Of the M rows inside.
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> whole = kt.SimpleRandom(n=4).draw({"row": range(8)}, seed=1).labelling
+    >>> part = within(whole, np.arange(8) < 5)
+    >>> len(part.probability), float(part.probability[0])
+    (5, 0.5)
     """
     rows = np.flatnonzero(inside)
     kept = whole._rows(rows)

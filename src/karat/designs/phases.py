@@ -56,7 +56,13 @@ class Phases:
 
     @classmethod
     def nested(cls, first: Labelling, second: Labelling) -> Phases:
-        """A draw, and another one among the rows that it drew."""
+        """A draw, and another one among the rows that it drew.
+
+        Raises
+        ------
+        DesignError
+            If whole clusters, or several waves, were drawn.
+        """
         for one in (first, second):
             _refuse(one)
         labelled, probability = np.zeros(first.n_rows, dtype=bool), first.probability * second.probability.mean()
@@ -68,7 +74,13 @@ class Phases:
 
     @classmethod
     def crossed(cls, one: Labelling, other: Labelling) -> Phases:
-        """Two draws, independent of each other."""
+        """Two draws, independent of each other.
+
+        Raises
+        ------
+        DataError, DesignError
+            If no row, in all or in a stratum, was drawn in both; for draws of whole clusters or several waves.
+        """
         for draw in (one, other):
             _refuse(draw)
         labelled, recorded = one.labelled & other.labelled, one.recorded and other.recorded
@@ -89,7 +101,13 @@ class Phases:
 
     @classmethod
     def within(cls, one: Labelling, other: Labelling) -> Phases:
-        """Two draws of which the other was made among the rows of the one, both told from all N rows."""
+        """Two draws of which the other was made among the rows of the one, both told from all N rows.
+
+        Raises
+        ------
+        DesignError
+            If a row is more probable in the other, or the probability of the other, given the one, is not known.
+        """
         for draw in (one, other):
             _refuse(draw)
         rows = one.gold
@@ -248,7 +266,13 @@ def _means(values: Floats, weight: Floats | None, group: Ints) -> Floats:
 
 
 def _deviations(values: Floats, weight: Floats, group: Ints) -> tuple[Floats, Floats]:
-    """Values less their weighted means within groups, and ``n / (n - 1)`` of the group of each row."""
+    """Values less their weighted means within groups, and ``n / (n - 1)`` of the group of each row.
+
+    Raises
+    ------
+    DesignError
+        If a group in which chance decides holds a single row.
+    """
     count = np.bincount(group[weight > 0], minlength=int(group.max()) + 1)
     if (count == 1).any():
         raise DesignError(

@@ -247,6 +247,8 @@ class Stratified(Design):
 def countable(design: Design) -> bool:
     """Whether a draw can be told by its gold rows and by counts: one probability in each stratum.
 
+    Examples
+    --------
     >>> countable(SimpleRandom()), countable(Bernoulli("p"))
     (True, False)
     """

@@ -19,7 +19,13 @@ MARKERS, LINES = "osD^vPX*", ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0,
 
 
 def pyplot() -> Any:
-    """matplotlib.pyplot."""
+    """matplotlib.pyplot.
+
+    Raises
+    ------
+    KaratError
+        If matplotlib is not installed.
+    """
     return optional("matplotlib.pyplot", "plots", "'karat[plot]'", "matplotlib")
 
 

@@ -111,7 +111,18 @@ class Part:
 
 
 def page(title: str, subtitle: str, parts: Sequence[Part]) -> str:
-    """The whole page; all texts are escaped, ``html`` blocks are HTML already."""
+    """The whole page; all texts are escaped, ``html`` blocks are HTML already.
+
+    Raises
+    ------
+    KaratError
+        If Jinja2 is not installed.
+
+    Examples
+    --------
+    >>> "a &lt; b" in page("a < b", "", [Part("One", [Block("text", ["a < b"])])])
+    True
+    """
     jinja2 = optional("jinja2", "reports", "jinja2", "Jinja2")
     made = jinja2.Environment(autoescape=True, trim_blocks=True).from_string(_PAGE)
     return str(made.render(title=title, subtitle=subtitle, parts=parts))

@@ -43,6 +43,8 @@ def p_text(value: float) -> str:
 def escape_latex(text: str) -> str:
     r"""Text that LaTeX prints as it is.
 
+    Examples
+    --------
     >>> escape_latex("a_b & 5%")
     'a\\_b \\& 5\\%'
     """

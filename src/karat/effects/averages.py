@@ -42,7 +42,12 @@ class Groups:
 
     @classmethod
     def of(cls, fit: OpenedFit, by: object) -> Groups:
-        """Read groups by columns of the data, or by labelled covariates."""
+        """Read groups by columns of the data, or by labelled covariates.
+
+        Raises
+        ------
+        ArgumentError, DataError
+        """
         if by is None:
             return cls((), ((),), np.zeros(fit.n_units, dtype=np.intp))
         names = [by] if isinstance(by, str) else by
@@ -121,6 +126,21 @@ def average(fit: OpenedFit, quantity: Quantity, groups: Groups) -> Average:
 
     Every unit enters with its predicted labels, weight ``v (1 - w)``, and, if gold, with its gold labels, weight
     ``v w``; where no label that is not set matters, each unit enters once, with weight v.
+
+    Parameters
+    ----------
+    fit : OpenedFit
+    quantity : Quantity
+    groups : Groups
+
+    Returns
+    -------
+    Average
+
+    Raises
+    ------
+    DataError
+        If the weights of a group do not add up to more than 0.
     """
     fixed = quantity.fixed
     matter = {label.name for label in fit.labels} - fixed | {name for name, _ in groups.labelled}

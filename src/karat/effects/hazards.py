@@ -199,7 +199,13 @@ def proportional_hazards(
 
 
 def _baseline(fit: Result) -> tuple[Baseline, Parts]:
-    """The hazards of a fit, and the influences on its coefficients."""
+    """The hazards of a fit, and the influences on its coefficients.
+
+    Raises
+    ------
+    ArgumentError, KaratError
+        If it has none.
+    """
     if not isinstance(fit, Result):
         raise ArgumentError(f"fit must be a Result; got {type(fit).__name__}.")
     if fit.model != "cox":

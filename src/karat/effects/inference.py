@@ -44,7 +44,19 @@ def covariance_and_df(
 ) -> tuple[Covariance, Floats]:
     """Covariance of averages at estimated coefficients, and degrees of freedom.
 
-    ``fixed``: whether covariates are taken as they are, rather than as drawn from a population. Gives ``df`` (k,).
+    Parameters
+    ----------
+    result : Result
+    parts : Parts
+        Of its coefficients.
+    own : Contributions
+    fixed : bool
+        Whether covariates are taken as they are, rather than as drawn from a population.
+
+    Returns
+    -------
+    Covariance
+    df : ndarray, shape (k,)
     """
     covariance, df = (_of_clusters if result.vcov_kind in LEVERAGED else _of_units)(result, parts, own)
     total, labelling = covariance.total, covariance.labelling

@@ -60,7 +60,15 @@ class OpenedFit:
 
     @classmethod
     def of(cls, result: Result, data: object, given: Mapping[str, Any] | None) -> OpenedFit:
-        """Open a fit again and hold its coefficients against those of the Result."""
+        """Open a fit again and hold its coefficients against those of the Result.
+
+        Raises
+        ------
+        ArgumentError
+            If the fit cannot be opened again, or values that it does not keep are missing.
+        DataError
+            If the data give other coefficients.
+        """
         if result.model == "iv":
             raise ArgumentError(
                 f"{result.formula!r} has instruments; its coefficients are the effects, and averages of predictions "
@@ -142,7 +150,13 @@ class OpenedFit:
         return with_columns(frame.iloc[where].reset_index(drop=True), columns, len(where))
 
     def mean(self, frame: pd.DataFrame) -> tuple[Floats, Floats, Floats]:
-        """Design rows, expected outcomes, shape (m, K), and their slopes in the J predictors, shape (m, K, J)."""
+        """Design rows, expected outcomes, shape (m, K), and their slopes in the J predictors, shape (m, K, J).
+
+        Raises
+        ------
+        DataError
+            If a category is not one of the fit.
+        """
         from formulaic.errors import DataMismatchWarning
 
         spec, context = self.opened.matrix.spec, self.opened.prepared.context
@@ -181,7 +195,13 @@ def _filler(label: Label, n_rows: int) -> Any:
 
 
 def _call(result: Result, data: object, given: Mapping[str, Any]) -> tuple[Arguments, object]:
-    """The arguments of a fit and its rows."""
+    """The arguments of a fit and its rows.
+
+    Raises
+    ------
+    ArgumentError
+        If there is nothing to open.
+    """
     if result.model == "mean":
         raise ArgumentError("means and shares are averages already; there is nothing to average over units.")
     if result.estimator == "surrogate":

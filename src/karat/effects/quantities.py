@@ -48,7 +48,13 @@ class Variable:
 
     @classmethod
     def of(cls, fit: OpenedFit, name: object, argument: str) -> Variable:
-        """Read a covariate of the fit."""
+        """Read a covariate of the fit.
+
+        Raises
+        ------
+        ArgumentError
+            If it is none.
+        """
         if name not in fit.covariates:
             raise ArgumentError(
                 f"{argument} names {name!r}, which is not a covariate of {fit.result.formula!r}; there are "
@@ -72,7 +78,13 @@ class Variable:
         return cls(name, (), float(values.std()) or 1.0)
 
     def level(self, value: object, argument: str) -> Any:
-        """A value that the covariate can take."""
+        """A value that the covariate can take.
+
+        Raises
+        ------
+        ArgumentError
+            If it is not a number, or none of the categories.
+        """
         if self.levels:
             found = next((level for level in self.levels if level == value), None)
             if found is None and (self.coded or not _is_real(value)):
@@ -167,7 +179,12 @@ def changes(
 
 
 def _pairs(variable: Variable, wanted: object) -> list[tuple[Any, Any]]:
-    """Pairs of values to compare, the lower one first."""
+    """Pairs of values to compare, the lower one first.
+
+    Raises
+    ------
+    ArgumentError
+    """
     name, levels = f"variables={{{variable.name!r}: ...}}", variable.levels
     if isinstance(wanted, (list, tuple)) and len(wanted) == 2:
         low, high = (variable.level(value, name) for value in wanted)
@@ -183,7 +200,12 @@ def _pairs(variable: Variable, wanted: object) -> list[tuple[Any, Any]]:
 
 
 def combinations(fit: OpenedFit, at: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """All combinations of the values set; one that sets nothing where there are none."""
+    """All combinations of the values set; one that sets nothing where there are none.
+
+    Raises
+    ------
+    ArgumentError
+    """
     if at is None:
         return [{}]
     if not isinstance(at, Mapping) or not at:
@@ -201,7 +223,12 @@ def combinations(fit: OpenedFit, at: Mapping[str, Any] | None) -> list[dict[str,
 
 
 def variables_of(fit: OpenedFit, given: object, steps: bool) -> list[tuple[Variable, object]]:
-    """The covariates asked for, each with what was said of it."""
+    """The covariates asked for, each with what was said of it.
+
+    Raises
+    ------
+    ArgumentError
+    """
     if given is None:
         given = fit.covariates
     if isinstance(given, str):

@@ -25,8 +25,25 @@ _LOOKED_AT = 8_192
 def told_once(rows: Rows, weight: Floats | None) -> tuple[Rows, Floats] | None:
     """Distinct rows and the totals of their weights; None where these are too many for it to pay.
 
-    ``weight`` (m,): None means 1. Gives (g,): sums over the rows of weight times share times any function of design,
-    outcome and offset are those over the distinct ones.
+    Parameters
+    ----------
+    rows : Rows
+        m rows.
+    weight : ndarray, shape (m,), or None
+        None means 1.
+
+    Returns
+    -------
+    tuple of Rows and ndarray of shape (g,), or None
+        Sums over the rows of weight times share times any function of design, outcome and offset are those over the
+        distinct ones.
+
+    Examples
+    --------
+    >>> x = np.column_stack([np.ones(60_000), np.arange(60_000) % 3])
+    >>> few, total = told_once(Rows(x, np.zeros(60_000)), None)
+    >>> few.x[:, 1].tolist(), total.tolist()
+    ([0.0, 1.0, 2.0], [20000.0, 20000.0, 20000.0])
     """
     import pandas as pd
 

@@ -27,9 +27,25 @@ _WELL_CONDITIONED = 1e-5
 def check_rank(x: Floats, weight: Floats | None, names: tuple[str, ...], where: str) -> Floats | None:
     """Raise where columns of a design matrix are constant, empty or combinations of each other.
 
-    ``x`` (m, p); ``weight`` (m,); ``where``: which rows these are, for the message. Gives (p, p): a matrix T such that
-    the columns of ``x T`` are about orthogonal (from a QR decomposition, which has twice the digits of cross products);
-    None where ``x`` needs none.
+    Parameters
+    ----------
+    x : ndarray, shape (m, p)
+    weight : ndarray, shape (m,), or None
+    names : tuple of str
+        Column names.
+    where : str
+        Which rows these are, for the message.
+
+    Returns
+    -------
+    ndarray, shape (p, p), or None
+        A matrix T such that the columns of ``x T`` are about orthogonal (from a QR decomposition, which has
+        twice the digits of cross products); None where ``x`` needs none.
+
+    Raises
+    ------
+    DataError
+        Naming the columns.
     """
     from scipy.linalg import qr, solve_triangular
 
@@ -90,8 +106,18 @@ def design_of(sample: AugmentedSample) -> tuple[Floats, Floats | None]:
 def in_basis(model: Model | None, sample: AugmentedSample, basis: Floats | None) -> AugmentedSample:
     """The sample with its design in the coordinates ``x T``; coefficients of each predictor are ``T^-1 theta`` there.
 
-    ``model``: where its first predictor leaves out the column of ones, which is the first, constants take that up: they
-    less that predictor are all that counts; ``basis`` (p, p): from :func:`check_rank`.
+    Parameters
+    ----------
+    model : Model, optional
+        Where its first predictor leaves out the column of ones, which is the first, constants take that up: they less
+        that predictor are all that counts.
+    sample : AugmentedSample
+    basis : ndarray, shape (p, p), or None
+        From :func:`check_rank`.
+
+    Returns
+    -------
+    AugmentedSample
     """
     if basis is None:
         return sample
@@ -139,8 +165,16 @@ def curvature_of_columns(sample: AugmentedSample, curvature: Floats) -> Floats:
 def nearest_psd(matrix: Floats, floor: Floats) -> Floats:
     """The matrix itself if it is positive semidefinite, else with negative eigenvalues set to zero.
 
-    ``matrix`` (p, p): symmetric; ``floor`` (p, p): the labelling part: the scale of the projection where the diagonal
-    itself is not positive. Gives (p, p).
+    Parameters
+    ----------
+    matrix : ndarray, shape (p, p)
+        Symmetric.
+    floor : ndarray, shape (p, p)
+        The labelling part: the scale of the projection where the diagonal itself is not positive.
+
+    Returns
+    -------
+    ndarray, shape (p, p)
     """
     matrix = (matrix + matrix.T) / 2.0
     scale = np.sqrt(np.maximum(np.diag(matrix), np.diag(floor)))

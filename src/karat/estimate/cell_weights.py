@@ -34,10 +34,24 @@ def choose(
 ) -> tuple[Bools, list[Tuning]]:
     """Weights of cells, from scores at the roots of weight 1 or of gold alone.
 
-    ``roots``, ``starts``: of each outcome, at weight 1 and at gold alone; ``pool_below``: effective number of gold
-    units below which cells choose together; ``far``: labelling variance at weight 1, relative to gold alone, beyond
-    which weights are not chosen there. Gives ``at_gold`` (C,): cells whose weight was chosen at the root of gold alone;
-    one for each outcome, all with the same weights.
+    Parameters
+    ----------
+    labelling : Labelling
+    roots, starts : sequence of Linear
+        Of each outcome, at weight 1 and at gold alone.
+    tuning : {"auto", "scalar", "coefficient"}
+    crossfitted : bool
+    pool_below : float
+        Effective number of gold units below which cells choose together.
+    far : float
+        Labelling variance at weight 1, relative to gold alone, beyond which weights are not chosen there.
+
+    Returns
+    -------
+    at_gold : ndarray of bool, shape (C,)
+        Cells whose weight was chosen at the root of gold alone.
+    list of Tuning
+        One for each outcome, all with the same weights.
     """
     count = roots[0].h.shape[1]
     size = np.min([effective_size(one.h, labelling) for one in roots], axis=0)

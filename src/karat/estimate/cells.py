@@ -121,10 +121,23 @@ def cell_means(
 ) -> list[Estimate]:
     """Rectified means of cells, outcomes sharing the weight that the surrogate has in a cell.
 
-    ``outcomes``: K outcomes of the same units in the same cells; one for weights of its own; ``crossfitted``: whether
-    predictions were learnt from this gold; ``pool_below``: effective number of gold units below which cells choose one
-    weight together; with 0 all choose alone. Gives one for each outcome: C means, with influences.
+    Parameters
+    ----------
+    outcomes : sequence of Cells
+        K outcomes of the same units in the same cells; one for weights of its own.
+    tuning : {"auto", "scalar", "coefficient"} or None
+    crossfitted : bool
+        Whether predictions were learnt from this gold.
+    pool_below : float
+        Effective number of gold units below which cells choose one weight together; with 0 all choose alone.
 
+    Returns
+    -------
+    list of Estimate
+        One for each outcome: C means, with influences.
+
+    Examples
+    --------
     >>> from karat.designs import Labelling
     >>> from karat.estimate.augment import Units
     >>> draw = Labelling(np.full(4, 0.5), np.array([True, True, False, False]), fixed_size=True)

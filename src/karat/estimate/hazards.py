@@ -215,7 +215,13 @@ class HazardMoments:
 
 
 def gold_root(moments: HazardMoments) -> Root:
-    """Root of the partial likelihood of gold rows with inverse probability weights (Binder 1992)."""
+    """Root of the partial likelihood of gold rows with inverse probability weights (Binder 1992).
+
+    Raises
+    ------
+    DataError, SeparationError, ConvergenceError
+        If there is no finite root.
+    """
     sample, gold = moments.sample, moments.gold
     start = np.zeros(sample.gold.x.shape[1])
     _, first = gold.totals(start)

@@ -33,10 +33,24 @@ _SHOWN = 5
 def imputed(sample: AugmentedSample, panel: Panel, kind: str) -> AugmentedSample:
     """The rows of an estimator with untreated outcomes imputed.
 
-    ``sample``: covariates are observed, so that all rows of a unit have the same; ``kind``: the rows that fit untreated
-    outcomes: gold rows, predicted rows, or both. The effect of a unit, of which few rows are gold, is taken from
-    predicted rows even then: it drops out of the sum over the unit, and a label that is compared with a mean of which
-    it is part would not be free from the draw.
+    Parameters
+    ----------
+    sample : AugmentedSample
+        Covariates are observed, so that all rows of a unit have the same.
+    panel : Panel
+    kind : {"gold", "surrogate", "all"}
+        The rows that fit untreated outcomes: gold rows, predicted rows, or both. The effect of a unit, of which few
+        rows are gold, is taken from predicted rows even then: it drops out of the sum over the unit, and a label that
+        is compared with a mean of which it is part would not be free from the draw.
+
+    Returns
+    -------
+    AugmentedSample
+
+    Raises
+    ------
+    DataError
+        If rows without treatment do not tell what a cell would have been without it.
     """
     units, gold = sample.units, sample.units.gold
     if kind == "gold":

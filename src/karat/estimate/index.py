@@ -133,11 +133,22 @@ def leverage(
 ) -> Floats:
     """Share of a unit in the curvature ``A``, shape (m,).
 
-    ``inverse`` (q, q): ``A^-1``; ``designs``, ``curvatures``: of the rows of the units: one block, or several that add
-    up; ``phi`` (m, q): scores of the units; by default they are not needed with J = 1; ``first``: columns of the first
-    predictor, where the others are constants. Gives (m,): ``sum c x' A^-1 x`` with J = 1. Otherwise the share in the
-    direction in which the unit moves the coefficients, ``psi' A_i psi / psi' A psi`` with ``psi = A^-1 phi``, which is
-    the same for one row with J = 1.
+    Parameters
+    ----------
+    inverse : ndarray, shape (q, q)
+        ``A^-1``.
+    designs, curvatures : lists of ndarray
+        Of the rows of the units: one block, or several that add up.
+    phi : ndarray, shape (m, q), optional
+        Scores of the units; by default they are not needed with J = 1.
+    first : slice, optional
+        Columns of the first predictor, where the others are constants.
+
+    Returns
+    -------
+    ndarray, shape (m,)
+        ``sum c x' A^-1 x`` with J = 1. Otherwise the share in the direction in which the unit moves the coefficients,
+        ``psi' A_i psi / psi' A psi`` with ``psi = A^-1 phi``, which is the same for one row with J = 1.
     """
     if curvatures[0].ndim == 1:
         out = np.zeros(len(designs[0]))

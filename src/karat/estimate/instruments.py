@@ -39,8 +39,22 @@ def first_stage_rows(sample: AugmentedSample, column: int | None) -> AugmentedSa
 def projected(sample: AugmentedSample, kind: str) -> AugmentedSample:
     """Rows with covariates as instruments predict them on the left.
 
-    ``sample``: fixed effects taken out; ``kind``: the rows that estimate the first stage. Gives the sample itself where
-    there are no instruments.
+    Parameters
+    ----------
+    sample : AugmentedSample
+        Fixed effects taken out.
+    kind : {"gold", "gold everywhere", "surrogate", "all"}
+        The rows that estimate the first stage.
+
+    Returns
+    -------
+    AugmentedSample
+        The sample itself where there are no instruments.
+
+    Raises
+    ------
+    DataError
+        If instruments are collinear, or do not tell the endogenous covariates from the others.
     """
     roles = sample.instruments
     if roles is None:

@@ -82,7 +82,15 @@ class LevelEstimate:
     def infer(self, kind: str, target: str, df: str | float) -> tuple[Floats, Floats, Floats]:
         """Covariance, the part of it that labelling adds, and degrees of freedom.
 
-        Gives (p, p), (p, p) and (p,).
+        Parameters
+        ----------
+        kind : {"HC0", "HC1", "HC2", "HC3"}
+        target : {"superpopulation", "finite"}
+        df : {"auto", "satterthwaite", "kurtosis", "normal"} or float
+
+        Returns
+        -------
+        tuple of ndarray, shapes (p, p), (p, p) and (p,)
         """
         moment, errors = self.errors(kind)
         full, p = self.phases.full, moment.shape[1]
@@ -126,10 +134,23 @@ def rectify_levels(
 ) -> LevelEstimate:  # fmt: skip
     """The estimate with levels, its weights chosen for the smallest labelling variance.
 
-    ``sample``: full rows as gold, and predicted rows of all units in memory; ``phases``: how full rows and those of
-    levels were drawn; ``tuning``: "auto" chooses, for each coefficient, among full rows alone, these with surrogates,
-    weight 1 for all, and estimated weights; None is weight 1; ``crossfitted``: whether predictions were learnt from the
-    full rows: then estimated weights lie between 0 and 2.
+    Parameters
+    ----------
+    model : Model
+    sample : AugmentedSample
+        Full rows as gold, and predicted rows of all units in memory.
+    levels : tuple of Level
+    phases : Phases
+        How full rows and those of levels were drawn.
+    tuning : {"auto", "coefficient"} or None
+        "auto" chooses, for each coefficient, among full rows alone, these with surrogates, weight 1 for all, and
+        estimated weights; None is weight 1.
+    crossfitted : bool
+        Whether predictions were learnt from the full rows: then estimated weights lie between 0 and 2.
+
+    Returns
+    -------
+    LevelEstimate
     """
     totals = _Levels.of(model, sample, levels, phases)
     start, alone = gold_root(totals.moments), gold_estimate(model, sample)

@@ -27,7 +27,16 @@ if TYPE_CHECKING:
 def surrogate_estimate(model: Model, sample: AugmentedSample, start: Floats | None = None) -> Estimate:
     """Regression on the predicted rows as if they were the truth: shown for comparison, not valid.
 
-    ``start`` (p,): first coefficients of the solver.
+    Parameters
+    ----------
+    model : Model
+    sample : AugmentedSample
+    start : ndarray, shape (p,), optional
+        First coefficients of the solver.
+
+    Returns
+    -------
+    Estimate
     """
     sample = within(sample, "surrogate")
     if start is None:

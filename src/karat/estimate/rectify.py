@@ -82,8 +82,19 @@ def rectify(model: Model, sample: AugmentedSample, tuning: str | Tuning | None, 
     root (all have the same expectation, these the least noise). A coefficient for which gold alone is best is the
     gold-only one, with its influence.
 
-    ``tuning``: a Tuning is taken as it is; ``crossfitted``: whether the predictions were learnt from this gold, see
-    :func:`karat.estimate.tune.tune`.
+    Parameters
+    ----------
+    model : Model
+    sample : AugmentedSample
+        With predicted rows.
+    tuning : {"auto", "scalar", "coefficient", "full"}, Tuning or None
+        A Tuning is taken as it is.
+    crossfitted : bool
+        Whether the predictions were learnt from this gold, see :func:`karat.estimate.tune.tune`.
+
+    Returns
+    -------
+    Estimate
     """
     joint, own = on_shared_basis(model, sample)
     moments = Moments.of(model, joint)
@@ -175,7 +186,13 @@ def _nowhere(moments: Moments) -> Root:
 
 
 def _alone_or_nothing(alone: Estimate | None, chosen: Tuning) -> Estimate:
-    """The gold-only estimate where it is all there is."""
+    """The gold-only estimate where it is all there is.
+
+    Raises
+    ------
+    DataError
+        If there is not even that.
+    """
     if alone is None:
         raise DataError(
             "the gold rows are too few for these fixed effects: gold alone leaves no degrees of freedom, and the "
@@ -354,8 +371,20 @@ def split_estimates(
 ) -> Floats:
     """One Newton step from the combined estimate to the root of each split.
 
-    ``sample``: its predicted rows are replaced; ``blocks``: predicted rows of each of S splits; ``theta`` (p,);
-    ``mixing`` (p, p): Lambda, held fixed. Gives (S, p).
+    Parameters
+    ----------
+    model : Model
+    sample : AugmentedSample
+        Its predicted rows are replaced.
+    blocks : list of tuple of Rows
+        Predicted rows of each of S splits.
+    theta : ndarray, shape (p,)
+    mixing : ndarray, shape (p, p), or None
+        Lambda, held fixed.
+
+    Returns
+    -------
+    ndarray, shape (S, p)
     """
     out = []
     for predicted in blocks:

@@ -198,7 +198,13 @@ class Hazard:
 
         Without a unit ``dLambda`` grows by ``own / S0``, and the unit's own event is gone.
 
-        ``units`` (m,); ``own`` (m,): what each adds to the totals of ``e``; ``weight`` (m,): weight of its event.
+        Parameters
+        ----------
+        units : ndarray of int, shape (m,)
+        own : ndarray, shape (m,)
+            What each adds to the totals of ``e``.
+        weight : ndarray, shape (m,)
+            Weight of its event.
         """
         sets, jump = self.sets, np.column_stack((self.jump, self.mean * self.jump[:, None]))
         size = self.size[:, None]
@@ -212,8 +218,15 @@ class Hazard:
     def scores(self, x: Floats, risk: Floats, units: Ints, under: tuple[Floats, Floats] | None = None) -> Floats:
         """Score of rows: ``int (x - E) (dN - e dLambda)`` over the time under observation, shape (m, p).
 
-        ``x`` (m, p); ``risk`` (m,): ``e``, exponentials of the linear predictors; ``units`` (m,): which unit a row is
-        of; ``under``: level and drift of these, where they are not those of the hazard.
+        Parameters
+        ----------
+        x : ndarray, shape (m, p)
+        risk : ndarray, shape (m,)
+            ``e``, exponentials of the linear predictors.
+        units : ndarray of int, shape (m,)
+            Which unit a row is of.
+        under : tuple of two ndarrays, optional
+            Level and drift of these, where they are not those of the hazard.
         """
         level, drift = (self.level[units], self.drift[units]) if under is None else under
         residual = self.sets.event[units] - risk * level

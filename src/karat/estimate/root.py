@@ -50,11 +50,30 @@ class Root:
 def newton(totals: Totals, start: Floats, scale: Floats, noise: float = 1.0, max_iterations: int = 60) -> Root:
     """Newton's method with step halving on the norm of the total score.
 
-    ``totals``: total score and curvature at given coefficients; ``start`` (p,): first coefficients; ``scale`` (p, p):
-    positive definite information matrix A; norms are ``sqrt(score' A^-1 score) / noise``, so that the path depends
-    neither on the units of covariates nor on those of the outcome and the weights; ``noise``: size of ``sqrt(score'
-    A^-1 score)`` that sampling gives a coefficient, see :func:`noise_of`. The root has ``converged=False`` where none
-    was reached.
+    Parameters
+    ----------
+    totals : callable
+        Total score and curvature at given coefficients.
+    start : ndarray, shape (p,)
+        First coefficients.
+    scale : ndarray, shape (p, p)
+        Positive definite information matrix A; norms are ``sqrt(score' A^-1 score) / noise``,
+        so that the path depends neither on the units of covariates nor on those of the outcome and the weights.
+    noise : float
+        Size of ``sqrt(score' A^-1 score)`` that sampling gives a coefficient, see :func:`noise_of`.
+    max_iterations : int
+        Most steps.
+
+    Returns
+    -------
+    Root
+        With ``converged=False`` where no root was reached.
+
+    Examples
+    --------
+    >>> root = newton(lambda b: (3.0 - b, np.eye(1)), np.zeros(1), np.eye(1))
+    >>> root.theta, root.converged
+    (array([3.]), True)
     """
     factor = np.linalg.cholesky(scale)
     unit = np.sqrt(np.diag(np.linalg.inv(scale))) * noise
@@ -109,7 +128,13 @@ _UNMOVED = 1e-4
 
 
 def gold_root(moments: Moments) -> Root:
-    """Root of the gold-only moment, the start of everything else."""
+    """Root of the gold-only moment, the start of everything else.
+
+    Raises
+    ------
+    SeparationError, ConvergenceError
+        If there is no finite root.
+    """
     sample, model = moments.sample, moments.model
     start = np.zeros(n_coefficients(model, sample.gold))
     if not model.linear:
@@ -132,7 +157,13 @@ def gold_root(moments: Moments) -> Root:
 
 
 def _refuse_separation(model: Model, sample: AugmentedSample, root: Root) -> None:
-    """Raise where coefficients run to infinity: some direction of the covariates has no curvature left."""
+    """Raise where coefficients run to infinity: some direction of the covariates has no curvature left.
+
+    Raises
+    ------
+    SeparationError
+        Naming the column that carries the direction.
+    """
     from scipy.linalg import block_diag, eigh
 
     x, weight = sample.gold.x, sample.units.gold_weight
@@ -189,9 +220,22 @@ def warm_start(model: Model, rows: Rows, weight: Floats | None) -> Floats:
 def noise_of(model: Model, pieces: Pieces, n_rows: int, theta: Floats, scale: Floats) -> float:
     """Size of ``sqrt(score' A^-1 score)`` per coefficient that sampling gives the total score: the solver's unit.
 
-    ``pieces``: hands out rows and their weights; ``n_rows``: how many these are; of a large corpus blocks evenly spread
-    are looked at; ``theta`` (q,): where the scores are taken; ``scale`` (q, q): information matrix A. Gives 1 where all
-    scores are 0.
+    Parameters
+    ----------
+    model : Model
+    pieces : callable
+        Hands out rows and their weights.
+    n_rows : int
+        How many these are; of a large corpus blocks evenly spread are looked at.
+    theta : ndarray, shape (q,)
+        Where the scores are taken.
+    scale : ndarray, shape (q, q)
+        Information matrix A.
+
+    Returns
+    -------
+    float
+        1 where all scores are 0.
     """
     squares = np.zeros((len(theta), len(theta)))
     step = max(1, n_rows // index.BLOCK_ROWS // _NOISE_BLOCKS)

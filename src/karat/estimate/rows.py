@@ -220,7 +220,13 @@ class Memory:
 
 
 def in_memory(source: Source, argument: str) -> tuple[Rows, ...]:
-    """Predicted rows of all units at once."""
+    """Predicted rows of all units at once.
+
+    Raises
+    ------
+    ArgumentError
+        If the source does not hold them in memory; ``argument`` is what asks for them.
+    """
     if not isinstance(source, Memory):
         raise ArgumentError(
             f"{argument} needs the predicted rows of all units at once, and these come batch by batch; take it out, or "

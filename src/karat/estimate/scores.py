@@ -241,7 +241,15 @@ def correction(leverage: Floats, kind: str) -> Floats | None:
 def add_gold_stage(scores: Scores, extra: Floats) -> Scores:
     """The nuisance was estimated from gold rows with their inverse probabilities: it adds to their labelling error too.
 
-    ``extra`` (n, p): influence of each gold row on the coefficients through the nuisance, inverse probability included.
+    Parameters
+    ----------
+    scores : Scores
+    extra : ndarray, shape (n, p)
+        Influence of each gold row on the coefficients through the nuisance, inverse probability included.
+
+    Returns
+    -------
+    Scores
     """
     return scores.plus(None, extra / scores.units.labelling.weight[:, None])
 
@@ -249,8 +257,16 @@ def add_gold_stage(scores: Scores, extra: Floats) -> Scores:
 def add_population_stage(scores: Scores, extra: Floats) -> Scores:
     """The nuisance was estimated from all rows: it adds nothing to labelling errors.
 
-    ``extra`` (N, p): influence of each row on the coefficients through the nuisance. Gives scores of all N rows, also where
-    ``scores`` were on gold rows alone.
+    Parameters
+    ----------
+    scores : Scores
+    extra : ndarray, shape (N, p)
+        Influence of each row on the coefficients through the nuisance.
+
+    Returns
+    -------
+    Scores
+        On all N rows, also where ``scores`` were on gold rows alone.
     """
     whole = scores.everywhere()
     return whole.plus(extra, extra[whole.gold])

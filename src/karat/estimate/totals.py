@@ -42,8 +42,18 @@ def linear_predictor(model: Model, rows: Rows, theta: Floats) -> Floats:
 def weighted_gram(x: Floats, weight: Floats | None) -> Floats:
     """``x' diag(weight) x`` without a full-size copy of ``x``.
 
-    ``x`` (m, p); ``weight`` (m,): None means 1. Gives (p, p).
+    Parameters
+    ----------
+    x : ndarray, shape (m, p)
+    weight : ndarray, shape (m,), or None
+        None means 1.
 
+    Returns
+    -------
+    ndarray, shape (p, p)
+
+    Examples
+    --------
     >>> weighted_gram(np.ones((3, 1)), np.array([1.0, 2.0, 3.0]))
     array([[6.]])
     """
@@ -71,9 +81,17 @@ def _cross_products(pieces: Pieces) -> tuple[Floats, Floats]:
 def row_totals(model: Model, pieces: Pieces) -> Totals:
     """Weighted totals of score and curvature over rows, as a function of the coefficients.
 
-    ``pieces``: hands out rows and their weights, which are multiplied by the rows' shares. Gives ``theta -> (total
-    score, total curvature)``. Linear models are summed up once; for others the last answer is kept, so that asking
-    again at a root costs nothing.
+    Parameters
+    ----------
+    model : Model
+    pieces : callable
+        Hands out rows and their weights, which are multiplied by the rows' shares.
+
+    Returns
+    -------
+    callable
+        ``theta -> (total score, total curvature)``. Linear models are summed up once; for others the
+        last answer is kept, so that asking again at a root costs nothing.
     """
     if model.linear:
         known = _cross_products(pieces)
@@ -225,9 +243,20 @@ def row_scores(
 ) -> tuple[Floats, list[Floats]]:
     """Scores of units, averaged over their class combinations, and the curvature of each block.
 
-    ``theta`` (q,); ``blocks``: each with the same m units; ``wide``: whether scores have the further column of
-    :attr:`karat.estimate.rows.Rows.wide`. Gives ``scores`` (m, q); ``curvatures`` (m,) or (m, J, J): curvature factors
-    times share.
+    Parameters
+    ----------
+    model : Model
+    theta : ndarray, shape (q,)
+    blocks : tuple of Rows
+        Each with the same m units.
+    wide : bool
+        Whether scores have the further column of :attr:`karat.estimate.rows.Rows.wide`.
+
+    Returns
+    -------
+    scores : ndarray, shape (m, q)
+    curvatures : list of ndarray, each of shape (m,) or (m, J, J)
+        Curvature factors times share.
     """
     scores: Floats | None = None
     curvatures = []

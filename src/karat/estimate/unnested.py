@@ -31,8 +31,20 @@ Part = tuple["Rows", "Ints | slice | None", "Floats | None"]
 def columns_across(sample: AugmentedSample, whose: str, codes: Ints, kind: str) -> Floats | None:
     """Orthonormal columns of the effects that run across clusters, shape (N, T); None where all are nested.
 
-    ``whose``: "gold" where gold rows alone estimate the effects; columns are 0 elsewhere then; ``codes`` (N,):
-    clusters; ``kind``: covariance asked for, for the message.
+    Parameters
+    ----------
+    sample : AugmentedSample
+    whose : str
+        "gold" where gold rows alone estimate the effects; columns are 0 elsewhere then.
+    codes : ndarray of int, shape (N,)
+        Clusters.
+    kind : str
+        Covariance asked for, for the message.
+
+    Raises
+    ------
+    ArgumentError
+        If there are too many levels.
     """
     effects, units = sample.units.effects, sample.units
     if effects is None:

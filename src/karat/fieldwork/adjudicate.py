@@ -57,10 +57,18 @@ def disagreements(
 ) -> dict[str, Earlier]:
     """Documents to settle: for each question on which people differ, who answered what.
 
-    ``annotations``: as :meth:`karat.designs.Sample.read_annotations` gives it; ``apart``: how far numbers may lie apart
-    without being settled; ``flagged``: whether documents that somebody flagged are settled too, with all their
-    questions; ``names``: whether the names of annotators are shown; else they are A, B, ... in the order of their
-    names, anew for each document.
+    Parameters
+    ----------
+    annotations : pandas.DataFrame
+        As :meth:`karat.designs.Sample.read_annotations` gives it.
+    questions : sequence of Question
+    apart : float
+        How far numbers may lie apart without being settled.
+    flagged : bool
+        Whether documents that somebody flagged are settled too, with all their questions.
+    names : bool
+        Whether the names of annotators are shown; else they are A, B, ... in the order of their names, anew for each
+        document.
     """
     out: dict[str, Earlier] = {}
     for document, rows in annotations.sort_values("annotator").groupby("document", sort=True):

@@ -50,6 +50,8 @@ class Given:
 def status_of(word: Any, where: str) -> str | None:
     """One of :data:`STATUSES` for what a tool or a person calls it; None for what is not handed in yet.
 
+    Examples
+    --------
     >>> status_of("Discarded", "record 1"), status_of(None, "record 1"), status_of("draft", "record 1")
     ('skipped', 'answered', None)
     """

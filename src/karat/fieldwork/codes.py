@@ -14,6 +14,8 @@ MOST = 11
 def codes_of(question: Question) -> list[dict[str, Any]]:
     """Each allowed class: value and word as texts, definition, examples, boundaries (empty where there are none).
 
+    Examples
+    --------
     >>> codes_of(Question("hostile", "choices", (0, 1)))[1]
     {'value': '1', 'word': '1', 'definition': '', 'examples': [], 'boundaries': ''}
     """
@@ -34,6 +36,8 @@ def options_of(question: Question, most: int = MOST) -> list[dict[str, Any]]:
 
     Ratings and short scales offer their numbers; where several classes may hold, ``none`` is offered too.
 
+    Examples
+    --------
     >>> [option["word"] for option in options_of(Question("topic", "several", ("law", "war")))]
     ['law', 'war', 'none']
     """
@@ -64,6 +68,8 @@ def needs_codebook(questions: Sequence[Question]) -> bool:
 def codebook_text(questions: Sequence[Question], instructions: str = "") -> str:
     """The codebook as a plain text, for those who answer in a spreadsheet.
 
+    Examples
+    --------
     >>> print(codebook_text([Question("tone", "scale", (), 1.0, 7.0)]))
     tone
     ====

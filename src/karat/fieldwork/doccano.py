@@ -28,7 +28,13 @@ def lines(documents: Sequence[str], texts: Sequence[str], shown: Sequence[Mappin
 
 
 def labels(questions: Sequence[Question]) -> list[dict[str, Any]]:
-    """Labels to import, those of several questions with the name of the question in front."""
+    """Labels to import, those of several questions with the name of the question in front.
+
+    Raises
+    ------
+    ArgumentError
+        If a question cannot be asked in doccano.
+    """
     if len(questions) == 1 and questions[0].kind == "text":
         return []
     out = []

@@ -160,6 +160,8 @@ def _words(question: Question) -> list[str]:
 def in_words(earlier: Earlier) -> str:
     """What others answered, a line for each question.
 
+    Examples
+    --------
     >>> in_words({"hostile": [("A", "yes"), ("B", "no")]})
     'hostile: yes (A), no (B)'
     """

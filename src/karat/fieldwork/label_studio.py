@@ -29,7 +29,20 @@ def tasks(documents: Iterable[str], texts: Iterable[str], shown: Sequence[dict[s
 
 
 def interface(questions: Sequence[Question], shown: Sequence[str], instructions: str = "") -> str:
-    """The labelling interface (XML) that goes with the tasks; ``shown`` are further columns to show above the text."""
+    """The labelling interface (XML) that goes with the tasks; ``shown`` are further columns to show above the text.
+
+    Examples
+    --------
+    >>> print(interface([Question("hostile", "choices", ("no", "yes"))], []))
+    <View>
+      <Text name="document_text" value="$text"/>
+      <Header value="hostile" size="5"/>
+      <Choices name="hostile" toName="document_text" choice="single" showInLine="true" required="true">
+        <Choice value="no"/>
+        <Choice value="yes"/>
+      </Choices>
+    </View>
+    """
     lines = ["<View>"]
     if instructions:
         lines.append(f'  <Header value={_quote(instructions)} size="5"/>')

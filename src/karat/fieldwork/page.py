@@ -33,8 +33,15 @@ def write(
 ) -> bytes:
     """The page of one annotator.
 
-    ``about``: ``annotator``, ``stem`` (of file names), ``origin`` (of the sample), ``asked`` (labels as JSON) and
-    ``instructions``; ``earlier``: what others answered about each document, where disagreements are settled.
+    Parameters
+    ----------
+    about : mapping
+        ``annotator``, ``stem`` (of file names), ``origin`` (of the sample), ``asked`` (labels as JSON) and
+        ``instructions``.
+    questions : sequence of Question
+    documents : sequence of (document, text, further columns to show)
+    earlier : mapping, optional
+        What others answered about each document, where disagreements are settled.
     """
     listed = []
     for document, text, shown in documents:
@@ -56,8 +63,14 @@ def write(
 def served(page: bytes, post: str, answers: Mapping[str, Any] | None) -> bytes:
     """A page that was written, as a server of the same machine hands it out.
 
-    ``page``: as :func:`write` gave it; ``post``: where the page sends answers as they are given; ``answers``: what it
-    saved before.
+    Parameters
+    ----------
+    page : bytes
+        As :func:`write` gave it.
+    post : str
+        Where the page sends answers as they are given.
+    answers : mapping, optional
+        What it saved before.
     """
     text = page.decode("utf-8")
     start = text.index(_OPENING) + len(_OPENING)
@@ -139,7 +152,13 @@ def last_saves(saved: Sequence[Saved], duplicates: str) -> list[Saved]:
 def checked(
     content: Any, file: str, origins: set[str | None] | None, questions: Sequence[Question] | None
 ) -> dict[str, Any]:
-    """A file of answers, held against the sample and the questions (if they are known)."""
+    """A file of answers, held against the sample and the questions (if they are known).
+
+    Raises
+    ------
+    DataError
+        If it was edited or damaged, belongs to another sample, or answers other questions.
+    """
     if content.get("version") != VERSION:
         raise DataError(f"{file} has version {content.get('version')!r} of its format; this karat reads {VERSION}.")
     rest = {name: value for name, value in content.items() if name != "checksum"}
@@ -185,7 +204,13 @@ def asked_in(content: Mapping[str, Any], file: str) -> dict[str, Any]:
 
 
 def checksum(content: Mapping[str, Any]) -> str:
-    """Checksum of what a page saved, without the field ``checksum``: SHA-256 of its keys and values in their order."""
+    """Checksum of what a page saved, without the field ``checksum``: SHA-256 of its keys and values in their order.
+
+    Examples
+    --------
+    >>> checksum({"format": "karat answers", "answers": [{"flag": True}]})[:12]
+    'ca3b3efec180'
+    """
     text = "\n".join(_leaves(content)).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -163,6 +163,11 @@ def read_questions(labels: object) -> tuple[Question, ...]:
     ``"number:LOW:HIGH"`` (a bound may be empty), ``"scale:LOW:HIGH"`` (whole numbers), ``"rating:MAX"``,
     ``"several:CLASS,CLASS"`` (any number of them may hold), ``"text"``, or a codebook. Codebooks by themselves give the
     column of their name.
+
+    Examples
+    --------
+    >>> [q.kind for q in read_questions({"hostile": ["no", "yes"], "tone": "number:-4:4"})]
+    ['choices', 'number']
     """
     books: Any = [labels] if _is_codebook(labels) else labels
     if isinstance(books, (list, tuple)) and books and all(_is_codebook(book) for book in books):

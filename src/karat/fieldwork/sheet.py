@@ -31,12 +31,23 @@ def escape(text: str) -> str:
     """A text as a cell that no spreadsheet program runs: with an apostrophe before a formula's first character.
 
     Texts that start with an apostrophe get a second one, so that :func:`unescape` gives every text back exactly.
+
+    Examples
+    --------
+    >>> escape("=1+1"), escape("'tis"), escape("1+1")
+    ("'=1+1", "''tis", '1+1')
     """
     return f"'{text}" if text.startswith(("'", *_FORMULA)) else text
 
 
 def unescape(cell: str) -> str:
-    """The text of a cell that :func:`escape` wrote; cells that it cannot have written are kept as they are."""
+    """The text of a cell that :func:`escape` wrote; cells that it cannot have written are kept as they are.
+
+    Examples
+    --------
+    >>> unescape("'=1+1"), unescape("''tis"), unescape("'tis")
+    ('=1+1', "'tis", "'tis")
+    """
     return cell[1:] if cell[:1] == "'" and cell[1:].startswith(("'", *_FORMULA)) else cell
 
 
@@ -76,7 +87,13 @@ def _headed(table: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def workbook(header: Sequence[str], rows: Sequence[Sequence[str]], choices: Mapping[str, Sequence[str]]) -> bytes:
-    """An Excel file: texts that no program runs, columns that offer the allowed answers."""
+    """An Excel file: texts that no program runs, columns that offer the allowed answers.
+
+    Raises
+    ------
+    ArgumentError
+        If the package is not there, or a text is longer than a cell.
+    """
     _need_openpyxl()
     from openpyxl import Workbook
     from openpyxl.styles import Alignment, Font

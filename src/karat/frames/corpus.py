@@ -27,8 +27,13 @@ class Corpus:
     def write(self, made: pd.DataFrame, path: str | Path, rows: Any = None) -> None:
         """Write a table made of this one, with its columns as they are written in the file: ``007`` stays ``007``.
 
-        ``made``: rows of this table with further columns, or with columns that were filled in; ``rows``: which rows; by
-        default all.
+        Parameters
+        ----------
+        made : pandas.DataFrame
+            Rows of this table with further columns, or with columns that were filled in.
+        path : str or Path
+        rows : array of int, optional
+            Which rows; by default all.
         """
         text = Path(path).name.lower().endswith((".csv", ".csv.gz", ".tsv"))
         if self.dialect is None:

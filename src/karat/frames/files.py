@@ -222,6 +222,17 @@ def _with_decimal_commas(table: pd.DataFrame) -> list[str]:
 def decoded(raw: bytes) -> str:
     """The text of a file in the encoding its first bytes name, else Unicode, else Western European.
 
+    Parameters
+    ----------
+    raw : bytes
+
+    Raises
+    ------
+    UnicodeDecodeError
+        If its byte order mark names an encoding that it is not in.
+
+    Examples
+    --------
     >>> decoded("für".encode("utf-16")), decoded("für".encode("cp1252"))
     ('für', 'für')
     """
@@ -239,6 +250,12 @@ def decoded(raw: bytes) -> str:
 def separator_of(text: str) -> str:
     """What separates the columns of a CSV text: what its first line holds most of, outside quotation marks.
 
+    Parameters
+    ----------
+    text : str
+
+    Examples
+    --------
     >>> separator_of('document;"a, b, c";text')
     ';'
     """
@@ -250,7 +267,11 @@ def separator_of(text: str) -> str:
 def write_file(frame: Any, path: str | Path) -> None:
     """Write a pandas table.
 
-    ``path``: endings as for :func:`read_file`.
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+    path : str or Path
+        Endings as for :func:`read_file`.
     """
     path = Path(path)
     kind = _ending(path)

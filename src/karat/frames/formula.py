@@ -190,6 +190,8 @@ _APART = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|[()\[\]{}|]")
 def split_parts(code: str) -> list[str]:
     """The parts of a formula: what bars outside brackets and texts part.
 
+    Examples
+    --------
     >>> split_parts("y ~ x + I(a | b) | state + year")
     ['y ~ x + I(a | b)', 'state + year']
     """
@@ -204,7 +206,13 @@ def split_parts(code: str) -> list[str]:
 
 
 def _effects(text: str, parts: list[str], names: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
-    """Columns of the fixed effects, from what stands after the first bar; ``names`` maps what is written to columns."""
+    """Columns of the fixed effects, from what stands after the first bar; ``names`` maps what is written to columns.
+
+    Raises
+    ------
+    FormulaError
+        If an effect is not a column.
+    """
     if not parts:
         return ()
     if len(parts) > 1:
@@ -225,7 +233,13 @@ def _effects(text: str, parts: list[str], names: Mapping[str, str]) -> tuple[tup
 
 
 def _category(text: str, outcome: str, columns: set[str]) -> tuple[str, Any, tuple[Any, ...] | None]:
-    """Column, base category and stated order of an outcome that is a category."""
+    """Column, base category and stated order of an outcome that is a category.
+
+    Raises
+    ------
+    FormulaError
+        If the outcome is anything else.
+    """
     match = re.fullmatch(
         r"(?:C\(\s*)?`?(\w+)`?(?:\s*,\s*contr\.treatment\((?:base=)?(.+?)\))?(?:\s*,\s*levels=(\[.+\]))?\s*\)?", outcome
     )
@@ -297,7 +311,13 @@ def row_by_row(parsed: Parsed) -> bool:
 
 
 def _offset_variables(offsets: list[str], columns: list[str]) -> set[str]:
-    """Columns that offsets read."""
+    """Columns that offsets read.
+
+    Raises
+    ------
+    FormulaError
+        If one is not an arithmetic expression.
+    """
     from formulaic import Formula
     from formulaic.errors import FormulaicError
 
@@ -327,7 +347,13 @@ def _variables(formula: Any, columns: list[str]) -> set[str]:
 
 
 def refuse_stateful(parsed: Parsed, labelled: list[str]) -> None:
-    """Raise where a labelled variable is used in a transform that learns from the data."""
+    """Raise where a labelled variable is used in a transform that learns from the data.
+
+    Raises
+    ------
+    FormulaError
+        Centring or scaling a partly observed variable would change with the predictions.
+    """
     for term in [*parsed.formula.lhs, *parsed.formula.rhs]:
         for factor in term.factors:
             text = str(factor.expr)
@@ -341,7 +367,13 @@ def refuse_stateful(parsed: Parsed, labelled: list[str]) -> None:
 
 
 def refuse_learnt(parsed: Parsed) -> None:
-    """Raise where a formula learns from a whole column, which a table that is read batch by batch does not show."""
+    """Raise where a formula learns from a whole column, which a table that is read batch by batch does not show.
+
+    Raises
+    ------
+    FormulaError
+        Naming the term.
+    """
     factors = [str(f.expr) for term in [*parsed.formula.lhs, *parsed.formula.rhs] for f in term.factors]
     for text in (*factors, *parsed.offsets):
         if _STATEFUL.search(text) or AGGREGATE.search(text):

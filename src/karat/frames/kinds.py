@@ -32,6 +32,12 @@ _MISSING_WORDS = ("NA", "N/A", "n/a", "NaN", "nan", "<NA>", "NaT", "None", "null
 def is_number(value: object) -> bool:
     """Whether a single value is a number: integers, floats, decimals and booleans are, text never is.
 
+    Parameters
+    ----------
+    value : object
+
+    Examples
+    --------
     >>> is_number(True), is_number("1")
     (True, False)
     """
@@ -41,7 +47,20 @@ def is_number(value: object) -> bool:
 def plain(column: pd.Series[Any]) -> pd.Series[Any]:
     """A column in its plain type: numbers as numbers, text as objects, categories without unused ones.
 
-    Gives the same values; the column itself where nothing is to be done.
+    Parameters
+    ----------
+    column : pandas.Series
+
+    Returns
+    -------
+    pandas.Series
+        The same values; the column itself where nothing is to be done.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> plain(pd.Series([1, None, 3], dtype=object)).tolist()
+    [1.0, nan, 3.0]
     """
     import pandas as pd
 
@@ -60,8 +79,21 @@ def plain(column: pd.Series[Any]) -> pd.Series[Any]:
 def is_text(values: Any, name: object = "values", role: str = "column") -> bool:
     """Whether values are text or categories rather than numbers.
 
-    ``name``: column, for the message; ``role``: what the column is used for.
+    Parameters
+    ----------
+    values : array or pandas.Series
+    name : object
+        Column, for the message.
+    role : str
+        What the column is used for.
 
+    Raises
+    ------
+    DataError
+        If they are neither: dates, lists, complex numbers, text mixed with numbers.
+
+    Examples
+    --------
     >>> is_text(np.array([True, False])), is_text(np.array(["war", None], dtype=object))
     (False, True)
     """
@@ -83,7 +115,18 @@ def is_text(values: Any, name: object = "values", role: str = "column") -> bool:
 
 
 def refuse_missing_words(gold: pd.Series[Any], name: str) -> None:
-    """Raise where text of a gold column looks like a missing value."""
+    """Raise where text of a gold column looks like a missing value.
+
+    Parameters
+    ----------
+    gold : pandas.Series
+    name : str
+
+    Raises
+    ------
+    DataError
+        For blank text and for words such as "NA": only the user knows whether that is a class.
+    """
     if not is_text(gold, name, "gold"):
         return
     found = [v for v in gold.dropna().unique() if isinstance(v, str) and (not v.strip() or v.strip() in _MISSING_WORDS)]

@@ -25,8 +25,21 @@ def looked_up(
 ) -> Floats | None:
     """Columns of a frame side by side, shape (m, p), ones for the intercept; None where a formula must be evaluated.
 
-    ``covariates``: of the right-hand side; ``columns``: of the design matrix; ``categories``: columns that stand for
-    several.
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+    covariates : formulaic.ModelSpec
+        Of the right-hand side.
+    parsed : Parsed
+    columns : sequence of str
+        Of the design matrix.
+    categories : frozenset of str
+        Columns that stand for several.
+
+    Raises
+    ------
+    DataError
+        If a value is not finite.
     """
     names = lookups(frame.columns, covariates, parsed, columns, categories)
     if names is None or any(
@@ -46,7 +59,12 @@ def lookups(
 ) -> list[Any] | None:
     """Names of the data's columns that make up a design matrix, None for ones; None where a formula must be evaluated.
 
-    ``known``: columns of the data.
+    Parameters
+    ----------
+    known : iterable
+        Columns of the data.
+    covariates, parsed, columns, categories
+        As in :func:`looked_up`.
     """
     written = {parsed.written(str(name)): name for name in known}
     names: list[Any] = []

@@ -122,6 +122,13 @@ class MatrixSpec:
 def class_shares(values: Any, name: str, classes: tuple[Any, ...]) -> Floats:
     """Indicators of all classes but the first, shape (m, K - 1), or (m,) for two classes.
 
+    Raises
+    ------
+    DataError
+        If a value is none of the classes.
+
+    Examples
+    --------
     >>> class_shares(["war", "law", "tax"], "topic", ("law", "tax", "war"))
     array([[0., 1.],
            [0., 0.],
@@ -140,8 +147,14 @@ def class_shares(values: Any, name: str, classes: tuple[Any, ...]) -> Floats:
 def least_columns(parsed: Parsed, frame: pd.DataFrame) -> int:
     """Columns the design matrix has at least, counted from the categories before it is built.
 
-    ``frame``: covariates of all rows.
+    Parameters
+    ----------
+    parsed : Parsed
+    frame : pandas.DataFrame
+        Covariates of all rows.
 
+    Examples
+    --------
     >>> import pandas as pd
     >>> from karat.frames.formula import parse
     >>> least_columns(parse("y ~ x + C(g)", ["y", "x", "g"]), pd.DataFrame({"x": [0.1, 0.2], "g": [1, 2]}))
@@ -196,7 +209,13 @@ def _without_intercept(parsed: Parsed, matrix: Any) -> Any:
 
 
 def _ready(parsed: Parsed, frame: pd.DataFrame, categories: frozenset[str]) -> pd.DataFrame:
-    """The frame as formulas see it: numbers and booleans as floats, quoted names as identifiers."""
+    """The frame as formulas see it: numbers and booleans as floats, quoted names as identifiers.
+
+    Raises
+    ------
+    DataError
+        If a column holds text where the fit had numbers.
+    """
     changed: dict[str, Any] = {}
     for name in frame.columns:
         column = frame[name]
@@ -271,9 +290,31 @@ class Features:
 def encode(columns: list[tuple[str, Any, bool]], n_rows: int) -> Features:
     """Build the feature matrix.
 
-    ``columns``: values of shape (N,) or (N, k). Numbers and booleans stay as they are, with missing ones set to the
-    mean and flagged in a column of their own (any function of the features keeps the estimator valid); text and
-    categories become indicators, missing being a level. Surrogates that lie in [0, 1] also enter as log odds.
+    Parameters
+    ----------
+    columns : list of (name, values, is_surrogate)
+        Values of shape (N,) or (N, k). Numbers and booleans stay as they are, with missing ones set
+        to the mean and flagged in a column of their own (any function of the features keeps the
+        estimator valid); text and categories become indicators, missing being a level. Surrogates
+        that lie in [0, 1] also enter as log odds.
+    n_rows : int
+        N.
+
+    Returns
+    -------
+    Features
+
+    Raises
+    ------
+    DataError
+        If a feature is infinite or missing throughout.
+
+    Examples
+    --------
+    >>> encode([("tone_llm", np.array([2.5, np.nan]), True)], 2).names
+    ('tone_llm', 'tone_llm is missing')
+    >>> encode([("p_llm", np.array([0.5, 0.9]), True)], 2).names
+    ('p_llm', 'log odds of p_llm')
     """
     blocks: list[Floats] = []
     names: list[str] = []

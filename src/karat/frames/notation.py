@@ -20,13 +20,25 @@ _BRACKETS = re.compile(r"(\+?)\s*\[([^\[\]~]*)~([^\[\]~]*)\]\s*(\+?)")
 
 
 def steps_in(text: str) -> str:
-    """The first stepwise function of a formula; empty where there is none."""
+    """The first stepwise function of a formula; empty where there is none.
+
+    Examples
+    --------
+    >>> steps_in("tone ~ csw(war, economy)"), steps_in("tone ~ `sw(war)`")
+    ('csw', '')
+    """
     found = _CALL.search(masked(text))
     return found.group(1) if found else ""
 
 
 def sides(text: str) -> tuple[str, str]:
-    """What stands left and right of the first ``~``."""
+    """What stands left and right of the first ``~``.
+
+    Examples
+    --------
+    >>> sides("`a~b` ~ war + economy")
+    ('`a~b`', 'war + economy')
+    """
     at = masked(text).find("~")
     return text[:at].strip(), text[at + 1 :].strip()
 
@@ -34,10 +46,29 @@ def sides(text: str) -> tuple[str, str]:
 def expand(text: str) -> list[str]:
     """The formulas that one formula with steps stands for.
 
-    ``text``: ``sw(a, b)`` is a, then b; ``csw(a, b)`` a, then a + b; ``mvsw(a, b)`` every combination. ``sw0`` and
-    ``csw0`` start without any of them, as ``mvsw`` does. Calls may be nested; those that are written alike move
-    together; of others the last one varies fastest. On the left ``sw`` alone is allowed: one outcome after the other.
-    Gives each once, in order.
+    Parameters
+    ----------
+    text : str
+        ``sw(a, b)`` is a, then b; ``csw(a, b)`` a, then a + b; ``mvsw(a, b)`` every combination. ``sw0`` and ``csw0``
+        start without any of them, as ``mvsw`` does. Calls may be nested; those that are written alike move together; of
+        others the last one varies fastest. On the left ``sw`` alone is allowed: one outcome after the other.
+
+    Returns
+    -------
+    list of str
+        Each once, in order.
+
+    Raises
+    ------
+    FormulaError
+        If it is not text, a call is not closed, holds too few steps, or adds terms up where only one can stand.
+
+    Examples
+    --------
+    >>> expand("sw(tone, length) ~ csw(war, economy) + words")
+    ['tone ~ war + words', 'tone ~ war + economy + words', 'length ~ war + words', 'length ~ war + economy + words']
+    >>> expand("tone ~ words + sw0(war, war:party)")
+    ['tone ~ words', 'tone ~ words + war', 'tone ~ words + war:party']
     """
     if not isinstance(text, str):
         raise FormulaError(f"formula is a {type(text).__name__}; give text such as 'sw(tone, length) ~ war'.")
@@ -159,7 +190,13 @@ def _tidied(text: str) -> str:
 
 
 def first_stage(text: str, code: str, parts: list[str]) -> tuple[str, list[str], tuple[str, ...], tuple[str, ...]]:
-    """The first part with all terms side by side, the other parts, and the terms of the first stage, left and right."""
+    """The first part with all terms side by side, the other parts, and the terms of the first stage, left and right.
+
+    Raises
+    ------
+    FormulaError
+        If there is more than one first stage, or a term stands in it and outside.
+    """
     from formulaic import Formula
     from formulaic.errors import FormulaicError
 
@@ -197,7 +234,13 @@ def first_stage(text: str, code: str, parts: list[str]) -> tuple[str, list[str],
 
 
 def stage_columns(parsed: Any, spec: Any, names: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Columns of the covariates, and of the first stage; empty without instruments."""
+    """Columns of the covariates, and of the first stage; empty without instruments.
+
+    Raises
+    ------
+    FormulaError
+        If there are fewer instruments than endogenous covariates.
+    """
     if not parsed.endogenous:
         return (), ()
     columns = {str(term): [str(spec.column_names[j]) for j in at] for term, at in spec.term_indices.items()}

@@ -30,9 +30,26 @@ _FEW = 4096
 def canonical_order(columns: Mapping[str, Any]) -> Ints:
     """Positions of the rows in an order that depends on their content alone.
 
-    ``columns`` (N,): columns that make up the content of a row: an id that is unique, or all there are. Their order
-    does not matter; their names do. Gives (N,): ``values[canonical_order(columns)]`` is the same however the rows were
-    ordered. Rows that are alike in all columns keep the order they came in, and may change places without a difference.
+    Parameters
+    ----------
+    columns : mapping of str to array_like of shape (N,)
+        Columns that make up the content of a row: an id that is unique, or all there are. Their order does not
+        matter; their names do.
+
+    Returns
+    -------
+    ndarray of int, shape (N,)
+        ``values[canonical_order(columns)]`` is the same however the rows were ordered. Rows that are alike in all
+        columns keep the order they came in, and may change places without a difference.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> names = np.array(["ann", "ben", "cleo", "dan"])
+    >>> turned = names[[2, 0, 3, 1]]
+    >>> a, b = (values[canonical_order({"name": values})].tolist() for values in (names, turned))
+    >>> a == b
+    True
     """
     return np.argsort(row_hashes(columns), kind="stable")
 
@@ -40,7 +57,18 @@ def canonical_order(columns: Mapping[str, Any]) -> Ints:
 def row_hashes(columns: Mapping[str, Any]) -> Array:
     """A number of 64 bits for each row that depends on its content alone.
 
-    ``columns`` (N,). Gives (N,).
+    Parameters
+    ----------
+    columns : mapping of str to array_like of shape (N,)
+
+    Returns
+    -------
+    ndarray of uint64, shape (N,)
+
+    Examples
+    --------
+    >>> bool((row_hashes({"a": [1, 2]}) == row_hashes({"a": [1.0, 2.0]})).all())
+    True
     """
     import pandas as pd
 
@@ -55,7 +83,10 @@ def row_hashes(columns: Mapping[str, Any]) -> Array:
 def number_parts(column: pd.Series[Any], missing: Bools) -> tuple[Array, ...] | None:
     """Numbers, booleans and dates as whole-number arrays; None for anything else.
 
-    ``column`` (N,); ``missing`` (N,).
+    Parameters
+    ----------
+    column : pandas.Series, shape (N,)
+    missing : ndarray of bool, shape (N,)
     """
     import pandas as pd
 
@@ -129,7 +160,12 @@ def _text_hash(text: str) -> np.uint64:
 
 
 def mixed(values: Array) -> Array:
-    """Spread over all 64 bits, one to one."""
+    """Spread over all 64 bits, one to one.
+
+    References
+    ----------
+    Steele, Lea, Flood (2014), *Fast splittable pseudorandom number generators* (the finalizer of SplitMix64).
+    """
     values = values + np.uint64(0x9E3779B97F4A7C15)
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -192,8 +228,29 @@ class Seeded(Protocol):
 def settled(seed: Any, columns: Mapping[str, Any], *words: object) -> Any:
     """The seed given, checked; without one, a number made from the columns and the words of the call.
 
-    ``columns`` (n,): columns that the call uses. The order of their rows does not matter; ``*words``: what else makes
-    the call this one, such as the formula.
+    Parameters
+    ----------
+    seed : int, numpy.random.Generator or None
+    columns : mapping of str to array_like of shape (n,)
+        Columns that the call uses. The order of their rows does not matter.
+    *words : object
+        What else makes the call this one, such as the formula.
+
+    Returns
+    -------
+    int or numpy.random.Generator
+
+    Raises
+    ------
+    ArgumentError
+        If the seed given cannot be one.
+
+    Examples
+    --------
+    >>> settled(None, {"a": [1, 2]}, "y ~ a") == settled(None, {"a": [2.0, 1.0]}, "y ~ a")
+    True
+    >>> settled(7, {})
+    7
     """
     if seed is not None:
         generator(seed)
@@ -206,7 +263,18 @@ def settled(seed: Any, columns: Mapping[str, Any], *words: object) -> Any:
 def seed_of_table(seed: Any, table: Table, gold: Mapping[str, Any] | None, *words: object) -> Any:
     """The seed of a call on a table: the one given, or one made from its gold columns.
 
-    ``gold``: its keys are the gold columns, as in ``surrogates=``; ``*words``: what else makes the call this one.
+    Parameters
+    ----------
+    seed : int, numpy.random.Generator or None
+    table : Table
+    gold : mapping, optional
+        Its keys are the gold columns, as in ``surrogates=``.
+    *words : object
+        What else makes the call this one.
+
+    Returns
+    -------
+    int or numpy.random.Generator
     """
     if seed is not None:
         return settled(seed, {})
@@ -217,7 +285,16 @@ def seed_of_table(seed: Any, table: Table, gold: Mapping[str, Any] | None, *word
 def seed_of_result(seed: Any, result: Seeded, *words: object) -> Any:
     """The seed given, or that of the fit a Result comes from.
 
-    ``*words``: what makes the call another one than the fit.
+    Parameters
+    ----------
+    seed : int, numpy.random.Generator or None
+    result : Result
+    *words : object
+        What makes the call another one than the fit.
+
+    Returns
+    -------
+    int or numpy.random.Generator
     """
     if seed is not None:
         return settled(seed, {})

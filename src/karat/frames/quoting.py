@@ -19,21 +19,45 @@ _TOKENS = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|`((?:[^`]|``)+)`|(
 def quote(name: str) -> str:
     """A column name as it is written in a formula.
 
-    It stands in backticks where it is not a plain name; a backtick within is doubled.
+    Returns
+    -------
+    str
+        In backticks where it is not a plain name; a backtick within is doubled.
+
+    Examples
+    --------
+    >>> quote("tone"), quote("tone of voice"), quote("class")
+    ('tone', '`tone of voice`', '`class`')
     """
     return name if _is_plain(name) else "`" + name.replace("`", "``") + "`"
 
 
 def masked(text: str) -> str:
-    """A formula of the same length in which names and texts between quotes say nothing."""
+    """A formula of the same length in which names and texts between quotes say nothing.
+
+    Examples
+    --------
+    >>> masked("tone ~ `a|b` + f('x')")
+    'tone ~ _____ + f(___)'
+    """
     return _TOKENS.sub(lambda match: "_" * len(match.group()), text)
 
 
 def unquoted(text: str, columns: Sequence[str]) -> tuple[str, dict[str, str]]:
     """A formula with an identifier in the place of each quoted name.
 
-    ``text``: what the user typed. Gives ``aliases`` column -> the identifier that takes its place.
+    Parameters
+    ----------
+    text : str
+        What the user typed.
 
+    Returns
+    -------
+    aliases : dict of str to str
+        Column -> the identifier that takes its place.
+
+    Examples
+    --------
     >>> unquoted("tone ~ `word count`", ["tone", "word count"])
     ('tone ~ _column_0', {'word count': '_column_0'})
     """
@@ -60,8 +84,13 @@ def unquoted(text: str, columns: Sequence[str]) -> tuple[str, dict[str, str]]:
 def restored(code: str, aliases: Mapping[str, str]) -> str:
     """A term with the names of the columns put back: quoted inside a function, as they are outside.
 
-    ``aliases``: as :func:`unquoted` gives them.
+    Parameters
+    ----------
+    aliases : mapping of str to str
+        As :func:`unquoted` gives them.
 
+    Examples
+    --------
     >>> restored("C(_column_0)[T.b]:_column_0", {"a b": "_column_0"})
     'C(`a b`)[T.b]:a b'
     """

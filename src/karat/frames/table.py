@@ -50,7 +50,26 @@ class Table:
     def read(cls, data: object) -> Table:
         """Wrap a pandas, polars, pyarrow (or any eager narwhals) frame, or a mapping of columns; read a source.
 
-        ``data``: table with one row per unit, or a source of at most 10^6 rows (:mod:`karat.frames.sources`).
+        Parameters
+        ----------
+        data : data frame or mapping
+            Table with one row per unit, or a source of at most 10^6 rows (:mod:`karat.frames.sources`).
+
+        Returns
+        -------
+        Table
+
+        Raises
+        ------
+        ArgumentError
+            If ``data`` is not a table.
+        DataError
+            If it has no rows.
+
+        Examples
+        --------
+        >>> Table.read({"tone": [0.1, 0.4]}).n_rows
+        2
         """
         import narwhals as nw
 
@@ -94,7 +113,9 @@ class Table:
     def filter(self, rows: Array) -> Table:
         """Some of the rows, in the same order.
 
-        ``rows`` (N,).
+        Parameters
+        ----------
+        rows : ndarray of bool, shape (N,)
         """
         return Table(self.native.filter(rows.tolist()), self.repeated)
 
@@ -110,7 +131,17 @@ class Table:
     def require(self, names: Iterable[str], role: str) -> None:
         """Raise unless every name is a column.
 
-        ``names``: columns that must be there; ``role``: where the user named them, for the message.
+        Parameters
+        ----------
+        names : iterable of str
+            Columns that must be there.
+        role : str
+            Where the user named them, for the message.
+
+        Raises
+        ------
+        DataError
+            Naming the missing column, the role and the nearest existing names.
         """
         known = self.columns
         for name in map(str, names):
@@ -196,8 +227,24 @@ class Table:
     def values(self, given: object, argument: str) -> Array:
         """Resolve an argument that may be a column name or an array to an array.
 
-        ``given``: column name, or values of shape (N,) or (N, k) in row order; a pandas Series or DataFrame is aligned
-        with the data by its index; ``argument``: name of the argument, for messages. Gives (N,) or (N, k).
+        Parameters
+        ----------
+        given : str or array_like
+            Column name, or values of shape (N,) or (N, k) in row order; a pandas Series or DataFrame is aligned with
+            the data by its index.
+        argument : str
+            Name of the argument, for messages.
+
+        Returns
+        -------
+        ndarray, shape (N,) or (N, k)
+
+        Raises
+        ------
+        DataError
+            If the column does not exist.
+        ArgumentError
+            If the array has another number of rows than the data, or an index that is not the data's.
         """
         if isinstance(given, str):
             return np.asarray(self.column(given, argument))
@@ -217,7 +264,20 @@ class Table:
     def marked(self, given: object, argument: str) -> Bools:
         """Rows that a true/false column, or true/false values, mark.
 
-        ``argument``: name of the argument, for messages. Gives (N,).
+        Parameters
+        ----------
+        given : str or array_like
+        argument : str
+            Name of the argument, for messages.
+
+        Returns
+        -------
+        ndarray of bool, shape (N,)
+
+        Raises
+        ------
+        DataError
+            If a value is missing, or neither true nor false (1 nor 0).
         """
         name = given if isinstance(given, str) else argument
         values = as_float(self.values(given, argument), name, f"values of {argument}=")
@@ -254,9 +314,26 @@ class Table:
 def as_float(values: object, name: str, role: str) -> Array:
     """Values as float64 with NaN where missing; strings are refused, infinities too.
 
-    ``values`` (N,): numbers or booleans, missing allowed; ``name``: column name for messages; ``role``: what the column
-    is used for. Gives (N,).
+    Parameters
+    ----------
+    values : array_like, shape (N,)
+        Numbers or booleans, missing allowed.
+    name : str
+        Column name for messages.
+    role : str
+        What the column is used for.
 
+    Returns
+    -------
+    ndarray of float64, shape (N,)
+
+    Raises
+    ------
+    DataError
+        If values are text or not finite.
+
+    Examples
+    --------
     >>> as_float([True, False], "war", "covariate")
     array([1., 0.])
     """

@@ -129,8 +129,19 @@ class Model(ABC):
 def check_varies(y: Floats, name: str) -> None:
     """Raise where all outcomes are the same: a constant has no residuals, and its standard error would be 0.
 
-    ``y`` (n,): gold outcome.
+    Parameters
+    ----------
+    y : ndarray, shape (n,)
+        Gold outcome.
+    name : str
+        Its name.
 
+    Raises
+    ------
+    DataError
+
+    Examples
+    --------
     >>> import numpy as np
     >>> check_varies(np.array([2.0, 3.0]), "tone")
     """
@@ -144,8 +155,21 @@ def check_varies(y: Floats, name: str) -> None:
 def check_binary(y: Floats, name: str, model: str) -> None:
     """Raise unless the outcome is coded 0 and 1 and takes both values.
 
-    ``y`` (n,): gold outcome; ``model``: name of the model, for the message.
+    Parameters
+    ----------
+    y : ndarray, shape (n,)
+        Gold outcome.
+    name : str
+        Its name.
+    model : str
+        Name of the model, for the message.
 
+    Raises
+    ------
+    DataError
+
+    Examples
+    --------
     >>> import numpy as np
     >>> check_binary(np.array([0.0, 1.0]), "vote", "logit")
     """

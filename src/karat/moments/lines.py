@@ -29,8 +29,24 @@ def quantile_line(x: Floats, y: Floats, weight: Floats, q: float, bandwidth: flo
     The kernel is as wide as the outcome at first and gets narrower from root to root, so that the line is found from
     anywhere.
 
-    ``x`` (m, p); ``y``, ``weight`` (m,); ``q``: between 0 and 1; ``bandwidth``: width of the kernel; by default small
-    among the residuals. Gives (m,).
+    Parameters
+    ----------
+    x : ndarray, shape (m, p)
+    y, weight : ndarray, shape (m,)
+    q : float
+        Between 0 and 1.
+    bandwidth : float, optional
+        Width of the kernel; by default small among the residuals.
+
+    Returns
+    -------
+    ndarray, shape (m,)
+
+    Examples
+    --------
+    >>> y = np.array([1.0, 2.0, 3.0, 4.0, 100.0])
+    >>> float(quantile_line(np.ones((5, 1)), y, np.ones(5), 0.5)[0].round(1))
+    3.0
     """
     share = weight / weight.sum()
     scaled = x / np.where((size := np.abs(x).max(axis=0)) > 0, size, 1.0)
@@ -76,6 +92,8 @@ def _smoothed(x: Floats, y: Floats, share: Floats, q: float, b: Floats, h: float
 def weighted_quantile(values: Floats, weight: Floats, q: float) -> float:
     """Smallest value up to which a share q of the weight lies.
 
+    Examples
+    --------
     >>> weighted_quantile(np.array([3.0, 1.0, 2.0]), np.array([1.0, 1.0, 2.0]), 0.5)
     2.0
     """
@@ -85,7 +103,13 @@ def weighted_quantile(values: Floats, weight: Floats, q: float) -> float:
 
 
 def spread(residual: Floats, weight: Floats) -> float:
-    """Standard deviation, or that of a normal distribution with the same quartiles, whichever is smaller."""
+    """Standard deviation, or that of a normal distribution with the same quartiles, whichever is smaller.
+
+    Examples
+    --------
+    >>> round(spread(np.array([-1.349, -0.6745, 0.6745, 1.349]), np.ones(4)), 2)
+    1.07
+    """
     low, high = (weighted_quantile(residual, weight, q) for q in (0.25, 0.75))
     centred = residual - weight @ residual / weight.sum()
     return float(min(np.sqrt(weight @ centred**2 / weight.sum()), (high - low) / 1.349))
@@ -94,8 +118,24 @@ def spread(residual: Floats, weight: Floats) -> float:
 def check_width(name: str, value: float, residual: Floats, within: float, p: int) -> None:
     """Raise where too few residuals lie near the line for a score that is flat beyond a width.
 
-    ``name``: argument that sets the width; ``residual`` (n,); ``p``: columns of the design.
+    Parameters
+    ----------
+    name : str
+        Argument that sets the width.
+    value : float
+        What came.
+    residual : ndarray, shape (n,)
+    within : float
+        The width.
+    p : int
+        Columns of the design.
 
+    Raises
+    ------
+    ArgumentError
+
+    Examples
+    --------
     >>> check_width("bandwidth", 2.0, np.arange(9.0), 2.0, 1)
     """
     near, wanted = int((np.abs(residual) <= within).sum()), 2 * p
@@ -110,6 +150,8 @@ def check_width(name: str, value: float, residual: Floats, within: float, p: int
 def effective_number(weight: Floats) -> float:
     """Rows of equal weight that these are worth (Kish 1965).
 
+    Examples
+    --------
     >>> effective_number(np.ones(7))
     7.0
     """

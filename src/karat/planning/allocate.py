@@ -103,7 +103,14 @@ class Allocations(Mapping[str, Allocation]):
     def table(self, relative: bool = False) -> pd.DataFrame:
         """Predicted standard errors of all coefficients under each allocation.
 
-        ``relative``: divided by those of the simple random sample. Gives (q, number of allocations).
+        Parameters
+        ----------
+        relative : bool
+            Divided by those of the simple random sample.
+
+        Returns
+        -------
+        pandas.DataFrame, shape (q, number of allocations)
         """
         table = pd.DataFrame({name: item.se for name, item in self.found.items()}, index=list(self.names))
         return table.div(table["simple random"], axis=0) if relative else table
@@ -112,8 +119,15 @@ class Allocations(Mapping[str, Allocation]):
     def path(self, equal_shares: Sequence[float] = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)) -> pd.DataFrame:
         """Standard errors on the way from optimal (equal share 0) to equal probabilities (equal share 1).
 
-        ``equal_shares``: shares of the sample drawn with equal probabilities. Gives one row per share: smallest
-        probability, then the standard errors.
+        Parameters
+        ----------
+        equal_shares : sequence of float
+            Shares of the sample drawn with equal probabilities.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per share: smallest probability, then the standard errors.
         """
         rows, s, n = [], self.sizing, self.found["optimal"].n
         for share in equal_shares:

@@ -63,8 +63,11 @@ class Budget:
     def table(self) -> pd.DataFrame:
         """One row per coefficient and way to spend.
 
-        Columns are ``term, option, r_squared, gold, surrogate, se, relative, break_even``: labels to buy, the
-        standard error, that relative to gold alone, and the cost of a surrogate label at which it stops to pay.
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``term, option, r_squared, gold, surrogate, se, relative, break_even``: labels to buy, the standard
+            error, that relative to gold alone, and the cost of a surrogate label at which it stops to pay.
         """
         rows = []
         for p in self.purchases:

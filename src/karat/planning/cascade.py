@@ -57,8 +57,11 @@ class CascadePlan:
     def table(self) -> pd.DataFrame:
         """One row per coefficient and way to spend.
 
-        Columns are ``term, option, cheap, strong, gold, cost, se``: labels of each kind, what they cost in all, the
-        standard error. Numbers of labels are missing where an option is not possible.
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``term, option, cheap, strong, gold, cost, se``: labels of each kind, what they cost in all, the
+            standard error. Numbers of labels are missing where an option is not possible.
         """
         rows = [(m.term, m.option, m.cheap, m.strong, m.gold, m.cost, np.sqrt(m.variance)) for m in self.mixes]
         return pd.DataFrame(rows, columns=["term", "option", "cheap", "strong", "gold", "cost", "se"])
@@ -227,9 +230,23 @@ def _mix(
 def cheapest(second: _Part, third: _Part, most: float, limit: float, by_budget: bool) -> tuple[float, float]:
     """Numbers n2 >= n3 that minimise ``a2 / n2 + a3 / n3`` for a budget, or the cost for a sum.
 
-    ``second``, ``third``: ``a`` and ``c`` of each; ``limit``: budget ``c2 n2 + c3 n3``, or the sum of parts that is
-    wanted. Gives ``n2`` is 0 where the second part is. ``n3`` is larger than ``most`` where the sum cannot be had.
+    Parameters
+    ----------
+    second, third : tuple of float
+        ``a`` and ``c`` of each.
+    most : float
+        Largest n2.
+    limit : float
+        Budget ``c2 n2 + c3 n3``, or the sum of parts that is wanted.
+    by_budget : bool
 
+    Returns
+    -------
+    tuple of float
+        ``n2`` is 0 where the second part is. ``n3`` is larger than ``most`` where the sum cannot be had.
+
+    Examples
+    --------
     >>> cheapest((0.5, 0.05), (0.2, 2.0), 50_000, 1000.0, True)
     (4000.0, 400.0)
     """

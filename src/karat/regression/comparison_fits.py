@@ -68,7 +68,10 @@ def naive_fit(
 ) -> Naive | str:
     """Fit surrogates alone: the first of each label, plugged in as if it were gold; of batches, from their source.
 
-    Gives the reason in words where surrogates cannot be used as the labels.
+    Returns
+    -------
+    Naive or str
+        The reason in words where surrogates cannot be used as the labels.
     """
     try:
         given, caution = plugged_labels(prepared)
@@ -86,7 +89,13 @@ def naive_fit(
 
 
 def plugged_labels(prepared: Prepared) -> tuple[dict[str, Any], str]:
-    """The first surrogate of each label, and what must be said of a fit that takes them for gold."""
+    """The first surrogate of each label, and what must be said of a fit that takes them for gold.
+
+    Raises
+    ------
+    DataError
+        If one cannot be used as the label.
+    """
     for label in prepared.labels:
         refuse_other_scale(label)
     given = {label.name: label.surrogates[0].values for label in prepared.labels}
@@ -173,9 +182,23 @@ def compare_with(
 ) -> Comparison:
     """Surrogates alone and gold alone beside a fit.
 
-    ``parts``, ``options``: what the fit was made from; ``meat``: influences of the fit and of the naive one stacked,
-    when they share their rows. Surrogates alone are left out, with the reason, where they cannot be
-    used as the labels.
+    Parameters
+    ----------
+    result : Result
+        The fit.
+    gold : Column or None
+        Gold alone.
+    parts, options
+        What the fit was made from.
+    naive : Naive or str
+        From :func:`naive_fit`.
+    meat : Meat
+        Influences of the fit and of the naive one stacked, when they share their rows.
+
+    Returns
+    -------
+    Comparison
+        Surrogates alone are left out, with the reason, where they cannot be used as the labels.
     """
     columns: list[Column] = []
     difference = None

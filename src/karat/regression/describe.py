@@ -38,8 +38,19 @@ def collect(
 ) -> Checks:
     """Checks of the gold sample of a fit.
 
-    ``features``: surrogates and observed columns of the formula, as numbers; None when there are none; ``covariance``
-    (p, p): of the estimates.
+    Parameters
+    ----------
+    prepared : Prepared
+    features : Features or None
+        Surrogates and observed columns of the formula, as numbers; None when there are none.
+    parts : Parts
+    names : tuple of str, length p
+    covariance : ndarray, shape (p, p)
+        Of the estimates.
+
+    Returns
+    -------
+    Checks
     """
     labelling = prepared.units.labelling
     influential, leverage = _influential(prepared, parts, names, np.sqrt(np.maximum(np.diag(covariance), 0.0)))

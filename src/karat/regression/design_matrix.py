@@ -96,6 +96,11 @@ def prepare(
     ``shown`` marks rows the labeller has seen, which leave too; ``labelling`` is that of the others. Rows outside
     ``subset`` leave last: the draw stays the one from all rows, and what is missing there does not matter. The model
     tells which groups of fixed effects tell nothing of coefficients; these leave where all outcomes are known.
+
+    Raises
+    ------
+    DataError
+        With ``missing="raise"``, or when no gold row is left, or for negative weights.
     """
     one_of("missing", missing, ("drop", "raise"))
     refuse_stateful(parsed, [label.name for label in labels])
@@ -253,7 +258,13 @@ def matrices(prepared: Prepared, regression: Model | None = None) -> Design:
 
 
 def outcome_classes(prepared: Prepared, ordered: bool = False) -> tuple[Any, ...]:
-    """Classes of an outcome that is a category, its base first."""
+    """Classes of an outcome that is a category, its base first.
+
+    Raises
+    ------
+    DataError
+        If these are no categories, or a class has no gold row; if they must be ``ordered``, and nothing says how.
+    """
     name, base, label = prepared.parsed.outcome, prepared.parsed.base, prepared.outcome_label
     if label is None:
         observed = prepared.frame[name]

@@ -163,8 +163,15 @@ def with_surrogates(labels: tuple[Label, ...], targets: tuple[Target, ...]) -> t
 def surrogate_labels(label: Label, classify: bool) -> SurrogateLabels | None:
     """Surrogates of one label: class distributions, averaged over those that give classes, or numbers side by side.
 
-    ``classify``: whether classes are learnt. Gives None where no surrogate can take the place of the label (a table of
-    features, say).
+    Parameters
+    ----------
+    classify : bool
+        Whether classes are learnt.
+
+    Returns
+    -------
+    SurrogateLabels or None
+        None where no surrogate can take the place of the label (a table of features, say).
     """
     if classify and label.classes:
         found = [p for p in (_distribution(label, s) for s in label.surrogates) if p is not None]

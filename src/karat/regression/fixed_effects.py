@@ -89,6 +89,11 @@ def incidental(result: Result, model: Model, sample: AugmentedSample, estimator:
     """A warning, and a note, where effects of a logistic regression rest on so few outcomes that coefficients are off.
 
     Rows of a group count by how precise their corrected outcomes are: labelling adds to the variance of an outcome.
+
+    References
+    ----------
+    Neyman and Scott (1948); Greene (2004), *The behaviour of the maximum likelihood estimator of limited dependent
+    variable models in the presence of fixed effects*.
     """
     effects = sample.units.effects
     if sample.curved is None or effects is None or not model.separable:

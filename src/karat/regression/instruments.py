@@ -110,8 +110,12 @@ def _stage(fit: Opened, sample: AugmentedSample) -> Stage:
 def _given_others(first: Floats, gram: Floats, k: int) -> tuple[Floats, Floats]:
     """Of one endogenous covariate: its regression on the others by the instruments, and what is left of these.
 
-    Gives ``of_others`` (K - 1,): two-stage least squares of it on the other endogenous covariates; ``beyond`` (q, q - K
-    + 1): combinations of the instruments' coefficients that are 0 in the first stages of the others.
+    Returns
+    -------
+    of_others : ndarray, shape (K - 1,)
+        Two-stage least squares of it on the other endogenous covariates.
+    beyond : ndarray, shape (q, q - K + 1)
+        Combinations of the instruments' coefficients that are 0 in the first stages of the others.
     """
     from scipy.linalg import null_space
 

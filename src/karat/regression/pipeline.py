@@ -294,7 +294,13 @@ class Pieces:
 
 
 def pieces(options: Arguments, data: object) -> Pieces:
-    """Take a fit apart."""
+    """Take a fit apart.
+
+    Raises
+    ------
+    ArgumentError
+        If the fit has no single estimating equation, or uses no gold.
+    """
     if options.combine == "median":
         raise ArgumentError("combine='median' has no single estimating equation to change; use combine='mean'.")
     if options.estimator == "surrogate":
@@ -307,7 +313,13 @@ def pieces(options: Arguments, data: object) -> Pieces:
 
 
 def drawn_of(labelling: Labelling) -> Labelling:
-    """All rows drawn, of which some gave no label."""
+    """All rows drawn, of which some gave no label.
+
+    Raises
+    ------
+    ArgumentError
+        If none is missing.
+    """
     first = labelling.first
     if first is None or first.n_gold == labelling.n_gold:
         raise ArgumentError(

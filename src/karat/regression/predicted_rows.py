@@ -74,10 +74,26 @@ def surrogate_labels(
 ) -> tuple[list[LabelColumns], set[str]]:
     """Labels of predicted rows where these are given, one entry per combination of the classes averaged over.
 
-    ``given``: for each label class probabilities of shape (N, K), or hard labels, numbers or scores of shape (N,);
-    ``imputation``: whether probabilities of 0/1 labels are averaged over in the moment, or plugged in;
-    ``averaged_over``: 0/1 labels whose values are probabilities even where all of these are 0 or 1, as in some batch of
-    a table. Gives the labels averaged over.
+    Parameters
+    ----------
+    prepared : Prepared
+    given : mapping of str to array
+        For each label class probabilities of shape (N, K), or hard labels, numbers or scores of shape (N,).
+    imputation : {"moment", "value"}
+        Whether probabilities of 0/1 labels are averaged over in the moment, or plugged in.
+    averaged_over : frozenset of str
+        0/1 labels whose values are probabilities even where all of these are 0 or 1, as in some batch of a table.
+
+    Returns
+    -------
+    list of (columns, share)
+    set of str
+        The labels averaged over.
+
+    Raises
+    ------
+    DataError
+        If a value cannot be used as the label.
     """
     plugged: dict[str, Any] = {}
     averaged: dict[str, Floats] = {}
@@ -110,8 +126,21 @@ def surrogate_rows(
 ) -> tuple[Rows, ...]:
     """Rows with given labels put in: the surrogates themselves, or predictions from outside.
 
-    ``given``, ``imputation``, ``averaged_over``: as in :func:`surrogate_labels`; with "value" labels are plugged in at
-    their expectation.
+    Parameters
+    ----------
+    prepared : Prepared
+    design : Design
+    given, imputation, averaged_over
+        As in :func:`surrogate_labels`; with "value" labels are plugged in at their expectation.
+
+    Returns
+    -------
+    tuple of Rows
+
+    Raises
+    ------
+    DataError
+        If a value cannot be used as the label.
     """
     rows = []
     blocks, averaged = surrogate_labels(prepared, given, imputation, averaged_over)

@@ -40,10 +40,31 @@ def reopen(
 ) -> Reopened | None:
     """Take up a fit again with the data it was made from.
 
-    ``data``: the table of the fit, in its order; ``given``: values the fit does not keep; ``again``: how to give them,
-    for messages, with ``{}`` for the name; ``what``: what the fit is called there; ``same_seed``: whether folds and
-    learners must come out as they did. Gives None where the Result does not know its call: durations, sums of fits, a
-    Result read from JSON.
+    Parameters
+    ----------
+    result : Result
+    data : data frame
+        The table of the fit, in its order.
+    given : mapping
+        Values the fit does not keep.
+    again : str
+        How to give them, for messages, with ``{}`` for the name.
+    what : str
+        What the fit is called there.
+    same_seed : bool
+        Whether folds and learners must come out as they did.
+
+    Returns
+    -------
+    Reopened or None
+        None where the Result does not know its call: durations, sums of fits, a Result read from JSON.
+
+    Raises
+    ------
+    ArgumentError
+        If an argument of the fit held values and was not given again, or another one was given.
+    DataError
+        If the data have another number of rows.
     """
     call, parts = result.call, result.parts
     if call is None:

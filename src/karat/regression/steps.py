@@ -306,7 +306,19 @@ def tell_user(result: Result, estimate: Estimate, options: Arguments) -> None:
 
 
 def seed_of_fit(seed: Any, prepared: Prepared, *words: object) -> Any:
-    """The seed of a fit: the one given, or one made from its gold rows."""
+    """The seed of a fit: the one given, or one made from its gold rows.
+
+    Parameters
+    ----------
+    seed : int, numpy.random.Generator or None
+    prepared : Prepared
+    *words : object
+        Model and formula.
+
+    Returns
+    -------
+    int or numpy.random.Generator
+    """
     if seed is not None:
         return settled(seed, {})
     rows = prepared.gold

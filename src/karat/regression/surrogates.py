@@ -160,7 +160,19 @@ def read_surrogates(
 
 
 def surrogate_columns(surrogates: Any, because: str) -> list[str]:
-    """Columns that surrogates name, where these cannot be given as values."""
+    """Columns that surrogates name, where these cannot be given as values.
+
+    Parameters
+    ----------
+    surrogates : mapping
+    because : str
+        Why they cannot.
+
+    Raises
+    ------
+    ArgumentError
+        If one is given as values, or is a cascade.
+    """
     if not isinstance(surrogates, Mapping):
         raise ArgumentError("surrogates must map each gold column to its surrogate column(s).")
     out: list[str] = []
@@ -187,7 +199,13 @@ def _probabilities(name: str, item: Mapping[Any, Any], table: Table, classes: tu
 
 
 def probability_columns(name: str, frame: Any, classes: tuple[Any, ...], table: Table) -> Any:
-    """Class probabilities of a data frame in the order of the gold classes, shape (N, K)."""
+    """Class probabilities of a data frame in the order of the gold classes, shape (N, K).
+
+    Raises
+    ------
+    DataError
+        If its columns are not named by the gold classes.
+    """
     columns = list(frame.columns)
     order = [columns.index(key) for key in _by_class(name, columns, classes)]
     return table.values(frame, f"the class probabilities of {name!r}")[:, order]

@@ -100,8 +100,22 @@ class Label:
 def read_labels(parsed: Parsed, table: Table, surrogates: object) -> tuple[Label, ...]:
     """The labelled variables of a formula with their surrogates.
 
-    ``surrogates``: gold column -> surrogate(s): a column, a list of columns, an array of shape (N,) or (N, K), or a
-    mapping from class to probability column. Gives covariates first, then the outcome.
+    Parameters
+    ----------
+    parsed : Parsed
+    table : Table
+    surrogates : mapping
+        Gold column -> surrogate(s): a column, a list of columns, an array of shape (N,) or (N, K),
+        or a mapping from class to probability column.
+
+    Returns
+    -------
+    tuple of Label
+        Covariates first, then the outcome.
+
+    Raises
+    ------
+    ArgumentError, DataError
     """
     import pandas as pd
 
@@ -159,7 +173,21 @@ def read_labels(parsed: Parsed, table: Table, surrogates: object) -> tuple[Label
 def labelled_rows(labels: tuple[Label, ...], table: Table, labelled: object) -> Bools:
     """Which rows are gold: all labels are there.
 
-    ``labelled``: the user's own indicator of the labelled rows. Gives (N,).
+    Parameters
+    ----------
+    labels : tuple of Label
+    table : Table
+    labelled : str, array_like or None
+        The user's own indicator of the labelled rows.
+
+    Returns
+    -------
+    ndarray of bool, shape (N,)
+
+    Raises
+    ------
+    DataError
+        If no row is gold, or some rows have only some of the labels.
     """
     present = np.column_stack([label.gold.notna().to_numpy() for label in labels])
     every, some = present.all(axis=1), present.any(axis=1)
@@ -216,7 +244,21 @@ def _refuse_swapped(labels: tuple[Label, ...], gold: Bools) -> None:
 def compare_presence(labels: tuple[Label, ...], gold: Bools, weight: Floats) -> tuple[str, ...]:
     """What must be said of surrogates that are missing more often where there is no gold, or less often.
 
-    ``gold`` (N,); ``weight`` (n,): inverse inclusion probabilities of the gold rows.
+    Parameters
+    ----------
+    labels : tuple of Label
+    gold : ndarray of bool, shape (N,)
+    weight : ndarray, shape (n,)
+        Inverse inclusion probabilities of the gold rows.
+
+    Returns
+    -------
+    tuple of str
+
+    Raises
+    ------
+    DataError
+        If a surrogate is there for gold rows alone.
     """
     notes = []
     for label in labels:
@@ -272,7 +314,13 @@ def classes_of(name: str, gold: pd.Series[Any], parsed: Parsed) -> tuple[tuple[A
 
 
 def _stated(name: str, present: pd.Series[Any], levels: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Classes in the order stated."""
+    """Classes in the order stated.
+
+    Raises
+    ------
+    ArgumentError
+        If the order does not name each class once.
+    """
     is_text(present, name, "gold")
     if strange := [level for level in levels if not isinstance(level, (str, bool, int, float))]:
         raise ArgumentError(

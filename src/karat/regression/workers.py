@@ -50,7 +50,10 @@ class WorkerRows(BatchRows):
     def summed(self, part: Callable[[Iterator[RowBlock]], T]) -> T:
         """Sums over all rows: what a function makes of the blocks of a partition, added up over partitions.
 
-        ``part``: from blocks to a tuple of arrays.
+        Parameters
+        ----------
+        part : callable
+            From blocks to a tuple of arrays.
         """
         assert self.partitions is not None
         work = partial(_of_partition, part, self.partitions.rows)

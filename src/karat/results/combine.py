@@ -65,8 +65,20 @@ class Combined(Estimates):
 def combine(terms: list[tuple[Any, float]]) -> Combined:
     """Add Results up with weights.
 
-    ``terms``: fits on the same rows with the same gold, all with scores kept. They have the small-sample correction of
-    the fits.
+    Parameters
+    ----------
+    terms : list of (Result, float)
+        Fits on the same rows with the same gold, all with scores kept.
+
+    Returns
+    -------
+    Combined
+        With the small-sample correction of the fits.
+
+    Raises
+    ------
+    ArgumentError
+        If the fits are not on the same units, share no coefficient, or have coefficients on different scales.
     """
     from .result import Result
 
@@ -103,7 +115,12 @@ def combine(terms: list[tuple[Any, float]]) -> Combined:
 
 
 def refuse_other_scales(results: Mapping[str, Result]) -> None:
-    """Raise where coefficients of Results, named, are differences in different things."""
+    """Raise where coefficients of Results, named, are differences in different things.
+
+    Raises
+    ------
+    ArgumentError
+    """
     models = {name: model_of(result) for name, result in results.items()}
     scales = {name: "units of the outcome" if model is None else model.measured_in for name, model in models.items()}
     if len(set(scales.values())) > 1:
@@ -117,11 +134,21 @@ def refuse_other_scales(results: Mapping[str, Result]) -> None:
 def joint_covariance(results: Sequence[Result], frame: Units, rows: Sequence[Ints]) -> Floats:
     """Covariance of the coefficients of several fits on rows of one frame, by the influence of its units.
 
-    ``results``: with scores kept, and with the same form of covariance and target; ``frame``: all rows of the draw,
-    with the clusters of the fits; ``rows``: where the units of each fit stand in the frame. Gives (P, P): P
-    coefficients in all, fit by fit. The part of each fit is its own covariance, small-sample form included: what
-    stacked influences give for it is turned into it, and the rest along with it, which leaves the whole positive
-    semidefinite.
+    Parameters
+    ----------
+    results : sequence of Result
+        With scores kept, and with the same form of covariance and target.
+    frame : Units
+        All rows of the draw, with the clusters of the fits.
+    rows : sequence of ndarray of int
+        Where the units of each fit stand in the frame.
+
+    Returns
+    -------
+    ndarray, shape (P, P)
+        P coefficients in all, fit by fit. The part of each fit is its own covariance, small-sample form included: what
+        stacked influences give for it is turned into it, and the rest along with it, which leaves the whole positive
+        semidefinite.
     """
     kind, target = results[0].vcov_kind, results[0].target
     parts = [kept_parts(result).within(frame, at) for result, at in zip(results, rows)]

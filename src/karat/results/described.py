@@ -21,6 +21,8 @@ def fit_behind(fit: Any) -> Fitted | None:
 def facts_of(fit: Any) -> dict[str, str]:
     """Sizes, and what was fitted how, of any estimates; what is not known is left out.
 
+    Examples
+    --------
     >>> import karat as kt
     >>> corpus, truth = kt.datasets.simulate(1500, seed=1)
     >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=200).draw(corpus, seed=1), "hostile")

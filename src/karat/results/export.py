@@ -26,7 +26,13 @@ def to_json(result: Result) -> str:
 
 
 def from_json(text: str) -> Result:
-    """Read :func:`to_json` back."""
+    """Read :func:`to_json` back.
+
+    Raises
+    ------
+    ArgumentError
+        If the text is not such JSON.
+    """
     from ..checks.values import Checks
     from ..predict import Skill
     from .comparison import Column, Comparison, Difference

@@ -314,7 +314,16 @@ def side_by_side(
 ) -> SideBySide:
     """Results in columns, constants last.
 
-    ``heads``: a name for each; ``facts``: further rows, above those that count units and gold.
+    Parameters
+    ----------
+    results : sequence of Result
+    heads : sequence of str
+        A name for each.
+    title : str
+    facts : tuple of (str, tuple of str)
+        Further rows, above those that count units and gold.
+    remarks : tuple of str
+    digits : int
     """
     digits = whole("digits", digits, least=0)
     every = dict.fromkeys(name for result in results for name in result.names)

@@ -38,7 +38,17 @@ class Numbers(Protocol):
 def read_hypotheses(known: Numbers, hypothesis: object) -> tuple[Floats, Floats, list[str]]:
     """Turn hypotheses into ``(R, r, texts)``.
 
-    ``hypothesis``: texts, or a matrix of shape (k, p). Gives ``matrix`` (k, p); ``right`` (k,).
+    Parameters
+    ----------
+    known : Numbers
+    hypothesis : str, list of str or array_like
+        Texts, or a matrix of shape (k, p).
+
+    Returns
+    -------
+    matrix : ndarray, shape (k, p)
+    right : ndarray, shape (k,)
+    texts : list of str
     """
     p = len(known.names)
     if isinstance(hypothesis, str):

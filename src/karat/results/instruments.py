@@ -173,7 +173,13 @@ class AndersonRubin:
 
 
 def stage_of(result: Any) -> Stage:
-    """The stage a Result holds."""
+    """The stage a Result holds.
+
+    Raises
+    ------
+    KaratError
+        If there is none.
+    """
     stage: Stage | None = result.stage
     if stage is not None:
         return stage

@@ -42,6 +42,8 @@ REFERENCES = {
 def surrogates_of(fit: Fitted) -> dict[str, list[str]]:
     """Labelled columns of a fit and their surrogates, as far as they are known.
 
+    Examples
+    --------
     >>> import karat as kt
     >>> corpus, truth = kt.datasets.simulate(1500, seed=1)
     >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=200).draw(corpus, seed=1), "hostile")
@@ -63,7 +65,25 @@ def _names(value: Any) -> list[str]:
 
 
 def methods_text(fit: Fitted) -> tuple[list[str], list[str]]:
-    """Paragraphs and references."""
+    """Paragraphs and references.
+
+    Parameters
+    ----------
+    fit : Result
+
+    Returns
+    -------
+    (list of str, list of str)
+
+    Examples
+    --------
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(1500, seed=1)
+    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=200).draw(corpus, seed=1), "hostile")
+    >>> fit = kt.ols("outcome ~ hostile", labelled, surrogates={"hostile": "hostile_llm"}, seed=1)
+    >>> methods_text(fit)[0][0][:53]
+    'Gold labels of hostile are known for 200 of the 1,500'
+    """
     used: dict[str, None] = {}
     paragraphs = [
         _labels(fit, used),

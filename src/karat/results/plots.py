@@ -39,9 +39,41 @@ def coefplot(
 ) -> Any:
     """Estimates with confidence intervals, one line per coefficient.
 
-    ``terms``: coefficients shown, in this order; by default all but the intercept; ``compare``: also show gold alone
-    and surrogates alone, when the fit holds them; ``truth``: known values, marked by a line; ``truth_label``: what to
-    call them in the legend.
+    Parameters
+    ----------
+    result : Result or other estimates
+    terms : sequence of str, optional
+        Coefficients shown, in this order; by default all but the intercept.
+    compare : bool
+        Also show gold alone and surrogates alone, when the fit holds them.
+    truth : mapping of str to float, optional
+        Known values, marked by a line.
+    truth_label : str
+        What to call them in the legend.
+    ax : matplotlib Axes, optional
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ArgumentError
+        If a term does not exist.
+    KaratError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> import karat as kt
+    >>> corpus, truth = kt.datasets.simulate(1000, seed=1)
+    >>> labelled = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=200).draw(corpus, seed=1), "hostile")
+    >>> axes = kt.ols("outcome ~ hostile + length", labelled, surrogates={"hostile": "hostile_llm"}, seed=1).coefplot()
+    >>> [label.get_text() for label in axes.get_yticklabels()]
+    ['hostile', 'length']
     """
     numbers = result._numbers()
     family = list(terms) if terms is not None else [n for n in numbers.names if n != "Intercept"] or list(numbers.names)

@@ -55,8 +55,23 @@ def _refuse_formula(result: Result) -> None:
 def predict(result: Result, new: object, alpha: float, context: Any) -> pd.DataFrame:
     """Expected outcome, its standard error (delta method) and interval.
 
-    ``new``: covariates of m rows. Gives (m, 4): of an outcome with K classes the probabilities of all, shape (m, 4 K);
-    columns are figure and class.
+    Parameters
+    ----------
+    result : Result
+    new : data frame
+        Covariates of m rows.
+    alpha : float
+    context : mapping or None
+
+    Returns
+    -------
+    pandas.DataFrame, shape (m, 4)
+        Of an outcome with K classes the probabilities of all, shape (m, 4 K); columns are figure and class.
+
+    Raises
+    ------
+    KaratError
+        If the result was read from JSON, or covariates are missing.
     """
     import pandas as pd
     from scipy.stats import t
@@ -95,7 +110,13 @@ def predict(result: Result, new: object, alpha: float, context: Any) -> pd.DataF
 
 
 def design_rows(result: Result, new: object, context: Any) -> tuple[Floats, Floats | None, Table]:
-    """Design matrix, offsets and table of new rows; without an intercept where the model has none."""
+    """Design matrix, offsets and table of new rows; without an intercept where the model has none.
+
+    Raises
+    ------
+    KaratError
+        If covariates are missing, a category is none of the fit, or the formula looks at whole columns.
+    """
     import pandas as pd
 
     from ..frames import Table

@@ -49,7 +49,13 @@ def with_vcov(result: Result, kind: str, cluster: Any) -> Result:
 
 
 def kept_parts(result: Result) -> Parts:
-    """What the covariance was made from."""
+    """What the covariance was made from.
+
+    Raises
+    ------
+    KaratError
+        If it was not kept.
+    """
     if result.parts is None:
         raise KaratError(
             "the influence scores of this fit were not kept, so no other covariance can be computed; fit again with "
@@ -93,7 +99,13 @@ def _resampled(result: Result, parts: Parts, kind: str) -> Sampling:
 
 
 def as_means(result: Result) -> Result:
-    """Coefficients read as group means."""
+    """Coefficients read as group means.
+
+    Raises
+    ------
+    KaratError
+        If they are something else.
+    """
     if result.spec is not None and result.spec.classes:
         raise KaratError(f"coefficients of {result.formula!r} are log odds of classes; predict gives probabilities.")
     if result.model not in ("ols", "mean") or not _on_groups(result):
@@ -131,7 +143,13 @@ def _on_groups(result: Result) -> bool:
 
 
 def grouped_influence(result: Result) -> Floats:
-    """Influence of units, summed within analysis clusters of one way, shape (m, p)."""
+    """Influence of units, summed within analysis clusters of one way, shape (m, p).
+
+    Raises
+    ------
+    KaratError
+        If influence scores were not kept.
+    """
     psi, _ = influence(result)
     parts = result.parts
     assert parts is not None
@@ -142,8 +160,17 @@ def grouped_influence(result: Result) -> Floats:
 def influence(result: Result, kind: str = "HC0") -> tuple[Floats, Floats]:
     """Influence of all units, shape (N, p), and of labelling errors of gold units, shape (n, p).
 
-    ``kind``: small-sample correction to put on them, see :func:`karat.estimate.scores.correction`; with CRV2 and CRV3
-    totals of clusters are those with their leverage corrected.
+    Parameters
+    ----------
+    result : Result
+    kind : str
+        Small-sample correction to put on them, see :func:`karat.estimate.scores.correction`; with CRV2
+        and CRV3 totals of clusters are those with their leverage corrected.
+
+    Raises
+    ------
+    KaratError
+        If influence scores were not kept.
     """
     parts = kept_parts(result)
     psi = np.vstack([block for _, block in parts.scores.blocks(kind)])

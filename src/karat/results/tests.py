@@ -51,7 +51,22 @@ class TestResult:
 
 
 def wald(result: Numbers, hypothesis: object) -> TestResult:
-    """F test of ``R theta = r``."""
+    """F test of ``R theta = r``.
+
+    Parameters
+    ----------
+    result : Numbers
+    hypothesis : str, list of str or array_like
+
+    Returns
+    -------
+    TestResult
+
+    Raises
+    ------
+    ArgumentError
+        If the hypotheses cannot be read or contradict the number of coefficients.
+    """
     matrix, right, text = read_hypotheses(result, hypothesis)
     gap = matrix @ result.theta - right
     covariance = covariance_of(result, matrix)
@@ -77,10 +92,29 @@ def joint_test(gap: Floats, covariance: Floats, freedom: Callable[[Floats], floa
     the F distribution with q and e - q + 1 degrees of freedom. e is taken to be at least q: then hardly any statistic
     is large enough, which is what so few degrees of freedom can say.
 
-    ``gap`` (k,); ``covariance`` (k, k): of rank q, where hypotheses are redundant; ``freedom``: degrees of freedom of
-    the covariance of ``rows @ gap``, given linearly independent rows, shape (q, k). Gives ``df`` of the denominator;
-    infinite for a chi-squared test.
+    Parameters
+    ----------
+    gap : ndarray, shape (k,)
+    covariance : ndarray, shape (k, k)
+        Of rank q, where hypotheses are redundant.
+    freedom : callable
+        Degrees of freedom of the covariance of ``rows @ gap``, given linearly independent rows, shape (q, k).
 
+    Returns
+    -------
+    statistic : float
+    q : int
+    df : float
+        Of the denominator; infinite for a chi-squared test.
+    p_value : float
+
+    Raises
+    ------
+    KaratError
+        If the covariance is 0.
+
+    Examples
+    --------
     >>> statistic, q, df, p_value = joint_test(np.array([2.0]), np.array([[4.0]]), lambda rows: 9.0)
     >>> statistic, q, df, round(p_value, 3)
     (1.0, 1, 9.0, 0.343)
@@ -111,7 +145,13 @@ def joint_freedom(result: Numbers, rows: Floats, matrix: Floats, parts: Parts | 
     of the clusters leaves for these hypotheses together, times the smallest share that the coefficients involved have
     of theirs (few gold units take some away).
 
-    ``rows`` (q, k); ``matrix`` (k, p); ``parts``: by default those the result keeps.
+    Parameters
+    ----------
+    result : Numbers
+    rows : ndarray, shape (q, k)
+    matrix : ndarray, shape (k, p)
+    parts : Parts, optional
+        By default those the result keeps.
     """
     parts = getattr(result, "parts", None) if parts is None else parts
     fit: Any = result  # parts are those of a fit
@@ -170,9 +210,25 @@ def interval(
 ) -> tuple[Floats, Floats]:
     """Confidence intervals from estimates and their variances.
 
-    ``theta``, ``variance``, ``df`` (p,); ``level``: one minus the confidence level; ``form``: "beta" is for shares:
-    Clopper and Pearson's interval at the effective size; ``shares``: gives the effective size; without it the size is
-    that which gives this variance. Gives ``low, high`` (p,).
+    Parameters
+    ----------
+    theta, variance, df : ndarray, shape (p,)
+    level : float
+        One minus the confidence level.
+    form : {"wald", "beta"}
+        "beta" is for shares: Clopper and Pearson's interval at the effective size.
+    shares : Shares, optional
+        Gives the effective size; without it the size is that which gives this variance.
+
+    Returns
+    -------
+    low, high : ndarray, shape (p,)
+
+    Examples
+    --------
+    >>> low, high = interval(np.array([0.02]), np.array([0.015**2]), np.array([np.inf]), 0.05, "beta")
+    >>> bool(low[0] > 0)
+    True
     """
     from scipy.stats import norm, t
 

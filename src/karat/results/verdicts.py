@@ -46,7 +46,17 @@ class Finding:
 def findings(fit: Fitted, copies: Duplicates | None = None, seen: tuple[int, int] | None = None) -> tuple[Finding, ...]:
     """All checks of a fit.
 
-    ``seen``: rows of the fit that the labeller has seen, and gold rows among them.
+    Parameters
+    ----------
+    fit : Result
+        With checks.
+    copies : Duplicates, optional
+    seen : (int, int), optional
+        Rows of the fit that the labeller has seen, and gold rows among them.
+
+    Returns
+    -------
+    tuple of Finding
     """
     checks = fit.checks
     assert checks is not None

@@ -24,8 +24,22 @@ if TYPE_CHECKING:
 def one_step(result: Result, out: Bools) -> Result:
     """A fit without some of its units, to first order.
 
-    ``out`` (N,): which of its units leave. Units that stay keep weights and inclusion probabilities: they were
-    drawn with these, whoever left later.
+    Parameters
+    ----------
+    result : Result
+        With influence scores.
+    out : ndarray of bool, shape (N,)
+        Which of its units leave.
+
+    Returns
+    -------
+    Result
+        Units that stay keep weights and inclusion probabilities: they were drawn with these, whoever left later.
+
+    Raises
+    ------
+    KaratError
+        If influences were not kept, too much leaves, or fixed effects would have to be taken out anew.
     """
     parts = kept_parts(result)
     units, kept = parts.units, parts.scores.everywhere().source

@@ -103,7 +103,17 @@ class _Completions:
 def worst_cases(pieces: Pieces, terms: tuple[str, ...], limits: Mapping[str, Any], alpha: float) -> tuple[Bound, ...]:
     """Bounds of coefficients over all labels the rows without an answer could have.
 
-    ``limits``: numeric label -> (smallest, largest possible value).
+    Parameters
+    ----------
+    pieces : Pieces
+    terms : tuple of str
+    limits : mapping
+        Numeric label -> (smallest, largest possible value).
+    alpha : float
+
+    Returns
+    -------
+    tuple of Bound
     """
     names = pieces.matrix.spec.names
     made = completions(pieces, limits)
@@ -148,6 +158,15 @@ def imbens_manski(
     """Interval that covers a parameter known to lie between two estimated bounds.
 
     Source: Imbens and Manski (2004), equation 7; with t in place of normal quantiles.
+
+    Examples
+    --------
+    Bounds that meet give the usual interval, bounds far apart a one-sided quantile at either end:
+
+    >>> np.round(imbens_manski(0.0, 0.0, 1.0, 1.0, np.inf, 0.05), 3)
+    array([-1.96,  1.96])
+    >>> np.round(imbens_manski(0.0, 90.0, 1.0, 1.0, np.inf, 0.05), 3)
+    array([-1.645, 91.645])
     """
     from scipy.optimize import brentq
     from scipy.stats import t

@@ -27,9 +27,23 @@ def joint_covariance(
 ) -> Floats:
     """Covariance of U estimates from stacked influences, with the variances that the fits report.
 
-    ``psi`` (N,): influence of all units on each estimate; ``error`` (n,): labelling errors of the gold units;
-    ``units``: the same for all; ``kind``: of the covariance, for units or clusters; ``variance`` (U,): of each fit on
-    its own. Gives (U, U).
+    Parameters
+    ----------
+    psi : list of U ndarrays, each of shape (N,)
+        Influence of all units on each estimate.
+    error : list of U ndarrays, each of shape (n,)
+        Labelling errors of the gold units.
+    units : Units
+        The same for all.
+    target : {"superpopulation", "finite"}
+    kind : str
+        Of the covariance, for units or clusters.
+    variance : ndarray, shape (U,)
+        Of each fit on its own.
+
+    Returns
+    -------
+    ndarray, shape (U, U)
     """
     scores = np.column_stack(psi), np.column_stack(error)
     plain = across(units.summed_over(kind), lambda codes: influence_covariance(*scores, units, target, codes))
@@ -43,7 +57,21 @@ def max_t_critical(covariance: Floats, df: Floats, alpha: float, rng: np.random.
 
     Source: Montiel Olea and Plagborg-Moller (2019), algorithm 1 (plug-in sup-t).
 
-    ``covariance`` (U, U); ``df`` (U,). Gives (U,).
+    Parameters
+    ----------
+    covariance : ndarray, shape (U, U)
+    df : ndarray, shape (U,)
+    alpha : float
+    rng : Generator
+
+    Returns
+    -------
+    ndarray, shape (U,)
+
+    Examples
+    --------
+    >>> max_t_critical(np.eye(1), np.array([np.inf]), 0.05, np.random.default_rng(0)).round(1)
+    array([2.])
     """
     from scipy.stats import norm, t
 
@@ -59,8 +87,23 @@ def equality(theta: Floats, covariance: Floats, df: float, rng: np.random.Genera
     The distances are jointly normal with a known covariance; the p-value is that of their largest absolute value, on
     the t scale. Estimates that hardly differ in what they are made of may not be distinguishable, and are left out.
 
-    ``theta`` (U,); ``covariance`` (U, U). Gives ``statistic, p_value`` naN if there is one estimate, or they do not
-    differ.
+    Parameters
+    ----------
+    theta : ndarray, shape (U,)
+    covariance : ndarray, shape (U, U)
+    df : float
+    rng : Generator
+
+    Returns
+    -------
+    statistic, p_value : float
+        NaN if there is one estimate, or they do not differ.
+
+    Examples
+    --------
+    >>> statistic, p_value = equality(np.array([0.0, 0.1]), np.eye(2), np.inf, np.random.default_rng(0))
+    >>> p_value > 0.9
+    True
     """
     from scipy.stats import norm, t
 

@@ -21,8 +21,25 @@ def multiverse_plot(
 ) -> Any:
     """One panel per coefficient: universes in the order of their naive answers, gold alone as a band.
 
-    ``terms``: by default the first three coefficients that are not an intercept; ``simultaneous``: draw the intervals
-    of corrected answers that hold in all universes at once.
+    Parameters
+    ----------
+    many : Multiverse
+    terms : sequence of str, optional
+        By default the first three coefficients that are not an intercept.
+    simultaneous : bool
+        Draw the intervals of corrected answers that hold in all universes at once.
+    axes : sequence of matplotlib Axes, optional
+
+    Returns
+    -------
+    ndarray of matplotlib.axes.Axes
+
+    Raises
+    ------
+    ArgumentError
+        If a coefficient was not compared.
+    KaratError
+        If matplotlib is not installed.
     """
     shown = (
         list(terms) if terms is not None else [t for t in many.terms if t != "Intercept"][:3] or list(many.terms[:3])

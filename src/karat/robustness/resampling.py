@@ -44,6 +44,11 @@ def resampling_units(table: Table, labelling: Labelling, cluster: object) -> tup
     Where sizes were fixed, gold units are resampled apart from the others of their stratum (two cells);
     how many units the strata have is resampled too. Clusters that hold several labelling units are resampled as
     they are.
+
+    Raises
+    ------
+    ArgumentError
+        If a cluster holds a part of a labelling unit.
     """
     import pandas as pd
 

@@ -76,9 +76,20 @@ class Flip:
 def tilt_variable(pieces: Pieces, given: object, table: Table) -> tuple[str, Floats]:
     """Name and values of f for the gold rows.
 
-    ``given``: a label; ``{label: class}``; or values for all rows of the data, of which those of gold rows are used.
-    None is the labelled outcome if there is one, else the first labelled covariate. Gives ``values`` (n,): numbers in
-    standard deviations about their mean; 0 and 1 for a class.
+    Parameters
+    ----------
+    pieces : Pieces
+    given : str, mapping, array_like or None
+        A label; ``{label: class}``; or values for all rows of the data, of which those of gold rows are used. None is
+        the labelled outcome if there is one, else the first labelled covariate.
+    table : Table
+        The data.
+
+    Returns
+    -------
+    name : str
+    values : ndarray, shape (n,)
+        Numbers in standard deviations about their mean; 0 and 1 for a class.
     """
     prepared = pieces.prepared
     gold = prepared.units.gold

@@ -13,7 +13,24 @@ if TYPE_CHECKING:
 
 
 def tilt_plot(found: Sensitivity, term: str, *, ax: Any = None, title: str | None = None) -> Any:
-    """A coefficient over gamma with its interval; worst cases as a band, flips as marks."""
+    """A coefficient over gamma with its interval; worst cases as a band, flips as marks.
+
+    Parameters
+    ----------
+    found : Sensitivity
+    term : str
+    ax : matplotlib Axes, optional
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    KaratError
+        If matplotlib is not installed.
+    """
     from scipy.stats import t
 
     curve, j = found.curve, found.fit.position(term)

@@ -22,7 +22,19 @@ if TYPE_CHECKING:
 def best_ratio(alpha: float) -> float:
     """Ratio of information to the mixture's own at which the boundary is tightest.
 
-    Gives the y that minimises ``(1 + 1 / y) log((1 + y) / alpha^2)``: ``y = log((1 + y) / alpha^2)``.
+    Parameters
+    ----------
+    alpha : float
+
+    Returns
+    -------
+    float
+        The y that minimises ``(1 + 1 / y) log((1 + y) / alpha^2)``: ``y = log((1 + y) / alpha^2)``.
+
+    Examples
+    --------
+    >>> round(best_ratio(0.05), 3)
+    8.212
     """
     from scipy.special import lambertw
 
@@ -32,7 +44,21 @@ def best_ratio(alpha: float) -> float:
 def multiplier(ratio: Floats, alpha: float) -> Floats:
     """Half-width of the interval over the standard error.
 
-    ``ratio``: information over the mixture's own. Gives ``sqrt((1 + 1 / y) log((1 + y) / alpha^2))``.
+    Parameters
+    ----------
+    ratio : ndarray
+        Information over the mixture's own.
+    alpha : float
+
+    Returns
+    -------
+    ndarray
+        ``sqrt((1 + 1 / y) log((1 + y) / alpha^2))``.
+
+    Examples
+    --------
+    >>> multiplier(np.array([8.212]), 0.05).round(2)
+    array([3.04])
     """
     return np.asarray(np.sqrt((1.0 + 1.0 / ratio) * (np.log1p(ratio) - 2.0 * np.log(alpha))))
 
@@ -40,8 +66,22 @@ def multiplier(ratio: Floats, alpha: float) -> Floats:
 def anytime_p(z: Floats, ratio: Floats) -> Floats:
     """The smallest alpha at which the interval leaves a value out, valid at whatever look it is read.
 
-    ``z``: distance from the value over the standard error; ``ratio``: information over the mixture's own. Gives
-    ``min(1, sqrt(1 + y) exp(-z^2 y / (2 (1 + y))))``.
+    Parameters
+    ----------
+    z : ndarray
+        Distance from the value over the standard error.
+    ratio : ndarray
+        Information over the mixture's own.
+
+    Returns
+    -------
+    ndarray
+        ``min(1, sqrt(1 + y) exp(-z^2 y / (2 (1 + y))))``.
+
+    Examples
+    --------
+    >>> anytime_p(multiplier(np.array([5.0]), 0.05), np.array([5.0])).round(6)
+    array([0.05])
     """
     return np.asarray(np.minimum(1.0, np.exp(0.5 * np.log1p(ratio) - z**2 * ratio / (2.0 * (1.0 + ratio)))))
 
@@ -49,7 +89,15 @@ def anytime_p(z: Floats, ratio: Floats) -> Floats:
 def planned_variance(total: Floats, labelling: Floats, n: int, planned: int, n_units: int) -> Floats:
     """Variance at another number of gold labels: the labelling part goes with ``1 / n - 1 / N``.
 
-    ``total``, ``labelling`` (p,): variances at n. Gives (p,).
+    Parameters
+    ----------
+    total, labelling : ndarray, shape (p,)
+        Variances at n.
+    n, planned, n_units : int
+
+    Returns
+    -------
+    ndarray, shape (p,)
     """
     factor = (1.0 / planned - 1.0 / n_units) / (1.0 / n - 1.0 / n_units)
     return np.maximum(total - labelling, 0.0) + labelling * factor

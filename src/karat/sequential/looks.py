@@ -17,7 +17,26 @@ if TYPE_CHECKING:
 def sequence_plot(n_gold: Ints, theta: Floats, half: Floats, names: Sequence[str], alpha: float, ax: Any) -> Any:
     """Estimates and intervals against the number of gold labels, one panel per coefficient.
 
-    ``n_gold`` (K,); ``theta``, ``half`` (K, p): estimates and half-widths. Gives (p,).
+    Parameters
+    ----------
+    n_gold : ndarray of int, shape (K,)
+    theta, half : ndarray, shape (K, p)
+        Estimates and half-widths.
+    names : sequence of str
+        The p coefficients.
+    alpha : float
+    ax : matplotlib Axes, sequence of p of them, or None
+
+    Returns
+    -------
+    ndarray of matplotlib.axes.Axes, shape (p,)
+
+    Raises
+    ------
+    ArgumentError
+        If there are not as many axes as coefficients.
+    KaratError
+        If matplotlib is not installed.
     """
     if ax is None:
         shown = panels((3.6 * len(names), 3.0), len(names))

@@ -182,6 +182,8 @@ class Climb:
 def softmax_rows(scores: Floats, shift: bool = True) -> tuple[Floats, Floats]:
     """Softmax of each row, and the log of its normaliser.
 
+    Examples
+    --------
     >>> import numpy as np
     >>> softmax_rows(np.zeros((1, 2)))[0]
     array([[0.5, 0.5]])
@@ -226,7 +228,15 @@ def normalised(weights: Floats) -> Floats:
 def winners(scores: Floats, ties: str = "split", rng: np.random.Generator | None = None) -> Floats:
     """Indicator of the largest score of each row, with a stated rule for ties.
 
+    Notes
+    -----
     Scores within a relative 1e-9 of the largest count as tied, so that rounding decides nothing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> winners(np.array([[1.0, 1.0, 0.0]]))
+    array([[0.5, 0.5, 0. ]])
     """
     one_of("ties", ties, TIES)
     top = row_max(scores)

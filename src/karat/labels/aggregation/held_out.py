@@ -51,6 +51,11 @@ def reach_of(n_workers: int) -> float:
 
     Three annotators agree in three pairs, and a skill for each explains any such agreement: nothing is left that
     could speak against it. Each annotator more brings pairs that skills alone need not explain.
+
+    Examples
+    --------
+    >>> reach_of(3), reach_of(9)
+    (0.0, 0.5)
     """
     beyond = max(n_workers - 3.0, 0.0)
     return beyond / (beyond + FEW)
@@ -59,6 +64,18 @@ def reach_of(n_workers: int) -> float:
 def confidence(annotations: Annotations, fitted: Fit | None = None) -> Confidence:
     """Choose dependence, trust and spread by how well each vote is predicted from the others on its task.
 
+    Parameters
+    ----------
+    annotations : Annotations
+    fitted : Fit, optional
+        Dawid-Skene with shrunk confusion matrices, where it is at hand.
+
+    Returns
+    -------
+    Confidence
+
+    Notes
+    -----
     Two predictions of annotator w's vote on task i from the other votes: through the truth, ``sum_c q_i(c) e_w(c, y)``,
     with everything that w said there taken out of q and of e, and q raised to the power of the effective number of
     the other votes; and without a truth, from the shares of the other votes shrunk to those of all. Their mixture with
@@ -66,7 +83,12 @@ def confidence(annotations: Annotations, fitted: Fit | None = None) -> Confidenc
     proportional to ``a (1 - a)``, posterior means are taken; then ``1 / W`` is added to rho and a is multiplied by
     ``(W - 3) / (W + 3)``, W annotators: the votes of a handful of annotators cannot show that these err together.
 
-    ``fitted``: dawid-Skene with shrunk confusion matrices, where it is at hand.
+    Examples
+    --------
+    >>> import karat as kt
+    >>> votes = {"task": [1, 1, 1, 2, 2, 2, 3, 3, 3], "worker": list("abcdbcabd"), "label": list("xxyyyyxxx")}
+    >>> 0 < confidence(kt.labels.read_annotations(votes)).trust < 1
+    True
     """
     plain = annotations.folded()
     spread = spread_of(plain)
@@ -88,7 +110,14 @@ def confidence(annotations: Annotations, fitted: Fit | None = None) -> Confidenc
 
 
 def tempered(probabilities: Floats, n_labels: Floats, dependence: float) -> Floats:
-    """Probabilities raised to the power ``1 / (1 + (m - 1) rho)``, shape (n, K): the most probable class stays."""
+    """Probabilities raised to the power ``1 / (1 + (m - 1) rho)``, shape (n, K): the most probable class stays.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> tempered(np.array([[0.9, 0.1]]), np.array([3.0]), 0.5).round(2)
+    array([[0.75, 0.25]])
+    """
     power = 1.0 / (1.0 + np.maximum(n_labels - 1.0, 0.0) * dependence)
     return raised(probabilities, power[:, None])
 

@@ -229,6 +229,20 @@ def content_keys(annotations: Annotations, rounds: int = 3) -> tuple[Array, Arra
 
     Made from who answered what, in a few rounds of colour refinement on integers, whose sums do not depend on order.
     A random start keeps its numbers under renaming if these are hashes of such keys.
+
+    References
+    ----------
+    Weisfeiler and Leman (1968), for colour refinement.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from karat.labels import Annotations
+    >>> t, w, y = np.array([0, 0, 1]), np.array(["a", "b", "a"]), np.array(["x", "y", "x"])
+    >>> one, _ = content_keys(Annotations.of(t, w, y))
+    >>> two, _ = content_keys(Annotations.of(t, np.array(["z", "b", "z"]), y))
+    >>> bool(one[0] == two[1])
+    True
     """
     a = annotations
     task, worker, label = (np.zeros(n, dtype=np.uint64) for n in (a.n_tasks, a.n_workers, a.n_classes))

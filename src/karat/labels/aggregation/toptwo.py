@@ -159,6 +159,8 @@ class _Found:
 def _spectral_reliability(annotations: Annotations, n_iter: int = 50) -> Floats:
     """Reliabilities from agreement between workers alone.
 
+    Notes
+    -----
     Weighted least squares for ``agree_vw / tasks_vw - 1/K = c p_v p_w`` over pairs v != w, without forming the
     pairs. c is set so that the largest reliabilities are close to one.
     """

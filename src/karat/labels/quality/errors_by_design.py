@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 def ratio(above: Floats, below: Floats, labelling: Labelling, cluster: Ints | None = None) -> tuple[Floats, Floats]:
     """Design-weighted ratios of totals and their covariance.
 
+    Notes
+    -----
     With ``e = (above - ratio below) / total``: labelling part (the covariance of the weighted total of e over repeated
     draws) plus population part ``sum w e e'``. With clusters the two are replaced by the sum over clusters of squared
     weighted totals, times C / (C - 1).
@@ -181,6 +183,8 @@ def differential(
 ) -> Differential:
     """Design-weighted regression of the error on covariates, with a joint test.
 
+    Notes
+    -----
     Influence values are scaled by 1 / (1 - leverage), as in HC3.
     """
     from scipy import stats

@@ -27,6 +27,8 @@ UNKNOWN = -1
 def name_of(value: Any) -> Any:
     """A value as a name; None where it is missing or blank.
 
+    Examples
+    --------
     >>> [name_of(v) for v in (" yes ", "  ", 1.0, float("nan"))]
     ['yes', None, 1, None]
     """
@@ -57,6 +59,8 @@ def listed(names: Array) -> list[Any]:
 def sorted_codes(names: Any, what: str = "names") -> tuple[Array, Ints]:
     """Distinct names, sorted, and the code of each.
 
+    Examples
+    --------
     >>> import numpy as np
     >>> sorted_codes(np.array([3, 1, 3]))[1]
     array([1, 0, 1])
@@ -140,7 +144,14 @@ def _dense_codes(names: Array) -> tuple[Array, Ints] | None:
 
 
 def positions(names: Any, known: Sequence[Any]) -> Ints:
-    """Position of each name among known ones, -1 where it is missing or none of them."""
+    """Position of each name among known ones, -1 where it is missing or none of them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> positions(np.array(["b", " a", ""], dtype=object), ("a", "b"))
+    array([ 1,  0, -1])
+    """
     found, code = sorted_codes(names)
     place = {name: i for i, name in enumerate(known)}
     at = np.array([*(place.get(name, UNKNOWN) for name in listed(found)), UNKNOWN], dtype=np.intp)
@@ -150,6 +161,8 @@ def positions(names: Any, known: Sequence[Any]) -> Ints:
 def one_column(values: Any, argument: str) -> Any:
     """Values that the user gave for every row: a list, an array, a Series, or a table of one column.
 
+    Examples
+    --------
     >>> one_column(np.array([[1], [2]]), "tasks").tolist()
     [1, 2]
     """
@@ -198,6 +211,8 @@ def codes_in(values: Any, known: Sequence[Any], what: str, column: str) -> Ints:
 def class_tuple(classes: Any, argument: str = "classes", least: int = 2) -> tuple[Any, ...]:
     """Classes in the order given, as names.
 
+    Examples
+    --------
     >>> class_tuple(["low ", "high"])
     ('low', 'high')
     """

@@ -14,7 +14,13 @@ BACKENDS = ("pandas", "polars", "pyarrow")
 
 
 def build_frame(columns: Mapping[str, Any] | Iterable[tuple[str, Any]], backend: str = "pandas") -> Any:
-    """A data frame from named arrays."""
+    """A data frame from named arrays.
+
+    Examples
+    --------
+    >>> build_frame({"task": [1, 2]}).shape
+    (2, 1)
+    """
     one_of("backend", backend, BACKENDS)
     pairs = list(columns.items() if isinstance(columns, Mapping) else columns)
     names = [name for name, _ in pairs]
