@@ -45,6 +45,16 @@ def test_they_are_the_matrix_of_the_formula(names, constant):
 
 
 @pytest.mark.parametrize(
+    ("formula", "rows"), [("y ~ x + year + `word count`", 1), ("y ~ x + C(year)", 3), ("log(y) ~ x", 3), ("y ~ g", 3)]
+)
+def test_formulas_of_columns_are_learnt_from_one_row(formula, rows, monkeypatch):
+    seen, real = set(), matrices._materialise
+    monkeypatch.setattr(matrices, "_materialise", lambda *given: seen.add(len(given[2])) or real(*given))
+    spec_of(formula)
+    assert seen == {rows}
+
+
+@pytest.mark.parametrize(
     "formula", ["y ~ x + g", "y ~ C(year)", "y ~ x:year", "y ~ log(`word count`)", "y ~ I(x + 1)", "y ~ year**2 + g"]
 )
 def test_other_formulas_are_evaluated(formula):

@@ -50,7 +50,7 @@ def looked_up(
     for j, name in enumerate(names):
         out[:, j] = 1.0 if name is None else frame[name].to_numpy()
         if name is not None:
-            refuse_infinite(out[:, j], name)
+            refuse_infinite(out[:, j], columns[j])
     return out
 
 
@@ -77,6 +77,16 @@ def lookups(
         else:
             return None
     return names if len(names) == len(columns) else None
+
+
+def are_columns(frame: pd.DataFrame, terms: Iterable[Any], parsed: Parsed, categories: frozenset[str]) -> bool:
+    """Whether each term is the intercept or a column of numbers as it stands."""
+    written = {parsed.written(str(name)): name for name in frame.columns if name not in categories}
+    factors = [[str(factor.expr) for factor in term.factors] for term in terms]
+    return all(
+        len(one) == 1 and (one == ["1"] or (one[0] in written and frame[written[one[0]]].dtype.kind in NUMBERS))
+        for one in factors
+    )
 
 
 def refuse_infinite(values: Floats, name: str) -> None:

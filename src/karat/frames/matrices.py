@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import DataError, FormulaError, KaratError
 from .formula import Parsed
 from .kinds import is_text, plain
-from .lookups import finite, looked_up, refuse_infinite
+from .lookups import are_columns, finite, looked_up, refuse_infinite
 from .notation import stage_columns
 from .quoting import plain_message, quote, restored
 from .table import as_float
@@ -65,7 +65,9 @@ class MatrixSpec:
     ) -> tuple[MatrixSpec, Floats]:
         """Fix levels and states on a complete frame; also gives its design matrix, shape (N, p)."""
         categories = frozenset(str(c) for c in frame.columns if is_text(frame[c], c, "covariate"))
-        ready = _ready(parsed, frame, categories)
+        sides = [*parsed.formula.rhs, *(() if classes else parsed.formula.lhs)]
+        as_they_are = are_columns(frame, sides, parsed, categories)  # then one row tells what a formula makes of them
+        ready = _ready(parsed, frame.iloc[:1] if as_they_are else frame, categories)
         whole = frozenset(parsed.written(str(c)) for c in frame.columns if frame[c].dtype.kind in "iub")
         left = None if classes else _materialise(parsed, parsed.formula.lhs, ready, context, whole)
         right = _materialise(parsed, parsed.formula.rhs, ready, context, whole)
@@ -77,7 +79,8 @@ class MatrixSpec:
             raise FormulaError(f"two coefficients of {parsed.text!r} are named {twice[0]!r}; rename a column.")
         outcome = None if left is None else left.model_spec
         of_right, of_left = stage_columns(parsed, spec, names)
-        return cls(parsed, outcome, spec, names, names, categories, classes, of_right, of_left), _matrix(right, names)
+        made = cls(parsed, outcome, spec, names, names, categories, classes, of_right, of_left)
+        return made, made.x(frame, context) if as_they_are else _matrix(right, names)
 
     def x(self, frame: pd.DataFrame, context: Mapping[str, Any] | None = None) -> Floats:
         """Design matrix of a frame, shape (m, p)."""
