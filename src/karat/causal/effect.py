@@ -13,8 +13,6 @@ from .._core.arguments import checked_arguments
 from .._core.machine import single_threaded
 from .._core.types import ColumnLike
 from ..errors import ArgumentError, DataError, KaratError, PositivityWarning, number, one_of, tell
-from ..estimate.clusters import curvatures
-from ..estimate.infer import Parts
 from ..estimate.plugged import surrogate_estimate
 from ..estimate.rows import Memory, Rows
 from ..frames import Table
@@ -25,7 +23,7 @@ from ..regression.comparison_fits import Naive
 from ..regression.options import Arguments, FitOptions
 from ..regression.pipeline import Opened, Steps, close_fit, open_fit
 from ..regression.predicted_rows import average_rows, surrogate_rows
-from ..regression.steps import estimated, folds_of
+from ..regression.steps import estimated, folds_of, parts_of
 from ..regression.variables import read_labels
 from ..results import Result
 from .nuisances import Arm, Nuisances, contribution, without_surrogates
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
     from .._core.types import Floats, Ints
     from ..estimate.augment import AugmentedSample
     from ..estimate.covariance import Meat
+    from ..estimate.infer import Parts
     from ..estimate.rectify import Estimate
     from ..frames.formula import Parsed
     from ..regression.variables import Label
@@ -367,8 +366,7 @@ class _Closing(Steps[Opened]):
             estimate = surrogate_estimate(fit.model, alone)
         except (KaratError, np.linalg.LinAlgError) as error:
             return f"Surrogate only is not shown: {error}"
-        curvature = curvatures(fit.model, alone, estimate, options.vcov, "surrogate")
-        return Naive(estimate.theta, Parts.of(estimate, curvature))
+        return Naive(estimate.theta, parts_of(fit.model, alone, estimate, options))
 
     def finish(
         self, result: Result, fit: Opened, sample: AugmentedSample, estimate: Estimate, parts: Parts,

@@ -113,7 +113,6 @@ def effects_of(parsed: Parsed, table: Table, kept: Bools, dropped: dict[str, int
     """
     rows = np.flatnonzero(kept)
     effects = read_effects(parsed, table.pandas(sorted(parsed.effect_variables), "fixed effects"))
-    assert effects is not None
     alone = effects.singletons()
     if not alone.any():
         return effects

@@ -9,7 +9,6 @@ import numpy as np
 
 from ..errors import DataError, KaratError, SmallSampleWarning, tell
 from ..estimate.augment import AugmentedSample
-from ..estimate.clusters import curvatures
 from ..estimate.covariance import Meat
 from ..estimate.infer import Parts, combination, infer, influences
 from ..estimate.plugged import surrogate_estimate
@@ -23,6 +22,7 @@ from ..results.comparison import Column, Comparison, Difference
 from ..results.tests import joint_freedom, joint_test
 from .design_matrix import Design, Prepared
 from .predicted_rows import surrogate_rows
+from .steps import parts_of
 
 if TYPE_CHECKING:
     from .._core.types import Floats
@@ -84,8 +84,7 @@ def naive_fit(
         estimate = surrogate_estimate(model, naive, start)
     except (KaratError, np.linalg.LinAlgError) as error:
         return f"Surrogate only is not shown: {error}"
-    curvature = curvatures(model, naive, estimate, options.vcov, "surrogate")
-    return Naive(estimate.theta, Parts.of(estimate, curvature), caution)
+    return Naive(estimate.theta, parts_of(model, naive, estimate, options, "surrogate"), caution)
 
 
 def plugged_labels(prepared: Prepared) -> tuple[dict[str, Any], str]:
@@ -144,8 +143,7 @@ def gold_column(
         if sample.units.effects is None and sample.panel is None:
             raise
         return f"gold alone is not shown: {error}".rstrip(".")
-    curvature = curvatures(model, sample, gold, options.vcov, "gold")
-    parts = Parts.of(gold, curvature)
+    parts = parts_of(model, sample, gold, options, "gold")
     covariance, df = infer(parts, options.vcov, options.target, options.df)
     total, shares = covariance.total, None
     if result.shares is not None:

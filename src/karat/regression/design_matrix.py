@@ -120,8 +120,9 @@ def prepare(
     complete = _complete(absent, dropped, missing, table.n_rows)
     there = np.ones(table.n_rows, dtype=bool) if shown is None else ~shown
     among = there if inside is None else there & inside
-    drop_singletons(parsed, frame, complete, among, dropped)
-    if model is not None:
+    if parsed.effects:
+        drop_singletons(parsed, frame, complete, among, dropped)
+    if parsed.effects and model is not None and not model.linear:
         drop_alike(parsed, frame, labels, labelling.labelled, there, among, complete, v, model, dropped)
     kept = complete & there if inside is None else complete & there & inside
     if not kept.all():
@@ -136,16 +137,14 @@ def prepare(
         labels = tuple(restrict(label, kept) for label in labels)
         v = None if v is None else v[kept]
         clusters = None if clusters is None else clusters[kept]
-    codes = None
-    if clusters is not None:
-        codes = cluster_codes(clusters)
-        if min(count(codes)) == 1:
-            raise DataError("cluster holds a single cluster; a cluster covariance needs at least two.")
-    effects = read_effects(parsed, frame)
+    codes = None if clusters is None else cluster_codes(clusters)
+    if codes is not None and min(count(codes)) == 1:
+        raise DataError("cluster holds a single cluster; a cluster covariance needs at least two.")
     notes = compare_presence(labels, labelling.labelled, labelling.weight)
     for note in notes:
         tell(note, DesignWarning)
     name = "" if clusters is None else named(list(clusters.columns))
+    effects = read_effects(parsed, frame) if parsed.effects else None
     units = Units(labelling, v, codes, name, None if kept.all() else kept, effects)
     return Prepared(parsed, labels, frame, units, dropped, context, notes)
 

@@ -31,12 +31,10 @@ _TOO_FAR = 1.4
 """Distance of such coefficients from the truth, as a share of it, times rows of a group less 1 (Greene 2004)."""
 
 
-def read_effects(parsed: Parsed, frame: pd.DataFrame) -> FixedEffects | None:
+def read_effects(parsed: Parsed, frame: pd.DataFrame) -> FixedEffects:
     """Fixed effects of the rows of a frame, in which none is missing."""
     import pandas as pd
 
-    if not parsed.effects:
-        return None
     codes = []
     for columns in parsed.effects:
         own = pd.factorize(frame[columns[0]])[0].astype(np.intp)
@@ -51,11 +49,7 @@ def drop_singletons(
 ) -> None:
     """Take out of ``complete`` the rows that are alone in a fixed effect: they tell nothing of coefficients."""
     rows = np.flatnonzero(complete & among)
-    effects = read_effects(parsed, frame.iloc[rows])
-    if effects is None or not len(rows):
-        return
-    alone = effects.singletons()
-    if alone.any():
+    if len(rows) and (alone := read_effects(parsed, frame.iloc[rows]).singletons()).any():
         complete[rows[alone]] = False
         dropped[f"alone in {' + '.join(parsed.effect_names)}"] = int(alone.sum())
 
@@ -69,14 +63,14 @@ def drop_alike(
     Only where every outcome is known: what a sample shows of a group does not say that all are alike.
     """
     label = next((one for one in labels if one.in_outcome and one.name == parsed.outcome), None)
-    if model.linear or not parsed.effects or label is None:
+    if label is None:
         return
     gold = np.zeros(len(complete), dtype=bool)
     gold[there] = labelled
     rows = np.flatnonzero(complete & among)
-    effects = read_effects(parsed, frame.iloc[rows])
-    if effects is None or not len(rows) or not gold[rows].all():
+    if not len(rows) or not gold[rows].all():
         return
+    effects = read_effects(parsed, frame.iloc[rows])
     y = as_float(label.gold.iloc[rows], label.name, "gold")
     alike = empty(effects, y, np.ones(len(rows)) if weights is None else weights[rows], model)
     if alike.any() and not alike.all():

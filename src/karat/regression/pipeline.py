@@ -161,9 +161,9 @@ class Steps(Generic[F]):
         gold = gold_column(result, fit.model, sample, estimate, fit.options)
         if isinstance(gold, str):
             result, gold = result.replace(notes=(*result.notes, gold)), None
-        notes = wider_than_gold(result, gold, fit.options) + incidental(
-            result, fit.model, sample, fit.options.estimator
-        )
+        notes = wider_than_gold(result, gold, fit.options)
+        if sample.units.effects is not None:
+            notes += incidental(result, fit.model, sample, fit.options.estimator)
         result = result.replace(notes=(*result.notes, *notes))
         if fit.options.compare:
             result = result.replace(comparison=compare_with(result, gold, parts, naive, meat, fit.options))

@@ -11,7 +11,7 @@ import numpy as np
 from .. import moments as models
 from ..errors import ArgumentError, DataError, NotValidWarning, SolverWarning, tell, whole
 from ..estimate.augment import AugmentedSample
-from ..estimate.clusters import connected, curvatures
+from ..estimate.clusters import Curvatures, connected, curvatures
 from ..estimate.curved import MODELS
 from ..estimate.infer import Parts, infer
 from ..estimate.plugged import surrogate_estimate
@@ -281,11 +281,14 @@ def estimated(regression: models.Model, sample: AugmentedSample, options: Argume
     return rectify(regression, sample, options.tuning, crossfitted)
 
 
-def parts_of(regression: models.Model, sample: AugmentedSample, estimate: Estimate, options: Arguments) -> Parts:
-    """What covariances are made from."""
-    role = options.estimator if sample.predicted else "gold"
-    curvature = curvatures(regression, sample, estimate, options.vcov, role)
-    return Parts.of(estimate, curvature)
+def parts_of(
+    regression: models.Model, sample: AugmentedSample, estimate: Estimate, options: Arguments, role: str = ""
+) -> Parts:
+    """What covariances are made from; ``role`` is the estimator where it is not the one asked for."""
+    if sample.units.cluster is None:
+        return Parts.of(estimate, Curvatures())
+    role = role or (options.estimator if sample.predicted else "gold")
+    return Parts.of(estimate, curvatures(regression, sample, estimate, options.vcov, role))
 
 
 def keeps_scores(options: Arguments, sample: AugmentedSample) -> bool:
