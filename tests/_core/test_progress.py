@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from karat._core import progress
+from karat._core import machine
 
 
 class Terminal(io.StringIO):
@@ -21,9 +21,9 @@ class Terminal(io.StringIO):
 def test_a_bar_where_somebody_waits(asked, terminal, seconds, shown, monkeypatch):
     stream = Terminal() if terminal else io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
-    monkeypatch.setattr(progress, "QUIET", seconds)
+    monkeypatch.setattr(machine, "QUIET", seconds)
     found = []
-    for item in progress.followed(range(4), 4, "planning", asked):
+    for item in machine.followed(range(4), 4, "planning", asked):
         time.sleep(0.11)
         found.append(item)
     assert found == [0, 1, 2, 3]

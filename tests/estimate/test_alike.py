@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import karat as kt
 from karat import moments
-from karat.estimate import alike
+from karat.estimate import totals
 from karat.estimate.rows import Rows, pieces_of
 from karat.estimate.totals import row_totals
 
@@ -21,7 +21,7 @@ from ..profiles import examples
 
 @pytest.fixture(autouse=True)
 def few_rows_are_enough(monkeypatch):
-    monkeypatch.setattr(alike, "_LEAST", 100)
+    monkeypatch.setattr(totals, "_LEAST", 100)
 
 
 @given(
@@ -35,7 +35,7 @@ def test_sums_are_those_of_all_rows(seed, model, weights, share, offset):
     y = np.eye(3)[rng.integers(0, 3, n), 1:] if model == "multinomial" else rng.integers(0, 2, n).astype(float)
     shift = rng.integers(0, 2, n) / 3 if offset and model != "multinomial" else None
     rows, v = Rows(x, y, shift, rng.random(n) if share else None), rng.random(n) if weights else None
-    found = alike.told_once(rows, v)
+    found = totals.told_once(rows, v)
     assert found is not None
     few, total = found
     assert len(few.y) <= 3 * 2 * 3 * 2
@@ -48,13 +48,13 @@ def test_sums_are_those_of_all_rows(seed, model, weights, share, offset):
 
 def test_rows_that_differ_are_left_as_they_are():
     rng = np.random.default_rng(1)
-    assert alike.told_once(Rows(rng.normal(size=(500, 2)), np.zeros(500)), None) is None
-    assert alike.told_once(Rows(np.ones((50, 2)), np.zeros(50)), None) is None
+    assert totals.told_once(Rows(rng.normal(size=(500, 2)), np.zeros(500)), None) is None
+    assert totals.told_once(Rows(np.ones((50, 2)), np.zeros(50)), None) is None
 
 
 def test_rows_with_one_number_that_differ_are_found_out(monkeypatch):
-    monkeypatch.setattr(alike, "_number", lambda rows: np.zeros(len(rows.y)))
-    assert alike.told_once(Rows(np.arange(400.0)[:, None] % 2, np.zeros(400)), None) is None
+    monkeypatch.setattr(totals, "_number", lambda rows: np.zeros(len(rows.y)))
+    assert totals.told_once(Rows(np.arange(400.0)[:, None] % 2, np.zeros(400)), None) is None
 
 
 @pytest.mark.parametrize("learner", [None, "linear"])
@@ -66,7 +66,7 @@ def test_a_fit_is_that_of_all_rows(monkeypatch, learner):
     frame["y"] = np.where(rng.random(n) < 0.2, truth, np.nan)
     found = []
     for least in (100, n + 1):
-        monkeypatch.setattr(alike, "_LEAST", least)
+        monkeypatch.setattr(totals, "_LEAST", least)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", kt.KaratWarning)
             found.append(

@@ -1,4 +1,4 @@
-"""Logistic regression."""
+"""Logistic regression, and the same for shares."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from .base import Model, check_binary
+from ..errors import DataError
+from .base import Model, check_binary, check_varies
 
 if TYPE_CHECKING:
     from .._core.types import Floats
@@ -41,3 +42,22 @@ class Logit(Model):
     def working(self, y: Floats, x: Floats, share: Floats) -> Floats:
         """The first step from 0, damped."""
         return 3.0 * (y - share @ y)
+
+
+@dataclass(frozen=True)
+class Fractional(Logit):
+    """Fractional logit: the score of the logistic regression for an outcome between 0 and 1."""
+
+    name: ClassVar[str] = "fractional"
+    title: ClassVar[str] = "Fractional logit"
+
+    def check_outcome(self, y: Floats, name: str) -> None:
+        """Gold must lie between 0 and 1."""
+        outside = (y < 0) | (y > 1)
+        if outside.any():
+            raise DataError(
+                f"the outcome {name!r} of a fractional logit must lie between 0 and 1; it runs from {y.min():g} to "
+                f"{y.max():g} ({int(outside.sum())} row(s) outside). Divide counts by their total and percentages by "
+                f"100, for example with I({name} / 100) on the left of the formula."
+            )
+        check_varies(y, name)

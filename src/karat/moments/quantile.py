@@ -1,4 +1,4 @@
-"""Quantile regression, smoothed."""
+"""Quantile regression, smoothed, and expectile regression."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import DataError, number
 from .base import Model, check_varies
 from .lines import check_width, effective_number, quantile_line, spread
+from .ols import OLS
 
 if TYPE_CHECKING:
     from .._core.types import Floats
@@ -128,3 +129,34 @@ def bandwidth_of(x: Floats, y: Floats, weight: Floats, q: float) -> float:
             "no bandwidth can be told from them; use a regression of means (kt.ols), or give bandwidth=."
         )
     return _WIDTH * size * float(np.sqrt(q * (1.0 - q)) * ((x.shape[1] + np.log(n)) / n) ** 0.4)
+
+
+@dataclass(frozen=True)
+class Expectile(OLS):
+    """Asymmetric least squares: ``m = 2 x |q - 1{y < x'b}| (y - x'b)``; q = 0.5 is the linear regression.
+
+    Parameters
+    ----------
+    q : float
+        Weight of outcomes above the line, one minus that of those below.
+    """
+
+    q: float = 0.5
+
+    name: ClassVar[str] = "expectile"
+    title: ClassVar[str] = "Expectile regression"
+    linear: ClassVar[bool] = False
+    linear_in_outcome: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        number("q", self.q, above=0, below=1, instead=ONE_BY_ONE)
+
+    @property
+    def heading(self) -> str:
+        """With the expectile."""
+        return f"{self.title}, q = {self.q:g}"
+
+    def evaluate(self, eta: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Weighted residual, and the weight."""
+        side = 2.0 * np.where(y < eta, 1.0 - self.q, self.q)
+        return side * (y - eta), side

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._core.progress import followed
+from .._core.machine import followed
 from .._core.types import Bools, Ints
 from ..datasets import mask_gold
 from ..designs import Drawn, Labelling, SimpleRandom

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.optimize import nnls
 
 from .. import moments as models
-from .._core.progress import followed
+from .._core.machine import followed
 from .._core.types import Array, ModelName
 from ..designs import SimpleRandom
 from ..errors import ArgumentError, ConvergenceError, DataError, KaratWarning, number

@@ -33,8 +33,7 @@ from ..pipeline import Opened, Steps, close_fit, open_fit
 from ..predicted_rows import average_rows, predicted_rows, surrogate_rows
 from ..steps import folds_of, frame_features, one_surrogate, order_of, parts_of
 from ..variables import Label
-from .fitted import DurationFit, weighted_rows, with_estimation, with_outcome
-from .naive import more_columns, naive_labels
+from .fitted import DurationFit, more_columns, naive_labels, weighted_rows, with_estimation, with_outcome
 from .options import OPTIONS, DurationOptions
 from .outcomes import (
     Lasting,
