@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _MOST_CODES, _LEAST = 8, 10
 _PRIOR = 0.01
+_WORDS = 8
 """Of the corpus's word counts that each side gets beforehand: one count in a hundred."""
 
 
@@ -150,7 +151,7 @@ def _clusters(unit: Floats, n_codes: int | None, seed: int) -> tuple[Ints, float
     return np.asarray(rank[best[1]], dtype=np.intp), best[0]
 
 
-def _typical_words(texts: list[str], rows: Ints, cluster: Ints, most: int = 8) -> tuple[tuple[str, ...], ...]:
+def _typical_words(texts: list[str], rows: Ints, cluster: Ints) -> tuple[tuple[str, ...], ...]:
     """Words with the largest log odds of a cluster against all other documents.
 
     Notes
@@ -171,6 +172,6 @@ def _typical_words(texts: list[str], rows: Ints, cluster: Ints, most: int = 8) -
         a, b = inside + prior, total - inside + prior
         odds = np.log(a / np.maximum(a.sum() - a, 1e-6)) - np.log(b / np.maximum(b.sum() - b, 1e-6))
         z = odds / np.sqrt(1.0 / a + 1.0 / b)
-        best = [i for i in np.lexsort((np.arange(len(z)), -z))[:most] if inside[i] > 0]
+        best = [i for i in np.lexsort((np.arange(len(z)), -z))[:_WORDS] if inside[i] > 0]
         out.append(tuple(names[i] for i in best))
     return tuple(out)

@@ -80,7 +80,7 @@ def make(options: argparse.Namespace) -> Plan:
     from ..regression.entry_points import regress
 
     corpus = read_corpus(options)
-    surrogates = dict(_pair(text, "--surrogate", "=") for text in options.surrogate)
+    surrogates = dict(_pair(text) for text in options.surrogate)
     lists: dict[str, Any] = {gold: read_list(columns) for gold, columns in surrogates.items()}
     fitting: dict[str, Any] = {
         "cluster": options.cluster, "weights": options.weights, "seed": options.seed,
@@ -167,10 +167,10 @@ def read_pilot_design(options: argparse.Namespace) -> Any:
     return Bernoulli(options.probability) if options.probability else SimpleRandom()
 
 
-def _pair(text: str, option: str, sign: str) -> tuple[str, str]:
-    left, found, right = text.partition(sign)
+def _pair(text: str) -> tuple[str, str]:
+    left, found, right = text.partition("=")
     if not found or not left or not right:
-        raise ArgumentError(f"{option} {text!r} cannot be read; write NAME{sign}VALUE.")
+        raise ArgumentError(f"--surrogate {text!r} cannot be read; write NAME=VALUE.")
     return left.strip(), right
 
 

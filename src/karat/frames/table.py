@@ -395,6 +395,6 @@ def _by_text_names(data: object) -> tuple[object, frozenset[str]]:
     return kept, frozenset(text) - {text[k] for k in keep}
 
 
-def _listing(names: Sequence[str], most: int = 12) -> str:
-    shown = ", ".join(map(repr, names[:most]))
-    return shown + (f", ... ({len(names)} in all)" if len(names) > most else "")
+def _listing(names: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, names[:12]))
+    return shown + (f", ... ({len(names)} in all)" if len(names) > 12 else "")

@@ -377,10 +377,10 @@ def _most_dependent(said: Ints, fit: _Fit) -> tuple[int, int] | None:
     return found
 
 
-def _given_class(code: Ints, posterior: Floats, k: int, n_iter: int = 50) -> Floats:
+def _given_class(code: Ints, posterior: Floats, k: int) -> Floats:
     """Answer probabilities given the class, when the class is known up to a posterior from other sources."""
     table = _table(code, posterior, np.full((k + 1, k), 1.0 / (k + 1)), 0.1)
-    for _ in range(n_iter):
+    for _ in range(50):
         weight = posterior * table[code]
         weight /= np.maximum(weight.sum(axis=1, keepdims=True), 1e-300)
         table = _table(code, weight, np.full((k + 1, k), 1.0 / (k + 1)), 0.1)

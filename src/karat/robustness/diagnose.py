@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Diagnosis", "Finding", "diagnose", "short_form"]
 
 _MARKS = {"ok": "ok", "look": "LOOK", "problem": "PROBLEM", "unknown": "?"}
+_MOST = 25
 _COLOURS = {"ok": GREEN, "look": AMBER, "problem": RED, "unknown": GREY}
 
 
@@ -231,15 +232,15 @@ def _used(fit: Result, table: Table) -> Bools:
     return fit.parts.units.kept
 
 
-def balance_lines(balance: Balance, most: int = 25) -> list[str]:
+def balance_lines(balance: Balance) -> list[str]:
     """The balance table as text, largest standardised differences first."""
     order: Sequence[Any] = sorted(balance.rows, key=lambda r: -abs(r.standardised))
     rows = []
-    for r in order[:most]:
+    for r in order[:_MOST]:
         p = "by design" if np.isnan(r.p_value) else f"{r.p_value:.3f}"
         rows.append([f"{r.frame_mean:.4g}", f"{r.gold_mean:.4g}", f"{r.standardised:+.3f}", p])
     head = ["frame", "weighted gold", "std. diff.", "p"]
-    lines = ["  " + line for line in text_lines(head, [r.name for r in order[:most]], rows, 15, "variable")]
-    if len(order) > most:
-        lines.append(f"  ... {len(order) - most} more, all closer; .balance.tidy() has them")
+    lines = ["  " + line for line in text_lines(head, [r.name for r in order[:_MOST]], rows, 15, "variable")]
+    if len(order) > _MOST:
+        lines.append(f"  ... {len(order) - _MOST} more, all closer; .balance.tidy() has them")
     return lines

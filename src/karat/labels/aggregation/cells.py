@@ -35,8 +35,8 @@ class Cells:
         Records, label by label: the label, the pair, the cell.
     row, mean : ndarray of int, shape (C,)
         For every cell its (worker, truth), and its (truth, answer).
-    keys, row_keys, mean_keys : ndarray of int
-        ``(worker K + truth) K + answer``, ``worker K + truth`` and ``truth K + answer``, sorted.
+    keys, mean_keys : ndarray of int
+        ``(worker K + truth) K + answer`` and ``truth K + answer``, sorted.
     """
 
     data: Annotations
@@ -48,7 +48,6 @@ class Cells:
     row: Ints
     mean: Ints
     keys: Array
-    row_keys: Array
     mean_keys: Array
 
     @classmethod
@@ -80,7 +79,7 @@ class Cells:
                                return_inverse=True)  # fmt: skip
         row_keys, row = np.unique(keys // k, return_inverse=True)
         mean_keys, mean = np.unique(row_keys[row] % k * k + keys % k, return_inverse=True)
-        return cls(data, task, truth, vote, pair, cell, row, mean, keys, row_keys, mean_keys)
+        return cls(data, task, truth, vote, pair, cell, row, mean, keys, mean_keys)
 
     def spread(self, probabilities: Floats) -> Floats:
         """Probabilities of the pairs, shape (P,), from those of all classes; they add up to 1 in each task."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..._core.machine import needs
 from ...errors import ArgumentError, number, one_of, whole
+from ...frames.order import mixed
 from .base import Aggregator, softmax_rows
 from .named import Named
 
@@ -224,7 +225,7 @@ def _candidate_expected(extra: Candidates, knowing: Floats, habits: Floats, post
     return np.bincount(extra.worker, copied, minlength=len(habits)), habitual
 
 
-def content_keys(annotations: Annotations, rounds: int = 3) -> tuple[Array, Array]:
+def content_keys(annotations: Annotations) -> tuple[Array, Array]:
     """Keys of workers and classes that renaming and shuffling leave in place.
 
     Made from who answered what, in a few rounds of colour refinement on integers, whose sums do not depend on order.
@@ -249,7 +250,7 @@ def content_keys(annotations: Annotations, rounds: int = 3) -> tuple[Array, Arra
     weight: Array = np.zeros(1, dtype=np.uint64)
     if a.weight is not None:
         weight = np.round(a.weight * 2.0**40).astype(np.uint64)
-    for _ in range(rounds):
+    for _ in range(3):
         each = _mix(_mix(_mix(task[a.task] + np.uint64(1)) ^ worker[a.worker]) + label[a.label])
         each = _mix(each + weight)
         task, worker, label = (
@@ -278,10 +279,7 @@ def uniforms(seed: int, *keys: Array) -> Floats:
 def _mix(x: Array) -> Array:
     """The splitmix64 finaliser."""
     with np.errstate(over="ignore"):
-        x = np.asarray(x, dtype=np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return np.asarray(x ^ (x >> np.uint64(31)))
+        return np.asarray(mixed(np.asarray(x, dtype=np.uint64)))
 
 
 def _sums(values: Array, code: Array, size: int) -> Array:

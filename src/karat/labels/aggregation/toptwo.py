@@ -156,7 +156,7 @@ class _Found:
         return np.asarray(self.first.sum(axis=1))
 
 
-def _spectral_reliability(annotations: Annotations, n_iter: int = 50) -> Floats:
+def _spectral_reliability(annotations: Annotations) -> Floats:
     """Reliabilities from agreement between workers alone.
 
     Notes
@@ -171,7 +171,7 @@ def _spectral_reliability(annotations: Annotations, n_iter: int = 50) -> Floats:
     task, worker = annotations.task, annotations.worker
     level = np.full(annotations.n_workers, 0.5)
     scale = np.full(annotations.n_workers, 0.8)
-    for _ in range(n_iter):
+    for _ in range(50):
         agreed = votes.T @ (votes @ np.repeat(level, k))
         agreed = agreed.reshape(-1, k).sum(axis=1) - own * level
         seen = np.bincount(task, weight * level[worker], minlength=annotations.n_tasks)

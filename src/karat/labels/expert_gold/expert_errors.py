@@ -17,11 +17,10 @@ if TYPE_CHECKING:
 
 _SMOOTHING = 0.01
 _LEAST_INFORMATION = 0.05
+_MOST_ITERATIONS = 2000
 
 
-def dependent_confusion(
-    annotations: Annotations, dependence: float, n_iter: int = 2000, tol: float = 1e-10
-) -> tuple[Floats, Floats]:
+def dependent_confusion(annotations: Annotations, dependence: float) -> tuple[Floats, Floats]:
     """Confusion matrices when on a known share of units the experts copy one of them."""
     matrices_fit(annotations)
     data = annotations.folded()
@@ -33,7 +32,7 @@ def dependent_confusion(
     prior = posterior.mean(axis=0)
     table = _answer_table(data.answers.T @ posterior, k)
     last = -np.inf
-    for _ in range(n_iter):
+    for _ in range(_MOST_ITERATIONS):
         shared = table.mean(axis=0)
         alone = np.asarray(data.answers @ np.log(table.reshape(-1, k))) + np.log(1 - dependence)
         together = np.full_like(alone, -np.inf)
@@ -49,7 +48,7 @@ def dependent_confusion(
         np.add.at(copied, answer, (posterior * (1 - part))[common])
         first = copied * table / np.maximum(table.sum(axis=0), 1e-300)
         table = _answer_table(data.answers.T @ (posterior * part) + first.reshape(-1, k), k)
-        if value - last < tol:
+        if value - last < 1e-10:
             break
         last = value
     confusion = (dependence * table.mean(axis=0) + (1 - dependence) * table).transpose(0, 2, 1)
