@@ -325,8 +325,10 @@ class Labelling:
         if self.single and self.fixed_size:
             rows = 1.0 if self._code is None else np.bincount(self._code)[self._code]
             codes = np.zeros(n_rows, dtype=np.intp) if self.stratum is None else self.stratum
-            share = self.probability / rows
-            return share, share * (1.0 - self.labelled / self.probability), codes
+            share, gold = self.probability / rows, np.flatnonzero(self.labelled)
+            rest = share.copy()
+            rest[gold] *= 1.0 - 1.0 / self.probability[gold]
+            return share, rest, codes
         every = np.ones(n_rows)
         rest = every.copy()
         rest[self.gold] -= self.weight
