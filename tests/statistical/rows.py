@@ -153,9 +153,10 @@ def page(known: dict[str, Any]) -> str:
         'single fit. "Covariate" and "both" label a covariate of two (multinomial: three) classes. Cells share their',
         "seeds, so that their figures go together. Average effects and instruments have 1,500 rows, effects of states",
         "and of groups 2,500. Event studies and differences in differences have about 750; they, and labels with gold",
-        "of their own, are held against all rows labelled in the place of gold alone. Coefficients of event studies are",
-        "those of each time since treatment and their average. Of the weak instrument the Anderson-Rubin set counts,",
-        "while widths are those of two stages. Where gold alone cannot be fitted, its columns rest on other samples.\n",
+        "of their own, are held against all rows labelled in the place of gold alone. Coefficients of event studies",
+        "are those of each time since treatment and their average. Of the weak instrument the Anderson-Rubin set",
+        "counts, while widths are those of two stages. Where gold alone cannot be fitted, its columns rest on other",
+        "samples.\n",
         "| model | labelled | gold | repetitions (refused) | coverage (error) | lowest | gold alone | se / sd | bias | "
         "width | widest | largest | commit |",
         "|" + "---|" * 13,
