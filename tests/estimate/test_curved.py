@@ -8,9 +8,12 @@ import pandas as pd
 import pytest
 
 import karat as kt
+from karat.designs import Labelling
 from karat.errors import ArgumentError, ConvergenceError, DataError, KaratError, SmallSampleWarning
 from karat.estimate.absorb import FixedEffects
-from karat.estimate.curved import empty
+from karat.estimate.augment import AugmentedSample, Units
+from karat.estimate.curved import empty, freed_from_noise, less_effects
+from karat.estimate.rows import Memory, Rows
 from karat.moments import get
 
 pytestmark = pytest.mark.filterwarnings("ignore::karat.errors.KaratWarning")
@@ -206,3 +209,43 @@ def test_what_needs_effects_themselves_is_refused():
             average(fit, data)
     assert "Fixed effects" in str(fit)
     assert fit.ratios().names == ("x", "z")
+
+
+def test_noise_of_effects_is_put_back_into_the_curvature_of_what_the_population_adds():
+    """Against dummies written out; over draws the curvature is then that of all labels, and is not without."""
+    rng, n, share, found = np.random.default_rng(3), 1_000, 0.2, []
+    codes = np.column_stack([rng.integers(0, 8, n), rng.integers(0, 4, n)])
+    dummies = np.column_stack([pd.get_dummies(codes[:, 0]), pd.get_dummies(codes[:, 1]).iloc[:, 1:]]).astype(float)
+    x = rng.normal(size=n)
+    y = (rng.random(n) < 1 / (1 + np.exp(-0.5 * x))) * 1.0
+    llm = np.where(rng.random(n) < 0.2, 1 - y, y)
+
+    def curvature(outcome):
+        """At the root with dummies: of each row, of the slope, and what is left of x."""
+        design, b = np.column_stack([x, dummies]), np.zeros(dummies.shape[1] + 1)
+        for _ in range(10):
+            mu = 1 / (1 + np.exp(-design @ b))
+            b += np.linalg.solve((design * (mu * (1 - mu))[:, None]).T @ design, design.T @ (outcome - mu))
+        c, root = mu * (1 - mu), np.sqrt(mu * (1 - mu))
+        left = x - dummies @ np.linalg.lstsq(dummies * root[:, None], x * root, rcond=None)[0]
+        return c, float(left @ (c * left)), left, b[:1]
+
+    without = curvature(y)[1]
+    for _ in range(25):
+        gold = np.flatnonzero(rng.random(n) < share)
+        d, corrected = (y - llm)[gold], llm.copy()
+        corrected[gold] += d / share
+        c, plain, left, theta = curvature(corrected)
+        inverse = np.linalg.inv((dummies * c[:, None]).T @ dummies)
+        noise = (dummies[gold] * (d**2 * (1 - share) / share**2)[:, None]).T @ dummies[gold]
+        lost = c**2 * np.einsum("ij,jk,ik->i", dummies, inverse @ noise @ inverse, dummies)
+        found.append((plain, plain + left**2 @ lost))
+    draw = Labelling(np.full(n, share), np.isin(np.arange(n), gold), fixed_size=False)
+    units = Units(draw, effects=FixedEffects(("state", "year"), codes))
+    predicted = Memory((Rows(x[:, None], llm),))
+    sample = AugmentedSample(Rows(x[gold, None], y[gold]), predicted, units, ("x",), curved=get("logit"))
+    freed = freed_from_noise(less_effects(sample, get("logit"), "all"), theta, np.array([[1.0 / plain]]))
+    assert freed[0, 0] == pytest.approx(plain / found[-1][1], rel=1e-5)
+    noisy, free = np.mean(found, axis=0) / without
+    assert noisy < 0.97
+    assert free == pytest.approx(1.0, abs=0.02)

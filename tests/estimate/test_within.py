@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import karat as kt
 from karat.errors import DataError
-from karat.estimate import absorb
+from karat.estimate import absorb, rectify, tune
 from karat.estimate.absorb import FixedEffects, Projection
 
 pytestmark = pytest.mark.filterwarnings("ignore::karat.errors.KaratWarning")
@@ -276,3 +276,28 @@ def test_effects_are_factored_and_covariates_projected_once_where_the_outcome_is
     kt.ols("y ~ x + z | state", panel(), surrogates=LABELS["y"], learner="linear", seed=1)
     assert sum(made) == 1
     assert sum(projected) == 1
+
+
+def test_effects_of_a_unit_stay_where_steps_to_other_weights_are_made_of_them(monkeypatch):
+    """The labelling part of HC3 against a plain one: weight 1 is free of the unit's own effects, the rest is not."""
+    monkeypatch.setattr(rectify, "calibrations", lambda *_: (None, None))
+    monkeypatch.setattr(tune, "pulls", lambda *_: {})
+    data = panel(states=40, seed=6)
+    arguments = {"surrogates": LABELS["y"], "design": kt.Bernoulli(0.4), "learner": None, "vcov": "HC3"}
+    fit = kt.ols("y ~ x + z | state", data, tuning="scalar", compare=False, **arguments)
+    gold, weight, predicted = data["y"].notna().to_numpy(), fit.tuning_weight[0], data["y_llm"].to_numpy()
+    dummies, x = pd.get_dummies(data["state"]).to_numpy(float), data[["x", "z"]].to_numpy(float)
+
+    def rest(values):
+        return values - dummies @ np.linalg.lstsq(dummies, values, rcond=None)[0]
+
+    d = np.where(gold, data["y"] - predicted, 0.0)
+    left, effects = rest(x), predicted + d / 0.4 - rest(predicted + d / 0.4)
+    inverse = np.linalg.inv(left.T @ left)
+    at_predicted = predicted - effects - left @ fit.theta
+    slopes = np.einsum("ij,jk,ik->i", left, inverse, left)
+    whole = slopes + 1.0 / (dummies @ dummies.sum(axis=0))
+    at_predicted = at_predicted + slopes / (1.0 - whole) * (at_predicted + d / 0.4)
+    error = (left * (d + (1.0 - weight) * at_predicted)[:, None])[gold] @ inverse
+    np.testing.assert_allclose(fit.labelling_covariance, 0.6 / 0.16 * error.T @ error, rtol=1e-8)
+    assert 0.1 < weight < 0.9

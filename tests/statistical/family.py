@@ -1,6 +1,6 @@
 """Coverage of the family: ``python -m tests.statistical.family [--cases ...]``.
 
-Ordered logit and probit, negative binomial, gamma, fractional logit, beta, quantiles, expectiles and Huber.
+Probit, ordered logit and probit, negative binomial, gamma, fractional logit, beta, quantiles, expectiles and Huber.
 
 Outcomes depend on a number x and on a label of two classes, which also widens the errors of quantiles and expectiles,
 so that their slopes differ from those of the mean. Surrogates of the outcome are shrunk towards 0 and noisier for large
@@ -38,6 +38,7 @@ PHI = 8.0
 WIDER = 0.3
 """What the label adds to the scale of errors, which is 1 without it."""
 CASES = {
+    "probit": ("probit", {}),
     "ordered logit": ("ordered", {}),
     "ordered probit": ("ordered", {"link": "probit"}),
     "negative binomial": ("negative_binomial", {}),
@@ -95,6 +96,9 @@ def corpus(case: str, n_units: int, rng: np.random.Generator) -> pd.DataFrame:
         mean = 1.0 / (1.0 + np.exp(-eta))
         y = rng.beta(mean * PHI, (1.0 - mean) * PHI)
         y_llm = np.clip(0.1 + 0.8 * y + 0.2 * odd * noise, 0.0, 1.0)
+    elif case == "probit":
+        y = (eta + rng.standard_normal(n_units) > 0).astype(float)
+        y_llm = np.where(rng.random(n_units) < 0.3 * odd, 1 - y, y)
     elif case.startswith("ordered"):
         hidden = eta + (rng.logistic(size=n_units) if case == "ordered logit" else rng.standard_normal(n_units))
         y = np.digitize(hidden, CUTS)

@@ -3,8 +3,8 @@
 Repetitions come in seeded blocks: repetition r of a cell has seed ``SEED + r`` in every run, a run adds those that
 are missing, and what is known of a cell is kept as sums in ``benchmarks/results/family.json`` with the commit it was
 made on, so that runs may be stopped and joined. ``benchmarks/results/family.md`` is the table. The corpora are those
-of ``family.py``, ``multinomial.py``, ``causal.py`` and ``instruments.py`` beside this file; every repetition draws a
-corpus and a simple random gold sample and fits with default settings.
+of ``family.py``, ``multinomial.py``, ``causal.py``, ``instruments.py`` and ``more_rows.py``, which says what has no
+row, beside this file; every repetition draws a corpus and a simple random gold sample and fits with default settings.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import json
 import subprocess
 import time
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +22,11 @@ import numpy as np
 
 import karat as kt
 
-from . import causal, family, instruments, multinomial
+from . import causal, family, instruments, more_rows, multinomial
+from .more_rows import Once
 
 SEED = 12_000_000
 HOME = Path(__file__).parents[2] / "benchmarks" / "results"
-Once = Callable[[str, int, int], np.ndarray]
-"""Position of labels, gold rows and seed to error, standard error, whether covered and width of every coefficient, then
-whether gold alone covered and its width."""
 
 
 def _family(case: str) -> Once:
@@ -61,10 +58,13 @@ MODELS: dict[str, tuple[tuple[str, ...], Once]] = {
     "did by imputation": (("outcome",), _panel("imputation")),
     "one strong instrument": (("all",), _instruments("strong, one instrument")),
     "three strong instruments": (("all",), _instruments("strong, three instruments")),
+    **more_rows.ROWS,
 }
 """Positions of labels of a model, and one repetition of it."""
 SUMS = ("error", "squared_error", "se", "covered", "width", "gold_covered", "gold_width", "ratio", "squared_z")
 """What is summed over repetitions, for each coefficient."""
+BESIDE_GOLD = ("gold_covered", "gold_width", "ratio")
+"""What is known only where gold alone can be fitted."""
 
 
 def block(once: Once, labelled: str, n_gold: int, seeds: range) -> dict[str, Any]:
@@ -80,11 +80,12 @@ def block(once: Once, labelled: str, n_gold: int, seeds: range) -> dict[str, Any
     if not found:
         return {"repetitions": len(seeds), "refused": refused}
     error, se, covered, width, gold_covered, gold_width = np.moveaxis(np.array(found, dtype=np.float64), 2, 0)
-    ratio = width / gold_width
+    ratio, without = width / gold_width, int(np.isnan(gold_width[:, 0]).sum())
     values = (error, error**2, se, covered, width, gold_covered, gold_width, ratio, (error / se) ** 2)
     return {
         "repetitions": len(seeds), "refused": refused, "squared_coverage": float(np.sum(covered.mean(axis=1) ** 2)),
-        "largest_ratio": float(ratio.max()), **dict(zip(SUMS, (v.sum(axis=0).tolist() for v in values))),
+        "largest_ratio": float(np.nanmax(ratio)), **dict(zip(SUMS, (np.nansum(v, axis=0).tolist() for v in values))),
+        **({"without_gold": without} if without else {}),
     }  # fmt: skip
 
 
@@ -94,13 +95,16 @@ def joined(one: dict[str, Any], two: dict[str, Any]) -> dict[str, Any]:
         return {**two, **one, **{name: one[name] + two[name] for name in ("repetitions", "refused")}}
     whole = {name: one[name] + two[name] for name in ("repetitions", "refused", "squared_coverage")}
     whole["largest_ratio"] = max(one["largest_ratio"], two["largest_ratio"])
+    if without := one.get("without_gold", 0) + two.get("without_gold", 0):
+        whole["without_gold"] = without
     return whole | {name: [a + b for a, b in zip(one[name], two[name], strict=True)] for name in SUMS}
 
 
 def figures(sums: dict[str, Any]) -> dict[str, float]:
     """The figures of a row."""
     n = sums["repetitions"] - sums["refused"]
-    mean = {name: np.array(sums[name]) / n for name in SUMS}
+    beside = n - sums.get("without_gold", 0)
+    mean = {name: np.array(sums[name]) / (beside if name in BESIDE_GOLD else n) for name in SUMS}
     deviation = np.sqrt((mean["squared_error"] - mean["error"] ** 2) * n / (n - 1))
     coverage = mean["covered"].mean()
     return {
@@ -140,14 +144,19 @@ def page(known: dict[str, Any]) -> str:
     lines = [
         "# Coverage of the regression family\n",
         "Written by `python -m tests.statistical.rows` (default settings; 3,000 texts, simple random gold; what the",
-        "corpora are is said in `tests/statistical/family.py`, `multinomial.py`, `causal.py` and `instruments.py`).",
+        "corpora are is said in `tests/statistical/family.py`, `multinomial.py`, `causal.py`, `instruments.py` and",
+        "`more_rows.py`, which also says what has no row).",
         "Coverage of 95 % intervals is the mean over coefficients, beside it its Monte Carlo error and the coefficient",
         "that is covered least; se / sd is the mean standard error over the standard deviation of estimates (Monte",
         "Carlo error .04 with 300 repetitions, for each coefficient); bias is the largest of a coefficient, in such",
         "deviations; width is the mean over that of gold alone, then the widest coefficient's, then the largest of a",
         'single fit. "Covariate" and "both" label a covariate of two (multinomial: three) classes. Cells share their',
-        "seeds, so that their figures go together. Average effects and instruments have 1,500 rows; panels have about",
-        "750, and are held against all rows labelled in the place of gold alone.\n",
+        "seeds, so that their figures go together. Average effects and instruments have 1,500 rows, effects of states",
+        "and of groups 2,500. Event studies and differences in differences have about 750; they, and labels with gold",
+        "of their own, are held against all rows labelled in the place of gold alone. Coefficients of event studies",
+        "are those of each time since treatment and their average. Of the weak instrument the Anderson-Rubin set",
+        "counts, while widths are those of two stages. Where gold alone cannot be fitted, its columns rest on other",
+        "samples.\n",
         "| model | labelled | gold | repetitions (refused) | coverage (error) | lowest | gold alone | se / sd | bias | "
         "width | widest | largest | commit |",
         "|" + "---|" * 13,

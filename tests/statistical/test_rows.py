@@ -7,7 +7,7 @@ import pytest
 
 from karat.errors import DataError
 
-from .rows import SUMS, added, block, figures, joined, page
+from .rows import MODELS, SUMS, added, block, figures, joined, page
 
 
 def once(labelled, n_gold, seed):
@@ -46,3 +46,23 @@ def test_a_block_that_was_known_is_not_counted_again(tmp_path):
     assert known["commits"] == ["a", "b"]
     assert set(SUMS) < set(known["sums"])
     assert "| huber | outcome | 150 | 50" in page({"huber, outcome, 150": known})
+
+
+def test_samples_that_gold_alone_cannot_fit_count_for_what_is_known_of_them():
+    def some(labelled, n_gold, seed):
+        found = once(labelled, n_gold, seed)
+        if seed % 5 == 0:
+            found[:, 4:] = np.nan
+        return found
+
+    a = np.array([some("outcome", 150, seed) for seed in range(40) if seed % 7 != 3])
+    parts = [block(some, "outcome", 150, range(first, first + 20)) for first in (0, 20)]
+    found = figures(joined(*parts))
+    assert found["coverage"] == pytest.approx(a[:, :, 2].mean())
+    assert found["width"] == pytest.approx(np.nanmean(a[:, :, 3] / a[:, :, 5]))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_names_of_models_are_one_part_of_the_names_of_cells(name):
+    assert ", " not in name
+    assert MODELS[name][0]

@@ -35,6 +35,8 @@ _LEAST_EVENTS = 0.5
 """Total of a corrected outcome, in rows of the group, from which on it is taken as it is."""
 _LEAST_RATIO, _LEAST_LOGIT = 0.2, 0.8
 """Curvature of the equations over that of the rows below which noise decides; of a logit it is not put right."""
+_MOST_LEVELS = 1_000
+"""Levels of all effects up to which the noise in the curvature of a logit is told."""
 
 
 def less_effects(sample: AugmentedSample, model: Model, kind: str) -> AugmentedSample:
@@ -219,6 +221,52 @@ def _ratio(
     if found < (_LEAST_LOGIT if model.separable else _LEAST_RATIO):
         raise DataError(_too_noisy(effects, model))
     return found
+
+
+def freed_from_noise(sample: AugmentedSample, theta: Floats, inverse: Floats) -> Floats | None:
+    """What turns influences at a curvature with noisy effects into those at the curvature without the noise.
+
+    Fitted probabilities of a logit hold what labelling adds to the effects, and ``mu (1 - mu)`` is smaller on average
+    by the variance that this gives to mu: ``c^2 D'M^- Var(sum v (w - 1) d D) M^- D``, d the label less its prediction,
+    for units drawn independently. Means of counts are linear in the totals of their groups, and lose nothing.
+
+    Parameters
+    ----------
+    sample : AugmentedSample
+        With effects taken out.
+    theta : ndarray, shape (p,)
+    inverse : ndarray, shape (p, p)
+        Of the curvature, in the coordinates of the rows.
+
+    Returns
+    -------
+    ndarray, shape (p, p), or None
+        None where nothing is lost, or levels are too many to tell.
+    """
+    model, effects, units = sample.curved, sample.units.effects, sample.units
+    if model is None or effects is None or not model.separable or sum(effects.sizes) > _MOST_LEVELS:
+        return None
+    first, v, predicted = _whole(sample)
+    base = 0.0 if first.offset is None else first.offset
+    _, c = model.evaluate(first.x @ theta + base, predicted)
+    codes = effects.codes + np.cumsum([0, *effects.sizes[:-1]])
+    d, spread = (sample.gold.y - predicted[units.gold]) * units.gold_analysis_weight, units.labelling.spread
+    size = sum(effects.sizes)
+    metric, noise = _crossed(codes, v * c, size), _crossed(codes[units.gold], spread * d**2, size)
+    left = np.linalg.pinv(metric, rcond=1e-10, hermitian=True)
+    of_levels = left @ noise @ left
+    lost = c**2 * sum(of_levels[one, other] for one in codes.T for other in codes.T)
+    more = weighted_gram(first.x, v * np.clip(lost, 0.0, c))
+    return np.asarray(np.linalg.inv(np.eye(len(theta)) + inverse @ more))
+
+
+def _crossed(codes: Ints, values: Floats, size: int) -> Floats:
+    """``sum values D D'`` with all dummies side by side."""
+    out = np.zeros(size * size)
+    for one in codes.T:
+        for other in codes.T:
+            out += np.bincount(one * size + other, values, size * size)
+    return out.reshape(size, size)
 
 
 def _too_noisy(effects: FixedEffects, model: Model) -> str:

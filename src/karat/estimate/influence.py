@@ -52,6 +52,9 @@ class Linear:
         Share of a gold unit in the weighted regression on gold rows with this curvature.
     at_root : bool
         Whether the root is that of weight 1; else that of gold alone.
+    of_effects : ndarray, shape (n, p), optional
+        What the unit's own part in its fixed effects has taken from ``left_out_h``. Steps to other weights are made of
+        scores with these effects, so that it stays where they weigh.
     """
 
     inverse: Floats
@@ -61,6 +64,7 @@ class Linear:
     left_out_h: Floats
     leverage: Floats
     at_root: bool
+    of_effects: Floats | None = None
 
 
 def linear_at_root(moments: Moments, root: Root) -> Linear:
@@ -82,7 +86,8 @@ def _put_right(at: Linear, moments: Moments, theta: Floats) -> Linear:
     spread = units.labelling.spread / units.labelling.weight
     times = 2.0 + np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
     more = (noise.of_units(theta) * times[:, None]) @ at.inverse.T + own - at.h
-    return replace(at, m=at.m + more, h=own, left_out_m=at.left_out_m + more, left_out_h=at.left_out_h + own - at.h)
+    left_m, left_h = at.left_out_m + more, at.left_out_h + own - at.h
+    return replace(at, m=at.m + more, h=own, left_out_m=left_m, left_out_h=left_h, of_effects=None)
 
 
 def linear_at_gold(moments: Moments, root: Root) -> Linear:
@@ -117,9 +122,13 @@ def _linear(moments: Moments, root: Root, at_root: bool) -> Linear:
     left_m, left_h = m + index.times(x, weighted(curvature, v), shift, model.first), h
     for design, c in zip(designs[1:], curvatures[1:]):
         left_h = left_h + index.times(design, weighted(c, v), shift, model.first)
-    q = len(inverse)
+    q, own_effects = len(inverse), None
+    if at_root and shift.shape[1] > q:
+        shift[:, :q] = 0.0
+        parts = (index.times(d, weighted(c, v), shift, model.first) for d, c in zip(designs[1:], curvatures[1:]))
+        own_effects = np.asarray(sum(parts))[:, :q] @ inverse.T
     m, h, left_m, left_h = (part[:, :q] @ inverse.T for part in (m, h, left_m, left_h))
-    return Linear(inverse, m, h, left_m, left_h, leverage, at_root)
+    return Linear(inverse, m, h, left_m, left_h, leverage, at_root, own_effects)
 
 
 def curvature_of(designs: list[Floats], curvatures: list[Floats], first: slice | None) -> Callable[[slice], Floats]:

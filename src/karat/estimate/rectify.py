@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import DataError
 from . import index
 from .basis import curvature_of_columns, on_gold_basis, to_coefficients
+from .curved import freed_from_noise
 from .influence import Linear, Rated, UnitBlocks, calibrations, linear_at_gold, linear_at_root
 from .labelling_noise import MATTERS, Noise, noise_of_labels
 from .root import Root, definite, gold_root, newton, noise_of, positive
@@ -305,11 +306,15 @@ class Mixed:
 def mixed(moments: Rated, theta: Floats, at: Linear, chosen: Tuning, weights: Floats, basis: Floats) -> Mixed:
     """Moments and errors from the scores at a root; those that leave a unit out freed from which units were drawn."""
     moment, left_moment = at.m @ basis.T, at.left_out_m @ basis.T
+    freed = freed_from_noise(moments.sample, theta, at.inverse) if at.at_root else None
+    population = left_moment if freed is None else at.left_out_m @ freed.T @ basis.T
     error = (moment - at.h @ weights.T) * chosen.inflation
     left_error = left_moment - at.left_out_h @ weights.T
+    if at.of_effects is not None:
+        left_error -= at.of_effects @ (basis - weights).T
     left_error = left_error * (chosen.inflation if chosen.left_out is None else chosen.left_out)
     left = []
-    for part, factor in zip((left_moment, left_error), calibrations(moments, theta, at)):
+    for part, factor in zip((population, left_error), calibrations(moments, theta, at)):
         if factor is not None and moments.sample.basis is not None:
             factor = np.linalg.solve(basis.T, (basis @ factor).T).T
         left.append(part.copy() if factor is None else part @ factor.T)
