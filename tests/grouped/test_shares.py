@@ -59,6 +59,7 @@ def found(simple):
 DESIGNS = {
     "simple": kt.SimpleRandom(n=400), "independent": kt.Bernoulli(0.2), "clusters": kt.Clustered("author", n=25),
     "strata": kt.Stratified("model", n={"economy": 150, "law": 100, "war": 120}),
+    "waves": kt.Waves([kt.SimpleRandom(n=200), kt.Unequal("size", n=250)]),
 }  # fmt: skip
 
 
@@ -67,7 +68,8 @@ DESIGNS = {
     [
         ("simple", {"vcov": "HC0"}), ("simple", {"weights": "size"}), ("simple", {"estimator": "gold"}),
         ("unequal", {}), ("strata", {}), ("strata", {"cluster": "author"}), ("clusters", {}),
-        ("independent", {"target": "finite"}),
+        ("independent", {"target": "finite"}), ("waves", {}), ("simple", {"vcov": "HC2"}),
+        ("simple", {"target": "finite"}),
         ("independent", {"vcov": {"CRV1": "author"}, "subset": "inside"}),
     ],
     ids=str,

@@ -36,7 +36,7 @@ def areas_of(rng, d=14, k=1, none=3, off=0.1):
 
 
 def plainly(areas: Areas, grid: np.ndarray, slope: float):
-    """The composite by full matrices: estimates A y averaged by likelihood, with their error at the limit of s."""
+    """The composite by full matrices: estimates A y, with their error at the limit of s and at its mean."""
     has = areas.count > 0
     d, k = areas.direct.shape
     z = (areas.predicted - areas.predicted[has].mean(axis=0))[:, -max(k - 1, 1) :]
@@ -44,59 +44,63 @@ def plainly(areas: Areas, grid: np.ndarray, slope: float):
     chance = slope * areas.residual / areas.size[:, None]
     c = areas.residual.mean(axis=0)
     variance = np.where(has[:, None], areas.variance, 1e8)
-    log, means, linear = [], [], []
+    freedom = (has.sum() - x.shape[1]) * areas.dimension
 
     def squares(s):
         noise = (s * c + chance + variance)[has].sum(axis=1)
         fitted = x[has] @ np.linalg.solve((x[has].T / noise) @ x[has], (x[has].T / noise) @ areas.direct[has])
         return areas.dimension * (((areas.direct[has] - fitted) ** 2).sum(axis=1) / noise).sum()
 
-    for s in grid:
+    def limit(sure):
+        wanted = chi2.ppf(1 - sure, freedom)
+        return 0.0 if squares(0.0) < wanted else brentq(lambda s: squares(s) - wanted, 0.0, 1e3)
+
+    def weights(s):
         total = (s * c + chance + variance).sum(axis=1)
         inverse_v = np.diag(np.where(has, 1 / total, 0.0))
         project = np.linalg.solve(x.T @ inverse_v @ x, x.T @ inverse_v)
         g = np.diag(np.where(has, (s * c + chance).sum(axis=1) / total, 0.0))
-        linear.append(g + (np.eye(d) - g) @ x @ project)
-        means.append(linear[-1] @ areas.direct)
         rest = (areas.direct - x @ project @ areas.direct)[has]
-        log.append(-0.5 * areas.dimension * (
+        log = -0.5 * areas.dimension * (
             np.log(total[has]).sum() + np.linalg.slogdet(x.T @ inverse_v @ x)[1]
-            + ((rest**2).sum(axis=1) / total[has]).sum()) + 0.5 * np.log(s))  # fmt: skip
-    p = np.exp(np.array(log) - max(log))
-    p /= p.sum()
-    mean, a = np.tensordot(p, means, 1), np.tensordot(p, linear, 1)
-    lowest_quarter = chi2.ppf(0.25, (has.sum() - x.shape[1]) * areas.dimension)
-    limit = 0.0 if squares(0.0) < lowest_quarter else brentq(lambda s: squares(s) - lowest_quarter, 0.0, 1e3)
-    gap = np.array(means) - mean
-    more = np.einsum("s,sdj,sej->jde", p, gap, gap)
+            + ((rest**2).sum(axis=1) / total[has]).sum()) + 0.5 * np.log(s)  # fmt: skip
+        return log, g + (np.eye(d) - g) @ x @ project
+
+    log = np.array([weights(s)[0] for s in grid])
+    p = np.exp(log - log.max())
+    known = (c.sum() / (chance + variance)[has].sum(axis=1)) ** 2
+    s = max(limit(0.5), 2.5 * np.sqrt(2 / areas.dimension / known.sum()))
+    a = weights(s)[1]
 
     def error(s):
         t = s * c + chance
-        return more + np.array([(a - np.eye(d)) @ np.diag(t[:, j]) @ (a - np.eye(d)).T
-                                + a[:, has] @ np.diag(variance[has, j]) @ a[:, has].T for j in range(k)])  # fmt: skip
+        return np.array([(a - np.eye(d)) @ np.diag(t[:, j]) @ (a - np.eye(d)).T
+                         + a[:, has] @ np.diag(variance[has, j]) @ a[:, has].T for j in range(k)])  # fmt: skip
 
-    return mean, error(limit), np.diagonal(error(p @ grid), axis1=1, axis2=2).T, limit
+    cautious = np.diagonal(error(p @ grid / p.sum()), axis1=1, axis2=2).T
+    return a @ areas.direct, error(limit(0.6)), cautious, limit(0.6), limit(0.5) < s
 
 
-@pytest.mark.parametrize("off", [0.02, 0.25])
+@pytest.mark.parametrize("off", [0.02, 0.6])
 @pytest.mark.parametrize("k", [1, 3])
 def test_composite_is_what_full_matrices_give(k, off, monkeypatch):
     from karat.grouped import composite as module
 
     seen = {}
-    original = module._averaged
+    original = module._made
 
     def spy(areas, line, chance):
         seen["slope"] = float((chance * areas.size[:, None] / areas.residual).mean())
         return original(areas, line, chance)
 
     grid = 0.4 * ((np.arange(30) + 0.5) / 30) ** 2
-    monkeypatch.setattr(module, "_averaged", spy)
+    monkeypatch.setattr(module, "_made", spy)
     monkeypatch.setattr(module, "_grid", lambda *_: grid)
     areas = areas_of(np.random.default_rng(3), k=k, off=off)
     found = composite(areas, np.empty((len(areas.count), 0)), free=True)
-    mean, error, cautious, limit = plainly(areas, grid, seen["slope"])
+    mean, error, cautious, limit, least = plainly(areas, grid, seen["slope"])
     assert (limit > 0) == (off > 0.1)  # groups that differ less than their noise, and more
+    assert least == (off < 0.1)
     np.testing.assert_allclose(found.theta, mean, rtol=1e-6, atol=1e-8)
     np.testing.assert_allclose(found.covariance, error, rtol=1e-5, atol=1e-8)
     np.testing.assert_allclose(found.cautious, cautious, rtol=1e-5, atol=1e-8)
@@ -285,9 +289,9 @@ def test_plan_gives_the_width_it_promises():
 def test_more_gold_brings_the_limit_of_what_differs_down_to_the_estimate():
     fit, _, _ = small(cell=Cell(gold=600, groups=40, documents=8000, uneven=0.08))
     need = _Needs(fit, 0.05)
-    np.testing.assert_allclose(need.between_with(need.now, need.now), need.between)
+    np.testing.assert_allclose(need.between_with(need.now, need.now), [need.between, need.weighed])
     later = need.between_with(4 * need.now, need.now)
-    left = (later - need.likely) / (need.between - need.likely)
+    left = (np.array(later) - need.likely) / (np.array([need.between, need.weighed]) - need.likely)
     assert ((left > 0.2) & (left < 0.9)).all()  # a quarter where groups do not differ at all
     plan = fit.plan(0.05, of="worst")
     assert (plan["gold"] >= 2).all()  # a stratum of its own

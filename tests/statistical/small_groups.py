@@ -287,24 +287,34 @@ def planned(cell: Cell, repetitions: int, seed: int, factor: float = 0.7) -> str
     return f"| {cell} | {' | '.join(told)} |"
 
 
-def rules(rest: float = 0.57) -> str:
+def rules(direct: float = 6.0, chance: float = 0.25, common: float = 0.24) -> str:
     """Coverage of rules for a variance s between groups of which a normal estimate with standard error 1 is known.
 
-    The error of a group's estimate has the variance ``rest + s``; block 5 has a rest of .57. Each row is a rule for the
-    s that intervals are made with, each column a true s: what none of them can escape is that an s of 0 and one of 1
-    look alike.
+    In block 5 a direct estimate has the variance ``direct``, chance among the documents of a group leaves ``chance``,
+    and the error of the model adds ``common``. Each row is a rule: the s at which direct and model estimates are
+    weighed, and the limit of s that intervals are made with; each column a true s. What no rule can escape is that an s
+    of 0 and one of 1 look alike, but the more the direct estimate weighs, the less depends on s. Last, the mean length
+    of intervals and the root mean squared error where s is 0.
     """
     true, seen = np.array([0.0, 0.2, 0.4, 0.7, 1.0, 2.0, 4.0]), np.linspace(-6.0, 12.0, 1801)
-    chance = norm.pdf(seen - true[:, None]) * (seen[1] - seen[0])
-    root = np.linspace(0.0, 4.5, 2001)[1:]
-    posterior = norm.pdf(seen[:, None] - root**2) * root  # flat in s
-    made_with = {"mean over all s (flat prior)": posterior @ root**2 / posterior.sum(axis=1)}
-    for sure in (0.5, 0.6, 0.75, 0.9):
-        made_with[f"limit that holds in {sure:g} of draws"] = np.maximum(seen + norm.ppf(sure), 0.0)
-    lines = ["| intervals made with | " + " | ".join(f"s = {s:g}" for s in true) + " |", "|---" * 8 + "|"]
-    for name, s in made_with.items():
-        hits = 2.0 * norm.cdf(norm.ppf(0.975) * np.sqrt((rest + s) / (rest + true[:, None]))) - 1.0
-        lines.append(f"| {name} | " + " | ".join(f"{c:.3f}" for c in (chance * hits).sum(axis=1)) + " |")
+    p = norm.pdf(seen - true[:, None]) * (seen[1] - seen[0])
+    lines = ["| weighed at | limit | " + " | ".join(f"s = {s:g}" for s in true) + " | length | rmse |"]
+    lines.append("|---" * (len(true) + 4) + "|")
+    for least in (0.0, 1.0, 2.0, 2.5, 3.0):
+        between = np.maximum(seen, least) + chance
+        weight = between / (between + direct)
+
+        def error(s: np.ndarray, weight: np.ndarray = weight) -> np.ndarray:
+            return np.asarray(weight**2 * direct + (1.0 - weight) ** 2 * (chance + s) + common)
+
+        real = error(true[:, None])
+        for sure in (0.5, 0.6, 0.75):
+            told = error(np.maximum(seen + norm.ppf(sure), 0.0))
+            hits = 2.0 * norm.cdf(norm.ppf(0.975) * np.sqrt(told / real)) - 1.0
+            name = f"s, at least {least:g}" if least else "s"
+            figures = " | ".join(f"{c:.3f}" for c in (p * hits).sum(axis=1))
+            length, rmse = (np.sqrt(told) * p[0]).sum(), np.sqrt((real[0] * p[0]).sum())
+            lines.append(f"| {name} | {sure:g} | {figures} | {length:.2f} | {rmse:.2f} |")
     return "\n".join(lines)
 
 
@@ -330,7 +340,9 @@ def main() -> None:
     parser.add_argument("--only", default="", help="cells whose description holds this text")
     parser.add_argument("--first", type=int, default=0, help="number of the first cell, from 0")
     parser.add_argument("--last", type=int, default=len(CELLS), help="number after that of the last cell")
-    parser.add_argument("--rules", action="store_true", help="why intervals go by an upper limit, and no more")
+    parser.add_argument(
+        "--rules", action="store_true", help="why intervals go by a limit and weights by a least s, and no more"
+    )
     options = parser.parse_args()
     if options.rules:
         print(rules())

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..designs.counted import Counted
-from ..designs.labelling import Labelling, group_totals
+from ..designs.entries import group_totals
+from ..designs.labelling import Labelling
 from ..designs.sequential import SequentialLabelling
 from ..errors import DesignError
 from ..estimate.index import slices

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from .._core.types import Bools, Floats, Ints
+from .entries import placed
 from .given_sizes import Known
 from .labelling import Labelling
 
@@ -121,11 +122,9 @@ class Domain(Labelling):
             codes[self.rows] = cluster
         return self.whole.independent_cross(self._padded(left), self._padded(right), codes)
 
-    def known_part(self, error: Floats) -> tuple[Floats, Known | None]:
+    def known(self, error: Floats) -> Known | None:
         """Nothing: how many rows of a subpopulation are drawn is left to chance."""
-        return error, None
+        return None
 
     def _padded(self, values: Floats) -> Floats:
-        out = np.zeros((self.whole.n_gold, values.shape[1]))
-        out[self._place] = values
-        return out
+        return placed(values, self._place, self.whole.n_gold)

@@ -8,6 +8,7 @@ import numpy as np
 
 from .._core.types import Bools, Floats, Ints
 from ..errors import DesignError
+from .entries import by_row, cross_product, dense, group_totals
 
 
 def given_sizes(probability: Floats, labelled: Bools, stratum: Ints) -> Floats:
@@ -64,6 +65,14 @@ class Known:
     def take(self, rows: Ints | slice) -> Known:
         """The same for some rows."""
         return Known(self.moved[rows], self.share[rows], self.stratum[rows], self.level)
+
+    def cross_product(self, left: Floats, right: Floats, weight: Floats) -> Floats:
+        """``sum weight (left - known)(right - known)'`` over its rows, of values whose known part is this."""
+        shared = [group_totals(by_row(np.multiply, side, weight * self.moved), self.stratum) for side in (left, right)]
+        level = self.level[: shared[0].shape[0]]
+        size = np.bincount(self.stratum, weight * self.moved**2)
+        out = cross_product(left, right, weight) - dense(shared[0]).T @ level - level.T @ dense(shared[1])
+        return np.asarray(out + (level.T * size) @ level)
 
     def totals(self, group: Ints, groups: int) -> Floats:
         """Totals within groups of rows, shape (groups, p)."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ..errors import DesignError
+from .entries import by_row, centred_product, cross_product, dense, group_totals
 from .given_sizes import Known, given_sizes
 
 if TYPE_CHECKING:
@@ -245,7 +246,7 @@ class Labelling:
         pi, stratum, unit = self._drawn.probability, self._drawn.stratum, self._drawn.code
         if unit is not None:
             left, right = group_totals(left, unit), group_totals(right, unit)
-        left, right = left / pi[:, None], right / pi[:, None]
+        left, right = by_row(np.divide, left, pi), by_row(np.divide, right, pi)
         spread = 1.0 - pi
         if self.fixed_size:
             chance = pi < 1.0
@@ -257,8 +258,8 @@ class Labelling:
                     "merge it with another stratum or label at least one unit more."
                 )
             spread = spread * (count / np.maximum(count - 1, 1))[stratum]
-            left, right = _centred(left, spread, stratum), _centred(right, spread, stratum)
-        return np.asarray((left * spread[:, None]).T @ right)
+            return centred_product(left, right, spread, stratum)
+        return cross_product(left, right, spread)
 
     def independent_cross(self, left: Floats, right: Floats, cluster: Ints | None = None) -> Floats:
         """Labelling part that a plain sandwich holds: the variances of the weights of single labelling units.
@@ -282,7 +283,7 @@ class Labelling:
             group = pair_codes(self.unit[self.gold], cluster[self.gold])
             first = np.unique(group, return_index=True)[1]
             left, right, factor = group_totals(left, group), group_totals(right, group), factor[first]
-        return np.asarray((left * factor[:, None]).T @ right)
+        return cross_product(left, right, factor)
 
     @property
     def independent(self) -> bool:
@@ -301,22 +302,30 @@ class Labelling:
         With any weights that add up to N, a constant can be moved. Errors have shape (n, p); what every row gains is
         None where the design fixes no total.
         """
+        known = self.known(error)
+        if known is None:
+            return error, None
+        gold = known.take(self.kind_of_gold)
+        return dense(error) - gold.moved[:, None] * gold.level[gold.stratum], known
+
+    def known(self, error: Floats) -> Known | None:
+        """What every row gains of the part that the design fixes, see :meth:`known_part`."""
         if self.single and self.fixed_size:
             pi, stratum, unit = self._drawn.probability, self._drawn.stratum, self._drawn.code
-            totals = (error if unit is None else group_totals(error, unit)) / pi[:, None]
+            totals = by_row(np.divide, error if unit is None else group_totals(error, unit), pi)
             chance = pi < 1.0
             level = np.zeros((int(stratum.max()) + 1, error.shape[1]))
-            found = group_totals(totals[chance] * (1.0 - pi[chance])[:, None], stratum[chance])
+            found = dense(group_totals(by_row(np.multiply, totals[chance], 1.0 - pi[chance]), stratum[chance]))
             size = np.bincount(stratum[chance], weights=1.0 - pi[chance], minlength=len(found))
             level[: len(found)] = found / np.where(size > 0, size, 1.0)[:, None]
             share, rest, codes = self._moves
-            moved = share[self.kind_of_gold, None] * level[codes[self.kind_of_gold]]
-            return error - moved, Known(share, rest, codes, level)
+            return Known(share, rest, codes, level)
         n_rows, weight = self.n_rows, self.weight
-        if self.independent or abs(weight.sum() - n_rows) > 1e-9 * n_rows or not len(error):
-            return error, None
-        level = np.average(error, axis=0, weights=np.maximum(self.spread, 1e-300))[None, :]
-        return error - level, Known(*self._moves, level)
+        if self.independent or abs(weight.sum() - n_rows) > 1e-9 * n_rows or not error.shape[0]:
+            return None
+        spread = np.maximum(self.spread, 1e-300)
+        level = dense(group_totals(by_row(np.multiply, error, spread), np.zeros(len(spread), dtype=np.intp)))
+        return Known(*self._moves, level / spread.sum())
 
     @cached_property
     def _moves(self) -> tuple[Floats, Floats, Ints]:
@@ -366,32 +375,8 @@ class _Drawn:
     code: Ints | None
 
 
-def group_totals(values: Floats, group: Ints) -> Floats:
-    """Column sums within groups, shape (groups, p); codes from 0, of which gaps give rows of zeros.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> group_totals(np.array([[1.0], [2.0], [4.0]]), np.array([0, 0, 1]))
-    array([[3.],
-           [4.]])
-    """
-    n_groups = int(group.max()) + 1 if len(group) else 0
-    out = np.empty((n_groups, values.shape[1]))
-    for j in range(values.shape[1]):
-        out[:, j] = np.bincount(group, weights=values[:, j], minlength=n_groups)
-    return out
-
-
 def pair_codes(first: Ints, second: Ints) -> Ints:
     """Codes of the distinct pairs of two code vectors."""
     combined = first.astype(np.int64) * (int(second.max()) + 1) + second
     codes: Ints = np.unique(combined, return_inverse=True)[1].astype(np.intp)
     return codes
-
-
-def _centred(values: Floats, weight: Floats, group: Ints) -> Floats:
-    """Values less their weighted mean within groups; weights are positive."""
-    means = group_totals(values * weight[:, None], group)
-    means /= np.maximum(np.bincount(group, weights=weight, minlength=len(means)), np.finfo(float).tiny)[:, None]
-    return np.asarray(values - means[group])

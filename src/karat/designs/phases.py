@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import DataError, DesignError
-from .labelling import Labelling, group_totals
+from .entries import group_totals
+from .labelling import Labelling
 
 if TYPE_CHECKING:
     from .._core.types import Bools, Floats, Ints

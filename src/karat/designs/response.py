@@ -24,7 +24,8 @@ import numpy as np
 from .._core.types import Bools, Floats, Ints
 from ..errors import DesignError
 from .calibration import calibrated, nonresponse_odds
-from .labelling import Labelling, group_totals, pair_codes
+from .entries import dense, group_totals
+from .labelling import Labelling, pair_codes
 from .sequential import SequentialLabelling
 
 
@@ -107,6 +108,7 @@ class Response(Labelling):
     def cross(self, left: Floats, right: Floats) -> Floats:
         """Estimated covariance, over draws and answers, of the totals ``sum w left`` and ``sum w right``."""
         assert self.first is not None
+        left, right = dense(left), dense(right)
         rho, w = self.response[self.labelled], self.first_weight
         drawn = self.labelled[self.first.gold]
         padded = [np.zeros((len(drawn), side.shape[1])) for side in (left, right)]
@@ -134,6 +136,7 @@ class Response(Labelling):
         Rows of a labelling unit share its draw (weight w1) but answer each on its own, with probability rho: a row
         counts ``W (W - 1)`` with ``W = w1 / rho``, two rows of one unit and cluster ``w1 (w1 - 1) / (rho rho')``.
         """
+        left, right = dense(left), dense(right)
         own = (left * (self.weight * (self.weight - 1.0))[:, None]).T @ right
         if self.unit is None or cluster is None:
             return np.asarray(own)

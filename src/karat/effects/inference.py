@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._core.machine import needs
-from ..designs.labelling import group_totals
+from ..designs.entries import group_totals
 from ..estimate.clusters import Curvatures, ways
 from ..estimate.covariance import Covariance
 from ..estimate.infer import Parts, combination, infer, influences

@@ -162,6 +162,15 @@ def curvature_of_columns(sample: AugmentedSample, curvature: Floats) -> Floats:
     return np.asarray(np.linalg.solve(basis.T, half.T).T)
 
 
+def positive(matrix: Floats) -> bool:
+    """Whether a symmetric matrix is positive definite, by its Cholesky factor: a tenth of the work of eigenvalues."""
+    try:
+        np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        return False
+    return bool(np.isfinite(matrix).all())
+
+
 def nearest_psd(matrix: Floats, floor: Floats) -> Floats:
     """The matrix itself if it is positive semidefinite, else with negative eigenvalues set to zero.
 

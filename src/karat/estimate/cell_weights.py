@@ -7,26 +7,63 @@ Cells whose gold is too little for a choice of its own choose together. The rule
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..designs.entries import entries, group_totals
 from .scores import LARGEST_LEVERAGE
 from .tune import Tuning, effective_size, select
 
 if TYPE_CHECKING:
     from .._core.types import Bools, Floats, Ints
     from ..designs import Labelling
-    from .influence import Linear
 
 
-_Scores = tuple["Floats", "Floats", "Floats", "Floats"]
+@dataclass(frozen=True)
+class CellScores:
+    """Scores of gold units, one number each: that of their cell, as :class:`karat.estimate.influence.Linear` has them.
+
+    Parameters
+    ----------
+    inside : ndarray of int, shape (n,)
+        Cell of each unit.
+    size : ndarray, shape (C,)
+        Curvature of the cells.
+    m, h, left_out_m, left_out_h, leverage : ndarray, shape (n,)
+    """
+
+    inside: Ints
+    size: Floats
+    m: Floats
+    h: Floats
+    left_out_m: Floats
+    left_out_h: Floats
+    leverage: Floats
+
+    def spread(self, values: Floats) -> Any:
+        """Values in the columns of the cells, entries of shape (n, C)."""
+        return entries(values, self.inside, len(self.size))
+
+    def variance(self, left: Floats, right: Floats, labelling: Labelling) -> Floats:
+        """Labelling variances of the totals of cells, shape (C,)."""
+        return np.diag(labelling.cross(self.spread(left), self.spread(right)))
+
+
+def known_of(labelling: Labelling, error: Any, inside: Ints) -> Floats:
+    """The part of each unit's own error whose total the design fixes, shape (n,)."""
+    known = labelling.known(error)
+    if known is None:
+        return np.zeros(len(inside))
+    gold = known.take(labelling.kind_of_gold)
+    return np.asarray(gold.moved * gold.level[gold.stratum, inside])
 
 
 def choose(
     labelling: Labelling,
-    roots: Sequence[Linear],
-    starts: Sequence[Linear],
+    roots: Sequence[CellScores],
+    starts: Sequence[CellScores],
     tuning: str,
     crossfitted: bool,
     pool_below: float,
@@ -37,7 +74,7 @@ def choose(
     Parameters
     ----------
     labelling : Labelling
-    roots, starts : sequence of Linear
+    roots, starts : sequence of CellScores
         Of each outcome, at weight 1 and at gold alone.
     tuning : {"auto", "scalar", "coefficient"}
     crossfitted : bool
@@ -53,8 +90,8 @@ def choose(
     list of Tuning
         One for each outcome, all with the same weights.
     """
-    count = roots[0].h.shape[1]
-    size = np.min([effective_size(one.h, labelling) for one in roots], axis=0)
+    count = len(roots[0].size)
+    size = np.min([effective_size(one.spread(one.h), labelling) for one in roots], axis=0)
     pool = np.arange(count)
     if tuning == "scalar" or (small := size < pool_below).sum() > 1:
         together = np.full(count, True) if tuning == "scalar" else small
@@ -62,18 +99,19 @@ def choose(
     pool = np.unique(pool, return_inverse=True)[1]
     at_gold = np.zeros(count, dtype=bool)
     if tuning == "auto":
-        one = _summed([_variance(r.left_out_m - r.left_out_h, labelling) for r in roots], pool)
-        own = _summed([_variance(g.left_out_m, labelling) for g in starts], pool)
+        errors = [root.left_out_m - root.left_out_h for root in roots]
+        one = _summed([r.variance(e, e, labelling) for r, e in zip(roots, errors)], pool)
+        own = _summed([g.variance(g.left_out_m, g.left_out_m, labelling) for g in starts], pool)
         away = one > far * own
         at_gold = (away if pool_below else np.full(len(away), away.any()))[pool]
-    linears = [mixed(root, start, at_gold) for root, start in zip(roots, starts)]
+    scores = [mixed(r, g, at_gold, np.where(at_gold, g.size, r.size)) for r, g in zip(roots, starts)]
     of_pool = np.array([size[pool == g].sum() for g in range(pool.max() + 1)])
     alone_root = np.array([not at_gold[pool == g].any() for g in range(pool.max() + 1)])
-    return at_gold, _tuned(linears, labelling, pool, of_pool, alone_root, tuning, crossfitted)
+    return at_gold, _tuned(scores, labelling, pool, of_pool, alone_root, tuning, crossfitted)
 
 
 def _tuned(
-    linears: Sequence[_Scores],
+    scores: Sequence[CellScores],
     labelling: Labelling,
     pool: Ints,
     size: Floats,
@@ -82,16 +120,19 @@ def _tuned(
     crossfitted: bool,
 ) -> list[Tuning]:
     """One weight for each pool of cells."""
-    v_mh = _summed([np.diag(labelling.cross(one[0], one[1])) for one in linears], pool)
-    v_hh = _summed([_variance(one[1], labelling) for one in linears], pool)
+    v_mh = _summed([one.variance(one.m, one.h, labelling) for one in scores], pool)
+    v_hh = _summed([one.variance(one.h, one.h, labelling) for one in scores], pool)
     own = np.divide(v_mh, v_hh, out=np.zeros_like(v_mh), where=v_hh > 0)
-    pull = _own_pull(linears, labelling, pool)
+    pull, cell = _own_pull(scores, labelling, pool), pool[scores[0].inside]
     rows = {"gold": np.zeros_like(own), "one": np.ones_like(own), "coefficient": own}
     error = {
-        name: [(one[2] - one[3] * row[pool]) * (pull if name == "coefficient" else 1.0) for one in linears]
+        name: [(s.left_out_m - s.left_out_h * row[cell]) * (pull if name == "coefficient" else 1.0) for s in scores]
         for name, row in rows.items()
     }
-    variance = {name: _summed([_variance(e, labelling) for e in parts], pool) for name, parts in error.items()}
+    variance = {
+        name: _summed([s.variance(e, e, labelling) for s, e in zip(scores, parts)], pool)
+        for name, parts in error.items()
+    }
     chosen = np.full(len(own), "coefficient" if tuning == "scalar" else tuning, dtype=object)
     if tuning == "auto":
         chosen[:] = "gold"
@@ -107,34 +148,40 @@ def _tuned(
     gain = np.where(variance["gold"] > 0, 1.0 - best / np.where(variance["gold"] > 0, variance["gold"], 1.0), 0.0)
     picked = np.array([str(name) for name in chosen[pool]])
     tuned = (picked == "coefficient") / np.bincount(pool)[pool]
-    factor = np.where(picked == "coefficient", pull, 1.0)
+    factor = np.where((picked == "coefficient")[scores[0].inside], pull, 1.0)[:, None]
     out = []
-    for one in linears:
-        d = effective_size(one[0] - one[1], labelling)
+    for one in scores:
+        d = effective_size(one.spread(one.m - one.h), labelling)
         inflation = np.sqrt(d / np.maximum(d - tuned, 0.5 * d))
         out.append(Tuning(None, np.diag(weight), tuned, tuple(picked.tolist()), gain[pool], inflation, factor))
     return out
 
 
-def _own_pull(linears: Sequence[_Scores], labelling: Labelling, pool: Ints) -> Floats:
-    """Factor from the error of a gold unit to that with the weight of its pool chosen without it, shape (n, C)."""
-    square = sum(labelling.known_part(one[1])[0] ** 2 for one in linears) * labelling.spread[:, None]
-    member = np.eye(pool.max() + 1)[pool]
-    by_pool = np.asarray(square) @ member
-    total = by_pool.sum(axis=0)
-    share = np.divide(by_pool, total, out=np.zeros_like(by_pool), where=total > 0)
-    return np.asarray(1.0 / (1.0 - np.clip(share, 0.0, LARGEST_LEVERAGE)))[:, pool]
+def _own_pull(scores: Sequence[CellScores], labelling: Labelling, pool: Ints) -> Floats:
+    """Factor from the error of a gold unit to that with the weight of its pool chosen without it, shape (n,).
+
+    Its share are the squares of its row in the pool: its own score less what is known of it, and what is known of
+    the other cells, where the unit has no score.
+    """
+    spread, mine, count = labelling.spread, pool[scores[0].inside], int(pool.max()) + 1
+    own, total = np.zeros(len(mine)), np.zeros(count)
+    for one in scores:
+        moved, known = known_of(labelling, one.spread(one.h), one.inside), labelling.known(one.spread(one.h))
+        beyond = (one.h - moved) ** 2 - moved**2
+        total += np.bincount(mine, spread * beyond, count)
+        own += beyond
+        if known is not None:
+            gold, level = known.take(labelling.kind_of_gold), group_totals(np.square(known.level).T, pool).T
+            own += gold.moved**2 * level[gold.stratum, mine]
+            total += np.bincount(gold.stratum, spread * gold.moved**2, len(level)) @ level
+    share = np.divide(own * spread, total[mine], out=np.zeros_like(own), where=total[mine] > 0)
+    return np.asarray(1.0 / (1.0 - np.clip(share, 0.0, LARGEST_LEVERAGE)))
 
 
-def mixed(root: Linear, start: Linear, at_gold: Bools) -> tuple[Floats, Floats, Floats, Floats]:
-    """Scores m and h of gold units, and the same without the unit, of each cell at the root that is used for it."""
-    names = ("m", "h", "left_out_m", "left_out_h")
-    m, h, left_m, left_h = (np.where(at_gold, getattr(start, name), getattr(root, name)) for name in names)
-    return m, h, left_m, left_h
-
-
-def _variance(error: Floats, labelling: Labelling) -> Floats:
-    return np.diag(labelling.cross(error, error))
+def mixed(root: CellScores, start: CellScores, at_gold: Bools, size: Floats) -> CellScores:
+    """Scores of gold units, and the same without the unit, of each cell at the root that is used for it."""
+    names, there = ("m", "h", "left_out_m", "left_out_h"), at_gold[root.inside]
+    return replace(root, size=size, **{k: np.where(there, getattr(start, k), getattr(root, k)) for k in names})
 
 
 def _summed(parts: Sequence[Floats], pool: Ints) -> Floats:

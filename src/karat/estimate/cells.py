@@ -1,30 +1,32 @@
 """Means of cells (groups, periods, and the two crossed) for several outcomes at once, in closed form.
 
 A row of the design matrix holds a single one, so that roots, leverages and influences are quotients of sums within
-cells, and N rows by C cells are never written out. With one outcome it is the regression on indicators of
-:func:`karat.estimate.rectify.rectify`, number for number; outcomes that add up to one share their weights, and add up.
+cells, scores of a unit are one number each, and N rows by C cells are never written out. With one outcome it is the
+regression on indicators of :func:`karat.estimate.rectify.rectify`, number for number; outcomes that add up to one share
+their weights, and add up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..designs.entries import Mixed, cross_product, entries, side_by_side
 from .augment import AugmentedSample
-from .cell_weights import choose, mixed
+from .cell_weights import CellScores, choose, known_of, mixed
 from .clusters import MOST_NUMBERS, Curvatures, refuse_many, ways
 from .index import slices
-from .influence import Linear, calibration
+from .influence import calibration
 from .rectify import FAR, Estimate
 from .rows import Memory, Rows
 from .scores import LARGEST_LEVERAGE, Block, Scores, StoredBlocks, correction
 from .tune import Tuning, gold_only, untuned
 
 if TYPE_CHECKING:
-    from .._core.types import Floats, Ints
+    from .._core.types import Bools, Floats, Ints
     from ..designs.given_sizes import Known
     from .augment import Units
 
@@ -67,11 +69,9 @@ class Cells:
         code = self.code if len(values) == len(self.code) else self.inside
         return np.bincount(code, values, self.count)
 
-    def spread(self, values: Floats) -> Floats:
-        """Values of gold units in the columns of their cells, shape (n, C)."""
-        out = np.zeros((len(values), self.count))
-        out[np.arange(len(values)), self.inside] = values
-        return out
+    def spread(self, values: Floats) -> Any:
+        """Values of gold units in the columns of their cells, entries of shape (n, C)."""
+        return entries(values, self.inside, self.count)
 
     def sample(self) -> AugmentedSample:
         """Gold rows with their indicators."""
@@ -111,9 +111,7 @@ class CellBlocks:
             code = cells.code[at]
             psi = self.factor[code] * v[at] * (cells.predicted[at] - self.theta[code]) / self.curvature[code]
             small = correction(np.clip(v[at] / self.curvature[code], 0.0, 1.0), kind)
-            out = np.zeros((len(code), cells.count))
-            out[np.arange(len(code)), code] = psi if small is None else psi * small
-            yield at, out
+            yield at, entries(psi if small is None else psi * small, code, cells.count)
 
 
 def cell_means(
@@ -167,10 +165,10 @@ def surrogate_cells(cells: Cells) -> Estimate:
     theta, one = cells.total(cells.v * cells.predicted) / size, np.ones(cells.count)
     gold = cells.units.gold
     leverage = np.clip(cells.v[gold] / size[cells.inside], 0.0, LARGEST_LEVERAGE)
-    moment = cells.spread(cells.v[gold] * (cells.predicted[gold] - theta[cells.inside]) / size[cells.inside])
-    none, source = np.zeros_like(moment), CellBlocks(cells, theta, size, one)
-    left = (moment / (1.0 - leverage)[:, None], none)
-    scores = Scores(source, moment, none, left, cells.units, leverage)
+    moment = cells.v[gold] * (cells.predicted[gold] - theta[cells.inside]) / size[cells.inside]
+    none, source = cells.spread(np.zeros(len(gold))), CellBlocks(cells, theta, size, one)
+    left = (cells.spread(moment / (1.0 - leverage)), none)
+    scores = Scores(source, cells.spread(moment), none, left, cells.units, leverage)
     return Estimate(theta, np.diag(size), scores, untuned(cells.count, "surrogate"), 0.0, 1)
 
 
@@ -187,12 +185,13 @@ def _gold_alone(cells: Cells) -> Estimate:
     size = cells.total(cells.units.gold_weight)
     theta = cells.total(cells.units.gold_weight * cells.gold) / size
     at = _linear(replace(cells, predicted=None), theta, False)
-    stored = StoredBlocks(at.m * cells.units.labelling.weight[:, None], at.leverage)
-    scores = Scores(stored, at.m, at.m, (at.left_out_m, at.left_out_m), cells.units, at.leverage, gold_alone=True)
+    stored = StoredBlocks(cells.spread(at.m * cells.units.labelling.weight), at.leverage)
+    moment, left = cells.spread(at.m), cells.spread(at.left_out_m)
+    scores = Scores(stored, moment, moment, (left, left), cells.units, at.leverage, gold_alone=True)
     return Estimate(theta, np.diag(size), scores, gold_only(cells.count), 0.0, 1)
 
 
-def _linear(cells: Cells, theta: Floats, at_root: bool) -> Linear:
+def _linear(cells: Cells, theta: Floats, at_root: bool) -> CellScores:
     """Scores of gold units and what leaving a unit out changes, as :mod:`karat.estimate.influence` has them."""
     units, inside = cells.units, cells.inside
     v, w = units.gold_analysis_weight, units.labelling.weight
@@ -202,20 +201,19 @@ def _linear(cells: Cells, theta: Floats, at_root: bool) -> Linear:
     h = np.zeros_like(m) if cells.predicted is None else v * (cells.predicted[units.gold] - theta[inside])
     leverage = np.clip(v * w / own, 0.0, LARGEST_LEVERAGE)
     if at_root:
-        error = units.labelling.known_part(cells.spread(m - h))[0][np.arange(len(m)), inside]
+        error = m - h - known_of(units.labelling, cells.spread(m - h), inside)
         shift = (m + (w - 1.0) * error) / own / (1.0 - np.minimum(v / own, LARGEST_LEVERAGE))
     else:
         shift = w / (1.0 - leverage) * m / own
     left_m = m + v * shift
     left_h = h if cells.predicted is None else h + v * shift
-    m, h, left_m, left_h = (cells.spread(part / own) for part in (m, h, left_m, left_h))
-    return Linear(np.diag(1.0 / size), m, h, left_m, left_h, leverage, at_root)
+    return CellScores(inside, size, m / own, h / own, left_m / own, left_h / own, leverage)
 
 
-def _combined(cells: Cells, at_gold: Floats, chosen: Tuning, alone: Estimate) -> Estimate:
+def _combined(cells: Cells, at_gold: Bools, chosen: Tuning, alone: Estimate) -> Estimate:
     """The mean of each cell with its chosen weight, from its root of weight 1 or from that of gold alone."""
     assert cells.predicted is not None
-    units = cells.units
+    units, inside = cells.units, cells.inside
     whole, of_gold = cells.total(cells.v), cells.total(units.gold_weight)
     factor, start = np.diag(chosen.coefficient_weights), np.where(at_gold, alone.theta, _root(cells))
     size = np.where(at_gold, of_gold, whole)
@@ -223,48 +221,63 @@ def _combined(cells: Cells, at_gold: Floats, chosen: Tuning, alone: Estimate) ->
     back = cells.total(units.gold_weight * cells.predicted[units.gold]) - start * of_gold
     score = cells.total(units.gold_weight * cells.gold) - start * of_gold
     theta = start + (score + factor * (everywhere - back)) / size
-    root, first = _linear(cells, theta, True), _linear(cells, theta, False)
-    m, h, left_m, left_h = mixed(root, first, at_gold)
-    at = Linear(np.diag(1.0 / size), m, h, left_m, left_h, root.leverage, True)
-    moment, error = at.m, (at.m - at.h * factor) * chosen.inflation
-    left_moment, left_error = at.left_out_m, at.left_out_m - at.left_out_h * factor
-    left_error = left_error * (chosen.inflation if chosen.left_out is None else chosen.left_out)
-    uncalibrated = left_error.copy()
+    at = mixed(_linear(cells, theta, True), _linear(cells, theta, False), at_gold, size)
+    error = (at.m - at.h * factor[inside]) * chosen.inflation[inside]
+    paid = chosen.inflation[inside] if chosen.left_out is None else chosen.left_out[:, 0]
+    uncalibrated = (at.left_out_m - at.left_out_h * factor[inside]) * paid
+    gold = np.array([choice == "gold" for choice in chosen.choice])
     of_moments, of_errors = _calibrations(cells, theta, at)
-    left_moment = left_moment if of_moments is None else left_moment @ of_moments.T
-    left_error = left_error if of_errors is None else left_error @ of_errors.T
-    taken = np.array([choice == "gold" for choice in chosen.choice])
-    theta, factor = np.where(taken, alone.theta, theta), np.where(taken, 0.0, factor)
-    own, (gold_moment, gold_error) = alone.scores, alone.scores.left_out
-    moment, error = np.where(taken, own.moment, moment), np.where(taken, own.error, error)
-    left_moment, left_error = np.where(taken, gold_moment, left_moment), np.where(taken, gold_error, left_error)
-    uncalibrated = np.where(taken, left_error, uncalibrated)
+    theta, factor = np.where(gold, alone.theta, theta), np.where(gold, 0.0, factor)
+    own, (own_moment, own_error) = alone.scores, alone.scores.left_out
+
+    def settled(values: Floats, of_gold: Any) -> Any:
+        return cells.spread(np.where(gold[inside], of_gold.data, values))
+
+    left_error = uncalibrated if of_errors is None else uncalibrated * np.diag(of_errors)[inside]
+    left = (_calibrated(cells, at.left_out_m, of_moments, own_moment, gold), settled(left_error, own_error))
+    moment, error = settled(at.m, own.moment), settled(error, own.error)
     source = CellBlocks(cells, theta, size, factor)
-    scores = Scores.of(source, moment, error, (left_moment, left_error), uncalibrated, units)
-    curvature = np.diag(size)
-    return Estimate(theta, curvature, scores, chosen.with_mixing(curvature), 0.0, 1, (), alone)
+    scores = Scores.of(source, moment, error, left, settled(uncalibrated, own_error), units)
+    mixing = None if all(choice == "one" for choice in chosen.choice) else chosen.coefficient_weights
+    return Estimate(theta, np.diag(size), scores, replace(chosen, mixing=mixing), 0.0, 1, (), alone)
 
 
-def _calibrations(cells: Cells, theta: Floats, at: Linear) -> tuple[Floats | None, Floats | None]:
-    """See :func:`karat.estimate.influence.calibrations`."""
-    units, labelling = cells.units, cells.units.labelling
-    error, known = labelling.known_part(at.m - at.h)
+def _calibrated(cells: Cells, moment: Floats, matrix: Floats | None, of_gold: Any, gold: Bools) -> Any:
+    """Left-out moments times a matrix, but in cells for which gold alone was chosen those of gold, shape (n, C)."""
+    if matrix is None:
+        return cells.spread(np.where(gold[cells.inside], of_gold.data, moment))
+    right = matrix.T.copy()
+    right[:, gold] = 0.0
+    if not gold.any():
+        return Mixed(((cells.spread(moment), right),))
+    both = side_by_side([cells.spread(moment), of_gold])
+    return Mixed(((both, np.vstack([right, np.diag(gold.astype(np.float64))])),))
+
+
+def _calibrations(cells: Cells, theta: Floats, at: CellScores) -> tuple[Floats | None, Floats | None]:
+    """See :func:`karat.estimate.influence.calibrations`; that of errors is diagonal."""
+    units, labelling, size = cells.units, cells.units.labelling, at.size
+    error = cells.spread(at.m - at.h)
+    known = labelling.known(error)
     everyone, gold = np.arange(units.n_units), units.gold
-    every = _expected(cells, theta, at, everyone, np.ones(units.n_units), known)
-    some = _expected(cells, theta, at, gold, labelling.weight, known)
-    of_moments = calibration(at.m, labelling.weight, every, some, at, np.linalg.inv(at.inverse))
+    every = _expected(cells, theta, size, everyone, np.ones(units.n_units), known)
+    some = _expected(cells, theta, size, gold, labelling.weight, known)
+    moment, scale, inverse = cells.spread(at.m), np.outer(size, size), np.diag(1.0 / size)
+    of_moments = calibration(cross_product(moment, moment, labelling.weight) * scale, every, some, inverse)
     v = cells.v
     plain = [
         np.diag(cells.total(v**2 * labelling.spread_everywhere)),
         np.diag(cells.total(v[gold] ** 2 * labelling.spread)),
     ]
-    none = np.zeros_like(plain[0])
-    of_errors = calibration(error, labelling.spread, (none, plain[0]), (none, plain[1]), at, np.linalg.inv(at.inverse))
-    return of_moments, of_errors
+    none, rest = np.zeros_like(plain[0]), None if known is None else known.take(gold)
+    shown = (cross_product if rest is None else rest.cross_product)(error, error, labelling.spread) * scale
+    of_errors = calibration(shown, (none, plain[0]), (none, plain[1]), inverse)
+    first, second = (None if root is None else root * size / size[:, None] for root in (of_moments, of_errors))
+    return first, second
 
 
 def _expected(
-    cells: Cells, theta: Floats, at: Linear, rows: Ints, weight: Floats, known: Known | None
+    cells: Cells, theta: Floats, size: Floats, rows: Ints, weight: Floats, known: Known | None
 ) -> tuple[Floats, Floats]:
     """Squares of predicted moments, with what they gain, and squares of indicators, each of shape (C, C)."""
     assert cells.predicted is not None
@@ -273,10 +286,8 @@ def _expected(
     squares, plain = np.diag(cells.total(weight * score**2)), np.diag(cells.total(weight * v**2))
     if known is not None:
         stratum, gained = known.stratum[rows], np.where(v > 0, known.moved[rows], 0.0)
-        level = known.level / np.diag(at.inverse)
-        mixed = np.zeros_like(level)
-        np.add.at(mixed, (stratum, cells.code[rows]), weight * score * gained)
-        cross = mixed.T @ level
-        size = np.bincount(stratum, weight * gained**2, len(level))
-        squares = squares + cross + cross.T + (level.T * size) @ level
+        level, count = known.level * size, cells.count
+        mixed = np.bincount(stratum * count + cells.code[rows], weight * score * gained, len(level) * count)
+        cross = mixed.reshape(-1, count).T @ level
+        squares += cross + cross.T + (level.T * np.bincount(stratum, weight * gained**2, len(level))) @ level
     return squares, plain

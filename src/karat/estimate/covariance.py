@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..designs.labelling import group_totals
+from ..designs import entries
 from ..errors import ArgumentError, one_of
 from .basis import nearest_psd
-from .scores import Block, Scores, StoredBlocks, put
+from .scores import Block, Scores, StoredBlocks, put, taken
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
@@ -66,7 +66,7 @@ class Meat:
     def combined(self, matrix: Floats) -> Meat:
         """The meat of linear combinations of the stacked coefficients, without what degrees of freedom need."""
         others = tuple(other.combined(matrix) for other in self.others)
-        unknown = np.full(len(matrix), np.nan)
+        unknown = np.full(matrix.shape[0], np.nan)
         return Meat(matrix @ self.population @ matrix.T, unknown, self.groups, None, others)
 
 
@@ -86,7 +86,7 @@ class Covariance:
     labelling: Floats
 
 
-def stack(scores: Sequence[Scores], kind: str) -> Meat:
+def stack(scores: Sequence[Scores], kind: str, counted: bool = True) -> Meat:
     """Population part of one or several fits on the same data (methods, section 4).
 
     Parameters
@@ -94,6 +94,8 @@ def stack(scores: Sequence[Scores], kind: str) -> Meat:
     scores : sequence of Scores
     kind : str
         Small-sample form for units, see :func:`sandwich`.
+    counted : bool
+        Whether degrees of freedom will be asked for, which need the concentration.
 
     Returns
     -------
@@ -104,16 +106,21 @@ def stack(scores: Sequence[Scores], kind: str) -> Meat:
     if by_row or all(s.labels_known for s in scores):
         return _stack_all(scores, kind)
     parts = [s.gold_parts(kind) for s in scores]
-    moment, error = (np.hstack([part[k] for part in parts]) for k in (0, 1))
-    shares = over_drawn(labelling.weight[:, None] * moment**2 + labelling.shares(error), labelling)
-    return Meat(gold_population(moment, labelling), concentration_of(shares), len(moment))
+    moment, error = (entries.side_by_side([part[k] for part in parts]) for k in (0, 1))
+
+    def concentration(moment: Floats, error: Floats) -> Floats:
+        shares = over_drawn(labelling.weight[:, None] * moment**2 + labelling.shares(error), labelling)
+        return concentration_of(shares)
+
+    found = entries.in_columns(concentration, moment, error) if counted else np.full(moment.shape[1], np.nan)
+    return Meat(gold_population(moment, labelling), found, len(labelling.weight))
 
 
 def over_drawn(shares: Floats, labelling: Labelling) -> Floats:
     """Sums over what was drawn: gold rows (n, p) as they are, or those of whole clusters together."""
     if labelling.unit is None:
         return shares
-    return group_totals(shares, np.unique(labelling.unit[labelling.labelled], return_inverse=True)[1])
+    return entries.group_totals(shares, np.unique(labelling.unit[labelling.labelled], return_inverse=True)[1])
 
 
 def gold_population(moment: Floats, labelling: Labelling) -> Floats:
@@ -130,26 +137,38 @@ def gold_population(moment: Floats, labelling: Labelling) -> Floats:
     -------
     ndarray, shape (p, p)
     """
-    return np.asarray((moment * labelling.weight[:, None]).T @ moment)
+    return entries.cross_product(moment, moment, labelling.weight)
 
 
 def _stack_all(scores: Sequence[Scores], kind: str) -> Meat:
     """Units drawn independently, or labels taken as they are: squares of the influences of all units, in one pass."""
-    error = np.hstack([s.gold_parts(kind)[1] for s in scores])
+    error = entries.side_by_side([s.gold_parts(kind)[1] for s in scores])
     width = error.shape[1]
     labelling = scores[0].units.labelling
-    size = np.hstack([np.sqrt(np.square(labelling.weight[:, None] * s.moment).sum(axis=0)) for s in scores])
+    size = np.concatenate(
+        [
+            np.sqrt(entries.column_sums(entries.power(entries.by_row(np.multiply, s.moment, labelling.weight), 2)))
+            for s in scores
+        ]
+    )
     size[size == 0] = 1.0
     product, fourth = np.zeros((width, width)), np.zeros(width)
     for at, stacked in _blocks(scores, kind):
         count = scores[0].units.counts_in(at) if any(not s.gold_alone for s in scores) else None
+        if not entries.written_out(stacked):
+            weight = np.ones(stacked.shape[0]) if count is None else count
+            product += entries.cross_product(stacked, stacked, weight)
+            fourth += entries.column_sums(
+                entries.by_row(np.multiply, entries.power(entries.by_column(np.divide, stacked, size), 4), weight)
+            )
+            continue
         product += stacked.T @ (stacked if count is None else stacked * count[:, None])
         stacked /= size
         np.square(stacked, out=stacked)
         fourth += np.einsum("ij,ij->j", stacked, stacked if count is None else stacked * count[:, None])
     second = (np.diag(product) / size**2) ** 2
     concentration = np.divide(fourth, second, out=np.zeros(width), where=second > 0)
-    population = product - labelling.independent_cross(error, error) if error.any() else product
+    population = product - labelling.independent_cross(error, error) if entries.largest(error).any() else product
     return Meat(population, concentration, max(s.n_rows for s in scores))
 
 
@@ -179,9 +198,9 @@ def stack_clusters(scores: Sequence[Scores], cluster: Ints, leverages: Sequence[
         for block, psi in one.blocks("CRV0"):
             inside = codes[block]
             low = int(inside.min())
-            found = group_totals(psi, inside - low)
+            found = entries.dense(entries.group_totals(psi, inside - low))
             totals[low : low + len(found)] += found
-        error = one.error
+        error = entries.dense(one.error)
         if not one.labels_known:
             error, known = labelling.known_part(error)
             totals = totals if known is None else totals + known.totals(cluster, len(totals))
@@ -213,6 +232,11 @@ def _blocks(scores: Sequence[Scores], kind: str) -> Iterator[Block]:
     for parts in zip(*(scores[k].blocks(kind) for k in whole)):
         block = parts[0][0]
         size = block.stop - block.start
+        if not all(entries.written_out(psi) for _, psi in parts):
+            found = dict(zip(whole, (psi for _, psi in parts)))
+            found |= {k: taken(own, block, scores[k].units.gold) for k, own in sparse.items()}
+            yield block, entries.side_by_side([found[k] for k in range(len(scores))])
+            continue
         buffer = buffer if size <= len(buffer) else np.empty((size, buffer.shape[1]), order="F")
         stacked = buffer[:size]
         for k, (_, psi) in zip(whole, parts):
@@ -284,17 +308,18 @@ def sandwich(
     if kind.startswith("CRV") and cluster is None:
         raise ArgumentError(f"vcov={kind!r} needs clusters; write vcov={{'{kind}': 'column'}} or cluster='column'.")
     design = labelling.cross(error, error)
-    gold_groups = len(error) if cluster is None else int(np.unique(cluster[labelling.gold]).size)
-    units = (meat.groups if cluster is None else n_rows, len(error))
+    gold_groups = error.shape[0] if cluster is None else int(np.unique(cluster[labelling.gold]).size)
+    units = (meat.groups if cluster is None else n_rows, error.shape[0])
     p = error.shape[1] if used is None else used
     used_up = (p + absorbed * units[0], p + absorbed * units[1])
     groups = (meat.groups, gold_groups) if fewest is None else (fewest, min(fewest, gold_groups))
     population, design = small_sample(kind, meat.population, design, used_up, units, groups)
-    total = design if target == "finite" else with_population(population, design, labelling)
+    squares = cluster is None or labelling.independent
+    total = design if target == "finite" else with_population(population, design, squares)
     return Covariance(total, design)
 
 
-def with_population(population: Floats, design: Floats, labelling: Labelling) -> Floats:
+def with_population(population: Floats, design: Floats, squares: bool) -> Floats:
     """Population and labelling part together.
 
     The population part is a sum of squares, or, with clusters, a difference of two; where noise makes some
@@ -303,8 +328,9 @@ def with_population(population: Floats, design: Floats, labelling: Labelling) ->
     Parameters
     ----------
     population, design : ndarray, shape (p, p)
-    labelling : Labelling
-        Where units were drawn independently the sum is the plain sandwich, itself a sum of squares.
+    squares : bool
+        Whether nothing can be negative: without clusters the population part is a sum of squares, and where units were
+        drawn independently the sum is the plain sandwich, itself one.
 
     Returns
     -------
@@ -312,7 +338,7 @@ def with_population(population: Floats, design: Floats, labelling: Labelling) ->
     """
     whole = population + design
     scale = np.diag(np.where(np.diag(whole) > 0, np.diag(whole), np.diag(design)))
-    if labelling.independent or np.linalg.eigvalsh(_scaled(population, scale))[0] >= -1e-9:
+    if squares or np.linalg.eigvalsh(_scaled(population, scale))[0] >= -1e-9:
         return (whole + whole.T) / 2.0
     return nearest_psd(population, scale) + design
 
@@ -342,7 +368,7 @@ def influence_covariance(psi: Floats, error: Floats, units: Units, target: str, 
     stored = StoredBlocks(psi, np.zeros(len(psi)))
     scores = Scores(stored, moment, error, (moment, error), units, np.zeros(len(error)))
     meat = stack([scores], "HC0") if cluster is None else stack_clusters([scores], cluster, [None])
-    return with_population(meat.population, design, labelling)
+    return with_population(meat.population, design, cluster is None or labelling.independent)
 
 
 def small_sample(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..designs.entries import in_columns, side_by_side
 from ..errors import ArgumentError, one_of
 from .basis import nearest_psd
 from .clusters import KINDS as CLUSTER_KINDS
@@ -63,6 +64,10 @@ class Parts:
         """The same with influence scores in memory, free of the data."""
         return replace(self, scores=self.scores.stored())
 
+    def written_out(self) -> Parts:
+        """The same with arrays, see :meth:`Scores.written_out`."""
+        return replace(self, scores=self.scores.written_out())
+
     def within(self, frame: Units, rows: Ints) -> Parts:
         """The same in a frame of which the units are some rows, see :meth:`Scores.within`."""
         scores, curvature = self.scores.within(frame, rows), self.cluster_curvature
@@ -97,14 +102,14 @@ class Parts:
         return np.asarray(np.min([one.effective() for one in self.cluster_curvature.leverages("CRV2")[:2]], axis=0))
 
 
-def influences(parts: Sequence[Parts], kind: str) -> Meat:
-    """Stacked cross products of one or several fits on the same data."""
+def influences(parts: Sequence[Parts], kind: str, counted: bool = True) -> Meat:
+    """Stacked cross products of one or several fits on the same data; see :func:`stack` for the last argument."""
     scores, cluster = [one.scores for one in parts], parts[0].units.summed_over(kind)
     if cluster is not None:
         leverages = zip(*(one.leverages(kind) for one in parts))
         meat, *others = (stack_clusters(scores, codes, each) for (_, codes), each in zip(ways(cluster), leverages))
         return replace(meat, others=tuple(others))
-    return stack(scores, kind)
+    return stack(scores, kind, counted)
 
 
 def combination(parts: Sequence[Parts], matrices: Sequence[Floats], kind: str, target: str, meat: Meat) -> Floats:
@@ -124,8 +129,8 @@ def combination(parts: Sequence[Parts], matrices: Sequence[Floats], kind: str, t
     ndarray, shape (m, m)
         HC1 and CRV1 count the coefficients of the fit that has most, not the m numbers.
     """
-    error = np.asarray(sum(one.scores.gold_parts(kind, target)[1] @ matrix.T for one, matrix in zip(parts, matrices)))
-    both, used = meat.combined(np.hstack(matrices)), max(len(one.curvature) for one in parts)
+    error: Any = sum(one.scores.gold_parts(kind, target)[1] @ matrix.T for one, matrix in zip(parts, matrices))
+    both, used = meat.combined(side_by_side(matrices)), max(len(one.curvature) for one in parts)
     return _covariance(both, error, parts[0].scores, kind, target, used).total
 
 
@@ -147,7 +152,7 @@ def stacked(parts: Sequence[Parts], kind: str, target: str) -> Floats:
         Positive semidefinite as a whole.
     """
     units = parts[0].units
-    error = np.hstack([one.scores.gold_parts(kind, target)[1] for one in parts])
+    error = side_by_side([one.scores.gold_parts(kind, target)[1] for one in parts])
     design = units.labelling.cross(error, error)
     if target == "finite":
         return design
@@ -227,7 +232,7 @@ def infer(parts: Parts, kind: str, target: str, df: Any, meat: Meat | None = Non
             f"levels beside the largest of them ({sum(effects.sizes) - max(effects.sizes):,}); use vcov='HC1' or "
             "clusters with vcov={'CRV1': ...}."
         )
-    meat = influences([parts], kind) if meat is None else meat
+    meat = influences([parts], kind, df != "normal") if meat is None else meat
     error = parts.scores.gold_parts(kind, target)[1]
     covariance = _covariance(meat, error, parts.scores, kind, target, len(parts.curvature))
     p = error.shape[1]
@@ -255,7 +260,10 @@ def _classical_df(parts: Parts, kind: str, target: str, covariance: Covariance, 
     uneven = [one.concentration for one in by_way]
     if target == "finite" and not parts.scores.labels_known:
         error = parts.scores.gold_parts(kind, target)[1]
-        uneven, cluster = [concentration_of(over_drawn(labelling.shares(error), labelling))], None
+        uneven, cluster = (
+            [in_columns(lambda e: concentration_of(over_drawn(labelling.shares(e), labelling)), error)],
+            None,
+        )
     by_kurtosis = np.min([kurtosis_df(np.ones(len(one)), one) for one in uneven], axis=0)
     if df == "kurtosis":
         return by_kurtosis

@@ -11,6 +11,7 @@ import numpy as np
 
 from . import index
 from .augment import times
+from .basis import positive
 from .index import slices, weighted
 from .labelling_noise import Noise
 from .rows import Memory
@@ -206,9 +207,8 @@ def calibrations(moments: Rated, theta: Floats, at: Linear) -> tuple[Floats | No
     gold = None if known is None else known.take(labelling.kind_of_gold)
     every = _everywhere(rating, sample, None, known, metric)
     some = _Expected.of(rating, _of_gold(rows, v**2 * labelling.weight, v, gold), metric)
-    of_moments = calibration(
-        at.m, labelling.weight, (every.squares, every.plain), (some.squares, some.plain), at, metric
-    )
+    shown = _shown(at.m @ metric, labelling.weight)
+    of_moments = calibration(shown, (every.squares, every.plain), (some.squares, some.plain), at.inverse)
     spread = labelling.spread_everywhere
     if len(sample.predicted) == 1 and np.ptp(spread) == 0:
         every_error, some_error = (
@@ -219,38 +219,43 @@ def calibrations(moments: Rated, theta: Floats, at: Linear) -> tuple[Floats | No
         every = _everywhere(rating, sample, spread, None, metric)
         some = _Expected.of(rating, _of_gold(rows, v**2 * labelling.spread, v, None), metric)
         every_error, some_error = (every.errors, every.plain), (some.errors, some.plain)
-    return of_moments, calibration(error, labelling.spread, every_error, some_error, at, metric)
+    of_errors = calibration(_shown(error @ metric, labelling.spread), every_error, some_error, at.inverse)
+    first, second = (None if root is None else at.inverse @ root @ metric for root in (of_moments, of_errors))
+    return first, second
+
+
+def _shown(score: Floats, weight: Floats) -> Floats:
+    return np.asarray((score * weight[:, None]).T @ score)
 
 
 def calibration(
-    own: Floats, weight: Floats, whole: tuple[Floats, Floats], found: tuple[Floats, Floats], at: Linear, metric: Floats
+    shown: Floats, whole: tuple[Floats, Floats], found: tuple[Floats, Floats], inverse: Floats
 ) -> Floats | None:
-    """The matrix that goes with what is expected of all units and of the gold ones, and what these show.
+    """What scores are multiplied by, given what is expected of all units and of the gold ones, and what these show.
 
     None where predictions expect next to nothing in some direction, as those of a constant covariate do: a ratio of
     nothing to nothing is noise.
     """
-    score = own @ metric
-    shown = (score * weight[:, None]).T @ score
-    seen = float(np.trace(at.inverse @ shown))
-    told, plain = (float(np.trace(at.inverse @ part)) for part in found)
+    seen, told, plain = (float(np.einsum("ij,ji->", inverse, part)) for part in (shown, *found))
     rest = max(seen - told, _LEAST_PLAIN * seen) / plain if plain > 0 else 0.0
-    root = _root_ratio(whole[0] + rest * whole[1], found[0] + rest * found[1], shown)
-    return None if root is None else np.asarray(at.inverse @ root @ metric)
+    return _root_ratio(whole[0] + rest * whole[1], found[0] + rest * found[1], shown)
 
 
 def _root_ratio(whole: Floats, found: Floats, shown: Floats) -> Floats | None:
     """``(whole found^-1)^(1/2)`` with its eigenvalues kept within bounds; None where there is nothing to compare."""
-    from scipy.linalg import LinAlgError, eigh
+    from scipy.linalg import eigh
 
     size = np.sqrt(np.abs(np.diag(found)))
-    if not (size > 0).all() or not whole.any() or np.linalg.eigvalsh(found / np.outer(size, size))[0] < 1e-8:
+    if not (size > 0).all() or not whole.any():
         return None
-    try:
-        if eigh(found, shown, eigvals_only=True)[0] < _LEAST_EXPECTED:
-            return None
-    except LinAlgError:  # what gold units show has a direction without any spread
+    if not positive(found / np.outer(size, size) - 1e-8 * np.eye(len(size))):
         return None
+    # what gold units show has a spread in every direction, and enough of it is expected
+    if not positive(shown) or not positive(found - _LEAST_EXPECTED * shown):
+        return None
+    if np.count_nonzero(whole) == np.count_nonzero(found) == len(size):
+        ratio = np.clip(np.diag(whole) / np.diag(found), 1.0 / _MOST_CALIBRATED, _MOST_CALIBRATED)
+        return np.diag(np.sqrt(ratio))
     values, vectors = eigh(whole, found)
     values = np.clip(values, 1.0 / _MOST_CALIBRATED, _MOST_CALIBRATED)
     return np.asarray(found @ (vectors * np.sqrt(values)) @ vectors.T)

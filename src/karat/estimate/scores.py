@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..designs.entries import Mixed, by_row, column_sums, dense, largest, placed, power, written_out
 from .index import slices
 
 if TYPE_CHECKING:
@@ -76,17 +77,17 @@ class Scores:
     @property
     def n_rows(self) -> int:
         """Rows in all blocks: N, or n for the gold-only estimator."""
-        return len(self.error) if self.gold_alone else self.units.n_units
+        return self.error.shape[0] if self.gold_alone else self.units.n_units
 
     @property
     def gold(self) -> Ints:
         """Where the gold units stand among the rows of the blocks, shape (n,)."""
-        return np.arange(len(self.error)) if self.gold_alone else self.units.gold
+        return np.arange(self.error.shape[0]) if self.gold_alone else self.units.gold
 
     @property
     def labels_known(self) -> bool:
         """Whether labelling adds nothing: the labels are taken as they are, or are right in every gold unit."""
-        return bool((np.abs(self.error).max(axis=0) <= 1e-10 * np.abs(self.moment).max(axis=0)).all())
+        return bool((largest(self.error) <= 1e-10 * largest(self.moment)).all())
 
     def gold_parts(self, kind: str, target: str = "superpopulation") -> tuple[Floats, Floats]:
         """Moment and error of the gold units with a small-sample correction, each of shape (n, p).
@@ -102,21 +103,28 @@ class Scores:
             return self.moment, self.error
         moment, error = self.moment, self.error
         return (
-            moment * _growth(moment, self.left_out[0])[:, None],
-            error * _growth(error, self.left_out[1])[:, None],
+            by_row(np.multiply, moment, _growth(moment, self.left_out[0])),
+            by_row(np.multiply, error, _growth(error, self.left_out[1])),
         )
 
     def blocks(self, kind: str) -> Iterator[Block]:
         """Influences of all rows, block by block; each block may be used up."""
         own, gold = self.of_gold(kind), self.gold
         for block, psi in self.source(kind):
-            put(psi, block, gold, own)
-            yield block, psi
+            yield block, put(psi, block, gold, own)
 
     def of_gold(self, kind: str) -> Floats:
         """Influences of the gold units, shape (n, p)."""
         moment, error = self.gold_parts(kind)
-        return np.asarray(moment + (self.units.labelling.weight - 1.0)[:, None] * error)
+        noise = by_row(np.multiply, error, self.units.labelling.weight - 1.0)
+        return dense(moment) + dense(noise) if isinstance(moment, Mixed) else moment + noise
+
+    def written_out(self) -> Scores:
+        """The same with arrays, where scores are told by entries (:mod:`karat.designs.entries`)."""
+        if written_out(self.error):
+            return self
+        moment, error, *left = (dense(part) for part in (self.moment, self.error, *self.left_out))
+        return replace(self, source=WrittenOut(self.source), moment=moment, error=error, left_out=(left[0], left[1]))
 
     def stored(self) -> Scores:
         """The same held in memory, so that it can be pickled and read again without the data."""
@@ -197,10 +205,22 @@ def _padded(values: Floats, at: Ints, size: int) -> Floats:
     return out
 
 
-def put(psi: Floats, block: slice, gold: Ints, own: Floats) -> None:
-    """Put the influences of gold units, which stand at ``gold``, into a block."""
+def put(psi: Floats, block: slice, gold: Ints, own: Floats) -> Floats:
+    """A block with the influences of gold units, which stand at ``gold``, put into it; an array is changed."""
     first, last = np.searchsorted(gold, (block.start, block.stop))
-    psi[gold[first:last] - block.start] = own[first:last]
+    at = gold[first:last] - block.start
+    if written_out(psi):
+        psi[at] = own[first:last]
+        return psi
+    rest = np.ones(psi.shape[0])
+    rest[at] = 0.0
+    return by_row(np.multiply, psi, rest) + taken(own, block, gold)
+
+
+def taken(own: Floats, block: slice, gold: Ints) -> Floats:
+    """A block that holds influences of gold units and nothing else."""
+    first, last = np.searchsorted(gold, (block.start, block.stop))
+    return placed(own[first:last], gold[first:last] - block.start, block.stop - block.start)
 
 
 def _growth(plain: Floats, left_out: Floats) -> Floats:
@@ -209,11 +229,36 @@ def _growth(plain: Floats, left_out: Floats) -> Floats:
     Lengths are taken in the metric of all plain vectors, so that they do not depend on the units of covariates. Vectors
     that are nothing but rounding, as errors of right labels are, have the factor 1.
     """
-    metric = np.linalg.pinv(plain.T @ plain, hermitian=True)
-    before, after = (np.einsum("ij,ij->i", part @ metric, part) for part in (plain, left_out))
+    if written_out(plain):
+        metric = np.linalg.pinv(plain.T @ plain, hermitian=True)
+        before, after = (np.einsum("ij,ij->i", part @ metric, part) for part in (plain, left_out))
+    else:
+        size = column_sums(power(plain, 2))
+        inverse = np.divide(1.0, size, out=np.zeros_like(size), where=size > 1e-15 * size.max(initial=0.0))
+        before = _lengths(plain, inverse)
+        after = _lengths(left_out, inverse)
     rounding = _ROUNDING**2 * before.max(initial=0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where((before > rounding) & (after > rounding), (after / before) ** 0.25, 1.0)
+
+
+def _lengths(part: Floats, metric: Floats) -> Floats:
+    """Squared lengths of rows in a metric that is diagonal, as that of entries is."""
+    if isinstance(part, Mixed):
+        return np.asarray(np.square(dense(part)) @ metric)
+    return np.asarray(power(part, 2) @ metric)
+
+
+@dataclass(frozen=True)
+class WrittenOut:
+    """Blocks of entries as arrays."""
+
+    source: Callable[[str], Iterator[Block]]
+
+    def __call__(self, kind: str) -> Iterator[Block]:
+        """The blocks."""
+        for block, psi in self.source(kind):
+            yield block, dense(psi)
 
 
 @dataclass(frozen=True)
@@ -225,9 +270,9 @@ class StoredBlocks:
 
     def __call__(self, kind: str) -> Iterator[Block]:
         """Copies of the blocks, corrected."""
-        for block in slices(len(self.psi)):
+        for block in slices(self.psi.shape[0]):
             factor = correction(self.leverage[block], kind)
-            yield block, self.psi[block].copy() if factor is None else self.psi[block] * factor[:, None]
+            yield block, self.psi[block].copy() if factor is None else by_row(np.multiply, self.psi[block], factor)
 
 
 def correction(leverage: Floats, kind: str) -> Floats | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..designs.labelling import group_totals
+from ..designs.entries import by_row, column_sums, group_totals, of_rows, power
 from .df import satterthwaite_df
 from .infer import infer
 
@@ -194,7 +194,7 @@ def shares_of(
     Shares
     """
     labelling, x = sample.units.labelling, sample.gold.x
-    group = x.argmax(axis=1)
+    group = of_rows(x)[0]
     p = x.shape[1]
     v = sample.units.gold_analysis_weight
     cluster = parts.units.summed_over(kind)
@@ -231,12 +231,12 @@ def group_means(x: Floats) -> bool:
 
 def most_varied(x: Floats, weight: Floats, groupings: tuple[Ints | None, ...]) -> Floats:
     """``sum_c (sum_{i in c} w_i)^2`` of each column of x, under the grouping that makes it largest."""
-    values = x * weight[:, None]
-    out = (values**2).sum(axis=0)
+    values = by_row(np.multiply, x, weight)
+    out = column_sums(power(values, 2))
     for codes in groupings:
         if codes is not None:
             inside = np.unique(codes, return_inverse=True)[1]
-            out = np.maximum(out, (group_totals(values, inside) ** 2).sum(axis=0))
+            out = np.maximum(out, column_sums(power(group_totals(values, inside), 2)))
     return out
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..designs.labelling import group_totals
+from ..designs.entries import by_column, by_row, column_sums, group_totals, largest, power
 from ..errors import DesignError
 from .df import kurtosis_df
 from .scores import LARGEST_LEVERAGE
@@ -195,12 +195,12 @@ def effective_size(error: Floats, labelling: Labelling) -> Floats:
             f"{int((labelling.spread < 0).sum())} gold row(s) would take away from the labelling variance (a "
             "probability above 1), so no effective size can be told; correct the probabilities of the design."
         )
-    scaled = error * np.sqrt(labelling.spread)[:, None]
+    scaled = by_row(np.multiply, error, np.sqrt(labelling.spread))
     if labelling.unit is not None:
         scaled = group_totals(scaled, np.unique(labelling.unit[labelling.labelled], return_inverse=True)[1])
-    largest = np.abs(scaled).max(axis=0)
-    square = (scaled / np.where(largest > 0, largest, 1.0)) ** 2
-    return np.clip(kurtosis_df(square.sum(axis=0), (square**2).sum(axis=0)), 2.0, float(labelling.n_units))
+    longest = largest(scaled)
+    square = power(by_column(np.divide, scaled, np.where(longest > 0, longest, 1.0)), 2)
+    return np.clip(kurtosis_df(column_sums(square), column_sums(power(square, 2))), 2.0, float(labelling.n_units))
 
 
 def candidates(v_mh: Floats, v_hh: Floats) -> dict[str, Floats]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import moments as models
+from ..designs.entries import entries
 from ..errors import DataError, KaratError
 from ..estimate.cells import Cells, cell_means, surrogate_cells
 from ..estimate.infer import Parts, combination, infer, influences
@@ -162,9 +163,14 @@ def _parts(cells: Cells, estimate: Estimate, options: Arguments) -> Parts:
 def _joint(parts: Sequence[Parts], which: Any, meat: Any, options: Arguments) -> Floats:
     """Covariance of fits side by side."""
     p = len(parts[0].curvature)
-    unit = np.eye(p * len(parts))
+    unit = _unit(p * len(parts))
     matrices = [unit[:, k * p : (k + 1) * p] for k in which]
     return combination(list(parts), matrices, options.vcov, options.target, meat)
+
+
+def _unit(size: int) -> Any:
+    """The unit matrix, without its zeros."""
+    return entries(np.ones(size), np.arange(size), size)
 
 
 def _on_diagonal(matrix: Floats, wanted: Floats) -> Floats:
@@ -277,9 +283,9 @@ def _difference(
     from scipy.stats import t
 
     k, p = len(parts), len(parts[0].curvature)
-    both, unit = [*parts, *naive], np.eye(k * p)
+    both, unit = [*parts, *naive], _unit(k * p)
     matrices = [*(unit[:, j * p : (j + 1) * p] for j in range(k)), *(-unit[:, j * p : (j + 1) * p] for j in range(k))]
-    covariance = combination(both, matrices, options.vcov, options.target, influences(both, options.vcov))
+    covariance = combination(both, matrices, options.vcov, options.target, influences(both, options.vcov, False))
     order = np.arange(k * p).reshape(k, p).T.ravel()
     covariance = covariance[np.ix_(order, order)]
     se = np.sqrt(np.maximum(np.diag(covariance), 0.0))

@@ -16,12 +16,15 @@ _POINTS = 60
 _REACH = 6.0
 """The largest of them, in multiples of what the groups show."""
 
-_SURE = 0.75
-"""How surely the variance between groups lies below the one at which errors are told.
+_SURE = 0.6
+"""How surely the variance between groups lies below the one at which errors are told (methods, section 10)."""
 
-What is known of it are differences between direct estimates, which are mostly noise. Errors at its best estimate are
-too small wherever groups do differ, and averages over all it may be are twice too large where they do not; a limit that
-holds in three of four draws keeps intervals nearest to what they promise over both (methods, section 10).
+_LEAST_SEEN = 2.5
+"""Least variance between groups at which direct and model estimates are weighed, in its standard errors.
+
+What is known of this variance are differences between direct estimates, which are mostly noise. The more weight the
+model has, the more the error of a composite depends on what is hardly known: with the least that can be told from
+nothing, intervals of one length serve groups that are alike and groups that differ (methods, section 10).
 """
 
 _NO_GOLD = 1e9
@@ -84,8 +87,8 @@ class Composite:
         that comes from what the model misses in the group.
     between : ndarray, shape (D, K)
         Variance of the true mean about the model at which errors are told.
-    likely : ndarray, shape (D, K)
-        The same at its median-unbiased estimate.
+    likely, weighed : ndarray, shape (D, K)
+        The same at its median-unbiased estimate, and that at which direct and model estimates are weighed.
     slope : float
         Of the true means in the mean predictions; 1 where it is not estimated.
     statistic, freedom : float
@@ -100,6 +103,7 @@ class Composite:
     bias: Floats
     between: Floats
     likely: Floats
+    weighed: Floats
     slope: float
     statistic: float
     freedom: float
@@ -120,8 +124,8 @@ def composite(areas: Areas, covariates: Floats, free: bool) -> Composite:
 
     The true mean of group d is ``x_d' beta + u_d``, where x holds 1, the mean prediction (if ``free``) and covariates,
     and u_d has the variance ``s c + b r_d / N_d``: c is the mean residual variance, and the second part is what chance
-    among the N_d units alone leaves. Estimates are averaged over s (flat prior, restricted likelihood); their errors
-    are those at an upper limit of s.
+    among the N_d units alone leaves. Estimates are made at the s that is as likely above as below the true one, but at
+    least at one that could be told from 0; their errors are those at an upper limit of s.
 
     Parameters
     ----------
@@ -143,7 +147,7 @@ def composite(areas: Areas, covariates: Floats, free: bool) -> Composite:
     slope = 1.0
     for _ in range(2):
         chance = slope * areas.residual / areas.size[:, None]
-        found = _averaged(areas, line, chance)
+        found = _made(areas, line, chance)
         slope, lowest = _slope(areas, line, found)
         found, slope = replace(found, slope=slope), lowest
     return found
@@ -180,49 +184,48 @@ def _slope(areas: Areas, line: _Line, found: Composite) -> tuple[float, float]:
     return slope, 1.0 + gap * max(0.0, 1.0 - squared / gap**2) if gap > 0 else 1.0
 
 
-def _averaged(areas: Areas, line: _Line, chance: Floats) -> Composite:
-    """The composite, averaged over the between variance."""
+def _made(areas: Areas, line: _Line, chance: Floats) -> Composite:
+    """The composite, given what chance among the units of each group leaves."""
     has, k_all = areas.has_gold, areas.direct.shape[1]
     scale = areas.residual.mean(axis=0)
     trace = float(scale.sum())
     large = _NO_GOLD * float(np.where(has[:, None], areas.variance, 0.0).max() + chance.max() + trace)
     variance, own = (np.where(has[:, None], part, large) for part in (areas.variance, areas.own))
     noise, floor = variance.sum(axis=1), chance.sum(axis=1)
-    grid = _grid(line, noise, floor, has, trace)
-    spread = np.sqrt(grid)  # its spacing: the grid is even on the scale of the standard deviation
-    likelihood, fits, weights, steps = [], [], [], []
-    for s in grid:
-        total = s * trace + floor
-        w = 1.0 / (total + noise)
-        inverse = np.linalg.inv((line.x * w[:, None]).T @ line.x)
-        beta = inverse @ (line.x.T @ (w[:, None] * line.y))
-        rest = ((line.y - line.x @ beta)[has] ** 2).sum(axis=1)
-        fit = -np.log(w[has]).sum() - np.linalg.slogdet(inverse)[1] + float((w[has] * rest).sum())
-        likelihood.append(-0.5 * areas.dimension * fit)
-        fits.append(line.x @ beta)
-        weights.append(total * w)
-        steps.append((w, inverse))
-    log = np.array(likelihood) + np.log(spread)
-    p = np.exp(log - log.max())
-    p /= p.sum()
-    gamma, model = np.array(weights), np.array(fits)
-    theta = gamma[:, :, None] * line.y + (1.0 - gamma)[:, :, None] * model
-    mean, weight = np.tensordot(p, theta, 1), p @ gamma
-    pulled = [share * ((1.0 - g)[:, None] * line.x) @ inverse for share, g, (_, inverse) in zip(p, gamma, steps)]
-    left, right = np.hstack(pulled), np.hstack([w[:, None] * line.x for w, _ in steps])
-    between, likely = (scale * _limit(areas, line, floor, trace, sure) + chance for sure in (_SURE, 0.5))
-    safe = scale * float(p @ grid) + chance
-    covariance, cautious = np.empty((k_all, len(has), len(has))), np.empty_like(mean)
+    half, upper = (_limit(areas, line, floor, trace, sure) for sure in (0.5, _SURE))
+    s = max(half, _LEAST_SEEN * np.sqrt(2.0 / areas.dimension) / np.linalg.norm(trace / (noise + floor)[has]))
+    total = s * trace + floor
+    w = 1.0 / (total + noise)
+    weight, inverse = total * w, np.linalg.inv((line.x * w[:, None]).T @ line.x)
+    model = line.x @ (inverse @ (line.x.T @ (w[:, None] * line.y)))
+    theta = weight[:, None] * line.y + (1.0 - weight)[:, None] * model
+    left, right = ((1.0 - weight)[:, None] * line.x) @ inverse, w[:, None] * line.x
+    mean = _mean(areas, line, noise, floor, trace)
+    weighed, likely, between, safe = (scale * one + chance for one in (s, half, upper, mean))
+    covariance, cautious = np.empty((k_all, len(has), len(has))), np.empty_like(theta)
     for k in range(k_all):
-        gap = (theta[:, :, k] - mean[:, k]) * np.sqrt(p)[:, None]
         covariance[k], other = (
-            _error(weight, left, right, (t[:, k], variance[:, k], own[:, k])) + gap.T @ gap for t in (between, safe)
+            _error(weight, left, right, (t[:, k], variance[:, k], own[:, k])) for t in (between, safe)
         )
         cautious[:, k] = np.diag(other)
     return Composite(
-        mean + line.added, np.tensordot(p, model, 1) + line.added, weight, covariance, cautious,
-        (1.0 - weight[:, None]) ** 2 * safe, between, likely, 1.0, *_heterogeneity(areas, line, floor),
+        theta + line.added, model + line.added, weight, covariance, cautious, (1.0 - weight[:, None]) ** 2 * safe,
+        between, likely, weighed, 1.0, *_heterogeneity(areas, line, floor),
     )  # fmt: skip
+
+
+def _mean(areas: Areas, line: _Line, noise: Floats, floor: Floats, trace: float) -> float:
+    """Mean of s given the data (restricted likelihood, flat prior), which is never 0."""
+    has, grid = areas.has_gold, _grid(line, noise, floor, areas.has_gold, trace)
+    log = np.log(np.sqrt(grid))  # its spacing: the grid is even on the scale of the standard deviation
+    for j, s in enumerate(grid):
+        w = 1.0 / (s * trace + floor + noise)
+        inverse = np.linalg.inv((line.x * w[:, None]).T @ line.x)
+        rest = ((line.y - line.x @ (inverse @ (line.x.T @ (w[:, None] * line.y))))[has] ** 2).sum(axis=1)
+        fit = -np.log(w[has]).sum() - np.linalg.slogdet(inverse)[1] + float((w[has] * rest).sum())
+        log[j] -= 0.5 * areas.dimension * fit
+    p = np.exp(log - log.max())
+    return float(p @ grid / p.sum())
 
 
 def _grid(line: _Line, noise: Floats, floor: Floats, has: Floats, trace: float) -> Floats:

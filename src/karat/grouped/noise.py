@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._core.machine import needs
-from ..designs.labelling import group_totals, pair_codes
+from ..designs.entries import group_totals
+from ..designs.labelling import pair_codes
 
 if TYPE_CHECKING:
     from .._core.types import Bools, Floats, Ints

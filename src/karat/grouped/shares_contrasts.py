@@ -165,7 +165,7 @@ def less(result: Any, other: Any) -> Contrasts:
     k, c = len(result.classes), len(result.cells)
     unit = np.eye(k * c)
     matrices = [sign * unit[:, j * c : (j + 1) * c] for sign in (1.0, -1.0) for j in range(k)]
-    covariance = combination(parts, matrices, first.vcov_kind, first.target, influences(parts, first.vcov_kind))
+    covariance = combination(parts, matrices, first.vcov_kind, first.target, influences(parts, first.vcov_kind, False))
     order = np.arange(k * c).reshape(k, c).T.ravel()
     m = result.shares.kish
     covariance = raised(covariance[np.ix_(order, order)], result.shares.unit_variance * m / (m + 1.0) ** 2)

@@ -288,7 +288,7 @@ def _result(
         variable=variable, grid=grid, documents=np.tile(documents, k), gold=np.tile(areas.count.astype(np.intp), k),
         direct=np.where(has, flat(areas.direct), np.nan), direct_se=flat(direct_se), model_estimate=flat(model),
         weight=np.tile(found.weight, k), cautious=flat(found.cautious + population),
-        bias=flat(found.bias), between=flat(found.between), likely=flat(found.likely),
+        bias=flat(found.bias), between=flat(found.between), likely=flat(found.likely), weighed=flat(found.weighed),
         residual=flat(areas.residual), population=flat(population), slope=found.slope,
         heterogeneity=TestResult(
             found.statistic / found.freedom, p_value, round(found.freedom), np.inf,

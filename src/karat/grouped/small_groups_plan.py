@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _STEPS = 60
 
+_Between = tuple["Floats", "Floats"]
+"""Variances between groups at which errors are told, and at which estimates are weighed."""
+
 _LEAST = 2.0
 """Gold of each group where it is drawn within groups: fewer leave a stratum without a variance."""
 
@@ -41,8 +44,9 @@ def plan_groups(fit: Any, half_width: float, of: str, alpha: float) -> pd.DataFr
 class _Needs:
     """Widths as a function of gold: shrunken variances fall with the group's gold, what all share with all gold.
 
-    The variance between groups is known the better the more gold there is: its upper limit comes down to the estimate
-    as the standard error of this does, which is ``(sum (between + error)^-2)^-1/2`` but for a constant.
+    The variance between groups is known the better the more gold there is: its upper limit, and the least at which
+    estimates are weighed, come down to the estimate as the standard error of this does, which is
+    ``(sum (between + error)^-2)^-1/2`` but for a constant.
     """
 
     def __init__(self, fit: Any, alpha: float) -> None:
@@ -51,10 +55,13 @@ class _Needs:
         d = len(fit.group_names)
         self.quantile = float(norm.isf(alpha / 2.0))
         self.size, self.now = fit.documents[:d].astype(np.float64), fit.gold[:d].astype(np.float64)
-        self.between, self.likely = fit.between.reshape(-1, d), fit.likely.reshape(-1, d)
+        self.between, self.likely, self.weighed = (
+            part.reshape(-1, d) for part in (fit.between, fit.likely, fit.weighed)
+        )
+        self._between = self.between, self.weighed
         self.residual, self.population = fit.residual.reshape(-1, d), fit.population.reshape(-1, d)
         variance = np.diag(fit.covariance).reshape(-1, d) - self.population
-        self.common = np.maximum(variance - self._own(self.now, self.between), 0.0)
+        self.common = np.maximum(variance - self._own(self.now, (self.between, self.weighed)), 0.0)
 
     def _precision(self, gold: Floats) -> Floats:
         """Of the direct estimates, shape (K, D)."""
@@ -62,21 +69,25 @@ class _Needs:
             number = np.where(gold > 0, 1.0 / np.maximum(1.0 / gold - 1.0 / self.size, 1e-300), 0.0)
         return np.asarray(number / self.residual)
 
-    def _own(self, gold: Floats, between: Floats) -> Floats:
+    def _own(self, gold: Floats, between: _Between) -> Floats:
         """What is not known of a group by itself, shape (K, D)."""
-        return np.asarray(1.0 / (1.0 / between + self._precision(gold)))
+        true, weighed = between
+        error = 1.0 / np.maximum(self._precision(gold), 1e-300)
+        weight = weighed.sum(axis=0) / (weighed + error).sum(axis=0)
+        return np.asarray((1.0 - weight) ** 2 * true + weight**2 * error)
 
-    def between_with(self, gold: Floats, now: Floats) -> Floats:
-        """The limit of the variance between groups with so much gold, rather than what there is now, shape (K, D)."""
+    def between_with(self, gold: Floats, now: Floats) -> _Between:
+        """Limits of the variance between groups with so much gold, rather than what there is now, shape (K, D)."""
 
         def known(gold: Floats) -> float:
             precision = self._precision(gold)
             return float(((precision / (1.0 + precision * self.likely)) ** 2).sum())
 
         ratio = np.sqrt(known(now) / known(gold))
-        return np.asarray(self.likely + np.minimum(ratio, 1.0) * (self.between - self.likely))
+        found = [self.likely + np.minimum(ratio, 1.0) * (one - self.likely) for one in (self.between, self.weighed)]
+        return found[0], found[1]
 
-    def half_width(self, gold: Floats, between: Floats, total: float) -> Floats:
+    def half_width(self, gold: Floats, between: _Between, total: float) -> Floats:
         """Half widths with so much gold in each group and in all, shape (K, D)."""
         common = np.where(gold >= self.size, 0.0, self.common * self.now.sum() / total)
         return np.asarray(self.quantile * np.sqrt(self._own(gold, between) + common + self.population))
@@ -86,7 +97,7 @@ class _Needs:
         from scipy.stats import poisson
 
         if (gold >= self.size).all():
-            return self.half_width(self.size, self.between, gold.sum())
+            return self.half_width(self.size, self._between, gold.sum())
         between = self.between_with(gold, self.size / self.size.sum() * self.now.sum())
         out = np.zeros_like(self.between)
         for q in (np.arange(40) + 0.5) / 40:
@@ -106,8 +117,8 @@ class _Needs:
 
     def allotted(self, target: float) -> tuple[Floats, Floats]:
         """Least gold of each group, drawn within it, that makes every half width this small; and half widths."""
-        self._reachable(target, self.half_width(self.size, self.between, self.size.sum()).max())
-        total, between = max(self.now.sum(), 1.0), self.between
+        self._reachable(target, self.half_width(self.size, self._between, self.size.sum()).max())
+        total, between = max(self.now.sum(), 1.0), self._between
         for _ in range(40):
             low, high = np.minimum(_LEAST, self.size), self.size.copy()
             for _ in range(_STEPS):

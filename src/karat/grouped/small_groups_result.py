@@ -89,8 +89,9 @@ class SmallGroups(Estimates):
         Of the direct estimate in the composite; 0 without gold.
     cautious, bias : ndarray, shape (p,)
         Mean squared errors that robust intervals go by, and the part that comes from what the model misses.
-    between, likely : ndarray, shape (p,)
-        Variance of true means about the model: the upper limit that standard errors go by, and the best estimate.
+    between, likely, weighed : ndarray, shape (p,)
+        Variance of true means about the model: the upper limit that standard errors go by, the best estimate, and that
+        at which direct and model estimates are weighed.
     residual : ndarray, shape (p,)
         Variance of a document's error within the group.
     population : ndarray, shape (p,)
@@ -141,6 +142,7 @@ class SmallGroups(Estimates):
     bias: Floats
     between: Floats
     likely: Floats
+    weighed: Floats
     residual: Floats
     population: Floats
     slope: float

@@ -8,7 +8,8 @@ import numpy as np
 from scipy.stats import chi2, f, t
 
 from .._core.types import Floats, Ints
-from ..designs.labelling import group_totals, pair_codes
+from ..designs.entries import group_totals
+from ..designs.labelling import pair_codes
 from ..estimate.df import kurtosis_df, satterthwaite_df
 from ..estimate.scores import LARGEST_LEVERAGE
 from ..results.tests import interval

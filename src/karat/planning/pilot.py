@@ -13,7 +13,8 @@ from scipy.stats import norm, t
 from .._core.types import Bools, Floats, Ints
 from ..designs import Labelling
 from ..designs.domain import Domain
-from ..designs.labelling import group_totals, pair_codes
+from ..designs.entries import group_totals
+from ..designs.labelling import pair_codes
 from ..errors import ArgumentError, KaratError
 from ..estimate.covariance import Scores
 from ..estimate.infer import Parts, absorbed, combination, influences
@@ -220,7 +221,7 @@ class Profile:
         if isinstance(parts.units.labelling, Domain):
             raise ArgumentError(f"the pilot was fitted with subset=; {OF_THE_FRAME}.")
         matrix, names = _figures(result, contrasts)
-        labelling, scores = parts.units.labelling, parts.scores
+        labelling, scores = parts.units.labelling, parts.scores.written_out()
         cluster = parts.units.summed_over(result.vcov_kind)
         clustered = cluster is not None
         if cluster is not None and cluster.ndim == 2:

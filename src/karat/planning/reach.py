@@ -282,8 +282,9 @@ def _predicted_score(result: Result, profile: Profile, aims: Floats) -> Floats:
     assert parts is not None
     if parts.scores.gold_alone:
         return np.zeros(profile.n_units)
-    predicted = parts.scores.influence().copy()
-    predicted[profile.position] -= profile.weight[:, None] * parts.scores.error
+    scores = parts.scores.written_out()
+    predicted = scores.influence().copy()
+    predicted[profile.position] -= profile.weight[:, None] * scores.error
     square: Floats = (predicted @ profile.matrix.T) ** 2 @ aims
     return np.log(square + 1e-3 * square.mean())
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from .._core.types import Floats, Ints
 from ..designs import Bernoulli, Clustered, Drawn, Labelling, Sample, SimpleRandom, Stratified
+from ..designs.entries import group_totals
 from ..designs.given import codes_of, columns_in
-from ..designs.labelling import group_totals
 from ..errors import ArgumentError, DesignError
 from ..frames import Table
 from ..results import Result

@@ -17,8 +17,8 @@ import numpy as np
 
 from .._core.types import Floats, Ints
 from ..designs import Bernoulli, Clustered, Design, SimpleRandom, Stratified
+from ..designs.entries import group_totals
 from ..designs.fixed_size import proportional, scaling, whole_sizes
-from ..designs.labelling import group_totals
 from ..designs.sequential import same_groups
 from ..errors import DesignError
 from .pilot import BORROWED, Profile, effective_counts

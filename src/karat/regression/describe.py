@@ -8,6 +8,7 @@ import numpy as np
 
 from ..checks.balance import balance, weight_total
 from ..checks.values import Balance, Checks, Influential, Stratum
+from ..designs.entries import by_column, by_row, largest, of_rows
 from ..errors import SmallSampleWarning, tell
 from ..estimate.clusters import count
 from ..results.result import Result
@@ -103,17 +104,17 @@ def _influential(
 ) -> tuple[tuple[Influential, ...], float]:
     """Gold labels that move a coefficient most, in standard errors, and the largest leverage."""
     scores, weight = parts.scores, parts.units.labelling.weight
-    if not scores.error.any() or not (se > 0).all():
+    if not largest(scores.error).any() or not (se > 0).all():
         return (), 0.0
-    shift = scores.gold_parts("HC3")[1] * (weight[:, None] / se)
-    worst = np.abs(shift).argmax(axis=1)
-    size = np.abs(shift[np.arange(len(shift)), worst]).round(9)  # rows that are alike stand in their order
+    shifts = by_column(np.divide, by_row(np.multiply, scores.gold_parts("HC3")[1], weight), se)
+    worst, shift = of_rows(shifts)
+    size = np.abs(shift).round(9)  # rows that are alike stand in their order
     positions = parts.units.gold_in_data
     out = tuple(
         Influential(
             int(positions[i]),
             names[worst[i]],
-            float(shift[i, worst[i]]),
+            float(shift[i]),
             float(scores.gold_leverage[i]),
             float(weight[i]),
         )

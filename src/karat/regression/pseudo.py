@@ -9,7 +9,7 @@ import numpy as np
 
 from .._core.arguments import checked_arguments
 from .._core.machine import single_threaded
-from ..designs.labelling import group_totals
+from ..designs.entries import group_totals
 from ..errors import ArgumentError
 from ..frames import Table
 from ..frames.formula import parse

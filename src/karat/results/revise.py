@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..designs.labelling import group_totals
+from ..designs.entries import group_totals
 from ..errors import ArgumentError, KaratError
 from ..estimate.clusters import cluster_codes, count, named
 
@@ -61,7 +61,7 @@ def kept_parts(result: Result) -> Parts:
             "the influence scores of this fit were not kept, so no other covariance can be computed; fit again with "
             "scores=True, or with vcov= as wanted (fits of partly labelled rows and of cascades keep none)."
         )
-    return result.parts
+    return result.parts.written_out()
 
 
 def _read_clusters(result: Result, parts: Parts, cluster: Any) -> tuple[Ints, str]:

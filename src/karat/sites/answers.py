@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..designs.labelling import group_totals
+from ..designs.entries import group_totals
 from ..errors import DataError
 from ..estimate import index
 from ..estimate.basis import in_basis, to_coefficients

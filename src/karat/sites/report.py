@@ -124,7 +124,7 @@ class _Draw:
         population, design = small_sample(
             kind, population, sums["labelling"], (float(p), float(p)), units, (groups, gold_groups)
         )
-        total = design if finite else with_population(population, design, self.draw)
+        total = design if finite else with_population(population, design, self.draw.independent)
         covariance = Covariance(total, design)
         return covariance, self._df(
             covariance, concentration, tuned, groups, gold_groups, clustered and not (finite and not known)
