@@ -17,6 +17,7 @@ import numpy as np
 from ..designs.labelling import group_totals
 from ..errors import ArgumentError, one_of
 from .basis import nearest_psd
+from .cell_rows import squares_of_cells, totals_of_cells
 from .scores import Block, Scores, StoredBlocks, put
 
 if TYPE_CHECKING:
@@ -140,17 +141,23 @@ def _stack_all(scores: Sequence[Scores], kind: str) -> Meat:
     labelling = scores[0].units.labelling
     size = np.hstack([np.sqrt(np.square(labelling.weight[:, None] * s.moment).sum(axis=0)) for s in scores])
     size[size == 0] = 1.0
-    product, fourth = np.zeros((width, width)), np.zeros(width)
+    product, fourth = squares_of_cells(scores, kind, size) or _of_rows(scores, kind, size)
+    second = (np.diag(product) / size**2) ** 2
+    concentration = np.divide(fourth, second, out=np.zeros(width), where=second > 0)
+    population = product - labelling.independent_cross(error, error) if error.any() else product
+    return Meat(population, concentration, max(s.n_rows for s in scores))
+
+
+def _of_rows(scores: Sequence[Scores], kind: str, size: Floats) -> tuple[Floats, Floats]:
+    """Cross products of the influences of all rows, and fourth powers of these over a size."""
+    product, fourth = np.zeros((len(size), len(size))), np.zeros(len(size))
     for at, stacked in _blocks(scores, kind):
         count = scores[0].units.counts_in(at) if any(not s.gold_alone for s in scores) else None
         product += stacked.T @ (stacked if count is None else stacked * count[:, None])
         stacked /= size
         np.square(stacked, out=stacked)
         fourth += np.einsum("ij,ij->j", stacked, stacked if count is None else stacked * count[:, None])
-    second = (np.diag(product) / size**2) ** 2
-    concentration = np.divide(fourth, second, out=np.zeros(width), where=second > 0)
-    population = product - labelling.independent_cross(error, error) if error.any() else product
-    return Meat(population, concentration, max(s.n_rows for s in scores))
+    return product, fourth
 
 
 def stack_clusters(scores: Sequence[Scores], cluster: Ints, leverages: Sequence[Leverage | None]) -> Meat:
@@ -173,14 +180,10 @@ def stack_clusters(scores: Sequence[Scores], cluster: Ints, leverages: Sequence[
     Meat
     """
     every, errors, labelling = [], [], scores[0].units.labelling
-    for one, leverage in zip(scores, leverages):
+    of_cells = totals_of_cells(scores, cluster)
+    for k, (one, leverage) in enumerate(zip(scores, leverages)):
         codes = cluster[labelling.gold] if one.gold_alone else cluster
-        totals = np.zeros((int(cluster.max()) + 1, one.error.shape[1]))
-        for block, psi in one.blocks("CRV0"):
-            inside = codes[block]
-            low = int(inside.min())
-            found = group_totals(psi, inside - low)
-            totals[low : low + len(found)] += found
+        totals = of_cells[k] if k in of_cells else _totals(one, codes, int(cluster.max()) + 1)
         error = one.error
         if not one.labels_known:
             error, known = labelling.known_part(error)
@@ -195,6 +198,17 @@ def stack_clusters(scores: Sequence[Scores], cluster: Ints, leverages: Sequence[
     groups = int(np.unique(cluster[labelling.gold] if scores[0].gold_alone else cluster).size)
     population = product - labelling.independent_cross(error, error, cluster)
     return Meat(population, concentration_of(stacked**2), groups, np.diag(product).copy())
+
+
+def _totals(one: Scores, codes: Ints, groups: int) -> Floats:
+    """Totals of influences in clusters, shape (groups, p)."""
+    totals = np.zeros((groups, one.error.shape[1]))
+    for block, psi in one.blocks("CRV0"):
+        inside = codes[block]
+        low = int(inside.min())
+        found = group_totals(psi, inside - low)
+        totals[low : low + len(found)] += found
+    return totals
 
 
 def _blocks(scores: Sequence[Scores], kind: str) -> Iterator[Block]:

@@ -15,7 +15,7 @@ from .clusters import Curvatures, add_ways, ways
 from .covariance import KINDS, Covariance, Meat, concentration_of, over_drawn, sandwich, stack, stack_clusters
 from .df import kurtosis_df, satterthwaite_df
 from .leverage import LEVERAGED, Leverage
-from .scores import Scores
+from .scores import Scores, not_in_memory
 from .tune import effective_size
 
 if TYPE_CHECKING:
@@ -62,6 +62,10 @@ class Parts:
     def stored(self) -> Parts:
         """The same with influence scores in memory, free of the data."""
         return replace(self, scores=self.scores.stored())
+
+    def elsewhere(self) -> Parts:
+        """The same without the influences of units that have no gold, where these are not in memory."""
+        return replace(self, scores=replace(self.scores, source=not_in_memory))
 
     def within(self, frame: Units, rows: Ints) -> Parts:
         """The same in a frame of which the units are some rows, see :meth:`Scores.within`."""

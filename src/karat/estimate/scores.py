@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..errors import ArgumentError
 from .index import slices
 
 if TYPE_CHECKING:
@@ -228,6 +229,19 @@ class StoredBlocks:
         for block in slices(len(self.psi)):
             factor = correction(self.leverage[block], kind)
             yield block, self.psi[block].copy() if factor is None else self.psi[block] * factor[:, None]
+
+
+def not_in_memory(kind: str) -> Iterator[Block]:
+    """Stands for influences of units that were read batch by batch.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    raise ArgumentError(
+        "this needs the influence of each row, and the data came batch by batch; read the columns into memory and fit "
+        "there."
+    )
 
 
 def correction(leverage: Floats, kind: str) -> Floats | None:
