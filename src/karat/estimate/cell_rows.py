@@ -47,6 +47,18 @@ class CellBlock(NamedTuple):
 
 
 @dataclass(frozen=True)
+class _Stored:
+    """Units in memory, block by block."""
+
+    code: Ints
+    values: Floats
+
+    def __call__(self) -> Iterator[CellBlock]:
+        for at in slices(len(self.code)):
+            yield CellBlock(at, None, self.code[at], self.values[at])
+
+
+@dataclass(frozen=True)
 class CellRows:
     """All units of a fit with their cells and what stands for their outcomes.
 
@@ -82,12 +94,7 @@ class CellRows:
         >>> rows.sizes.tolist(), rows.totals[:, 0].tolist()
         ([2.0, 1.0], [1.0, 0.5])
         """
-
-        def read() -> Iterator[CellBlock]:
-            for at in slices(len(code)):
-                yield CellBlock(at, None, code[at], values[at])
-
-        return cls(units, count, read, code[units.gold], values[units.gold])
+        return cls(units, count, _Stored(code, values), code[units.gold], values[units.gold])
 
     def weighed(self) -> Iterator[tuple[CellBlock, Floats | None, Floats | None]]:
         """Blocks with analysis weights v, and with the number of units that each row counts for."""

@@ -275,7 +275,7 @@ def _expected(outcomes: Sequence[Cells], moved: Sequence[_Moved]) -> list[tuple[
     """What is expected of all units, and of the gold ones, for each outcome."""
     rows, labelling = outcomes[0].rows, outcomes[0].units.labelling
     known = [labelling.known_part(one.at.m - one.at.h)[1] for one in moved]
-    columns = [one.column for one in outcomes]
+    columns = [one.column for one in outcomes if one.column is not None]
     means = np.zeros((rows.count, rows.gold.shape[1]))
     means[:, columns] = np.stack([one.theta for one in moved], axis=1)
     squares, mixed, gained = rows.expected(means, known[0])
@@ -291,7 +291,8 @@ def _of_gold(cells: Cells, moved: _Moved, known: Known | None) -> _Squares:
     v, weight = cells.units.gold_analysis_weight, cells.units.labelling.weight
     score = v * (cells.predicted_gold - moved.theta[cells.inside])
     squares = cells.total(weight * score**2)
-    mixed, gained = np.zeros((0, cells.count)), np.zeros(0)
+    mixed: Floats = np.zeros((0, cells.count))
+    gained: Floats = np.zeros(0)
     if known is not None:
         at = cells.units.labelling.kind_of_gold
         stratum, share = known.stratum[at], np.where(v > 0, known.moved[at], 0.0)

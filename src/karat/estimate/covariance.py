@@ -17,7 +17,7 @@ import numpy as np
 from ..designs.labelling import group_totals
 from ..errors import ArgumentError, one_of
 from .basis import nearest_psd
-from .cell_rows import squares_of_cells, totals_of_cells
+from .cell_rows import CellBlocks, squares_of_cells, totals_of_cells
 from .scores import Block, Scores, StoredBlocks, put
 
 if TYPE_CHECKING:
@@ -141,11 +141,17 @@ def _stack_all(scores: Sequence[Scores], kind: str) -> Meat:
     labelling = scores[0].units.labelling
     size = np.hstack([np.sqrt(np.square(labelling.weight[:, None] * s.moment).sum(axis=0)) for s in scores])
     size[size == 0] = 1.0
-    product, fourth = squares_of_cells(scores, kind, size) or _of_rows(scores, kind, size)
+    in_cells = squares_of_cells(scores, kind, size) if _in_cells(scores) else None
+    product, fourth = _of_rows(scores, kind, size) if in_cells is None else in_cells
     second = (np.diag(product) / size**2) ** 2
     concentration = np.divide(fourth, second, out=np.zeros(width), where=second > 0)
     population = product - labelling.independent_cross(error, error) if error.any() else product
     return Meat(population, concentration, max(s.n_rows for s in scores))
+
+
+def _in_cells(scores: Sequence[Scores]) -> bool:
+    """Whether influences of some of the fits are those of units in cells, which are summed within these."""
+    return any(isinstance(one.source, CellBlocks) for one in scores)
 
 
 def _of_rows(scores: Sequence[Scores], kind: str, size: Floats) -> tuple[Floats, Floats]:
@@ -180,7 +186,7 @@ def stack_clusters(scores: Sequence[Scores], cluster: Ints, leverages: Sequence[
     Meat
     """
     every, errors, labelling = [], [], scores[0].units.labelling
-    of_cells = totals_of_cells(scores, cluster)
+    of_cells = totals_of_cells(scores, cluster) if _in_cells(scores) else {}
     for k, (one, leverage) in enumerate(zip(scores, leverages)):
         codes = cluster[labelling.gold] if one.gold_alone else cluster
         totals = of_cells[k] if k in of_cells else _totals(one, codes, int(cluster.max()) + 1)

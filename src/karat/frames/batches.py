@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Batches:
     """A table too large for memory, read batch by batch.
 
-    Regressions (:func:`karat.ols`, :func:`karat.logit`, ...), :func:`karat.mean` and :func:`karat.shares` make one of a source
+    Regressions (:func:`karat.ols`, ...), :func:`karat.mean` and :func:`karat.shares` make one by themselves of a source
     with more than 10^6 rows that is given as ``data``, and read the columns they need of a smaller one into memory; all
     other functions read sources of at most 10^6 rows. Batches say that a table be read batch by batch however many rows
     it has. Only the columns of the fit are read, and no more than one batch and the gold rows are in memory.

@@ -366,7 +366,7 @@ def mean(
     if isinstance(data, Batches):
         empty, data = without_gold_in(data, groups, surrogates, options)
     else:
-        empty = without_gold(data, groups, surrogates, options)
+        empty = without_gold(Table.read(data), groups, surrogates, options)
     if empty is not None and empty.names and empty.weights is not None:
         options["weights"] = empty.weights
     if empty is not None and empty.crossed is not None:
