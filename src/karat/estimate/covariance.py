@@ -17,6 +17,7 @@ import numpy as np
 from ..designs import entries
 from ..errors import ArgumentError, one_of
 from .basis import nearest_psd
+from .cell_rows import CellBlocks, squares_of_cells, totals_of_cells
 from .scores import Block, Scores, StoredBlocks, put, taken
 
 if TYPE_CHECKING:
@@ -152,7 +153,22 @@ def _stack_all(scores: Sequence[Scores], kind: str) -> Meat:
         ]
     )
     size[size == 0] = 1.0
-    product, fourth = np.zeros((width, width)), np.zeros(width)
+    in_cells = squares_of_cells(scores, kind, size) if _in_cells(scores) else None
+    product, fourth = _of_rows(scores, kind, size) if in_cells is None else in_cells
+    second = (np.diag(product) / size**2) ** 2
+    concentration = np.divide(fourth, second, out=np.zeros(width), where=second > 0)
+    population = product - labelling.independent_cross(error, error) if entries.largest(error).any() else product
+    return Meat(population, concentration, max(s.n_rows for s in scores))
+
+
+def _in_cells(scores: Sequence[Scores]) -> bool:
+    """Whether influences of some of the fits are those of units in cells, which are summed within these."""
+    return any(isinstance(one.source, CellBlocks) for one in scores)
+
+
+def _of_rows(scores: Sequence[Scores], kind: str, size: Floats) -> tuple[Floats, Floats]:
+    """Cross products of the influences of all rows, and fourth powers of these over a size."""
+    product, fourth = np.zeros((len(size), len(size))), np.zeros(len(size))
     for at, stacked in _blocks(scores, kind):
         count = scores[0].units.counts_in(at) if any(not s.gold_alone for s in scores) else None
         if not entries.written_out(stacked):
@@ -166,10 +182,7 @@ def _stack_all(scores: Sequence[Scores], kind: str) -> Meat:
         stacked /= size
         np.square(stacked, out=stacked)
         fourth += np.einsum("ij,ij->j", stacked, stacked if count is None else stacked * count[:, None])
-    second = (np.diag(product) / size**2) ** 2
-    concentration = np.divide(fourth, second, out=np.zeros(width), where=second > 0)
-    population = product - labelling.independent_cross(error, error) if entries.largest(error).any() else product
-    return Meat(population, concentration, max(s.n_rows for s in scores))
+    return product, fourth
 
 
 def stack_clusters(scores: Sequence[Scores], cluster: Ints, leverages: Sequence[Leverage | None]) -> Meat:
@@ -192,14 +205,10 @@ def stack_clusters(scores: Sequence[Scores], cluster: Ints, leverages: Sequence[
     Meat
     """
     every, errors, labelling = [], [], scores[0].units.labelling
-    for one, leverage in zip(scores, leverages):
+    of_cells = totals_of_cells(scores, cluster) if _in_cells(scores) else {}
+    for k, (one, leverage) in enumerate(zip(scores, leverages)):
         codes = cluster[labelling.gold] if one.gold_alone else cluster
-        totals = np.zeros((int(cluster.max()) + 1, one.error.shape[1]))
-        for block, psi in one.blocks("CRV0"):
-            inside = codes[block]
-            low = int(inside.min())
-            found = entries.dense(entries.group_totals(psi, inside - low))
-            totals[low : low + len(found)] += found
+        totals = of_cells[k] if k in of_cells else _totals(one, codes, int(cluster.max()) + 1)
         error = entries.dense(one.error)
         if not one.labels_known:
             error, known = labelling.known_part(error)
@@ -214,6 +223,17 @@ def stack_clusters(scores: Sequence[Scores], cluster: Ints, leverages: Sequence[
     groups = int(np.unique(cluster[labelling.gold] if scores[0].gold_alone else cluster).size)
     population = product - labelling.independent_cross(error, error, cluster)
     return Meat(population, concentration_of(stacked**2), groups, np.diag(product).copy())
+
+
+def _totals(one: Scores, codes: Ints, groups: int) -> Floats:
+    """Totals of influences in clusters, shape (groups, p)."""
+    totals = np.zeros((groups, one.error.shape[1]))
+    for block, psi in one.blocks("CRV0"):
+        inside = codes[block]
+        low = int(inside.min())
+        found = entries.dense(entries.group_totals(psi, inside - low))
+        totals[low : low + len(found)] += found
+    return totals
 
 
 def _blocks(scores: Sequence[Scores], kind: str) -> Iterator[Block]:

@@ -16,7 +16,7 @@ from .clusters import Curvatures, add_ways, ways
 from .covariance import KINDS, Covariance, Meat, concentration_of, over_drawn, sandwich, stack, stack_clusters
 from .df import kurtosis_df, satterthwaite_df
 from .leverage import LEVERAGED, Leverage
-from .scores import Scores
+from .scores import Scores, not_in_memory
 from .tune import effective_size
 
 if TYPE_CHECKING:
@@ -67,6 +67,10 @@ class Parts:
     def written_out(self) -> Parts:
         """The same with arrays, see :meth:`Scores.written_out`."""
         return replace(self, scores=self.scores.written_out())
+
+    def elsewhere(self) -> Parts:
+        """The same without the influences of units that have no gold, where these are not in memory."""
+        return replace(self, scores=replace(self.scores, source=not_in_memory))
 
     def within(self, frame: Units, rows: Ints) -> Parts:
         """The same in a frame of which the units are some rows, see :meth:`Scores.within`."""

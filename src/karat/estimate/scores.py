@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..designs.entries import Mixed, by_row, column_sums, dense, largest, placed, power, written_out
+from ..errors import ArgumentError
 from .index import slices
 
 if TYPE_CHECKING:
@@ -273,6 +274,19 @@ class StoredBlocks:
         for block in slices(self.psi.shape[0]):
             factor = correction(self.leverage[block], kind)
             yield block, self.psi[block].copy() if factor is None else by_row(np.multiply, self.psi[block], factor)
+
+
+def not_in_memory(kind: str) -> Iterator[Block]:
+    """Stands for influences of units that were read batch by batch.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    raise ArgumentError(
+        "this needs the influence of each row, and the data came batch by batch; read the columns into memory and fit "
+        "there."
+    )
 
 
 def correction(leverage: Floats, kind: str) -> Floats | None:

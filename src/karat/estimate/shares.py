@@ -20,7 +20,7 @@ from .infer import infer
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
     from .augment import AugmentedSample
-    from .covariance import Covariance
+    from .covariance import Covariance, Meat
     from .infer import Parts
 
 PRIOR = 4.0
@@ -173,9 +173,15 @@ def beta_interval(theta: Floats, size: Floats, level: float) -> tuple[Floats, Fl
     return np.where(low < _SMALLEST, 0.0, low), np.where(high > 1.0 - _SMALLEST, 1.0, high)
 
 
+def plain_kind(kind: str) -> str:
+    """The form of a covariance without small-sample correction."""
+    return "CRV0" if kind.startswith("CRV") else "HC0"
+
+
 def shares_of(
-    theta: Floats, covariance: Covariance, sample: AugmentedSample, parts: Parts, kind: str, target: str
-) -> Shares:
+    theta: Floats, covariance: Covariance, sample: AugmentedSample, parts: Parts, kind: str, target: str,
+    meat: Meat | None = None,
+) -> Shares:  # fmt: skip
     """What the gold of each group can carry.
 
     Parameters
@@ -188,6 +194,8 @@ def shares_of(
     parts : Parts
     kind, target : str
         Of the covariance.
+    meat : Meat, optional
+        Without small-sample correction, if already worked out.
 
     Returns
     -------
@@ -206,7 +214,7 @@ def shares_of(
     labelling_only = most_varied(x, v * np.sqrt(np.maximum(labelling.spread, 0.0)), (drawn_whole,))
     count = np.bincount(group, minlength=p).astype(np.float64)
 
-    plain, _ = infer(parts, "CRV0" if kind.startswith("CRV") else "HC0", target, "normal")
+    plain, _ = infer(parts, plain_kind(kind), target, "normal", meat)
     variance = np.diag(plain.total) - np.diag(plain.labelling) / labelling.n_gold
     reported = np.diag(covariance.total)
     gold_df = 1.0 / units - 1.0 - parts.tuned - _strata_beyond_one(sample, group, p)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Batches:
     """A table too large for memory, read batch by batch.
 
-    Regressions (:func:`karat.ols`, :func:`karat.logit`, ...) and :func:`karat.mean` make one by themselves of a source
+    Regressions (:func:`karat.ols`, ...), :func:`karat.mean` and :func:`karat.shares` make one by themselves of a source
     with more than 10^6 rows that is given as ``data``, and read the columns they need of a smaller one into memory; all
     other functions read sources of at most 10^6 rows. Batches say that a table be read batch by batch however many rows
     it has. Only the columns of the fit are read, and no more than one batch and the gold rows are in memory.
@@ -105,6 +105,11 @@ class Batches:
     def key(self) -> Hashable:
         """What is another once the table is; None where that cannot be known."""
         return self._opened.key
+
+    @property
+    def roles(self) -> dict[str, list[str]]:
+        """Columns of its own whose missing values leave rows out of a fit, by what is said of these."""
+        return {}
 
     def tables(self, names: Sequence[str]) -> Iterator[tuple[slice, Table]]:
         """Some columns of all rows, batch by batch in the order of the source, with the positions of the rows."""

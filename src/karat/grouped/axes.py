@@ -158,12 +158,8 @@ def _periods(
         raise DataError(f"over={over!r} is missing in every row; fill it, or take it out.")
     if period is not None:
         one_of("period", period, PERIODS)
-    if isinstance(values.dtype, pd.PeriodDtype):
-        return _binned(table, over, values if period is None else _coarser(values, over, period), period, inside)
-    if period is not None or pd.api.types.is_datetime64_any_dtype(values.dtype) or _holds_dates(values):
-        period = period or "day"
-        dates = _dates(values, over, period)
-        return _binned(table, over, dates.dt.to_period(_FREQUENCIES[period]), period, inside)
+    if (binned := in_periods(values, over, period)) is not None:
+        return _binned(table, over, *binned, inside)
     if isinstance(values.dtype, pd.CategoricalDtype):
         levels = [level for level in values.dtype.categories if (values[inside] == level).any()]
         position = np.arange(len(levels), dtype=np.float64)
@@ -178,6 +174,18 @@ def _periods(
         position, values = np.asarray(levels, dtype=np.float64), numbers
     at = pd.Index(levels).get_indexer(pd.Index(values.astype(object)))
     return tuple(levels), position, np.where(inside, at, -1).astype(np.intp), over, table
+
+
+def in_periods(values: pd.Series[Any], over: str, period: str | None) -> tuple[pd.Series[Any], str | None] | None:
+    """Dates, or periods, as periods, and how long these are; None where values are neither."""
+    import pandas as pd
+
+    if isinstance(values.dtype, pd.PeriodDtype):
+        return values if period is None else _coarser(values, over, period), period
+    if period is not None or pd.api.types.is_datetime64_any_dtype(values.dtype) or _holds_dates(values):
+        period = period or "day"
+        return _dates(values, over, period).dt.to_period(_FREQUENCIES[period]), period
+    return None
 
 
 def _between(levels: list[int]) -> list[int]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +11,11 @@ import numpy as np
 from .. import moments as models
 from ..designs.entries import entries
 from ..errors import DataError, KaratError
+from ..estimate.cell_rows import CellBlock, CellRows
 from ..estimate.cells import Cells, cell_means, surrogate_cells
 from ..estimate.infer import Parts, combination, infer, influences
 from ..estimate.rows import Rows
-from ..estimate.shares import Shares, shares_of
+from ..estimate.shares import Shares, plain_kind, shares_of
 from ..estimate.tune import UNITS_PER_WEIGHT
 from ..regression.comparison_fits import CAUTION, TITLES, refuse_other_scale
 from ..regression.describe import describe
@@ -24,8 +25,9 @@ from ..results.tests import joint_test
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
-    from ..estimate.covariance import Covariance
+    from ..estimate.covariance import Covariance, Meat
     from ..estimate.rectify import Estimate
+    from ..regression.batches import BatchRows
     from ..regression.options import Arguments
     from ..regression.pipeline import Opened
     from ..results import Result
@@ -44,14 +46,14 @@ class Outcome:
         Class, or column of a code.
     opened : Opened
     cells : Cells
-    plugged : ndarray, shape (N,), or str
-        The first surrogate taken for the label; or why it cannot be.
+    plugged : int or str
+        Which of the values of the rows is the first surrogate taken for the label; or why it cannot be.
     """
 
     name: str
     opened: Opened
     cells: Cells
-    plugged: Floats | str = field(repr=False)
+    plugged: int | str
 
 
 @dataclass(frozen=True)
@@ -73,33 +75,68 @@ class Joint:
     comparison: Comparison | None
 
 
-def outcomes_of(opened: Sequence[Opened], code: Ints, count: int, whole: bool) -> list[Outcome]:
+def outcomes_of(opened: Sequence[Opened], count: int, whole: bool, code: Ints | None) -> list[Outcome]:
     """The shares to estimate: the classes of one label, or one for each code.
 
     Parameters
     ----------
     opened : sequence of Opened
         One fit of a label with K classes (``whole``), or one for each code.
-    code : ndarray of int, shape (N,)
-        Cell of each unit.
     count : int
+        C.
     whole : bool
+    code : ndarray of int, shape (N,), or None
+        Cell of each unit; None where these are read batch by batch, and the only covariate counts cells from 1.
 
     Returns
     -------
     list of Outcome
     """
-    out = []
+    values: list[Any] = []
+    found: list[tuple[Opened, str, int, int | None, int | str]] = []
+    width = 0
     for fit in opened:
         names = [str(c) for c in fit.matrix.spec.classes] if whole else [fit.prepared.labels[0].name]
-        gold = _every(fit.matrix.gold.y, whole)
-        predicted = _every(fit.blocks[0].y, whole) if fit.blocks else None
-        plugged = _plugged(fit, whole)
+        predicted, plugged = _predicted(fit), _plugged(fit)
+        place: int | None = None
+        if predicted is not None:
+            values.append(predicted)
+            place, width = width, width + len(names)
+        if not isinstance(plugged, str):
+            values.append(plugged)
+            width += len(names)
         for k, name in enumerate(names):
-            own = None if predicted is None else predicted[:, k].copy()
-            cells = Cells(code, count, fit.prepared.units, gold[:, k].copy(), own)
-            out.append(Outcome(name, fit, cells, plugged if isinstance(plugged, str) else plugged[:, k].copy()))
-    return out
+            own = plugged if isinstance(plugged, str) else width - len(names) + k
+            found.append((fit, name, k, None if place is None else place + k, own))
+    rows = _in_batches(opened, count, values, whole) if code is None else _in_memory(opened, count, values, whole, code)
+    return [
+        Outcome(name, fit, Cells(rows, _every(fit.matrix.gold.y, whole)[:, k].copy(), place), own)
+        for fit, name, k, place, own in found
+    ]
+
+
+def _in_memory(opened: Sequence[Opened], count: int, values: Sequence[Any], whole: bool, code: Ints) -> CellRows:
+    """The units with values in memory."""
+    columns = [np.zeros((len(code), 0)), *(_every(one.y, whole) for one in values)]
+    return CellRows.of(opened[0].prepared.units, count, code, np.hstack(columns))
+
+
+def _in_batches(opened: Sequence[Opened], count: int, values: Sequence[BatchRows], whole: bool) -> CellRows:
+    """The units with values that are read batch by batch, all of them side by side."""
+    units, sources = opened[0].prepared.units, values or [fit.source for fit in opened[:1] if fit.source is not None]
+
+    def read() -> Iterator[CellBlock]:
+        for blocks in zip(*(source.blocks() for source in sources)):
+            first, columns = blocks[0], [_every(block.rows[0].y, whole) for block in blocks]
+            yield CellBlock(first.at, first.stratum, cells_of(first.rows[0].x), np.hstack(columns))
+
+    gold = [_every(source.at(units.gold)[0].y, whole) for source in sources]
+    return CellRows(units, count, read, cells_of(opened[0].matrix.gold.x), np.hstack(gold))
+
+
+def cells_of(x: Floats) -> Ints:
+    """Cells from 0 of rows whose only covariate counts them from 1, but for the rounding of rows that are averages."""
+    return np.asarray(np.rint(x[:, 0]), dtype=np.intp) - 1
 
 
 def _every(y: Floats, whole: bool) -> Floats:
@@ -108,12 +145,23 @@ def _every(y: Floats, whole: bool) -> Floats:
     return np.column_stack([1.0 - columns.sum(axis=1), columns]) if whole else columns
 
 
-def _plugged(fit: Opened, whole: bool) -> Floats | str:
+def _predicted(fit: Opened) -> Any:
+    """Predicted rows, or their source; None for gold alone."""
+    if fit.source is not None:
+        return None if fit.options.estimator == "gold" else fit.source
+    return fit.blocks[0] if fit.blocks else None
+
+
+def _plugged(fit: Opened) -> Any:
+    """Rows, or their source, with the first surrogate taken for the label; or why it cannot be."""
     label = fit.prepared.labels[0]
     try:
         refuse_other_scale(label)
-        rows = surrogate_rows(fit.prepared, fit.matrix, {label.name: label.surrogates[0].values}, "value")
-        return _every(rows[0].y, whole)
+        if fit.source is not None:
+            source = fit.source.plugged()
+            source.at(fit.prepared.units.gold)
+            return source
+        return surrogate_rows(fit.prepared, fit.matrix, {label.name: label.surrogates[0].values}, "value")[0]
     except (KaratError, IndexError) as error:
         return f"Surrogate only is not shown: {error}"
 
@@ -141,11 +189,12 @@ def fit_cells(outcomes: Sequence[Outcome], names: Sequence[str], options: Argume
         cells = [one.cells for one in group]
         estimates += cell_means(cells, options.tuning, learnt, UNITS_PER_WEIGHT)
     parts = [_parts(one.cells, estimate, options) for one, estimate in zip(outcomes, estimates)]
-    meat = influences(parts, options.vcov)
+    meat, plain_meat = influences(parts, options.vcov), influences(parts, plain_kind(options.vcov))
     count, fits, scales = outcomes[0].cells.count, [], []
     for k, (one, estimate, part) in enumerate(zip(outcomes, estimates, parts)):
-        covariance, df = infer(part, options.vcov, options.target, options.df, meat.part(k * count, (k + 1) * count))
-        result, scale = _result(one, estimate, part, covariance, df, names, options)
+        own, plain_own = (each.part(k * count, (k + 1) * count) for each in (meat, plain_meat))
+        covariance, df = infer(part, options.vcov, options.target, options.df, own)
+        result, scale = _result(one, estimate, part, covariance, df, names, options, plain_own)
         fits.append(result)
         scales.append(scale)
     plain = _joint(parts, range(len(parts)), meat, options)
@@ -190,10 +239,11 @@ def _result(
     df: Floats,
     names: Sequence[str],
     options: Arguments,
+    plain: Meat,
 ) -> tuple[Result, tuple[Floats, Floats]]:
     """The Result of one class, as :func:`karat.mean` has it, and its variances before and after settling."""
     fit, sample = one.opened, one.cells.sample()
-    shares = shares_of(estimate.theta, covariance, sample, parts, options.vcov, options.target)
+    shares = shares_of(estimate.theta, covariance, sample, parts, options.vcov, options.target, plain)
     settled_covariance, df, shares = shares.settle(covariance.total, df, options.df)
     spec = replace(fit.matrix.spec, names=tuple(names), classes=())
     matrix = replace(fit.matrix, spec=spec, gold=Rows(sample.gold.x, one.cells.gold))
@@ -204,7 +254,7 @@ def _result(
     title = f"Shares of {one.name}"
     result = found.replace(
         title=title, formula=title, covariance=settled_covariance, df=df, shares=shares, interval="beta", spec=None,
-        parts=parts, call=options.call.seeded(fit.seed),
+        parts=parts if fit.source is None else parts.elsewhere(), call=options.call.seeded(fit.seed),
         seed=None if isinstance(fit.seed, np.random.Generator) else int(fit.seed),
     )  # fmt: skip
     return result, (np.diag(covariance.total).copy(), np.diag(settled_covariance).copy())
@@ -243,10 +293,14 @@ def _compare(
     if reasons:
         remark = reasons[0]
     else:
-        cells = [replace(one.cells, predicted=np.asarray(one.plugged)) for one in outcomes]
+        cells = [replace(one.cells, column=one.plugged) for one in outcomes if not isinstance(one.plugged, str)]
         alone = [surrogate_cells(one) for one in cells]
         naive = [_parts(one, estimate, options) for one, estimate in zip(cells, alone)]
-        own = [infer(part, options.vcov, "superpopulation", options.df) for part in naive]
+        meat, count = influences(naive, options.vcov), cells[0].count
+        own = [
+            infer(part, options.vcov, "superpopulation", options.df, meat.part(k * count, (k + 1) * count))
+            for k, part in enumerate(naive)
+        ]
         se = np.sqrt(_stack([np.diag(c.total) for c, _ in own]))
         columns.append(Column("Surrogate only", _stack([e.theta for e in alone]), se, _stack([d for _, d in own])))
         difference = _difference(theta - columns[0].theta, parts, naive, df, options, together)
@@ -305,14 +359,9 @@ def _tested(gap: Floats, covariance: Floats, freedom: float) -> tuple[float, int
     return statistic, rank, p_value, rest
 
 
-def check_gold(code: Ints, cells: Ints, kept: Ints, gold: Ints, names: Sequence[str]) -> None:
-    """Raise where units stand in no cell to estimate, or a cell lost all its gold to rows that are left out."""
-    if (kept[code] != cells).any():
-        raise DataError(
-            f"{int((kept[code] != cells).sum())} row(s) belong to none of the groups and periods; give by= and over= "
-            "columns whose values are all of one kind."
-        )
-    lost = np.flatnonzero(np.bincount(code[gold], minlength=len(kept)) == 0)
+def refuse_no_gold(inside: Ints, names: Sequence[str]) -> None:
+    """Raise where a cell lost all its gold to rows that are left out."""
+    lost = np.flatnonzero(np.bincount(inside, minlength=len(names)) == 0)
     if len(lost):
         raise DataError(
             f"all gold of {', '.join(names[c] for c in lost[:5])} stands in rows that are left out (missing weights, "

@@ -11,24 +11,20 @@ from .._core.arguments import checked_arguments
 from .._core.machine import single_threaded
 from ..errors import ArgumentError, SmallSampleWarning, tell
 from ..frames import Table
-from ..frames.batches import Batches
-from ..frames.kinds import is_number, is_text
+from ..frames.batches import Batches, in_memory_or_batches
 from ..frames.quoting import quote
 from ..frames.table import as_float
 from ..regression.group_means import Empty, gold_rows
-from ..regression.options import Arguments, FitOptions
+from ..regression.options import FitOptions
 from ..regression.pipeline import PLAIN, open_fit
 from ..results.verdicts import small_sample_notes
-from .axes import Axes, names_of, read_axes
-from .cell_fits import check_gold, fit_cells, outcomes_of
+from .axes import names_of, read_axes
+from .cell_fits import fit_cells, outcomes_of, refuse_no_gold
+from .shares_cells import Asked, Place, arguments_of, is_whole, open_in_batches, refuse_outside, without_gold
 from .shares_result import SharesResult
 
 if TYPE_CHECKING:
-    from .._core.types import Bools, Ints
     from ..regression.pipeline import Opened
-
-_MOST_VALUES = 20
-"""Different numbers up to which a column of numbers is one of classes."""
 
 
 @checked_arguments(
@@ -96,52 +92,76 @@ def shares(
     >>> bool(np.allclose(found.table().sum(axis=1), 1.0))
     True
     """
-    labels = _read_labels(label, data, surrogates, by, over)
+    data = in_memory_or_batches(data, (label, by, over, surrogates, options))
+    labels = _read_labels(label, surrogates, by, over)
     _refuse_options(options)
-    table = Table.read(data)
-    table.require(labels, "label")
-    inside = np.ones(table.n_rows, dtype=bool)
-    if options.get("subset") is not None:
-        inside = table.marked(options["subset"], "subset")
-    axes = read_axes(table, by, over, period, inside)
-    whole = _is_whole(table, labels)
+    asked, given = (by, over, period), dict(options)
+    opened, place = (
+        open_in_batches(labels, data, surrogates, asked, given)
+        if isinstance(data, Batches)
+        else _read_table(labels, data, surrogates, asked, given)
+    )
+    _refuse_other_gold(opened, labels)
+    axes, kept, whole, empty = place.axes, place.kept, place.whole, place.empty
     grid = axes.grid()
     names = names_of(grid)
-    empty, kept = _without_gold(axes, names, surrogates, options, inside)
-    if empty is not None:
-        options["weights"] = empty.weights
-    opened = [_open(name, axes, surrogates, options, whole) for name in labels]
-    _refuse_other_gold(opened, labels)
-    units = opened[0].prepared.units
-    cells = units.of_units(axes.cell)
-    code = np.minimum(np.searchsorted(kept, cells), len(kept) - 1)
     own = [names[c] for c in kept]
-    check_gold(code, cells, kept, units.gold, own)
-    arguments = opened[0].options
-    joint = fit_cells(outcomes_of(opened, code, len(kept), whole), own, arguments, whole)
+    outcomes = outcomes_of(opened, len(kept), whole, place.code)
+    refuse_no_gold(outcomes[0].cells.inside, own)
+    joint = fit_cells(outcomes, own, opened[0].options, whole)
     notes = tuple(dict.fromkeys([note for fit in joint.fits for note in fit.notes] + ([str(empty)] if empty else [])))
     result = SharesResult(
         label=", ".join(labels), classes=_values(opened, labels, whole), whole=whole, by=axes.by, over=axes.over,
         grid=grid, cells=tuple(int(c) for c in kept), times=axes.position, fits=joint.fits,
-        covariance=joint.covariance, plain=joint.plain, size=_documents(code, units.weights, len(kept)),
+        covariance=joint.covariance, plain=joint.plain, size=outcomes[0].cells.rows.sizes,
         comparison=joint.comparison, notes=notes,
     )  # fmt: skip
     _warn(result, empty)
     return result
 
 
+def _read_table(
+    labels: Sequence[str], data: object, surrogates: Mapping[str, Any], asked: Asked, options: dict[str, Any]
+) -> tuple[list[Opened], Place]:
+    """Fits and cells of a table in memory."""
+    table = Table.read(data)
+    table.require(labels, "label")
+    inside = np.ones(table.n_rows, dtype=bool)
+    if options.get("subset") is not None:
+        inside = table.marked(options["subset"], "subset")
+    axes = read_axes(table, *asked, inside)
+    whole = is_whole({name: table.column(name, "label") for name in labels})
+    given = options.get("weights")
+    weights = np.ones(table.n_rows) if given is None else as_float(table.values(given, "weights"), "weights", "weights")
+    gold = gold_rows(table, surrogates, options.get("labelled")) & inside & (weights != 0)
+    empty, kept, lost = without_gold(axes, inside, gold, ~np.isnan(weights), options.get("missing"))
+    if empty is not None:
+        options["weights"] = np.where(lost, np.nan, weights)
+    seen = f"karat_cells({', '.join(map(quote, axes.columns))})" if axes.columns else "1"
+    opened = [
+        open_fit(arguments_of(name, seen, surrogates, options, whole, _ones), axes.table, PLAIN) for name in labels
+    ]
+    cells = opened[0].prepared.units.of_units(axes.cell)
+    code = np.minimum(np.searchsorted(kept, cells), len(kept) - 1)
+    refuse_outside(int((kept[code] != cells).sum()))
+    return opened, Place(axes, kept, whole, empty, code)
+
+
+def _ones(*columns: Any) -> Any:
+    """The constant, written with the columns of the cells."""
+    return np.ones(len(columns[0]))
+
+
 def _values(opened: Sequence[Opened], labels: Sequence[str], whole: bool) -> tuple[Any, ...]:
     return tuple(opened[0].matrix.spec.classes) if whole else tuple(labels)
 
 
-def _read_labels(label: Any, data: object, surrogates: Any, by: Any, over: Any) -> list[str]:
+def _read_labels(label: Any, surrogates: Any, by: Any, over: Any) -> list[str]:
     labels = [label] if isinstance(label, str) else label
     if not isinstance(labels, (list, tuple)) or not labels or not all(isinstance(name, str) for name in labels):
         raise ArgumentError(f"label={label!r} is not allowed; give the name of a column, or a list of names of codes.")
     if len(set(labels)) != len(labels):
         raise ArgumentError(f"label={label!r} names a column twice; give each once.")
-    if isinstance(data, Batches):
-        raise ArgumentError("kt.shares reads a table in memory; use kt.mean for data that come batch by batch.")
     if not isinstance(surrogates, Mapping) or set(map(str, surrogates)) != set(labels):
         given = sorted(map(str, surrogates)) if isinstance(surrogates, Mapping) else surrogates
         raise ArgumentError(
@@ -161,42 +181,6 @@ def _refuse_options(options: Mapping[str, Any]) -> None:
         raise ArgumentError("estimator='surrogate' uses no gold; see surrogates alone with .compare().")
 
 
-def _is_whole(table: Table, labels: Sequence[str]) -> bool:
-    """Whether this is one column of classes, and not codes of 0 and 1."""
-    values = [table.column(name, "label") for name in labels]
-    codes = [not is_text(v, n, "label") or all(map(is_number, v.dropna())) for v, n in zip(values, labels)]
-    numbers = [np.unique(as_float(v.dropna(), n, "label")) if c else None for v, n, c in zip(values, labels, codes)]
-    coded = [n is not None and np.isin(n, (0.0, 1.0)).all() for n in numbers]
-    if all(coded):
-        return False
-    if len(labels) > 1:
-        odd = labels[coded.index(False)]
-        raise ArgumentError(
-            f"label={list(labels)!r} lists codes, which must be 0 or 1, and {odd!r} is not; give a column of classes "
-            "by itself, or recode it."
-        )
-    if numbers[0] is not None and len(numbers[0]) > _MOST_VALUES:
-        raise ArgumentError(
-            f"label={labels[0]!r} holds {len(numbers[0])} different numbers; shares are of classes. Use kt.mean for "
-            "its mean, or cut it into classes."
-        )
-    return True
-
-
-def _open(name: str, axes: Axes, surrogates: Mapping[str, Any], options: Mapping[str, Any], whole: bool) -> Opened:
-    """Units, draw and predictions of one label, whose learner sees groups and periods."""
-    seen = f"karat_cells({', '.join(map(quote, axes.columns))})" if axes.columns else "1"
-    formula = f"{quote(name)} ~ {'0 + ' if axes.columns else ''}{seen}"
-    given = {**options, "context": {**(options.get("context") or {}), "karat_cells": _ones}}
-    arguments = Arguments.of("multinomial" if whole else "mean", formula, {name: surrogates[name]}, given)
-    return open_fit(arguments, axes.table, PLAIN)
-
-
-def _ones(*columns: Any) -> Any:
-    """The constant, written with the columns of the cells."""
-    return np.ones(len(columns[0]))
-
-
 def _refuse_other_gold(opened: Sequence[Opened], labels: Sequence[str]) -> None:
     first = opened[0].prepared.units
     for fit, name in zip(opened[1:], labels[1:]):
@@ -204,35 +188,11 @@ def _refuse_other_gold(opened: Sequence[Opened], labels: Sequence[str]) -> None:
         same = (units.kept is None) == (first.kept is None) and (
             units.kept is None or first.kept is None or np.array_equal(units.kept, first.kept)
         )
-        if not same or not units.labelling.same(first.labelling):
+        if not same or not units.labelling.same(first.labelling) or not np.array_equal(units.gold, first.gold):
             raise ArgumentError(
                 f"{labels[0]!r} and {name!r} have gold in different rows, so that they do not come from one sample; "
                 "label both in the same rows, mark these with labelled=, or call kt.shares for each."
             )
-
-
-def _without_gold(
-    axes: Axes, names: Sequence[str], surrogates: Mapping[str, Any], options: Mapping[str, Any], inside: Bools
-) -> tuple[Empty | None, Ints]:
-    """Cells that hold rows and no gold, and the cells to estimate."""
-    table, cell = axes.table, axes.cell
-    given = options.get("weights")
-    weights = np.ones(table.n_rows) if given is None else as_float(table.values(given, "weights"), "weights", "weights")
-    gold = gold_rows(table, surrogates, options.get("labelled")) & inside
-    known = (cell >= 0) & inside
-    held, kept = np.unique(cell[known]), np.unique(cell[known & gold & (weights != 0)])
-    if not len(kept) or len(held) == len(kept):
-        return None, held
-    lost = known & ~np.isin(cell, kept)
-    without = tuple(names[c] for c in held if c not in set(kept))
-    rows = int((lost & ~np.isnan(weights)).sum())
-    empty = Empty(without, tuple(names[c] for c in held), rows, np.where(lost, np.nan, weights), None)
-    empty.refuse(options.get("missing"))
-    return empty, kept
-
-
-def _documents(code: Ints, weights: Any, count: int) -> Any:
-    return np.bincount(code, weights, count).astype(np.float64)
 
 
 def _warn(result: SharesResult, empty: Empty | None) -> None:

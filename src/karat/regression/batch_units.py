@@ -40,8 +40,7 @@ def unit_columns(design: Design, options: Arguments) -> list[str]:
     cluster = [] if cluster is None else cluster
     if not isinstance(cluster, (list, tuple)) or not all(isinstance(name, str) for name in cluster):
         raise ArgumentError("cluster= holds values; the data come batch by batch, so name columns.")
-    if options.weights is not None and not isinstance(options.weights, str):
-        raise ArgumentError("weights= holds values; the data come batch by batch, so name a column.")
+    weights = named_weights(options.weights)
     base = design.base if isinstance(design, designs.Drawn) else design
     own = () if countable(base) else base.columns
     if not countable(base) and not (own and isinstance(base, _BY_COLUMNS)):
@@ -50,7 +49,20 @@ def unit_columns(design: Design, options: Arguments) -> list[str]:
             "kt.Stratified(...), or kt.Bernoulli, kt.Unequal or kt.Clustered with names of columns, or a sample drawn "
             "from one of these; for another design read the data into memory."
         )
-    return list(dict.fromkeys((*own, *cluster, *([] if options.weights is None else [options.weights]))))
+    return list(dict.fromkeys((*own, *cluster, *([] if weights is None else [weights]))))
+
+
+def named_weights(weights: object) -> str | None:
+    """The column of analysis weights.
+
+    Raises
+    ------
+    ArgumentError
+        If values are given.
+    """
+    if weights is not None and not isinstance(weights, str):
+        raise ArgumentError("weights= holds values; the data come batch by batch, so name a column.")
+    return weights
 
 
 _BY_COLUMNS = (designs.Bernoulli, designs.Unequal, designs.Clustered)
@@ -93,7 +105,7 @@ def rows_that_stay(batches: Batches, parsed: Parsed, options: Arguments, lacking
     DataError
         With ``missing="raise"``, or where no row is left.
     """
-    if not (lacking or parsed.effects or options.weights is not None or options.cluster is not None):
+    if not (lacking or parsed.effects or options.weights is not None or options.cluster is not None or batches.roles):
         return Stay(batches)
     roles: dict[str, Sequence[str]] = {
         name: [name] for name in sorted(parsed.variables - {str(name) for name in options.surrogates})
@@ -102,7 +114,7 @@ def rows_that_stay(batches: Batches, parsed: Parsed, options: Arguments, lacking
         roles["weights="] = [options.weights]
     if options.cluster is not None:
         roles["cluster="] = [options.cluster] if isinstance(options.cluster, str) else list(options.cluster)
-    kept, dropped = complete_rows(batches, roles)
+    kept, dropped = complete_rows(batches, roles | batches.roles)
     if dropped and options.missing == "raise":
         raise missing_values(dropped)
     if not kept.any():

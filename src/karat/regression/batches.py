@@ -243,8 +243,8 @@ def _any_value(label: Label) -> Any:
     return label.classes[0] if label.classes else 0.0
 
 
-def read_batches(options: Arguments, batches: Batches, model: Model) -> BatchRows:
-    """Read a table once, and set up what its batches are read with.
+def read_batches(options: Arguments, batches: Batches, model: Model, alike: bool = True) -> BatchRows:
+    """Read a table once, and set up what its batches are read with; rows that are alike are told once if they may.
 
     Raises
     ------
@@ -271,7 +271,7 @@ def read_batches(options: Arguments, batches: Batches, model: Model) -> BatchRow
     folds = frozenset(name for name in extra if name == options.folds)
     names = tuple(dict.fromkeys((*observed, *named, *by, *extra)))
     codes = _codes(options, batches)
-    by_row = bool(of_units or parsed.effects)
+    by_row = bool(of_units or parsed.effects) or not alike
 
     def read(rows: Batches | Kept) -> Digest:
         grouping = None if by_row or codes is None else Grouping(names, codes)

@@ -19,7 +19,7 @@ from ..frames import Table
 from ..frames.batches import Batches, in_memory_or_batches
 from ..frames.quoting import quote
 from ..results import Result
-from .group_means import without_gold
+from .group_means import without_gold, without_gold_in
 from .instruments import INSTRUMENTED
 from .levels import fit_levels
 from .options import Arguments, FitOptions, RegressOptions
@@ -363,8 +363,11 @@ def mean(
     outcome = quote(variable) if variable in names else variable
     quoted = [quote(group) for group in groups]
     right = "0 + " + ":".join(f"C({group})" for group in quoted) if groups else "1"
-    empty = without_gold(data, groups, surrogates, options) if isinstance(data, Table) else None
-    if empty is not None and empty.names:
+    if isinstance(data, Batches):
+        empty, data = without_gold_in(data, groups, surrogates, options)
+    else:
+        empty = without_gold(Table.read(data), groups, surrogates, options)
+    if empty is not None and empty.names and empty.weights is not None:
         options["weights"] = empty.weights
     if empty is not None and empty.crossed is not None:
         right = f"0 + C(karat_groups({', '.join(quoted)}))"

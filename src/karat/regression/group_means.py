@@ -11,11 +11,14 @@ import numpy as np
 from ..errors import DataError, SmallSampleWarning, tell
 from ..frames import Table
 from ..frames.table import as_float
+from .batch_cells import InCells, survey
+from .batch_units import named_weights
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .._core.types import Bools, Floats
+    from .._core.types import Array, Bools, Floats
+    from ..frames.batches import Batches
     from ..results import Result
 
 _LISTED = 10
@@ -55,8 +58,8 @@ class Empty:
         Names of all groups, these among them, in order.
     rows : int
         Rows they hold.
-    weights : ndarray, shape (N,)
-        Analysis weights, missing in these rows.
+    weights : ndarray, shape (N,), or None
+        Analysis weights, missing in these rows; None where these are read batch by batch.
     crossed : Crossed or None
         The other groups, where several columns form them: not every combination need occur.
     """
@@ -64,7 +67,7 @@ class Empty:
     names: tuple[str, ...]
     every: tuple[str, ...]
     rows: int
-    weights: Floats
+    weights: Floats | None
     crossed: Crossed | None
 
     def __str__(self) -> str:
@@ -115,13 +118,42 @@ def without_gold(
     """
     if not by or any(name in surrogates for name in by):
         return None
-    observed = list(by)
-    frame = table.pandas(observed, "by")
+    frame = table.pandas(list(by), "by")
     gold = gold_rows(table, surrogates, options.get("labelled"))
-    codes = np.asarray(frame.groupby(observed[::-1], sort=True, observed=True).ngroup())
     inside = np.ones(table.n_rows, dtype=bool)
     if options.get("subset") is not None:
         inside = table.marked(options["subset"], "subset")
+    given = options.get("weights")
+    weights = np.ones(table.n_rows) if given is None else as_float(table.values(given, "weights"), "weights", "weights")
+    found = _without_gold(frame, gold, inside, ~np.isnan(weights), options.get("missing"))
+    return None if found is None else replace(found[0], weights=np.where(found[1], np.nan, weights))
+
+
+def without_gold_in(
+    batches: Batches, by: Sequence[str], surrogates: Mapping[str, Any], options: Mapping[str, Any]
+) -> tuple[Empty | None, Batches]:
+    """The same of a table that is read batch by batch, and the table without rows of these groups."""
+    if not by or any(name in surrogates for name in by):
+        return None, batches
+    known = Table.read({name: [0] for name in batches.columns})
+    known.require([*by, *map(str, surrogates)], "by or surrogates")
+    weights = named_weights(options.get("weights"))
+    seen = survey(batches, by, list(map(str, surrogates)), weights)
+    found = _without_gold(
+        seen.frame, seen.gold > 0, np.ones(len(seen.rows), dtype=bool), seen.rows, options.get("missing")
+    )
+    if found is None:
+        return None, batches
+    empty, lost = found
+    return empty, InCells.of(batches, by, seen, ~lost, weights) if empty.names else batches
+
+
+def _without_gold(
+    frame: pd.DataFrame, gold: Bools, inside: Bools, rows: Array, missing: object
+) -> tuple[Empty, Bools] | None:
+    """Groups without gold, and which rows, or combinations of values that stand for ``rows`` each, they hold."""
+    observed = list(frame.columns)
+    codes = np.asarray(frame.groupby(observed[::-1], sort=True, observed=True).ngroup().fillna(-1), dtype=np.intp)
     known = (codes >= 0) & inside
     lost = known & ~np.isin(codes, codes[gold & known])
     whole = len(np.unique(codes[known])) == np.prod([frame[name][inside].nunique() for name in observed])
@@ -130,14 +162,12 @@ def without_gold(
     first = np.flatnonzero(known)[np.unique(codes[known], return_index=True)[1]]
     named = [":".join(f"{column}={frame[column].iloc[row]}" for column in observed) for row in first]
     names = tuple(name for name, row in zip(named, first) if lost[row])
-    given = options.get("weights")
-    weights = np.ones(table.n_rows) if given is None else as_float(table.values(given, "weights"), "weights", "weights")
-    empty = Empty(
-        names, tuple(named), int((lost & ~np.isnan(weights)).sum()), np.where(lost, np.nan, weights),
-        _crossed(frame, [(row, n) for row, n in zip(first, named) if not lost[row]]) if len(by) > 1 else None,
-    )  # fmt: skip
-    empty.refuse(options.get("missing"))
-    return empty
+    crossed = (
+        _crossed(frame, [(row, n) for row, n in zip(first, named) if not lost[row]]) if len(observed) > 1 else None
+    )
+    empty = Empty(names, tuple(named), int(rows[lost].sum()), None, crossed)
+    empty.refuse(missing)
+    return empty, lost
 
 
 def _crossed(frame: pd.DataFrame, told: Sequence[tuple[int, str]]) -> Crossed:

@@ -208,11 +208,11 @@ def settled(model: Model, sample: AugmentedSample) -> Model:
     return model.settled(gold.x, gold.y if own else gold.y - gold.offset, sample.units.gold_weight)
 
 
-def open_batches(options: Arguments, batches: Batches) -> Opened:
-    """The same for a table that is read batch by batch."""
+def open_batches(options: Arguments, batches: Batches, alike: bool = True) -> Opened:
+    """The same for a table that is read batch by batch; rows that are alike may be told once."""
     refuse_unused(options, options.predictions, options.features)
     model = models.get(options.model, options.parameters)
-    source = read_batches(options, batches, model)
+    source = read_batches(options, batches, model, alike)
     if isinstance(batches, Partitions) and source.batches is batches:
         source = WorkerRows.of(source, batches)
     prepared, matrix = source.prepared, source.matrix
