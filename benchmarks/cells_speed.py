@@ -1,5 +1,7 @@
-"""What ``kt.shares`` costs by the number of cells, beside ``kt.mean(by=)``, which fits the same cells from arrays of gold
-rows by cells (each with a weight of its own, where ``kt.shares`` has small cells choose together).
+"""What ``kt.shares`` costs by the number of cells, beside ``kt.mean(by=)``.
+
+That fits the same cells from arrays of gold rows by cells, each with a weight of its own, where ``kt.shares`` has small
+cells choose together.
 
 ``python benchmarks/cells_speed.py`` writes ``results/cells_speed.json`` and ``.md``: seconds of CPU (the smallest of a
 few runs), memory beyond what there was before the fit, and by which power seconds grow from one size to the next. Every
