@@ -81,6 +81,14 @@ def texts(found: Any) -> Iterator[Row]:
     yield row(f"TextEncoder, {found['texts']:,} texts", "a loop over the model", ours, theirs)
 
 
+def cells(found: Any) -> Iterator[Row]:
+    peers = {one["cells"]: one for one in found["mean"]}
+    for one in found["shares"]:
+        if one["cells"] in peers:
+            name = f"shares of {one['cells']:,} cells"
+            yield row(name, "karat, kt.mean(by=)", one["seconds"], peers[one["cells"]]["seconds"])
+
+
 def large(found: Any) -> Iterator[Row]:
     for one in found:
         name, n = f"logit from parquet, {one['fit']}, {one['rows']:,} rows", one["rows"]
@@ -109,6 +117,7 @@ SCRIPTS = (
            ("statsmodels", "ppi-python")),
     Script("family_speed.py", "family_speed", family, (), ("--rows", "50000", "--texts", "20000", "--runs", "2"),
            ("statsmodels", "pyfixest")),
+    Script("cells_speed.py", "cells_speed", cells, (), ("--cells", "250", "--runs", "2"), ()),
     Script("large.py", "large", large, ("--rows", "1000000", "10000000"), ("--rows", "1000000", "--most-learnt", "0"),
            ("pyarrow",)),
     Script("labels_speed.py", "labels_speed", labels, ("--limit", "45", "--large"),

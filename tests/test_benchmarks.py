@@ -44,6 +44,13 @@ def test_large_corpora_stay_in_their_bounds(tmp_path):
     assert not list(tmp_path.glob("**/*.parquet"))
 
 
+def test_shares_of_cells_stand_beside_their_peer(tmp_path):
+    found = script("cells_speed").main(["--cells", "12", "25", "--runs", "1", "--results", str(tmp_path)])
+    assert [one["cells"] for one in found["shares"]] == [one["cells"] for one in found["mean"]] == [12, 25]
+    assert len(list(script("all").cells(json.loads((tmp_path / "cells_speed.json").read_text())))) == 2
+    assert "| 25 |" in (tmp_path / "cells_speed.md").read_text()
+
+
 def test_ratios_are_held_against_the_reference():
     every = script("all")
     before = {
