@@ -17,7 +17,7 @@ import numpy as np
 from ..designs import entries
 from ..errors import ArgumentError, one_of
 from .basis import nearest_psd
-from .cell_rows import CellBlocks, squares_of_cells, totals_of_cells
+from .cell_rows import squares_of_cells, totals_of_cells
 from .scores import Block, Scores, StoredBlocks, put, taken
 
 if TYPE_CHECKING:
@@ -146,24 +146,15 @@ def _stack_all(scores: Sequence[Scores], kind: str) -> Meat:
     error = entries.side_by_side([s.gold_parts(kind)[1] for s in scores])
     width = error.shape[1]
     labelling = scores[0].units.labelling
-    size = np.concatenate(
-        [
-            np.sqrt(entries.column_sums(entries.power(entries.by_row(np.multiply, s.moment, labelling.weight), 2)))
-            for s in scores
-        ]
-    )
+    squares = [entries.power(entries.by_row(np.multiply, s.moment, labelling.weight), 2) for s in scores]
+    size = np.sqrt(np.concatenate([entries.column_sums(one) for one in squares]))
     size[size == 0] = 1.0
-    in_cells = squares_of_cells(scores, kind, size) if _in_cells(scores) else None
+    in_cells = squares_of_cells(scores, kind, size)
     product, fourth = _of_rows(scores, kind, size) if in_cells is None else in_cells
     second = (np.diag(product) / size**2) ** 2
     concentration = np.divide(fourth, second, out=np.zeros(width), where=second > 0)
     population = product - labelling.independent_cross(error, error) if entries.largest(error).any() else product
     return Meat(population, concentration, max(s.n_rows for s in scores))
-
-
-def _in_cells(scores: Sequence[Scores]) -> bool:
-    """Whether influences of some of the fits are those of units in cells, which are summed within these."""
-    return any(isinstance(one.source, CellBlocks) for one in scores)
 
 
 def _of_rows(scores: Sequence[Scores], kind: str, size: Floats) -> tuple[Floats, Floats]:
@@ -174,9 +165,8 @@ def _of_rows(scores: Sequence[Scores], kind: str, size: Floats) -> tuple[Floats,
         if not entries.written_out(stacked):
             weight = np.ones(stacked.shape[0]) if count is None else count
             product += entries.cross_product(stacked, stacked, weight)
-            fourth += entries.column_sums(
-                entries.by_row(np.multiply, entries.power(entries.by_column(np.divide, stacked, size), 4), weight)
-            )
+            fourths = entries.power(entries.by_column(np.divide, stacked, size), 4)
+            fourth += entries.column_sums(entries.by_row(np.multiply, fourths, weight))
             continue
         product += stacked.T @ (stacked if count is None else stacked * count[:, None])
         stacked /= size
@@ -205,10 +195,10 @@ def stack_clusters(scores: Sequence[Scores], cluster: Ints, leverages: Sequence[
     Meat
     """
     every, errors, labelling = [], [], scores[0].units.labelling
-    of_cells = totals_of_cells(scores, cluster) if _in_cells(scores) else {}
+    of_cells = totals_of_cells(scores, cluster)
     for k, (one, leverage) in enumerate(zip(scores, leverages)):
         codes = cluster[labelling.gold] if one.gold_alone else cluster
-        totals = of_cells[k] if k in of_cells else _totals(one, codes, int(cluster.max()) + 1)
+        totals = of_cells[k] if k in of_cells else one.totals_in(codes, int(cluster.max()) + 1)
         error = entries.dense(one.error)
         if not one.labels_known:
             error, known = labelling.known_part(error)
@@ -223,17 +213,6 @@ def stack_clusters(scores: Sequence[Scores], cluster: Ints, leverages: Sequence[
     groups = int(np.unique(cluster[labelling.gold] if scores[0].gold_alone else cluster).size)
     population = product - labelling.independent_cross(error, error, cluster)
     return Meat(population, concentration_of(stacked**2), groups, np.diag(product).copy())
-
-
-def _totals(one: Scores, codes: Ints, groups: int) -> Floats:
-    """Totals of influences in clusters, shape (groups, p)."""
-    totals = np.zeros((groups, one.error.shape[1]))
-    for block, psi in one.blocks("CRV0"):
-        inside = codes[block]
-        low = int(inside.min())
-        found = entries.dense(entries.group_totals(psi, inside - low))
-        totals[low : low + len(found)] += found
-    return totals
 
 
 def _blocks(scores: Sequence[Scores], kind: str) -> Iterator[Block]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..designs.entries import Mixed, by_row, column_sums, dense, largest, placed, power, written_out
+from ..designs.entries import Mixed, by_row, column_sums, dense, group_totals, largest, placed, power, written_out
 from ..errors import ArgumentError
 from .index import slices
 
@@ -119,6 +119,15 @@ class Scores:
         moment, error = self.gold_parts(kind)
         noise = by_row(np.multiply, error, self.units.labelling.weight - 1.0)
         return dense(moment) + dense(noise) if isinstance(moment, Mixed) else moment + noise
+
+    def totals_in(self, codes: Ints, groups: int) -> Floats:
+        """Totals of influences in groups of units, shape (groups, p)."""
+        totals = np.zeros((groups, self.error.shape[1]))
+        for block, psi in self.blocks("CRV0"):
+            low = int(codes[block].min())
+            found = dense(group_totals(psi, codes[block] - low))
+            totals[low : low + len(found)] += found
+        return totals
 
     def written_out(self) -> Scores:
         """The same with arrays, where scores are told by entries (:mod:`karat.designs.entries`)."""
