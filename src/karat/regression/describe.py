@@ -11,6 +11,7 @@ from ..checks.values import Balance, Checks, Influential, Stratum
 from ..designs.entries import by_column, by_row, largest, of_rows
 from ..errors import SmallSampleWarning, tell
 from ..estimate.clusters import count
+from ..estimate.tune import effective_size
 from ..results.result import Result
 from ..results.sampling import Sampling
 from ..results.verdicts import small_sample_notes
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from .options import Arguments
 
 _SHOWN = 5
+_FEW_WRONG = 6.0
+"""Gold labels that tell of labelling errors, below which what is told of them is not to be trusted."""
 _PUT_RIGHT = (
     "the groups of the fixed effects hold few gold rows, so that labelling noise would bias coefficients; it is put "
     "right (methods, section 8.2)"
@@ -121,6 +124,36 @@ def _influential(
         for i in np.argsort(-size, kind="stable")[:_SHOWN]
     )
     return out, float(scores.gold_leverage.max())
+
+
+def few_wrong(result: Result, parts: Parts) -> tuple[str, ...]:
+    """Say so where next to no gold label differs from its prediction, and labels are all that is not known.
+
+    Labels of classes are counted where a learner predicted them. Else errors of n gold units that are 0 but for k have
+    the effective size 3 k - 1 (:func:`effective_size`). With none at all the labelling variance is next to 0, while up
+    to 3 in n labels may be wrong elsewhere (rule of three). What the population adds hides this in corpora of fewer
+    than about ``n^2 / 2`` rows.
+    """
+    scores, labelling = parts.scores, parts.units.labelling
+    n = labelling.n_units
+    hidden = result.target != "finite" and labelling.n_rows < n**2 / 2
+    surrogate = result.estimator == "surrogate"
+    if surrogate or scores.gold_alone or hidden or not (labelling.spread > 0).any():
+        return ()
+    told = {one.name: n * (1.0 - one.accuracy) for one in result.skill if one.accuracy is not None}
+    if not result.skill:
+        size = np.where(largest(scores.error) > 0, (effective_size(scores.error, labelling) + 1.0) / 3.0, 0.0)
+        told = dict(zip(result.names, size.tolist()))
+    name = min(told, key=lambda one: told[one], default="")
+    if not told or told[name] >= min(_FEW_WRONG, n / 5):
+        return ()
+    note = (
+        f"nearly all gold labels are as predicted: about {told[name]:.0f} of {n:,} tell what wrong labels do to "
+        f"{name!r}, and intervals are too short if wrong labels were missed by chance (with none seen, up to 3 in "
+        f"{n:,} may be wrong); label more rows, above all those of which the model is not sure"
+    )
+    tell(f"{note}.", SmallSampleWarning)
+    return (note,)
 
 
 def describe(

@@ -28,7 +28,7 @@ from ..predict import Predictions
 from ..results import Result
 from .batches import BatchRows, learns, read_batches
 from .comparison_fits import Naive, compare_with, gold_column, naive_fit, wider_than_gold
-from .describe import describe
+from .describe import describe, few_wrong
 from .design_matrix import Design, Prepared, matrices, prepare
 from .fixed_effects import incidental
 from .options import Arguments
@@ -161,7 +161,7 @@ class Steps(Generic[F]):
         gold = gold_column(result, fit.model, sample, estimate, fit.options)
         if isinstance(gold, str):
             result, gold = result.replace(notes=(*result.notes, gold)), None
-        notes = wider_than_gold(result, gold, fit.options)
+        notes = wider_than_gold(result, gold, fit.options) + few_wrong(result, parts)
         if sample.units.effects is not None:
             notes += incidental(result, fit.model, sample, fit.options.estimator)
         result = result.replace(notes=(*result.notes, *notes))
