@@ -145,9 +145,9 @@ def exposure(
     -----
     Shares and means are ratios of design-weighted totals, with the covariance of the draw. Intervals of shares are
     Wilson's at the effective size (methods, section 6), that of their difference Newcombe's (1998, method 10) from
-    both, with their correlation; numbers have t intervals with Welch's degrees of freedom. An accuracy that falls after the cut-off
-    says that figures from before flatter the model; the regressions of karat stay valid either way, since gold
-    corrects what errors there are.
+    both, with their correlation; numbers have t intervals with Welch's degrees of freedom. An accuracy that falls
+    after the cut-off says that figures from before flatter the model; the regressions of karat stay valid either way,
+    since gold corrects what errors there are.
 
     References
     ----------
