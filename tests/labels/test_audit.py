@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import karat as kt
 from karat.labels.quality.errors_by_design import confusion
@@ -41,6 +42,35 @@ def test_confusion_is_design_weighted_and_covers(corpus):
     np.testing.assert_allclose(np.mean(estimates, axis=0), truth, atol=0.012)
     # Intervals are for the population the corpus was drawn from, so on the corpus itself they cover a little more.
     assert (np.mean(inside, axis=0) > 0.92).all()
+
+
+def test_intervals_of_equal_weights_are_those_of_clopper_and_pearson():
+    gold = np.repeat([1, 0], [7, 33])
+    label = gold.copy()
+    label[[0, 1, 10]] = 1 - label[[0, 1, 10]]
+    found = confusion(gold, label, (0, 1), kt.designs.Labelling(np.ones(40), np.ones(40, dtype=bool), fixed_size=False))
+    for told, right, of in (
+        (found.recall_interval[1, 1], 5, 7), (found.recall_interval[1, 0], 2, 7), (found.accuracy_interval, 37, 40),
+        (found.precision_interval[0, 0], 32, 34), (found.precision_interval[1, 0], 2, 34),
+    ):  # fmt: skip
+        assert told == pytest.approx(tuple(stats.binomtest(right, of).proportion_ci(method="exact")))
+
+
+@pytest.mark.parametrize("seen", [0, 1, 3])
+def test_rare_misses_in_a_stratum_of_large_weights_widen_recall(seen):
+    """60 texts labelled 0 stand for 75 each, so that recall is not known to be 1 where none of them was missed."""
+    gold = np.repeat([1, 0, 1, 0], [45, 15, seen, 60 - seen])
+    label = np.repeat([1, 0], [60, 60])
+    stratum = np.repeat([1, 0], [500, 4500])
+    drawn = np.r_[np.arange(60), 500 + np.arange(60)]
+    labelling = kt.designs.Labelling(
+        np.where(stratum, 60 / 500, 60 / 4500), np.isin(np.arange(5000), drawn), fixed_size=True, stratum=stratum
+    )
+    low, high = confusion(gold, label, (0, 1), labelling).recall_interval[1, 1]
+    # as many missed among the 4,500 as Clopper and Pearson's limits at 60 rows, all else taken as known
+    few, many = stats.binomtest(seen, 60).proportion_ci(method="exact")
+    assert low == pytest.approx(375 / (375 + 4500 * many), abs=0.03)
+    assert high == pytest.approx(375 / (375 + 4500 * few), abs=0.03)
 
 
 def test_differential_error_test_has_its_level():

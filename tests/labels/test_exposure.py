@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import karat as kt
 from karat.errors import ArgumentError, DataError
@@ -61,8 +62,6 @@ def test_numbers_and_controls():
     error = (data["guess"] - data["score"]).abs()
     old = data["year"] < 2023
     assert found.difference == pytest.approx(error[old].mean() - error[~old].mean())
-    from scipy import stats
-
     welch = stats.ttest_ind(error[old], error[~old], equal_var=False)
     assert found.pvalue == pytest.approx(welch.pvalue, rel=0.1)
     assert found.test.names == ("Intercept", "exposed", "x")
@@ -98,3 +97,18 @@ def test_level_and_coverage():
 def test_what_does_not_fit_is_named(options, message):
     with pytest.raises((ArgumentError, DataError), match=message):
         kt.labels.exposure(frame(), "y", "llm", **options)
+
+
+def test_errors_in_a_stratum_of_large_weights_widen_intervals():
+    """40 texts of either side labelled 0 stand for 2,000: that none of them is wrong leaves room for some that are."""
+    llm = np.repeat([1, 0], [200, 4000])
+    drawn = np.r_[np.arange(80), 200 + np.arange(80)]
+    gold = np.full(4200, np.nan)
+    gold[drawn] = llm[drawn]
+    gold[:20] = 0.0
+    data = pd.DataFrame({"y": gold, "llm": llm, "old": np.arange(4200) % 2 == 0})
+    found = kt.labels.exposure(data, "y", "llm", kt.Stratified("llm", n={1: 80, 0: 80}), exposed="old")
+    rest = stats.binomtest(0, 40).proportion_ci(method="exact")[1]
+    for low, high in found.intervals:
+        assert low < 1 - 0.25 * 200 / 4200 - 0.5 * rest
+        assert high > 0.98

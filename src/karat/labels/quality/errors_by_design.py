@@ -14,8 +14,11 @@ from .scoring import wilson
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..._core.types import Floats, Ints
+    from ..._core.types import Bools, Floats, Ints
     from ...designs import Labelling
+
+_PRIOR = 4.0
+"""Rows for which the variance of Poisson counts stands, beside those seen; as many as Agresti and Coull (1998) add."""
 
 
 def ratio(above: Floats, below: Floats, labelling: Labelling, cluster: Ints | None = None) -> tuple[Floats, Floats]:
@@ -56,6 +59,7 @@ class Confusion:
     recall, precision : ndarray, shape (K, K)
         ``P(surrogate = k | gold = c)`` and ``P(gold = c | surrogate = k)``, both [c, k].
     recall_interval, precision_interval : ndarray, shape (K, K, 2)
+        Clopper and Pearson's where weights are equal (:func:`share_intervals`).
     counts : ndarray of int, shape (K, K)
         Gold rows in each cell.
     accuracy : float
@@ -114,14 +118,117 @@ def confusion(
     table = joint.reshape(k, k)
     chance = float(table.sum(axis=0) @ table.sum(axis=1))
     w = labelling.weight
+    label, every = s.astype(bool), np.ones((len(gold), 1), dtype=bool)
+    same = np.tile(label, k)
     return Confusion(
         classes, table, recall.reshape(k, k), precision.reshape(k, k),
-        intervals(recall, recall_v, np.repeat(g, k, axis=1), w).reshape(k, k, 2),
-        intervals(precision, precision_v, np.tile(s, k), w).reshape(k, k, 2),
+        share_intervals(cell, np.repeat(g, k, axis=1), (same, ~same), recall_v, w).reshape(k, k, 2),
+        share_intervals(cell, np.tile(s, k), (same, same), precision_v, w).reshape(k, k, 2),
         cell.sum(axis=0).reshape(k, k).astype(np.intp), float(accuracy[0]),
-        tuple(intervals(accuracy, accuracy_v, np.ones_like(right), w)[0].tolist()),
+        tuple(share_intervals(right, np.ones_like(right), (every, every), accuracy_v, w)[0].tolist()),
         (float(np.trace(table)) - chance) / (1 - chance) if chance < 1 else float("nan"),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """Weighted counts of the gold rows that a share counts, and of the rest of those of which it is one.
+
+    Their sums of weights, of squared weights, the weight of a row unseen on either side, and by how much variances
+    differ from those of Poisson counts.
+    """
+
+    total: Floats
+    squares: Floats
+    unseen: Floats
+    factor: float
+
+    @classmethod
+    def of(cls, inside: Bools, rest: Bools, possible: tuple[Bools, Bools], variance: float, w: Floats) -> _Sides:
+        total, squares = np.array([[(w**power)[side].sum() for side in (inside, rest)] for power in (1, 2)])
+        factor = 1.0
+        if total.min() > 0:
+            share, events = total[0] / total.sum(), float((total**2 / squares).min())
+            excess = variance / (share * (1.0 - share)) ** 2 / float((squares / total**2).sum())
+            factor = (excess * events + _PRIOR) / (events + _PRIOR)
+        some = [w[could] if could.any() else w for could in possible]
+        return cls(total, squares, np.array([(v**2).sum() / v.sum() for v in some]), factor)
+
+    def with_unseen(self, more: Floats) -> tuple[Floats, Floats]:
+        """Sums of weights and variances, with so many further rows on either side."""
+        return self.total + more * self.unseen, (self.squares + more * self.unseen**2) * self.factor
+
+
+def effective_sizes(
+    inside: Floats, whole: Floats, possible: tuple[Bools, Bools], covariance: Floats, w: Floats
+) -> Floats:
+    """Rows of equal weight that would tell as much of each share: arguments as of :func:`share_intervals`, shape (q,).
+
+    Half a row unseen on either side counts with those seen. With equal weights it is the number of rows.
+    """
+    out = np.full(inside.shape[1], np.nan)
+    for j, sides in enumerate(_sides(inside, whole, possible, covariance, w)):
+        if sides is not None:
+            total, variance = sides.with_unseen(np.full(2, 0.5))
+            out[j] = (total.sum() ** 2 / total.prod()) / (variance / total**2).sum() - 1.0
+    return out
+
+
+def share_intervals(
+    inside: Floats, whole: Floats, possible: tuple[Bools, Bools], covariance: Floats, w: Floats, level: float = 0.05
+) -> Floats:
+    """Intervals of shares of weighted rows, some of which may hold few rows of large weights.
+
+    Parameters
+    ----------
+    inside, whole : ndarray, shape (n, q)
+        1 for gold rows that the share counts, and for those of which it is a share; 0 for others.
+    possible : pair of ndarray of bool, shape (n, q)
+        Gold rows that could have been inside, and in the rest, going by what is known of all rows.
+    covariance : ndarray, shape (q, q)
+        Of the estimated shares.
+    w : ndarray, shape (n,)
+        Weights.
+    level : float
+        One minus the confidence level.
+
+    Returns
+    -------
+    ndarray, shape (q, 2)
+
+    Notes
+    -----
+    Rows inside and in the rest are weighted Poisson counts (Fay and Feuer 1997; Fay 1999): a limit is that of
+    the F distribution with ``2 A^2 / V`` degrees of freedom for each side, A the sum of weights and V that of their
+    squares, one side with a further row of the average weight ``sum w^2 / sum w`` of the rows that could have been
+    there. V is multiplied by what the covariance says beyond Poisson counts, ``(r e + 4) / (e + 4)`` with r their
+    ratio and e the effective number of rows on the smaller side. With equal weights it is the interval of Clopper and
+    Pearson (1934).
+    """
+    from scipy import stats
+
+    out = np.full((inside.shape[1], 2), np.nan)
+    for j, sides in enumerate(_sides(inside, whole, possible, covariance, w)):
+        if sides is None:
+            continue
+        for end, tail in enumerate((level / 2.0, 1.0 - level / 2.0)):
+            total, variance = sides.with_unseen(np.arange(2) != end)
+            odds = float(end and np.inf)
+            if total.min() > 0:
+                odds = total[0] / total[1] * stats.f.ppf(tail, *(2.0 * total**2 / variance))
+            out[j, end] = odds / (1.0 + odds) if np.isfinite(odds) else 1.0
+    return out
+
+
+def _sides(
+    inside: Floats, whole: Floats, possible: tuple[Bools, Bools], covariance: Floats, w: Floats
+) -> list[_Sides | None]:
+    """The counts of each share; None where no gold row tells of it."""
+    out: list[_Sides | None] = []
+    for j, (a, b) in enumerate(zip((inside > 0).T, ((whole > 0) & (inside == 0)).T)):
+        could = possible[0][:, j], possible[1][:, j]
+        out.append(_Sides.of(a, b, could, float(covariance[j, j]), w) if (a | b).any() else None)
+    return out
 
 
 def intervals(value: Floats, covariance: Floats, below: Floats, w: Floats) -> Floats:

@@ -12,7 +12,7 @@ import numpy as np
 from ...errors import ArgumentError, DataError, number
 from ...frames import Table
 from .auditing import clusters_of, column_of_labels, covariates_of, label_parts
-from .errors_by_design import Differential, differential, ratio
+from .errors_by_design import Differential, differential, effective_sizes, ratio
 from .scoring import wilson
 
 if TYPE_CHECKING:
@@ -144,10 +144,10 @@ def exposure(
     Notes
     -----
     Shares and means are ratios of design-weighted totals, with the covariance of the draw. Intervals of shares are
-    Wilson's at the effective size, that of their difference Newcombe's (1998, method 10) from both, with their
-    correlation; numbers have t intervals with Welch's degrees of freedom. An accuracy that falls after the cut-off
-    says that figures from before flatter the model; the regressions of karat stay valid either way, since gold
-    corrects what errors there are.
+    Wilson's at the effective size (methods, section 6), that of their difference Newcombe's (1998, method 10) from
+    both, with their correlation; numbers have t intervals with Welch's degrees of freedom. An accuracy that falls
+    after the cut-off says that figures from before flatter the model; the regressions of karat stay valid either way,
+    since gold corrects what errors there are.
 
     References
     ----------
@@ -244,9 +244,11 @@ def _compared(
     if shares:
         alpha = 1 - level
         z = float(stats.norm.ppf(1 - alpha / 2))
-        intervals = _wilson(both, v, sides, labelling, z)
+        could = sides.astype(bool)  # any row of a side could be right or wrong
+        known = effective_sizes(values[:, None] * sides, sides, (could, could), v, labelling.weight)
+        intervals = [wilson(float(p), float(n), z) for p, n in zip(both, known)]
         low, high = _newcombe(both, v, intervals)
-        return _both(both), _both(intervals), d, (low, high), _pvalue(both, v, sides, labelling)
+        return _both(both), _both(intervals), d, (low, high), _pvalue(both, known)
     sizes = sides.sum(axis=0)
     var = np.diag(v)
     var_d = float(v[0, 0] + v[1, 1] - 2 * v[0, 1])
@@ -264,20 +266,6 @@ def _both(pair: Any) -> tuple[Any, Any]:
     return first, second
 
 
-def _sizes(both: Floats, v: Floats, sides: Floats, labelling: Labelling) -> list[float]:
-    """Effective number of gold rows of each side: Kish's where the estimate is 0 or 1, or its variance is 0."""
-    out = []
-    for j, p in enumerate(both):
-        inside = labelling.weight * sides[:, j]
-        kish = float(inside.sum() ** 2 / (inside**2).sum())
-        out.append(float(p * (1 - p) / v[j, j]) if v[j, j] > 0 and 0 < p < 1 else kish)
-    return out
-
-
-def _wilson(both: Floats, v: Floats, sides: Floats, labelling: Labelling, z: float) -> list[tuple[float, float]]:
-    return [wilson(float(p), n, z) for p, n in zip(both, _sizes(both, v, sides, labelling))]
-
-
 def _newcombe(both: Floats, v: Floats, intervals: list[tuple[float, float]]) -> tuple[float, float]:
     """Interval of a difference of shares from their intervals and correlation."""
     (l1, u1), (l2, u2) = intervals
@@ -289,11 +277,11 @@ def _newcombe(both: Floats, v: Floats, intervals: list[tuple[float, float]]) -> 
     return p1 - p2 - float(np.sqrt(max(low, 0.0))), p1 - p2 + float(np.sqrt(max(high, 0.0)))
 
 
-def _pvalue(both: Floats, v: Floats, sides: Floats, labelling: Labelling) -> float:
+def _pvalue(both: Floats, sizes: Floats) -> float:
     """Score test of equal shares at the effective sizes."""
     from scipy import stats
 
-    n1, n2 = _sizes(both, v, sides, labelling)
+    n1, n2 = map(float, sizes)
     pooled = float((n1 * both[0] + n2 * both[1]) / (n1 + n2))
     se = np.sqrt(pooled * (1 - pooled) * (1 / n1 + 1 / n2))
     return float(2 * stats.norm.sf(abs(both[0] - both[1]) / se)) if se > 0 else 1.0
