@@ -51,6 +51,7 @@ def refitted(pilot):
 @pytest.mark.parametrize("vcov", ["HC0", "HC2", "HC3"])
 @pytest.mark.parametrize("target", ["superpopulation", "finite"])
 @pytest.mark.parametrize("weights", [None, "weight"])
+@pytest.mark.filterwarnings("ignore:nearly all gold labels:karat.errors.SmallSampleWarning")
 def test_at_the_size_of_a_bernoulli_pilot(frame, vcov, target, weights):
     fit, _ = fit_of(frame, kt.Bernoulli("pi").draw(frame, seed=4), vcov=vcov, target=target, weights=weights)
     profile = Profile.of(fit)

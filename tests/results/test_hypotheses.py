@@ -147,6 +147,7 @@ def test_simultaneous_intervals_use_the_dependence(corpus):
 
 
 @pytest.mark.parametrize("target", ["superpopulation", "finite"])
+@pytest.mark.filterwarnings("ignore:nearly all gold labels:karat.errors.SmallSampleWarning")
 def test_simultaneous_with_clusters_targets_and_without_scores(labelled, target):
     options = {"surrogates": {"stance": "stance_llm"}, "learner": None, "target": target, "seed": 1}
     kept = kt.ols("y ~ stance + z", labelled, cluster="author", **options)

@@ -61,6 +61,7 @@ def test_every_universe_is_a_fit_of_its_own(many, data):
 
 
 @pytest.mark.parametrize("options", [{}, {"cluster": "author"}, {"target": "finite"}])
+@pytest.mark.filterwarnings("ignore:nearly all gold labels:karat.errors.SmallSampleWarning")
 def test_joint_covariance_is_that_of_differences(data, options):
     found = kt.multiverse(FORMULA, data, surrogates={"stance": PROMPTS[:3]}, together=False, **OPTIONS, **options)
     fits = [single(data, name, found, **options) for name in PROMPTS[:3]]

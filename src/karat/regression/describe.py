@@ -11,10 +11,9 @@ from ..checks.values import Balance, Checks, Influential, Stratum
 from ..designs.entries import by_column, by_row, largest, of_rows
 from ..errors import SmallSampleWarning, tell
 from ..estimate.clusters import count
-from ..estimate.tune import effective_size
 from ..results.result import Result
 from ..results.sampling import Sampling
-from ..results.verdicts import small_sample_notes
+from ..results.verdicts import FEW_GOLD, small_sample_notes
 
 if TYPE_CHECKING:
     from .._core.types import Floats
@@ -29,8 +28,8 @@ if TYPE_CHECKING:
     from .options import Arguments
 
 _SHOWN = 5
-_FEW_WRONG = 6.0
-"""Gold labels that tell of labelling errors, below which what is told of them is not to be trusted."""
+_FEW_WRONG, _ROUNDING = 6, 1e-9
+"""Wrong gold labels below which what they tell of labelling errors is not to be trusted; errors that are none."""
 _PUT_RIGHT = (
     "the groups of the fixed effects hold few gold rows, so that labelling noise would bias coefficients; it is put "
     "right (methods, section 8.2)"
@@ -129,28 +128,28 @@ def _influential(
 def few_wrong(result: Result, parts: Parts) -> tuple[str, ...]:
     """Say so where next to no gold label differs from its prediction, and labels are all that is not known.
 
-    Labels of classes are counted where a learner predicted them. Else errors of n gold units that are 0 but for k have
-    the effective size 3 k - 1 (:func:`effective_size`). With none at all the labelling variance is next to 0, while up
-    to 3 in n labels may be wrong elsewhere (rule of three). What the population adds hides this in corpora of fewer
-    than about ``n^2 / 2`` rows.
+    Labels of classes are counted where a learner predicted them, gold rows with an error without one. With none at all
+    the labelling variance is next to 0, while up to 3 in n labels may be wrong elsewhere (rule of three). What the
+    population adds hides this in corpora of fewer than about ``n^2 / 2`` rows.
     """
     scores, labelling = parts.scores, parts.units.labelling
     n = labelling.n_units
     hidden = result.target != "finite" and labelling.n_rows < n**2 / 2
-    surrogate = result.estimator == "surrogate"
-    if surrogate or scores.gold_alone or hidden or not (labelling.spread > 0).any():
+    if n < FEW_GOLD or result.estimator == "surrogate" or scores.gold_alone or hidden:
         return ()
-    told = {one.name: n * (1.0 - one.accuracy) for one in result.skill if one.accuracy is not None}
+    if not (labelling.spread > 0).any():
+        return ()
+    wrong = [n * (1.0 - one.accuracy) for one in result.skill if one.accuracy is not None]
     if not result.skill:
-        size = np.where(largest(scores.error) > 0, (effective_size(scores.error, labelling) + 1.0) / 3.0, 0.0)
-        told = dict(zip(result.names, size.tolist()))
-    name = min(told, key=lambda one: told[one], default="")
-    if not told or told[name] >= min(_FEW_WRONG, n / 5):
+        size = np.abs(of_rows(scores.error)[1])
+        wrong = [float((size > _ROUNDING * size.max()).sum())]
+    least = round(min(wrong, default=n))
+    if least >= _FEW_WRONG:
         return ()
     note = (
-        f"nearly all gold labels are as predicted: about {told[name]:.0f} of {n:,} tell what wrong labels do to "
-        f"{name!r}, and intervals are too short if wrong labels were missed by chance (with none seen, up to 3 in "
-        f"{n:,} may be wrong); label more rows, above all those of which the model is not sure"
+        f"nearly all gold labels are as predicted, {n - least:,} of {n:,}: intervals are too short if wrong labels "
+        f"were missed by chance (with none seen, up to 3 in {n:,} may be wrong); label more rows, above all those of which "
+        "the model is not sure"
     )
     tell(f"{note}.", SmallSampleWarning)
     return (note,)
