@@ -148,8 +148,8 @@ def few_wrong(result: Result, parts: Parts) -> tuple[str, ...]:
         return ()
     note = (
         f"nearly all gold labels are as predicted, {n - least:,} of {n:,}: intervals are too short if wrong labels "
-        f"were missed by chance (with none seen, up to 3 in {n:,} may be wrong); label more rows, above all those of which "
-        "the model is not sure"
+        f"were missed by chance (with none seen, up to 3 in {n:,} may be wrong); label more rows, above all those of "
+        "which the model is not sure"
     )
     tell(f"{note}.", SmallSampleWarning)
     return (note,)
