@@ -103,7 +103,9 @@ def test_order_of_files_and_kind_of_source_do_not_matter(tmp_path):
     whole = shares(frame, "topic", {"topic": "model"}, by="party", over="year")
     files = [str(tmp_path / f"{k}.parquet") for k in range(3)]
     sources = [list(order) for order in itertools.permutations(files)]
-    sources += [str(tmp_path / "*.parquet"), ds.dataset(files), polars.scan_parquet(files)]
+    sources += [str(tmp_path / "*.parquet"), ds.dataset(files)]
+    if hasattr(polars.LazyFrame, "collect_batches"):  # from polars 1.34 on
+        sources.append(polars.scan_parquet(files))
     for source in sources:
         same(whole, shares(kt.Batches(source, rows=64), "topic", {"topic": "model"}, by="party", over="year"))
     same(whole, shares(files, "topic", {"topic": "model"}, by="party", over="year"))
