@@ -12,7 +12,7 @@ from karat.designs import Labelling
 from karat.errors import ArgumentError, ConvergenceError, DataError, KaratError, SmallSampleWarning
 from karat.estimate.absorb import FixedEffects
 from karat.estimate.augment import AugmentedSample, Units
-from karat.estimate.curved import empty, freed_from_noise, less_effects
+from karat.estimate.curved import empty, noise_in_curvature, less_effects
 from karat.estimate.rows import Memory, Rows
 from karat.moments import get
 
@@ -244,8 +244,8 @@ def test_noise_of_effects_is_put_back_into_the_curvature_of_what_the_population_
     units = Units(draw, effects=FixedEffects(("state", "year"), codes))
     predicted = Memory((Rows(x[:, None], llm),))
     sample = AugmentedSample(Rows(x[gold, None], y[gold]), predicted, units, ("x",), curved=get("logit"))
-    freed = freed_from_noise(less_effects(sample, get("logit"), "all"), theta, np.array([[1.0 / plain]]))
-    assert freed[0, 0] == pytest.approx(plain / found[-1][1], rel=1e-5)
+    lost = noise_in_curvature(less_effects(sample, get("logit"), "all"), theta, np.array([[1.0 / plain]]))
+    assert 1.0 - lost[0, 0] == pytest.approx(plain / found[-1][1], rel=1e-5)
     noisy, free = np.mean(found, axis=0) / without
     assert noisy < 0.97
     assert free == pytest.approx(1.0, abs=0.02)

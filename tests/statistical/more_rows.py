@@ -5,7 +5,7 @@ average effects on the treated and in experiments, instruments one label at a ti
 gold samples of their own. Defaults throughout. Corpora not written here are those of ``fixed_effects.py``,
 ``causal.py``, ``instruments.py``, ``cox.py`` and ``partly.py`` beside this file.
 
-What has no row here: linear and logistic regressions and counts without effects (``docs/coverage.md``, 1,000
+What has no row here: linear and logistic regressions and counts without effects (``docs/coverage.md``, 100
 repetitions and four designs), means by group (the linear regression on indicators), shares, small groups and unit means
 (studies of their own), restricted means (``rmst.py``), averages after the fit (``effects.py``), soft labels
 (``soft_labels.py``, and probabilities of classes enter scores as labels do), cascades (``partly.py``), other numbers of

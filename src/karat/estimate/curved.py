@@ -223,8 +223,8 @@ def _ratio(
     return found
 
 
-def freed_from_noise(sample: AugmentedSample, theta: Floats, inverse: Floats) -> Floats | None:
-    """What turns influences at a curvature with noisy effects into those at the curvature without the noise.
+def noise_in_curvature(sample: AugmentedSample, theta: Floats, inverse: Floats) -> Floats | None:
+    """What noise in effects adds to influences through the curvature of a logit, as a share of them.
 
     Fitted probabilities of a logit hold what labelling adds to the effects, and ``mu (1 - mu)`` is smaller on average
     by the variance that this gives to mu: ``c^2 D'M^- Var(sum v (w - 1) d D) M^- D``, d the label less its prediction,
@@ -257,7 +257,7 @@ def freed_from_noise(sample: AugmentedSample, theta: Floats, inverse: Floats) ->
     of_levels = left @ noise @ left
     lost = c**2 * sum(of_levels[one, other] for one in codes.T for other in codes.T)
     more = weighted_gram(first.x, v * np.clip(lost, 0.0, c))
-    return np.asarray(np.linalg.inv(np.eye(len(theta)) + inverse @ more))
+    return np.asarray(np.eye(len(theta)) - np.linalg.inv(np.eye(len(theta)) + inverse @ more))
 
 
 def _crossed(codes: Ints, values: Floats, size: int) -> Floats:

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import DataError
 from . import index
 from .basis import curvature_of_columns, on_gold_basis, to_coefficients
-from .curved import freed_from_noise
+from .curved import noise_in_curvature
 from .influence import Linear, Rated, UnitBlocks, calibrations, linear_at_gold, linear_at_root
 from .labelling_noise import MATTERS, Noise, noise_of_labels
 from .root import Root, definite, gold_root, newton, noise_of, positive
@@ -306,8 +306,8 @@ class Mixed:
 def mixed(moments: Rated, theta: Floats, at: Linear, chosen: Tuning, weights: Floats, basis: Floats) -> Mixed:
     """Moments and errors from the scores at a root; those that leave a unit out freed from which units were drawn."""
     moment, left_moment = at.m @ basis.T, at.left_out_m @ basis.T
-    freed = freed_from_noise(moments.sample, theta, at.inverse) if at.at_root else None
-    population = left_moment if freed is None else at.left_out_m @ freed.T @ basis.T
+    lost = noise_in_curvature(moments.sample, theta, at.inverse) if at.at_root else None
+    population = left_moment if lost is None else left_moment - at.left_out_m @ lost.T @ (basis - weights).T
     error = (moment - at.h @ weights.T) * chosen.inflation
     left_error = left_moment - at.left_out_h @ weights.T
     if at.of_effects is not None:

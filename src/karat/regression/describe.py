@@ -133,7 +133,7 @@ def few_wrong(result: Result, parts: Parts) -> tuple[str, ...]:
     population adds hides this in corpora of fewer than about ``n^2 / 2`` rows.
     """
     scores, labelling = parts.scores, parts.units.labelling
-    n = labelling.n_units
+    n = len(labelling.gold)
     hidden = result.target != "finite" and labelling.n_rows < n**2 / 2
     if n < FEW_GOLD or result.estimator == "surrogate" or scores.gold_alone or hidden:
         return ()
