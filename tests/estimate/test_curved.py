@@ -12,7 +12,7 @@ from karat.designs import Labelling
 from karat.errors import ArgumentError, ConvergenceError, DataError, KaratError, SmallSampleWarning
 from karat.estimate.absorb import FixedEffects
 from karat.estimate.augment import AugmentedSample, Units
-from karat.estimate.curved import empty, noise_in_curvature, less_effects
+from karat.estimate.curved import empty, less_effects, noise_in_curvature
 from karat.estimate.rows import Memory, Rows
 from karat.moments import get
 

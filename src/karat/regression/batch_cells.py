@@ -28,7 +28,7 @@ IN_CELL = "karat: in a cell with gold"
 """Column that is missing where a row's cell has no gold."""
 
 Binned = Callable[["pd.DataFrame"], "pd.DataFrame"]
-"""Turns columns of cells into those that tell them apart: dates into their periods."""
+"""Turns columns of cells into those that identify them: dates into their periods."""
 
 
 def combinations(frame: pd.DataFrame) -> tuple[Ints, Ints]:
@@ -106,7 +106,7 @@ def _looked_up(column: pd.Series[Any]) -> pd.Index[Any]:
 
 
 def as_they_are(frame: pd.DataFrame) -> pd.DataFrame:
-    """Columns that tell cells apart by themselves."""
+    """Columns that identify cells by themselves."""
     return frame
 
 
@@ -214,7 +214,7 @@ class InCells(Batches):
     period : tuple, optional
         Name of a column of periods to put in, and its value in each combination.
     told : hashable
-        What tells several of these of one table apart.
+        What distinguishes several of these of one table.
     """
 
     whole: Batches
