@@ -19,7 +19,7 @@ from ..regression.options import Arguments
 from ..regression.pipeline import PLAIN, open_fit
 from ..regression.predicted_rows import LabelColumns, predicted_labels, surrogate_labels
 from ..regression.reopen import reopen
-from ..regression.steps import estimated, given_labels, parts_of
+from ..regression.steps import estimated, given_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,7 +95,7 @@ class OpenedFit:
                 f"data do not give the coefficients of the fit {result.formula!r}{worst}. Give the table of the fit, "
                 "its rows in their order and gold, surrogates and covariates as they were."
             )
-        parts = parts_of(opened.model, sample, estimate, options) if result.parts is None else result.parts
+        parts = PLAIN.parts(opened, sample, estimate) if result.parts is None else result.parts
         labels = tuple(label for label in opened.prepared.labels if label.in_covariates)
         fit = cls(result, opened, sample, parts, labels, _labels_of(opened) if labels else [])
         fit._refuse_whole_columns()

@@ -135,7 +135,8 @@ def combination(parts: Sequence[Parts], matrices: Sequence[Floats], kind: str, t
     """
     error: Any = sum(one.scores.gold_parts(kind, target)[1] @ matrix.T for one, matrix in zip(parts, matrices))
     both, used = meat.combined(side_by_side(matrices)), max(len(one.curvature) for one in parts)
-    return _covariance(both, error, parts[0].scores, kind, target, used).total
+    total = _covariance(both, error, parts[0].scores, kind, target, used).total
+    return total + of_unseen([one.scores.unseen for one in parts], matrices)
 
 
 def stacked(parts: Sequence[Parts], kind: str, target: str) -> Floats:
@@ -157,7 +158,10 @@ def stacked(parts: Sequence[Parts], kind: str, target: str) -> Floats:
     """
     units = parts[0].units
     error = side_by_side([one.scores.gold_parts(kind, target)[1] for one in parts])
-    design = units.labelling.cross(error, error)
+    blocks = np.split(np.eye(error.shape[1]), np.cumsum([len(one.scores.error.T) for one in parts])[:-1])
+    design = units.labelling.cross(error, error) + of_unseen(
+        [one.scores.unseen for one in parts], [b.T for b in blocks]
+    )
     if target == "finite":
         return design
     meat, cluster = influences(parts, kind), units.summed_over(kind)
@@ -166,6 +170,18 @@ def stacked(parts: Sequence[Parts], kind: str, target: str) -> Floats:
     populations = zip(signs, shrunk, (meat, *meat.others))
     out = np.asarray(design + sum(sign * factor * one.population for sign, factor, one in populations))
     return nearest_psd((out + out.T) / 2.0, design)
+
+
+def of_unseen(contributions: Sequence[Floats | None], matrices: Sequence[Floats]) -> Any:
+    """What wrong labels that gold may have missed add to the covariance of a sum of linear functions of several fits.
+
+    Contributions of as many labels are those of the same ones; others are independent.
+    """
+    sums: dict[int, Floats] = {}
+    for one, matrix in zip(contributions, matrices):
+        if one is not None:
+            sums[len(one)] = sums.get(len(one), 0.0) + one @ matrix.T
+    return sum((one.T @ one for one in sums.values()), np.zeros(()))
 
 
 def absorbed(scores: Scores, kind: str) -> float:
@@ -239,7 +255,7 @@ def infer(parts: Parts, kind: str, target: str, df: Any, meat: Meat | None = Non
     meat = influences([parts], kind, df != "normal") if meat is None else meat
     error = parts.scores.gold_parts(kind, target)[1]
     covariance = _covariance(meat, error, parts.scores, kind, target, len(parts.curvature))
-    p = error.shape[1]
+    missed, p = parts.scores.unseen, error.shape[1]
     if df == "normal":
         freedom = np.full(p, np.inf)
     elif not isinstance(df, str):
@@ -251,7 +267,18 @@ def infer(parts: Parts, kind: str, target: str, df: Any, meat: Meat | None = Non
     if kind in LEVERAGED and target == "superpopulation":
         alone = np.logical_or.reduce([one.alone for one in parts.leverages(kind)[:2] if one is not None])
         covariance.total[alone], covariance.total[:, alone] = np.nan, np.nan
-    return covariance, freedom
+    return (covariance, freedom) if missed is None or not len(missed) else _with_missed(covariance, freedom, missed)
+
+
+def _with_missed(covariance: Covariance, df: Floats, missed: Floats) -> tuple[Covariance, Floats]:
+    """With wrong labels that gold may have missed, a variance that is set and adds no uncertainty to the estimated one.
+
+    Degrees of freedom of ``V + F`` are ``2 (V + F)^2`` over the variance of V: those of V times ``((V + F) / V)^2``.
+    """
+    more = missed.T @ missed
+    before, after = np.diag(covariance.total), np.diag(covariance.total + more)
+    grown = np.divide(after, before, out=np.full(len(df), np.inf), where=before > 0)
+    return Covariance(covariance.total + more, covariance.labelling + more), df * grown**2
 
 
 def _classical_df(parts: Parts, kind: str, target: str, covariance: Covariance, df: str, meat: Meat) -> Floats:

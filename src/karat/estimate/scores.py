@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,6 +51,9 @@ class Scores:
         Share of a gold unit in its own fit: 1 less its error over its left-out error.
     gold_alone : bool
         Whether the rows of the blocks are the gold units alone, and not all N.
+    unseen : ndarray, shape (k, p), optional
+        Contributions of wrong labels that gold may have missed, whose cross product adds to the variance; none where
+        gold shows enough of them, None where nothing is known of it.
     """
 
     source: Callable[[str], Iterator[Block]]
@@ -60,6 +63,7 @@ class Scores:
     units: Units
     gold_leverage: Floats
     gold_alone: bool = False
+    unseen: Floats | None = field(repr=False, default=None)
 
     @classmethod
     def of(
@@ -187,7 +191,7 @@ class Scores:
         moment, error, *left = (_padded(v, at, len(frame.gold)) for v in (self.moment, self.error, *self.left_out))
         source = StoredBlocks(*(_padded(v, rows, frame.n_units) for v in (kept.source.psi, kept.source.leverage)))
         leverage = _padded(self.gold_leverage, at, len(frame.gold))
-        return Scores(source, moment, error, (left[0], left[1]), frame, leverage)
+        return Scores(source, moment, error, (left[0], left[1]), frame, leverage, False, kept.unseen)
 
     def plus(self, psi: Floats | None, gold: Floats) -> Scores:
         """The same with more added to the influence of all rows in memory, and to moment and error of the gold ones.

@@ -128,9 +128,10 @@ def _influential(
 def few_wrong(result: Result, parts: Parts) -> tuple[str, ...]:
     """Say so where next to no gold label differs from its prediction, and labels are all that is not known.
 
-    Labels of classes are counted where a learner predicted them, gold rows with an error without one. With none at all
-    the labelling variance is next to 0, while up to 3 in n labels may be wrong elsewhere (rule of three). What the
-    population adds hides this in corpora of fewer than about ``n^2 / 2`` rows.
+    With none at all the labelling variance is next to 0, while up to 3 in n labels may be wrong elsewhere (rule of
+    three). Intervals allow for it (:mod:`karat.regression.unseen`), or, where they do not, this is a warning: labels of
+    classes are counted where a learner predicted them, gold rows with an error without one. What the population adds
+    hides this in corpora of fewer than about ``n^2 / 2`` rows.
     """
     scores, labelling = parts.scores, parts.units.labelling
     n = len(labelling.gold)
@@ -139,10 +140,13 @@ def few_wrong(result: Result, parts: Parts) -> tuple[str, ...]:
         return ()
     if not (labelling.spread > 0).any():
         return ()
+    if scores.unseen is not None:
+        seen = f"intervals allow for wrong labels that gold may have missed (with none seen, up to 3 in {n:,})"
+        return (f"next to no gold label is wrong; {seen}: methods, section 9",) if len(scores.unseen) else ()
     wrong = [n * (1.0 - one.accuracy) for one in result.skill if one.accuracy is not None]
     if not result.skill:
         size = np.abs(of_rows(scores.error)[1])
-        wrong = [float((size > _ROUNDING * size.max()).sum())]
+        wrong = [float((size > _ROUNDING * max(size.max(), largest(scores.moment).max())).sum())]
     least = round(min(wrong, default=n))
     if least >= _FEW_WRONG:
         return ()

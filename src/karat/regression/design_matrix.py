@@ -233,7 +233,7 @@ def matrices(prepared: Prepared, regression: Model | None = None) -> Design:
                 f"two coefficients of {prepared.parsed.text!r} would be called {twice[0]!r}; rename the column."
             )
         spec = replace(spec, names=names)
-    gold_x, gold_y = _gold_matrices(prepared, spec, filler, None if covariates else x)
+    gold_x, gold_y = _gold_matrices(prepared, spec, None if covariates else x)
     offset = spec.offset(learned, context)
     if classes and offset is not None and (regression is None or regression.first is None):
         raise FormulaError(
@@ -313,36 +313,33 @@ def with_columns(frame: pd.DataFrame, columns: Mapping[str, Any], n_rows: int) -
     return frame.assign(**columns)
 
 
-def _gold_matrices(
-    prepared: Prepared, spec: MatrixSpec, filler: dict[str, Any], observed: Floats | None
-) -> tuple[Floats, Floats]:
+def gold_rows(prepared: Prepared, design: Design) -> Rows:
+    """Gold rows at the labels that are gold in ``prepared``, in the user's columns."""
+    x, y = _gold_matrices(prepared, design.spec, None)
+    return Rows(x, y, design.gold.offset)
+
+
+def _gold_matrices(prepared: Prepared, spec: MatrixSpec, observed: Floats | None) -> tuple[Floats, Floats]:
     """Design matrix and outcome of the gold rows at their gold labels.
 
     Where the formula calls functions, gold is put into the whole frame and its rows taken afterwards: a transform such
     as ``x - x.mean()`` of an observed variable must mean the same on gold and on predicted rows.
     """
     labels, frame, context = prepared.labels, prepared.frame, prepared.context
-    rows = prepared.units.gold
+    rows = prepared.gold
     if row_by_row(prepared.parsed):
         columns = {label.name: label.gold_column(rows) for label in labels}
         gold = with_columns(frame.iloc[rows].reset_index(drop=True), columns, len(rows))
         return (spec.x(gold, context) if observed is None else observed[rows]), spec.y(gold, context)
-    columns = {label.name: _gold_among(label, filler[label.name], rows) for label in labels}
-    whole = with_columns(frame, columns, prepared.n_rows)
+    columns = {label.name: _gold_among(label, rows) for label in labels}
+    whole = with_columns(frame, columns, len(labels[0].gold))
     x = spec.x(whole, context) if observed is None else observed
     return x[rows], spec.y(whole, context)[rows]
 
 
-def _gold_among(label: Label, filler: Any, gold_rows: Ints) -> Any:
-    """A column with gold at the gold rows and the filler elsewhere."""
-    import pandas as pd
-
-    gold = label.gold_column(gold_rows)
-    if label.coded:
-        codes = np.array(filler.codes)
-        codes[gold_rows] = gold.codes
-        return pd.Categorical.from_codes(codes, dtype=filler.dtype)
-    out = np.array(filler, dtype=np.float64)
+def _gold_among(label: Label, gold_rows: Ints) -> Any:
+    """A column with gold at the gold rows and fillers elsewhere."""
+    out, gold = _filler(label, len(label.gold)).copy(), label.gold_column(gold_rows)
     out[gold_rows] = gold
     return out
 

@@ -48,6 +48,7 @@ from .steps import (
     split_share,
     tell_user,
 )
+from .unseen import with_unseen
 from .variables import Label, labelled_rows, read_labels
 from .workers import WorkerRows
 
@@ -147,7 +148,10 @@ class Steps(Generic[F]):
 
     def parts(self, fit: F, sample: AugmentedSample, estimate: Estimate) -> Parts:
         """What covariances are made from."""
-        return parts_of(fit.model, sample, estimate, fit.options)
+        parts = parts_of(fit.model, sample, estimate, fit.options)
+        if fit.options.estimator == "surrogate":
+            return parts
+        return with_unseen(parts, fit.model, fit.prepared, fit.matrix, sample, estimate.theta)
 
     def naive(self, fit: F, sample: AugmentedSample) -> Naive | str:
         """Surrogates alone, taken for the truth."""
@@ -289,6 +293,7 @@ class Pieces:
             plain = self.options.tuning is None and sample.units.effects is not None
             estimate = rectify(self.model, sample, None if plain else self.tuning, self.crossfitted)
         parts = parts_of(self.model, sample, estimate, self.options)
+        parts = with_unseen(parts, self.model, self.prepared, self.matrix, sample, estimate.theta)
         covariance, df = infer(parts, self.options.vcov, self.options.target, self.options.df)
         return estimate, covariance, df
 

@@ -28,6 +28,7 @@ from .features import features_of, own_features, targets_of, with_surrogates
 from .options import Arguments
 from .predicted_rows import predicted_rows, surrogate_rows
 from .surrogates import probability_columns
+from .unseen import with_unseen
 
 if TYPE_CHECKING:
     from .._core.types import Ints
@@ -364,9 +365,9 @@ def median_over_splits(
     for split in predicted.splits:
         sample = augmented(prepared, matrix, predicted_rows(prepared, matrix, split, options.imputation), regression)
         estimate = estimated(regression, sample, options, True)
-        covariance, dof = infer(
-            parts_of(regression, sample, estimate, options), options.vcov, options.target, options.df
-        )
+        parts = parts_of(regression, sample, estimate, options)
+        parts = with_unseen(parts, regression, prepared, matrix, sample, estimate.theta)
+        covariance, dof = infer(parts, options.vcov, options.target, options.df)
         estimates.append(estimate)
         covariances.append(covariance)
         dofs.append(dof)

@@ -101,7 +101,8 @@ def _without(parts: Parts, out: Bools, gold: Bools, grown: float) -> Parts:
     moment, error = grown * scores.moment[~gold], grown * scores.error[~gold]
     own = (grown * scores.left_out[0][~gold], grown * scores.left_out[1][~gold])
     source = StoredBlocks(grown * kept.psi[rows], kept.leverage[rows])
-    stays = Scores(source, moment, error, own, left, scores.gold_leverage[~gold], scores.gold_alone)
+    unseen = None if scores.unseen is None else grown * scores.unseen
+    stays = Scores(source, moment, error, own, left, scores.gold_leverage[~gold], scores.gold_alone, unseen)
     curvature = parts.cluster_curvature
     if curvature.ways and cluster is not None:
         curvature = _curvatures(curvature, cluster, units.gold if scores.gold_alone else None, ~out)

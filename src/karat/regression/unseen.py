@@ -1,0 +1,134 @@
+"""Wrong labels that no gold label shows: a floor under the labelling variance where predictions are nearly perfect."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..estimate.totals import row_scores
+from ..estimate.within import within
+from .design_matrix import gold_rows
+
+if TYPE_CHECKING:
+    from .._core.types import Floats
+    from ..estimate.augment import AugmentedSample
+    from ..estimate.infer import Parts
+    from ..estimate.rows import Rows
+    from ..moments import Model
+    from .design_matrix import Design, Prepared
+    from .variables import Label
+
+RULE_OF_THREE = (3.0 / 1.96) ** 2
+"""Wrong labels, of none seen, whose standard error times 1.96 is the upper limit of the rule of three."""
+
+ENOUGH = 7.0
+"""Wrong gold labels from which the labelling variance is taken as gold shows it."""
+
+
+def with_unseen(
+    parts: Parts, model: Model, prepared: Prepared, design: Design, sample: AugmentedSample, theta: Floats
+) -> Parts:
+    """Parts of a covariance with wrong labels that gold may have missed.
+
+    Where no gold label is wrong, errors are 0 and so is the labelling variance, while up to 3 in n labels may be wrong
+    elsewhere (rule of three). That of each coefficient is therefore at least what 2.34 wrong labels among n gold rows
+    would tell: ``p sum s_i c_i^2`` with ``p = 2.34 / n``, s the spread of weights and c what another class of the gold
+    label would move. This least variance fades to nothing as gold shows from 2.34 to 7 wrong labels.
+
+    Parameters
+    ----------
+    parts : Parts
+    model : Model
+    prepared : Prepared
+    design : Design
+        With gold rows in the user's columns.
+    sample : AugmentedSample
+    theta : ndarray, shape (q,)
+
+    Returns
+    -------
+    Parts
+        The same where labels are numbers, for gold alone, with instruments and imputed outcomes, and where gold rows
+        are supposed that have no label.
+
+    References
+    ----------
+    Hanley and Lippman-Hand (1983), *If nothing goes wrong, is everything all right?*, JAMA 249.
+    """
+    scores, labelling = parts.scores, parts.units.labelling
+    labels = [label for label in prepared.labels if len(label.classes) > 1]
+    size = int((labelling.spread > 0).sum())
+    known = scores.gold_alone or not labels or size == 0
+    if known or sample.instruments is not None or sample.panel is not None:
+        return parts
+    root = np.sqrt(np.maximum(labelling.spread, 0.0))
+    rows, plain = within(sample, "all"), gold_rows(prepared, design)
+    own = rows.gold
+    if len(own.y) != len(plain.y):
+        return parts
+    wrong = size * np.average(1.0 - _right(own, rows.predicted.at(parts.units.gold)), weights=root**2)
+    least = RULE_OF_THREE * np.clip((ENOUGH - wrong) / (ENOUGH - RULE_OF_THREE), 0.0, 1.0)
+    if least == 0.0:
+        return replace(parts, scores=replace(scores, unseen=scores.error[:0]))
+    inverse, v = np.linalg.inv(parts.curvature), parts.units.gold_analysis_weight * root
+
+    def influence(rows: Rows) -> Floats:
+        return (row_scores(model, theta, (rows,))[0] * v[:, None]) @ inverse.T
+
+    before = influence(own)
+    shifts = []
+    for label in labels:
+        for value in label.classes:
+            other = gold_rows(_as_if(prepared, label, value), design)
+            moved = influence(_moved(own, other.x - plain.x, other.y - plain.y)) - before
+            shifts.append(moved * np.sqrt(least / size / (len(label.classes) - 1)))
+    unseen = lacking(np.concatenate(shifts), scores.error * root[:, None])
+    return replace(parts, scores=replace(scores, unseen=unseen if unseen.any() else unseen[:0]))
+
+
+def lacking(least: Floats, seen: Floats) -> Floats:
+    """What is missing, of each coefficient, for its sum of squares in ``seen`` to be that in ``least``.
+
+    Parameters
+    ----------
+    least : ndarray, shape (m, p)
+    seen : ndarray, shape (n, p)
+
+    Returns
+    -------
+    ndarray, shape (m, p)
+        Columns of ``least`` times ``(1 - V_j / F_j)^(1/2)``, 0 where V is the larger.
+
+    Examples
+    --------
+    >>> lacking(np.array([[2.0, 1.0]]), np.array([[1.0, 3.0]])) ** 2
+    array([[3., 0.]])
+    """
+    floor, there = (least**2).sum(axis=0), (seen**2).sum(axis=0)
+    short = np.maximum(floor - there, 0.0)
+    return least * np.sqrt(np.divide(short, floor, out=np.zeros_like(floor), where=floor > 0))
+
+
+def _right(gold: Rows, predicted: tuple[Rows, ...]) -> Floats:
+    """Share of the predicted rows of each gold unit that have its gold labels, shape (n,)."""
+    out = np.zeros(len(gold.y))
+    for rows in predicted:
+        apart = np.abs(rows.y - gold.y).reshape(len(out), -1).max(axis=1)
+        share = np.ones(len(out)) if rows.share is None else rows.share
+        out += share * np.isclose(rows.x, gold.x, 1e-9, 1e-9).all(axis=1) * np.maximum(1.0 - apart, 0.0)
+    return np.clip(out, 0.0, 1.0)
+
+
+def _moved(rows: Rows, x: Floats, y: Floats) -> Rows:
+    """Rows of other labels: fixed effects, where taken out, stay as they are."""
+    return replace(rows, x=rows.x + x, y=rows.y + y, left=None if rows.left is None else rows.left + x)
+
+
+def _as_if(prepared: Prepared, label: Label, value: object) -> Prepared:
+    """All gold rows with one class of a label."""
+    gold = label.gold.copy()
+    gold.iloc[prepared.gold] = value
+    changed = tuple(replace(one, gold=gold) if one is label else one for one in prepared.labels)
+    return replace(prepared, labels=changed)

@@ -1,0 +1,130 @@
+"""The labelling variance is at least that of wrong labels which gold may have missed."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import karat as kt
+
+OPTIONS = {"target": "finite", "learner": None, "compare": False, "vcov": "HC0", "seed": 1}
+GOLD = 200
+
+
+def nearly_right(wrong_gold, seed=3, n=2_000):
+    """A corpus whose surrogate is right but for some gold rows; gold are the first 200 rows."""
+    rng = np.random.default_rng(seed)
+    data = pd.DataFrame({"z": rng.normal(size=n), "state": rng.integers(0, 4, n)})
+    data["hostile"] = (rng.random(n) < 0.4) * 1.0
+    data["topic"] = np.array(["a", "b", "c"])[rng.integers(0, 3, n)]
+    data["vote"] = (rng.random(n) < 1 / (1 + np.exp(-data["hostile"] - 0.5 * data["z"]))) * 1.0
+    data["y"] = 1 + data["hostile"] + 0.5 * data["z"] + 0.3 * (data["topic"] == "b") + rng.normal(size=n)
+    data["llm"], data["topic_llm"] = data["hostile"].copy(), data["topic"].copy()
+    data.loc[data.index < wrong_gold, "llm"] = 1 - data["hostile"]
+    data.loc[GOLD:, ["hostile", "topic"]] = np.nan
+    return data
+
+
+def least_by_hand(x, other, y, theta):
+    """``p sum s c c'`` of a linear regression, row by row, with ``p = 2.34 / n``."""
+    pi, n = GOLD / 2_000, len(x)
+    bread = np.linalg.inv(x.T @ x * (2_000 / n))
+    out = np.zeros(len(theta))
+    for row, changed, outcome in zip(x, other, y):
+        c = bread @ (changed * (outcome - changed @ theta) - row * (outcome - row @ theta))
+        out += (3 / 1.96) ** 2 / n * (1 - pi) / pi**2 * c**2
+    return out
+
+
+def test_gold_without_a_wrong_label_says_what_2_34_would():
+    data = nearly_right(0)
+    fit = kt.ols("y ~ hostile + z", data, surrogates={"hostile": "llm"}, **OPTIONS)
+    gold = data[:GOLD]
+    x = np.column_stack([np.ones(GOLD), gold["hostile"], gold["z"]])
+    other = x.copy()
+    other[:, 1] = 1 - x[:, 1]
+    expected = least_by_hand(x, other, gold["y"].to_numpy(), fit.theta)
+    # the curvature of the fit is that of all rows, by hand that of gold rows
+    assert fit.se().to_numpy() == pytest.approx(np.sqrt(expected), rel=0.15)
+    assert (fit.labelling_covariance == fit.covariance).all()
+    assert np.isfinite(fit.df).all()
+    assert any("intervals allow for wrong labels" in note for note in fit.notes)
+
+
+@pytest.mark.parametrize("wrong", [0, 2, 4, 7, 20])
+def test_least_variance_fades_as_gold_shows_wrong_labels(wrong):
+    fit = kt.ols("y ~ hostile + z", nearly_right(wrong), surrogates={"hostile": "llm"}, **OPTIONS)
+    plain = np.diag(fit.parts.units.labelling.cross(fit.parts.scores.error, fit.parts.scores.error))
+    if wrong >= 7:
+        assert np.diag(fit.covariance) == pytest.approx(plain, rel=1e-12)
+        return
+    kept = fit.parts.scores.unseen
+    more = 0.0 if not len(kept) else (kept**2).sum(axis=0)
+    assert np.diag(fit.covariance) == pytest.approx(plain + more, rel=1e-12)
+    if wrong == 0:
+        assert (np.diag(fit.covariance) > 0).all()
+
+
+def test_more_wrong_labels_never_make_intervals_much_narrower():
+    """From none to eight wrong gold labels; these are the first rows, so that each count adds one."""
+    fits = [
+        kt.ols("y ~ hostile + z", nearly_right(k), surrogates={"hostile": "llm"}, **OPTIONS).se()["hostile"]
+        for k in range(9)
+    ]
+    assert all(after > 0.85 * before for before, after in zip(fits, fits[1:]))
+    assert fits[-1] > fits[0]
+
+
+@pytest.mark.parametrize("model", ["ols", "logit"])
+def test_fixed_effects_as_dummies(model):
+    data = nearly_right(0)
+    formula, names = ("hostile ~ z", ["z"]) if model == "logit" else ("y ~ hostile + z", ["hostile", "z"])
+    options = {"surrogates": {"hostile": "llm"}, "model": model, **OPTIONS}
+    within = kt.regress(f"{formula} | state", data, **options)
+    dummies = kt.regress(f"{formula} + C(state)", data, **options)
+    assert len(within.parts.scores.unseen)
+    assert within.se()[names].to_numpy() == pytest.approx(dummies.se()[names].to_numpy(), rel=1e-6)
+
+
+def test_classes_numbers_and_other_sources(tmp_path):
+    data = nearly_right(0)
+    data.to_parquet(tmp_path / "rows.parquet")
+    topics = kt.ols("y ~ topic + z", data, surrogates={"topic": "topic_llm"}, **OPTIONS)
+    assert (topics.se() > 0).all()
+    again = kt.ols("y ~ topic + z", data.sample(frac=1.0, random_state=1), surrogates={"topic": "topic_llm"}, **OPTIONS)
+    assert again.se().to_numpy() == pytest.approx(topics.se().to_numpy(), rel=1e-9)
+    batches = kt.ols(
+        "y ~ topic + z", kt.Batches(tmp_path / "rows.parquet", rows=300), surrogates={"topic": "topic_llm"}, **OPTIONS
+    )
+    assert batches.se().to_numpy() == pytest.approx(topics.se().to_numpy(), rel=1e-9)
+    multinomial = kt.multinomial("topic ~ z", data, surrogates={"topic": "topic_llm"}, **OPTIONS)
+    assert (multinomial.se() > 0).all()
+    data["score"], data["score_llm"] = data["hostile"] * 3.5, data["llm"] * 3.5 + 0.25 * (data["z"] > 0)
+    numbers = kt.ols("score ~ z", data, surrogates={"score": "score_llm"}, **OPTIONS)
+    assert numbers.parts.scores.unseen is None, "of numbers nothing says by how much a wrong one is wrong"
+
+
+def test_what_is_made_from_a_fit_keeps_it():
+    data = nearly_right(0)
+    options = {"surrogates": {"hostile": "llm"}, **OPTIONS}
+    fit = kt.ols("y ~ hostile * z", data, **options)
+    slope = kt.slopes(fit, data, "hostile")
+    mean = float(data["z"].mean())
+    jacobian = np.array([0.0, 1.0, 0.0, mean])
+    assert slope.covariance[0, 0] >= 0.99 * jacobian @ fit.labelling_covariance @ jacobian
+    assert (fit.with_vcov("HC2").se() > 0).all()
+    alone = kt.ols("y ~ hostile", data, **options)
+    both = alone + kt.ols("y ~ hostile + z", data, **options)
+    assert (both.se() > 0).all()
+    taken = kt.ols("y ~ hostile", data, **{**options, "compare": True}).compare()
+    assert (taken.difference.se > 0).all()
+
+
+def test_nothing_is_added_where_labels_are_known_or_taken_for_the_truth():
+    data = nearly_right(0)[:GOLD]
+    census = kt.ols("y ~ hostile + z", data, surrogates={"hostile": "llm"}, design=1.0, **OPTIONS)
+    assert census.se().to_numpy() == pytest.approx(0.0, abs=1e-12)
+    options = {**OPTIONS, "surrogates": {"hostile": "llm"}, "target": "superpopulation"}
+    with pytest.warns(kt.errors.NotValidWarning):
+        naive = kt.ols("y ~ hostile + z", nearly_right(0), estimator="surrogate", **options)
+    assert naive.parts.scores.unseen is None
+    assert kt.ols("y ~ hostile + z", nearly_right(0), estimator="gold", **options).parts.scores.unseen is None
