@@ -1,5 +1,7 @@
 """The labelling variance is at least that of wrong labels which gold may have missed."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -70,7 +72,7 @@ def test_more_wrong_labels_never_make_intervals_much_narrower():
         kt.ols("y ~ hostile + z", nearly_right(k), surrogates={"hostile": "llm"}, **OPTIONS).se()["hostile"]
         for k in range(9)
     ]
-    assert all(after > 0.85 * before for before, after in zip(fits, fits[1:]))
+    assert all(after > 0.85 * before for before, after in pairwise(fits))
     assert fits[-1] > fits[0]
 
 
