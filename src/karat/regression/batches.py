@@ -15,7 +15,7 @@ from ..estimate.augment import Units
 from ..estimate.index import slices
 from ..estimate.rows import RowBlock, Rows
 from ..frames import Table
-from ..frames.formula import parse, refuse_learnt
+from ..frames.formula import Parsed, parse, refuse_learnt
 from ..frames.table import as_float
 from ..predict.crossfit import ALL_SPLITS_UP_TO
 from .batch_columns import PlainColumns
@@ -27,7 +27,7 @@ from .batch_units import Stay, read_units, rows_that_stay, unit_columns
 from .design_matrix import Design, Prepared, matrices, prepare, with_columns
 from .options import OPTIONS, Arguments
 from .predicted_rows import predicted_rows, surrogate_rows
-from .steps import refuse_effects
+from .steps import refuse_effects, refuse_labelled_within
 from .surrogates import read_surrogates, surrogate_columns
 from .variables import Label, labelled_rows, read_labels
 
@@ -254,7 +254,7 @@ def read_batches(options: Arguments, batches: Batches, model: Model, alike: bool
     _refuse(options)
     columns = batches.columns
     parsed = parse(options.formula, columns, options.context, model.categorical)
-    refuse_effects(parsed, model, allowed=model.name == "ols")
+    refuse_effects(parsed, model)
     refuse_learnt(parsed)
     design = designs.resolve(options.design)
     drawn = design.base if isinstance(design, designs.Drawn) else design
@@ -288,6 +288,7 @@ def read_batches(options: Arguments, batches: Batches, model: Model, alike: bool
     found = whole if stay.kept is None else read(stay.rows)
     _refuse_missing(found)
     head, (known, gold_rows) = found.head, gold_of(found)
+    _refuse_within(parsed, model, known, bool(gold_rows.sum() == found.n_rows))
     stub = designs.Labelling(np.ones(head.n_rows), gold_rows, fixed_size=False)
     prepared = prepare(
         head, replace(parsed, effects=()), known, stub, weights=None, cluster=None, missing="raise",
@@ -366,6 +367,16 @@ def _refuse(options: Arguments) -> None:
                 f"{name}= is about all rows at once, and the data come batch by batch; take it out, or read the data "
                 "into memory."
             )
+
+
+def _refuse_within(parsed: Parsed, model: Model, labels: tuple[Label, ...], all_gold: bool) -> None:
+    """Raise where fixed effects of a regression that is not linear cannot be taken out."""
+    refuse_labelled_within(parsed, model, labels)
+    if parsed.effects and not model.linear and all_gold:
+        raise ArgumentError(
+            "every row has its gold label, and groups whose outcomes are all alike are looked for in memory; read the "
+            "data into memory, or write the fixed effects as covariates."
+        )
 
 
 def _refuse_other_rows(prepared: Prepared, matrix: Design) -> None:
