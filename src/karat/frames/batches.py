@@ -55,7 +55,8 @@ class Batches:
     column of the formula, a weight or a cluster is missing are left out as in memory, at the price of two more reads
     and one byte for each row; missing surrogates, features and strata are refused. Fixed effects
     keep one number for each row and effect; those of :func:`karat.logit` and :func:`karat.poisson` one more, and a read
-    for each step towards them. Options that are about all rows at once are refused by name.
+    for each step towards them. With ``text=`` predictions are kept, a few
+    numbers for each row. Options that are about all rows at once are refused by name.
 
     Examples
     --------
