@@ -18,7 +18,7 @@ from ..frames import Table
 from ..frames.formula import parse, refuse_learnt
 from ..frames.table import as_float
 from ..predict.crossfit import ALL_SPLITS_UP_TO
-from .batch_columns import PlainColumns
+from .batch_columns import OnceEach, PlainColumns
 from .batch_digest import Digest, Strata, digest
 from .batch_features import Predictor, extra_columns, fit_learners, linear_in_predictions, prediction_columns
 from .batch_groups import Grouping, Groups, grouped
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from ..moments import Model
     from ..predict import Predictions
 
+_NUMBERS = 1 << 21
+"""Numbers of a design matrix that are made at once."""
 _CHANGED = (
     "the rows of {} changed, or came in another order, while it was read; give a source whose rows stay, such as "
     "parquet files, or sort it."
@@ -117,12 +119,16 @@ class BatchRows:
                 rows = self._plain.rows(arrays, part)
                 yield part, rows if self.basis is None else tuple(one.turned(self.basis) for one in rows)
             return
-        try:
-            rows = self._rows(table, np.arange(at.start, at.stop))
-        except DataError as error:
-            raise DataError(f"rows {at.start} to {at.stop - 1} of {self.batches.source}: {error}") from None
-        for part in slices(table.n_rows):
-            yield part, tuple(one.take(part) for one in rows)
+        most = max(1, _NUMBERS // max(1, self.matrix.gold.x.shape[1]))
+        for start in range(0, table.n_rows, most):
+            part = slice(start, min(start + most, table.n_rows))
+            here = table if most >= table.n_rows else table.take(np.arange(part.start, part.stop))
+            try:
+                rows = self._rows(here, np.arange(at.start + part.start, at.start + part.stop))
+            except DataError as error:
+                raise DataError(f"rows {at.start} to {at.stop - 1} of {self.batches.source}: {error}") from None
+            for one in slices(here.n_rows):
+                yield slice(start + one.start, start + one.stop), tuple(row.take(one) for row in rows)
 
     @cached_property
     def _plain(self) -> PlainColumns | None:
@@ -130,6 +136,11 @@ class BatchRows:
         if self.predictor is not None:
             return None
         return PlainColumns.of(self.prepared, self.matrix, self.options, self._averaged, self.imputation)
+
+    @cached_property
+    def _once_each(self) -> OnceEach:
+        """Rows of the design that are known."""
+        return OnceEach()
 
     def _check_outcome(self, y: Floats) -> None:
         """Raise where an outcome that is observed cannot come from the model."""
@@ -231,7 +242,11 @@ class BatchRows:
         y = None if matrix.observed_y is None else spec.y(filled, known.context)
         if y is not None:
             self._check_outcome(y)
-        x = None if matrix.observed is None else spec.x(filled, known.context)
+
+        def covariates(rows: Ints | slice) -> Floats:
+            return spec.x(filled.iloc[rows].reset_index(drop=True), known.context)
+
+        x = None if matrix.observed is None else self._once_each.matrix(here.frame, covariates)
         design = replace(matrix, observed=x, observed_y=y, offset=spec.offset(filled, known.context))
         if self.predictor is None:
             rows = surrogate_rows(here, design, given, self.imputation, self._averaged)
