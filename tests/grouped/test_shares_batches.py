@@ -34,7 +34,7 @@ OPTIONS = [
 ]  # fmt: skip
 
 
-def corpus(design, *labels):
+def corpus(design, *labels, missing=True):
     rng = np.random.default_rng(5)
     topic = rng.choice(["economy", "law", "war"], N, p=[0.5, 0.3, 0.2])
     data = pd.DataFrame({
@@ -49,7 +49,7 @@ def corpus(design, *labels):
         right = np.where(rng.random(N) < 0.85, data[code], 1.0 - data[code])
         data[f"{code}_model"] = 0.8 * right + 0.2 * rng.random(N)
     data = kt.datasets.mask_gold(data, design.draw(data, seed=2), list(labels))
-    data["party"] = data["party"].where(rng.random(N) > 0.01)
+    data["party"] = data["party"].where(rng.random(N) > 0.01 * missing)
     data.loc[(data["party"] == "mid") & (data["year"] == 2019), list(labels)] = None
     return data
 
@@ -76,12 +76,12 @@ def same(one, other):
 
 @given(
     size=st.integers(20, N + 1), label=st.sampled_from(list(LABELS)), cells=st.sampled_from(CELLS),
-    design=st.sampled_from(list(DESIGNS)), options=st.sampled_from(OPTIONS),
+    design=st.sampled_from(list(DESIGNS)), options=st.sampled_from(OPTIONS), missing=st.booleans(),
 )  # fmt: skip
 @examples(15)
-def test_the_numbers_of_the_table(size, label, cells, design, options):
+def test_the_numbers_of_the_table(size, label, cells, design, options, missing):
     name, surrogates = LABELS[label]
-    frame = corpus(DESIGNS[design], *surrogates)
+    frame = corpus(DESIGNS[design], *surrogates, missing=missing)
     given = {"design": DESIGNS[design], **cells, **options}
     answers = []
     for data in (frame, kt.Batches(pa.Table.from_pandas(frame), rows=size)):
@@ -123,8 +123,24 @@ def test_means_by_group_leave_out_groups_without_gold(size, by, options):
     np.testing.assert_allclose(other.covariance, one.covariance, rtol=1e-10, atol=1e-14)
 
 
-def test_no_array_has_an_entry_for_each_row():
-    """Only sums within cells are kept: more rows take no more memory."""
+@pytest.mark.parametrize("by", [["party", "year"], "party"])
+def test_cells_are_looked_up_once(monkeypatch, by):
+    """Columns of groups are read once; from then on rows know their cell, in whichever label it is counted."""
+    asked, tables = [], kt.Batches.tables
+    monkeypatch.setattr(kt.Batches, "tables", lambda self, names: asked.append(list(names)) or tables(self, names))
+    frame = corpus(DESIGNS["simple"], "a", "b", missing=False)
+    frame.loc[frame["party"] == "left", "b"] = None
+    batches = kt.Batches(pa.Table.from_pandas(frame), rows=99)
+    for label in ("a", "b"):  # the cells with gold are others, and so are their numbers
+        asked.clear()
+        given = {"by": by, "label": label, "surrogates": {label: f"{label}_model"}}
+        found = shares(batches, **given)
+        assert sum("party" in names for names in asked) == 1
+        same(shares(frame, **given), found)
+
+
+def test_next_to_nothing_is_kept_of_each_row():
+    """Sums within cells are kept, and the cell of each row, a byte or two."""
     import tracemalloc
 
     frame = corpus(DESIGNS["simple"], "a")[["a", "a_model", "st"]].assign(a=lambda one: one["a"].fillna(0.0))

@@ -139,8 +139,8 @@ def test_missing_values_are_refused_where_rows_are_not_left_out():
     frame.loc[5, "y_llm"] = np.nan
     with pytest.raises(kt.errors.DataError, match="y_llm"):
         fit(kt.Batches(pa.Table.from_pandas(frame)), "y ~ x", ["y"], None)
-    with pytest.raises(kt.errors.ArgumentError, match="batch by batch"):
-        kt.logit("d ~ x | s", kt.Batches(pa.Table.from_pandas(frame)), surrogates={"d": "d_llm"}, learner=None)
+    with pytest.raises(kt.errors.ArgumentError, match="fixed effects after a bar"):
+        kt.probit("d ~ x | s", kt.Batches(pa.Table.from_pandas(frame)), surrogates={"d": "d_llm"}, learner=None)
 
 
 @given(size=st.integers(5, 400), learner=st.sampled_from([0, 3]), seed=st.integers(0, 99))

@@ -88,7 +88,7 @@ def test_a_fit_with_texts_is_made_again():
     np.testing.assert_allclose(slopes.theta, one.theta[1:], rtol=1e-8)
 
 
-def test_refusals(tmp_path):
+def test_refusals():
     with pytest.raises(ArgumentError, match="holds numbers"):
         fit(text="distance")
     with pytest.raises(DataError, match=r"'txt'.*Did you mean 'text'"):
@@ -98,9 +98,6 @@ def test_refusals(tmp_path):
     for options in ({"learner": None}, {"estimator": "gold"}, {"predictions": {"support": "llm"}}):
         with pytest.raises(ArgumentError, match="text= feeds a learner"):
             fit(text="text", **options)
-    TABLE.to_parquet(tmp_path / "letters.parquet")
-    with pytest.raises(ArgumentError, match=r"text= .*batch by batch"):
-        fit(data=kt.Batches(str(tmp_path / "letters.parquet")), text="text")
 
 
 def test_polars_columns_of_texts():

@@ -98,6 +98,15 @@ class FixedEffects:
         return FixedEffects(self.names, np.column_stack(columns).astype(np.intp))
 
 
+def add_by_level(totals: list[Floats], weighted: Floats, codes: Ints) -> None:
+    """Add columns of units, shape (m, k), to totals by level of each grouping, shape (levels, k)."""
+    for total, column_codes in zip(totals, codes.T):
+        low = int(column_codes.min())
+        for j, column in enumerate(weighted.T):
+            found = np.bincount(column_codes - low, column)
+            total[low : low + len(found), j] += found
+
+
 def is_nested(codes: Ints, cluster: Ints) -> bool:
     """Whether every level lies in one cluster."""
     first = np.zeros(int(codes.max()) + 1, dtype=cluster.dtype)
@@ -247,11 +256,7 @@ class Projection:
 
     def add_totals(self, totals: list[Floats], weighted: Floats, at: slice | Ints) -> None:
         """Add columns of some units, times their weights, to totals by level."""
-        for total, codes in zip(totals, self.codes[at].T):
-            low = int(codes.min())
-            for j, column in enumerate(weighted.T):
-                found = np.bincount(codes - low, column)
-                total[low : low + len(found), j] += found
+        add_by_level(totals, weighted, self.codes[at])
 
     def lengths(self, codes: Ints) -> Floats:
         """``sqrt(D_i' M^- D_i)`` of units with these levels: the leverage of their dummies per weight, shape (m,).

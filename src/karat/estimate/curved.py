@@ -8,6 +8,7 @@ the linear predictor holds besides is an offset (methods, section 8.2).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
 MODELS = ("poisson", "logit")
 """Regressions whose effects can be taken out beside linear ones."""
 
-_MOST_STEPS, _STILL, _LEAST = 100, 1e-11, 1e-12
+MOST_STEPS, STILL, _LEAST = 100, 1e-11, 1e-12
 _ABSORBED = 1e-8
-_FARTHEST = 30.0
-_LEAST_CURVATURE = 1e-14
-_SAME, _LEAST_FRACTION = 1e-10, 1e-8
+FARTHEST = 30.0
+LEAST_CURVATURE = 1e-14
+SAME, LEAST_FRACTION = 1e-10, 1e-8
 _LEAST_EVENTS = 0.5
 """Total of a corrected outcome, in rows of the group, from which on it is taken as it is."""
 _LEAST_RATIO, _LEAST_LOGIT = 0.2, 0.8
@@ -111,13 +112,16 @@ def empty(effects: FixedEffects, y: Floats, weight: Floats, model: Model) -> Boo
         for column, size in zip(effects.codes.T, effects.sizes):
             there = weight * ~gone
             total, all_of_it = np.bincount(column, there * y, size), np.bincount(column, there, size)
-            flat = np.abs(total) <= _LEAST * all_of_it
-            if model.separable:
-                flat |= np.abs(total - all_of_it) <= _LEAST * all_of_it
-            more |= flat[column] & ~gone
+            more |= flat(model, total, all_of_it)[column] & ~gone
         if not more.any():
             return gone
         gone |= more
+
+
+def flat(model: Model, total: Floats, weight: Floats) -> Bools:
+    """Groups with totals of outcomes and of weights that no finite effect gives."""
+    nothing: Bools = np.abs(total) <= _LEAST * weight
+    return nothing | (np.abs(total - weight) <= _LEAST * weight) if model.separable else nothing
 
 
 @dataclass(frozen=True)
@@ -172,14 +176,14 @@ def solved(
     wanted, moved = _possible(some, y[held], v, model) if corrected else (y[held], np.zeros(len(v)))
     start = np.log(mean := float(np.average(wanted, weights=v)))
     eta = base[held] + start - (np.log1p(-mean) if model.separable else 0.0)
-    for _ in range(_MOST_STEPS):
+    for _ in range(MOST_STEPS):
         eta, left, theta = _by_newton(model, some, centred, base[held], y[held] + moved, v, eta, names)
         _, curvature = model.evaluate(eta, y[held])
         before, (wanted, moved) = moved, _possible(some, y[held], v, model, curvature) if corrected else (wanted, moved)
-        if np.abs(moved - before).max() <= _SAME * max(1.0, float(np.abs(moved).max())):
+        if np.abs(moved - before).max() <= SAME * max(1.0, float(np.abs(moved).max())):
             break
     else:
-        raise ConvergenceError(_too_noisy(some, model))
+        raise ConvergenceError(too_noisy(some, model))
     _refuse_absorbed(left, centred, v * curvature, names, effects)
     shift, kappa = moved, _ratio(some, model, eta, left, v, curvature, moved)
     if not model.separable and kappa != 1.0:
@@ -188,7 +192,7 @@ def solved(
     out.x[held], out.shift[held], out.offset[held] = left, shift, eta - left @ theta
     out.length[held] = Projection(some, v * curvature).lengths(some.codes)
     if not held.all():  # no score and no curvature: the mean is the outcome
-        out.offset[~held] = -_FARTHEST
+        out.offset[~held] = -FARTHEST
         out.shift[~held] = model.mean(out.offset[~held])[0] - y[~held]
     return out
 
@@ -201,12 +205,17 @@ def _possible(
     curvature = np.ones(len(y)) if curvature is None else curvature
     for column, size in zip(effects.codes.T, effects.sizes):
         total, most, own = (np.bincount(column, weight * part, size) for part in (y, np.ones(len(y)), curvature))
-        half = _LEAST_EVENTS * most / np.bincount(column, minlength=size)
-        wanted = np.maximum(total, half)
-        if model.separable:
-            wanted = np.minimum(wanted, np.maximum(most - half, most / 2.0))
-        moved += ((wanted - total) / own)[column] * curvature
+        moved += (short_of_possible(model, total, most, np.bincount(column, minlength=size)) / own)[column] * curvature
     return y + moved, moved
+
+
+def short_of_possible(model: Model, total: Floats, weight: Floats, count: Ints) -> Floats:
+    """What totals of outcomes of groups lack to be such as an effect gives, each of shape (levels,)."""
+    half = _LEAST_EVENTS * weight / count
+    wanted = np.maximum(total, half)
+    if model.separable:
+        wanted = np.minimum(wanted, np.maximum(weight - half, weight / 2.0))
+    return np.asarray(wanted - total)
 
 
 def _ratio(
@@ -217,9 +226,20 @@ def _ratio(
         return 1.0
     slope = 1.0 - 2.0 * model.mean(eta)[0] if model.separable else 1.0
     of_rows, whole = (weighted_gram(x, weight * part) for part in (curvature, curvature - moved * slope))
-    found = float(np.trace(np.linalg.solve(of_rows, whole))) / x.shape[1]
+    return ratio(effects, model, of_rows, whole)
+
+
+def ratio(effects: FixedEffects, model: Model, of_rows: Floats, whole: Floats) -> float:
+    """The same from curvatures of rows and of equations, shape (p, p).
+
+    Raises
+    ------
+    DataError
+        If noise decides.
+    """
+    found = float(np.trace(np.linalg.solve(of_rows, whole))) / len(whole)
     if found < (_LEAST_LOGIT if model.separable else _LEAST_RATIO):
-        raise DataError(_too_noisy(effects, model))
+        raise DataError(too_noisy(effects, model))
     return found
 
 
@@ -246,18 +266,30 @@ def noise_in_curvature(sample: AugmentedSample, theta: Floats, inverse: Floats) 
     model, effects, units = sample.curved, sample.units.effects, sample.units
     if model is None or effects is None or not model.separable or sum(effects.sizes) > _MOST_LEVELS:
         return None
-    first, v, predicted = _whole(sample)
-    base = 0.0 if first.offset is None else first.offset
-    _, c = model.evaluate(first.x @ theta + base, predicted)
-    codes = effects.codes + np.cumsum([0, *effects.sizes[:-1]])
-    d, spread = (sample.gold.y - predicted[units.gold]) * units.gold_analysis_weight, units.labelling.spread
-    size = sum(effects.sizes)
-    metric, noise = _crossed(codes, v * c, size), _crossed(codes[units.gold], spread * d**2, size)
+    size, starts, at_gold = sum(effects.sizes), np.cumsum([0, *effects.sizes[:-1]]), sample.predicted.at(units.gold)
+    predicted = sum(one.y if one.share is None else one.y * one.share for one in at_gold)
+    d = (sample.gold.y - predicted) * units.gold_analysis_weight
+    noise = _crossed(effects.codes[units.gold] + starts, units.labelling.spread * d**2, size)
+    metric, more = np.zeros((size, size)), np.zeros((len(theta),) * 2)
+    for codes, _, v, c in _curvatures(sample, model, theta):
+        metric += _crossed(codes + starts, v * c, size)
     left = np.linalg.pinv(metric, rcond=1e-10, hermitian=True)
     of_levels = left @ noise @ left
-    lost = c**2 * sum(of_levels[one, other] for one in codes.T for other in codes.T)
-    more = weighted_gram(first.x, v * np.clip(lost, 0.0, c))
+    for codes, x, v, c in _curvatures(sample, model, theta):
+        lost = c**2 * sum(of_levels[one, other] for one in (codes + starts).T for other in (codes + starts).T)
+        more += weighted_gram(x, v * np.clip(lost, 0.0, c))
     return np.asarray(np.eye(len(theta)) - np.linalg.inv(np.eye(len(theta)) + inverse @ more))
+
+
+def _curvatures(sample: AugmentedSample, model: Model, theta: Floats) -> Iterator[tuple[Ints, Floats, Floats, Floats]]:
+    """Levels, design, weights and curvature of units, block by block."""
+    units = sample.units
+    assert units.effects is not None
+    for block in sample.predicted.blocks():
+        first, weight = block.rows[0], units.weights_in(block.at)
+        base = 0.0 if first.offset is None else first.offset
+        _, c = model.evaluate(first.x @ theta + base, first.y)
+        yield units.effects.codes[block.at], first.x, np.ones(len(c)) if weight is None else weight, c
 
 
 def _crossed(codes: Ints, values: Floats, size: int) -> Floats:
@@ -269,7 +301,8 @@ def _crossed(codes: Ints, values: Floats, size: int) -> Floats:
     return out.reshape(size, size)
 
 
-def _too_noisy(effects: FixedEffects, model: Model) -> str:
+def too_noisy(effects: FixedEffects, model: Model) -> str:
+    """What to do where noise decides."""
     cure = ", or kt.ols, which takes effects of any size" if model.separable else ""
     return (
         f"once gold has corrected the predictions, too many groups of {' + '.join(effects.names)} have totals that no "
@@ -291,10 +324,10 @@ def _by_newton(
 
     Returns linear predictors, the design less its projection, and coefficients.
     """
-    gain = _quasi(model, eta, y, weight)
-    for _ in range(_MOST_STEPS):
+    gain = quasi(model, eta, y, weight)
+    for _ in range(MOST_STEPS):
         score, curvature = model.evaluate(eta, y)
-        curvature = np.maximum(curvature, _LEAST_CURVATURE)
+        curvature = np.maximum(curvature, LEAST_CURVATURE)
         metric = weight * curvature
         values = np.column_stack([x, eta - base + score / curvature])
         values = values - Projection(effects, metric).fitted(values)
@@ -302,24 +335,29 @@ def _by_newton(
         theta = np.linalg.lstsq(weighted_gram(left, metric), left.T @ (metric * values[:, -1]), rcond=None)[0]
         step = score / curvature - (values[:, -1] - left @ theta)  # fitted values less linear predictors
         size = float(np.sqrt(np.average(np.minimum(np.abs(step), 1.0) ** 2, weights=metric)))
-        if size <= _STILL:
+        if size <= STILL:
             return eta, left, theta
         fraction = 1.0
-        while (better := _quasi(model, eta + fraction * step, y, weight)) < gain - 1e-12 * abs(gain):
+        while (better := quasi(model, eta + fraction * step, y, weight)) < gain - 1e-12 * abs(gain):
             fraction /= 2.0
-            if fraction < _LEAST_FRACTION:
+            if fraction < LEAST_FRACTION:
                 break
         eta, gain = eta + fraction * step, better
+    raise ConvergenceError(astray(model, effects, names, float(np.abs(eta - base).max())))
+
+
+def astray(model: Model, effects: FixedEffects, names: tuple[str, ...], far: float) -> str:
+    """Why there is no root, from the largest linear predictor."""
     why = "rescale covariates, and check the outcome for outliers"
-    if np.abs(eta - base).max() > _FARTHEST:
+    if far > FARTHEST:
         why = "some groups or covariates tell the outcome apart, so that coefficients run to infinity"
-    raise ConvergenceError(
+    return (
         f"the {model.title.lower()} with effects of {' + '.join(effects.names)} did not converge: {why} (coefficients "
         f"of {', '.join(names)})."
     )
 
 
-def _quasi(model: Model, eta: Floats, y: Floats, weight: Floats) -> float:
+def quasi(model: Model, eta: Floats, y: Floats, weight: Floats) -> float:
     """Quasi-likelihood, concave in the linear predictors whatever the outcomes."""
     with np.errstate(over="ignore"):
         total = np.logaddexp(0.0, eta) if model.separable else np.exp(eta)
@@ -330,6 +368,11 @@ def _quasi(model: Model, eta: Floats, y: Floats, weight: Floats) -> float:
 def _refuse_absorbed(left: Floats, x: Floats, metric: Floats, names: tuple[str, ...], effects: FixedEffects) -> None:
     """Raise where a covariate is a combination of the fixed effects."""
     rest, whole = (np.sqrt(metric @ part**2) for part in (left, x))
+    refuse_none_left(rest, whole, names, effects)
+
+
+def refuse_none_left(rest: Floats, whole: Floats, names: tuple[str, ...], effects: FixedEffects) -> None:
+    """Raise where next to nothing is left of the length of a column."""
     if len(gone := np.flatnonzero(rest <= _ABSORBED * whole)):
         listed = ", ".join(names[j] if names else f"column {j}" for j in gone)
         raise DataError(

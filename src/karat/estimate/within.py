@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import DataError
-from . import curved
+from . import curved, curved_blocks
 from .absorb import FixedEffects, Lengths, Projection
 from .basis import check_rank, design_of, in_basis, on_gold_basis
 from .imputation import imputed
@@ -63,7 +63,8 @@ def within(sample: AugmentedSample, whose: str) -> AugmentedSample:
         if sample.panel is not None:
             known[kind] = imputed(sample, sample.panel, kind)
         elif sample.curved is not None:
-            known[kind] = curved.less_effects(sample, sample.curved, kind)
+            by_blocks = kind != "gold" and not isinstance(sample.predicted, Memory)
+            known[kind] = (curved_blocks if by_blocks else curved).less_effects(sample, sample.curved, kind)
         else:
             known[kind] = projected(_less_effects(sample, kind), kind)
     return known[kind]

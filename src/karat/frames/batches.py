@@ -53,8 +53,10 @@ class Batches:
     :class:`karat.Clustered`) keep one number of each column for each row in memory. A sample that karat drew is
     held against the positions of gold rows, so that these must be in the order they were drawn from. Rows in which a
     column of the formula, a weight or a cluster is missing are left out as in memory, at the price of two more reads
-    and one byte for each row; missing surrogates, features and strata are refused. Fixed effects of :func:`karat.ols`
-    keep one number for each row and effect. Options that are about all rows at once are refused by name.
+    and one byte for each row; missing surrogates, features and strata are refused. Fixed effects
+    keep one number for each row and effect; those of :func:`karat.logit` and :func:`karat.poisson` one more, and a read
+    for each step towards them. With ``text=`` predictions are kept, a few
+    numbers for each row. Options that are about all rows at once are refused by name.
 
     Examples
     --------

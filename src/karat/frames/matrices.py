@@ -268,6 +268,7 @@ class Block(NamedTuple):
     start: int
     stop: int
     alike: bool = False
+    shown: Any = None  # rows that show in which directions a wide block varies
 
 
 @dataclass(frozen=True)

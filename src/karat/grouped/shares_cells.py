@@ -13,8 +13,9 @@ from ..frames import Table
 from ..frames.kinds import is_number, is_text
 from ..frames.quoting import quote
 from ..frames.table import as_float
-from ..regression.batch_cells import Found, InCells, combinations, survey
+from ..regression.batch_cells import CELL, Found, InCells, combinations, survey
 from ..regression.batch_units import named_weights
+from ..regression.batches import learns
 from ..regression.group_means import Empty
 from ..regression.options import Arguments
 from ..regression.pipeline import open_batches
@@ -176,12 +177,19 @@ def open_in_batches(
     put = None
     if over is not None and axes.columns[-1] != over:
         put = (axes.columns[-1], np.where(axes.period >= 0, axes.period, np.nan))
-    rows = InCells.of(batches, columns, found, ~lost, weights, binned=binned, period=put, told=(over, period))
-    seen, cells = "1", None
-    if axes.columns:
+    seen, cells, numbers = "1", None, None
+    plain = not learns(arguments_of(labels[0], "1", surrogates, options, whole, None))
+    if axes.columns and plain and found.of_rows is not None:  # nothing needs the columns themselves
+        refuse_outside(int(found.rows[(code < 0) & ~lost].sum()))
+        seen, numbers = quote(CELL), code + 1.0
+    elif axes.columns:
         own = axes.table.pandas(list(axes.columns), "by")
         cells = Counting(Found(own, found.rows, found.gold, found.weighed), code)
         seen = f"karat_cells({', '.join(map(quote, axes.columns))})"
+    told = (over, period, None if numbers is None else numbers.tobytes())
+    rows = InCells.of(
+        batches, columns, found, ~lost, weights, binned=binned, period=put, numbers=numbers, told=told
+    )  # fmt: skip
     opened = [
         open_batches(arguments_of(name, seen, surrogates, options, whole, cells), rows, alike=len(labels) == 1)
         for name in labels

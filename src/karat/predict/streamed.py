@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from ..errors import DataError
 from ..frames.order import mixed
 from . import learners
 from .batched import Task, train_together
+from .blocks import Joined, goes_by_blocks, turned
 from .crossfit import ALL_SPLITS_UP_TO, Job, choose, rotation
 from .values import Predictions, Sums, Target, skills
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._core.types import Floats, Ints
-    from ..frames.matrices import Features
+    from ..frames.matrices import Block, Features
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,13 @@ class Scale:
     Parameters
     ----------
     centre, spread : ndarray, shape (f,)
+    deviation : ndarray, shape (f,)
+        Standard deviations as they are, where spread is infinite for those of 0.
     """
 
     centre: Floats
     spread: Floats
+    deviation: Floats
 
     @classmethod
     def of(cls, blocks: Any) -> Scale:
@@ -57,14 +61,66 @@ class Scale:
             gap = mean - centre
             square = square + own + gap**2 * (n * m / (n + m))
             centre, n = centre + gap * (m / (n + m)), n + m
-        spread = np.sqrt(square / max(n, 1.0))
+        deviation = np.sqrt(square / max(n, 1.0))
+        spread = deviation.copy()
         spread[spread <= 1e-12 * np.abs(centre)] = np.inf
         spread[spread == 0] = np.inf
-        return cls(centre, spread)
+        return cls(centre, spread, deviation)
+
+    def alike(self, blocks: Sequence[Block]) -> Scale:
+        """The same where columns of a block keep their sizes relative to each other."""
+        spread = self.spread.copy()
+        for block in blocks:
+            part = slice(block.start, block.stop)
+            spread[part] = max(float(np.sqrt(np.mean(self.deviation[part] ** 2))), 1e-300)
+        return replace(self, spread=spread)
 
     def __call__(self, matrix: Floats) -> Floats:
         """Scaled features."""
         return np.asarray((matrix - self.centre) / self.spread)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Features as learners with a name see them.
+
+    Parameters
+    ----------
+    scale : Scale
+    basis : ndarray, shape (f, k), or None
+        See :func:`karat.predict.crossfit.rotation`.
+    blocks : tuple of Block
+    turns : tuple of ndarray or None
+        Directions of wide blocks.
+    """
+
+    scale: Scale = field(repr=False)
+    basis: Floats | None = field(repr=False, default=None)
+    blocks: tuple[Block, ...] = ()
+    turns: tuple[Floats | None, ...] = field(repr=False, default=())
+
+    @classmethod
+    def of(cls, scale: Scale, features: Features, learner: object) -> tuple[Seen, Features]:
+        """And the features of the gold rows, in blocks where there are any."""
+        if not (goes_by_blocks(learner) and features.blocks):
+            return cls(scale), features
+        scale, shown = scale.alike(features.blocks), []
+        for block in features.blocks:
+            part = slice(block.start, block.stop)
+            shown.append((block.shown - scale.centre[part]) / scale.spread[part])
+        found, turns = turned(features, scale(features.matrix), shown)
+        return cls(scale, None, features.blocks, turns), found
+
+    def __call__(self, matrix: Floats) -> Floats:
+        """Those of some rows, shape (m, k)."""
+        x = self.scale(matrix)
+        if self.blocks:
+            parts = [x[:, : self.blocks[0].start]]
+            for block, turn in zip(self.blocks, self.turns):
+                part = x[:, block.start : block.stop]
+                parts.append(part if turn is None else part @ turn)
+            x = np.hstack(parts)
+        return x if self.basis is None else np.asarray(x @ self.basis)
 
 
 def dealt(positions: Ints, codes: int) -> Ints:
@@ -226,7 +282,9 @@ def learn(
     """
     if not features.names:
         raise DataError("the predictor has no features: give surrogates, covariates or features=.")
-    gold, x = np.arange(len(folds)), scale(features.matrix)
+    gold = np.arange(len(folds))
+    seen, joined = Seen.of(scale, features, learner)
+    x, features = seen(features.matrix), joined
     chosen = choose(targets, features, x, folds[:, 0], learner, loss_weight, seed)
     basis = rotation(x, gold, chosen)
     x = x if basis is None else x @ basis
@@ -237,7 +295,8 @@ def learn(
         for k in range(int(folds[:, s].max()) + 1)
     )
     tasks = tuple(replace(task, number=number) for number, task in enumerate(tasks))
-    job = Job(targets, chosen, features.matrix, x, features.surrogate, gold, loss_weight, seed)
+    inner = tuple(folds[task.train, task.split] for task in tasks) if isinstance(features, Joined) else ()
+    job = Job(targets, chosen, features.matrix, x, features.surrogate, gold, loss_weight, seed, (), inner)
     job = replace(
         job, trained=train_together(targets, chosen, job.seen, features.surrogate, gold, loss_weight, list(tasks), seed)
     )
@@ -249,10 +308,6 @@ def learn(
             sums.add(task.rows, *job.predict(one, job.seen[task.rows]))
     mean = sums.mean(combos)
     mean = replace(mean, skill=skills(targets, chosen, mean, gold, report_weight))
-
-    def seen(matrix: Floats) -> Floats:
-        scaled = scale(matrix)
-        return scaled if basis is None else scaled @ basis
-
+    seen = replace(seen, basis=basis)
     everywhere = n_rows * n_splits <= ALL_SPLITS_UP_TO or not linear
     return Streamed(job, tasks, fitted, seen if learners.is_named(chosen[0]) else None, deal, everywhere, mean)

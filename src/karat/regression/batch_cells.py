@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _MOST_COMBINATIONS = 1_000_000
 """Combinations of values of groups and periods, at most."""
 
-IN_CELL = "karat: in a cell with gold"
-"""Column that is missing where a row's cell has no gold."""
+IN_CELL, CELL = "karat: in a cell with gold", "karat: cell"
+"""Columns: missing where a row's cell has no gold; the number of its cell."""
 
 Binned = Callable[["pd.DataFrame"], "pd.DataFrame"]
 """Turns columns of cells into those that identify them: dates into their periods."""
@@ -64,6 +64,8 @@ class Found:
         Rows of each whose weight is there, its gold rows, and those of them with a weight that is not 0.
     labels : dict of str to list
         Different values that each label has in some row.
+    of_rows : ndarray of int, shape (N,), or None
+        Where the combination of each row stands among these; None where a value is missing in one of them.
     """
 
     frame: pd.DataFrame = field(repr=False)
@@ -71,6 +73,7 @@ class Found:
     gold: Floats = field(repr=False)
     weighed: Floats = field(repr=False)
     labels: dict[str, list[Any]] = field(repr=False, default_factory=dict)
+    of_rows: Ints | None = field(repr=False, default=None)
 
     @cached_property
     def _levels(self) -> list[Any]:
@@ -135,6 +138,7 @@ def survey(
 
     parts: list[pd.DataFrame] = []
     counts: list[Floats] = []
+    told: list[tuple[Ints, pd.DataFrame]] = []
     order: dict[str, tuple[dict[Any, None], bool]] = {}
     seen: dict[str, dict[Any, None]] = {name: {} for name in labels}
     more = [] if weights is None else [weights]
@@ -156,6 +160,7 @@ def survey(
                 known.update(dict.fromkeys(table.as_given(name, "by").cat.categories.tolist()))
                 part = part.assign(**{name: part[name].astype(object)})
         parts.append(binned(part))
+        told.append((code.astype(np.min_scalar_type(len(part))), parts[-1]))
         if len(parts) > 64:
             parts, counts = _merged(parts, counts)
     if not parts:
@@ -164,7 +169,11 @@ def survey(
     for name, (levels, ordered) in order.items():
         whole[name] = pd.Categorical(whole[name], categories=list(levels), ordered=ordered)
     rows, gold_rows, weighed_rows = count.T
-    return Found(whole, rows, gold_rows, weighed_rows, {name: list(values) for name, values in seen.items()})
+    found = Found(whole, rows, gold_rows, weighed_rows, {name: list(values) for name, values in seen.items()})
+    if not columns or whole.isna().any(axis=None):
+        return found
+    kind = np.min_scalar_type(len(whole))
+    return replace(found, of_rows=np.concatenate([found.of(part).astype(kind)[code] for code, part in told]))
 
 
 def _distinct(table: Table, columns: Sequence[str]) -> tuple[Ints, pd.DataFrame]:
@@ -213,6 +222,8 @@ class InCells(Batches):
     binned : callable
     period : tuple, optional
         Name of a column of periods to put in, and its value in each combination.
+    numbers : ndarray, shape (m,), optional
+        The number of each combination's cell, put in as a column; combinations of rows must be known.
     told : hashable
         What distinguishes several of these of one table.
     """
@@ -224,6 +235,7 @@ class InCells(Batches):
     weights: str | None = None
     binned: Binned = field(repr=False, default=as_they_are)
     period: tuple[str, Floats] | None = field(repr=False, default=None)
+    numbers: Floats | None = field(repr=False, default=None)
     told: Hashable = None
 
     @classmethod
@@ -260,21 +272,36 @@ class InCells(Batches):
 
     @property
     def _put(self) -> list[str]:
-        return [IN_CELL, *([] if self.period is None else [self.period[0]])]
+        more = [] if self.period is None else [self.period[0]]
+        return [IN_CELL, *more, *([] if self.numbers is None else [CELL])]
 
     def tables(self, names: Sequence[str]) -> Iterator[tuple[slice, Table]]:
         """Some columns of all rows, batch by batch, with the positions of the rows."""
+        put = [name for name in names if name in self._put]
+        known = self.found.of_rows is not None
+        read = [*(name for name in names if name not in put), *(self.cells if put and not known else ())]
+        for at, table in self.whole.tables(list(dict.fromkeys(read))) if read else self._empty():
+            yield at, self._with(put, at, table) if put else table
+
+    def _empty(self) -> Iterator[tuple[slice, Table]]:
+        """Rows of which nothing is read."""
+        for start in range(0, self.n_rows, self.rows):
+            stop = min(start + self.rows, self.n_rows)
+            yield slice(start, stop), Table.read({"row": np.zeros(stop - start, dtype=np.int8)})
+
+    def _with(self, put: Sequence[str], at: slice, table: Table) -> Table:
+        """A batch with what its cells say, which are looked up in their columns where they are not known."""
         import narwhals as nw
 
-        put = [name for name in names if name in self._put]
-        read = list(dict.fromkeys([*(name for name in names if name not in put), *(self.cells if put else ())]))
-        for at, table in self.whole.tables(read):
-            if put:
-                code, combined = _distinct(table, self.cells)
-                where = self.found.of(self.binned(combined))[code]
-                values = {IN_CELL: np.where((where >= 0) & ~self.kept[where], np.nan, 1.0)}
-                if self.period is not None:
-                    values[self.period[0]] = np.where(where >= 0, self.period[1][where], np.nan)
-                series = [nw.new_series(name, values[name], backend=table.native.implementation) for name in put]
-                table = Table(table.put(series))
-            yield at, table
+        if self.found.of_rows is not None:
+            where = self.found.of_rows[at].astype(np.intp)
+        else:
+            code, combined = _distinct(table, self.cells)
+            where = self.found.of(self.binned(combined))[code]
+        values = {IN_CELL: np.where((where >= 0) & ~self.kept[where], np.nan, 1.0)}
+        if self.period is not None:
+            values[self.period[0]] = np.where(where >= 0, self.period[1][where], np.nan)
+        if self.numbers is not None:
+            values[CELL] = self.numbers[where]
+        series = [nw.new_series(name, values[name], backend=table.native.implementation) for name in put]
+        return Table(table.put(series))

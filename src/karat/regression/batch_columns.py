@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..estimate.rows import Rows
 from ..frames.lookups import finite, lookups
+from .batch_cells import combinations
 
 if TYPE_CHECKING:
-    from .._core.types import Array, Floats
+    import pandas as pd
+
+    from .._core.types import Array, Floats, Ints
     from ..frames import Table
     from .design_matrix import Design, Prepared
     from .options import Arguments
@@ -75,3 +79,54 @@ class PlainColumns:
         for j, name in enumerate(self.x):
             x[:, j] = 1.0 if name is None else arrays[name][at]
         return (Rows(x, y),)
+
+
+_LOOKED_AT, _WORTH, _MOST_KNOWN = 2_048, 8, 1 << 21
+"""Rows that show whether few combinations of values come; rows that one must have on average; numbers that are kept."""
+
+
+@dataclass(frozen=True)
+class OnceEach:
+    """Rows of a matrix for each combination of values from which they follow, where these are few.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame, known, asked = pd.DataFrame({"x": [1.0, 2.0] * 8}), OnceEach(), []
+    >>> for _ in range(2):
+    ...     out = known.matrix(frame, lambda rows: asked.append(rows) or np.log(frame.iloc[rows].to_numpy()))
+    >>> out[:3, 0].round(2).tolist(), len(asked)
+    ([0.0, 0.69, 0.0], 1)
+    """
+
+    rows: dict[tuple[Any, ...], Floats] = field(repr=False, default_factory=dict)
+
+    def matrix(self, frame: pd.DataFrame, make: Callable[[Ints | slice], Floats]) -> Floats:
+        """The matrix of the rows of a frame, shape (m, p).
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame
+            Columns from which the matrix follows, row by row.
+        make : callable
+            Gives the matrix of some rows.
+        """
+        some = frame.iloc[:_LOOKED_AT]
+        if not len(frame.columns) or len(combinations(some)[1]) * _WORTH > len(some):
+            return make(slice(None))
+        code, first = combinations(frame)
+        if len(first) * _WORTH > len(frame):
+            return make(slice(None))
+        keys = list(zip(*(frame[name].iloc[first].tolist() for name in frame.columns)))
+        new = [k for k, key in enumerate(keys) if key not in self.rows]
+        if new:
+            made = make(first[new])
+            if (len(self.rows) + len(new)) * made.shape[1] > _MOST_KNOWN:
+                self.rows.clear()
+                return make(first)[code]
+            self.rows.update(zip([keys[k] for k in new], made))
+        few = np.array([self.rows[key] for key in keys])
+        out: Floats = np.empty((len(frame), few.shape[1]), order="F")
+        for j, column in enumerate(few.T):
+            np.take(column, code, out=out[:, j])
+        return out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -92,7 +93,7 @@ class Digest:
 
 def digest(
     batches: Batches | Kept, gold: Sequence[str], observed: Sequence[str], surrogates: Sequence[str], by: Sequence[str],
-    coded: frozenset[str], grouping: Grouping | None = None,
+    coded: frozenset[str], grouping: Grouping | None = None, texts: Sequence[str] = (),
 ) -> Digest:  # fmt: skip
     """Read a table once.
 
@@ -105,15 +106,27 @@ def digest(
         Columns whose numbers are categories.
     grouping : Grouping, optional
         Collects groups of rows that are alike.
+    texts : sequence of str
+        Columns that the head has, too, and of which nothing is found out.
 
     Raises
     ------
     DataError
         If there are no rows, or a category is an identifier.
     """
-    reader = _Reader(tuple(gold), tuple(observed), tuple(surrogates), tuple(by), coded, grouping)
+    reader = _Reader(tuple(gold), tuple(observed), tuple(surrogates), tuple(by), coded, grouping, tuple(texts))
     groups = None if grouping is None else (grouping.names, grouping.codes)
-    asked = (batches.key, batches.rows, reader.gold, reader.observed, reader.surrogates, reader.by, coded, groups)
+    asked = (
+        batches.key,
+        batches.rows,
+        reader.gold,
+        reader.observed,
+        reader.surrogates,
+        reader.by,
+        coded,
+        groups,
+        reader.texts,
+    )
     if batches.key is not None and asked in _digests:
         return _digests[asked]
     for at, table in batches.tables(reader.columns):
@@ -136,6 +149,7 @@ class _Reader:
     by: tuple[str, ...]
     coded: frozenset[str]
     grouping: Grouping | None = None
+    texts: tuple[str, ...] = ()
     n_rows: int = 0
     kept: list[tuple[Ints, pd.DataFrame]] = field(default_factory=list)
     extremes: dict[tuple[str, str], tuple[float, Ints, pd.DataFrame]] = field(default_factory=dict)
@@ -149,6 +163,11 @@ class _Reader:
     @property
     def columns(self) -> list[str]:
         """Columns to read."""
+        return [*self.examined, *(name for name in self.texts if name not in self.examined)]
+
+    @cached_property
+    def examined(self) -> list[str]:
+        """Columns of which more is found out than what gold rows hold."""
         return list(dict.fromkeys((*self.gold, *self.observed, *self.surrogates, *self.by)))
 
     def read(self, start: int, table: Table) -> None:
@@ -157,7 +176,7 @@ class _Reader:
         keep: Bools = np.logical_or.reduce([table.there(name) for name in self.gold])
         if self.grouping is not None:
             self.grouping.add(start, table, keep)
-        for name in self.columns:
+        for name in self.examined:
             if name not in self.gold:
                 numbers = table.numbers(name)
                 lacking = numbers is None or (numbers.dtype.kind == "f" and not finite(numbers))

@@ -15,8 +15,10 @@ from ..frames.kinds import is_text, plain
 from ..frames.lookups import finite
 from ..frames.matrices import LEAST_PROBABILITY, MOST_LEVELS, Features
 from ..predict import capped_weights, check_folds, learners, make_folds, row_order
+from ..predict.blocks import goes_by_blocks
 from ..predict.streamed import Folds, Scale, Streamed, learn
 from .batch_groups import CODE
+from .batch_texts import Texts
 from .features import own_columns, targets_of
 
 if TYPE_CHECKING:
@@ -160,6 +162,12 @@ class Predictor:
         None before learners are fitted.
     given : tuple
         The column of folds that are given, and their levels.
+    texts : Texts or None
+        Columns of texts.
+    blocks : bool
+        Whether these stand in blocks.
+    known : Predictions or None
+        Of all rows, where these need not be predicted at each read.
     """
 
     encoding: Encoding
@@ -167,9 +175,12 @@ class Predictor:
     extra: tuple[str, ...]
     streamed: Streamed | None = None
     given: tuple[str, list[Any]] | None = None
+    texts: Texts | None = None
+    blocks: bool = False
+    known: Predictions | None = field(repr=False, default=None)
 
     @classmethod
-    def of(cls, prepared: Prepared, found: Digest, options: Arguments) -> Predictor:
+    def of(cls, prepared: Prepared, found: Digest, options: Arguments, texts: Texts | None) -> Predictor:
         """What is known before learners are fitted."""
         extra = tuple(dict.fromkeys(name for name in extra_columns(options) if name != options.folds))
         every = _columns(prepared, found.head, extra)
@@ -184,12 +195,22 @@ class Predictor:
         if isinstance(options.folds, str):
             levels = sorted(set(found.head.column(options.folds, "folds").tolist()))
             given = (options.folds, levels)
-        return cls(Encoding.of([every[k] for k in kept], found.counts), tuple(kept), extra, None, given)
+        encoding = Encoding.of([every[k] for k in kept], found.counts)
+        return cls(encoding, tuple(kept), extra, None, given, texts, goes_by_blocks(options.learner))
 
     def features(self, prepared: Prepared, table: Table) -> Features:
         """Features of the rows of a table."""
         every = _columns(prepared, table, self.extra)
-        return self.encoding.features([every[k] for k in self.kept])
+        own = self.encoding.features([every[k] for k in self.kept])
+        return own if self.texts is None else self.texts.joined(own, table, self.blocks)
+
+    def told(self, tables: Iterator[tuple[Prepared, Table, Ints]]) -> Predictor:
+        """The same with predictions of all rows kept, a few numbers each: texts are not encoded at every read."""
+        parts = [self.predict(*one) for one in tables]
+        shares = [part.share for part in parts if part.share is not None]
+        values = {name: np.concatenate([part.values[name] for part in parts]) for name in parts[0].values}
+        share = np.concatenate(shares) if shares else None
+        return replace(self, known=replace(parts[0], share=share, values=values))
 
     def folds(self, table: Table) -> Ints | None:
         """Folds of rows where these are given, shape (m, 1)."""
@@ -200,6 +221,8 @@ class Predictor:
 
     def predict(self, prepared: Prepared, table: Table, positions: Ints) -> Predictions:
         """Predictions of the rows of a table, those of gold rows out of fold."""
+        if self.known is not None:
+            return self.known.taken(positions)
         assert self.streamed is not None
         own, gold = self.folds(table), prepared.units.gold
         codes = np.asarray(table.column(CODE, "folds")) if CODE in table.columns else None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import designs
-from ..errors import ArgumentError, DataError, FormulaError
+from ..errors import ArgumentError, DataError
 from ..estimate.augment import Units
 from ..estimate.index import slices
 from ..estimate.rows import RowBlock, Rows
@@ -18,14 +18,16 @@ from ..frames import Table
 from ..frames.formula import parse, refuse_learnt
 from ..frames.table import as_float
 from ..predict.crossfit import ALL_SPLITS_UP_TO
-from .batch_columns import PlainColumns
+from .batch_columns import OnceEach, PlainColumns
 from .batch_digest import Digest, Strata, digest
 from .batch_features import Predictor, extra_columns, fit_learners, linear_in_predictions, prediction_columns
 from .batch_groups import Grouping, Groups, grouped
 from .batch_kept import Kept
+from .batch_refused import refuse_missing, refuse_other_rows, refuse_whole, refuse_within
+from .batch_texts import Texts
 from .batch_units import Stay, read_units, rows_that_stay, unit_columns
 from .design_matrix import Design, Prepared, matrices, prepare, with_columns
-from .options import OPTIONS, Arguments
+from .options import Arguments
 from .predicted_rows import predicted_rows, surrogate_rows
 from .steps import refuse_effects
 from .surrogates import read_surrogates, surrogate_columns
@@ -37,16 +39,8 @@ if TYPE_CHECKING:
     from ..moments import Model
     from ..predict import Predictions
 
-_MODELS = (
-    "mean", "ols", "logit", "probit", "poisson", "gamma", "fractional", "expectile", "negative_binomial", "multinomial",
-    "ordered", "ordered_probit", "quantile", "huber",
-)  # fmt: skip
-_WORKS = (
-    "design", "learner", "folds", "repeats", "imputation", "tuning", "vcov", "target", "df", "alpha", "missing",
-    "cluster", "weights", "compare", "n_jobs", "progress", "seed", "context", "combine", "estimator", "parameters",
-    "features", "predictions",
-)  # fmt: skip
-"""Options that do not need all rows at once; every other one is refused."""
+_NUMBERS = 1 << 21
+"""Numbers of a design matrix that are made at once."""
 _CHANGED = (
     "the rows of {} changed, or came in another order, while it was read; give a source whose rows stay, such as "
     "parquet files, or sort it."
@@ -125,12 +119,16 @@ class BatchRows:
                 rows = self._plain.rows(arrays, part)
                 yield part, rows if self.basis is None else tuple(one.turned(self.basis) for one in rows)
             return
-        try:
-            rows = self._rows(table, np.arange(at.start, at.stop))
-        except DataError as error:
-            raise DataError(f"rows {at.start} to {at.stop - 1} of {self.batches.source}: {error}") from None
-        for part in slices(table.n_rows):
-            yield part, tuple(one.take(part) for one in rows)
+        most = max(1, _NUMBERS // max(1, self.matrix.gold.x.shape[1]))
+        for start in range(0, table.n_rows, most):
+            part = slice(start, min(start + most, table.n_rows))
+            here = table if most >= table.n_rows else table.take(np.arange(part.start, part.stop))
+            try:
+                rows = self._rows(here, np.arange(at.start + part.start, at.start + part.stop))
+            except DataError as error:
+                raise DataError(f"rows {at.start} to {at.stop - 1} of {self.batches.source}: {error}") from None
+            for one in slices(here.n_rows):
+                yield slice(start + one.start, start + one.stop), tuple(row.take(one) for row in rows)
 
     @cached_property
     def _plain(self) -> PlainColumns | None:
@@ -138,6 +136,11 @@ class BatchRows:
         if self.predictor is not None:
             return None
         return PlainColumns.of(self.prepared, self.matrix, self.options, self._averaged, self.imputation)
+
+    @cached_property
+    def _once_each(self) -> OnceEach:
+        """Rows of the design that are known."""
+        return OnceEach()
 
     def _check_outcome(self, y: Floats) -> None:
         """Raise where an outcome that is observed cannot come from the model."""
@@ -174,13 +177,19 @@ class BatchRows:
     def learnt(self, rng: np.random.Generator) -> BatchRows:
         """The same with learners fitted on gold."""
         assert self.predictor is not None
-        units = self.prepared.units
+        units, texts = self.prepared.units, self.predictor.texts
         matrices = (
             (self.predictor.features(self._known(table)[0], table).matrix, units.counts_in(at))
             for at, table in self._tables()
         )
         predictor = fit_learners(self.predictor, self.prepared, self.matrix, self.head, matrices, self.options, rng)
-        return replace(self, predictor=predictor)
+        if texts is None:
+            return replace(self, predictor=predictor)
+        told = predictor.told(
+            (replace(self._known(table)[0], units=units), table, np.arange(at.start, at.stop))
+            for at, table in self._tables()
+        )
+        return replace(self, predictor=told, names=tuple(name for name in self.names if name not in texts.alone))
 
     @property
     def gold_predictions(self) -> Predictions | None:
@@ -189,7 +198,11 @@ class BatchRows:
         return None if known is None else known.gold
 
     def _tables(self) -> Iterator[tuple[slice, Table]]:
-        return self.batches.tables(self.names)
+        """All rows; those with texts in smaller batches, since these become many numbers each."""
+        texts = None if self.predictor is None else self.predictor.texts
+        if texts is None:
+            return self.batches.tables(self.names)
+        return texts.pieces(self.batches.tables(list(dict.fromkeys((*self.names, *texts.alone)))))
 
     @cached_property
     def _of_head(self) -> tuple[Rows, ...]:
@@ -229,7 +242,11 @@ class BatchRows:
         y = None if matrix.observed_y is None else spec.y(filled, known.context)
         if y is not None:
             self._check_outcome(y)
-        x = None if matrix.observed is None else spec.x(filled, known.context)
+
+        def covariates(rows: Ints | slice) -> Floats:
+            return spec.x(filled.iloc[rows].reset_index(drop=True), known.context)
+
+        x = None if matrix.observed is None else self._once_each.matrix(here.frame, covariates)
         design = replace(matrix, observed=x, observed_y=y, offset=spec.offset(filled, known.context))
         if self.predictor is None:
             rows = surrogate_rows(here, design, given, self.imputation, self._averaged)
@@ -251,10 +268,10 @@ def read_batches(options: Arguments, batches: Batches, model: Model, alike: bool
     ArgumentError, DataError, DesignError, FormulaError
         If the data, or what is asked of them, need all rows at once.
     """
-    _refuse(options)
+    refuse_whole(options)
     columns = batches.columns
     parsed = parse(options.formula, columns, options.context, model.categorical)
-    refuse_effects(parsed, model, allowed=model.name == "ols")
+    refuse_effects(parsed, model)
     refuse_learnt(parsed)
     design = designs.resolve(options.design)
     drawn = design.base if isinstance(design, designs.Drawn) else design
@@ -263,7 +280,7 @@ def read_batches(options: Arguments, batches: Batches, model: Model, alike: bool
     labels = [str(name) for name in options.surrogates]
     extra = extra_columns(options) if learns(options) else []
     known_columns = Table.read({name: [0] for name in columns})
-    of_units = unit_columns(design, options)
+    of_units, texts = unit_columns(design, options), Texts.columns(options)
     known_columns.require(of_units, "weights, cluster or design")
     known_columns.require((*labels, *named, *by), "surrogates or design")
     known_columns.require(extra, "features or folds")
@@ -271,12 +288,13 @@ def read_batches(options: Arguments, batches: Batches, model: Model, alike: bool
     folds = frozenset(name for name in extra if name == options.folds)
     names = tuple(dict.fromkeys((*observed, *named, *by, *extra)))
     codes = _codes(options, batches)
-    by_row = bool(of_units or parsed.effects) or not alike
+    known_columns.require(texts, "text")
+    by_row = bool(of_units or parsed.effects or texts) or not alike
 
     def read(rows: Batches | Kept) -> Digest:
         grouping = None if by_row or codes is None else Grouping(names, codes)
         shown = list(dict.fromkeys([*observed, *extra]))
-        return digest(rows, labels, shown, named, by, parsed.coded | folds, grouping)
+        return digest(rows, labels, shown, named, by, parsed.coded | folds, grouping, texts)
 
     def gold_of(found: Digest) -> tuple[tuple[Label, ...], Bools]:
         known = read_labels(parsed, found.head, options.surrogates)
@@ -286,8 +304,9 @@ def read_batches(options: Arguments, batches: Batches, model: Model, alike: bool
     whole = read(batches)
     stay = rows_that_stay(batches, parsed, options, any(name in whole.missing for name in observed))
     found = whole if stay.kept is None else read(stay.rows)
-    _refuse_missing(found)
+    refuse_missing(found)
     head, (known, gold_rows) = found.head, gold_of(found)
+    refuse_within(parsed, model, known, bool(gold_rows.sum() == found.n_rows))
     stub = designs.Labelling(np.ones(head.n_rows), gold_rows, fixed_size=False)
     prepared = prepare(
         head, replace(parsed, effects=()), known, stub, weights=None, cluster=None, missing="raise",
@@ -296,14 +315,14 @@ def read_batches(options: Arguments, batches: Batches, model: Model, alike: bool
     frame = head.pandas(observed, "formula")
     prepared = replace(prepared, parsed=parsed, frame=frame, dropped=stay.dropped)
     matrix = matrices(prepared, model)
-    _refuse_other_rows(prepared, matrix)
+    refuse_other_rows(prepared, matrix)
     gold = np.flatnonzero(gold_rows)
     all_gold = gold if found is whole else np.flatnonzero(gold_of(whole)[1])
     units = read_units(batches, of_units, design, options, (whole, all_gold), (found, gold), stay)
     prepared = replace(prepared, units=units, gold_rows=gold, notes=(*prepared.notes, _UNTESTED))
     rows = BatchRows(
         stay.rows, names, found.strata, head, model, prepared, matrix, options, options.imputation, found.positions,
-        Predictor.of(prepared, found, options) if learns(options) else None,
+        Predictor.of(prepared, found, options, Texts.of(batches, options)) if learns(options) else None,
     )  # fmt: skip
     if found.groups is None or (codes and not linear_in_predictions(prepared, options)):
         return rows
@@ -323,17 +342,6 @@ def _told_once(rows: BatchRows, told: Groups, stay: Stay) -> BatchRows:
     )  # fmt: skip
 
 
-def _refuse_missing(found: Digest) -> None:
-    """Raise where values are missing in columns whose rows are not left out: surrogates, strata, features."""
-    if found.missing:
-        listed = ", ".join(f"{name!r} ({count})" for name, count in found.missing.items())
-        raise DataError(
-            f"values are missing in {listed}; of a table that is read batch by batch, rows are left out where columns "
-            "of the formula, weights or clusters are missing, and no others. Fill them, or write a file without those "
-            "rows."
-        )
-
-
 def _codes(options: Arguments, batches: Batches) -> int | None:
     """Splits and folds over which rows that are alike are dealt, 0 where none are; None where they need all splits."""
     if not learns(options) or isinstance(options.folds, str):
@@ -350,35 +358,3 @@ def learns(options: Arguments) -> bool:
 def _with_spread(label: Label, sd: Mapping[str, float]) -> Label:
     """A label whose surrogates say how they spread over all rows."""
     return replace(label, surrogates=tuple(replace(s, sd=sd.get(s.name)) for s in label.surrogates))
-
-
-def _refuse(options: Arguments) -> None:
-    """Raise for what is about all rows at once."""
-    if options.combine == "median":
-        raise ArgumentError("combine='median' keeps predictions of all rows; with batches take combine='mean'.")
-    if options.model not in _MODELS:
-        raise ArgumentError(f"model={options.model!r} needs all rows in memory; with batches take one of {_MODELS}.")
-    for name, option in OPTIONS.items():
-        given = options.cluster if name == "cluster" else options.given[name]
-        unset = given is option.default or given is False or (isinstance(given, str) and given == option.default)
-        if name not in _WORKS and not unset:
-            raise ArgumentError(
-                f"{name}= is about all rows at once, and the data come batch by batch; take it out, or read the data "
-                "into memory."
-            )
-
-
-def _refuse_other_rows(prepared: Prepared, matrix: Design) -> None:
-    """Raise where the formula gives a row other values when other rows are left out."""
-    rows, labels = prepared.gold, prepared.labels
-    alone = with_columns(
-        prepared.frame.iloc[rows].reset_index(drop=True),
-        {label.name: label.gold_column(rows) for label in labels},
-        len(rows),
-    )
-    x, y = matrix.spec.x(alone, prepared.context), matrix.spec.y(alone, prepared.context)
-    if not (np.allclose(x, matrix.gold.x, 1e-12, 0.0) and np.allclose(y, matrix.gold.y, 1e-12, 0.0)):
-        raise FormulaError(
-            f"a function in {prepared.parsed.text!r} gives a row another value when other rows are left out, so it "
-            "cannot be worked out batch by batch; compute the column first."
-        )

@@ -65,15 +65,15 @@ def _in_blocks(found: Features, columns: list[tuple[str, Any, bool]], n_own: int
 
 def _with_texts(found: Features, text: object, table: Table, kept: Bools | None) -> Features:
     """Features with blocks of what texts say; directions of a block keep their sizes relative to each other."""
-    from ..predict.text.columns import encoded, named
+    from ..predict.text.columns import encoded_and_shown, named
 
     matrix, names, blocks = [found.matrix], list(found.names), list(found.blocks)
     for name, encoder in named(text).items():
         values = table.column(name, "text")
         if not is_text(values, name, "text"):
             raise ArgumentError(f"text={name!r} holds numbers; name a column of texts, or give it as features=.")
-        vectors = encoded(values, encoder, name)
-        blocks.append(Block(name, len(names), len(names) + vectors.shape[1], True))
+        vectors, shown = encoded_and_shown(values, encoder, name)
+        blocks.append(Block(name, len(names), len(names) + vectors.shape[1], True, shown))
         names += [f"{name}[{j}]" for j in range(vectors.shape[1])]
         matrix.append(vectors if kept is None else vectors[kept])
     return Features(np.hstack(matrix), tuple(names), found.surrogate, tuple(blocks))

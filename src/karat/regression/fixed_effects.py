@@ -79,6 +79,20 @@ def drop_alike(
         dropped[f"in groups of {' + '.join(parsed.effect_names)} whose outcomes are all {kind}"] = int(alike.sum())
 
 
+def _noise(rows: AugmentedSample, model: Model, theta: Floats, corrected: bool) -> float:
+    """Squares of residuals of outcomes over curvatures, of all units; 1 where outcomes are as precise as observed."""
+    gold, w = rows.units.gold, rows.units.labelling.weight
+    more = w * (rows.gold.y - rows.predicted.at(gold)[0].y)
+    squares, curvatures = 0.0, 0.0
+    for block in rows.predicted.blocks():
+        residual, curvature = model.evaluate(linear_predictor(model, block.rows[0], theta), block.rows[0].y)
+        if corrected:
+            first, last = np.searchsorted(gold, (block.at.start, block.at.stop))
+            residual[gold[first:last] - block.at.start] += more[first:last]
+        squares, curvatures = squares + float(residual @ residual), curvatures + float(curvature.sum())
+    return squares / curvatures
+
+
 def incidental(result: Result, model: Model, sample: AugmentedSample, estimator: str) -> tuple[str, ...]:
     """A warning, and a note, where effects of a logistic regression rest on so few outcomes that coefficients are off.
 
@@ -95,13 +109,8 @@ def incidental(result: Result, model: Model, sample: AugmentedSample, estimator:
     if not sample.predicted or result.estimator == "gold":
         size = sample.units.labelling.n_gold / max(np.unique(c[sample.units.gold]).size for c in effects.codes.T)
     else:
-        rows = within(sample, estimator)
-        every = rows.predicted.at(np.arange(sample.units.n_units))
-        residual, curvature = model.evaluate(linear_predictor(model, every[0], result.theta), every[0].y)
-        if estimator != "surrogate":
-            gold, w = sample.units.gold, sample.units.labelling.weight
-            residual[gold] += w * (rows.gold.y - every[0].y[gold])
-        size = sample.units.n_units / max(effects.sizes) / max(1.0, float((residual**2).mean() / curvature.mean()))
+        noise = _noise(within(sample, estimator), model, result.theta, estimator != "surrogate")
+        size = sample.units.n_units / max(effects.sizes) / max(1.0, noise)
     if size >= _FEW:
         return ()
     note = (

@@ -217,7 +217,7 @@ def open_batches(options: Arguments, batches: Batches, alike: bool = True) -> Op
     refuse_unused(options, options.predictions, options.features)
     model = models.get(options.model, options.parameters)
     source = read_batches(options, batches, model, alike)
-    if isinstance(batches, Partitions) and source.batches is batches:
+    if isinstance(batches, Partitions) and source.batches is batches and options.text is None:
         source = WorkerRows.of(source, batches)
     prepared, matrix = source.prepared, source.matrix
     if not learns(options) and options.predictions is None:

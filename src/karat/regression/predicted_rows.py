@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from .variables import Label
 
 
+_ROUNDING = 1e-14
+"""How far from 1 shares add up by rounding errors alone."""
+
 LabelColumns = tuple[dict[str, Any], "Floats | None"]
 """Columns of labels that predicted rows hold in place of gold, and the share of each unit that has them."""
 
@@ -159,12 +162,15 @@ def average_rows(blocks: tuple[Rows, ...]) -> tuple[Rows, ...]:
     """One row per unit: design row and outcome averaged over class combinations."""
     if len(blocks) == 1 and blocks[0].share is None:
         return blocks
-    x = np.zeros_like(blocks[0].x)
+    shares = [np.ones(len(rows.y)) if rows.share is None else rows.share for rows in blocks]
     y = np.zeros_like(blocks[0].y)
-    for rows in blocks:
-        share = np.ones(len(y)) if rows.share is None else rows.share
-        x += share[:, None] * rows.x
+    for rows, share in zip(blocks, shares):
         y += weighted(rows.y, share)
+    if all(rows.x is blocks[0].x for rows in blocks) and (np.abs(sum(shares) - 1.0) <= _ROUNDING).all():
+        return (Rows(blocks[0].x, y, blocks[0].offset),)
+    x = np.zeros_like(blocks[0].x)
+    for rows, share in zip(blocks, shares):
+        x += share[:, None] * rows.x
     return (Rows(x, y, blocks[0].offset),)
 
 

@@ -90,8 +90,8 @@ def refuse_effects(parsed: Parsed, model: Model, allowed: bool = True) -> None:
         first = quote(parsed.effects[0][0])
         raise ArgumentError(
             f"formula {parsed.text!r} has fixed effects after a bar, which are taken out of linear, Poisson and "
-            "logistic regressions (kt.ols, kt.iv, kt.poisson, kt.logit) of data in memory, and of kt.ols where these "
-            f"come batch by batch; write them as covariates here, C({first})."
+            "logistic regressions (kt.ols, kt.iv, kt.poisson, kt.logit); write them as covariates here, "
+            f"C({first})."
         )
 
 
