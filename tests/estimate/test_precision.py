@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import karat as kt
-from karat.estimate.scores import _growth
+from karat.estimate.scores import growth
 
 X = np.arange(21.0)
 ALONE = {"estimator": "gold", "compare": False, "df": "normal", "vcov": "HC0"}
@@ -174,4 +174,4 @@ def test_errors_that_are_rounding_have_no_leverage():
     """Labels that are right leave errors of 1e-17 or of 0, as the versions of libraries will have it."""
     plain = np.array([[1.0, 0.0], [0.0, 1.0], [1e-17, 0.0], [0.0, 0.0]])
     left_out = np.array([[1.21, 0.0], [0.0, 1.0], [7e-17, 0.0], [1e-18, 0.0]])
-    np.testing.assert_allclose(_growth(plain, left_out), [1.1, 1.0, 1.0, 1.0], rtol=1e-12)
+    np.testing.assert_allclose(growth(plain, left_out), [1.1, 1.0, 1.0, 1.0], rtol=1e-12)

@@ -141,11 +141,12 @@ def tune(
     count = {"scalar": 1, "coefficient": 1, "full": p}
     tuned = np.array([count.get(c, 0) for c in chosen], dtype=np.float64)
     inflation = np.sqrt(size / np.maximum(size - tuned, 0.5 * size))
-    own_pull = np.column_stack([_column(factor.get(chosen[j]), j, len(m)) for j in range(p)])
+    own_pull = np.column_stack([column(factor.get(chosen[j]), j, len(m)) for j in range(p)])
     return Tuning(None, weights, tuned, tuple(chosen), gain, inflation, own_pull)
 
 
-def _column(factor: Floats | None, j: int, n: int) -> Floats:
+def column(factor: Floats | None, j: int, n: int) -> Floats:
+    """The factor of n units for coefficient j; 1 where there is none."""
     return np.ones(n) if factor is None else factor[:, min(j, factor.shape[1] - 1)]
 
 

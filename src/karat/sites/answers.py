@@ -14,17 +14,18 @@ from ..estimate import index
 from ..estimate.basis import in_basis, to_coefficients
 from ..estimate.clusters import count
 from ..estimate.covariance import over_drawn, stack_clusters
-from ..estimate.influence import Linear, UnitBlocks, linear_at_gold, linear_at_root
+from ..estimate.influence import Linear, linear_at_gold, linear_at_root
 from ..estimate.root import Root
-from ..estimate.scores import Scores, StoredBlocks
 from ..estimate.shares import group_means, most_varied
 from ..estimate.totals import Moments, linear_predictor, n_coefficients, row_scores, weighted_gram
 from ..estimate.tune import pulls
+from .left_out import alone_scores, corrected, fitted_scores, pull_of, shown
 
 if TYPE_CHECKING:
     from .._core.types import Floats
     from ..designs import Labelling
     from ..estimate.rows import Rows
+    from ..estimate.scores import Scores
     from ..moments import Model
     from .opened import Site
 
@@ -46,7 +47,8 @@ def answer(site: Site, question: Mapping[str, Any]) -> Sums:
     dict
     """
     kinds: dict[str, Callable[[Site, Mapping[str, Any]], Sums]] = {
-        "start": start, "totals": totals, "scores": scores, "weights": weights, "variance": variance,
+        "start": start, "totals": totals, "scores": scores, "weights": weights, "left out": left_out,
+        "variance": variance,
     }  # fmt: skip
     return kinds[str(question["kind"])](site, question)
 
@@ -194,35 +196,38 @@ def weights(site: Site, question: Mapping[str, Any]) -> Sums:
     return out
 
 
+def _influences(moments: Moments, question: Mapping[str, Any]) -> tuple[Linear | None, Scores | None, Scores]:
+    """Scores of the gold units at the estimate, influences at the chosen weights, and those of gold alone."""
+    alone = alone_scores(moments, _at(moments, question, "alone"))
+    if "at" not in question:
+        return None, None, alone
+    at, pull = _at(moments, question, "at"), None
+    if (told := question.get("pulled")) is not None:
+        h = to_coefficients(moments.sample, _at(moments, told, "at").h)
+        pull = pull_of(h, told, moments.sample.units.labelling)
+    return at, fitted_scores(moments, question, at, pull, alone), alone
+
+
+def left_out(site: Site, question: Mapping[str, Any]) -> Sums:
+    """What HC2 and HC3 need to know of all sites."""
+    moments = _moments(site, question)
+    return dict(shown(moments, question, *_influences(moments, question)))
+
+
 def variance(site: Site, question: Mapping[str, Any]) -> Sums:
     """Labelling and population part at the estimate, of the fit and of gold alone."""
-    moments = _moments(site, question)
-    sample, labelling = moments.sample, moments.sample.units.labelling
-    gold = to_coefficients(sample, _at(moments, question, "alone").m)
-    nothing = np.zeros(len(gold))
-    stored = StoredBlocks(gold * labelling.weight[:, None], nothing)
-    alone = Scores(stored, gold, gold, (gold, gold), sample.units, nothing, gold_alone=True)
-    out: Sums = {"alone": _parts(alone)}
-    if "at" in question:
-        out["fit"] = _parts(_fitted(site.model, moments, question, gold))
-    if question.get("groups") is not None:
-        out["groups"] = _groups(site, np.array(question["groups"]))
+    _, fit, alone = _influences(_moments(site, question), question)
+    told, groups = question.get("corrected"), question.get("groups")
+    out: Sums = {}
+    for name, one, parts in (("alone", alone, ("alone", "alone")), ("fit", fit, ("moment", "error"))):
+        if one is None:
+            continue
+        out[name] = _parts(one if told is None else corrected(one, told, parts))
+        if told is not None and groups is not None:
+            out[name]["plain"] = _parts(one)
+    if groups is not None:
+        out["groups"] = _groups(site, np.array(groups))
     return out
-
-
-def _fitted(model: Model, moments: Moments, question: Mapping[str, Any], gold: Floats) -> Scores:
-    """Influences at the chosen weights; those of gold alone where it was chosen."""
-    sample, at = moments.sample, _at(moments, question, "at")
-    p = at.m.shape[1]
-    basis = np.eye(p) if sample.basis is None else index.repeated(sample.basis, p)
-    weight = np.array(question["weights"]) @ basis
-    moment = at.m @ basis.T
-    error = (moment - at.h @ weight.T) * np.array(question["inflation"])
-    to_theta = weight @ at.inverse
-    for j in question["gold"]:
-        moment[:, j], error[:, j], to_theta[j] = gold[:, j], gold[:, j], 0.0
-    source = UnitBlocks(model, sample, np.array(question["at"]["theta"]), at.inverse, to_theta)
-    return Scores(source, moment, error, (moment, error), sample.units, np.zeros(len(moment)))
 
 
 def _parts(one: Scores) -> Sums:

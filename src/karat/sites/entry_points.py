@@ -102,9 +102,8 @@ def site_sums(
         raise ArgumentError(f"site={site!r} is not allowed; give the name of this site.")
     least = whole("least", least, least=1)
     given: dict[str, Any] = dict(options)
-    if given.get("vcov") is None:
-        cluster = given.pop("cluster", None)
-        given["vcov"] = "HC1" if cluster is None else {"CRV1": cluster}
+    if given.get("vcov") is None and given.get("cluster") is not None:
+        given["vcov"] = {"CRV1": given.pop("cluster")}
     arguments = Arguments.of(model, formula, surrogates, given)
     refuse(arguments)
     settings = _settings(arguments)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..regression.design_matrix import Design
 
 MODELS = ("ols", "mean", "logit", "probit", "poisson", "gamma", "fractional", "multinomial")
-KINDS = ("HC0", "HC1", "CRV0", "CRV1")
+KINDS = ("HC0", "HC1", "HC2", "HC3", "CRV0", "CRV1")
 _BECAUSE = "sites share sums and no rows"
 
 
@@ -65,8 +65,8 @@ def refuse(options: Arguments) -> None:
         raise ArgumentError(f"model={options.model!r} is not fitted across sites; take one of {MODELS}.")
     if options.vcov not in KINDS:
         raise ArgumentError(
-            f"vcov={options.vcov!r} leaves single units or clusters out, which sums over sites do not show; use 'HC0' "
-            "or 'HC1', with clusters {'CRV0': column} or {'CRV1': column}."
+            f"vcov={options.vcov!r} leaves clusters out, which sums over sites do not show; use {{'CRV0': column}} or "
+            "{'CRV1': column}, or without clusters one of HC0 to HC3."
         )
     if options.estimator == "surrogate":
         raise ArgumentError("estimator='surrogate' uses no gold and is not valid; it is not fitted across sites.")

@@ -12,12 +12,13 @@ from .. import moments as models
 from ..errors import SmallSampleWarning, SolverWarning, tell
 from ..estimate.covariance import Covariance, small_sample, with_population
 from ..estimate.df import kurtosis_df, satterthwaite_df
-from ..estimate.shares import Shares
+from ..estimate.shares import Shares, plain_kind
 from ..regression.comparison_fits import wider_than_gold
 from ..results import Result
 from ..results.comparison import Column, Comparison
 from ..results.sampling import Sampling
 from ..results.verdicts import small_sample_notes
+from .left_out import KINDS as LEFT_OUT
 
 if TYPE_CHECKING:
     from .._core.types import Floats
@@ -108,7 +109,7 @@ class _Draw:
         if clustered:
             meat = sums["clusters"]
             population, second, fourth = meat["population"], meat["second"], meat["fourth"]
-        elif self.by_row or known:
+        elif (self.by_row and kind not in LEFT_OUT) or known:
             meat = sums["units"]
             population = meat["product"] - meat["known"]
             second, fourth = np.diag(meat["product"]), meat["fourth"]
@@ -157,7 +158,7 @@ class _Draw:
         n_gold = float(self.first["n_gold"])
         units = np.max(list(found["varied"].values()), axis=0) / found["total"] ** 2
         labelling_only = np.max(list(found["spread"].values()), axis=0) / found["total"] ** 2
-        plain, _ = self.infer(sums, alone, tuned, "CRV0" if kind.startswith("CRV") else "HC0")
+        plain, _ = self.infer(sums.get("plain", sums), alone, tuned, plain_kind(kind))
         variance = np.diag(plain.total) - np.diag(plain.labelling) / n_gold
         reported = np.diag(covariance.total)
         gold_df = 1.0 / units - 1.0 - tuned - np.maximum(found["strata"] - 1.0, 0.0)
