@@ -89,8 +89,8 @@ def corrections(found: Mapping[str, Any], curvature: Floats, basis: Floats, kind
     for name in ("moments", "errors"):
         if name in found:
             one = found[name]
-            pairs = ((one[key]["squares"], one[key]["plain"]) for key in ("whole", "found"))
-            root = calibration(one["shown"], *pairs, inverse)
+            whole, some = ((one[key]["squares"], one[key]["plain"]) for key in ("whole", "found"))
+            root = calibration(one["shown"], whole, some, inverse)
             if root is not None:
                 factor = inverse @ root @ curvature
                 out[name] = np.linalg.solve(basis.T, (basis @ factor).T).T
