@@ -237,14 +237,15 @@ def growth(plain: Floats, left_out: Floats, squares: Floats | None = None) -> Fl
     """Root of the factor by which leaving a unit out lengthens its vector, shape (n,).
 
     Lengths are taken in the metric of all plain vectors, so that they do not depend on the units of covariates;
-    ``squares`` are the cross products of these, (p, p), where the vectors are some of all. Vectors that are nothing but
+    ``squares`` are the cross products of these, (p, p), where the vectors are some of all; of entries their squares
+    alone, (p,). Vectors that are nothing but
     rounding, as errors of right labels are, have the factor 1.
     """
     if written_out(plain):
         metric = np.linalg.pinv(plain.T @ plain if squares is None else squares, hermitian=True)
         before, after = (np.einsum("ij,ij->i", part @ metric, part) for part in (plain, left_out))
     else:
-        size = column_sums(power(plain, 2))
+        size = column_sums(power(plain, 2)) if squares is None else squares
         inverse = np.divide(1.0, size, out=np.zeros_like(size), where=size > 1e-15 * size.max(initial=0.0))
         before = _lengths(plain, inverse)
         after = _lengths(left_out, inverse)

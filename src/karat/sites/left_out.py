@@ -7,14 +7,16 @@ round of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..designs.entries import by_row
 from ..estimate import index
 from ..estimate.basis import to_coefficients
+from ..estimate.cell_rows import CellBlocks
 from ..estimate.influence import Linear, UnitBlocks, calibration, squares
 from ..estimate.scores import Scores, StoredBlocks, growth
 from ..estimate.tune import column, pulls
@@ -108,13 +110,17 @@ class _As:
         return self.source(self.kind)
 
 
-def corrected(one: Scores, told: Mapping[str, Any], which: tuple[str, str]) -> Scores:
-    """The scores with the small-sample correction in them."""
-    moment, error = one.left_out
-    if told["kind"] == "HC2":
-        lengths = (np.array(told["lengths"][name]) for name in which)
+def corrected(one: Scores, told: Mapping[str, Any], lengths: Sequence[Floats]) -> Scores:
+    """The scores with the correction that was asked for in the place of left-out moments and errors.
+
+    ``lengths`` are the squares in which moments and errors are measured, for HC2.
+    """
+    left, kind = one.left_out, str(told["kind"])
+    if kind == "HC2":
         moment, error = (
-            plain * growth(plain, left, size)[:, None]
-            for plain, left, size in zip((one.moment, one.error), one.left_out, lengths)
+            by_row(np.multiply, plain, growth(plain, out, size))
+            for plain, out, size in zip((one.moment, one.error), one.left_out, lengths)
         )
-    return replace(one, source=_As(one.source, told["kind"]), moment=moment, error=error, left_out=(moment, error))
+        left = moment, error
+    source = replace(one.source, kind=kind) if isinstance(one.source, CellBlocks) else _As(one.source, kind)
+    return replace(one, source=source, left_out=left)
