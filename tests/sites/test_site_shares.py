@@ -140,3 +140,154 @@ def test_designs_and_options(design, more):
         name, surrogates = LABELS[label]
         data = masked(corpus(7), design, list(surrogates))
         same(*both(data, name, surrogates, design, {"by": "party", **more}))
+
+
+@given(
+    seed=st.integers(0, 10**6), cut=st.integers(1, 4), label=st.sampled_from(list(LABELS)),
+    cells=st.sampled_from(CELLS),
+    more=st.sampled_from([{}, {"vcov": "HC2"}, {"vcov": "HC1"}, {"tuning": None}, {"weights": "size"}]),
+)  # fmt: skip
+@examples(8)
+def test_however_rows_are_split(seed, cut, label, cells, more):
+    """Units drawn independently: then sites are no strata. Rows with missing groups, classes that one site lacks."""
+    name, surrogates = LABELS[label]
+    rng, data = np.random.default_rng(seed), corpus(seed % 7)
+    data["piece"] = [f"site {k}" for k in rng.integers(0, cut, N)]
+    first = data["piece"] == "site 0"
+    data["party"] = data["party"].where(rng.random(N) > 0.02)
+    data.loc[first & (data["topic"] == "war"), ["topic", "model"]] = "law"
+    data.loc[first & (data["party"] == "mid"), "party"] = "left"
+    data = masked(data, "independent", list(surrogates), seed)
+    same(*both(data, name, surrogates, "independent", {**cells, **more}, by_site="piece"))
+
+
+def test_cells_without_gold_at_any_site_are_left_out_and_named():
+    data = masked(corpus(), "strata", ["topic"])
+    data.loc[(data["party"] == "mid") & (data["year"] == 2019), "topic"] = None  # none anywhere
+    data.loc[(data["party"] == "left") & (data["year"] == 2018) & (data["site"] == "Ghent"), "topic"] = None  # at one
+    options = {"surrogates": {"topic": "model"}, "learner": None, "by": "party", "over": "year"}
+    pooled, found = both(data, "topic", {"topic": "model"}, "simple", {"by": "party", "over": "year"})
+    same(pooled, found)
+    assert any("party=mid:year=2019" in note for note in found.notes)
+    parts = dict(tuple(data.groupby("site")))
+    first = [
+        kt.site_shares("topic", own, site=site, least=1, missing="raise", **options) for site, own in parts.items()
+    ]
+    with pytest.raises(kt.errors.DataError, match="party=mid:year=2019"):
+        kt.combine_sums(first)
+
+
+@pytest.mark.parametrize("vcov", ["HC3", "HC1"])
+def test_a_site_that_labelled_all_of_its_rows(vcov):
+    data = corpus()
+    gold = (data["site"] == "Ghent") | (np.random.default_rng(1).random(N) < 0.4)
+    data = data.assign(pi=np.where(data["site"] == "Ghent", 1.0, 0.4), topic=data["topic"].where(gold))
+    for label in ("classes", "soft"):
+        more = {"by": "party", "vcov": vcov}
+        same(*both(data, *LABELS[label], "independent", more))
+
+
+def test_order_of_sites_rounds_and_files(tmp_path):
+    data = masked(corpus(sites=("Ghent", "Lund", "Turin")), "simple", ["topic"])
+    options = {"surrogates": {"topic": "model"}, "learner": None, "by": "party", "least": 1}
+    one, other = (across("topic", data, order=order, rounds=6, **options) for order in (1, -1))
+    assert np.array_equal(one.covariance, other.covariance)
+    across("topic", data, rounds=5, vcov="HC1", **options)
+    across("topic", data, rounds=4, tuning=None, **options)
+    across("topic", data, rounds=3, tuning=None, vcov="HC1", **options)
+    assert "from sums of 3 sites in 6 rounds" in one.notes
+    paths, ask, found = [], None, None
+    for number in range(6):
+        for site, own in data.groupby("site"):
+            told = kt.site_shares("topic", own, site=site, ask=ask, **options)
+            paths.append(tmp_path / f"{site} {number}.json")
+            told.save(paths[-1])
+        found = kt.combine_sums(paths)
+        if isinstance(found, kt.Ask):
+            ask = tmp_path / "ask.json"
+            found.save(ask)
+    assert np.array_equal(found.theta, one.theta)
+
+
+def test_what_comes_after_works_or_says_why_not():
+    data = masked(corpus(), "simple", ["topic"])
+    options = {"surrogates": {"topic": "model"}, "learner": None, "by": "party", "over": "year"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", kt.KaratWarning)
+        pooled = kt.shares("topic", data, design=kt.Stratified("site"), **options)
+    found = across("topic", data, least=1, **options)
+    for one, other in (
+        (found.trend(), pooled.trend()), (found.differences(), pooled.differences()), (found.mean(), pooled.mean()),
+    ):  # fmt: skip
+        np.testing.assert_allclose(one.theta, other.theta, atol=1e-10)
+        np.testing.assert_allclose(one.covariance, other.covariance, atol=1e-12)
+    assert found.plan(half_width=0.1).n == pooled.plan(half_width=0.1).n
+    assert "law" in str(found.summary())
+    assert found.band(seed=1).shape == pooled.band(seed=1).shape
+    assert across("topic", data, least=1, compare=False, **options).comparison is None
+    with pytest.raises(kt.errors.ArgumentError, match="sums of sites hold no influences"):
+        _ = found - found
+
+
+def test_a_learner_at_each_site_sees_groups_and_is_named():
+    data = masked(corpus(), "simple", ["topic"])
+    found = across("topic", data, least=1, surrogates={"topic": "model"}, by="party", over="date", period="month",
+                   learner="linear", repeats=1, seed=1)  # fmt: skip
+    assert np.allclose(found.table().sum(axis=1), 1.0)
+    plain = across("topic", data, least=1, surrogates={"topic": "model"}, by="party", over="date", period="month",
+                   learner=None)  # fmt: skip
+    assert not np.allclose(found.theta, plain.theta)
+
+
+@pytest.mark.parametrize(("changed", "said"), [
+    ({"least": 200}, "fewer than least=200, and sums would tell of them"),
+    ({"by": "author"}, "fewer than least=5"), ({"by": "pi"}, "fewer than least=5"),
+    ({"vcov": {"CRV3": "author"}}, "leaves clusters out"), ({"tuning": "full"}, "mixes cells"),
+    ({"weights": np.ones(450)}, "must name one column"), ({"over": "party", "by": "party"}, "different columns"),
+    ({"surrogates": {"model": "topic"}}, "one entry for each label"), ({"site": ""}, "name of this site"),
+    ({"estimator": "surrogate"}, "uses no gold"), ({"shown": "half"}, "cannot be set here"),
+])  # fmt: skip
+def test_what_sums_cannot_tell_is_refused_by_name(changed, said):
+    data = masked(corpus(), "simple", ["topic"])
+    options = {"site": "Ghent", "surrogates": {"topic": "model"}, "learner": None, "by": "party", "over": "year"}
+    with pytest.raises(kt.KaratError, match=said):
+        kt.site_shares("topic", data[data["site"] == "Ghent"], **{**options, **changed})
+
+
+def test_classes_with_few_rows_in_a_cell_stay_at_the_site():
+    data = masked(corpus(), "simple", ["topic"])
+    own = data[data["site"] == "Ghent"]
+    options = {"site": "Ghent", "surrogates": {"topic": "model"}, "learner": None, "by": "party"}
+    ask = kt.combine_sums([kt.site_shares("topic", own, **options)])
+    left = own.index[(own["party"] == "left") & (own["topic"] == "war")]
+    few = own.assign(topic=own["topic"].mask(own.index.isin(left[3:]), "law"))
+    with pytest.raises(kt.errors.DataError, match="3 of the gold rows of this site are in party=left with war"):
+        kt.site_shares("topic", few, ask=ask, **options)
+    told = kt.site_shares("topic", few, ask=ask, **{**options, "least": 3})
+    assert told.sums["gold"]
+    seen = own.assign(model=own["model"].mask((own["party"] == "mid") & (own["model"] != "law"), "economy"))
+    seen.loc[seen.index[(seen["party"] == "mid") & (seen["model"] == "law")][4:], "model"] = "economy"
+    with pytest.raises(
+        kt.errors.DataError, match="4 of the rows of this site are in party=mid with another than economy"
+    ):
+        kt.site_shares("topic", seen, ask=ask, **options)
+    with pytest.raises(kt.errors.DataError, match="did not tell of in the first round"):
+        kt.site_shares("topic", own.assign(party="other"), ask=ask, **options)
+
+
+def test_sites_that_do_not_fit_together_are_refused():
+    data = masked(corpus(), "simple", ["topic"])
+    ghent, lund = (data[data["site"] == site] for site in ("Ghent", "Lund"))
+    options = {"surrogates": {"topic": "model"}, "learner": None, "over": "date", "period": "month"}
+    first = kt.site_shares("topic", ghent, site="Ghent", **options)
+    weekly = kt.site_shares("topic", lund, site="Lund", **{**options, "period": "quarter"})
+    with pytest.raises(kt.errors.DataError, match="fits something else than the first one: period"):
+        kt.combine_sums([first, weekly])
+    options = {"surrogates": {"topic": "model"}, "learner": None, "by": "year"}
+    first = kt.site_shares("topic", ghent, site="Ghent", **options)
+    text = kt.site_shares("topic", lund.assign(year=lund["year"].astype(str)), site="Lund", **options)
+    with pytest.raises(kt.errors.DataError, match="'year' is text at Lund and a number at other sites"):
+        kt.combine_sums([first, text])
+    regression = kt.site_sums("a ~ 1", ghent, site="Ghent", model="mean", surrogates={"a": "a_soft"}, learner=None)
+    with pytest.raises(kt.errors.DataError, match="fits something else"):
+        kt.combine_sums([regression, kt.site_shares("topic", lund, site="Lund", **options)])
