@@ -122,14 +122,7 @@ def open_site(options: Arguments, data: object, columns: Columns, least: int) ->
 
 
 def _predicted(options: Arguments, prepared: Prepared, matrix: Design, table: Table) -> tuple[Rows, ...]:
-    """Predicted rows; those of the surrogates also where all rows of this site are gold, since not all of others are.
-
-    Only a learner has nothing to learn for there: then the labels themselves.
-    """
-    labelling = prepared.units.labelling
-    if labelling.census and options.learner is None:
-        as_drawn = Labelling(np.full(len(labelling.labelled), 0.5), labelling.labelled, fixed_size=False)
-        prepared = replace(prepared, units=replace(prepared.units, labelling=as_drawn))
+    """Predicted rows; with a learner the labels themselves where all rows of this site are gold."""
     seed = seed_of_fit(options.seed, prepared, options.model, options.formula)
     features = frame_features(prepared, options, options.predictions)
     _, rows = predicted_blocks(
