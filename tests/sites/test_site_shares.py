@@ -155,8 +155,9 @@ def test_however_rows_are_split(seed, cut, label, cells, more):
     data["piece"] = [f"site {k}" for k in rng.integers(0, cut, N)]
     first = data["piece"] == "site 0"
     data["party"] = data["party"].where(rng.random(N) > 0.02)
-    data.loc[first & (data["topic"] == "war"), ["topic", "model"]] = "law"
-    data.loc[first & (data["party"] == "mid"), "party"] = "left"
+    if cut > 1:
+        data.loc[first & (data["topic"] == "war"), ["topic", "model"]] = "law"
+        data.loc[first & (data["party"] == "mid"), "party"] = "left"
     data = masked(data, "independent", list(surrogates), seed)
     same(*both(data, name, surrogates, "independent", {**cells, **more}, by_site="piece"))
 

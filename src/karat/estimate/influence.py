@@ -251,20 +251,21 @@ def _root_ratio(whole: Floats, found: Floats, shown: Floats) -> Floats | None:
     """``(whole found^-1)^(1/2)`` with its eigenvalues kept within bounds; None where there is nothing to compare."""
     from scipy.linalg import eigh
 
-    size = np.sqrt(np.abs(np.diag(found)))
-    if not (size > 0).all() or not whole.any():
+    # what gold units show has a spread in every direction, beyond rounding, and enough of it is expected
+    if not whole.any() or not _spans(found) or not _spans(shown) or not positive(found - _LEAST_EXPECTED * shown):
         return None
-    if not positive(found / np.outer(size, size) - 1e-8 * np.eye(len(size))):
-        return None
-    # what gold units show has a spread in every direction, and enough of it is expected
-    if not positive(shown) or not positive(found - _LEAST_EXPECTED * shown):
-        return None
-    if np.count_nonzero(whole) == np.count_nonzero(found) == len(size):
+    if np.count_nonzero(whole) == np.count_nonzero(found) == len(whole):
         ratio = np.clip(np.diag(whole) / np.diag(found), 1.0 / _MOST_CALIBRATED, _MOST_CALIBRATED)
         return np.diag(np.sqrt(ratio))
     values, vectors = eigh(whole, found)
     values = np.clip(values, 1.0 / _MOST_CALIBRATED, _MOST_CALIBRATED)
     return np.asarray(found @ (vectors * np.sqrt(values)) @ vectors.T)
+
+
+def _spans(matrix: Floats) -> bool:
+    """Whether cross products have a spread in every direction, by more than rounding whatever the order of units."""
+    size = np.sqrt(np.abs(np.diag(matrix)))
+    return bool((size > 0).all()) and positive(matrix / np.outer(size, size) - 1e-8 * np.eye(len(size)))
 
 
 @dataclass(frozen=True)
