@@ -228,6 +228,18 @@ def test_covariates_far_from_zero_missing_values_and_offsets():
     same(one, in_one_place(formula, frame, "ols", design=kt.Stratified(["site", "half"]), **options), 1e-8)
 
 
+@pytest.mark.parametrize("more", [
+    {"subset": "inside"}, {"subset": "inside", "vcov": "HC2", "weights": "weight"}, {"compare": False},
+    {"predictions": {"y": "y_llm"}, "learner": "auto"},
+], ids=str)  # fmt: skip
+def test_options_that_each_site_takes_by_itself(more):
+    frame = labelled(everything(), ["y"]).assign(inside=lambda d: d["z"] > -0.5)
+    options = {"surrogates": {"y": "y_llm"}, **more}
+    one = across("y ~ z + region", frame, design=kt.Stratified("half"), **options)
+    same(one, in_one_place("y ~ z + region", frame, "ols", design=kt.Stratified(["site", "half"]), **options))
+    assert (one.comparison is None) == (more.get("compare") is False)
+
+
 def test_a_surrogate_that_is_worse_than_nothing():
     """Gold alone is chosen, for all coefficients or some."""
     frame = labelled(everything(), ["y"])
@@ -348,7 +360,8 @@ def test_what_does_not_go_together_is_refused():
 @pytest.mark.parametrize(("options", "said"), [
     ({"vcov": {"CRV3": "author"}}, "leaves clusters out"), ({"vcov": {"CRV2": "author"}}, "'CRV1': column"),
     ({"model": "probit", "estimator": "surrogate"}, "not valid"), ({"model": "ordered"}, "not fitted across sites"),
-    ({"weights": np.ones(350)}, "must name one column"), ({"subset": "vote"}, "cannot be set here"),
+    ({"weights": np.ones(350)}, "must name one column"), ({"subset": np.ones(350)}, "subset= must name one column"),
+    ({"shown": "vote"}, "cannot be set here"), ({"cluster": ["author", "place"]}, "cluster= must name one column"),
     ({"surrogates": {"y": np.ones(350)}}, "share sums and no rows, so name columns"),
     ({"surrogates": {"y": kt.Cascade("y_llm", "z")}}, "is a Cascade"), ({"site": ""}, "name of this site"),
     ({"least": 0}, "least"),

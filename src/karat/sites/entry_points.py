@@ -17,7 +17,7 @@ from .levels import agreed
 from .opened import held, open_site, refuse
 from .report import report
 from .rounds import Rounds, Unanswered, named, settings_of, with_clusters
-from .shares_centre import SHARES, combine_shares
+from .shares_report import SHARES, combine_shares
 
 if TYPE_CHECKING:
     from .._core.types import ModelName

@@ -11,6 +11,7 @@ import numpy as np
 from .. import designs
 from .. import moments as models
 from ..designs import Labelling
+from ..designs.domain import within
 from ..errors import ArgumentError, DataError, generator
 from ..estimate.augment import AugmentedSample, Units
 from ..estimate.clusters import cluster_codes
@@ -70,7 +71,9 @@ def refuse(options: Arguments) -> None:
             "{'CRV1': column}, or without clusters one of HC0 to HC3."
         )
     if options.estimator == "surrogate":
-        raise ArgumentError("estimator='surrogate' uses no gold and is not valid; it is not fitted across sites.")
+        raise ArgumentError(
+            "estimator='surrogate' uses no gold and is not valid; across sites take 'dsl', 'ppi' or 'gold'."
+        )
     if options.given["shown"] is not None:
         raise ArgumentError("shown= is not taken across sites; leave the rows out of data and design.")
     if options.combine != "mean":
@@ -97,6 +100,8 @@ def held(options: Arguments, data: object, least: int) -> Columns:
     """What the columns of a site hold, for the first round."""
     table = Table.read(data)
     parsed, names = columns_of(options, table)
+    if options.subset is not None:
+        table = table.take(np.flatnonzero(table.marked(options.subset, "subset")))
     return columns_held(table, names, parsed.coded, least)
 
 
@@ -139,6 +144,7 @@ def _read(options: Arguments, table: Table, parsed: Parsed, columns: Columns) ->
     frame, shown = with_shown(
         table, columns, varied=labels | parsed.outcome_variables | plain_surrogates(options), labels=labels,
         fixed=_probabilities(options), more=[name for name in more if name not in columns],
+        inside=None if options.subset is None else table.marked(options.subset, "subset"),
     )  # fmt: skip
     for name in (options.labelled, options.subset):
         if name is not None:
@@ -162,7 +168,11 @@ def _read(options: Arguments, table: Table, parsed: Parsed, columns: Columns) ->
             model.check_outcome(y, parsed.outcome)
     kept = np.ones(len(gold), dtype=bool) if prepared.units.kept is None else prepared.units.kept
     own, n = kept[~shown], int(kept[~shown].sum())
-    labelling = labelling.keep(own)
+    if options.subset is None:
+        labelling = labelling.keep(own)
+    else:  # rows outside the subpopulation were drawn from, too
+        complete = own | ~every.marked(options.subset, "subset")[~shown]
+        labelling = within(labelling.keep(complete), own[complete])
     units = Units(
         labelling,
         None if prepared.units.weights is None else prepared.units.weights[:n],

@@ -28,6 +28,7 @@ from .levels import columns_held
 from .opened import columns_of, open_site, plain_surrogates, refuse
 from .rounds import named, settings_of, with_clusters
 from .shares_answers import CellSite, answer, facts
+from .shares_report import SHARES
 
 if TYPE_CHECKING:
     from .._core.types import Floats
@@ -58,7 +59,7 @@ class _Asked:
         by, over, period = self.axes
         told = settings_of(self.arguments(self.labels[0], "1", True))
         asked = {"by": by, "over": over, "period": period}
-        return {**told, "model": "shares", "formula": "", "labels": self.labels, **dict(plain(asked))}
+        return {**told, "model": SHARES, "formula": "", "labels": self.labels, **dict(plain(asked))}
 
 
 @checked_arguments(

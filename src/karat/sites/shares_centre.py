@@ -15,16 +15,13 @@ from ..estimate.df import kurtosis_df
 from ..estimate.rectify import FAR
 from ..estimate.tune import UNITS_PER_WEIGHT, Tuning, gold_only, untuned
 from ..grouped.cell_fits import refuse_no_gold
-from .agreed_cells import Agreed, agree, label_kind
 from .left_out import KINDS as LEFT_OUT
-from .shares_report import report
 
 if TYPE_CHECKING:
     from .._core.types import Bools, Floats
-    from ..grouped.shares_result import SharesResult
+    from .agreed_cells import Agreed
     from .rounds import Rounds
 
-SHARES = "shares"
 _MOST_SHARES = 1_500
 
 
@@ -72,30 +69,6 @@ class PooledShares:
     gold_alone: list[bool]
     answer: Mapping[str, Any]
     first: Mapping[str, Any]
-
-
-def combine_shares(rounds: Rounds) -> SharesResult:
-    """The shares of all sites.
-
-    Raises
-    ------
-    Unanswered
-        With the next question, where there is one.
-    KaratError
-        As :func:`karat.shares`.
-    """
-    settings, labels = rounds.settings, rounds.settings["labels"]
-    columns = agree({site: one.facts for site, one in rounds.each[0].items()})
-    whole = label_kind(columns["columns"], labels)
-    for name in [] if whole else labels:
-        columns["columns"][name] = {"binary": True, "whole": columns["columns"][name]["whole"]}
-    rounds.columns = {**columns, "whole": whole}
-    agreed = Agreed.of(rounds.columns, (settings["by"], settings["over"], settings["period"]))
-    empty = agreed.empty(settings["missing"])
-    if rounds.told:
-        rounds.alike("names")
-        rounds.alike("clustered")
-    return report(pooled_shares(rounds, agreed, whole), rounds, agreed, empty)
 
 
 def pooled_shares(rounds: Rounds, agreed: Agreed, whole: bool) -> PooledShares:

@@ -13,14 +13,43 @@ from ..grouped.shares import warn
 from ..grouped.shares_result import SharesResult
 from ..results import Result
 from ..results.comparison import Column, Comparison
+from .agreed_cells import Agreed, agree, label_kind
 from .report import NO_SURROGATES, Draw, sampling_of
+from .shares_centre import pooled_shares
 
 if TYPE_CHECKING:
     from .._core.types import Floats
     from ..regression.group_means import Empty
-    from .agreed_cells import Agreed
     from .rounds import Rounds
     from .shares_centre import PooledShares
+
+
+SHARES = "shares"
+"""What settings call the model."""
+
+
+def combine_shares(rounds: Rounds) -> SharesResult:
+    """The shares of all sites.
+
+    Raises
+    ------
+    Unanswered
+        With the next question, where there is one.
+    KaratError
+        As :func:`karat.shares`.
+    """
+    settings, labels = rounds.settings, rounds.settings["labels"]
+    columns = agree({site: one.facts for site, one in rounds.each[0].items()})
+    whole = label_kind(columns["columns"], labels)
+    for name in [] if whole else labels:
+        columns["columns"][name] = {"binary": True, "whole": columns["columns"][name]["whole"]}
+    rounds.columns = {**columns, "whole": whole}
+    agreed = Agreed.of(rounds.columns, (settings["by"], settings["over"], settings["period"]))
+    empty = agreed.empty(settings["missing"])
+    if rounds.told:
+        rounds.alike("names")
+        rounds.alike("clustered")
+    return report(pooled_shares(rounds, agreed, whole), rounds, agreed, empty)
 
 
 def report(found: PooledShares, rounds: Rounds, agreed: Agreed, empty: Empty | None) -> SharesResult:
