@@ -66,6 +66,7 @@ if TYPE_CHECKING:  # what __getattr__ below loads on demand
     from .sequential.monitor import ConfidenceSequence, confidence_sequence
     from .sites.entry_points import combine_sums, site_sums
     from .sites.files import Ask, SiteSums
+    from .sites.shares import site_shares
 
 _HOMES = {
     "EventStudy": "causal.event_result",
@@ -139,6 +140,7 @@ _HOMES = {
     "Ask": "sites.files",
     "SiteSums": "sites.files",
     "combine_sums": "sites.entry_points",
+    "site_shares": "sites.shares",
     "site_sums": "sites.entry_points",
 }
 _MODULES = ("annotate", "censoring", "datasets", "designs", "errors", "labels", "predict")
@@ -219,6 +221,7 @@ __all__ = [
     "sensitivity",
     "several",
     "shares",
+    "site_shares",
     "site_sums",
     "slopes",
     "small_groups",

@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 import karat as kt
-from karat.estimate.scores import _growth
+from karat.estimate.influence import calibration
+from karat.estimate.scores import growth
+from karat.estimate.tune import select
 
 X = np.arange(21.0)
 ALONE = {"estimator": "gold", "compare": False, "df": "normal", "vcov": "HC0"}
@@ -174,4 +176,23 @@ def test_errors_that_are_rounding_have_no_leverage():
     """Labels that are right leave errors of 1e-17 or of 0, as the versions of libraries will have it."""
     plain = np.array([[1.0, 0.0], [0.0, 1.0], [1e-17, 0.0], [0.0, 0.0]])
     left_out = np.array([[1.21, 0.0], [0.0, 1.0], [7e-17, 0.0], [1e-18, 0.0]])
-    np.testing.assert_allclose(_growth(plain, left_out), [1.1, 1.0, 1.0, 1.0], rtol=1e-12)
+    np.testing.assert_allclose(growth(plain, left_out), [1.1, 1.0, 1.0, 1.0], rtol=1e-12)
+
+
+def test_a_tie_of_candidates_is_not_settled_by_rounding():
+    """With indicators of groups the full matrix is the diagonal one: the choice with fewer weights is taken."""
+    size, gold = np.array([200.0]), {"gold": np.array([1.0]), "one": np.array([0.9])}
+    for nudge in (-1e-15, 0.0, 1e-15):
+        variance = {**gold, "coefficient": np.array([0.5]), "full": np.array([0.5 + nudge])}
+        assert select(variance, size, ["one", "coefficient", "full"], None).tolist() == ["coefficient"]
+    variance = {**gold, "coefficient": np.array([0.5]), "full": np.array([0.49])}
+    assert select(variance, size, ["one", "coefficient", "full"], None).tolist() == ["full"]
+
+
+def test_errors_without_spread_in_a_direction_are_not_calibrated_whatever_the_rounding():
+    """A few wrong labels, all of one class, leave cross products that are singular but for rounding."""
+    found = np.array([[4.0, 1.0], [1.0, 3.0]])
+    for nudge in (-1e-15, 0.0, 1e-15, 1e-13):
+        shown = np.array([[1.0, 1.0], [1.0, 1.0 + nudge]])
+        assert calibration(shown, (0.0 * found, 1.1 * found), (0.0 * found, found), np.eye(2)) is None
+    assert calibration(0.1 * found, (0.0 * found, 1.1 * found), (0.0 * found, found), np.eye(2)) is not None

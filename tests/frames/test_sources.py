@@ -168,3 +168,33 @@ def test_the_first_read_is_kept_until_the_file_changes(folder, monkeypatch):
 
 def test_libraries_that_nobody_imported_are_left_alone():
     assert "dask" in sys.modules or source_of(3) is None
+
+
+def test_a_relation_is_read_side_by_side(tmp_path):
+    """A connection of duckdb holds one open result; the others go on from files, which leave nothing behind."""
+    frame = pd.DataFrame({"a": np.arange(50.0), "b": np.arange(50.0) ** 2})
+    frame.to_parquet(tmp_path / "0.parquet", index=False)
+    table = kt.Batches(duckdb(tmp_path), rows=7)
+    left = table.tables(["a"])
+    next(left)
+    found = [
+        (one.column("a", "a"), two.column("b", "b"))
+        for (_, one), (_, two) in zip(table.tables(["a"]), table.tables(["b"]))
+    ]
+    assert table.n_rows == 50
+    for k, name in enumerate("ab"):
+        np.testing.assert_array_equal(np.concatenate([one[k] for one in found]), frame[name])
+    rest = np.concatenate([one.column("a", "a") for _, one in left])
+    np.testing.assert_array_equal(rest, frame["a"][7:])
+
+
+def test_a_regression_of_a_relation_with_its_comparison(tmp_path):
+    corpus, _ = kt.datasets.simulate(600, seed=1)
+    corpus = kt.datasets.mask_gold(corpus, kt.SimpleRandom(n=200).draw(corpus, seed=1), "hostile")
+    corpus.to_parquet(tmp_path / "0.parquet", index=False)
+    given = {"surrogates": {"hostile": "hostile_llm"}, "learner": None}
+    one = kt.ols("outcome ~ hostile + length", corpus, **given)
+    other = kt.ols("outcome ~ hostile + length", kt.Batches(duckdb(tmp_path), rows=64), **given)
+    np.testing.assert_allclose(other.covariance, one.covariance, rtol=1e-8)
+    for left, right in zip(one.compare().columns, other.compare().columns, strict=True):
+        np.testing.assert_allclose(right.se, left.se, rtol=1e-8)

@@ -111,6 +111,44 @@ def test_order_of_files_and_kind_of_source_do_not_matter(tmp_path):
     same(whole, shares(files, "topic", {"topic": "model"}, by="party", over="year"))
 
 
+def _duckdb(folder, frame):
+    return pytest.importorskip("duckdb").read_parquet(f"{folder}/*.parquet")
+
+
+def _dask(folder, frame):
+    return pytest.importorskip("dask.dataframe").from_pandas(frame, npartitions=3, sort=False)
+
+
+@pytest.mark.parametrize("relation", [_duckdb, _dask], ids=["duckdb", "Dask"])
+@pytest.mark.parametrize(("label", "cells", "options"), [
+    ("classes", {"by": "party", "over": "year"}, {}), ("classes", {"over": "date", "period": "month"}, {"vcov": "HC1"}),
+    ("codes", {"by": ["party", "year"]}, {"weights": "size"}),
+])  # fmt: skip
+def test_shares_of_a_duckdb_relation_and_of_a_dask_frame(tmp_path, relation, label, cells, options):
+    name, surrogates = LABELS[label]
+    frame = corpus(DESIGNS["simple"], *surrogates)
+    for k, part in enumerate((frame.iloc[:100], frame.iloc[100:480], frame.iloc[480:])):
+        part.to_parquet(tmp_path / f"{k}.parquet", index=False)
+    source, whole = relation(tmp_path, frame), shares(frame, name, surrogates, **cells, **options)
+    same(whole, shares(source, name, surrogates, **cells, **options))
+    for size in (64, 2 * N):
+        same(whole, shares(kt.Batches(source, rows=size), name, surrogates, **cells, **options))
+
+
+@pytest.mark.parametrize("relation", [_duckdb, _dask], ids=["duckdb", "Dask"])
+@pytest.mark.parametrize("by", ["party", ["party", "year"]])
+def test_means_of_a_duckdb_relation_and_of_a_dask_frame(tmp_path, relation, by):
+    frame = corpus(DESIGNS["simple"], "a")
+    frame.to_parquet(tmp_path / "0.parquet", index=False)
+    given, source = {"by": by, "surrogates": {"a": "a_model"}, "learner": None}, relation(tmp_path, frame)
+    whole = kt.mean("a", frame, **given)
+    for data in (source, kt.Batches(source, rows=64)):
+        other = kt.mean("a", data, **given)
+        assert (whole.names, whole.rows, whole.sampling) == (other.names, other.rows, other.sampling)
+        np.testing.assert_allclose(other.theta, whole.theta, rtol=1e-10)
+        np.testing.assert_allclose(other.covariance, whole.covariance, rtol=1e-10, atol=1e-14)
+
+
 @given(size=st.integers(11, N + 1), by=st.sampled_from(["party", ["party", "year"], ["year", "party"]]),
        options=st.sampled_from([{}, {"weights": "size"}, {"vcov": {"CRV1": "author"}}]))  # fmt: skip
 @examples(8)

@@ -107,6 +107,35 @@ def test_a_worker_that_is_lost_changes_no_number(client, monkeypatch):
     np.testing.assert_array_equal(shaken.covariance, calm.covariance)
 
 
+SHARES = {"by": "region", "surrogates": {"vote": "vote_llm"}, "learner": None, "compare": False}
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["calm", "a worker lost"])
+def test_shares_and_means_by_group_of_partitions(client, monkeypatch, lost):
+    frame = labelled(["vote"])
+    table = kt.Partitions(dd.from_pandas(frame, npartitions=5, sort=False), rows=100, client=client)
+    reads, tables = [], kt.Partitions.tables
+
+    def disturbed(self, names):
+        for k, found in enumerate(tables(self, names)):
+            if k == 3:
+                reads.append(1)
+                if lost and len(reads) == 2:
+                    victim = next(iter(client.scheduler_info()["workers"]))
+                    os.kill(client.run(os.getpid, workers=[victim])[victim], signal.SIGKILL)
+            yield found
+
+    monkeypatch.setattr(kt.Partitions, "tables", disturbed)
+    one, other = (kt.shares("vote", data, vcov="HC1", **SHARES) for data in (table, frame))
+    assert one.names == other.names
+    assert len(reads) == 2, "the cells, and gold with levels; rows that are alike are counted there"
+    np.testing.assert_allclose(one.theta, other.theta, rtol=1e-10)
+    np.testing.assert_allclose(one.covariance, other.covariance, rtol=1e-10, atol=1e-16)
+    one, other = (kt.mean("vote", data, **SHARES) for data in (table, frame))
+    np.testing.assert_allclose(one.theta, other.theta, rtol=1e-10)
+    np.testing.assert_allclose(one.covariance, other.covariance, rtol=1e-10, atol=1e-16)
+
+
 def test_what_is_no_table_on_workers_is_refused(client, tmp_path):
     with pytest.raises(kt.errors.ArgumentError, match="give a Dask DataFrame"):
         kt.Partitions(labelled(["y"]), client=client)

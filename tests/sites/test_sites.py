@@ -120,6 +120,42 @@ def test_sums_of_sites_give_the_fit_on_all_rows(which, tuning):
     same(one, in_one_place(formula, frame, model, design=kt.Stratified(["site", "half"]), **options))
 
 
+LEFT_OUT = [
+    ("outcome", "HC3", "auto"), ("covariate", "HC2", "auto"), ("class", "HC3", "full"), ("both", "HC3", "scalar"),
+    ("both", "HC2", None), ("logit", "HC3", "auto"), ("logit", "HC2", "coefficient"), ("poisson", "HC3", "full"),
+    ("multinomial", "HC2", "auto"), ("multinomial", "HC3", "scalar"), ("number", "HC3", "auto"),
+    ("share", "HC2", "coefficient"), ("class share", None, "auto"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("which", "vcov", "tuning"), LEFT_OUT)
+def test_units_left_out(which, vcov, tuning):
+    """HC2 and HC3 (the default) take a gold unit at the estimate without it, that of all sites."""
+    model, formula, surrogates = MODELS[which]
+    frame = labelled(everything(), list(surrogates))
+    options = {"surrogates": surrogates, "tuning": tuning, "vcov": vcov}
+    one = across(formula, frame, model=model, design=kt.Stratified("half"), **options)
+    same(one, in_one_place(formula, frame, model, design=kt.Stratified(["site", "half"]), **options))
+    assert one.vcov_kind == (vcov or "HC3")
+
+
+@given(
+    seed=st.integers(0, 10**6), cut=st.integers(1, 4), vcov=st.sampled_from(["HC2", "HC3"]),
+    which=st.sampled_from(list(MODELS)), more=st.sampled_from([{}, {"target": "finite"}, {"estimator": "gold"},
+    {"weights": "weight"}, {"df": "kurtosis"}]),
+)  # fmt: skip
+@examples(6)
+def test_units_left_out_however_rows_are_split(seed, cut, vcov, which, more):
+    model, formula, surrogates = MODELS[which]
+    frame = everything(seed % 5)
+    frame = masked(frame, np.random.default_rng(seed).random(len(frame)) < 0.5, *surrogates)
+    frame["piece"] = np.random.default_rng(seed + 1).integers(0, cut, len(frame))
+    options = {"surrogates": surrogates, "design": kt.Bernoulli(0.5), "vcov": vcov, **more}
+    if more.get("estimator") == "gold":
+        options["learner"] = "auto"
+    same(across(formula, frame, by="piece", model=model, **options), in_one_place(formula, frame, model, **options))
+
+
 @pytest.mark.parametrize(("which", "vcov"), [
     ("covariate", "HC0"), ("covariate", {"CRV1": "author"}), ("both", {"CRV1": "site"}), ("share", {"CRV0": "place"}),
 ])  # fmt: skip
@@ -190,6 +226,18 @@ def test_covariates_far_from_zero_missing_values_and_offsets():
     frame = labelled(everything(), ["y"]).assign(year=lambda d: d["year"] * 1.0 + d["z"])
     one = across(formula, frame, design=kt.Stratified("half"), **options)
     same(one, in_one_place(formula, frame, "ols", design=kt.Stratified(["site", "half"]), **options), 1e-8)
+
+
+@pytest.mark.parametrize("more", [
+    {"subset": "inside"}, {"subset": "inside", "vcov": "HC2", "weights": "weight"}, {"compare": False},
+    {"predictions": {"y": "y_llm"}, "learner": "auto"},
+], ids=str)  # fmt: skip
+def test_options_that_each_site_takes_by_itself(more):
+    frame = labelled(everything(), ["y"]).assign(inside=lambda d: d["z"] > -0.5)
+    options = {"surrogates": {"y": "y_llm"}, **more}
+    one = across("y ~ z + region", frame, design=kt.Stratified("half"), **options)
+    same(one, in_one_place("y ~ z + region", frame, "ols", design=kt.Stratified(["site", "half"]), **options))
+    assert (one.comparison is None) == (more.get("compare") is False)
 
 
 def test_a_surrogate_that_is_worse_than_nothing():
@@ -310,9 +358,10 @@ def test_what_does_not_go_together_is_refused():
 
 
 @pytest.mark.parametrize(("options", "said"), [
-    ({"vcov": "HC3"}, "leaves single units or clusters out"), ({"vcov": {"CRV3": "author"}}, "leaves single"),
+    ({"vcov": {"CRV3": "author"}}, "leaves clusters out"), ({"vcov": {"CRV2": "author"}}, "'CRV1': column"),
     ({"model": "probit", "estimator": "surrogate"}, "not valid"), ({"model": "ordered"}, "not fitted across sites"),
-    ({"weights": np.ones(350)}, "must name one column"), ({"subset": "vote"}, "cannot be set here"),
+    ({"weights": np.ones(350)}, "must name one column"), ({"subset": np.ones(350)}, "subset= must name one column"),
+    ({"shown": "vote"}, "cannot be set here"), ({"cluster": ["author", "place"]}, "cluster= must name one column"),
     ({"surrogates": {"y": np.ones(350)}}, "share sums and no rows, so name columns"),
     ({"surrogates": {"y": kt.Cascade("y_llm", "z")}}, "is a Cascade"), ({"site": ""}, "name of this site"),
     ({"least": 0}, "least"),

@@ -204,6 +204,8 @@ class CellBlocks:
     column : int
         Which of the values y is.
     theta, curvature, factor : ndarray, shape (C,)
+    kind : str, optional
+        Small-sample form, whichever is asked for.
     """
 
     rows: CellRows
@@ -211,6 +213,7 @@ class CellBlocks:
     theta: Floats
     curvature: Floats
     factor: Floats
+    kind: str | None = None
 
     def __call__(self, kind: str) -> Iterator[Block]:
         """All of them block by block, as entries: those of other cells are 0."""
@@ -219,7 +222,7 @@ class CellBlocks:
 
     def of(self, block: CellBlock, v: Floats | None, kind: str) -> Floats:
         """Influence of each unit of a block on its own cell, shape (m,); HC2 and HC3 as for any regression."""
-        code = block.code
+        code, kind = block.code, self.kind or kind
         psi: Floats = (block.values[:, self.column] - self.theta[code]) * (self.factor / self.curvature)[code]
         psi = psi if v is None else psi * v
         if kind not in ("HC2", "HC3"):

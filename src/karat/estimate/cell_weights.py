@@ -6,7 +6,7 @@ Cells whose gold is too little for a choice of its own choose together. The rule
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -90,78 +90,122 @@ def choose(
     list of Tuning
         One for each outcome, all with the same weights.
     """
-    count = len(roots[0].size)
     size = np.min([effective_size(one.spread(one.h), labelling) for one in roots], axis=0)
-    pool = np.arange(count)
-    if tuning == "scalar" or (small := size < pool_below).sum() > 1:
-        together = np.full(count, True) if tuning == "scalar" else small
-        pool[together] = np.flatnonzero(together)[0]
-    pool = np.unique(pool, return_inverse=True)[1]
-    at_gold = np.zeros(count, dtype=bool)
+    pool, at_gold = pools(size, tuning, pool_below), np.zeros(len(size), dtype=bool)
     if tuning == "auto":
         errors = [root.left_out_m - root.left_out_h for root in roots]
-        one = _summed([r.variance(e, e, labelling) for r, e in zip(roots, errors)], pool)
-        own = _summed([g.variance(g.left_out_m, g.left_out_m, labelling) for g in starts], pool)
-        away = one > far * own
-        at_gold = (away if pool_below else np.full(len(away), away.any()))[pool]
+        one = np.sum([r.variance(e, e, labelling) for r, e in zip(roots, errors)], axis=0)
+        own = np.sum([g.variance(g.left_out_m, g.left_out_m, labelling) for g in starts], axis=0)
+        at_gold = far_from_gold(one, own, pool, far, bool(pool_below))
     scores = [mixed(r, g, at_gold, np.where(at_gold, g.size, r.size)) for r, g in zip(roots, starts)]
-    of_pool = np.array([size[pool == g].sum() for g in range(pool.max() + 1)])
-    alone_root = np.array([not at_gold[pool == g].any() for g in range(pool.max() + 1)])
-    return at_gold, _tuned(scores, labelling, pool, of_pool, alone_root, tuning, crossfitted)
+    v_mh = np.sum([one.variance(one.m, one.h, labelling) for one in scores], axis=0)
+    v_hh = np.sum([one.variance(one.h, one.h, labelling) for one in scores], axis=0)
+    own = own_weights(v_mh, v_hh, pool)
+    pull = pull_of(scores, labelling, pool)
+    variance = candidates(scores, labelling, own[pool], pull)
+    sizes = [effective_size(one.spread(one.m - one.h), labelling) for one in scores]
+    chosen = pick(variance, v_hh, own, size, pool, at_gold, tuning, crossfitted)
+    picked = np.array([name == "coefficient" for name in chosen.choice])[scores[0].inside]
+    factor = np.where(picked, pull, 1.0)[:, None]
+    return at_gold, [replace(paid(chosen, d), left_out=factor) for d in sizes]
 
 
-def _tuned(
-    scores: Sequence[CellScores],
-    labelling: Labelling,
-    pool: Ints,
-    size: Floats,
-    at_root: Bools,
-    tuning: str,
+def pools(size: Floats, tuning: str, pool_below: float) -> Ints:
+    """Which cells choose their weight together, from the gold units that an estimated weight of each would rest on."""
+    pool = np.arange(len(size))
+    if tuning == "scalar" or (small := size < pool_below).sum() > 1:
+        together = np.full(len(size), True) if tuning == "scalar" else small
+        pool[together] = np.flatnonzero(together)[0]
+    return np.unique(pool, return_inverse=True)[1].astype(np.intp)
+
+
+def far_from_gold(one: Floats, own: Floats, pool: Ints, far: float, by_pool: bool) -> Bools:
+    """Cells whose labelling variance at weight 1 is far above that of gold alone, shape (C,)."""
+    away = np.bincount(pool, one) > far * np.bincount(pool, own)
+    return np.asarray((away if by_pool else np.full(len(away), away.any()))[pool])
+
+
+def own_weights(v_mh: Floats, v_hh: Floats, pool: Ints) -> Floats:
+    """The weight with the smallest labelling variance of each pool."""
+    left, right = np.bincount(pool, v_mh), np.bincount(pool, v_hh)
+    return np.divide(left, right, out=np.zeros_like(left), where=right > 0)
+
+
+def candidates(scores: Sequence[CellScores], labelling: Labelling, own: Floats, pull: Floats) -> dict[str, Floats]:
+    """Labelling variance of each cell under no weight, weight 1 and its own, added up over outcomes.
+
+    Parameters
+    ----------
+    scores : sequence of CellScores
+    labelling : Labelling
+    own : ndarray, shape (C,)
+    pull : ndarray, shape (n,)
+    """
+    out, cell = {}, scores[0].inside
+    for name, row, times in (("gold", 0.0 * own, 1.0), ("one", 0.0 * own + 1.0, 1.0), ("coefficient", own, pull)):
+        errors = [(s.left_out_m - s.left_out_h * row[cell]) * times for s in scores]
+        out[name] = np.asarray(np.sum([s.variance(e, e, labelling) for s, e in zip(scores, errors)], axis=0))
+    return out
+
+
+def pick(
+    variance: Mapping[str, Floats], v_hh: Floats, own: Floats, size: Floats, pool: Ints, at_gold: Bools, tuning: str,
     crossfitted: bool,
-) -> list[Tuning]:
-    """One weight for each pool of cells."""
-    v_mh = _summed([one.variance(one.m, one.h, labelling) for one in scores], pool)
-    v_hh = _summed([one.variance(one.h, one.h, labelling) for one in scores], pool)
-    own = np.divide(v_mh, v_hh, out=np.zeros_like(v_mh), where=v_hh > 0)
-    pull, cell = _own_pull(scores, labelling, pool), pool[scores[0].inside]
+) -> Tuning:  # fmt: skip
+    """One weight for each pool of cells, before it is paid for.
+
+    Parameters
+    ----------
+    variance : mapping
+        From :func:`candidates`.
+    v_hh : ndarray, shape (C,)
+    own : ndarray
+        From :func:`own_weights`.
+    size : ndarray, shape (C,)
+        Effective number of gold units.
+    pool, at_gold : ndarray, shape (C,)
+    tuning : {"auto", "scalar", "coefficient"}
+    crossfitted : bool
+    """
+    variance = {name: np.bincount(pool, values) for name, values in variance.items()}
+    of_pool, gold = np.bincount(pool, size), np.bincount(pool, at_gold) > 0
     rows = {"gold": np.zeros_like(own), "one": np.ones_like(own), "coefficient": own}
-    error = {
-        name: [(s.left_out_m - s.left_out_h * row[cell]) * (pull if name == "coefficient" else 1.0) for s in scores]
-        for name, row in rows.items()
-    }
-    variance = {
-        name: _summed([s.variance(e, e, labelling) for s, e in zip(scores, parts)], pool)
-        for name, parts in error.items()
-    }
     chosen = np.full(len(own), "coefficient" if tuning == "scalar" else tuning, dtype=object)
     if tuning == "auto":
         chosen[:] = "gold"
-        positive = own if crossfitted else None
-        for g in np.flatnonzero(v_hh > 0):
-            allowed = [*(["one"] if at_root[g] else []), "coefficient"]
-            own_variance = {name: values[g : g + 1] for name, values in variance.items()}
-            chosen[g] = select(
-                own_variance, size[g : g + 1], allowed, None if positive is None else positive[g : g + 1]
-            )[0]
+        for g in np.flatnonzero(np.bincount(pool, v_hh) > 0):
+            at = slice(g, g + 1)
+            allowed = ["coefficient"] if gold[g] else ["one", "coefficient"]
+            each = {name: values[at] for name, values in variance.items()}
+            chosen[g] = select(each, of_pool[at], allowed, own[at] if crossfitted else None)[0]
     weight = np.array([rows[name][g] for g, name in enumerate(chosen)])[pool]
     best = np.array([variance[name][g] for g, name in enumerate(chosen)])
     gain = np.where(variance["gold"] > 0, 1.0 - best / np.where(variance["gold"] > 0, variance["gold"], 1.0), 0.0)
     picked = np.array([str(name) for name in chosen[pool]])
     tuned = (picked == "coefficient") / np.bincount(pool)[pool]
-    factor = np.where((picked == "coefficient")[scores[0].inside], pull, 1.0)[:, None]
-    out = []
-    for one in scores:
-        d = effective_size(one.spread(one.m - one.h), labelling)
-        inflation = np.sqrt(d / np.maximum(d - tuned, 0.5 * d))
-        out.append(Tuning(None, np.diag(weight), tuned, tuple(picked.tolist()), gain[pool], inflation, factor))
-    return out
+    return Tuning(None, np.diag(weight), tuned, tuple(picked.tolist()), gain[pool], np.ones_like(tuned))
 
 
-def _own_pull(scores: Sequence[CellScores], labelling: Labelling, pool: Ints) -> Floats:
+def paid(chosen: Tuning, size: Floats) -> Tuning:
+    """The same with errors paying for estimated weights, from the gold units that carry the variance of each cell."""
+    return replace(chosen, inflation=np.sqrt(size / np.maximum(size - chosen.tuned, 0.5 * size)))
+
+
+def pull_of(scores: Sequence[CellScores], labelling: Labelling, pool: Ints, total: Floats | None = None) -> Floats:
     """Factor from the error of a gold unit to that with the weight of its pool chosen without it, shape (n,).
 
-    Its share are the squares of its row in the pool: its own score less what is known of it, and what is known of
-    the other cells, where the unit has no score.
+    ``total`` holds the squares of each pool where the units are a part of all.
+    """
+    own, found = shares_of_weight(scores, labelling, pool)
+    total, mine = found if total is None else total, pool[scores[0].inside]
+    share = np.divide(own * labelling.spread, total[mine], out=np.zeros_like(own), where=total[mine] > 0)
+    return np.asarray(1.0 / (1.0 - np.clip(share, 0.0, LARGEST_LEVERAGE)))
+
+
+def shares_of_weight(scores: Sequence[CellScores], labelling: Labelling, pool: Ints) -> tuple[Floats, Floats]:
+    """Squares of the row of each gold unit in its pool, shape (n,), and their totals in pools, with their spread.
+
+    They are its own score less what is known of it, and what is known of the other cells, where the unit has no score.
     """
     spread, mine, count = labelling.spread, pool[scores[0].inside], int(pool.max()) + 1
     own, total = np.zeros(len(mine)), np.zeros(count)
@@ -174,16 +218,10 @@ def _own_pull(scores: Sequence[CellScores], labelling: Labelling, pool: Ints) ->
             gold, level = known.take(labelling.kind_of_gold), group_totals(np.square(known.level).T, pool).T
             own += gold.moved**2 * level[gold.stratum, mine]
             total += np.bincount(gold.stratum, spread * gold.moved**2, len(level)) @ level
-    share = np.divide(own * spread, total[mine], out=np.zeros_like(own), where=total[mine] > 0)
-    return np.asarray(1.0 / (1.0 - np.clip(share, 0.0, LARGEST_LEVERAGE)))
+    return own, total
 
 
 def mixed(root: CellScores, start: CellScores, at_gold: Bools, size: Floats) -> CellScores:
     """Scores of gold units, and the same without the unit, of each cell at the root that is used for it."""
     names, there = ("m", "h", "left_out_m", "left_out_h"), at_gold[root.inside]
     return replace(root, size=size, **{k: np.where(there, getattr(start, k), getattr(root, k)) for k in names})
-
-
-def _summed(parts: Sequence[Floats], pool: Ints) -> Floats:
-    """Added up over outcomes and over the cells of a pool."""
-    return np.bincount(pool, np.sum(parts, axis=0))

@@ -19,7 +19,7 @@ from .augment import AugmentedSample
 from .cell_rows import CellBlocks, CellRows
 from .cell_weights import CellScores, choose, known_of, mixed
 from .clusters import MOST_NUMBERS, Curvatures, refuse_many, ways
-from .influence import calibration
+from .influence import Squares, calibration
 from .rectify import FAR, Estimate
 from .rows import Memory, Rows
 from .scores import LARGEST_LEVERAGE, Scores, StoredBlocks
@@ -76,6 +76,16 @@ class Cells:
         assert self.column is not None
         return self.rows.totals[:, self.column]
 
+    @property
+    def sizes(self) -> Floats:
+        """Totals of the weights of all units, which means of weight 1 are divided by, shape (C,)."""
+        return self.rows.sizes
+
+    @property
+    def gold_sizes(self) -> Floats:
+        """The same as the gold units tell it, shape (C,)."""
+        return self.total(self.units.gold_weight)
+
     def total(self, values: Floats) -> Floats:
         """Totals within cells of a value of the gold units, shape (C,)."""
         return np.bincount(self.inside, values, self.count)
@@ -130,12 +140,12 @@ def cell_means(
     >>> cell_means([Cells(rows, np.array([1.0, 0.0]), 0)], None, False)[0].theta
     array([0.25])
     """
-    alone = [_gold_alone(one) for one in outcomes]
+    alone = [gold_alone(one) for one in outcomes]
     if outcomes[0].column is None:
         return alone
     first = outcomes[0]
-    roots = [_linear(one, _root(one), True) for one in outcomes]
-    starts = [_linear(one, gold.theta, False) for one, gold in zip(outcomes, alone)]
+    roots = [linear(one, _root(one), True) for one in outcomes]
+    starts = [linear(one, gold.theta, False) for one, gold in zip(outcomes, alone)]
     if tuning is None:
         at_gold, chosen = np.zeros(first.count, dtype=bool), [untuned(first.count) for _ in outcomes]
     else:
@@ -144,8 +154,8 @@ def cell_means(
         none = np.zeros((first.count, first.count))
         return [replace(one, tuning=replace(t, mixing=none), gold=one) for one, t in zip(alone, chosen)]
     moved = [_moved(one, at_gold, t, gold) for one, t, gold in zip(outcomes, chosen, alone)]
-    expected = _expected(outcomes, moved)
-    return [_combined(*parts) for parts in zip(outcomes, moved, expected, chosen, alone)]
+    found = [factors(*parts, one.size) for parts, one in zip(squares(outcomes, moved), moved)]
+    return [combined(*parts) for parts in zip(outcomes, moved, found, chosen, alone)]
 
 
 def surrogate_cells(cells: Cells) -> Estimate:
@@ -168,22 +178,22 @@ def _root(cells: Cells) -> Floats:
     return np.asarray((cells.predicted_total + gap) / cells.rows.sizes)
 
 
-def _gold_alone(cells: Cells) -> Estimate:
-    """Means of gold with inverse probability weights."""
-    size = cells.total(cells.units.gold_weight)
-    theta = cells.total(cells.units.gold_weight * cells.gold) / size
-    at = _linear(replace(cells, column=None), theta, False)
+def gold_alone(cells: Cells, theta: Floats | None = None) -> Estimate:
+    """Means of gold with inverse probability weights; ``theta`` where they are those of more cells than these."""
+    size = cells.gold_sizes
+    theta = cells.total(cells.units.gold_weight * cells.gold) / size if theta is None else theta
+    at = linear(replace(cells, column=None), theta, False)
     stored = StoredBlocks(cells.spread(at.m * cells.units.labelling.weight), at.leverage)
     moment, left = cells.spread(at.m), cells.spread(at.left_out_m)
     scores = Scores(stored, moment, moment, (left, left), cells.units, at.leverage, gold_alone=True)
     return Estimate(theta, np.diag(size), scores, gold_only(cells.count), 0.0, 1)
 
 
-def _linear(cells: Cells, theta: Floats, at_root: bool) -> CellScores:
+def linear(cells: Cells, theta: Floats, at_root: bool) -> CellScores:
     """Scores of gold units and what leaving a unit out changes, as :mod:`karat.estimate.influence` has them."""
     units, inside = cells.units, cells.inside
     v, w = units.gold_analysis_weight, units.labelling.weight
-    size = cells.rows.sizes if at_root else cells.total(v * w)
+    size = cells.sizes if at_root else cells.gold_sizes
     own = size[inside]
     m = v * (cells.gold - theta[inside])
     h = np.zeros_like(m) if cells.column is None else v * (cells.predicted_gold - theta[inside])
@@ -199,7 +209,7 @@ def _linear(cells: Cells, theta: Floats, at_root: bool) -> CellScores:
 
 
 @dataclass(frozen=True)
-class _Moved:
+class Moved:
     """Means with chosen weights, and the scores of gold units there.
 
     Parameters
@@ -215,7 +225,7 @@ class _Moved:
     at: CellScores
 
 
-def _moved(cells: Cells, at_gold: Bools, chosen: Tuning, alone: Estimate) -> _Moved:
+def _moved(cells: Cells, at_gold: Bools, chosen: Tuning, alone: Estimate) -> Moved:
     """The mean of each cell with its chosen weight, from its root of weight 1 or from that of gold alone."""
     units, whole = cells.units, cells.rows.sizes
     of_gold = cells.total(units.gold_weight)
@@ -225,13 +235,11 @@ def _moved(cells: Cells, at_gold: Bools, chosen: Tuning, alone: Estimate) -> _Mo
     back = cells.total(units.gold_weight * cells.predicted_gold) - start * of_gold
     score = cells.total(units.gold_weight * cells.gold) - start * of_gold
     theta = start + (score + factor * (everywhere - back)) / size
-    at = mixed(_linear(cells, theta, True), _linear(cells, theta, False), at_gold, size)
-    return _Moved(theta, size, factor, at)
+    at = mixed(linear(cells, theta, True), linear(cells, theta, False), at_gold, size)
+    return Moved(theta, size, factor, at)
 
 
-def _combined(
-    cells: Cells, moved: _Moved, expected: tuple[_Squares, _Squares], chosen: Tuning, alone: Estimate
-) -> Estimate:
+def combined(cells: Cells, moved: Moved, found: Factors, chosen: Tuning, alone: Estimate) -> Estimate:
     """The estimate at these means, its squares calibrated; gold alone in the cells that chose it."""
     units, inside, theta, factor, at = cells.units, cells.inside, moved.theta, moved.factor, moved.at
     assert cells.column is not None
@@ -239,7 +247,7 @@ def _combined(
     paid = chosen.inflation[inside] if chosen.left_out is None else chosen.left_out[:, 0]
     uncalibrated = (at.left_out_m - at.left_out_h * factor[inside]) * paid
     gold = np.array([choice == "gold" for choice in chosen.choice])
-    of_moments, of_errors = _calibrations(cells, at, expected)
+    of_moments, of_errors = found
     theta, factor = np.where(gold, alone.theta, theta), np.where(gold, 0.0, factor)
     own, (own_moment, own_error) = alone.scores, alone.scores.left_out
 
@@ -267,43 +275,46 @@ def _calibrated(cells: Cells, moment: Floats, matrix: Floats | None, of_gold: An
     return Mixed(((both, np.vstack([right, np.diag(gold.astype(np.float64))])),))
 
 
-_Squares = tuple["Floats", "Floats"]
-"""Squares of predicted moments, with what they gain, and squares of indicators, each of shape (C, C)."""
+Factors = tuple["Floats | None", "Floats | None"]
+"""What left-out moments and errors of units are multiplied by, each of shape (C, C); that of errors is diagonal."""
 
 
-def _calibrations(
-    cells: Cells, at: CellScores, expected: tuple[_Squares, _Squares]
-) -> tuple[Floats | None, Floats | None]:
-    """See :func:`karat.estimate.influence.calibrations`; that of errors is diagonal."""
-    labelling, size = cells.units.labelling, at.size
-    error, moment = cells.spread(at.m - at.h), cells.spread(at.m)
-    known = labelling.known(error)
-    scale, inverse = np.outer(size, size), np.diag(1.0 / size)
-    of_moments = calibration(cross_product(moment, moment, labelling.weight) * scale, *expected, inverse)
-    plain = [np.diag(cells.rows.spread), np.diag(cells.total(cells.units.gold_analysis_weight**2 * labelling.spread))]
-    none, rest = np.zeros_like(plain[0]), None if known is None else known.take(labelling.kind_of_gold)
-    shown = (cross_product if rest is None else rest.cross_product)(error, error, labelling.spread) * scale
-    of_errors = calibration(shown, (none, plain[0]), (none, plain[1]), inverse)
-    first, second = (None if root is None else root * size / size[:, None] for root in (of_moments, of_errors))
+def factors(of_moments: Squares, of_errors: Squares, size: Floats) -> Factors:
+    """See :func:`karat.estimate.influence.calibrations`."""
+    inverse = np.diag(1.0 / size)
+    roots = (calibration(*part, inverse) for part in (of_moments, of_errors))
+    first, second = (None if root is None else root * size / size[:, None] for root in roots)
     return first, second
 
 
-def _expected(outcomes: Sequence[Cells], moved: Sequence[_Moved]) -> list[tuple[_Squares, _Squares]]:
-    """What is expected of all units, and of the gold ones, for each outcome."""
+def squares(outcomes: Sequence[Cells], moved: Sequence[Moved]) -> list[tuple[Squares, Squares]]:
+    """What gold units of each outcome show, and what is expected of all units and of these: moments, and errors."""
     rows, labelling = outcomes[0].rows, outcomes[0].units.labelling
     known = [labelling.known(cells.spread(one.at.m - one.at.h)) for cells, one in zip(outcomes, moved)]
     columns = [one.column for one in outcomes if one.column is not None]
     means = np.zeros((rows.count, rows.gold.shape[1]))
     means[:, columns] = np.stack([one.theta for one in moved], axis=1)
-    squares, mixed, gained = rows.expected(means, known[0])
+    squared, mixed, gained = rows.expected(means, known[0])
     out = []
     for cells, j, one, gain in zip(outcomes, columns, moved, known):
-        every = _with_gain(squares[:, j], mixed[j], gained, one, gain)
-        out.append(((every, np.diag(rows.squares)), _of_gold(cells, one, gain)))
+        every = _with_gain(squared[:, j], mixed[j], gained, one, gain), np.diag(rows.squares)
+        moment, scale = cells.spread(one.at.m), np.outer(one.size, one.size)
+        shown = cross_product(moment, moment, labelling.weight) * scale
+        out.append(((shown, every, _of_gold(cells, one, gain)), _of_errors(cells, one, gain)))
     return out
 
 
-def _of_gold(cells: Cells, moved: _Moved, known: Known | None) -> _Squares:
+def _of_errors(cells: Cells, moved: Moved, known: Known | None) -> Squares:
+    """Squares of errors of gold units; a multiple of the squares of indicators is expected."""
+    labelling, size = cells.units.labelling, moved.size
+    error, rest = cells.spread(moved.at.m - moved.at.h), None if known is None else known.take(labelling.kind_of_gold)
+    product = (cross_product if rest is None else rest.cross_product)(error, error, labelling.spread)
+    plain = [np.diag(cells.rows.spread), np.diag(cells.total(cells.units.gold_analysis_weight**2 * labelling.spread))]
+    none = np.zeros_like(plain[0])
+    return product * np.outer(size, size), (none, plain[0]), (none, plain[1])
+
+
+def _of_gold(cells: Cells, moved: Moved, known: Known | None) -> tuple[Floats, Floats]:
     """The same sums over the gold units, with their weights."""
     v, weight = cells.units.gold_analysis_weight, cells.units.labelling.weight
     score = v * (cells.predicted_gold - moved.theta[cells.inside])
@@ -319,7 +330,7 @@ def _of_gold(cells: Cells, moved: _Moved, known: Known | None) -> _Squares:
     return _with_gain(squares, mixed, gained, moved, known), np.diag(cells.total(weight * v**2))
 
 
-def _with_gain(squares: Floats, mixed: Floats, gained: Floats, moved: _Moved, known: Known | None) -> Floats:
+def _with_gain(squares: Floats, mixed: Floats, gained: Floats, moved: Moved, known: Known | None) -> Floats:
     """Squares of moments that gain a share of the level of their stratum, shape (C, C)."""
     if known is None:
         return np.diag(squares)

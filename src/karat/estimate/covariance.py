@@ -105,7 +105,7 @@ def stack(scores: Sequence[Scores], kind: str, counted: bool = True) -> Meat:
     labelling = scores[0].units.labelling
     by_row = labelling.independent and labelling.unit is None and kind not in ("HC2", "HC3")
     if by_row or all(s.labels_known for s in scores):
-        return _stack_all(scores, kind)
+        return stack_all(scores, kind)
     parts = [s.gold_parts(kind) for s in scores]
     moment, error = (entries.side_by_side([part[k] for part in parts]) for k in (0, 1))
 
@@ -141,7 +141,7 @@ def gold_population(moment: Floats, labelling: Labelling) -> Floats:
     return entries.cross_product(moment, moment, labelling.weight)
 
 
-def _stack_all(scores: Sequence[Scores], kind: str) -> Meat:
+def stack_all(scores: Sequence[Scores], kind: str) -> Meat:
     """Units drawn independently, or labels taken as they are: squares of the influences of all units, in one pass."""
     error = entries.side_by_side([s.gold_parts(kind)[1] for s in scores])
     width = error.shape[1]

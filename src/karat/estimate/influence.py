@@ -155,6 +155,9 @@ def left_out_shift(inverse: Floats, curvature: Callable[[slice], Floats], phi: F
     return out
 
 
+Squares = tuple["Floats", tuple["Floats", "Floats"], tuple["Floats", "Floats"]]
+"""What gold units show, and what is expected of all units and of gold ones: squares, and ``c x x'`` alone."""
+
 Rating = Callable[["Rows"], tuple["Floats", Callable[["Floats | None"], "Floats"]]]
 """Gives scores of rows, shape (m, q), and, for weights of rows, the total of their curvature times share."""
 
@@ -200,6 +203,14 @@ def calibrations(moments: Rated, theta: Floats, at: Linear) -> tuple[Floats | No
     ----------
     Isaki (1983), *Variance estimation using auxiliary information*, JASA 78.
     """
+    metric = np.linalg.inv(at.inverse)
+    roots = (calibration(*part, at.inverse) for part in squares(moments, theta, at))
+    first, second = (None if root is None else at.inverse @ root @ metric for root in roots)
+    return first, second
+
+
+def squares(moments: Rated, theta: Floats, at: Linear) -> tuple[Squares, Squares]:
+    """Sums over units of which :func:`calibrations` are made, of moments and of errors."""
     sample, labelling = moments.sample, moments.sample.units.labelling
     metric, rating = np.linalg.inv(at.inverse), moments.rating(theta)
     v, rows = sample.units.gold_analysis_weight, moments.predicted_gold
@@ -208,20 +219,15 @@ def calibrations(moments: Rated, theta: Floats, at: Linear) -> tuple[Floats | No
     every = _everywhere(rating, sample, None, known, metric)
     some = _Expected.of(rating, _of_gold(rows, v**2 * labelling.weight, v, gold), metric)
     shown = _shown(at.m @ metric, labelling.weight)
-    of_moments = calibration(shown, (every.squares, every.plain), (some.squares, some.plain), at.inverse)
+    of_moments = shown, (every.squares, every.plain), (some.squares, some.plain)
     spread = labelling.spread_everywhere
     if len(sample.predicted) == 1 and np.ptp(spread) == 0:
-        every_error, some_error = (
-            (0.0 * every.plain, spread[0] * every.plain),
-            (0.0 * some.plain, spread[0] * some.plain),
-        )
+        every_error, some_error = ((0.0 * one.plain, spread[0] * one.plain) for one in (every, some))
     else:
         every = _everywhere(rating, sample, spread, None, metric)
         some = _Expected.of(rating, _of_gold(rows, v**2 * labelling.spread, v, None), metric)
         every_error, some_error = (every.errors, every.plain), (some.errors, some.plain)
-    of_errors = calibration(_shown(error @ metric, labelling.spread), every_error, some_error, at.inverse)
-    first, second = (None if root is None else at.inverse @ root @ metric for root in (of_moments, of_errors))
-    return first, second
+    return of_moments, (_shown(error @ metric, labelling.spread), every_error, some_error)
 
 
 def _shown(score: Floats, weight: Floats) -> Floats:
@@ -245,20 +251,21 @@ def _root_ratio(whole: Floats, found: Floats, shown: Floats) -> Floats | None:
     """``(whole found^-1)^(1/2)`` with its eigenvalues kept within bounds; None where there is nothing to compare."""
     from scipy.linalg import eigh
 
-    size = np.sqrt(np.abs(np.diag(found)))
-    if not (size > 0).all() or not whole.any():
+    # what gold units show has a spread in every direction, beyond rounding, and enough of it is expected
+    if not whole.any() or not _spans(found) or not _spans(shown) or not positive(found - _LEAST_EXPECTED * shown):
         return None
-    if not positive(found / np.outer(size, size) - 1e-8 * np.eye(len(size))):
-        return None
-    # what gold units show has a spread in every direction, and enough of it is expected
-    if not positive(shown) or not positive(found - _LEAST_EXPECTED * shown):
-        return None
-    if np.count_nonzero(whole) == np.count_nonzero(found) == len(size):
+    if np.count_nonzero(whole) == np.count_nonzero(found) == len(whole):
         ratio = np.clip(np.diag(whole) / np.diag(found), 1.0 / _MOST_CALIBRATED, _MOST_CALIBRATED)
         return np.diag(np.sqrt(ratio))
     values, vectors = eigh(whole, found)
     values = np.clip(values, 1.0 / _MOST_CALIBRATED, _MOST_CALIBRATED)
     return np.asarray(found @ (vectors * np.sqrt(values)) @ vectors.T)
+
+
+def _spans(matrix: Floats) -> bool:
+    """Whether cross products have a spread in every direction, by more than rounding whatever the order of units."""
+    size = np.sqrt(np.abs(np.diag(matrix)))
+    return bool((size > 0).all()) and positive(matrix / np.outer(size, size) - 1e-8 * np.eye(len(size)))
 
 
 @dataclass(frozen=True)
@@ -270,12 +277,7 @@ class _Expected:
     plain: Floats
 
     @classmethod
-    def of(
-        cls,
-        rating: Rating,
-        blocks: Iterable[_Weighed],
-        metric: Floats,
-    ) -> _Expected:
+    def of(cls, rating: Rating, blocks: Iterable[_Weighed], metric: Floats) -> _Expected:
         """In one pass over rows, their weights, and what the predicted moment of each unit gains."""
         p = len(metric)
         squares, errors, plain = np.zeros((p, p)), np.zeros((p, p)), np.zeros((p, p))

@@ -76,7 +76,7 @@ class Scores:
         units: Units,
     ) -> Scores:
         """Scores whose leverage is read off what leaving a unit out does to its error before calibration."""
-        leverage = np.clip(1.0 - 1.0 / _growth(error, uncalibrated) ** 2, 0.0, LARGEST_LEVERAGE)
+        leverage = np.clip(1.0 - 1.0 / growth(error, uncalibrated) ** 2, 0.0, LARGEST_LEVERAGE)
         return cls(source, moment, error, left_out, units, leverage)
 
     @property
@@ -108,8 +108,8 @@ class Scores:
             return self.moment, self.error
         moment, error = self.moment, self.error
         return (
-            by_row(np.multiply, moment, _growth(moment, self.left_out[0])),
-            by_row(np.multiply, error, _growth(error, self.left_out[1])),
+            by_row(np.multiply, moment, growth(moment, self.left_out[0])),
+            by_row(np.multiply, error, growth(error, self.left_out[1])),
         )
 
     def blocks(self, kind: str) -> Iterator[Block]:
@@ -237,21 +237,23 @@ def taken(own: Floats, block: slice, gold: Ints) -> Floats:
     return placed(own[first:last], gold[first:last] - block.start, block.stop - block.start)
 
 
-def _growth(plain: Floats, left_out: Floats) -> Floats:
+def growth(plain: Floats, left_out: Floats, squares: Floats | None = None) -> Floats:
     """Root of the factor by which leaving a unit out lengthens its vector, shape (n,).
 
-    Lengths are taken in the metric of all plain vectors, so that they do not depend on the units of covariates. Vectors
-    that are nothing but rounding, as errors of right labels are, have the factor 1.
+    Lengths are taken in the metric of all plain vectors, so that they do not depend on the units of covariates;
+    ``squares`` are the cross products of these, (p, p), where the vectors are some of all; of entries their squares
+    alone, (p,). Vectors that are nothing but
+    rounding, as errors of right labels are, have the factor 1.
     """
     if written_out(plain):
-        metric = np.linalg.pinv(plain.T @ plain, hermitian=True)
+        metric = np.linalg.pinv(plain.T @ plain if squares is None else squares, hermitian=True)
         before, after = (np.einsum("ij,ij->i", part @ metric, part) for part in (plain, left_out))
     else:
-        size = column_sums(power(plain, 2))
+        size = column_sums(power(plain, 2)) if squares is None else squares
         inverse = np.divide(1.0, size, out=np.zeros_like(size), where=size > 1e-15 * size.max(initial=0.0))
         before = _lengths(plain, inverse)
         after = _lengths(left_out, inverse)
-    rounding = _ROUNDING**2 * before.max(initial=0.0)
+    rounding = _ROUNDING**2 * (before.max(initial=0.0) if squares is None else 1.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where((before > rounding) & (after > rounding), (after / before) ** 0.25, 1.0)
 

@@ -32,6 +32,9 @@ _FAR = 2.0
 """Factor between labelling variances of gold alone, with its own fixed effects and at the root, beyond which its own
 counts."""
 
+_TIED = 1e-9
+"""Labelling variances that differ by less are the same, and the candidate with fewer weights is taken."""
+
 UNITS_PER_WEIGHT, _UNITS_PER_FULL_WEIGHT = 15, 20
 """Effective number of gold units per estimated weight from which on one weight, and the full matrix, are candidates."""
 
@@ -141,11 +144,12 @@ def tune(
     count = {"scalar": 1, "coefficient": 1, "full": p}
     tuned = np.array([count.get(c, 0) for c in chosen], dtype=np.float64)
     inflation = np.sqrt(size / np.maximum(size - tuned, 0.5 * size))
-    own_pull = np.column_stack([_column(factor.get(chosen[j]), j, len(m)) for j in range(p)])
+    own_pull = np.column_stack([column(factor.get(chosen[j]), j, len(m)) for j in range(p)])
     return Tuning(None, weights, tuned, tuple(chosen), gain, inflation, own_pull)
 
 
-def _column(factor: Floats | None, j: int, n: int) -> Floats:
+def column(factor: Floats | None, j: int, n: int) -> Floats:
+    """The factor of n units for coefficient j; 1 where there is none."""
     return np.ones(n) if factor is None else factor[:, min(j, factor.shape[1] - 1)]
 
 
@@ -235,7 +239,8 @@ def select(variance: dict[str, Floats], size: Floats, candidates: list[str], pos
             allowed.remove("coefficient")
         simple = ["gold", "one"] if "one" in allowed else ["gold"]
         chosen[j] = min(simple, key=lambda name: variance[name][j])
-        best = min(allowed, key=lambda name: variance[name][j], default="gold")
+        least = min((variance[name][j] for name in allowed), default=0.0) * (1.0 + _TIED)
+        best = next((name for name in allowed if variance[name][j] <= least), "gold")
         if variance[best][j] < _CLEARLY_BETTER * variance[chosen[j]][j]:
             chosen[j] = best
     return chosen

@@ -278,12 +278,44 @@ class Lazy:
                 yield from part.slice(start, rows).to_arrow().combine_chunks().to_batches()
 
 
+class _Reading:
+    """An open result of duckdb, which goes on from a file of its own once the connection is needed for another."""
+
+    def __init__(self, reader: Any) -> None:
+        self._schema, self._batches = reader.schema, iter(reader)
+        self._file: Any = None
+
+    def __iter__(self) -> Iterator[Any]:
+        while (batch := next(self._batches, None)) is not None:
+            yield batch
+
+    def set_aside(self) -> None:
+        """Write what was not read yet to a file that goes with this."""
+        import tempfile
+
+        import pyarrow as pa
+
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it is read on and closed later
+        with pa.ipc.new_stream(self._file, self._schema) as out:
+            for batch in self._batches:
+                out.write_batch(batch)
+        self._file.seek(0)
+        self._batches = iter(pa.ipc.open_stream(self._file))
+
+    def close(self) -> None:
+        """Free the result, and the file if there is one."""
+        self._batches = iter(())
+        if self._file is not None:
+            self._file.close()
+
+
 @dataclass(frozen=True)
 class Relation:
-    """A relation of duckdb."""
+    """A relation of duckdb, whose connection holds one open result at a time."""
 
     data: Any = field(repr=False)
     key: Hashable = None
+    _open: list[_Reading] = field(repr=False, compare=False, default_factory=list)
 
     @property
     def names(self) -> list[str]:
@@ -293,15 +325,27 @@ class Relation:
     @cached_property
     def n_rows(self) -> int:
         """Number of rows, counted."""
+        self._set_aside()
         return int(self.data.aggregate("count(*)").fetchall()[0][0])
 
     def batches(self, names: Sequence[str], rows: int) -> Iterator[Any]:
         """Batches of the result."""
         chosen = self.data.project(", ".join('"{}"'.format(name.replace('"', '""')) for name in names))
         read = getattr(chosen, "to_arrow_reader", None) or chosen.fetch_arrow_reader
-        for batch in read(rows):
-            if batch.num_rows:
-                yield batch
+        self._set_aside()
+        reading = _Reading(read(rows))
+        self._open.append(reading)
+        try:
+            yield from (batch for batch in reading if batch.num_rows)
+        finally:
+            reading.close()
+            if reading in self._open:
+                self._open.remove(reading)
+
+    def _set_aside(self) -> None:
+        """Free the connection of results that are read at the same time, batch by batch side by side."""
+        while self._open:
+            self._open.pop().set_aside()
 
 
 @dataclass(frozen=True)

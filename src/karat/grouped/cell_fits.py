@@ -110,14 +110,14 @@ def outcomes_of(opened: Sequence[Opened], count: int, whole: bool, code: Ints | 
             found.append((fit, name, k, None if place is None else place + k, own))
     rows = _in_batches(opened, count, values, whole) if code is None else _in_memory(opened, count, values, whole, code)
     return [
-        Outcome(name, fit, Cells(rows, _every(fit.matrix.gold.y, whole)[:, k].copy(), place), own)
+        Outcome(name, fit, Cells(rows, every_class(fit.matrix.gold.y, whole)[:, k].copy(), place), own)
         for fit, name, k, place, own in found
     ]
 
 
 def _in_memory(opened: Sequence[Opened], count: int, values: Sequence[Any], whole: bool, code: Ints) -> CellRows:
     """The units with values in memory."""
-    columns = [np.zeros((len(code), 0)), *(_every(one.y, whole) for one in values)]
+    columns = [np.zeros((len(code), 0)), *(every_class(one.y, whole) for one in values)]
     return CellRows.of(opened[0].prepared.units, count, code, np.hstack(columns))
 
 
@@ -127,10 +127,10 @@ def _in_batches(opened: Sequence[Opened], count: int, values: Sequence[BatchRows
 
     def read() -> Iterator[CellBlock]:
         for blocks in zip(*(source.blocks() for source in sources)):
-            first, columns = blocks[0], [_every(block.rows[0].y, whole) for block in blocks]
+            first, columns = blocks[0], [every_class(block.rows[0].y, whole) for block in blocks]
             yield CellBlock(first.at, first.stratum, cells_of(first.rows[0].x), np.hstack(columns))
 
-    gold = [_every(source.at(units.gold)[0].y, whole) for source in sources]
+    gold = [every_class(source.at(units.gold)[0].y, whole) for source in sources]
     return CellRows(units, count, read, cells_of(opened[0].matrix.gold.x), np.hstack(gold))
 
 
@@ -139,7 +139,7 @@ def cells_of(x: Floats) -> Ints:
     return np.asarray(np.rint(x[:, 0]), dtype=np.intp) - 1
 
 
-def _every(y: Floats, whole: bool) -> Floats:
+def every_class(y: Floats, whole: bool) -> Floats:
     """Shares of all classes from those of all but the first, shape (m, K)."""
     columns = y.reshape(len(y), -1)
     return np.column_stack([1.0 - columns.sum(axis=1), columns]) if whole else columns
@@ -199,8 +199,8 @@ def fit_cells(outcomes: Sequence[Outcome], names: Sequence[str], options: Argume
         scales.append(scale)
     plain = _joint(parts, range(len(parts)), meat, options)
     order = np.arange(len(plain)).reshape(len(outcomes), count).T.ravel()
-    plain = _on_diagonal(plain[np.ix_(order, order)], np.stack([s[0] for s in scales], axis=1).ravel())
-    joint = _on_diagonal(plain, np.stack([s[1] for s in scales], axis=1).ravel())
+    plain = on_diagonal(plain[np.ix_(order, order)], np.stack([s[0] for s in scales], axis=1).ravel())
+    joint = on_diagonal(plain, np.stack([s[1] for s in scales], axis=1).ravel())
     comparison = _compare(outcomes, fits, estimates, parts, joint, options, together) if options.compare else None
     return Joint(tuple(fits), joint, plain, comparison)
 
@@ -222,7 +222,7 @@ def _unit(size: int) -> Any:
     return entries(np.ones(size), np.arange(size), size)
 
 
-def _on_diagonal(matrix: Floats, wanted: Floats) -> Floats:
+def on_diagonal(matrix: Floats, wanted: Floats) -> Floats:
     """A covariance with its correlations kept and other variances."""
     own = np.diag(matrix)
     scale = np.sqrt(np.divide(wanted, own, out=np.ones_like(wanted), where=own > 0))

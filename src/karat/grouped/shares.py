@@ -93,15 +93,15 @@ def shares(
     True
     """
     data = in_memory_or_batches(data, (label, by, over, surrogates, options))
-    labels = _read_labels(label, surrogates, by, over)
-    _refuse_options(options)
+    labels = labels_of(label, surrogates, by, over)
+    refuse_options(options)
     asked, given = (by, over, period), dict(options)
     opened, place = (
         open_in_batches(labels, data, surrogates, asked, given)
         if isinstance(data, Batches)
         else _read_table(labels, data, surrogates, asked, given)
     )
-    _refuse_other_gold(opened, labels)
+    refuse_other_gold(opened, labels)
     axes, kept, whole, empty = place.axes, place.kept, place.whole, place.empty
     grid = axes.grid()
     names = names_of(grid)
@@ -116,7 +116,7 @@ def shares(
         covariance=joint.covariance, plain=joint.plain, size=outcomes[0].cells.rows.sizes,
         comparison=joint.comparison, notes=notes,
     )  # fmt: skip
-    _warn(result, empty)
+    warn(result, empty)
     return result
 
 
@@ -139,7 +139,7 @@ def _read_table(
         options["weights"] = np.where(lost, np.nan, weights)
     seen = f"karat_cells({', '.join(map(quote, axes.columns))})" if axes.columns else "1"
     opened = [
-        open_fit(arguments_of(name, seen, surrogates, options, whole, _ones), axes.table, PLAIN) for name in labels
+        open_fit(arguments_of(name, seen, surrogates, options, whole, ones), axes.table, PLAIN) for name in labels
     ]
     cells = opened[0].prepared.units.of_units(axes.cell)
     code = np.minimum(np.searchsorted(kept, cells), len(kept) - 1)
@@ -147,7 +147,7 @@ def _read_table(
     return opened, Place(axes, kept, whole, empty, code)
 
 
-def _ones(*columns: Any) -> Any:
+def ones(*columns: Any) -> Any:
     """The constant, written with the columns of the cells."""
     return np.ones(len(columns[0]))
 
@@ -156,7 +156,14 @@ def _values(opened: Sequence[Opened], labels: Sequence[str], whole: bool) -> tup
     return tuple(opened[0].matrix.spec.classes) if whole else tuple(labels)
 
 
-def _read_labels(label: Any, surrogates: Any, by: Any, over: Any) -> list[str]:
+def labels_of(label: Any, surrogates: Any, by: Any, over: Any) -> list[str]:
+    """Names of the labels, each with its surrogates.
+
+    Raises
+    ------
+    ArgumentError
+        If they are not names, or not those that have surrogates.
+    """
     labels = [label] if isinstance(label, str) else label
     if not isinstance(labels, (list, tuple)) or not labels or not all(isinstance(name, str) for name in labels):
         raise ArgumentError(f"label={label!r} is not allowed; give the name of a column, or a list of names of codes.")
@@ -174,14 +181,16 @@ def _read_labels(label: Any, surrogates: Any, by: Any, over: Any) -> list[str]:
     return list(labels)
 
 
-def _refuse_options(options: Mapping[str, Any]) -> None:
+def refuse_options(options: Mapping[str, Any]) -> None:
+    """Raise for what shares are not estimated with."""
     if options.get("tuning") == "full":
         raise ArgumentError("tuning='full' mixes cells; use 'auto', 'coefficient', 'scalar' or None.")
     if options.get("estimator") == "surrogate":
         raise ArgumentError("estimator='surrogate' uses no gold; see surrogates alone with .compare().")
 
 
-def _refuse_other_gold(opened: Sequence[Opened], labels: Sequence[str]) -> None:
+def refuse_other_gold(opened: Sequence[Any], labels: Sequence[str]) -> None:
+    """Raise where labels have gold in different rows."""
     first = opened[0].prepared.units
     for fit, name in zip(opened[1:], labels[1:]):
         units = fit.prepared.units
@@ -195,7 +204,8 @@ def _refuse_other_gold(opened: Sequence[Opened], labels: Sequence[str]) -> None:
             )
 
 
-def _warn(result: SharesResult, empty: Empty | None) -> None:
+def warn(result: SharesResult, empty: Empty | None) -> None:
+    """Tell of cells without an estimate, and of small samples."""
     if empty is not None:
         advice = "label some of their units, or merge them; kt.small_groups borrows strength from other groups"
         tell(f"{empty}; {advice}.", SmallSampleWarning)

@@ -165,7 +165,7 @@ def open_in_batches(
     by, over, period = asked
     columns = _columns(batches, labels, by, over)
     weights = named_weights(options.get("weights"))
-    binned = _Binned(over, period)
+    binned = Binned(over, period)
     found = survey(batches, columns, labels, weights, binned)
     frame, period = binned.in_order(found.frame)
     inside = np.ones(len(frame), dtype=bool)
@@ -210,7 +210,7 @@ def _columns(batches: Batches, labels: Sequence[str], by: Any, over: str | None)
 
 
 @dataclass(frozen=True)
-class _Binned:
+class Binned:
     """Turns dates into periods."""
 
     over: str | None

@@ -155,6 +155,11 @@ def less(result: Any, other: Any) -> Contrasts:
     if result.names != other.names:
         raise ArgumentError("these are shares of other classes, groups or periods; make both alike.")
     parts = [fit.parts for one in (result, other) for fit in one.fits]
+    if any(part is None for part in parts):
+        raise ArgumentError(
+            "sums of sites hold no influences of documents, so that the covariance of shares of two labels is not "
+            "known; put both as codes into one call of kt.site_shares."
+        )
     draws, first = [part.units.labelling for part in parts], result.fits[0]
     alike = all(getattr(first, name) == getattr(other.fits[0], name) for name in ("vcov_kind", "target", "cluster"))
     if not alike or not all(draw.same(draws[0]) for draw in draws[1:]):

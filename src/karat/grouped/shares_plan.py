@@ -164,12 +164,7 @@ def _borrowing(spread: Floats, theta: Floats, count: Floats) -> Floats:
 
 def _documents(result: Any) -> Floats:
     """Documents of each cell, not their weights, shape (C,)."""
-    parts: Any = result.fits[0].parts
-    units = parts.units
-    if units.weights is None:
-        return result.size
-    # weights of equal size stand for documents
-    return np.asarray(result.size * units.n_units / result.size.sum())
+    return np.asarray(result.size * result.n_units / result.size.sum())  # weights of equal size stand for documents
 
 
 def _by_cell(values: Floats, k: int) -> Floats:

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..designs.entries import group_totals
+from ..designs.entries import dense, group_totals, side_by_side
 from ..errors import DataError
 from ..estimate import index
 from ..estimate.basis import in_basis, to_coefficients
 from ..estimate.clusters import count
-from ..estimate.covariance import over_drawn, stack_clusters
-from ..estimate.influence import Linear, UnitBlocks, linear_at_gold, linear_at_root
+from ..estimate.covariance import over_drawn, stack_all, stack_clusters
+from ..estimate.influence import Linear, linear_at_gold, linear_at_root
 from ..estimate.root import Root
-from ..estimate.scores import Scores, StoredBlocks
 from ..estimate.shares import group_means, most_varied
 from ..estimate.totals import Moments, linear_predictor, n_coefficients, row_scores, weighted_gram
 from ..estimate.tune import pulls
+from .left_out import alone_scores, corrected, fitted_scores, pull_of, shown
 
 if TYPE_CHECKING:
-    from .._core.types import Floats
+    from .._core.types import Floats, Ints
     from ..designs import Labelling
+    from ..estimate.augment import Units
     from ..estimate.rows import Rows
+    from ..estimate.scores import Scores
     from ..moments import Model
     from .opened import Site
 
@@ -46,7 +48,8 @@ def answer(site: Site, question: Mapping[str, Any]) -> Sums:
     dict
     """
     kinds: dict[str, Callable[[Site, Mapping[str, Any]], Sums]] = {
-        "start": start, "totals": totals, "scores": scores, "weights": weights, "variance": variance,
+        "start": start, "totals": totals, "scores": scores, "weights": weights, "left out": left_out,
+        "variance": variance,
     }  # fmt: skip
     return kinds[str(question["kind"])](site, question)
 
@@ -73,11 +76,11 @@ def facts(site: Site) -> dict[str, Any]:
     }
 
 
-def start(site: Site, question: Mapping[str, Any]) -> Sums:
-    """Counts, cross products of the gold rows, and where Newton starts."""
-    sample, model, labelling = site.sample, site.model, site.sample.units.labelling
-    w, cluster, gold = labelling.weight, sample.units.cluster, sample.gold
-    out: Sums = {
+def counts(site: Site) -> Sums:
+    """How many units, gold rows and clusters there are."""
+    sample, labelling = site.sample, site.sample.units.labelling
+    w, cluster = labelling.weight, sample.units.cluster
+    return {
         "n_units": labelling.n_rows, "n_gold": labelling.n_gold, "n_chance": labelling.n_chance,
         "n_strata": labelling.n_strata, "n_drawn_units": labelling.n_units, "n_dropped": sample.units.n_dropped,
         "weight": w.sum(), "weight_squares": (w**2).sum(),
@@ -90,8 +93,13 @@ def start(site: Site, question: Mapping[str, Any]) -> Sums:
             ).astype(np.float64)
             for label in site.prepared.labels if label.classes
         },
-        "gram": weighted_gram(gold.x, sample.units.gold_weight),
     }  # fmt: skip
+
+
+def start(site: Site, question: Mapping[str, Any]) -> Sums:
+    """Counts, cross products of the gold rows, and where Newton starts."""
+    sample, model, gold = site.sample, site.model, site.sample.gold
+    out: Sums = {**counts(site), "gram": weighted_gram(gold.x, sample.units.gold_weight)}
     if model.linear:
         return {**out, **_totals(Moments.of(model, sample), np.zeros(n_coefficients(model, gold)))}
     return {**out, "working": gold.x.T @ index.weighted(_working(model, gold, w := sample.units.gold_weight), w)}
@@ -140,7 +148,7 @@ def _at(moments: Moments, question: Mapping[str, Any], where: str) -> Linear:
     return linear_at_root(moments, root) if asked.get("of") == "all" else linear_at_gold(moments, root)
 
 
-def _size(values: Floats, labelling: Labelling) -> Sums:
+def size_of(values: Floats, labelling: Labelling) -> Sums:
     """Second and fourth powers of errors times the root of their spread, by labelling unit."""
     scaled = values * np.sqrt(labelling.spread)[:, None]
     if labelling.unit is not None:
@@ -157,8 +165,8 @@ def scores(site: Site, question: Mapping[str, Any]) -> Sums:
     alone = to_coefficients(sample, _at(moments, question, "alone").left_out_m)
     theta, error = np.array(question["at"]["theta"]), left_m - left_h
     out: Sums = {
-        "mh": labelling.cross(m, h), "hh": labelling.cross(h, h), "error": _size(m - h, labelling),
-        "surrogate": _size(h, labelling),
+        "mh": labelling.cross(m, h), "hh": labelling.cross(h, h), "error": size_of(m - h, labelling),
+        "surrogate": size_of(h, labelling),
         "known": (labelling.spread[:, None] * labelling.known_part(h)[0] ** 2).sum(axis=0),
         "one": np.diag(labelling.cross(error, error)), "alone": np.diag(labelling.cross(alone, alone)),
         "negative": int((labelling.spread < 0).sum()),
@@ -194,86 +202,102 @@ def weights(site: Site, question: Mapping[str, Any]) -> Sums:
     return out
 
 
+def _influences(moments: Moments, question: Mapping[str, Any]) -> tuple[Linear | None, Scores | None, Scores]:
+    """Scores of the gold units at the estimate, influences at the chosen weights, and those of gold alone."""
+    alone = alone_scores(moments, _at(moments, question, "alone"))
+    if "at" not in question:
+        return None, None, alone
+    at, pull = _at(moments, question, "at"), None
+    if (told := question.get("pulled")) is not None:
+        h = to_coefficients(moments.sample, _at(moments, told, "at").h)
+        pull = pull_of(h, told, moments.sample.units.labelling)
+    return at, fitted_scores(moments, question, at, pull, alone), alone
+
+
+def left_out(site: Site, question: Mapping[str, Any]) -> Sums:
+    """What HC2 and HC3 need to know of all sites."""
+    moments = _moments(site, question)
+    return dict(shown(moments, question, *_influences(moments, question)))
+
+
 def variance(site: Site, question: Mapping[str, Any]) -> Sums:
     """Labelling and population part at the estimate, of the fit and of gold alone."""
-    moments = _moments(site, question)
-    sample, labelling = moments.sample, moments.sample.units.labelling
-    gold = to_coefficients(sample, _at(moments, question, "alone").m)
-    nothing = np.zeros(len(gold))
-    stored = StoredBlocks(gold * labelling.weight[:, None], nothing)
-    alone = Scores(stored, gold, gold, (gold, gold), sample.units, nothing, gold_alone=True)
-    out: Sums = {"alone": _parts(alone)}
-    if "at" in question:
-        out["fit"] = _parts(_fitted(site.model, moments, question, gold))
-    if question.get("groups") is not None:
-        out["groups"] = _groups(site, np.array(question["groups"]))
+    _, fit, alone = _influences(_moments(site, question), question)
+    told, groups = question.get("corrected"), question.get("groups")
+    out: Sums = {}
+    for name, one, parts in (("alone", alone, ("alone", "alone")), ("fit", fit, ("moment", "error"))):
+        if one is not None:
+            lengths = [] if told is None else [np.array(told["lengths"][k]) for k in parts if "lengths" in told]
+            out[name] = parts_of([one], told, [lengths], groups is not None)
+    if groups is not None:
+        x = site.sample.gold.x
+        found = group_counts(x, x.argmax(axis=1), site.sample.units)
+        rest = site.sample.gold.y - np.array(groups)[x.argmax(axis=1)]
+        out["groups"] = {**found, "rest": float((site.sample.units.gold_weight * rest**2).sum())}
     return out
 
 
-def _fitted(model: Model, moments: Moments, question: Mapping[str, Any], gold: Floats) -> Scores:
-    """Influences at the chosen weights; those of gold alone where it was chosen."""
-    sample, at = moments.sample, _at(moments, question, "at")
-    p = at.m.shape[1]
-    basis = np.eye(p) if sample.basis is None else index.repeated(sample.basis, p)
-    weight = np.array(question["weights"]) @ basis
-    moment = at.m @ basis.T
-    error = (moment - at.h @ weight.T) * np.array(question["inflation"])
-    to_theta = weight @ at.inverse
-    for j in question["gold"]:
-        moment[:, j], error[:, j], to_theta[j] = gold[:, j], gold[:, j], 0.0
-    source = UnitBlocks(model, sample, np.array(question["at"]["theta"]), at.inverse, to_theta)
-    return Scores(source, moment, error, (moment, error), sample.units, np.zeros(len(moment)))
+def parts_of(
+    scores: Sequence[Scores], told: Mapping[str, Any] | None, lengths: Sequence[Sequence[Floats]], plain: bool
+) -> Sums:
+    """Sums of which covariances are made: with the correction asked for, and without where this is needed too."""
+    if told is None:
+        return sums_of(scores)
+    out = sums_of([corrected(one, told, own) for one, own in zip(scores, lengths)], "HC3")
+    return {**out, "plain": sums_of(scores)} if plain else out
 
 
-def _parts(one: Scores) -> Sums:
-    """Sums of which every covariance is made: by units, by gold units, by clusters."""
-    labelling = one.units.labelling
-    p = one.error.shape[1]
-    product, fourth = np.zeros((p, p)), np.zeros(p)
-    for _, psi in one.blocks("HC0"):
-        product += psi.T @ psi
-        fourth += (psi**4).sum(axis=0)
-    drawn = over_drawn(labelling.shares(one.error), labelling)
-    shares = drawn + over_drawn(labelling.weight[:, None] * one.moment**2, labelling)
+def sums_of(scores: Sequence[Scores], kind: str = "HC0") -> Sums:
+    """Sums of which every covariance of fits side by side is made: by units, by gold units, by clusters."""
+    labelling, cluster = scores[0].units.labelling, scores[0].units.cluster
+    found = [one.gold_parts(kind) for one in scores]
+    moment, error = (dense(side_by_side([part[k] for part in found])) for k in (0, 1))
+    every, known = stack_all(scores, kind), labelling.independent_cross(error, error)
+    product = every.population + known
+    drawn = over_drawn(labelling.shares(error), labelling)
+    shares = drawn + over_drawn(labelling.weight[:, None] * moment**2, labelling)
+    plain = [dense(side_by_side([getattr(one, name) for one in scores])) for name in ("error", "moment")]
     out: Sums = {
-        "labelling": labelling.cross(one.error, one.error),
+        "labelling": labelling.cross(error, error),
         "units": {
-            "product": product, "fourth": fourth,
-            "known": labelling.independent_cross(one.error, one.error), "n": one.n_rows,
+            "product": product, "fourth": every.concentration * np.diag(product) ** 2, "known": known,
+            "n": every.groups,
         },
         "gold": {
-            "population": (one.moment * labelling.weight[:, None]).T @ one.moment, "second": shares.sum(axis=0),
-            "fourth": (shares**2).sum(axis=0), "n": len(one.error),
+            "population": (moment * labelling.weight[:, None]).T @ moment, "second": shares.sum(axis=0),
+            "fourth": (shares**2).sum(axis=0), "n": len(error),
         },
         "drawn": {"second": drawn.sum(axis=0), "fourth": (drawn**2).sum(axis=0)},
-        "errors": (one.error**2).sum(axis=0), "moments": (one.moment**2).sum(axis=0),
+        "errors": (plain[0] ** 2).sum(axis=0), "moments": (plain[1] ** 2).sum(axis=0),
     }  # fmt: skip
-    if (cluster := one.units.cluster) is not None:
-        meat = stack_clusters([one], cluster, [None])
+    if cluster is not None:
+        meat = stack_clusters(scores, cluster, [None] * len(scores))
         assert meat.plain is not None
+        own = cluster[labelling.gold] if scores[0].gold_alone else cluster
         out["clusters"] = {
             "population": meat.population, "second": meat.plain, "fourth": meat.concentration * meat.plain**2,
-            "n": meat.groups, "gold": int(np.unique(cluster[labelling.gold]).size),
+            "n": int(np.unique(own).size), "gold": int(np.unique(cluster[labelling.gold]).size),
         }  # fmt: skip
     return out
 
 
-def _groups(site: Site, theta: Floats) -> Sums:
-    """What the gold of each group can carry, for means and shares."""
-    sample, labelling = site.sample, site.sample.units.labelling
-    x, cluster, v = sample.gold.x, sample.units.cluster, sample.units.gold_analysis_weight
-    group, p, weight = x.argmax(axis=1), x.shape[1], v * labelling.weight
+def group_counts(x: Any, group: Ints, units: Units) -> Sums:
+    """What the gold of each group can carry, for means and shares; ``x`` are the indicators of the gold units."""
+    labelling, cluster, v = units.labelling, units.cluster, units.gold_analysis_weight
+    p, weight = x.shape[1], v * labelling.weight
     unit = None if labelling.unit is None else labelling.unit[labelling.gold]
     own = None if cluster is None else cluster[labelling.gold]
     spread = v * np.sqrt(np.maximum(labelling.spread, 0.0))
     strata = np.zeros(p)
     if labelling.fixed_size:
-        stratum = np.zeros(len(x), dtype=np.intp) if labelling.stratum is None else labelling.stratum[labelling.gold]
+        stratum = (
+            np.zeros(len(group), dtype=np.intp) if labelling.stratum is None else labelling.stratum[labelling.gold]
+        )
         strata = np.bincount(np.unique(np.column_stack([group, stratum]), axis=0)[:, 0], minlength=p).astype(float)
     return {
         "count": np.bincount(group, minlength=p).astype(np.float64),
         "total": np.bincount(group, weight, p), "squares": np.bincount(group, weight**2, p),
         "varied": {str(k): most_varied(x, weight, (codes,)) for k, codes in enumerate((None, unit, own))},
         "spread": {str(k): most_varied(x, spread, (codes,)) for k, codes in enumerate((None, unit))},
-        "strata": strata, "rest": float((weight * (sample.gold.y - theta[group]) ** 2).sum()),
+        "strata": strata,
     }  # fmt: skip

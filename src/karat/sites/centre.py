@@ -20,6 +20,8 @@ from ..estimate.df import kurtosis_df
 from ..estimate.rectify import CLEAR_OF_NOISE, FAR, SOUND
 from ..estimate.root import Root, definite, newton, positive
 from ..estimate.tune import Tuning, candidates, gold_only, select, untuned
+from .left_out import KINDS as LEFT_OUT
+from .left_out import corrections
 
 if TYPE_CHECKING:
     from .._core.types import Floats
@@ -132,13 +134,14 @@ def pooled(settings: Mapping[str, Any], names: tuple[str, ...], ask: Ask) -> Poo
     at_gold = {"theta": start.theta, "curvature": start.curvature}
     groups = settings["groups"]
     if settings["estimator"] == "gold":
-        question = {"kind": "variance", "alone": at_gold, **sums.where, **({"groups": alone} if groups else {})}
-        return Pooled(alone, gold_only(len(alone)), start, ask(question), alone, True, first)
+        question = {"alone": at_gold, **sums.where, **({"groups": alone} if groups else {})}
+        return Pooled(alone, gold_only(len(alone)), start, _variance(sums, settings, question), alone, True, first)
     root = newton(sums.rectified, start.theta, positive(start.curvature), noise)
     solved = root.converged and bool(np.isfinite(root.theta).all()) and definite(root.curvature)
     at, tuning = _weights(sums, settings, start, root, solved, turn)
+    chosen = {"theta": at.root.theta, "curvature": at.root.curvature, "of": at.of}
     gold_alone = all(choice == "gold" for choice in tuning.choice)
-    question = {"kind": "variance", "alone": at_gold, **sums.where}
+    question = {"alone": at_gold, **sums.where}
     theta, notes = (
         alone,
         () if solved else ("the rectified moment has no root; one Newton step was taken from the gold-only root",),
@@ -153,9 +156,11 @@ def pooled(settings: Mapping[str, Any], names: tuple[str, ...], ask: Ask) -> Poo
         gold = [j for j, choice in enumerate(tuning.choice) if choice == "gold"]
         theta[gold] = alone[gold]
         question |= {
-            "at": {"theta": moved, "curvature": at.root.curvature, "of": at.of},
+            "at": {**chosen, "theta": moved},
             "weights": tuning.coefficient_weights, "inflation": tuning.inflation, "gold": gold,
         }  # fmt: skip
+        if settings["tuning"] is not None:
+            question["pulled"] = {"at": chosen, **{k: scores[k] for k in ("hh", "known")}, "choice": tuning.choice}
     if groups:
         question["groups"] = theta
     back = np.linalg.inv(turn)
@@ -163,7 +168,21 @@ def pooled(settings: Mapping[str, Any], names: tuple[str, ...], ask: Ask) -> Poo
         replace(tuning, mixing=np.zeros_like(turn)) if gold_alone
         else tuning.with_mixing(back.T @ at.root.curvature @ back)
     )  # fmt: skip
-    return Pooled(theta, tuning, at.root, ask(question), alone, gold_alone, first, notes)
+    return Pooled(theta, tuning, at.root, _variance(sums, settings, question), alone, gold_alone, first, notes)
+
+
+def _variance(sums: _Sums, settings: Mapping[str, Any], question: dict[str, Any]) -> Mapping[str, Any]:
+    """Sums that covariances are made of; a round more for what HC2 and HC3 correct, where this is not known yet."""
+    kind = settings["vcov"]
+    if kind in LEFT_OUT:
+        found: Mapping[str, Any] = {}
+        if "at" in question or kind == "HC2":
+            found = sums.ask({"kind": "left out", **question})
+        curvature = question.get("at", question["alone"])["curvature"]
+        p = len(curvature)
+        basis = np.eye(p) if sums.basis is None else index.repeated(sums.basis, p)
+        question = {**question, "corrected": corrections(found, curvature, basis, kind)}
+    return sums.ask({"kind": "variance", **question})
 
 
 @dataclass(frozen=True)

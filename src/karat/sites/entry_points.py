@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from .._core.arguments import checked_arguments
 from .._core.machine import single_threaded
-from ..errors import ArgumentError, DataError, whole
+from ..errors import ArgumentError
 from ..regression.options import Arguments, RegressOptions
 from .answers import answer, facts
 from .centre import pooled
-from .files import Ask, SiteSums, added, plain
+from .files import Ask, SiteSums, plain
 from .levels import agreed
 from .opened import held, open_site, refuse
 from .report import report
+from .rounds import Rounds, Unanswered, named, settings_of, with_clusters
+from .shares_report import SHARES, combine_shares
 
 if TYPE_CHECKING:
     from .._core.types import ModelName
+    from ..grouped.shares_result import SharesResult
     from ..results import Result
 
 _NO_ROWS = "only sums leave a site, so that no influence of single rows is kept"
@@ -27,8 +30,8 @@ _NO_ROWS = "only sums leave a site, so that no influence of single rows is kept"
 @checked_arguments(
     RegressOptions,
     refused={
-        "scores": _NO_ROWS, "compare": "gold alone is always compared, surrogates alone are not",
-        "combine": "predictions are averaged over splits", "subset": "leave rows out of data and design",
+        "scores": _NO_ROWS,
+        "combine": "predictions are averaged over splits",
         "shown": "leave rows out of data and design",
     },
 )  # fmt: skip
@@ -96,28 +99,16 @@ def site_sums(
     ...     received += [sums(name, answer) for name in gold]
     ...     answer = kt.combine_sums(received)
     >>> answer.n_units, answer.n_gold, answer.notes[-1]
-    (1600, 400, 'from sums of 2 sites in 5 rounds')
+    (1600, 400, 'from sums of 2 sites in 6 rounds')
     """
-    if not isinstance(site, str) or not site:
-        raise ArgumentError(f"site={site!r} is not allowed; give the name of this site.")
-    least = whole("least", least, least=1)
-    given: dict[str, Any] = dict(options)
-    if given.get("vcov") is None:
-        cluster = given.pop("cluster", None)
-        given["vcov"] = "HC1" if cluster is None else {"CRV1": cluster}
-    arguments = Arguments.of(model, formula, surrogates, given)
+    least = named(site, least)
+    arguments = Arguments.of(model, formula, surrogates, with_clusters(options))
     refuse(arguments)
-    settings = _settings(arguments)
+    settings = settings_of(arguments)
     if ask is None:
         columns = held(arguments, data, least)
         return SiteSums(site, 0, "", settings, {"columns": plain(columns)}, {})
-    question = ask if isinstance(ask, Ask) else Ask.read(ask)
-    if question.question["settings"] != settings:
-        changed = [name for name, value in settings.items() if question.question["settings"].get(name) != value]
-        raise ArgumentError(
-            f"the centre asks about another fit: {', '.join(changed)} differ from what this call says; make the call "
-            "of the first round again, with ask= beside it."
-        )
+    question = Ask.of(ask, settings)
     opened = open_site(arguments, data, question.columns, least)
     told = {**facts(opened), "assumed": arguments.design is None}
     return SiteSums(
@@ -125,20 +116,8 @@ def site_sums(
     )
 
 
-def _settings(options: Arguments) -> dict[str, Any]:
-    """What all sites must fit alike."""
-    names = ("estimator", "tuning", "target", "df", "alpha", "imputation", "missing", "parameters")
-    learnt = options.estimator == "dsl" and options.learner is not None and options.predictions is None
-    out = {"model": options.model, "formula": options.formula, **{name: options.given[name] for name in names}}
-    out |= {
-        "vcov": options.vcov, "cluster": options.cluster or "", "crossfitted": learnt,
-        "labels": sorted(map(str, options.surrogates)), "weights": options.given["weights"] is not None,
-    }  # fmt: skip
-    return dict(plain(out))
-
-
 @checked_arguments()
-def combine_sums(sums: Sequence[SiteSums | str | Path]) -> Ask | Result:
+def combine_sums(sums: Sequence[SiteSums | str | Path]) -> Ask | Result | SharesResult:
     """Put the sums of sites together: the next question, or the Result.
 
     Give it everything that came so far, of all rounds and in any order. Nothing else is kept at the centre, so that
@@ -178,73 +157,21 @@ def combine_sums(sums: Sequence[SiteSums | str | Path]) -> Ask | Result:
     """
     if isinstance(sums, (str, Path, SiteSums)) or not len(sums):
         raise ArgumentError("sums must be a list of SiteSums, or of files of them, of all sites and rounds so far.")
-    read = [one if isinstance(one, SiteSums) else SiteSums.read(one) for one in sums]
-    rounds = _by_round(read)
-    first = rounds[0]
-    settings = dict(next(iter(first.values())).settings)
-    columns = agreed({site: one.facts["columns"] for site, one in first.items()})
-    told = {site: one.facts for site, one in rounds[1].items()} if len(rounds) > 1 else {}
-    names: tuple[str, ...] = ()
-    if told:
-        names = _alike(told, "columns")
-        _alike(told, "names")
-        settings["groups"] = settings["model"] == "mean" and all(one["groups"] for one in told.values())
-        settings["clustered"] = _alike(told, "clustered")
-    asked = 0
-
-    def ask(question: dict[str, Any]) -> Mapping[str, Any]:
-        nonlocal asked
-        asked += 1
-        if asked >= len(rounds):
-            raise _Next(Ask(asked, plain({**question, "settings": first[next(iter(first))].settings}), columns))
-        return added([one.sums for one in rounds[asked].values()])
-
+    rounds = Rounds.of([one if isinstance(one, SiteSums) else SiteSums.read(one) for one in sums])
     try:
-        found = pooled(settings, names, ask)
-    except _Next as stopped:
+        return combine_shares(rounds) if rounds.settings["model"] == SHARES else _regression(rounds)
+    except Unanswered as stopped:
         return stopped.ask
-    return report(found, settings, told, len(rounds))
 
 
-class _Next(Exception):
-    """The centre has a question that nobody has answered."""
-
-    def __init__(self, ask: Ask) -> None:
-        super().__init__()
-        self.ask = ask
-
-
-def _by_round(sums: Sequence[SiteSums]) -> list[dict[str, SiteSums]]:
-    """What each site sent in each round, the sites in the order of their names."""
-    rounds: dict[int, dict[str, SiteSums]] = {}
-    for one in sorted(sums, key=lambda given: (given.round, given.site)):
-        if one.site in rounds.setdefault(one.round, {}):
-            raise ArgumentError(f"site {one.site!r} comes twice in round {one.round}; give each file once.")
-        rounds[one.round][one.site] = one
-    out = [rounds[number] for number in sorted(rounds)]
-    if sorted(rounds) != list(range(len(rounds))):
-        raise ArgumentError(f"rounds {sorted(rounds)} came; give the sums of all rounds so far, from 0 on.")
-    for number, each in enumerate(out):
-        if lacking := sorted(set(out[0]) ^ set(each)):
-            raise ArgumentError(
-                f"sites {', '.join(lacking)} did not send sums in every round up to {number}; all sites of the first "
-                "round answer each question."
-            )
-        if len({one.asked for one in each.values()}) > 1:
-            raise DataError(f"the sites answered different questions in round {number}; send all the same Ask.")
-    settings = {site: one.settings for each in out for site, one in each.items()}
-    whole_first = next(iter(settings.values()))
-    for site, one_settings in settings.items():
-        if changed := [name for name, value in one_settings.items() if whole_first.get(name) != value]:
-            raise DataError(f"site {site!r} fits something else than the first one: {', '.join(changed)} differ.")
-    return out
-
-
-def _alike(facts: Mapping[str, Mapping[str, Any]], name: str) -> Any:
-    """What all sites tell alike."""
-    values = {site: one[name] for site, one in facts.items()}
-    first = next(iter(values.values()))
-    for site, value in values.items():
-        if value != first:
-            raise DataError(f"site {site!r} has other {name} than the first one: {value} and {first}.")
-    return tuple(first) if isinstance(first, list) else first
+def _regression(rounds: Rounds) -> Result:
+    """The Result of a regression, or the question that nobody has answered."""
+    settings, names = dict(rounds.settings), ()
+    rounds.columns = agreed(rounds.facts(0, "columns"))
+    told = rounds.told
+    if told:
+        names = rounds.alike("columns")
+        rounds.alike("names")
+        settings["groups"] = settings["model"] == "mean" and all(one["groups"] for one in told.values())
+        settings["clustered"] = rounds.alike("clustered")
+    return report(pooled(settings, names, rounds.ask), settings, told, len(rounds.each))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..designs.store import path_of, read_sealed, sealed
-from ..errors import DataError
+from ..errors import ArgumentError, DataError
 
 _VERSION = 2
 _OF_ASK, _OF_SUMS = "karat question to sites", "karat sums of a site"
@@ -74,6 +74,25 @@ class Ask:
         """
         text = read_sealed(path, _OF_ASK, _VERSION, "ask the centre for it again")
         return cls(int(text["round"]), text["question"], text["columns"])
+
+    @classmethod
+    def of(cls, ask: Ask | str | Path, settings: Mapping[str, Any]) -> Ask:
+        """The question, or that of a file.
+
+        Raises
+        ------
+        ArgumentError
+            If it is about another fit than the settings of a call.
+        """
+        one = ask if isinstance(ask, Ask) else cls.read(ask)
+        asked = one.question["settings"]
+        if asked != settings:
+            changed = [name for name in {**asked, **settings} if asked.get(name) != settings.get(name)]
+            raise ArgumentError(
+                f"the centre asks about another fit: {', '.join(changed)} differ from what this call says; make the "
+                "call of the first round again, with ask= beside it."
+            )
+        return one
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ def _sorted(levels: list[Any]) -> list[Any]:
 
 def with_shown(
     table: Table, columns: Columns, *, varied: frozenset[str], fixed: frozenset[str], labels: frozenset[str],
-    more: Sequence[str],
+    more: Sequence[str], inside: Bools | None = None,
 ) -> tuple[pd.DataFrame, Bools]:  # fmt: skip
     """A site's columns with rows below that show what other sites hold.
 
@@ -136,6 +136,8 @@ def with_shown(
         Columns that may be missing.
     more : sequence of str
         Further columns of the site, such as weights.
+    inside : ndarray of bool, optional
+        Rows of the subpopulation; categories of the others do not count.
 
     Returns
     -------
@@ -159,7 +161,8 @@ def with_shown(
             example = column.dropna().iloc[0]
         if "levels" in one:
             values = pd.Series(np.resize(np.array(one["levels"], dtype=object), m))
-            whole = pd.concat([column.astype(object), values], ignore_index=True)
+            column = column.astype(object) if inside is None else column.astype(object).where(inside, None)
+            whole = pd.concat([column, values], ignore_index=True)
             out[name] = _category(whole, one)
             continue
         if name in fixed or name in more:

@@ -11,6 +11,7 @@ import numpy as np
 from .. import designs
 from .. import moments as models
 from ..designs import Labelling
+from ..designs.domain import within
 from ..errors import ArgumentError, DataError, generator
 from ..estimate.augment import AugmentedSample, Units
 from ..estimate.clusters import cluster_codes
@@ -25,12 +26,13 @@ from ..regression.variables import labelled_rows, read_labels
 from .levels import Columns, columns_held, with_shown
 
 if TYPE_CHECKING:
+    from ..estimate.rows import Rows
     from ..frames.formula import Parsed
     from ..moments import Model
     from ..regression.design_matrix import Design
 
 MODELS = ("ols", "mean", "logit", "probit", "poisson", "gamma", "fractional", "multinomial")
-KINDS = ("HC0", "HC1", "CRV0", "CRV1")
+KINDS = ("HC0", "HC1", "HC2", "HC3", "CRV0", "CRV1")
 _BECAUSE = "sites share sums and no rows"
 
 
@@ -65,17 +67,18 @@ def refuse(options: Arguments) -> None:
         raise ArgumentError(f"model={options.model!r} is not fitted across sites; take one of {MODELS}.")
     if options.vcov not in KINDS:
         raise ArgumentError(
-            f"vcov={options.vcov!r} leaves single units or clusters out, which sums over sites do not show; use 'HC0' "
-            "or 'HC1', with clusters {'CRV0': column} or {'CRV1': column}."
+            f"vcov={options.vcov!r} leaves clusters out, which sums over sites do not show; use {{'CRV0': column}} or "
+            "{'CRV1': column}, or without clusters one of HC0 to HC3."
         )
     if options.estimator == "surrogate":
-        raise ArgumentError("estimator='surrogate' uses no gold and is not valid; it is not fitted across sites.")
-    for name in ("subset", "shown"):
-        if options.given[name] is not None:
-            raise ArgumentError(f"{name}= is not taken across sites; leave the rows out of data and design.")
+        raise ArgumentError(
+            "estimator='surrogate' uses no gold and is not valid; across sites take 'dsl', 'ppi' or 'gold'."
+        )
+    if options.given["shown"] is not None:
+        raise ArgumentError("shown= is not taken across sites; leave the rows out of data and design.")
     if options.combine != "mean":
         raise ArgumentError("combine='median' solves each split by itself; across sites use combine='mean'.")
-    for name in ("weights", "cluster", "labelled"):
+    for name in ("weights", "cluster", "labelled", "subset"):
         value = options.cluster if name == "cluster" else options.given[name]
         if value is not None and not isinstance(value, str):
             raise ArgumentError(f"{name}= must name one column across sites; got {type(value).__name__}.")
@@ -97,6 +100,8 @@ def held(options: Arguments, data: object, least: int) -> Columns:
     """What the columns of a site hold, for the first round."""
     table = Table.read(data)
     parsed, names = columns_of(options, table)
+    if options.subset is not None:
+        table = table.take(np.flatnonzero(table.marked(options.subset, "subset")))
     return columns_held(table, names, parsed.coded, least)
 
 
@@ -113,14 +118,7 @@ def open_site(options: Arguments, data: object, columns: Columns, least: int) ->
     if set(names) != set(columns):
         raise DataError(f"the sites agreed on the columns {sorted(columns)}, and this call reads {sorted(names)}.")
     model, prepared, matrix = _read(options, table, parsed, columns)
-    sample = augmented(prepared, matrix, ())
-    seed = seed_of_fit(options.seed, prepared, options.model, options.formula)
-    features = frame_features(prepared, options, options.predictions)
-    _, rows = predicted_blocks(
-        prepared, matrix, options, options.predictions, features, options.features, table, generator(seed)
-    )
-    if not rows and options.estimator != "gold":  # all rows are gold: predictions do not count
-        rows = (matrix.gold,)
+    sample, rows = augmented(prepared, matrix, ()), _predicted(options, prepared, matrix, table)
     sample = replace(sample, predicted=Memory(rows))
     refuse_small_cells(sample, matrix.spec.columns, least)
     spec = matrix.spec
@@ -128,16 +126,29 @@ def open_site(options: Arguments, data: object, columns: Columns, least: int) ->
     return Site(model, sample, spec.names, spec.columns, title, spec.classes, prepared)
 
 
+def _predicted(options: Arguments, prepared: Prepared, matrix: Design, table: Table) -> tuple[Rows, ...]:
+    """Predicted rows; with a learner the labels themselves where all rows of this site are gold."""
+    seed = seed_of_fit(options.seed, prepared, options.model, options.formula)
+    features = frame_features(prepared, options, options.predictions)
+    _, rows = predicted_blocks(
+        prepared, matrix, options, options.predictions, features, options.features, table, generator(seed)
+    )
+    return rows if rows or options.estimator == "gold" else (matrix.gold,)
+
+
 def _read(options: Arguments, table: Table, parsed: Parsed, columns: Columns) -> tuple[Model, Prepared, Design]:
     """Formula and labels read on a table with rows that show the levels of all sites, which leave again."""
     model, labels = models.get(options.model, options.parameters), frozenset(map(str, options.surrogates))
-    more = [name for name in (options.given["weights"], options.cluster, options.labelled) if name is not None]
+    told = (options.given["weights"], options.cluster, options.labelled, options.subset)
+    more = [name for name in told if name is not None]
     frame, shown = with_shown(
-        table, columns, varied=labels | parsed.outcome_variables | _plain_surrogates(options), labels=labels,
+        table, columns, varied=labels | parsed.outcome_variables | plain_surrogates(options), labels=labels,
         fixed=_probabilities(options), more=[name for name in more if name not in columns],
+        inside=None if options.subset is None else table.marked(options.subset, "subset"),
     )  # fmt: skip
-    if options.labelled is not None:
-        frame[options.labelled] = frame[options.labelled].astype(np.float64).where(~shown, 1.0)
+    for name in (options.labelled, options.subset):
+        if name is not None:
+            frame[name] = frame[name].astype(np.float64).where(~shown, 1.0)
     every = Table.read(frame)
     known = read_labels(parsed, every, options.surrogates)
     gold = labelled_rows(known, every, options.labelled)
@@ -149,7 +160,7 @@ def _read(options: Arguments, table: Table, parsed: Parsed, columns: Columns) ->
     stub = Labelling(probability, gold, fixed_size=False)
     prepared = prepare(
         every, parsed, known, stub, weights=options.given["weights"], cluster=None, missing=options.missing,
-        context=options.context,
+        context=options.context, subset=options.subset,
     )  # fmt: skip
     matrix = matrices(prepared, model)
     for y in (matrix.gold.y, matrix.observed_y):
@@ -157,7 +168,11 @@ def _read(options: Arguments, table: Table, parsed: Parsed, columns: Columns) ->
             model.check_outcome(y, parsed.outcome)
     kept = np.ones(len(gold), dtype=bool) if prepared.units.kept is None else prepared.units.kept
     own, n = kept[~shown], int(kept[~shown].sum())
-    labelling = labelling.keep(own)
+    if options.subset is None:
+        labelling = labelling.keep(own)
+    else:  # rows outside the subpopulation were drawn from, too
+        complete = own | ~every.marked(options.subset, "subset")[~shown]
+        labelling = within(labelling.keep(complete), own[complete])
     units = Units(
         labelling,
         None if prepared.units.weights is None else prepared.units.weights[:n],
@@ -191,7 +206,8 @@ def _clusters(options: Arguments, table: Table, kept: Any) -> Any:
     return cluster_codes(values)
 
 
-def _plain_surrogates(options: Arguments) -> frozenset[str]:
+def plain_surrogates(options: Arguments) -> frozenset[str]:
+    """Columns of surrogates that hold classes or numbers, and no class probabilities."""
     return frozenset(surrogate_columns(options.surrogates, _BECAUSE)) - _probabilities(options)
 
 
