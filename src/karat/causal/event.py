@@ -255,7 +255,7 @@ def _fit(formula: str, data: object, timing: _Timing, surrogates: Mapping[str, A
     if options.get("vcov") is None and options.get("cluster") is None:
         options["cluster"] = timing.unit
     if timing.kind == "imputation" and options.get("vcov") is None:
-        options["vcov"] = {"CRV1": options.pop("cluster")}
+        options["vcov"] = "CRV1"
     options["context"] = {**(options.get("context") or {}), "karat_event": timing.code}
     unit, time = quote(timing.unit), quote(timing.time)
     event = f"C(karat_event({unit}, {time}), contr.treatment({_BASE!r}))"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import FormulaError
-from .notation import first_stage, steps_in
+from .notation import first_stage, refuse_factor, steps_in
 from .quoting import plain_message, quote, restored, unknown, unquoted
 
 _STATEFUL = re.compile(r"\b(scale|center|standardize|poly|bs|cs|cr|cc|lag|Q)\s*\(")
@@ -136,6 +136,8 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
         raise FormulaError(
             f"formula {text!r} means several regressions ({step}); fit them by karat.several(formula, data, model=...)."
         )
+    if "i" not in {*(context or {}), *columns}:
+        refuse_factor(text)
     code, aliases = unquoted(text, columns)
     known = [aliases.get(name, name) for name in columns]
     code, *further = split_parts(code)

@@ -31,6 +31,39 @@ def steps_in(text: str) -> str:
     return found.group(1) if found else ""
 
 
+_FACTOR = re.compile(r"(?<![\w.])i\s*\(")
+
+
+def refuse_factor(text: str) -> None:
+    """Raise for ``i()`` of pyfixest, saying how it is written here.
+
+    Raises
+    ------
+    FormulaError
+
+    Examples
+    --------
+    >>> refuse_factor("tone ~ i(year, war, ref=2001)")
+    Traceback (most recent call last):
+    karat.errors.FormulaError: formula 'tone ~ i(year, war, ref=2001)' uses i(), which is written \
+war + C(year, contr.treatment(2001)):war here; an event study is karat.event_study.
+    """
+    shown = masked(text)
+    if not (found := _FACTOR.search(shown)):
+        return
+    parts = [part.strip() for part in _arguments(text, shown, found.end())]
+    named = {part.split("=", 1)[0].strip(): part.split("=", 1)[1].strip() for part in parts if "=" in part}
+    plain = [part for part in parts if "=" not in part] or ["x"]
+    base = named.get("ref")
+    factor = f"C({plain[0]})" if base is None else f"C({plain[0]}, contr.treatment({base}))"
+    if len(plain) > 1:
+        other = re.sub(r"^i\.(\w+)$", r"C(\1)", plain[1])
+        factor = f"{factor}:{other}" if base is None else f"{other} + {factor}:{other}"
+    raise FormulaError(
+        f"formula {text!r} uses i(), which is written {factor} here; an event study is karat.event_study."
+    )
+
+
 def sides(text: str) -> tuple[str, str]:
     """What stands left and right of the first ``~``.
 
