@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _COLLINEAR = 1e-11
 """Smallest singular value of the scaled design, relative to the largest, that is not taken for 0."""
 
+_ALIKE = 1e6
+"""Ratio of the sizes of columns up to which they are taken as they are; beyond, each is divided by a power of 2."""
+
 _WELL_CONDITIONED = 1e-5
 """Smallest eigenvalue of the scaled cross products above which they are solved as they are."""
 
@@ -40,7 +43,8 @@ def check_rank(x: Floats, weight: Floats | None, names: tuple[str, ...], where: 
     -------
     ndarray, shape (p, p), or None
         A matrix T such that the columns of ``x T`` are about orthogonal (from a QR decomposition, which has
-        twice the digits of cross products); None where ``x`` needs none.
+        twice the digits of cross products), or of about the same size where they are well-conditioned and their units
+        are far apart; None where ``x`` needs none.
 
     Raises
     ------
@@ -65,7 +69,7 @@ def check_rank(x: Floats, weight: Floats | None, names: tuple[str, ...], where: 
             "label units that have them (a stratified design helps), merge categories, or drop them."
         )
     if np.linalg.eigvalsh(gram / np.outer(size, size))[0] > _WELL_CONDITIONED:
-        return None
+        return None if size.max() <= _ALIKE * size.min() else np.diag(np.exp2(np.round(np.log2(size[0] / size))))
     scaled = x / size if weight is None else x * np.sqrt(weight)[:, None] / size
     triangle, order = qr(scaled, mode="r", pivoting=True)
     triangle = triangle[: x.shape[1]]

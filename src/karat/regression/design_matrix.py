@@ -16,6 +16,7 @@ from ..estimate.clusters import cluster_codes, count, named
 from ..estimate.rows import Rows
 from ..frames.formula import Parsed, refuse_stateful, row_by_row
 from ..frames.kinds import is_number
+from ..frames.lookups import refuse_out_of_reach
 from ..frames.matrices import MatrixSpec, least_columns
 from ..frames.quoting import quote
 from ..frames.table import as_float
@@ -355,8 +356,7 @@ def _filler(label: Label, n_rows: int) -> Any:
         return pd.Categorical.from_codes(np.arange(n_rows) % len(label.classes), categories=pd.Index(label.classes))
     if label.classes:
         return (np.arange(n_rows) % 2).astype(np.float64)
-    present = as_float(label.gold.dropna(), label.name, "gold")
-    return np.resize(present, n_rows)
+    return np.resize(as_float(label.gold.dropna(), label.name, "gold"), n_rows)
 
 
 def analysis_weights(table: Table, weights: object) -> Floats | None:
@@ -371,6 +371,7 @@ def analysis_weights(table: Table, weights: object) -> Floats | None:
         )
     if not (v > 0).any():
         raise DataError("weights are zero in every row; at least one must be positive.")
+    refuse_out_of_reach(v[~np.isnan(v)], "weights")
     return v
 
 
