@@ -80,8 +80,15 @@ def check_rank(x: Floats, weight: Floats | None, names: tuple[str, ...], where: 
         return basis / size[:, None] * np.sqrt(float(gram[0, 0]))
     dependent = [names[order[j]] for j in np.flatnonzero(np.abs(np.diag(triangle)) < 1e-10 * abs(triangle[0, 0]))]
     culprits = dependent or [names[order[-1]]]
-    constant = [name for name in culprits if np.ptp(x[:, names.index(name)]) == 0]
+    shares = np.abs(np.linalg.svd(triangle)[2][-1])
+    joined = {names[order[j]] for j in np.flatnonzero(shares > 0.1 * shares.max())}
+    if "Intercept" in culprits:  # what it is a combination of is what can be changed
+        culprits = [name for name in names if name in joined - {"Intercept"}] or culprits
+    spread = dict(zip(names, np.ptp(x, axis=0)))
+    constant = [name for name in culprits if spread[name] == 0 or joined == {name, "Intercept"}]
     why = "constant" if constant else "a combination of the other columns"
+    if constant and spread[constant[0]] > 0:
+        why = "constant as far as their digits go (subtract a number near their mean)"
     raise DataError(
         f"column(s) {', '.join(culprits)} are {why} in the {where} (collinear); drop them, merge categories, or label "
         "units in which they vary."

@@ -183,7 +183,8 @@ def _not_one_column(parsed: Parsed, frame: pd.DataFrame, n_columns: int) -> str:
         return text
     values = [v for v in frame[name].dropna().unique()]
     pick = next((v for v in values if str(v).lower() in ("yes", "true", "1")), values[-1])
-    return f"{text} Choose a category: write I({quote(name)} == {pick!r}) in its place, or use kt.multinomial."
+    other = "kt.shares has the shares of all, kt.multinomial their regression"
+    return f"{text} Choose a category: write I({quote(name)} == {pick!r}) in its place; {other}."
 
 
 def _materialise(

@@ -78,7 +78,12 @@ class Table:
         if isinstance(data, Mapping):
             import pandas as pd
 
-            data = pd.DataFrame(dict(data))
+            try:
+                data = pd.DataFrame(dict(data))
+            except ValueError as error:
+                raise ArgumentError(
+                    f"data is a mapping that makes no table ({error}); give each column a list."
+                ) from None
         if (source := source_of(data)) is not None:
             data = table_of(source, source.names)
         data, repeated = _by_text_names(data)
