@@ -463,6 +463,12 @@ simple("one constant beside the intercept", e.DataError, "size are constant", al
        formula="y ~ z + size")  # fmt: skip
 simple("numbers without digits left", e.DataError, "size are constant as far as", "subtract a number",
        alter={"size": lambda f: 2**50 + ROWS}, formula="y ~ z + size")  # fmt: skip
+simple("function over labels of other rows", e.FormulaError, "labels of other rows", "fixed numbers",
+       formula="size ~ f(y)", context={"f": lambda v: v - v.mean()})  # fmt: skip
+simple("outcome over labels of other rows", e.FormulaError, "labels of other rows",
+       formula="f(y) ~ size", context={"f": lambda v: v / v.max()})  # fmt: skip
+simple("module that formulas do not know", e.FormulaError, "context={'pd': pd}", formula="y ~ pd.cut(z, 3)")
+simple("comparison by itself", e.FormulaError, "I(z == 1)", formula="y ~ (z == 1) + size")
 simple("exposure of counts", e.ArgumentError, "offset(np.log(exposure))", exposure="size")
 simple("mean of classes", e.FormulaError, "I(topic ==", "kt.shares", model="mean", formula="topic ~ 1",
        surrogates={"topic": "topic_llm"})  # fmt: skip

@@ -289,6 +289,8 @@ def _read(text: str, code: str) -> Any:
 def _keyword_hint(code: str) -> str:
     if found := re.search(r"\b(?:as\.)?factor\((\w+)\)", code):
         return f" A column whose numbers are categories is written C({found[1]})."
+    if found := re.search(r"(\w+ *[=!<>]= *[^\s)]+)", code):
+        return f" A comparison is written I({found[1]})."
     if re.search(r"(?<![\w.])\.(?![\w.])", code):
         return " A dot does not stand for all other columns here; name the covariates."
     words = [word for word in re.findall(r"\b[a-z]+\b", code) if keyword.iskeyword(word)]

@@ -129,10 +129,12 @@ def unknown(name: str, text: str, columns: Sequence[str]) -> FormulaError:
     """The error for a name in a formula that is not a column."""
     odd = next((c for c in columns if not _is_plain(c) and name in c and c in text), None)
     near = difflib.get_close_matches(name, columns, n=3)
-    if name == "factor":
-        hint = " A column whose numbers are categories is written C(column)."
-    elif odd is not None and odd != name:
+    if odd is not None and odd != name:
         hint = f" The column {odd!r} is written {quote(odd)} in a formula."
+    elif name == "factor":
+        hint = " A column whose numbers are categories is written C(column)."
+    elif re.search(rf"(?<![\w.]){re.escape(name)}\s*[.(]", masked(text)):
+        hint = f" Functions and modules, numpy's np apart, are given in context={{{name!r}: {name}}}."
     elif near:
         hint = f" Did you mean {', '.join(map(_shown, near))}?"
     else:
