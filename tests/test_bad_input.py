@@ -447,6 +447,65 @@ simple(
 simple("formula without outcome", e.FormulaError, "'~ z'", "outcome", formula="~ z")
 simple("formula without covariates", e.FormulaError, "nothing to estimate", formula="y ~ 0")
 simple("formula that cannot be read", e.FormulaError, "'y ~ z +* size'", "cannot be read", formula="y ~ z +* size")
+simple("power of a column", e.FormulaError, "'z**2'", "'z' itself", "I(z**2)", formula="y ~ size + z**2")
+simple(
+    "power of a quoted column",
+    e.FormulaError,
+    "I(`a b`**3)",
+    formula="y ~ z + `a b`^3",
+    data=FRAME.assign(**{"a b": 1.0}),
+)
+simple("category as in R", e.FormulaError, "'y ~ as.factor(size)'", "C(size)", formula="y ~ as.factor(size)")
+simple("category as in R, too", e.FormulaError, "'factor'", "C(column)", formula="y ~ factor(size)")
+simple("all other columns", e.FormulaError, "name the covariates", formula="y ~ .")
+simple("fixed effects of single rows", e.DataError, "alone in z", "single row", "label others.", formula="y ~ size | z")
+simple("one constant beside the intercept", e.DataError, "size are constant", alter={"size": lambda f: 3.0},
+       formula="y ~ z + size")  # fmt: skip
+simple("numbers without digits left", e.DataError, "size are constant as far as", "subtract a number",
+       alter={"size": lambda f: 2**50 + ROWS}, formula="y ~ z + size")  # fmt: skip
+simple("function over labels of other rows", e.FormulaError, "labels of other rows", "fixed numbers",
+       formula="size ~ f(y)", context={"f": lambda v: v - v.mean()})  # fmt: skip
+simple("outcome over labels of other rows", e.FormulaError, "labels of other rows",
+       formula="f(y) ~ size", context={"f": lambda v: v / v.max()})  # fmt: skip
+simple("module that formulas do not know", e.FormulaError, "context={'pd': pd}", formula="y ~ pd.cut(z, 3)")
+simple("comparison by itself", e.FormulaError, "I(z == 1)", formula="y ~ (z == 1) + size")
+simple("exposure of counts", e.ArgumentError, "offset(np.log(exposure))", exposure="size")
+simple("mean of classes", e.FormulaError, "I(topic ==", "kt.shares", model="mean", formula="topic ~ 1",
+       surrogates={"topic": "topic_llm"})  # fmt: skip
+simple("a table for a word", e.ArgumentError, "tuning=", "choose one of", tuning=FRAME)
+
+
+@case("mapping of single values", e.ArgumentError, "give each column a list")
+def _():
+    fit().predict({"z": 1.0})
+
+
+@case("bootstrap of no function", e.ArgumentError, "statistic='mean'", "lambda")
+def _():
+    kt.bootstrap("mean", FRAME, surrogates={"y": "y_llm"})
+
+
+@case("bootstrap of a function of one argument", e.ArgumentError, "two arguments", "lambda")
+def _():
+    kt.bootstrap(lambda t: t["y"].mean(), FRAME, surrogates={"y": "y_llm"})
+
+
+@case("kappa of labels", e.DataError, "codes of classes", "karat.labels.agreement")
+def _():
+    kt.labels.cohen_kappa(["a", "b"], ["a", "a"], 2)
+
+
+@case("alpha of labels", e.DataError, "counts must be", "karat.labels.agreement")
+def _():
+    kt.labels.krippendorff_alpha([["a", "b"], ["a", "a"]])
+
+
+@case("events of units treated in 0", e.DataError, "never treated", "not 0")
+def _():
+    frame = pd.DataFrame({"y": 1.0, "u": ROWS // 4, "t": ROWS % 4, "g": (ROWS % 8 < 4) * 2})
+    kt.did("y", frame, unit="u", time="t", cohort="g")
+
+
 simple("formula is no text", e.FormulaError, "int", "such as", formula=3)
 simple("two outcomes", e.FormulaError, "exactly one outcome", formula="y + vote ~ z")
 simple("an effect that is no column", e.FormulaError, "C(author)", "state + year", formula="y ~ z | C(author)")

@@ -59,6 +59,11 @@ def test_names_are_where_they_are_said_to_be() -> None:
     assert dir(kt) == sorted(kt.__all__)
 
 
+def test_a_name_of_another_package_is_answered_with_the_nearest() -> None:
+    with pytest.raises(AttributeError, match=r"did you mean karat\.ols\?"):
+        kt.feols  # noqa: B018
+
+
 @pytest.mark.parametrize(("room", "name"), EVERYTHING, ids=lambda part: part)
 def test_every_name_is_documented_with_an_example(room: str, name: str) -> None:
     thing = getattr(importlib.import_module(room), name)

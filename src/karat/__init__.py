@@ -8,6 +8,7 @@ are valid whatever the labels do.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from typing import TYPE_CHECKING, Any
 
@@ -238,7 +239,9 @@ def __getattr__(name: str) -> Any:
     elif name in _MODULES:
         value = importlib.import_module(f".{name}", __name__)
     else:
-        raise AttributeError(f"module 'karat' has no attribute {name!r}")
+        near = difflib.get_close_matches(name.lower(), __all__, n=1)
+        hint = f"; did you mean karat.{near[0]}?" if near else ""
+        raise AttributeError(f"module 'karat' has no attribute {name!r}{hint}")
     globals()[name] = value
     return value
 

@@ -160,9 +160,13 @@ def one_of(name: str, value: object, allowed: tuple[object, ...]) -> None:
     --------
     >>> one_of("target", "finite", ("superpopulation", "finite"))
     """
-    if value not in allowed:
+    try:
+        known = value in allowed
+    except (TypeError, ValueError):  # arrays and tables do not compare as a whole
+        known = False
+    if not known:
         listing = ", ".join(repr(option) for option in allowed)
-        raise ArgumentError(f"{name}={value!r} is not allowed; choose one of {listing}.")
+        raise ArgumentError(f"{name}={_shown(value)} is not allowed; choose one of {listing}.")
 
 
 def whole(name: str, value: object, *, least: int | None = None, most: int | None = None, instead: str = "") -> int:
@@ -280,8 +284,13 @@ def _bounds(least: float | None, most: float | None, above: float | None = None,
 
 
 def _not_allowed(name: str, value: object, wanted: str, instead: str) -> str:
-    shown = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:57]}..."
-    return f"{name}={shown} is not allowed; give {wanted}{', ' + instead if instead else ''}."
+    return f"{name}={_shown(value)} is not allowed; give {wanted}{', ' + instead if instead else ''}."
+
+
+def _shown(value: object) -> str:
+    """A value in a message, in one line and cut where it is long."""
+    text = " ".join(repr(value).split()) if hasattr(value, "shape") else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def generator(seed: object, name: str = "seed") -> np.random.Generator:

@@ -27,6 +27,10 @@ GIVEN = {"surrogates": {"y": "y_llm"}}
         (lambda: kt.rmst("y ~ z", FRAME, evnt="vote", tau=1.0), r"rmst\(\).*Did you mean event="),
         (lambda: kt.rmst_contrast("region", FRAME, time="y", event="vote", tao=1.0), r"Did you mean tau="),
         (lambda: kt.poisson("y ~ z", FRAME), r"poisson\(\).*surrogates"),
+        (lambda: kt.ordered("y ~ z", FRAME, order=[1, 2], **GIVEN), r"no argument 'order'.*levels="),
+        (lambda: kt.ols("y ~ z", FRAME, cov_type="HC1", **GIVEN), "no argument 'cov_type'. Write vcov="),
+        (lambda: kt.ols("y ~ z", FRAME, vcov="hetero", **GIVEN), "'HC1'"),
+        (lambda: kt.ols("y ~ z", FRAME, vcov="iid", **GIVEN), "always robust"),
     ],
 )  # fmt: skip
 def test_the_function_that_was_called_answers(call, words):

@@ -283,6 +283,21 @@ def test_weights_of_the_design_count_and_intervals_cover():
         made.agreement(gold, kt.SimpleRandom(n=400).draw(frame, seed=1, id="row"))
 
 
+def test_intervals_are_those_of_an_audit():
+    """Documents with one passage each: precision is a share of documents, with the interval of the audit."""
+    rng, n = np.random.default_rng(7), 300
+    right = rng.random(n) < np.where(np.arange(n) < 240, 0.95, 0.5)
+    made = annotation([[(0, 2 if ok else 1)] for ok in right])
+    frame = pd.DataFrame({"row": range(n), "rest": (np.arange(n) >= 240).astype(int), "label": 1})
+    sample = kt.Stratified("rest", n={0: 20, 1: 40}).draw(frame, seed=1, id="row")
+    columns = ["document", "annotator", "start", "end", "label"]
+    gold = kt.read_spans(pd.DataFrame([(str(i), "ann", 0, 2, "x") for i in sample.positions], columns=columns), ["x"])
+    told = made.agreement(gold, sample).loc[("x", "exact")]
+    labelled = kt.datasets.mask_gold(frame.assign(gold=right.astype(int)), sample, "gold")
+    expected = kt.labels.audit(labelled, "gold", "label", sample).confusion
+    np.testing.assert_allclose(told[["precision 2.5%", "precision 97.5%"]], expected.precision_interval[1, 1])
+
+
 def annotation(places):
     """An annotation with passages at given places."""
     found = [located([], "", 1) for _ in places]

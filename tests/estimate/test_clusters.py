@@ -246,6 +246,15 @@ def test_two_ways_with_labels(frame, estimator):
     assert (both.df <= base.with_vcov({"CRV0": labelled["author"]}).df * 3).all()
 
 
+def test_two_ways_as_pyfixest_writes_them(frame):
+    options = {"surrogates": {"y": "y_llm"}, "design": 1.0, "compare": False}
+    expected = kt.ols("y ~ z", frame, vcov={"CRV1": ["author", "week"]}, **options)
+    found = kt.ols("y ~ z", frame, vcov={"CRV1": "author+week"}, **options)
+    np.testing.assert_array_equal(found.covariance, expected.covariance)
+    odd = kt.ols("y ~ z", frame.rename(columns={"author": "a+b"}), vcov={"CRV1": ["a+b"]}, **options)
+    assert odd.cluster == "a+b"
+
+
 def test_two_ways_by_default(frame):
     labelled = corpora.masked(frame, np.random.default_rng(3).random(180) < 0.6, "y")
     options = {"surrogates": {"y": "y_llm"}, "learner": "linear", "repeats": 1, "seed": 1, "scores": True}
@@ -310,6 +319,7 @@ def test_folds_keep_together_what_hangs_together():
         (["author", "absent"], ["absent"]),
         (np.zeros((180, 3)), ["shape", "two ways"]),
         (["author", "one"], ["single cluster"]),
+        ("author + week", ["['author', 'week']"]),
     ],
 )
 def test_clusters_that_cannot_be_read(frame, cluster, words):

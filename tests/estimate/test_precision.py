@@ -5,11 +5,15 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import karat as kt
 from karat.estimate.influence import calibration
 from karat.estimate.scores import growth
 from karat.estimate.tune import select
+from karat.errors import DataError
+from karat.estimate.scores import _growth
 
 X = np.arange(21.0)
 ALONE = {"estimator": "gold", "compare": False, "df": "normal", "vcov": "HC0"}
@@ -159,6 +163,80 @@ def test_covariates_far_from_zero(model, label, far):
     one, other = (kt.regress(f"{label} ~ x", d, model=model, **options) for d in (data, moved))
     np.testing.assert_allclose(other.theta[1], one.theta[1], rtol=1e-6)
     np.testing.assert_allclose(other.se().iloc[1], one.se().iloc[1], rtol=1e-6)
+
+
+def near(found, expected, rtol):
+    np.testing.assert_allclose(found.theta, expected.theta, rtol=rtol)
+    np.testing.assert_allclose(found.se(), expected.se(), rtol=rtol)
+    assert found.choice == expected.choice
+
+
+@given(shift=st.floats(-1e8, 1e8), label=st.sampled_from(["y", "vote"]), tuning=st.sampled_from(["auto", None, "full"]))
+def test_outcomes_far_from_zero(shift, label, tuning):
+    """Slopes of a linear regression do not see where the outcome is counted from; beyond 10^8 its own digits go."""
+    data = corpus().assign(full=lambda d: d["guess"])
+    outcome = "y" if label == "y" else "full"
+    options = {"surrogates": {"y": "guess"} if label == "y" else {"vote": "vote_llm"}, "learner": None,
+               "tuning": tuning, "compare": False}  # fmt: skip
+    formula = f"{outcome} ~ x" if label == "y" else f"{outcome} ~ vote + x"
+    moved = data.assign(**{name: data[name] + shift for name in {outcome, "guess"}})
+    one, other = kt.ols(formula, data, **options), kt.ols(formula, moved, **options)
+    np.testing.assert_allclose(other.theta[1:], one.theta[1:], rtol=2e-6)
+    np.testing.assert_allclose(other.theta[0] - shift, one.theta[0], rtol=1e-5)
+    np.testing.assert_allclose(other.se(), one.se(), rtol=2e-6)
+    assert other.choice == one.choice
+
+
+@pytest.mark.filterwarnings("ignore::karat.errors.NotValidWarning")
+@pytest.mark.parametrize("estimator", ["dsl", "gold", "surrogate"])
+def test_outcomes_as_far_as_doubles_allow(estimator, tmp_path, quiet):
+    """At 10^10 the outcome itself has five digits behind the point, and so have slopes; batch by batch too."""
+    data = corpus()
+    moved = data.assign(y=data["y"] + 1e10, guess=data["guess"] + 1e10)
+    options = {"surrogates": {"y": "guess"}, "learner": None, "compare": False, "estimator": estimator, "vcov": "HC1"}
+    one, other = kt.ols("y ~ x", data, **options), kt.ols("y ~ x", moved, **options)
+    np.testing.assert_allclose(other.theta[1:], one.theta[1:], rtol=1e-4)
+    np.testing.assert_allclose(other.se(), one.se(), rtol=1e-4)
+    moved.to_parquet(tmp_path / "moved.parquet")
+    if estimator == "dsl":
+        read = kt.ols("y ~ x", kt.Batches(tmp_path / "moved.parquet"), design=kt.SimpleRandom(150), **options)
+        np.testing.assert_allclose(read.theta[1:], one.theta[1:], rtol=1e-4)
+
+
+@given(scale=st.floats(1e-8, 1e8), model=st.sampled_from(["ols", "logit", "poisson", "probit", "huber"]))
+def test_units_of_a_covariate(scale, model):
+    data = corpus()
+    scaled = data.assign(x=data["x"] * scale)
+    options = {"surrogates": {"vote": "vote_llm"}, "model": model, "learner": None, "compare": False}
+    one, other = (kt.regress("vote ~ x", d, **options) for d in (data, scaled))
+    near(_in_units(other, scale), one, 1e-6)
+
+
+def _in_units(fit, scale):
+    """A fit with its last slope in the units of before."""
+    by = np.r_[np.ones(len(fit.theta) - 1), scale]
+    return fit.replace(theta=fit.theta * by, covariance=fit.covariance * np.outer(by, by))
+
+
+@pytest.mark.parametrize("scale", [1e-48, 1e48])
+@pytest.mark.parametrize("model", ["ols", "logit", "poisson"])
+@pytest.mark.parametrize("options", [{}, {"cluster": np.arange(400) % 40}, {"learner": "linear", "repeats": 1}])
+def test_units_of_a_covariate_that_are_odd(scale, model, options):
+    data = corpus().assign(full=lambda d: d["guess"] if model == "ols" else (d["guess"] > 1).astype(float))
+    scaled = data.assign(x=data["x"] * scale)
+    options = {"surrogates": {"vote": "vote_llm"}, "model": model, "learner": None, "seed": 1, **options}
+    one, other = (kt.regress("full ~ vote + x", d, **options) for d in (data, scaled))
+    near(_in_units(other, scale), one, 1e-6)
+    assert other.wald("x = 0").p_value == pytest.approx(one.wald("x = 0").p_value, rel=1e-5)
+
+
+@pytest.mark.parametrize("column", ["x", "guess", "v", "y"])
+@pytest.mark.parametrize("factor", [1e-160, 1e160, 1e300])
+def test_sizes_of_which_no_variance_can_be_computed(column, factor):
+    data = corpus()
+    data[column] *= factor
+    with pytest.raises(DataError, match="Take another unit"):
+        kt.ols("y ~ x", data, surrogates={"y": "guess"}, weights="v", learner="linear", repeats=1)
 
 
 def test_powers_of_a_year():

@@ -55,7 +55,7 @@ def test_formulas_of_columns_are_learnt_from_one_row(formula, rows, monkeypatch)
 
 
 @pytest.mark.parametrize(
-    "formula", ["y ~ x + g", "y ~ C(year)", "y ~ x:year", "y ~ log(`word count`)", "y ~ I(x + 1)", "y ~ year**2 + g"]
+    "formula", ["y ~ x + g", "y ~ C(year)", "y ~ x:year", "y ~ log(`word count`)", "y ~ I(x + 1)", "y ~ (x + year)**2"]
 )
 def test_other_formulas_are_evaluated(formula):
     spec, matrix = spec_of(formula)

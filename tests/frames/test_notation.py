@@ -1,7 +1,9 @@
 """Formulas with steps become texts: against a plain expansion of a tree, and case by case."""
 
 import itertools
+import re
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -99,6 +101,25 @@ def test_cases(text, expected):
 def test_refused(text, words):
     with pytest.raises(FormulaError, match=words):
         expand(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("y ~ i(year)", "C(year)"),
+        ("y ~ x + i(year, war)", "C(year):war"),
+        ("y ~ i(year, ref=2001)", "C(year, contr.treatment(2001))"),
+        ("y ~ i(`a year`, war, ref='a, b')", "war + C(`a year`, contr.treatment('a, b')):war"),
+        ("y ~ i(year, i.war)", "C(year):C(war)"),
+    ],
+)
+def test_factors_of_pyfixest_are_refused_with_what_to_write(text, written):
+    with pytest.raises(FormulaError, match=re.escape(f"written {written} here")):
+        parse(text, ["y", "x", "year", "a year", "war"])
+    assert parse("y ~ i(x)", ["y", "x"], {"i": abs}).covariate_variables == {"x"}
+    assert parse("y ~ a.i(x) + `i(x)`", ["y", "x", "i(x)"], {"a": np}).aliases == {"i(x)": "_column_0"}
+    if "ref" in text and "war" not in text:  # what is advised is read
+        assert parse(f"y ~ {written}", ["y", "year"]).covariate_variables == {"year"}
 
 
 def test_one_regression_refuses_steps_and_says_where_they_go():

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn import metrics
 
@@ -84,6 +85,23 @@ def test_reliability_bins():
     assert table["share"].sum() == pytest.approx(1)
     inside = (table["2.5%"] <= table["confidence"]) & (table["confidence"] <= table["97.5%"])
     assert inside.mean() > 0.7
+
+
+@pytest.mark.filterwarnings("ignore::karat.errors.DesignWarning")
+def test_reliability_intervals_are_those_of_an_audit():
+    """Of equal weights Clopper and Pearson's; rows of large weights count for as few as they are."""
+    from scipy import stats
+
+    p, truth = np.tile([0.9, 0.1], (40, 1)), np.arange(40) % 8 == 0
+    row = L.reliability(p, truth.astype(int), classes=[0, 1]).iloc[0]
+    exact = stats.binomtest(35, 40).proportion_ci()
+    np.testing.assert_allclose(row[["2.5%", "97.5%"]].to_numpy(float), exact, rtol=1e-9)
+    heavy = np.where(truth, 40.0, 1.0)
+    frame = pd.DataFrame({"gold": truth.astype(int), "label": 0})
+    expected = L.audit(frame, "gold", "label", kt.Bernoulli(1 / heavy)).confusion.accuracy_interval
+    row = L.reliability(p, truth.astype(int), classes=[0, 1], weights=heavy).iloc[0]
+    np.testing.assert_allclose(row[["2.5%", "97.5%"]].to_numpy(float), expected, rtol=0.1)
+    assert row["97.5%"] - row["2.5%"] > 2 * (exact.high - exact.low)
 
 
 def test_temperature_undoes_sharpening():

@@ -96,6 +96,23 @@ def test_statsmodels_names(fit):
     assert fit.nobs == 400
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("slopes", r"karat\.slopes\(fit, data\)"),
+        ("comparisons", r"karat\.comparisons\(fit, data"),
+        ("predictions", r"karat\.predictions\(fit, data\)"),
+        ("vcov", "with_vcov"),
+        ("resid", "fit.predict"),
+        ("nonsense", "'Result' object has no attribute 'nonsense'$"),
+    ],
+)
+def test_what_other_packages_call_otherwise(fit, name, words):
+    assert not hasattr(fit, name)
+    with pytest.raises(AttributeError, match=words):
+        getattr(fit, name)
+
+
 # ---- texts -------------------------------------------------------------------------------------------------
 
 

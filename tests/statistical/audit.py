@@ -1,5 +1,7 @@
 """Recall, precision and accuracy of a label in the whole corpus, from gold drawn in strata of that label: coverage.
 
+Also the accuracy of soft labels by how probable their class was said to be, from gold drawn in strata of that class.
+
 Run with ``python -m tests.statistical.audit`` for the figures of docs/methods.md, section 6.
 """
 
@@ -50,6 +52,27 @@ def once(scene: Scene, seed: int) -> np.ndarray:
     return np.array([(low <= t <= high, high - low) for t, (low, high) in zip(truth, ends)])
 
 
+def bins_once(gold: tuple[int, int], seed: int) -> np.ndarray:
+    """Share of the bins of :func:`karat.labels.reliability` that cover, and their mean width, shape (2,).
+
+    One text in ten is labelled 1; gold is drawn in strata of the label, or at random where one number is 0.
+    """
+    rng, n = np.random.default_rng([seed, 29]), 5000
+    label = (rng.random(n) < 0.1).astype(int)
+    sure = 0.5 + 0.5 * rng.beta(np.where(label, 1.5, 4.0), 1.0)
+    wrong = np.where(label, 1.05 - sure, 0.6 * (1 - sure))  # too sure of the one, not sure enough of the other
+    p = np.where(np.eye(2)[label] == 1, sure[:, None], 1 - sure[:, None])
+    y = np.where(rng.random(n) < wrong, 1 - label, label)
+    design = kt.Stratified("label", n=dict(enumerate(gold))) if min(gold) else kt.SimpleRandom(max(gold))
+    labelling = design.select(Table.read({"label": label}), rng)
+    drawn = labelling.gold
+    told = kt.labels.reliability(p[drawn], y[drawn], classes=[0, 1], weights=labelling.weight)
+    place = np.minimum((sure * 10 + 1e-9).astype(int), 9)
+    truth = np.array([(1 - wrong)[place == round(10 * low)].mean() for low in told["low"]])
+    low, high = told["2.5%"], told["97.5%"]
+    return np.array([((low <= truth) & (truth <= high)).mean(), (high - low).mean()])
+
+
 SCENES = (
     Scene(), Scene(gold=(60, 60)), Scene(0.05, (200, 100)), Scene(0.3), Scene(draw="unequal"),
     Scene(draw="simple random"),
@@ -61,3 +84,6 @@ if __name__ == "__main__":
     for scene in SCENES:
         row = np.mean([once(scene, seed) for seed in range(repetitions)], axis=0)
         print(f"| {scene} |", " | ".join(f"{hit:.3f} ({width:.3f})" for hit, width in row), "|", flush=True)
+    for gold in ((150, 150), (60, 60), (300, 0)):
+        row = np.mean([bins_once(gold, seed) for seed in range(repetitions)], axis=0)
+        print(f"| bins, {gold[0]} + {gold[1]} gold | {row[0]:.3f} ({row[1]:.3f}) |", flush=True)

@@ -14,7 +14,7 @@ import pandas as pd
 import karat as kt
 from karat.annotate.located import Marks, Passage
 
-SEED = 8_200_000
+SEED = 8_300_000
 MEASURES = ("precision", "recall", "f1")
 
 
@@ -27,9 +27,11 @@ class Scene:
     found: float = 0.7
     rare: bool = False
     stratified: bool = False
+    marked: int = 0
 
     def __str__(self) -> str:
-        how = "strata" if self.stratified else "simple random"
+        how = f"{self.marked} of them where the model marked" if self.marked else "simple random"
+        how = "strata" if self.stratified else how
         return f"{self.gold} of {self.documents:,} documents, {how}, {'few' if self.rare else 'many'} passages"
 
 
@@ -74,10 +76,13 @@ def once(scene: Scene, seed: int) -> np.ndarray:
     """For each way and measure: whether the interval covers, and its width, shape (3, 3, 2)."""
     rng = np.random.default_rng([SEED, seed])
     theirs, ours, many = corpus(scene, rng)
-    made, frame = annotation(ours), pd.DataFrame({"row": np.arange(scene.documents), "many": many.astype(int)})
+    frame = pd.DataFrame({"row": np.arange(scene.documents), "many": many.astype(int)})
+    made, frame["ours"] = annotation(ours), [int(bool(places)) for places in ours]
     design = kt.SimpleRandom(scene.gold)
     if scene.stratified:
         design = kt.Stratified("many", n=scene.gold, allocation="equal")
+    if scene.marked:
+        design = kt.Stratified("ours", n={1: scene.marked, 0: scene.gold - scene.marked})
     sample = design.draw(frame, seed=rng, id="row")
     told = made.agreement(people(theirs, sample.positions), sample)
     truth = made.agreement(people(theirs, np.arange(scene.documents)))
@@ -89,7 +94,10 @@ def once(scene: Scene, seed: int) -> np.ndarray:
     return out
 
 
-SCENES = (Scene(), Scene(gold=60), Scene(stratified=True), Scene(rare=True), Scene(rare=True, stratified=True))
+SCENES = (
+    Scene(), Scene(gold=60), Scene(stratified=True), Scene(rare=True), Scene(rare=True, stratified=True),
+    Scene(rare=True, marked=110), Scene(rare=True, gold=80, marked=50, found=0.9),
+)  # fmt: skip
 
 if __name__ == "__main__":
     repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 200

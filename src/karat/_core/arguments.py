@@ -16,7 +16,14 @@ import numpy as np
 
 from ..errors import ArgumentError, RenamedWarning, tell
 
-_ELSEWHERE = dict.fromkeys(("split", "fsplit"), "karat.several(formula, data, model=..., {}=...) fits each sample.")
+_ELSEWHERE = {
+    **dict.fromkeys(("split", "fsplit"), "karat.several(formula, data, model=..., {}=...) fits each sample."),
+    **dict.fromkeys(("cov_type", "cov_kwds", "se"), "Write vcov='HC1', or vcov={{'CRV1': 'column'}} with clusters."),
+    "exposure": "Write + offset(np.log(exposure)) in the formula.",
+    "offset": "Write + offset(column) in the formula.",
+    "order": "An outcome has its order from its column, data[y] = pd.Categorical(data[y], categories=[...], "
+    "ordered=True), or from the formula, C(y, levels=[...]) ~ x.",
+}
 """Arguments that users of other packages look for, and where they are."""
 
 P = ParamSpec("P")

@@ -11,7 +11,7 @@ import numpy as np
 from ..designs import Labelling, Sample
 from ..errors import ArgumentError, DataError, number
 from ..fieldwork.spans import Spans, covered
-from ..labels.quality.errors_by_design import intervals, ratio
+from ..labels.quality.errors_by_design import ratio, share_intervals
 from .located import Marks
 from .result import Annotation
 
@@ -136,8 +136,8 @@ class SpanAnnotation(Annotation):
 
         Notes
         -----
-        Ratios of totals over documents, weighted by design; intervals are Wilson's at the effective number of passages,
-        so that passages of one document are taken together.
+        Ratios of totals over documents, weighted by design; intervals are those of :func:`karat.labels.audit` (methods,
+        section 6) for documents that hold several passages, which are taken together.
         """
         return agreement(self, gold, sample, least)
 
@@ -258,7 +258,9 @@ def _figures(tally: Floats, labelling: Labelling) -> dict[str, float]:
     above = np.column_stack([tally[:, 0], tally[:, 1], tally[:, 0] + tally[:, 1]])
     below = np.column_stack([tally[:, 2], tally[:, 3], tally[:, 2] + tally[:, 3]])
     values, covariance = ratio(above, below, labelling)
-    ends = intervals(values, covariance, below, labelling.weight)
+    marked, every = tally[:, 2] > 0, np.ones(len(tally), dtype=bool)
+    right, rest = np.column_stack([marked] * 3), np.column_stack([marked, every, every])
+    ends = share_intervals(above, below, (right, rest), covariance, labelling.weight)
     out: dict[str, float] = {}
     for k, name in enumerate(("precision", "recall", "f1")):
         out |= {name: float(values[k]), f"{name} 2.5%": float(ends[k, 0]), f"{name} 97.5%": float(ends[k, 1])}

@@ -206,10 +206,10 @@ class _Timing:
         if np.isinf(first).all() or (not np.isinf(first).any() and kind != "imputation"):
             how = "every" if np.isinf(first).all() else "no"
             raise DataError(
-                f"cohort {cohort!r} is missing in {how} row, so nothing can be "
-                "compared: treated units and units never treated are needed. Where all are treated at last, leave out "
-                "rows from the first period of the last cohort on, and make its cohort missing, or take "
-                "method='imputation'."
+                f"cohort {cohort!r} is missing in {how} row, so nothing can be compared: treated units and units never "
+                "treated are needed, and the cohort of the latter is missing (not 0 or a late period). Where all are "
+                "treated at last, leave out rows from the first period of the last cohort on, and make its cohort "
+                "missing, or take method='imputation'."
             )
         since = when - first
         for one in np.unique(first[np.isfinite(first)]) if kind == "sunab" else ():
@@ -255,7 +255,7 @@ def _fit(formula: str, data: object, timing: _Timing, surrogates: Mapping[str, A
     if options.get("vcov") is None and options.get("cluster") is None:
         options["cluster"] = timing.unit
     if timing.kind == "imputation" and options.get("vcov") is None:
-        options["vcov"] = {"CRV1": options.pop("cluster")}
+        options["vcov"] = "CRV1"
     options["context"] = {**(options.get("context") or {}), "karat_event": timing.code}
     unit, time = quote(timing.unit), quote(timing.time)
     event = f"C(karat_event({unit}, {time}), contr.treatment({_BASE!r}))"

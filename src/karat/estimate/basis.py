@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _COLLINEAR = 1e-11
 """Smallest singular value of the scaled design, relative to the largest, that is not taken for 0."""
 
+_ALIKE = 1e6
+"""Ratio of the sizes of columns up to which they are taken as they are; beyond, each is divided by a power of 2."""
+
 _WELL_CONDITIONED = 1e-5
 """Smallest eigenvalue of the scaled cross products above which they are solved as they are."""
 
@@ -40,7 +43,8 @@ def check_rank(x: Floats, weight: Floats | None, names: tuple[str, ...], where: 
     -------
     ndarray, shape (p, p), or None
         A matrix T such that the columns of ``x T`` are about orthogonal (from a QR decomposition, which has
-        twice the digits of cross products); None where ``x`` needs none.
+        twice the digits of cross products), or of about the same size where they are well-conditioned and their units
+        are far apart; None where ``x`` needs none.
 
     Raises
     ------
@@ -65,7 +69,7 @@ def check_rank(x: Floats, weight: Floats | None, names: tuple[str, ...], where: 
             "label units that have them (a stratified design helps), merge categories, or drop them."
         )
     if np.linalg.eigvalsh(gram / np.outer(size, size))[0] > _WELL_CONDITIONED:
-        return None
+        return None if size.max() <= _ALIKE * size.min() else np.diag(np.exp2(np.round(np.log2(size[0] / size))))
     scaled = x / size if weight is None else x * np.sqrt(weight)[:, None] / size
     triangle, order = qr(scaled, mode="r", pivoting=True)
     triangle = triangle[: x.shape[1]]
@@ -76,8 +80,15 @@ def check_rank(x: Floats, weight: Floats | None, names: tuple[str, ...], where: 
         return basis / size[:, None] * np.sqrt(float(gram[0, 0]))
     dependent = [names[order[j]] for j in np.flatnonzero(np.abs(np.diag(triangle)) < 1e-10 * abs(triangle[0, 0]))]
     culprits = dependent or [names[order[-1]]]
-    constant = [name for name in culprits if np.ptp(x[:, names.index(name)]) == 0]
+    shares = np.abs(np.linalg.svd(triangle)[2][-1])
+    joined = {names[order[j]] for j in np.flatnonzero(shares > 0.1 * shares.max())}
+    if "Intercept" in culprits:  # what it is a combination of is what can be changed
+        culprits = [name for name in names if name in joined - {"Intercept"}] or culprits
+    spread = dict(zip(names, np.ptp(x, axis=0)))
+    constant = [name for name in culprits if spread[name] == 0 or joined == {name, "Intercept"}]
     why = "constant" if constant else "a combination of the other columns"
+    if constant and spread[constant[0]] > 0:
+        why = "constant as far as their digits go (subtract a number near their mean)"
     raise DataError(
         f"column(s) {', '.join(culprits)} are {why} in the {where} (collinear); drop them, merge categories, or label "
         "units in which they vary."

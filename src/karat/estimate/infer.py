@@ -337,6 +337,14 @@ def _leveraged_df(parts: Parts, kind: str, covariance: Covariance, meat: Meat) -
 
 DEFAULT_UNIT_COVARIANCE = "HC3"
 DEFAULT_CLUSTER_COVARIANCE = "CRV3"
+_CALLED_OTHERWISE = {
+    **dict.fromkeys(("hetero", "robust"), "write 'HC1' for what other packages call so, or leave it out for 'HC3'"),
+    **dict.fromkeys(
+        ("iid", "nonrobust"), "gold and predicted rows differ in their variance, so it is always robust: 'HC0' to 'HC3'"
+    ),
+    "cluster": "name the clusters, vcov={'CRV1': 'column'}, or cluster='column'",
+}
+"""What other packages call kinds of covariance."""
 
 
 def read_vcov(vcov: object, cluster: object) -> tuple[str, Any]:
@@ -345,7 +353,8 @@ def read_vcov(vcov: object, cluster: object) -> tuple[str, Any]:
     Parameters
     ----------
     vcov : str, mapping or None
-        ``"HC2"``, ``{"CRV1": "author"}``, or None for the default.
+        ``"HC2"``, ``{"CRV1": "author"}``, or None for the default. Clusters of two ways may be written as pyfixest has
+        them, ``{"CRV1": "author + year"}``; a column whose name holds a plus stands in a list.
     cluster : str, list of two str, array_like or None
         Short for the default cluster form; two columns for clusters of two ways.
 
@@ -363,6 +372,8 @@ def read_vcov(vcov: object, cluster: object) -> tuple[str, Any]:
     --------
     >>> read_vcov({"CRV3": "author"}, None)
     ('CRV3', 'author')
+    >>> read_vcov({"CRV1": "author + year"}, None)
+    ('CRV1', ['author', 'year'])
     """
     if vcov is None:
         return (DEFAULT_UNIT_COVARIANCE if cluster is None else DEFAULT_CLUSTER_COVARIANCE), cluster
@@ -371,9 +382,13 @@ def read_vcov(vcov: object, cluster: object) -> tuple[str, Any]:
             raise ArgumentError(f"vcov={vcov!r} must have one entry, such as {{'CRV3': 'author'}}.")
         kind, column = next(iter(vcov.items()))
         one_of("vcov", kind, CLUSTER_KINDS)
+        if isinstance(column, str) and "+" in column:
+            column = [name.strip() for name in column.split("+")]
         if cluster is not None and not (isinstance(column, (str, list, tuple)) and cluster == column):
             raise ArgumentError("vcov names a cluster and cluster= too; give one of them.")
         return kind, column
+    if isinstance(vcov, str) and vcov in _CALLED_OTHERWISE:
+        raise ArgumentError(f"vcov={vcov!r} is not allowed; {_CALLED_OTHERWISE[vcov]}.")
     one_of("vcov", vcov, KINDS)
     kind = str(vcov)
     if kind.startswith("CRV") and cluster is None:

@@ -256,6 +256,8 @@ def definite(curvature: Floats) -> bool:
 
 
 def positive(scale: Floats) -> Floats:
-    """A positive definite version of an information matrix, for measuring lengths."""
-    values, vectors = np.linalg.eigh((scale + scale.T) / 2.0)
-    return (vectors * np.maximum(values, values[-1] * 1e-14)) @ vectors.T
+    """A positive definite version of an information matrix, for measuring lengths, whatever the units of columns."""
+    size = np.sqrt(np.abs(np.diag(scale)))
+    unit = np.outer(size, size) if (size > 0).all() else np.ones_like(scale)
+    values, vectors = np.linalg.eigh((scale + scale.T) / 2.0 / unit)
+    return (vectors * np.maximum(values, values[-1] * 1e-14)) @ vectors.T * unit

@@ -63,13 +63,32 @@ def weighted_gram(x: Floats, weight: Floats | None) -> Floats:
     return out
 
 
-def _cross_products(pieces: Pieces) -> tuple[Floats, Floats]:
-    """``sum w l x'`` and ``sum w l y`` in one pass, shapes (p, p) and (p,); l multiplies the score, mostly x itself."""
+_FAR = 1e3
+"""Distance of gold outcomes from 0, in their standard deviations, from which totals are taken near the solution."""
+
+
+def near_solution(model: Model, rows: Rows) -> Floats | None:
+    """Coefficients of a linear model from which the outcome is less far than from 0; None where 0 is near enough.
+
+    With an outcome of 10^8, say, ``sum x y`` and ``sum x x'`` theta are of that size and their difference is all that
+    counts: taken of residuals it has all its digits.
+    """
+    if not model.linear:
+        return None
+    target = rows.y if rows.offset is None else rows.y - rows.offset
+    if abs(float(target.mean())) <= _FAR * float(target.std()):
+        return None
+    return np.asarray(np.linalg.lstsq(rows.x, target, rcond=None)[0])
+
+
+def _cross_products(pieces: Pieces, near: Floats | None) -> tuple[Floats, Floats]:
+    """``sum w l x'`` and ``sum w l (y - x near)`` in one pass, shapes (p, p), (p,); l multiplies scores, mostly x."""
     gram, cross = np.zeros((0, 0)), np.zeros(0)
     for rows, weight in pieces():
         if not len(cross):
             gram, cross = np.zeros((rows.x.shape[1],) * 2), np.zeros(rows.x.shape[1])
         x, target = rows.x, rows.y if rows.offset is None else rows.y - rows.offset
+        target = target if near is None else target - x @ near
         own = rows.weight(weight)
         left = rows.scored if own is None else rows.scored * own[:, None]
         gram += left.T @ x
@@ -77,7 +96,7 @@ def _cross_products(pieces: Pieces) -> tuple[Floats, Floats]:
     return gram, cross
 
 
-def row_totals(model: Model, pieces: Pieces) -> Totals:
+def row_totals(model: Model, pieces: Pieces, near: Floats | None = None) -> Totals:
     """Weighted totals of score and curvature over rows, as a function of the coefficients.
 
     Parameters
@@ -85,6 +104,8 @@ def row_totals(model: Model, pieces: Pieces) -> Totals:
     model : Model
     pieces : callable
         Hands out rows and their weights, which are multiplied by the rows' shares.
+    near : ndarray, shape (q,), optional
+        From :func:`near_solution`.
 
     Returns
     -------
@@ -93,8 +114,8 @@ def row_totals(model: Model, pieces: Pieces) -> Totals:
         last answer is kept, so that asking again at a root costs nothing.
     """
     if model.linear:
-        known = _cross_products(pieces)
-        return lambda theta: (known[1] - known[0] @ theta, known[0])
+        known = _cross_products(pieces, near)
+        return lambda theta: (known[1] - known[0] @ (theta if near is None else theta - near), known[0])
 
     last: list[Any] = [None, None]
 
@@ -114,17 +135,18 @@ def row_totals(model: Model, pieces: Pieces) -> Totals:
     return at
 
 
-def totals_everywhere(model: Model, sample: AugmentedSample) -> Totals:
+def totals_everywhere(model: Model, sample: AugmentedSample, near: Floats | None = None) -> Totals:
     """:func:`row_totals` of the predicted rows of all units; a source that sums by itself does so.
 
     Such a source has a method ``summed``, which adds up over all rows what a function makes of some blocks.
     """
     summed = getattr(sample.predicted, "summed", None)
     if summed is None:
-        return row_totals(model, sample.pieces if model.linear else _told_once(sample))
+        return row_totals(model, sample.pieces if model.linear else _told_once(sample), near)
     if model.linear:
-        known = summed(partial(_of_blocks, model, np.zeros(n_coefficients(model, sample.gold)), sample.units))
-        return lambda theta: (known[0] - known[1] @ theta, known[1])
+        first = np.zeros(n_coefficients(model, sample.gold)) if near is None else near
+        known = summed(partial(_of_blocks, model, first, sample.units))
+        return lambda theta: (known[0] - known[1] @ (theta - first), known[1])
     last: list[Any] = [None, None]
 
     def at(theta: Floats) -> tuple[Floats, Floats]:
@@ -150,7 +172,7 @@ def _of_blocks(model: Model, theta: Floats, units: Units, blocks: Iterator[RowBl
     if not every:
         return np.zeros(len(theta)), np.zeros((len(theta),) * 2)
     pieces = [(rows, units.weights_in(block.at)) for block in every for rows in block.rows]
-    return row_totals(model, lambda: pieces)(theta)
+    return row_totals(model, lambda: pieces, theta if model.linear else None)(theta)
 
 
 class Extra(Protocol):
@@ -191,7 +213,8 @@ class Moments:
     @classmethod
     def of(cls, model: Model, sample: AugmentedSample) -> Moments:
         """Set the totals up (linear models are summed here, once)."""
-        gold = row_totals(model, sample.gold_pieces)
+        near = near_solution(model, sample.gold)
+        gold = row_totals(model, sample.gold_pieces, near)
         if not sample.predicted:
             return cls(model, sample, gold, None, None)
         predicted_gold = sample.predicted.at(sample.units.gold)
@@ -199,8 +222,8 @@ class Moments:
             model,
             sample,
             gold,
-            totals_everywhere(model, sample),
-            row_totals(model, pieces_of(predicted_gold, sample.units.gold_weight)),
+            totals_everywhere(model, sample, near),
+            row_totals(model, pieces_of(predicted_gold, sample.units.gold_weight), near),
             predicted_gold,
         )
 

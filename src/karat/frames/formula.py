@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import FormulaError
-from .notation import first_stage, steps_in
+from .notation import first_stage, refuse_factor, refuse_powers, steps_in
 from .quoting import plain_message, quote, restored, unknown, unquoted
 
 _STATEFUL = re.compile(r"\b(scale|center|standardize|poly|bs|cs|cr|cc|lag|Q)\s*\(")
@@ -136,10 +136,13 @@ def parse(text: str, columns: list[str], context: Mapping[str, Any] | None = Non
         raise FormulaError(
             f"formula {text!r} means several regressions ({step}); fit them by karat.several(formula, data, model=...)."
         )
+    if "i" not in {*(context or {}), *columns}:
+        refuse_factor(text)
     code, aliases = unquoted(text, columns)
     known = [aliases.get(name, name) for name in columns]
     code, *further = split_parts(code)
     code, further, endogenous, instruments = first_stage(text, code, further)
+    refuse_powers(text, code, aliases)
     names = dict(zip(known, columns))
     effects = _effects(text, further, names)
     formula = _read(text, code)
@@ -284,6 +287,12 @@ def _read(text: str, code: str) -> Any:
 
 
 def _keyword_hint(code: str) -> str:
+    if found := re.search(r"\b(?:as\.)?factor\((\w+)\)", code):
+        return f" A column whose numbers are categories is written C({found[1]})."
+    if found := re.search(r"(\w+ *[=!<>]= *[^\s)]+)", code):
+        return f" A comparison is written I({found[1]})."
+    if re.search(r"(?<![\w.])\.(?![\w.])", code):
+        return " A dot does not stand for all other columns here; name the covariates."
     words = [word for word in re.findall(r"\b[a-z]+\b", code) if keyword.iskeyword(word)]
     if words:
         return f" {words[0]!r} is a word of Python; as a column it is written {quote(words[0])}."

@@ -50,7 +50,7 @@ def looked_up(
     for j, name in enumerate(names):
         out[:, j] = 1.0 if name is None else frame[name].to_numpy()
         if name is not None:
-            refuse_infinite(out[:, j], columns[j])
+            refuse_out_of_reach(out[:, j], columns[j])
     return out
 
 
@@ -89,13 +89,34 @@ def are_columns(frame: pd.DataFrame, terms: Iterable[Any], parsed: Parsed, categ
     )
 
 
-def refuse_infinite(values: Floats, name: str) -> None:
-    """Raise where a column of the design matrix is not finite."""
-    if not finite(values) and (bad := np.flatnonzero(~np.isfinite(values))).size:
+_LARGEST = {False: 1e50, True: 1e102}
+"""Sizes, of a covariate and of the outcome, up to which variances of coefficients can be held, and down to one over."""
+
+
+def refuse_out_of_reach(values: Floats, name: str, outcome: bool = False) -> None:
+    """Raise where a column of the design matrix, or the outcome, is not finite or too large or small for variances."""
+    if within_reach(values, outcome):
+        return
+    if (bad := np.flatnonzero(~np.isfinite(values))).size:
         raise DataError(
             f"the term {name!r} is not finite in {len(bad)} row(s), first at position {bad[0]}; a logarithm of "
             "zero or a division by zero makes this. Correct the column or the transform."
         )
+    most, largest = float(np.abs(values).max()), _LARGEST[outcome]
+    raise DataError(
+        f"the term {name!r} holds numbers of size {most:.2g}, with which no variance can be computed; sizes from "
+        f"{1 / largest:.0e} to {largest:.0e} are allowed. Take another unit, such as the column divided by {most:.0e}."
+    )
+
+
+def within_reach(values: Floats, outcome: bool = False) -> bool:
+    """Whether all values are finite and of a size that is allowed, told in one pass where nothing is odd."""
+    largest = _LARGEST[outcome]
+    with np.errstate(over="ignore", invalid="ignore"):
+        if largest**-2 < (square := values @ values) < largest**2:
+            return True
+        most = 0.0 if square == 0 and not values.any() else np.abs(values).max(initial=0.0)
+    return bool(most == 0 or 1 / largest <= most <= largest)
 
 
 def finite(values: Floats) -> bool:

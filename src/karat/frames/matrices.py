@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import DataError, FormulaError, KaratError
 from .formula import Parsed
 from .kinds import is_text, plain
-from .lookups import are_columns, finite, looked_up, refuse_infinite
+from .lookups import are_columns, looked_up, refuse_out_of_reach, within_reach
 from .notation import stage_columns
 from .quoting import plain_message, quote, restored
 from .table import as_float
@@ -99,10 +99,10 @@ class MatrixSpec:
         as_it_is = self.parsed.outcome_variables == {name}  # then no formula is needed
         if as_it_is and frame[name].dtype == np.float64:
             values = frame[name].to_numpy()
-            if finite(values):
+            if within_reach(values, outcome=True):
                 return values
         left = _materialise(self.parsed, self.outcome, self._ready(frame), context)
-        return _matrix(left, (self.parsed.outcome,))[:, 0]
+        return _matrix(left, (self.parsed.outcome,), outcome=True)[:, 0]
 
     def offset(self, frame: pd.DataFrame, context: Mapping[str, Any] | None = None) -> Floats | None:
         """Sum of the offsets, shape (m,), or None."""
@@ -114,7 +114,7 @@ class MatrixSpec:
             name = restored(f"offset({expression})", self.parsed.aliases)
             if column.shape[1] != 1:
                 raise FormulaError(f"{name} gives {column.shape[1]} columns; it must be one number per row.")
-            values = _matrix(column, (name,))[:, 0]
+            values = _matrix(column, (name,), outcome=True)[:, 0]
             total = values if total is None else total + values
         return total
 
@@ -183,7 +183,8 @@ def _not_one_column(parsed: Parsed, frame: pd.DataFrame, n_columns: int) -> str:
         return text
     values = [v for v in frame[name].dropna().unique()]
     pick = next((v for v in values if str(v).lower() in ("yes", "true", "1")), values[-1])
-    return f"{text} Choose a category: write I({quote(name)} == {pick!r}) in its place, or use kt.multinomial."
+    other = "kt.shares has the shares of all, kt.multinomial their regression"
+    return f"{text} Choose a category: write I({quote(name)} == {pick!r}) in its place; {other}."
 
 
 def _materialise(
@@ -243,8 +244,8 @@ def _categories(whole: frozenset[str], data: Any, *args: Any, **options: Any) ->
     return C(data, *args, **options)
 
 
-def _matrix(matrix: Any, names: tuple[str, ...]) -> Floats:
-    """Float64 copy, column by column in memory, refused where not finite."""
+def _matrix(matrix: Any, names: tuple[str, ...], outcome: bool = False) -> Floats:
+    """Float64 copy, column by column in memory, refused where not finite, or where a size is out of reach."""
     out = np.empty(matrix.shape, dtype=np.float64, order="F")
     for j, name in enumerate(names):
         column = matrix.iloc[:, j]
@@ -252,7 +253,7 @@ def _matrix(matrix: Any, names: tuple[str, ...]) -> Floats:
             out[:, j] = column.to_numpy(dtype=np.float64, na_value=np.nan)
         except (TypeError, ValueError):
             out[:, j] = as_float(column, name, "term")
-        refuse_infinite(out[:, j], name)
+        refuse_out_of_reach(out[:, j], name, outcome)
     return out
 
 
@@ -368,13 +369,14 @@ def _encode_one(name: str, values: Any) -> tuple[Floats, list[str]]:
     if is_text(series, name, "feature"):
         return _indicators(name, series)
     column = series.to_numpy(dtype=np.float64, na_value=np.nan)
-    if finite(column):
+    if within_reach(column, outcome=True):
         return column, [name]
     if np.isinf(column).any():
         raise DataError(f"feature {name!r} has {int(np.isinf(column).sum())} infinite value(s); replace them.")
     missing = np.isnan(column)
     if missing.all():
         raise DataError(f"feature {name!r} is missing in every row; leave it out.")
+    refuse_out_of_reach(column[~missing], name, outcome=True)
     if missing.any():
         filled = np.where(missing, np.sort(column[~missing]).mean(), column)  # the same in any order of rows
         return np.column_stack([filled, missing]), [name, f"{name} is missing"]

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from ..errors import FormulaError
-from .quoting import masked, plain_message, restored
+from .quoting import masked, plain_message, quote, restored
 
 _CALL = re.compile(r"(?<![\w.])(mvsw|csw0|csw|sw0|sw)\s*\(")
 _ADDITIVE = ("", "+", "-", "~", "|", "(", ")")
@@ -29,6 +30,73 @@ def steps_in(text: str) -> str:
     """
     found = _CALL.search(masked(text))
     return found.group(1) if found else ""
+
+
+_POWER = re.compile(r"(?<![\w.)\]])([^\W\d]\w*)\s*(?:\^|\*\*)\s*(\d+)")
+
+
+def refuse_powers(text: str, code: str, aliases: Mapping[str, str]) -> None:
+    """Raise for a power of one column, which formulas take for the column itself.
+
+    Raises
+    ------
+    FormulaError
+
+    Examples
+    --------
+    >>> refuse_powers("tone ~ words + words**2", "tone ~ words + words**2", {})
+    Traceback (most recent call last):
+    karat.errors.FormulaError: formula 'tone ~ words + words**2' has 'words**2', which is 'words' itself in formulas; \
+    write I(words**2).
+    """
+    shown = masked(code)
+    for found in _POWER.finditer(shown):
+        opened: list[int] = []
+        for k in range(found.start()):
+            if shown[k] in "([{":
+                opened.append(k)
+            elif shown[k] in ")]}" and opened:
+                opened.pop()
+        if any(shown[k] != "(" or re.search(r"[\w.]\s*$", shown[:k]) for k in opened):
+            continue  # within a function it is arithmetic
+        name = quote(next((name for name, alias in aliases.items() if alias == found[1]), found[1]))
+        raise FormulaError(
+            f"formula {text!r} has {restored(found[0], aliases)!r}, which is {name!r} itself in formulas; write "
+            f"I({name}**{found[2]})."
+        )
+
+
+_FACTOR = re.compile(r"(?<![\w.])i\s*\(")
+
+
+def refuse_factor(text: str) -> None:
+    """Raise for ``i()`` of pyfixest, saying how it is written here.
+
+    Raises
+    ------
+    FormulaError
+
+    Examples
+    --------
+    >>> refuse_factor("tone ~ i(year, war, ref=2001)")
+    Traceback (most recent call last):
+    karat.errors.FormulaError: formula 'tone ~ i(year, war, ref=2001)' uses i(), which is written \
+war + C(year, contr.treatment(2001)):war here; an event study is karat.event_study.
+    """
+    shown = masked(text)
+    if not (found := _FACTOR.search(shown)):
+        return
+    parts = [part.strip() for part in _arguments(text, shown, found.end())]
+    named = {part.split("=", 1)[0].strip(): part.split("=", 1)[1].strip() for part in parts if "=" in part}
+    plain = [part for part in parts if "=" not in part] or ["x"]
+    base = named.get("ref")
+    factor = f"C({plain[0]})" if base is None else f"C({plain[0]}, contr.treatment({base}))"
+    if len(plain) > 1:
+        other = re.sub(r"^i\.(\w+)$", r"C(\1)", plain[1])
+        factor = f"{factor}:{other}" if base is None else f"{other} + {factor}:{other}"
+    raise FormulaError(
+        f"formula {text!r} uses i(), which is written {factor} here; an event study is karat.event_study."
+    )
 
 
 def sides(text: str) -> tuple[str, str]:

@@ -108,12 +108,33 @@ def restored(code: str, aliases: Mapping[str, str]) -> str:
     return re.sub(r"\b_column_\d+\b", put, code)
 
 
+def nearest(name: str, columns: Sequence[str]) -> str:
+    """What may have been meant by a name that is not a column.
+
+    Examples
+    --------
+    >>> nearest("yaer", ["state", "year"]), nearest("state + year", ["state", "year"])
+    ("Did you mean 'year'?", "Several columns are a list, ['state', 'year'].")
+    """
+    parts = [part.strip() for part in name.split("+")]
+    if len(parts) > 1 and all(part in columns for part in parts):
+        return f"Several columns are a list, {parts!r}."
+    if near := difflib.get_close_matches(name, columns, n=3):
+        return f"Did you mean {', '.join(map(repr, near))}?"
+    more = f", ... ({len(columns)} in all)" if len(columns) > 12 else ""
+    return f"Columns: {', '.join(map(repr, columns[:12]))}{more}."
+
+
 def unknown(name: str, text: str, columns: Sequence[str]) -> FormulaError:
     """The error for a name in a formula that is not a column."""
     odd = next((c for c in columns if not _is_plain(c) and name in c and c in text), None)
     near = difflib.get_close_matches(name, columns, n=3)
     if odd is not None and odd != name:
         hint = f" The column {odd!r} is written {quote(odd)} in a formula."
+    elif name == "factor":
+        hint = " A column whose numbers are categories is written C(column)."
+    elif re.search(rf"(?<![\w.]){re.escape(name)}\s*[.(]", masked(text)):
+        hint = f" Functions and modules, numpy's np apart, are given in context={{{name!r}: {name}}}."
     elif near:
         hint = f" Did you mean {', '.join(map(_shown, near))}?"
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 from ..errors import ArgumentError, DataError
 from .kinds import is_number, is_text, plain
 from .lookups import NUMBERS
+from .quoting import nearest
 from .sources import ALLOWED, source_of, table_of
 
 if TYPE_CHECKING:
@@ -78,7 +78,12 @@ class Table:
         if isinstance(data, Mapping):
             import pandas as pd
 
-            data = pd.DataFrame(dict(data))
+            try:
+                data = pd.DataFrame(dict(data))
+            except ValueError as error:
+                raise ArgumentError(
+                    f"data is a mapping that makes no table ({error}); give each column a list."
+                ) from None
         if (source := source_of(data)) is not None:
             data = table_of(source, source.names)
         data, repeated = _by_text_names(data)
@@ -148,9 +153,7 @@ class Table:
             if name in self.repeated:
                 raise DataError(f"{role} names {name!r}, and the data has two columns named {name!r}; rename one.")
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=3)
-                hint = f" Did you mean {', '.join(map(repr, near))}?" if near else f" Columns: {_listing(known)}."
-                raise DataError(f"{role} names the column {name!r}, which is not in the data.{hint}")
+                raise DataError(f"{role} names the column {name!r}, which is not in the data. {nearest(name, known)}")
 
     def column(self, name: str, role: str) -> pd.Series[Any]:
         """One column as a pandas Series with positions as index, its values in their plain type."""
@@ -393,8 +396,3 @@ def _by_text_names(data: object) -> tuple[object, frozenset[str]]:
     keep = [k for k, name in enumerate(text) if text.count(name) == 1]
     kept = given.select(keep) if arrow else given.iloc[:, keep].set_axis([text[k] for k in keep], axis=1)
     return kept, frozenset(text) - {text[k] for k in keep}
-
-
-def _listing(names: Sequence[str]) -> str:
-    shown = ", ".join(map(repr, names[:12]))
-    return shown + (f", ... ({len(names)} in all)" if len(names) > 12 else "")

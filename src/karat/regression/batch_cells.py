@@ -79,26 +79,31 @@ class Found:
     def _levels(self) -> list[Any]:
         return [_looked_up(self.frame[name]).unique() for name in self.frame.columns]
 
-    def _flat(self, frame: pd.DataFrame) -> Ints:
-        """One number for each combination, -1 for others."""
-        flat, known = np.zeros(len(frame), dtype=np.int64), np.ones(len(frame), dtype=bool)
-        for name, levels in zip(self.frame.columns, self._levels):
-            at = levels.get_indexer(_looked_up(frame[name]))
-            flat, known = flat * len(levels) + at, known & (at >= 0)
-        return np.where(known, flat, -1)
-
     @cached_property
-    def _sorted(self) -> tuple[Ints, Ints]:
-        flat = self._flat(self.frame)
-        order = np.argsort(flat)
-        return flat[order], order
+    def _steps(self) -> tuple[list[Ints], Ints]:
+        """For each column the pairs of what the columns before hold and its level, sorted; the row of each last pair.
+
+        One number for all columns would not hold as many combinations as levels allow.
+        """
+        code, pairs = np.zeros(len(self.frame), dtype=np.int64), []
+        for name, levels in zip(self.frame.columns, self._levels):
+            pair = code * len(levels) + levels.get_indexer(_looked_up(self.frame[name]))
+            known, code = np.unique(pair, return_inverse=True)
+            pairs.append(known)
+        rows = np.empty(len(code), dtype=np.intp)
+        rows[code] = np.arange(len(code))
+        return pairs, rows
 
     def of(self, frame: pd.DataFrame) -> Ints:
         """Where the combinations of another frame stand among these, shape (m,); -1 where they are not."""
-        known, order = self._sorted
-        flat = self._flat(frame)
-        at = np.minimum(np.searchsorted(known, flat), len(known) - 1)
-        return np.where((flat >= 0) & (known[at] == flat), order[at], -1)
+        pairs, rows = self._steps
+        code = np.zeros(len(frame), dtype=np.int64)
+        for name, levels, known in zip(self.frame.columns, self._levels, pairs):
+            at = levels.get_indexer(_looked_up(frame[name]))
+            pair = code * len(levels) + at
+            place = np.minimum(np.searchsorted(known, pair), len(known) - 1)
+            code = np.where((code >= 0) & (at >= 0) & (known[place] == pair), place, -1)
+        return np.where(code >= 0, rows[code], -1)
 
 
 def _looked_up(column: pd.Series[Any]) -> pd.Index[Any]:

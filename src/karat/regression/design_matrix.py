@@ -16,11 +16,12 @@ from ..estimate.clusters import cluster_codes, count, named
 from ..estimate.rows import Rows
 from ..frames.formula import Parsed, refuse_stateful, row_by_row
 from ..frames.kinds import is_number
+from ..frames.lookups import refuse_out_of_reach
 from ..frames.matrices import MatrixSpec, least_columns
 from ..frames.quoting import quote
 from ..frames.table import as_float
 from .fixed_effects import drop_alike, drop_singletons, read_effects
-from .variables import Label, classes_of, compare_presence
+from .variables import Label, classes_of, compare_presence, restrict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -173,10 +174,12 @@ def missing_values(dropped: Mapping[str, int]) -> DataError:
 
 def _why_none(dropped: Mapping[str, int], shown: Bools | None, inside: Bools | None) -> str:
     """What is said where no gold row is left."""
-    gone = [f"rows with missing values in {_listed(dropped)}"] if dropped else []
+    gone = [f"rows {name} (a value with a single row)" for name in dropped if name.startswith("alone in ")]
+    missing = {name: count for name, count in dropped.items() if not name.startswith("alone in ")}
+    gone += [f"rows with missing values in {_listed(missing)}"] if missing else []
     gone += ["rows of shown="] if shown is not None and shown.any() else []
     gone += ["rows outside subset="] if inside is not None else []
-    return f"no gold row is left without {' and '.join(gone)}; label others{', or fill the values' * bool(dropped)}."
+    return f"no gold row is left without {' and '.join(gone)}; label others{', or fill the values' * bool(missing)}."
 
 
 def _listed(dropped: Mapping[str, int]) -> str:
@@ -352,8 +355,7 @@ def _filler(label: Label, n_rows: int) -> Any:
         return pd.Categorical.from_codes(np.arange(n_rows) % len(label.classes), categories=pd.Index(label.classes))
     if label.classes:
         return (np.arange(n_rows) % 2).astype(np.float64)
-    present = as_float(label.gold.dropna(), label.name, "gold")
-    return np.resize(present, n_rows)
+    return np.resize(as_float(label.gold.dropna(), label.name, "gold"), n_rows)
 
 
 def analysis_weights(table: Table, weights: object) -> Floats | None:
@@ -368,6 +370,7 @@ def analysis_weights(table: Table, weights: object) -> Floats | None:
         )
     if not (v > 0).any():
         raise DataError("weights are zero in every row; at least one must be positive.")
+    refuse_out_of_reach(v[~np.isnan(v)], "weights")
     return v
 
 
@@ -385,12 +388,7 @@ def read_clusters(table: Table, cluster: object) -> pd.DataFrame:
     if values.ndim > 2 or (values.ndim == 2 and values.shape[1] not in (1, 2)):
         raise ArgumentError(f"cluster has shape {values.shape}; give one column, or two for clusters of two ways.")
     if values.ndim == 2:
-        names = [str(c) for c in getattr(cluster, "columns", range(1, values.shape[1] + 1))]
-        return pd.DataFrame(values).set_axis(names, axis=1)
+        return pd.DataFrame(
+            values, columns=[str(c) for c in getattr(cluster, "columns", range(1, values.shape[1] + 1))]
+        )
     return pd.DataFrame({cluster if isinstance(cluster, str) else "cluster": values})
-
-
-def restrict(label: Label, kept: Bools) -> Label:
-    """A label on some of the rows."""
-    surrogates = tuple(replace(s, values=s.values[kept]) for s in label.surrogates)
-    return replace(label, gold=label.gold[kept].reset_index(drop=True), surrogates=surrogates)

@@ -27,7 +27,7 @@ from ..results import Result
 from ..results.comparison import Column, Comparison
 from .comparison_fits import Naive, naive_fit
 from .describe import describe
-from .design_matrix import Design, Prepared, matrices, prepare, restrict
+from .design_matrix import Design, Prepared, matrices, prepare
 from .pipeline import settled
 from .steps import (
     augmented,
@@ -39,7 +39,7 @@ from .steps import (
     tell_user,
 )  # fmt: skip
 from .surrogates import Cascade, Surrogate, read_surrogates
-from .variables import Label, read_labels
+from .variables import Label, read_labels, restrict
 
 if TYPE_CHECKING:
     from .._core.types import Bools

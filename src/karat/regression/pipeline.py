@@ -32,6 +32,7 @@ from .describe import describe, few_wrong
 from .design_matrix import Design, Prepared, matrices, prepare
 from .fixed_effects import incidental
 from .options import Arguments
+from .predicted_rows import refuse_other_labels
 from .steps import (
     augmented,
     estimated,
@@ -192,6 +193,7 @@ def open_fit(options: Arguments, data: object, steps: Steps[F]) -> F:
         context=options.context, shown=shown, subset=options.subset, model=model,
     )  # fmt: skip
     matrix = matrices(prepared, model)
+    refuse_other_labels(prepared, matrix)
     seed = seed_of_fit(options.seed, prepared, steps.word(options), options.formula)
     fit = steps.predict(Opened(model, options, table, gold_rows, prepared, matrix, seed, generator(seed)))
     return replace(fit, model=settled(model, augmented(prepared, matrix, ())))

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, FormulaError
 from ..estimate.index import weighted
 from ..estimate.rows import Rows
+from ..frames.formula import row_by_row
 from ..frames.kinds import is_number, is_text
 from ..frames.table import as_float
 from .design_matrix import Design, Prepared, with_columns
@@ -25,6 +26,36 @@ _ROUNDING = 1e-14
 
 LabelColumns = tuple[dict[str, Any], "Floats | None"]
 """Columns of labels that predicted rows hold in place of gold, and the share of each unit that has them."""
+
+
+_LOOKED_AT = 400
+"""Gold rows that show whether a function looks at more than its row."""
+
+
+def refuse_other_labels(prepared: Prepared, design: Design) -> None:
+    """Raise where a function of a labelled variable gives a row another value when other rows have other labels.
+
+    Such a function, one of ``context=`` that subtracts a mean, say, means something else on gold rows and on predicted
+    ones, which all hold one class.
+    """
+    rows = prepared.gold[:_LOOKED_AT]
+    if row_by_row(prepared.parsed) or len(rows) < 2 or prepared.gold_rows is not None:
+        return
+    half, frame = (len(rows) + 1) // 2, prepared.frame.iloc[rows].reset_index(drop=True)
+    found = []
+    for others in (rows[half:], np.full(len(rows) - half, rows[0])):
+        columns = {label.name: label.gold_column(np.r_[rows[:half], others]) for label in prepared.labels}
+        table = with_columns(frame, columns, len(rows))
+        try:
+            x = design.spec.x(table, prepared.context) if design.observed is None else np.zeros((len(rows), 0))
+            found.append(np.column_stack([x, design.spec.y(table, prepared.context)])[:half])
+        except FormulaError:  # a function that takes all rows only
+            return
+    if not np.allclose(*found, rtol=1e-9, atol=0.0):
+        raise FormulaError(
+            f"a function in {prepared.parsed.text!r} makes of a labelled variable what depends on the labels of other "
+            "rows (its mean, say), whose gold is known in a sample only; use fixed numbers, as in I((x - 50) / 10)."
+        )
 
 
 def predicted_labels(prepared: Prepared, predictions: Predictions) -> list[LabelColumns]:

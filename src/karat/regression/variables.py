@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -95,6 +95,12 @@ class Label:
         values = pd.Categorical(self.gold.iloc[rows], categories=list(self.classes))
         codes: Floats = np.asarray(values.codes, dtype=np.float64)
         return codes
+
+
+def restrict(label: Label, kept: Bools) -> Label:
+    """A label on some of the rows."""
+    surrogates = tuple(replace(s, values=s.values[kept]) for s in label.surrogates)
+    return replace(label, gold=label.gold[kept].reset_index(drop=True), surrogates=surrogates)
 
 
 def read_labels(parsed: Parsed, table: Table, surrogates: object) -> tuple[Label, ...]:

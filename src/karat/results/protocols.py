@@ -15,8 +15,39 @@ if TYPE_CHECKING:
 _EXTRACTORS = "maketables.extractors"
 
 
+_ELSEWHERE = {
+    **dict.fromkeys(
+        ("slopes", "marginal_effects", "margins", "get_margeff", "ame"), "average slopes are karat.slopes(fit, data)"
+    ),
+    **dict.fromkeys(("comparisons", "avg_comparisons"), "comparisons are karat.comparisons(fit, data, ...)"),
+    **dict.fromkeys(
+        ("predictions", "avg_predictions"),
+        "average predictions are karat.predictions(fit, data), those of single rows fit.predict(new)",
+    ),
+    **dict.fromkeys(
+        ("fittedvalues", "fitted", "resid", "residuals", "resids"),
+        "a fit keeps no data; fit.predict(data) gives expected outcomes, in its column 'fit'",
+    ),
+    **dict.fromkeys(("vcov", "get_robustcov_results"), "another covariance is fit.with_vcov({'CRV1': data['column']})"),
+    **dict.fromkeys(("t_test", "f_test", "wald_test"), "tests are fit.wald('x = 0')"),
+    **dict.fromkeys(("coefficients", "coeftable"), "estimates are fit.coef(), their table fit.tidy()"),
+    **dict.fromkeys(("etable", "summary_col"), "tables of fits are karat.table([fit, ...])"),
+    **dict.fromkeys(("iplot", "plot_coefs"), "a plot of coefficients is fit.plot()"),
+    **dict.fromkeys(
+        ("llf", "aic", "bic", "rsquared", "rsquared_adj", "deviance"),
+        "estimates solve moment equations, so there is no likelihood and no share of variance explained",
+    ),
+}
+"""Attributes that users of other packages look for, and where they are."""
+
+
 class StatsmodelsNames:
-    """Read-only aliases under the names statsmodels uses."""
+    """Read-only aliases under the names statsmodels uses; where what other packages call otherwise is."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Say where it is, or that there is no such thing."""
+        hint = f"; {_ELSEWHERE[name]}" if name in _ELSEWHERE else ""
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
 
     @property
     def params(self: Any) -> pd.Series[Any]:

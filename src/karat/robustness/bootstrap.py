@@ -8,6 +8,7 @@ Bates (2025), *Prediction-powered inference with imputed covariates and nonunifo
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -180,6 +181,7 @@ def bootstrap(
     ('hostile',)
     """
     one_of("tuning", tuning, TUNINGS)
+    _refuse_statistic(statistic)
     check_alpha(alpha)
     draws, n_jobs = whole("draws", draws, least=50), processes(n_jobs)
     table = Table.read(data)
@@ -213,6 +215,19 @@ def bootstrap(
         names, theta, covariance, samples, first[:p], first[2 * p :], mixing, labelling.n_gold, table.n_rows,
         failures, alpha,
     )  # fmt: skip
+
+
+def _refuse_statistic(statistic: object) -> None:
+    """Raise where this is no function of a table and weights."""
+    wanted = "give a function of a table and weights, such as lambda t, w: (w @ t['y']) / w.sum()"
+    if not callable(statistic):
+        raise ArgumentError(f"statistic={statistic!r} is not allowed; {wanted}.")
+    try:
+        inspect.signature(statistic).bind(None, None)
+    except TypeError:
+        raise ArgumentError(f"statistic does not take two arguments; {wanted}.") from None
+    except ValueError:  # functions written in C have no signature
+        return
 
 
 class _Estimators:

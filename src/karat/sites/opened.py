@@ -18,11 +18,11 @@ from ..estimate.clusters import cluster_codes
 from ..estimate.rows import Memory, in_memory
 from ..frames import Table
 from ..frames.formula import parse, refuse_learnt
-from ..regression.design_matrix import Prepared, matrices, prepare, restrict
+from ..regression.design_matrix import Prepared, matrices, prepare
 from ..regression.options import Arguments
 from ..regression.steps import augmented, frame_features, predicted_blocks, refuse_effects, refuse_unused, seed_of_fit
 from ..regression.surrogates import surrogate_columns
-from ..regression.variables import labelled_rows, read_labels
+from ..regression.variables import labelled_rows, read_labels, restrict
 from .levels import Columns, columns_held, with_shown
 
 if TYPE_CHECKING:

@@ -197,9 +197,15 @@ def krippendorff_alpha(counts: Floats, level: str = "nominal", classes: tuple[An
     0.444
     """
     one_of("level", level, LEVELS)
-    counts = np.asarray(counts, dtype=np.float64)
+    try:
+        counts = np.asarray(counts, dtype=np.float64)
+    except (TypeError, ValueError):
+        counts = np.empty(0)
     if counts.ndim != 2 or not np.isfinite(counts).all() or (counts < 0).any():
-        raise DataError("counts must be a table of numbers of 0 or more, one row per task and one column per class.")
+        raise DataError(
+            "counts must be a table of numbers of 0 or more, one row per task and one column per class; of labels take "
+            "karat.labels.agreement(table)."
+        )
     values = tuple(range(counts.shape[1])) if classes is None else tuple(classes)
     if len(values) != counts.shape[1]:
         raise DataError(f"classes names {len(values)} classes, counts has {counts.shape[1]} columns.")
@@ -286,6 +292,11 @@ def cohen_kappa(first: Any, second: Any, n_classes: int) -> float:
     0.5
     """
     first, second = np.asarray(first), np.asarray(second)
+    if any(codes.dtype.kind not in "iub" or (codes < 0).any() for codes in (first, second)):
+        raise DataError(
+            "first and second must be codes of classes, whole numbers from 0; of labels take "
+            "karat.labels.agreement(table) with a row for each task, worker and label."
+        )
     if first.shape != second.shape or not len(first):
         raise DataError(f"first has shape {first.shape}, second {second.shape}; give the codes of the same tasks.")
     share = [np.bincount(codes, minlength=n_classes) / len(codes) for codes in (first, second)]

@@ -9,7 +9,6 @@ import numpy as np
 
 from ...errors import DataError
 from ..aggregation.base import one_hot
-from .scoring import wilson
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,9 +131,9 @@ def confusion(
 
 @dataclass(frozen=True)
 class _Sides:
-    """Weighted counts of the gold rows that a share counts, and of the rest of those of which it is one.
+    """Weighted counts of what a share counts in gold rows, and of the rest of that of which it is one.
 
-    Their sums of weights, of squared weights, the weight of a row unseen on either side, and by how much variances
+    Their sums over rows, those of squares, the weighted count of a row unseen on either side, and by how much variances
     differ from those of Poisson counts.
     """
 
@@ -144,15 +143,17 @@ class _Sides:
     factor: float
 
     @classmethod
-    def of(cls, inside: Bools, rest: Bools, possible: tuple[Bools, Bools], variance: float, w: Floats) -> _Sides:
-        total, squares = np.array([[(w**power)[side].sum() for side in (inside, rest)] for power in (1, 2)])
+    def of(cls, inside: Floats, whole: Floats, possible: tuple[Bools, Bools], variance: float, w: Floats) -> _Sides:
+        weighed = w * np.array([inside, whole - inside])
+        total, squares = weighed.sum(axis=1), (weighed**2).sum(axis=1)
         factor = 1.0
         if total.min() > 0:
             share, events = total[0] / total.sum(), float((total**2 / squares).min())
             excess = variance / (share * (1.0 - share)) ** 2 / float((squares / total**2).sum())
             factor = (excess * events + _PRIOR) / (events + _PRIOR)
         some = [w[could] if could.any() else w for could in possible]
-        return cls(total, squares, np.array([(v**2).sum() / v.sum() for v in some]), factor)
+        holds = [side[side > 0].mean() if side.any() else whole[whole > 0].mean() for side in (inside, whole - inside)]
+        return cls(total, squares, np.array([(v**2).sum() / v.sum() for v in some]) * holds, factor)
 
     def with_unseen(self, more: Floats) -> tuple[Floats, Floats]:
         """Sums of weights and variances, with so many further rows on either side."""
@@ -182,7 +183,8 @@ def share_intervals(
     Parameters
     ----------
     inside, whole : ndarray, shape (n, q)
-        1 for gold rows that the share counts, and for those of which it is a share; 0 for others.
+        1 for gold rows that the share counts, and for those of which it is a share; 0 for others. Or how many of what a
+        row holds (its passages, say) the share counts, and of how many it is one.
     possible : pair of ndarray of bool, shape (n, q)
         Gold rows that could have been inside, and in the rest, going by what is known of all rows.
     covariance : ndarray, shape (q, q)
@@ -225,23 +227,9 @@ def _sides(
 ) -> list[_Sides | None]:
     """The counts of each share; None where no gold row tells of it."""
     out: list[_Sides | None] = []
-    for j, (a, b) in enumerate(zip((inside > 0).T, ((whole > 0) & (inside == 0)).T)):
+    for j, (a, b) in enumerate(zip(inside.T, whole.T)):
         could = possible[0][:, j], possible[1][:, j]
-        out.append(_Sides.of(a, b, could, float(covariance[j, j]), w) if (a | b).any() else None)
-    return out
-
-
-def intervals(value: Floats, covariance: Floats, below: Floats, w: Floats) -> Floats:
-    """Wilson intervals at the effective size; Kish's size of the denominator where the variance is zero."""
-    out = np.full((len(value), 2), np.nan)
-    for j, p in enumerate(value):
-        inside = w * below[:, j]
-        if not np.isfinite(p):
-            continue
-        kish = inside.sum() ** 2 / (inside**2).sum()
-        v = covariance[j, j]
-        n = p * (1 - p) / v if v > 0 and 0 < p < 1 else kish
-        out[j] = wilson(float(p), float(n))
+        out.append(_Sides.of(a, b, could, float(covariance[j, j]), w) if (b > 0).any() else None)
     return out
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from ...errors import ArgumentError, DataError, number
 from ...frames import Table
+from ...frames.dates import read_dates
 from .auditing import clusters_of, column_of_labels, covariates_of, label_parts
 from .errors_by_design import Differential, differential, effective_sizes, ratio
 from .scoring import wilson
@@ -213,15 +213,14 @@ def _seen(table: Table, exposed: Any, date: str | None, cutoff: object) -> Bools
 
     if cutoff is None:
         raise ArgumentError("date= needs cutoff=, the day on which the model's training data end.")
-    with warnings.catch_warnings(action="ignore", category=UserWarning):  # pandas guesses each value by itself
-        days = pd.to_datetime(table.column(str(date), "date"), errors="coerce", utc=True)
-    end: Any = pd.to_datetime(cutoff, errors="coerce", utc=True)  # type: ignore[call-overload]
-    if pd.isna(end):
+    days, _ = read_dates(table.column(str(date), "date").reset_index(drop=True), f"column {date!r} (date)")
+    (end,), _ = read_dates(pd.Series([cutoff]), "cutoff")
+    if np.isnat(end):
         raise ArgumentError(f"cutoff={cutoff!r} is not a date; write it as 2023-10-01.")
-    if days.isna().any():
+    if (missing := np.isnat(days)).any():
         raise DataError(
-            f"column {date!r} (date) has {int(days.isna().sum())} value(s) that are not dates, first at row "
-            f"{int(np.flatnonzero(days.isna())[0])}; write them as 2023-10-01."
+            f"column {date!r} (date) has {int(missing.sum())} value(s) that are not dates, first at row "
+            f"{int(np.flatnonzero(missing)[0])}; write them as 2023-10-01."
         )
     return np.asarray(days < end, dtype=bool)
 

@@ -13,6 +13,7 @@ from ...errors import ArgumentError, DataError, generator, whole
 from ..aggregation.base import one_hot
 from ..aggregation.soft import SoftLabels
 from ..tables.codes import class_tuple, codes_in, listed, name_of, objects, one_column
+from .errors_by_design import share_intervals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -153,8 +154,8 @@ def reliability(
     Returns
     -------
     pandas.DataFrame
-        Columns ``low, high, n, share, confidence, accuracy, 2.5%, 97.5%`` (Wilson interval at the
-        effective number of tasks).
+        Columns ``low, high, n, share, confidence, accuracy, 2.5%, 97.5%``. Intervals are Clopper and Pearson's where
+        weights are equal, else as in :func:`karat.labels.audit` (methods, section 6).
 
     Examples
     --------
@@ -172,12 +173,12 @@ def reliability(
     confidence = p.max(axis=1)
     place = np.minimum((confidence * n_bins + 1e-9).astype(np.intp), n_bins - 1)
     rows = []
-    for b in np.unique(place):
-        inside = place == b
-        v = w[inside]
-        accuracy = float(v @ right[inside] / v.sum())
-        size = float(v.sum() ** 2 / (v**2).sum())
-        low, high = wilson(accuracy, size)
+    for b in np.unique(place[w > 0]):
+        inside = (place == b) & (w > 0)
+        v, hit = w[inside], right[inside]
+        accuracy = float(v @ hit / v.sum())
+        variance, one = float(v**2 @ (hit - accuracy) ** 2) / v.sum() ** 2, np.ones((len(v), 1))
+        low, high = share_intervals(hit[:, None], one, (one > 0, one > 0), np.array([[variance]]), v)[0].tolist()
         rows.append((b / n_bins, (b + 1) / n_bins, int(inside.sum()), v.sum() / w.sum(),
                      float(v @ confidence[inside] / v.sum()), accuracy, low, high))  # fmt: skip
     return pd.DataFrame(rows, columns=["low", "high", "n", "share", "confidence", "accuracy", "2.5%", "97.5%"])

@@ -192,9 +192,10 @@ def codes_among(names: Any, known: Sequence[Any], what: str) -> Ints:
     codes = positions(names, known)
     if (codes < 0).any():
         unseen = list(dict.fromkeys(name_of(v) for v in np.asarray(names)[codes < 0].tolist()))[:5]
-        one_kind([*known, *unseen], f"{what}s")
+        several = f"{what}{'es' if what.endswith('s') else 's'}"
+        one_kind([*known, *unseen], several)
         raise DataError(
-            f"{what} {unseen} is not among the known {what}s ({len(known)}, for example {list(known[:6])}); "
+            f"{what} {unseen} is not among the known {several} ({len(known)}, for example {list(known[:6])}); "
             f"recode the data, or name every {what} when fitting."
         )
     return codes

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...errors import ArgumentError, DataError, one_of
 from ...frames import Table
+from ...frames.dates import read_dates
 
 if TYPE_CHECKING:
     from ..._core.types import Bools, Floats
@@ -80,7 +81,8 @@ def duration_from_dates(
     ----------
     start, end : str or array_like of shape (N,)
         Columns of ``data``, or dates: texts such as ``"1998-05-17"``, ``"1998-05"``, ``"1998"`` (read as the first
-        day), or datetimes. Text that is not a date counts as unreadable.
+        day), or datetimes. Text that is not a date counts as unreadable. Texts such as 05/04/1998 are refused where no
+        other one shows whether the day or the month comes first.
     data : data frame, optional
     unit : {"days", "weeks", "months", "years"}
         A year is 365.2425 days.
@@ -97,7 +99,7 @@ def duration_from_dates(
     Raises
     ------
     DataError
-        If lengths differ, no row has a duration, or an end precedes its start and ``negative="raise"``.
+        If lengths differ, a date can be two, no row has a duration, or an end precedes its start (``"raise"``).
 
     References
     ----------
@@ -157,9 +159,4 @@ def _dates(given: object, name: str, data: object) -> tuple[Floats, Bools]:
     values = pd.Series(Table.read(data).column(given, name) if isinstance(given, str) and data is not None else given)
     if isinstance(given, str) and data is None:
         raise ArgumentError(f"{name}={given!r} names a column; give data= too, or the dates themselves.")
-    if values.dtype.kind in "iuf":
-        values = values.map(lambda year: f"{int(year):04d}" if pd.notna(year) and year == int(year) else None)
-    blank = values.isna() | values.astype(str).str.strip().isin(("", "nan", "None", "NaT"))
-    parsed = pd.to_datetime(values.where(~blank).astype(object), errors="coerce", format="mixed", utc=True)
-    out = parsed.dt.tz_localize(None).to_numpy().astype("datetime64[s]")
-    return out, np.asarray(~blank & parsed.isna())
+    return read_dates(values, name)
