@@ -322,19 +322,6 @@ def test_wide_features(frame, gold, folds, label):
     np.testing.assert_allclose(fit.theta, outside.theta, rtol=2e-3, atol=2e-3)
 
 
-def test_auto_takes_the_better_of_two():
-    """A jump that no straight line finds goes to boosting; a straight line stays with the linear model."""
-    rng = np.random.default_rng(3)
-    n = 600
-    x = rng.uniform(-1, 1, n)
-    frame = pd.DataFrame({"llm": x, "line": x + 0.3 * rng.standard_normal(n), "z": rng.standard_normal(n)})
-    frame["jump"] = 2.0 * (np.abs(x) > 0.5) + 0.3 * rng.standard_normal(n)
-    for column, best in (("line", "linear"), ("jump", "boosting")):
-        table = corpora.masked(frame, np.arange(n) < 320, column)
-        fit = kt.ols(f"{column} ~ z", table, surrogates={column: "llm"}, repeats=1, folds=2, compare=False, seed=1)
-        assert fit.skill[0].learner == best
-
-
 def test_user_estimators(frame, folds):
     gold = kt.Bernoulli("pi").draw(frame, seed=11).labelled
     options = {"surrogates": {"stance": "stance_llm"}, "folds": folds}

@@ -102,7 +102,8 @@ def topics(rng: np.random.Generator, x: np.ndarray, told: bool) -> Case:
     tilted /= tilted.sum()
     drawn = [rng.choice(800, 40, p=tilted if label else base) for label in y]
     frame = pd.DataFrame({"y": y, "x": x, "llm": flipped(y, 0.25, rng), "text": [" ".join(words[d]) for d in drawn]})
-    return case(frame, "y ~ x", {"y": "llm"}, without={}, **{"with": {"text": "text"}})
+    more = {"with": {"text": "text"}, "384 of noise": {"features": noise(N, 384)}}
+    return case(frame, "y ~ x", {"y": "llm"}, without={}, **more)
 
 
 def vectors(rng: np.random.Generator, x: np.ndarray, setting: str) -> Case:
@@ -119,6 +120,7 @@ def vectors(rng: np.random.Generator, x: np.ndarray, setting: str) -> Case:
     y = 0.5 * x + signal + 0.7 * rng.standard_normal(N)
     frame = pd.DataFrame({"y": y, "x": x, "llm": y + 1.5 * rng.standard_normal(N)})
     more = {"with": {"features": features}, "with, all beside": {"features": features, "learner": "linear"}}
+    more["384 of noise"] = {"features": noise(N, 384)}
     return case(frame, "y ~ x", {"y": "llm"}, without={}, **more)
 
 
@@ -140,6 +142,7 @@ def prompts(rng: np.random.Generator, x: np.ndarray, setting: str) -> Case:
     frame = pd.DataFrame({"y": y, "x": x, **columns})
     # the linear model of all prompts side by side is what the default was before it went by blocks
     variants = {"without": {"learner": "linear"}, "with": {}, "384 of noise": {"features": noise(N, 384)}}
+    variants["boosting"] = {"learner": "boosting"}
     return case(frame, "y ~ x", {"y": list(columns)}, **variants)
 
 

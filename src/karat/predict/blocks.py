@@ -92,6 +92,14 @@ class Joined(Features):
     base: tuple[int, ...] = ()
     common: tuple[int, ...] = ()
 
+    def few(self, most: int) -> tuple[int, ...]:
+        """Columns of the base, and of each block in turn that leaves no more than ``most`` of them."""
+        out = self.base
+        for block in self.blocks:
+            if len(out) + block.stop - block.start <= most:
+                out = (*out, *range(block.start, block.stop))
+        return out
+
 
 def goes_by_blocks(learner: object) -> bool:
     """Whether a learner takes blocks of features only where they pay, as ``"auto"`` does."""
@@ -221,6 +229,9 @@ class BlockedLearner:
         target = Target("the label", np.asarray(y, dtype=np.float64), self.n_classes)
         base, n = self._base(x), len(x)
         self.base_ = self._fit_base(target, base, np.arange(n), sample_weight)
+        self.corrections_: list[Correction | None] = []
+        if not self.plan.blocks:
+            return self
         folds = self._folds(n)
         guess: Floats = np.empty((n, max(self.n_classes, 1)))
         for k in np.unique(folds):
@@ -229,7 +240,6 @@ class BlockedLearner:
             guess[out] = _two(learners.predict_label(fitted, target, base[out]))
         actual = np.eye(self.n_classes)[target.values.astype(np.intp)] if self.n_classes else target.values[:, None]
         weight = np.ones(n) if sample_weight is None else sample_weight / np.mean(sample_weight)
-        self.corrections_: list[Correction | None] = []
         for block in self.plan.blocks:
             found = correction(guess, x[:, block.start : block.stop], actual, weight, folds)
             self.corrections_.append(found)

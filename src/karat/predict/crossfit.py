@@ -17,6 +17,7 @@ from ..errors import DataError
 from . import learners
 from .batched import Task, train_together
 from .blocks import Blocked, Joined, in_blocks, joined
+from .stacked import Stacked
 from .values import Predictions, Sums, Target, skills
 
 if TYPE_CHECKING:
@@ -226,20 +227,29 @@ def choose(
     base = x[:, list(features.base)] if isinstance(features, Joined) else x
     for target in targets:
         option = learners.candidates(learner, len(x), base.shape[1])
-        if isinstance(features, Joined):  # blocks take the place of the network
-            option = [c for c in option if c != "torch"]
         if not features.surrogate:
             option = ["linear" if c == "calibration" else c for c in option]
         learners.check_kind(target, option)
         best = option[0]
-        if len(option) > 1:
-            best = learners.select(target, option, base, features.surrogate, fold, weight, seed)
-        if isinstance(features, Joined):
-            best = Blocked.of(best, features, target, x, fold, weight, seed)
-            if "boosting" in option and x.shape[1] <= learners.WIDE:  # blocks small enough to be seen whole
-                best = learners.select(target, [best, "boosting"], x, features.surrogate, fold, weight, seed)
+        if isinstance(features, Joined):  # blocks take the place of the network
+            best = _with_blocks(target, option, features, x, fold, weight, seed)
+        elif len(option) > 1:
+            best = Stacked.of(option[0], option[1], target, x, fold, weight, seed)
+            if len(option) > 2:
+                best = learners.select(target, [best, *option[2:]], x, features.surrogate, fold, weight, seed)
         out.append(best)
     return tuple(out)
+
+
+def _with_blocks(
+    target: Target, option: list[Any], features: Joined, x: Floats, fold: Ints, weight: Floats | None, seed: int
+) -> Any:
+    """The learner of a label with blocks of features; boosting sees the small ones beside the base."""
+    best = Blocked.of(option[0], features, target, x, fold, weight, seed)
+    if "boosting" not in option:
+        return best
+    boosting = Blocked("boosting", features.few(learners.WIDE), (), x.shape[1])
+    return Stacked.of(best, boosting, target, x, fold, weight, seed)
 
 
 def _tasks(folds: Ints, gold: Ints, everywhere: bool) -> list[Task]:

@@ -26,9 +26,8 @@ def candidates(learner: object, n_gold: int, n_features: int = 1) -> list[Any]:
     """What to try for a learner argument: names or estimators.
 
     ``learner``: ``"auto"`` goes by gold size: calibration of the surrogates below 50, a penalised linear model below
-    300, from then on whichever of linear and boosting has the smaller out-of-fold loss; with more than 64 features
-    of its own (not in blocks) the torch network is compared with them; ``n_gold``: gold rows. Gives one or more
-    candidates; several are compared by out-of-fold loss.
+    300, from then on linear and boosting, weighed by their out-of-fold errors; with more than 64 features of its own
+    (not in blocks) the torch network is compared with them; ``n_gold``: gold rows. Gives one or more candidates.
 
     Examples
     --------
@@ -264,6 +263,27 @@ def predict_label(fitted: Any, target: Target, x: Floats) -> Floats:
     return found
 
 
+def out_of_fold(
+    target: Target,
+    candidate: Any,
+    x: Floats,
+    surrogate: tuple[int, ...],
+    fold: Ints,
+    weight: Floats | None,
+    seed: int,
+) -> Floats:
+    """Class probabilities (n, K), or numbers (n,), of the gold rows ``x`` without the fold in which each of them is."""
+    columns = list(surrogate) if candidate == "calibration" else slice(None)
+    found = np.zeros((len(x), target.n_classes) if target.n_classes else len(x))
+    for k in np.unique(fold):
+        out, into = fold == k, fold != k
+        fitted = fit_label(
+            target, candidate, x[into][:, columns], target.values[into], None if weight is None else weight[into], seed
+        )
+        found[out] = predict_label(fitted, target, x[out][:, columns])
+    return found
+
+
 def select(
     target: Target,
     option: list[Any],
@@ -274,19 +294,6 @@ def select(
     seed: int,
 ) -> Any:
     """The candidate with the smallest out-of-fold loss in the first split, on the gold rows ``x``."""
-    best, least = option[0], np.inf
-    for candidate in option:
-        columns = list(surrogate) if candidate == "calibration" else slice(None)
-        loss = np.zeros(len(x))
-        for k in np.unique(fold):
-            out, into = fold == k, fold != k
-            fitted = fit_label(
-                target, candidate, x[into][:, columns], target.values[into],
-                None if weight is None else weight[into], seed,
-            )  # fmt: skip
-            predicted = predict_label(fitted, target, x[out][:, columns])
-            loss[out] = loss_of(target, predicted, target.values[out])
-        total = float(np.average(loss, weights=weight))
-        if total < least:
-            best, least = candidate, total
-    return best
+    found = [out_of_fold(target, candidate, x, surrogate, fold, weight, seed) for candidate in option]
+    loss = [float(np.average(loss_of(target, one, target.values), weights=weight)) for one in found]
+    return option[int(np.argmin(loss))]
