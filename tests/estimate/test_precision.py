@@ -9,11 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import karat as kt
+from karat.errors import DataError
 from karat.estimate.influence import calibration
 from karat.estimate.scores import growth
 from karat.estimate.tune import select
-from karat.errors import DataError
-from karat.estimate.scores import _growth
 
 X = np.arange(21.0)
 ALONE = {"estimator": "gold", "compare": False, "df": "normal", "vcov": "HC0"}
