@@ -51,7 +51,7 @@ def with_unseen(
     -------
     Parts
         The same where labels are numbers, for gold alone, with instruments and imputed outcomes, and where gold rows
-        are supposed that have no label.
+        are supposed that have no label; for shares, whose intervals allow for it by themselves.
 
     References
     ----------
@@ -63,6 +63,9 @@ def with_unseen(
     known = scores.gold_alone or not labels or size == 0
     if known or sample.instruments is not None or sample.panel is not None:
         return parts
+    nothing = replace(parts, scores=replace(scores, unseen=scores.error[:0]))
+    if model.name == "mean":
+        return nothing
     root = np.sqrt(np.maximum(labelling.spread, 0.0))
     rows, plain = within(sample, "all"), gold_rows(prepared, design)
     own = rows.gold
@@ -71,7 +74,7 @@ def with_unseen(
     wrong = size * np.average(1.0 - _right(own, rows.predicted.at(parts.units.gold)), weights=root**2)
     least = RULE_OF_THREE * np.clip((ENOUGH - wrong) / (ENOUGH - RULE_OF_THREE), 0.0, 1.0)
     if least == 0.0:
-        return replace(parts, scores=replace(scores, unseen=scores.error[:0]))
+        return nothing
     inverse, v = np.linalg.inv(parts.curvature), parts.units.gold_analysis_weight * root
 
     def influence(rows: Rows) -> Floats:
@@ -85,7 +88,7 @@ def with_unseen(
             moved = influence(_moved(own, other.x - plain.x, other.y - plain.y)) - before
             shifts.append(moved * np.sqrt(least / size / (len(label.classes) - 1)))
     unseen = lacking(np.concatenate(shifts), scores.error * root[:, None])
-    return replace(parts, scores=replace(scores, unseen=unseen if unseen.any() else unseen[:0]))
+    return replace(parts, scores=replace(scores, unseen=unseen)) if unseen.any() else nothing
 
 
 def lacking(least: Floats, seen: Floats) -> Floats:
