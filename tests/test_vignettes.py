@@ -23,6 +23,13 @@ assert set(received[0].facts) == {"columns"} and not received[0].sums, "no more 
 low, high = answer.confint().loc["grievance"]
 assert low < 25 < high
 assert 10 <= int(logit.notes[-1].split()[-2]) <= 20
+pooled_shares = kt.shares(
+    "grievance", pd.concat([with_writers(name).assign(archive=name) for name in archives], ignore_index=True),
+    by="writer", surrogates={"grievance": "grievance_llm"}, design=kt.Stratified("archive"), learner=None,
+)
+assert by_writer.names == pooled_shares.names and "not asked" in by_writer.names[0], "a group that one archive has"
+assert np.abs(by_writer.theta - pooled_shares.theta).max() < 1e-9, "the same shares"
+assert np.abs(by_writer.covariance - pooled_shares.covariance).max() < 1e-9
 low, high = logit.confint().loc["grievance"]
 assert low < -0.8 < high
 table = rest.withdrawal.table()

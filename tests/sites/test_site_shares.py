@@ -291,3 +291,17 @@ def test_sites_that_do_not_fit_together_are_refused():
     regression = kt.site_sums("a ~ 1", ghent, site="Ghent", model="mean", surrogates={"a": "a_soft"}, learner=None)
     with pytest.raises(kt.errors.DataError, match="fits something else"):
         kt.combine_sums([regression, kt.site_shares("topic", lund, site="Lund", **options)])
+
+
+@pytest.mark.parametrize("vcov", ["HC3", "HC2", "HC1", {"CRV1": "author"}], ids=str)
+@pytest.mark.parametrize("useless", [["b"], ["a", "b"]], ids="-".join)
+def test_codes_for_which_gold_alone_is_chosen(useless, vcov):
+    data = corpus(3)
+    for name in useless:
+        data[f"{name}_soft"] = (np.random.default_rng(1).random(N) < 0.5) * 1.0
+    data = masked(data, "strata", ["a", "b"])
+    surrogates = {"a": "a_soft", "b": "b_soft" if "b_soft" in data else "b_hard"}
+    pooled, found = both(data, ["a", "b"], surrogates, "strata", {"by": "party", "vcov": vcov})
+    same(pooled, found)
+    for name, fit in zip("ab", found.fits):
+        assert (set(fit.choice) == {"gold"}) == (name in useless)

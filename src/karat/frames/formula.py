@@ -387,6 +387,6 @@ def refuse_learnt(parsed: Parsed) -> None:
     for text in (*factors, *parsed.offsets):
         if _STATEFUL.search(text) or AGGREGATE.search(text):
             raise FormulaError(
-                f"{restored(text, parsed.aliases)!r} is made from a whole column, and the data come batch by batch; "
-                "use fixed numbers, for example I((x - 50) / 10), or compute the column first."
+                f"{restored(text, parsed.aliases)!r} is made from a whole column, and the data come in parts (batches, "
+                "sites); use fixed numbers, for example I((x - 50) / 10), or compute the column first."
             )

@@ -190,8 +190,6 @@ class Agreed:
         by, over and period.
     whole : bool
         Whether the label is one column of classes.
-    missing : str
-        What is done with cells without gold.
     """
 
     columns: dict[str, Any]

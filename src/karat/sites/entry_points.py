@@ -71,8 +71,9 @@ def site_sums(
     Returns
     -------
     SiteSums
-        With ``vcov`` HC0, HC1 (the default), CRV0 or CRV1. Clusters must not reach over sites; a column that is
-        constant at each site makes the sites the clusters. With a learner each site cross-fits its own, from its gold.
+        With ``vcov`` HC0 to HC3 (the default), CRV0 or CRV1 (the default with clusters). Clusters must not reach over
+        sites; a column that is constant at each site makes the sites the clusters. With a learner each site cross-fits
+        its own, from its gold.
 
     Raises
     ------
@@ -120,22 +121,23 @@ def site_sums(
 def combine_sums(sums: Sequence[SiteSums | str | Path]) -> Ask | Result | SharesResult:
     """Put the sums of sites together: the next question, or the Result.
 
-    Give it everything that came so far, of all rounds and in any order. Nothing else is kept at the centre, so that
-    the same files always give the same answer.
+    Give it everything that came so far from :func:`site_sums` or :func:`site_shares`, of all rounds and in any order.
+    Nothing else is kept at the centre, so that the same files always give the same answer.
 
     Parameters
     ----------
     sums : sequence of SiteSums, str or Path
-        From :func:`site_sums`, or files of it.
+        From :func:`site_sums` or :func:`site_shares`, or files of it.
 
     Returns
     -------
-    Ask or Result
+    Ask, Result or SharesResult
         The Result is that of the pooled rows with the sites as strata of the draw: to about ten digits that of
-        ``kt.regress`` on the rows in one place with ``design=kt.Stratified("site")``, where each site drew at random,
-        and with ``learner=None``. Least squares takes 5 rounds (3 with ``tuning=None``, 7 where weight 1 is far from
-        gold alone); other models one more for each step of the solver, about 15. It holds neither influences nor what
-        predictions of new rows need.
+        ``kt.regress`` (or ``kt.shares``) on the rows in one place with ``design=kt.Stratified("site")``, where each
+        site drew at random, and with ``learner=None``. Least squares and shares take 6 rounds: 5 with HC0, HC1 or
+        clusters, two less with ``tuning=None``, for least squares two more where weight 1 is far from gold alone; other
+        models one more for each step of the solver, about 15. It holds neither influences nor what predictions of new
+        rows need.
 
     Raises
     ------
