@@ -469,6 +469,9 @@ simple("outcome over labels of other rows", e.FormulaError, "labels of other row
        formula="f(y) ~ size", context={"f": lambda v: v / v.max()})  # fmt: skip
 simple("module that formulas do not know", e.FormulaError, "context={'pd': pd}", formula="y ~ pd.cut(z, 3)")
 simple("comparison by itself", e.FormulaError, "I(z == 1)", formula="y ~ (z == 1) + size")
+simple("seed that is a list", e.ArgumentError, "seed=[1, 2]", "whole number", seed=[1, 2])
+simple("context that is no mapping", e.ArgumentError, "context=", "{'f': f}", context=3)
+simple("flag that is a word", e.ArgumentError, "compare='no'", "True, False", compare="no")
 simple("exposure of counts", e.ArgumentError, "offset(np.log(exposure))", exposure="size")
 simple("mean of classes", e.FormulaError, "I(topic ==", "kt.shares", model="mean", formula="topic ~ 1",
        surrogates={"topic": "topic_llm"})  # fmt: skip

@@ -374,10 +374,13 @@ def test_a_sample_that_was_drawn_is_held_against_its_rows(tmp_path, design):
             fit("ols", "y ~ x", kt.Batches(file), {"y": "y_llm"}, sample.design)
 
 
-def test_folds_keep_clusters_whole(tmp_path):
-    data = labelled("ols", ["y"], DESIGNS["simple random"]).assign(town=[f"t{k // 8}" for k in range(N)])
+@pytest.mark.parametrize("cluster", ["town", ["town", "name"]])
+def test_folds_keep_clusters_whole(tmp_path, cluster):
+    """Ways that hang together leave one group, so that folds keep the first alone whole, as in memory."""
+    towns, names = ([f"t{k // 8}" for k in range(N)], [f"n{k % 11}" for k in range(N)])
+    data = labelled("ols", ["y"], DESIGNS["simple random"]).assign(town=towns, name=names)
     data.to_parquet(tmp_path / "corpus.parquet")
-    options = {"learner": "linear", "cluster": "town", "repeats": 2, "seed": 1, "compare": False}
+    options = {"learner": "linear", "cluster": cluster, "vcov": "CRV1", "repeats": 2, "seed": 1, "compare": False}
     one, other = (
         fit("ols", "y ~ x", kt.Batches(tmp_path / "corpus.parquet", rows=rows), {"y": "y_llm"}, None, **options)
         for rows in (240, 71)

@@ -338,6 +338,23 @@ def test_maketables(labelled, clustered):
 # ---- predictions -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("term", ["f(z)", "I(np.sort(z))", "I(z + np.roll(z, 1))"])
+@pytest.mark.parametrize("rows", [1, 2, 9])
+def test_predict_refuses_what_other_rows_change(corpus, term, rows):
+    """A mean of new rows is not that of the rows of the fit: predictions were off by their difference."""
+    options = {"surrogates": {"y": "y_llm"}, "design": 1.0, "learner": None, "compare": False}
+    context = {"f": lambda v: v - v.mean()}
+    found = kt.ols(f"y ~ {term}", corpus, context=context, **options)
+    new = corpus.tail(rows)
+    if term != "f(z)" and rows == 1:
+        return  # one row says nothing of its order
+    with pytest.raises(kt.KaratError, match="looks at a whole column"):
+        found.predict(new, context=context)
+    plain = kt.ols("y ~ np.exp(z) + scale(z) + I(z**2)", corpus, **options)
+    whole = plain.predict(corpus)["fit"].to_numpy()
+    np.testing.assert_allclose(plain.predict(new)["fit"], whole[-rows:], rtol=1e-12)
+
+
 def test_predict_linear(fit):
     new = pd.DataFrame({"stance": [0.0, 1.0], "z": [0.5, -1.0], "size": [3.0, 4.0]})
     x = np.column_stack([np.ones(2), new])

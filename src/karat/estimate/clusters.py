@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from .._core.types import Floats, Ints
+    from ..designs import Labelling
     from ..moments import Model
     from .augment import AugmentedSample
     from .rectify import Estimate
@@ -140,6 +141,24 @@ def connected(*codes: Ints | None) -> Ints | None:
         edges = coo_matrix((np.ones(len(group)), (group, n_left + other)), shape=(n_left + n_right, n_left + n_right))
         group = connected_components(edges, directed=False)[1].astype(np.intp)[group]
     return group
+
+
+def kept_whole(labelling: Labelling, cluster: Ints | None, folds: object) -> Ints | None:
+    """Groups of rows that a fold takes or leaves as a whole.
+
+    A prediction must not have seen whether its own labelling unit was drawn; that units of an analysis cluster are
+    kept together too only spares the variance what they share. Where keeping everything whole (clusters of two ways
+    hang together) leaves fewer groups with gold than folds, the ways of clustering are given up, the last one first.
+    """
+    columns = [] if cluster is None else list(np.atleast_2d(cluster.T))
+    wanted = int(folds) if isinstance(folds, (int, np.integer)) else 2
+    while len(columns) > 1:
+        group = connected(labelling.unit, *columns)
+        assert group is not None
+        if np.unique(group[labelling.gold]).size >= wanted:
+            return group
+        columns.pop()
+    return connected(labelling.unit, *columns)
 
 
 @dataclass(frozen=True)

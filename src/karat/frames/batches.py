@@ -90,7 +90,10 @@ class Batches:
             given = ds.dataset(given)
         source = source_of(given)
         if source is None:
-            raise ArgumentError(f"source={self.source!r} is not allowed; give {ALLOWED}.")
+            raise ArgumentError(
+                f"source is a {type(self.source).__name__}, which is no table in batches; give {ALLOWED}. A table in "
+                "memory is given to the regression as it is."
+            )
         return source
 
     @property

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import moments as models
 from ..errors import ArgumentError, DataError, whole
-from ..estimate.clusters import connected
+from ..estimate.clusters import kept_whole
 from ..frames.kinds import is_text, plain
 from ..frames.lookups import finite
 from ..frames.matrices import LEAST_PROBABILITY, MOST_LEVELS, Features
@@ -293,7 +293,7 @@ def _folds(
 ) -> tuple[Ints, Folds]:  # fmt: skip
     """Folds of the gold rows, and how those of all others are dealt; clusters are kept whole."""
     gold, units = prepared.gold, prepared.units
-    group = connected(units.labelling.unit, units.cluster)
+    group = kept_whole(units.labelling, units.cluster, options.folds)
     given, everyone = predictor.folds(head), np.ones(len(gold), dtype=bool)
     if predictor.given is not None and given is not None:
         if lacking := sorted(set(range(len(predictor.given[1]))) - set(given[gold, 0].tolist())):

@@ -377,6 +377,13 @@ class Arguments:
         if self.folds is None or isinstance(self.folds, numbers.Number):
             whole("folds", self.folds, least=2, instead="or a column or values with fold numbers of all rows")
         processes(self.n_jobs)
+        one_of("compare", self.compare, (True, False))
+        one_of("progress", self.progress, (True, False))
+        one_of("scores", self.scores, (None, True, False))
+        if not (self.seed is None or isinstance(self.seed, np.random.Generator)):
+            whole("seed", self.seed, least=0, instead="a numpy random generator, or None")
+        if not (self.context is None or isinstance(self.context, Mapping)):
+            raise ArgumentError("context= is no mapping; give names and what they stand for, context={'f': f}.")
         if isinstance(self.df, str):
             one_of("df", self.df, get_args(Df))
         else:

@@ -11,7 +11,7 @@ import numpy as np
 from .. import moments as models
 from ..errors import ArgumentError, DataError, NotValidWarning, SolverWarning, tell, whole
 from ..estimate.augment import AugmentedSample
-from ..estimate.clusters import Curvatures, connected, curvatures
+from ..estimate.clusters import Curvatures, curvatures, kept_whole
 from ..estimate.curved import MODELS
 from ..estimate.infer import Parts, infer
 from ..estimate.plugged import surrogate_estimate
@@ -191,7 +191,7 @@ def folds_of(
 ) -> Ints:
     """Folds that keep labelling units and clusters whole and balance gold classes."""
     labelling = prepared.units.labelling
-    group = _kept_whole(prepared, options.folds)
+    group = kept_whole(labelling, prepared.units.cluster, options.folds)
     if not isinstance(options.folds, numbers.Real):
         given = table.values(options.folds, "folds")
         if prepared.units.kept is not None and len(given) == len(prepared.units.kept):
@@ -201,25 +201,6 @@ def folds_of(
     return make_folds(
         labelling.labelled, whole("folds", options.folds, least=2), options.repeats, rng, classes, group, order
     )
-
-
-def _kept_whole(prepared: Prepared, folds: Any) -> Ints | None:
-    """Groups of rows that a fold takes or leaves as a whole.
-
-    A prediction must not have seen whether its own labelling unit was drawn; that units of an analysis cluster are
-    kept together too only spares the variance what they share. Where keeping everything whole (clusters of two ways
-    hang together) leaves fewer groups with gold than folds, the ways of clustering are given up, the last one first.
-    """
-    labelling, cluster = prepared.units.labelling, prepared.units.cluster
-    columns = [] if cluster is None else list(np.atleast_2d(cluster.T))
-    wanted = int(folds) if isinstance(folds, (int, np.integer)) else 2
-    while len(columns) > 1:
-        group = connected(labelling.unit, *columns)
-        assert group is not None
-        if np.unique(group[labelling.gold]).size >= wanted:
-            return group
-        columns.pop()
-    return connected(labelling.unit, *columns)
 
 
 def given_labels(

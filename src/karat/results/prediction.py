@@ -46,10 +46,7 @@ def _refuse_formula(result: Result) -> None:
             "outcome can be predicted; write them as covariates, C(column), to predict."
         )
     if AGGREGATE.search(result.spec.parsed.code):
-        raise KaratError(
-            f"{result.spec.parsed.text!r} looks at a whole column, which means something else on new rows; fit with "
-            "center(x), scale(x) or fixed numbers to predict."
-        )
+        raise _whole_columns(result)
 
 
 def predict(result: Result, new: object, alpha: float, context: Any) -> pd.DataFrame:
@@ -134,6 +131,40 @@ def design_rows(result: Result, new: object, context: Any) -> tuple[Floats, Floa
     return _known_rows(result, frame, context), result.spec.offset(frame, context), table
 
 
+def _whole_columns(result: Result) -> KaratError:
+    """The error for a formula that makes of a row what depends on other rows."""
+    assert result.spec is not None
+    return KaratError(
+        f"{result.spec.parsed.text!r} looks at a whole column, which means something else on new rows; fit with "
+        "center(x), scale(x) or fixed numbers to predict."
+    )
+
+
+def _refuse_other_rows(result: Result, frame: pd.DataFrame, x: Floats, context: Any) -> None:
+    """Raise where a function gives a row another value in other company.
+
+    Raises
+    ------
+    KaratError
+    """
+    from ..frames.formula import row_by_row
+
+    assert result.spec is not None
+    if row_by_row(result.spec.parsed):
+        return
+    some = np.arange(len(frame))[::-2] if len(frame) > 2 else np.array([0, 0])
+    few = frame.iloc[some].reset_index(drop=True)
+    if len(frame) <= 2:  # in the company of itself with numbers moved
+        numbers = [name for name in few.columns if few[name].dtype.kind in "iuf"]
+        few, some = few.assign(**{name: few[name] + np.array([0.0, 1.0]) for name in numbers}), some[:1]
+    try:
+        apart = result.spec.x(few, context)[: len(some)]
+    except KaratError:  # a function of as many rows as there are, or not of a number moved by one
+        return
+    if not np.allclose(apart, x[some], rtol=1e-9, atol=1e-12):
+        raise _whole_columns(result)
+
+
 def _known_rows(result: Result, frame: pd.DataFrame, context: Any) -> Floats:
     """Design matrix of new rows; a category the fit has not seen is refused (formulaic only warns)."""
     from formulaic.errors import DataMismatchWarning
@@ -142,7 +173,9 @@ def _known_rows(result: Result, frame: pd.DataFrame, context: Any) -> Floats:
     with warnings.catch_warnings():
         warnings.simplefilter("error", DataMismatchWarning)
         try:
-            return result.spec.x(frame, context)
+            x = result.spec.x(frame, context)
+            _refuse_other_rows(result, frame, x, context)
+            return x
         except DataMismatchWarning as error:
             raise DataError(f"new data: {error} Predict for categories that were in the data of the fit.") from None
 
