@@ -6,6 +6,7 @@ import json
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -423,3 +424,27 @@ def test_separated_and_collinear_columns_are_named():
         across("vote ~ z + apart", apart, **options)
     with pytest.raises(kt.errors.DataError, match="is a combination"):
         across("vote ~ z + twice", frame.assign(twice=2 * frame["z"]), **options)
+
+
+def test_next_to_no_wrong_label_at_any_site_is_said():
+    rng = np.random.default_rng(2)
+    hostile = (rng.random(2_000) < 0.4) * 1.0
+    data = pd.DataFrame({"hostile": hostile, "llm": hostile, "y": hostile + rng.normal(size=2_000)})
+    data["gold"] = data["hostile"].where(data.index % 10 == 0)
+    parts = {"Ghent": data[:1_000], "Lund": data[1_000:]}
+
+    def sums(site, ask=None):
+        options = {"surrogates": {"gold": "llm"}, "learner": None, "target": "finite"}
+        return kt.site_sums("y ~ gold", parts[site], site=site, ask=ask, **options)
+
+    def pooled():
+        received = [sums(site) for site in parts]
+        found = kt.combine_sums(received)
+        while isinstance(found, kt.Ask):
+            received += [sums(site, found) for site in parts]
+            found = kt.combine_sums(received)
+        return found
+
+    with pytest.warns(kt.errors.SmallSampleWarning, match="of the sites is wrong"):
+        found = pooled()
+    assert any("of the sites is wrong" in note for note in found.notes)

@@ -17,7 +17,7 @@ from ..regression.comparison_fits import wider_than_gold
 from ..results import Result
 from ..results.comparison import Column, Comparison
 from ..results.sampling import Sampling
-from ..results.verdicts import small_sample_notes
+from ..results.verdicts import FEW_GOLD, small_sample_notes
 from .left_out import KINDS as LEFT_OUT
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from .centre import Pooled
 
 NO_SURROGATES = "Surrogate only is not shown: it was not asked of the sites"
+_FEW_WRONG = 6
+"""Wrong gold labels below which what they tell of labelling errors is not to be trusted."""
 _TITLES = {"dsl": "DSL", "ppi": "PPI", "gold": "Gold only"}
 
 
@@ -66,11 +68,33 @@ def report(found: Pooled, settings: Mapping[str, Any], facts: Mapping[str, Mappi
         comparison = _comparison(result, found, one, settings)
         wider = wider_than_gold(result, comparison.columns[0], cast(Any, SimpleNamespace(tuning=settings["tuning"])))
         result = result.replace(comparison=comparison, notes=(*wider, *result.notes))
+    for note in () if found.gold_alone or settings["groups"] else _few_wrong(result, own):
+        result = result.replace(notes=(note, *result.notes))
+        tell(f"{note}.", SmallSampleWarning)
     for note in found.notes:
         tell(note, SolverWarning)
     for note in small_sample_notes(result):
         tell(note, SmallSampleWarning)
     return result.as_means() if settings["model"] == "mean" else result
+
+
+def _few_wrong(result: Result, sums: Mapping[str, Any]) -> tuple[str, ...]:
+    """Say so where next to no gold label is wrong and labels are all that is not known (methods, section 9).
+
+    Wrong labels are counted by how evenly errors are spread over gold rows, ``(sum q)^2 / sum q^2``.
+    """
+    n = result.n_gold
+    if n < FEW_GOLD or (result.target != "finite" and result.n_units < n**2 / 2):
+        return ()
+    second, fourth = sums["drawn"]["second"], sums["drawn"]["fourth"]
+    shown = np.divide(second**2, fourth, out=np.zeros(len(second)), where=fourth > 0)
+    if not Draw.labels_known(sums) and shown.max() >= _FEW_WRONG:
+        return ()
+    return (
+        "next to no gold label of the sites is wrong: intervals are too short if wrong labels were missed by chance "
+        f"(with none seen, up to 3 in {n:,} may be wrong); label more rows, or fit rows that may be shared in one "
+        "place, where intervals allow for it",
+    )
 
 
 def sampling_of(first: Mapping[str, Any], facts: Mapping[str, Mapping[str, Any]]) -> Sampling:
