@@ -32,8 +32,12 @@ class Logit(Model):
     def mean(self, eta: Floats) -> tuple[Floats, Floats]:
         """Probability and its slope."""
         with np.errstate(over="ignore"):
-            mu = 1.0 / (1.0 + np.exp(-eta))
-        return mu, mu * (1.0 - mu)
+            mu = np.exp(-eta)
+            mu += 1.0
+        mu = 1.0 / mu
+        slope = 1.0 - mu
+        slope *= mu
+        return mu, slope
 
     def check_outcome(self, y: Floats, name: str) -> None:
         """Gold must be 0 and 1."""

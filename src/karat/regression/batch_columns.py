@@ -72,7 +72,7 @@ class PlainColumns:
                 return None
         return found
 
-    def rows(self, arrays: dict[str, Array], at: slice) -> tuple[Rows, ...]:
+    def rows(self, arrays: dict[str, Array], at: slice | Ints) -> tuple[Rows, ...]:
         """Some rows of a batch."""
         y = np.asarray(arrays[self.y][at], dtype=np.float64)
         x: Floats = np.empty((len(y), len(self.x)), order="F")

@@ -101,23 +101,28 @@ class BatchRows:
     def _read(self) -> Iterator[RowBlock]:
         end = 0
         for at, table in self.batches.tables(self.names):
-            stratum = self.strata.of(table)
-            for part, rows in self._of_batch(at, table):
-                here = slice(at.start + part.start, at.start + part.stop)
-                self._refuse_changes(here, rows)
-                yield RowBlock(here, rows, None if stratum is None else stratum[part])
+            yield from self.blocks_of(at, table)
             end = at.stop
         if end != self.prepared.units.n_told:
             raise DataError(_CHANGED.format(self.batches.source))
+
+    def blocks_of(self, at: slice, table: Table) -> Iterator[RowBlock]:
+        """All rows of a batch, which stand there among all."""
+        stratum = self.strata.of(table)
+        for part, rows in self._of_batch(at, table):
+            here = slice(at.start + part.start, at.start + part.stop)
+            yield RowBlock(here, rows, None if stratum is None else stratum[part])
 
     def _of_batch(self, at: slice, table: Table) -> Iterator[tuple[slice, tuple[Rows, ...]]]:
         """Rows of a batch, in blocks that fit the cache."""
         arrays = None if self._plain is None else self._plain.arrays(table)
         if self._plain is not None and arrays is not None:
             self._check_outcome(arrays[self._plain.y])
+            first, last = np.searchsorted(self.prepared.units.gold, (at.start, at.stop))
+            gold = self._turned(self._plain.rows(arrays, self.prepared.units.gold[first:last] - at.start))
+            self._refuse_changes(slice(first, last), gold)
             for part in slices(table.n_rows):
-                rows = self._plain.rows(arrays, part)
-                yield part, rows if self.basis is None else tuple(one.turned(self.basis) for one in rows)
+                yield part, self._turned(self._plain.rows(arrays, part))
             return
         most = max(1, _NUMBERS // max(1, self.matrix.gold.x.shape[1]))
         for start in range(0, table.n_rows, most):
@@ -127,6 +132,9 @@ class BatchRows:
                 rows = self._rows(here, np.arange(at.start + part.start, at.start + part.stop))
             except DataError as error:
                 raise DataError(f"rows {at.start} to {at.stop - 1} of {self.batches.source}: {error}") from None
+            first, last = np.searchsorted(self.prepared.units.gold, (at.start + part.start, at.start + part.stop))
+            gold = self.prepared.units.gold[first:last] - at.start - part.start
+            self._refuse_changes(slice(first, last), tuple(row.take(gold) for row in rows))
             for one in slices(here.n_rows):
                 yield slice(start + one.start, start + one.stop), tuple(row.take(one) for row in rows)
 
@@ -148,16 +156,18 @@ class BatchRows:
             every = np.concatenate([self.matrix.observed_y, y])
             self.model.check_outcome(every, self.prepared.parsed.outcome)
 
-    def _refuse_changes(self, at: slice, rows: tuple[Rows, ...]) -> None:
-        """Raise where gold rows are no longer where they were."""
-        first, last = np.searchsorted(self.prepared.units.gold, (at.start, at.stop))
-        if first == last:
-            return
-        here, known = self.prepared.units.gold[first:last] - at.start, self.prepared.gold[first:last]
-        for one, before in zip(rows, self._of_head):
-            pairs = ((one.x[here], before.x[known]), (one.y[here], before.y[known]))
-            if not all((np.abs(now - then) <= 1e-12 + 1e-9 * np.abs(then)).all() for now, then in pairs):
-                raise DataError(_CHANGED.format(self.batches.source))
+    def _refuse_changes(self, which: slice, rows: tuple[Rows, ...]) -> None:
+        """Raise where some gold rows are no longer what they were."""
+        for one, known in zip(rows, self._of_gold):
+            for now, (then, most) in zip((one.x, one.y), known):
+                if not (np.abs(now - then[which]) <= most[which]).all():
+                    raise DataError(_CHANGED.format(self.batches.source))
+
+    @cached_property
+    def _of_gold(self) -> list[list[tuple[Floats, Floats]]]:
+        """Design and outcome of the gold rows, and how far others may be from these by rounding errors."""
+        every = [[one.x[self.prepared.gold], one.y[self.prepared.gold]] for one in self._of_head]
+        return [[(part, 1e-12 + 1e-9 * np.abs(part)) for part in parts] for parts in every]
 
     def at(self, positions: Ints) -> tuple[Rows, ...]:
         """Predicted rows of the gold units."""
@@ -253,6 +263,9 @@ class BatchRows:
         else:
             found = self.predictor.predict(replace(here, units=known.units), table, positions)
             rows = predicted_rows(here, design, found, self.imputation)
+        return self._turned(rows)
+
+    def _turned(self, rows: tuple[Rows, ...]) -> tuple[Rows, ...]:
         return rows if self.basis is None else tuple(one.turned(self.basis) for one in rows)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .._core.machine import single_threaded
 from ..frames import Table
@@ -23,17 +23,10 @@ _TRIES = 3
 """Times that gold rows are sent to the workers again where all copies were lost."""
 
 
-@dataclass(frozen=True)
-class _One:
-    """A batch by itself."""
+class _Part:
+    """What rows on a worker say they were read from."""
 
-    at: slice
-    table: Table
-    source: str = "a partition"
-
-    def tables(self, names: object) -> Iterator[tuple[slice, Table]]:
-        """The batch."""
-        yield self.at, self.table
+    source = "a partition"
 
 
 @dataclass(frozen=True)
@@ -77,12 +70,12 @@ def _of_partition(
     part: Callable[[Iterator[RowBlock]], T], size: int, rows: BatchRows, frame: pd.DataFrame, start: int
 ) -> T:
     """What a function makes of the blocks of a partition, on a worker."""
+    whole = replace(rows, batches=cast(Any, _Part()))
 
     def blocks() -> Iterator[RowBlock]:
         for at in range(0, max(len(frame), 1), size):
             piece = frame.iloc[at : at + size].reset_index(drop=True)
             if len(piece):
-                one: Any = _One(slice(start + at, start + at + len(piece)), Table.read(piece))
-                yield next(iter(replace(rows, batches=one).blocks()))
+                yield from whole.blocks_of(slice(start + at, start + at + len(piece)), Table.read(piece))
 
     return part(blocks())
