@@ -48,7 +48,7 @@ def refuse_other_labels(prepared: Prepared, design: Design) -> None:
             found.append(np.column_stack([x, design.spec.y(table, prepared.context)])[:half])
         except FormulaError:  # a function that takes all rows only
             return
-    if not np.allclose(*found, rtol=1e-9, atol=0.0):
+    if not np.allclose(found[0], found[1], rtol=1e-9, atol=0.0):
         raise FormulaError(
             f"a function in {prepared.parsed.text!r} makes of a labelled variable what depends on the labels of other "
             "rows (its mean, say), whose gold is known in a sample only; use fixed numbers, as in I((x - 50) / 10)."
