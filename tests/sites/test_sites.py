@@ -431,6 +431,7 @@ def test_next_to_no_wrong_label_at_any_site_is_said():
     hostile = (rng.random(2_000) < 0.4) * 1.0
     data = pd.DataFrame({"hostile": hostile, "llm": hostile, "y": hostile + rng.normal(size=2_000)})
     data["gold"] = data["hostile"].where(data.index % 10 == 0)
+    data["site"] = np.where(data.index < 1_000, "Ghent", "Lund")
     parts = {"Ghent": data[:1_000], "Lund": data[1_000:]}
 
     def sums(site, ask=None):
@@ -445,6 +446,10 @@ def test_next_to_no_wrong_label_at_any_site_is_said():
             found = kt.combine_sums(received)
         return found
 
-    with pytest.warns(kt.errors.SmallSampleWarning, match="of the sites is wrong"):
-        found = pooled()
-    assert any("of the sites is wrong" in note for note in found.notes)
+    found = pooled()
+    assert any("next to no gold label is wrong" in note for note in found.notes)
+    whole = kt.ols(
+        "y ~ gold", data, surrogates={"gold": "llm"}, learner=None, target="finite", design=kt.Stratified(["site"])
+    )
+    assert found.se().to_numpy() == pytest.approx(whole.se().to_numpy(), rel=1e-9)
+    assert (found.se() > 0).all()

@@ -173,10 +173,7 @@ def stacked(parts: Sequence[Parts], kind: str, target: str) -> Floats:
 
 
 def of_unseen(contributions: Sequence[Floats | None], matrices: Sequence[Floats]) -> Any:
-    """What wrong labels that gold may have missed add to the covariance of a sum of linear functions of several fits.
-
-    Contributions of as many labels are those of the same ones; others are independent.
-    """
+    """What wrong labels that gold may have missed add to a sum of linear functions of fits; of as many, the same ones."""
     sums: dict[int, Floats] = {}
     for one, matrix in zip(contributions, matrices):
         if one is not None:
@@ -255,7 +252,7 @@ def infer(parts: Parts, kind: str, target: str, df: Any, meat: Meat | None = Non
     meat = influences([parts], kind, df != "normal") if meat is None else meat
     error = parts.scores.gold_parts(kind, target)[1]
     covariance = _covariance(meat, error, parts.scores, kind, target, len(parts.curvature))
-    missed, p = parts.scores.unseen, error.shape[1]
+    p = error.shape[1]
     if df == "normal":
         freedom = np.full(p, np.inf)
     elif not isinstance(df, str):
@@ -267,17 +264,18 @@ def infer(parts: Parts, kind: str, target: str, df: Any, meat: Meat | None = Non
     if kind in LEVERAGED and target == "superpopulation":
         alone = np.logical_or.reduce([one.alone for one in parts.leverages(kind)[:2] if one is not None])
         covariance.total[alone], covariance.total[:, alone] = np.nan, np.nan
-    return (covariance, freedom) if missed is None or not len(missed) else _with_missed(covariance, freedom, missed)
+    missed = parts.scores.unseen
+    return (covariance, freedom) if missed is None else with_missed(covariance, freedom, missed.T @ missed)
 
 
-def _with_missed(covariance: Covariance, df: Floats, missed: Floats) -> tuple[Covariance, Floats]:
+def with_missed(covariance: Covariance, df: Floats, more: Floats) -> tuple[Covariance, Floats]:
     """With wrong labels that gold may have missed, a variance that is set and adds no uncertainty to the estimated one.
 
     Degrees of freedom of ``V + F`` are ``2 (V + F)^2`` over the variance of V: those of V times ``((V + F) / V)^2``.
     """
-    more = missed.T @ missed
     before, after = np.diag(covariance.total), np.diag(covariance.total + more)
-    grown = np.divide(after, before, out=np.full(len(df), np.inf), where=before > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        grown = np.where(after > before, after / before, 1.0)
     return Covariance(covariance.total + more, covariance.labelling + more), df * grown**2
 
 

@@ -14,6 +14,7 @@ from ..estimate.clusters import count
 from ..results.result import Result
 from ..results.sampling import Sampling
 from ..results.verdicts import FEW_GOLD, small_sample_notes
+from .unseen import allowed_for
 
 if TYPE_CHECKING:
     from .._core.types import Floats
@@ -141,8 +142,7 @@ def few_wrong(result: Result, parts: Parts) -> tuple[str, ...]:
     if not (labelling.spread > 0).any():
         return ()
     if scores.unseen is not None:
-        seen = f"intervals allow for wrong labels that gold may have missed (with none seen, up to 3 in {n:,})"
-        return (f"next to no gold label is wrong; {seen}: methods, section 9",) if len(scores.unseen) else ()
+        return (allowed_for(n),) if len(scores.unseen) else ()
     wrong = [n * (1.0 - one.accuracy) for one in result.skill if one.accuracy is not None]
     if not result.skill:
         size = np.abs(of_rows(scores.error)[1])

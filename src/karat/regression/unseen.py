@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,38 +58,85 @@ def with_unseen(
     ----------
     Hanley and Lippman-Hand (1983), *If nothing goes wrong, is everything all right?*, JAMA 249.
     """
-    scores, labelling = parts.scores, parts.units.labelling
-    labels = [label for label in prepared.labels if len(label.classes) > 1]
-    size = int((labelling.spread > 0).sum())
-    known = scores.gold_alone or not labels or size == 0
-    if known or sample.instruments is not None or sample.panel is not None:
+    scores = parts.scores
+    known = scores.gold_alone or sample.instruments is not None or sample.panel is not None
+    found = None if known else shown(model, prepared, design, sample, theta, np.linalg.inv(parts.curvature))
+    if found is None:
         return parts
-    nothing = replace(parts, scores=replace(scores, unseen=scores.error[:0]))
-    if model.name == "mean":
-        return nothing
-    root = np.sqrt(np.maximum(labelling.spread, 0.0))
+    unseen = np.zeros_like(scores.error[:0])
+    if found.least > 0 and model.name != "mean":
+        seen = scores.error * np.sqrt(np.maximum(parts.units.labelling.spread, 0.0))[:, None]
+        unseen = lacking(np.sqrt(found.least / found.size) * found.moved(), seen)
+    return replace(parts, scores=replace(scores, unseen=unseen if unseen.any() else unseen[:0]))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What gold rows show of wrong labels.
+
+    Parameters
+    ----------
+    size : int
+        Gold rows drawn by chance.
+    spread, wrong : float
+        Total spread of their weights, and of it that of wrong labels.
+    moved : callable
+        Gives the root of the spread times what other classes of the gold labels would move, shape (m, p).
+    """
+
+    size: int
+    spread: float
+    wrong: float
+    moved: Callable[[], Floats]
+
+    @property
+    def least(self) -> float:
+        """Wrong labels for which the labelling variance must allow."""
+        return wrong_labels(self.size, self.spread, self.wrong)
+
+
+def wrong_labels(size: float, spread: float, wrong: float) -> float:
+    """2.34 where gold shows no more, 0 where it shows 7."""
+    found = size * wrong / spread
+    return float(RULE_OF_THREE * np.clip((ENOUGH - found) / (ENOUGH - RULE_OF_THREE), 0.0, 1.0))
+
+
+def shown(
+    model: Model, prepared: Prepared, design: Design, sample: AugmentedSample, theta: Floats, inverse: Floats
+) -> Shown | None:
+    """What gold rows show of wrong labels, ``inverse`` being that of the curvature; None where nothing can be told."""
+    units = sample.units
+    labels = [label for label in prepared.labels if len(label.classes) > 1]
+    root = np.sqrt(np.maximum(units.labelling.spread, 0.0))
+    if not labels or not root.any():
+        return None
     rows, plain = within(sample, "all"), gold_rows(prepared, design)
     own = rows.gold
     if len(own.y) != len(plain.y):
-        return parts
-    wrong = size * np.average(1.0 - _right(own, rows.predicted.at(parts.units.gold)), weights=root**2)
-    least = RULE_OF_THREE * np.clip((ENOUGH - wrong) / (ENOUGH - RULE_OF_THREE), 0.0, 1.0)
-    if least == 0.0:
-        return nothing
-    inverse, v = np.linalg.inv(parts.curvature), parts.units.gold_analysis_weight * root
+        return None
+    right = _right(own, rows.predicted.at(units.gold))
 
-    def influence(rows: Rows) -> Floats:
-        return (row_scores(model, theta, (rows,))[0] * v[:, None]) @ inverse.T
+    def influence(some: Rows) -> Floats:
+        return (row_scores(model, theta, (some,))[0] * (units.gold_analysis_weight * root)[:, None]) @ inverse.T
 
-    before = influence(own)
-    shifts = []
-    for label in labels:
-        for value in label.classes:
-            other = gold_rows(_as_if(prepared, label, value), design)
-            moved = influence(_moved(own, other.x - plain.x, other.y - plain.y)) - before
-            shifts.append(moved * np.sqrt(least / size / (len(label.classes) - 1)))
-    unseen = lacking(np.concatenate(shifts), scores.error * root[:, None])
-    return replace(parts, scores=replace(scores, unseen=unseen)) if unseen.any() else nothing
+    def moved() -> Floats:
+        before, out = influence(own), []
+        for label in labels:
+            for value in label.classes:
+                other = gold_rows(_as_if(prepared, label, value), design)
+                shift = influence(_moved(own, other.x - plain.x, other.y - plain.y)) - before
+                out.append(shift / np.sqrt(len(label.classes) - 1.0))
+        return np.concatenate(out)
+
+    return Shown(int((root > 0).sum()), float((root**2).sum()), float(root**2 @ (1.0 - right)), moved)
+
+
+def allowed_for(n: int) -> str:
+    """What a result says of it, with n gold rows."""
+    return (
+        f"next to no gold label is wrong; intervals allow for wrong labels that gold may have missed (with none seen, "
+        f"up to 3 in {n:,}): methods, section 9"
+    )
 
 
 def lacking(least: Floats, seen: Floats) -> Floats:

@@ -19,6 +19,7 @@ from ..estimate.root import Root
 from ..estimate.shares import group_means, most_varied
 from ..estimate.totals import Moments, linear_predictor, n_coefficients, row_scores, weighted_gram
 from ..estimate.tune import pulls
+from ..regression.unseen import shown as of_wrong_labels
 from .left_out import alone_scores, corrected, fitted_scores, pull_of, shown
 
 if TYPE_CHECKING:
@@ -229,12 +230,32 @@ def variance(site: Site, question: Mapping[str, Any]) -> Sums:
         if one is not None:
             lengths = [] if told is None else [np.array(told["lengths"][k]) for k in parts if "lengths" in told]
             out[name] = parts_of([one], told, [lengths], groups is not None)
+    if fit is not None and groups is None and (more := _unseen(site, question, fit)) is not None:
+        out["unseen"] = more
     if groups is not None:
         x = site.sample.gold.x
         found = group_counts(x, x.argmax(axis=1), site.sample.units)
         rest = site.sample.gold.y - np.array(groups)[x.argmax(axis=1)]
         out["groups"] = {**found, "rest": float((site.sample.units.gold_weight * rest**2).sum())}
     return out
+
+
+def _unseen(site: Site, question: Mapping[str, Any], fit: Scores) -> Sums | None:
+    """What the gold rows show of wrong labels, of which some may have been missed (methods, section 9)."""
+    at, p = question["at"], len(question["at"]["theta"])
+    basis = question.get("basis")
+    turn = np.eye(p) if basis is None else index.repeated(np.array(basis), p)
+    theta, chosen = turn @ np.array(at["theta"]), list(question["gold"])
+    theta[chosen] = (turn @ np.array(question["alone"]["theta"]))[chosen]
+    inverse = turn @ np.linalg.inv(np.array(at["curvature"])) @ turn.T
+    found = of_wrong_labels(site.model, site.prepared, site.matrix, site.sample, theta, inverse)
+    if found is None:
+        return None
+    moved, spread = found.moved(), np.maximum(site.sample.units.labelling.spread, 0.0)
+    return {
+        "size": found.size, "spread": found.spread, "wrong": found.wrong, "moved": moved.T @ moved,
+        "seen": spread @ fit.error**2,
+    }  # fmt: skip
 
 
 def parts_of(

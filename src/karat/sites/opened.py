@@ -50,6 +50,7 @@ class Site:
     classes : tuple
         Of an outcome that is a category.
     prepared : Prepared
+    matrix : Design
     """
 
     model: Model
@@ -59,6 +60,7 @@ class Site:
     title: str
     classes: tuple[Any, ...]
     prepared: Prepared
+    matrix: Design
 
 
 def refuse(options: Arguments) -> None:
@@ -123,7 +125,7 @@ def open_site(options: Arguments, data: object, columns: Columns, least: int) ->
     refuse_small_cells(sample, matrix.spec.columns, least)
     spec = matrix.spec
     title = model.heading + model.told(spec.classes)
-    return Site(model, sample, spec.names, spec.columns, title, spec.classes, prepared)
+    return Site(model, sample, spec.names, spec.columns, title, spec.classes, prepared, matrix)
 
 
 def _predicted(options: Arguments, prepared: Prepared, matrix: Design, table: Table) -> tuple[Rows, ...]:

@@ -12,12 +12,14 @@ from .. import moments as models
 from ..errors import SmallSampleWarning, SolverWarning, tell
 from ..estimate.covariance import Covariance, small_sample, with_population
 from ..estimate.df import kurtosis_df, satterthwaite_df
+from ..estimate.infer import with_missed
 from ..estimate.shares import Shares, plain_kind
 from ..regression.comparison_fits import wider_than_gold
+from ..regression.unseen import allowed_for, wrong_labels
 from ..results import Result
 from ..results.comparison import Column, Comparison
 from ..results.sampling import Sampling
-from ..results.verdicts import FEW_GOLD, small_sample_notes
+from ..results.verdicts import small_sample_notes
 from .left_out import KINDS as LEFT_OUT
 
 if TYPE_CHECKING:
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from .centre import Pooled
 
 NO_SURROGATES = "Surrogate only is not shown: it was not asked of the sites"
-_FEW_WRONG = 6
-"""Wrong gold labels below which what they tell of labelling errors is not to be trusted."""
 _TITLES = {"dsl": "DSL", "ppi": "PPI", "gold": "Gold only"}
 
 
@@ -47,7 +47,9 @@ def report(found: Pooled, settings: Mapping[str, Any], facts: Mapping[str, Mappi
     one = Draw(first, settings, each, len(found.theta))
     own = found.answer["alone"] if found.gold_alone else found.answer["fit"]
     covariance, df = one.infer(own, found.gold_alone, found.tuning.tuned, settings["vcov"])
-    shares = None
+    shares, allowed = None, tuple[str, ...]()
+    if "unseen" in found.answer and not found.gold_alone:
+        covariance, df, allowed = _with_unseen(covariance, df, found.answer["unseen"])
     if settings["groups"]:
         shares = one.shares(own, found.answer["groups"], found.gold_alone, found.tuning.tuned, covariance)
         total, df, shares = shares.settle(covariance.total, df, settings["df"])
@@ -62,15 +64,12 @@ def report(found: Pooled, settings: Mapping[str, Any], facts: Mapping[str, Mappi
         choice=found.tuning.choice, tuning_weight=np.diag(found.tuning.coefficient_weights).copy(),
         lambda_matrix=found.tuning.mixing, r_squared=found.tuning.r_squared, skill=(), moment_norm=found.root.norm,
         iterations=found.root.iterations, df_method=settings["df"], shares=shares,
-        notes=(*dict.fromkeys(notes), *found.notes, f"from sums of {len(facts)} sites in {rounds} rounds"),
+        notes=(*dict.fromkeys(notes), *found.notes, *allowed, f"from sums of {len(facts)} sites in {rounds} rounds"),
     )  # fmt: skip
     if settings["estimator"] != "gold" and settings["compare"]:
         comparison = _comparison(result, found, one, settings)
         wider = wider_than_gold(result, comparison.columns[0], cast(Any, SimpleNamespace(tuning=settings["tuning"])))
         result = result.replace(comparison=comparison, notes=(*wider, *result.notes))
-    for note in () if found.gold_alone or settings["groups"] else _few_wrong(result, own):
-        result = result.replace(notes=(note, *result.notes))
-        tell(f"{note}.", SmallSampleWarning)
     for note in found.notes:
         tell(note, SolverWarning)
     for note in small_sample_notes(result):
@@ -78,23 +77,17 @@ def report(found: Pooled, settings: Mapping[str, Any], facts: Mapping[str, Mappi
     return result.as_means() if settings["model"] == "mean" else result
 
 
-def _few_wrong(result: Result, sums: Mapping[str, Any]) -> tuple[str, ...]:
-    """Say so where next to no gold label is wrong and labels are all that is not known (methods, section 9).
-
-    Wrong labels are counted by how evenly errors are spread over gold rows, ``(sum q)^2 / sum q^2``.
-    """
-    n = result.n_gold
-    if n < FEW_GOLD or (result.target != "finite" and result.n_units < n**2 / 2):
-        return ()
-    second, fourth = sums["drawn"]["second"], sums["drawn"]["fourth"]
-    shown = np.divide(second**2, fourth, out=np.zeros(len(second)), where=fourth > 0)
-    if not Draw.labels_known(sums) and shown.max() >= _FEW_WRONG:
-        return ()
-    return (
-        "next to no gold label of the sites is wrong: intervals are too short if wrong labels were missed by chance "
-        f"(with none seen, up to 3 in {n:,} may be wrong); label more rows, or fit rows that may be shared in one "
-        "place, where intervals allow for it",
-    )
+def _with_unseen(
+    covariance: Covariance, df: Floats, told: Mapping[str, Any]
+) -> tuple[Covariance, Floats, tuple[str, ...]]:
+    """With wrong labels that the gold of all sites may have missed (methods, section 9)."""
+    floor = wrong_labels(told["size"], told["spread"], told["wrong"]) / told["size"] * told["moved"]
+    short = np.maximum(np.diag(floor) - told["seen"], 0.0)
+    if not short.any():
+        return covariance, df, ()
+    share = np.sqrt(np.divide(short, np.diag(floor), out=np.zeros(len(short)), where=np.diag(floor) > 0))
+    covariance, df = with_missed(covariance, df, floor * np.outer(share, share))
+    return covariance, df, (allowed_for(int(told["size"])),)
 
 
 def sampling_of(first: Mapping[str, Any], facts: Mapping[str, Mapping[str, Any]]) -> Sampling:
