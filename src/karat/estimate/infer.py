@@ -173,7 +173,7 @@ def stacked(parts: Sequence[Parts], kind: str, target: str) -> Floats:
 
 
 def of_unseen(contributions: Sequence[Floats | None], matrices: Sequence[Floats]) -> Any:
-    """What wrong labels that gold may have missed add to a sum of functions of fits; as many labels are the same ones."""
+    """What wrong labels that gold may have missed add to a sum of functions of fits; as many are the same ones."""
     sums: dict[int, Floats] = {}
     for one, matrix in zip(contributions, matrices):
         if one is not None:
