@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 import karat as kt
-from karat.regression import describe as collecting
-from karat.regression import describe as describing
+from karat.regression import describe
 
 
 def main() -> None:
@@ -33,14 +32,15 @@ def main() -> None:
         "clusters": kt.Clustered("thread", n=250),
     }
     spent: list[float] = []
+    collect = describe.collect
 
     def timed(*arguments: Any) -> Any:
         start = time.process_time()
-        found = collecting.collect(*arguments)
+        found = collect(*arguments)
         spent.append(time.process_time() - start)
         return found
 
-    describing.collect = timed
+    describe.collect = timed
     print("| design | formula | fit, s CPU | checks, s CPU | share |\n|---|---|---|---|---|")
     for name, design in designs.items():
         sample = design.draw(corpus, seed=1)
