@@ -40,7 +40,7 @@ class Stacked:
         cls, first: Any, second: Any, target: Target, x: Floats, fold: Ints, weight: Floats | None, seed: int
     ) -> Any:
         """Two learners weighed by their errors on the gold rows ``x``; one of them where the other is of no use."""
-        one, other = (learners.out_of_fold(target, each, x, (), fold, weight, seed) for each in (first, second))
+        one, other = (learners.out_of_fold(target, part, x, (), fold, weight, seed) for part in (first, second))
         actual = np.eye(target.n_classes)[target.values.astype(np.intp)] if target.n_classes else target.values
         share = share_of_second(actual, one, other, weight)
         return first if share == 0 else second if share == 1 else cls(first, second, share)
