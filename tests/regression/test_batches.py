@@ -577,7 +577,7 @@ def test_data_and_formulas_that_batches_cannot_serve(tmp_path):
 def test_paths_that_are_no_parquet_file(tmp_path):
     (tmp_path / "broken.parquet").write_text("no parquet")
     for source, message in (("a.csv", "path of a .parquet file"), (tmp_path / "none.parquet", "there is no file"),
-                            (tmp_path / "broken.parquet", "cannot be read"), (3, "not allowed")):  # fmt: skip
+                            (tmp_path / "broken.parquet", "cannot be read"), (3, "no table in batches")):  # fmt: skip
         with pytest.raises(kt.errors.ArgumentError, match=message):
             kt.Batches(source)
     with pytest.raises(kt.errors.ArgumentError, match="rows"):

@@ -14,7 +14,7 @@ from .basis import nearest_psd
 from .clusters import KINDS as CLUSTER_KINDS
 from .clusters import Curvatures, add_ways, ways
 from .covariance import KINDS, Covariance, Meat, concentration_of, over_drawn, sandwich, stack, stack_clusters
-from .df import kurtosis_df, satterthwaite_df
+from .df import at_least, kurtosis_df, lacking, of_unseen, satterthwaite_df
 from .leverage import LEVERAGED, Leverage
 from .scores import Scores, not_in_memory
 from .tune import effective_size
@@ -136,7 +136,7 @@ def combination(parts: Sequence[Parts], matrices: Sequence[Floats], kind: str, t
     error: Any = sum(one.scores.gold_parts(kind, target)[1] @ matrix.T for one, matrix in zip(parts, matrices))
     both, used = meat.combined(side_by_side(matrices)), max(len(one.curvature) for one in parts)
     total = _covariance(both, error, parts[0].scores, kind, target, used).total
-    return total + of_unseen([one.scores.unseen for one in parts], matrices)
+    return np.asarray(total + lacking(total, of_unseen([one.scores.unseen for one in parts], matrices)))
 
 
 def stacked(parts: Sequence[Parts], kind: str, target: str) -> Floats:
@@ -159,26 +159,17 @@ def stacked(parts: Sequence[Parts], kind: str, target: str) -> Floats:
     units = parts[0].units
     error = side_by_side([one.scores.gold_parts(kind, target)[1] for one in parts])
     blocks = np.split(np.eye(error.shape[1]), np.cumsum([len(one.scores.error.T) for one in parts])[:-1])
-    design = units.labelling.cross(error, error) + of_unseen(
-        [one.scores.unseen for one in parts], [b.T for b in blocks]
-    )
+    floor = of_unseen([one.scores.unseen for one in parts], [block.T for block in blocks])
+    design = units.labelling.cross(error, error)
     if target == "finite":
-        return design
+        return np.asarray(design + lacking(design, floor))
     meat, cluster = influences(parts, kind), units.summed_over(kind)
     signs = [1.0] if cluster is None else [sign for sign, _ in ways(cluster)]
     shrunk = [1.0 - 1.0 / one.groups if kind == "CRV3" else 1.0 for one in (meat, *meat.others)]
     populations = zip(signs, shrunk, (meat, *meat.others))
     out = np.asarray(design + sum(sign * factor * one.population for sign, factor, one in populations))
-    return nearest_psd((out + out.T) / 2.0, design)
-
-
-def of_unseen(contributions: Sequence[Floats | None], matrices: Sequence[Floats]) -> Any:
-    """What wrong labels that gold may have missed add to a sum of functions of fits; as many are the same ones."""
-    sums: dict[int, Floats] = {}
-    for one, matrix in zip(contributions, matrices):
-        if one is not None:
-            sums[len(one)] = sums.get(len(one), 0.0) + one @ matrix.T
-    return sum((one.T @ one for one in sums.values()), np.zeros(()))
+    found = nearest_psd((out + out.T) / 2.0, design)
+    return np.asarray(found + lacking(found, floor))
 
 
 def absorbed(scores: Scores, kind: str) -> float:
@@ -265,18 +256,7 @@ def infer(parts: Parts, kind: str, target: str, df: Any, meat: Meat | None = Non
         alone = np.logical_or.reduce([one.alone for one in parts.leverages(kind)[:2] if one is not None])
         covariance.total[alone], covariance.total[:, alone] = np.nan, np.nan
     missed = parts.scores.unseen
-    return (covariance, freedom) if missed is None else with_missed(covariance, freedom, missed.T @ missed)
-
-
-def with_missed(covariance: Covariance, df: Floats, more: Floats) -> tuple[Covariance, Floats]:
-    """With wrong labels that gold may have missed, a variance that is set and adds no uncertainty to the estimated one.
-
-    Degrees of freedom of ``V + F`` are ``2 (V + F)^2`` over the variance of V: those of V times ``((V + F) / V)^2``.
-    """
-    before, after = np.diag(covariance.total), np.diag(covariance.total + more)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        grown = np.where(after > before, after / before, 1.0)
-    return Covariance(covariance.total + more, covariance.labelling + more), df * grown**2
+    return (covariance, freedom) if missed is None else at_least(covariance, freedom, missed.T @ missed)
 
 
 def _classical_df(parts: Parts, kind: str, target: str, covariance: Covariance, df: str, meat: Meat) -> Floats:

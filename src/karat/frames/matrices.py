@@ -1,8 +1,7 @@
 """Matrices of a formula, and of the features that a predictor sees.
 
 A parsed formula is turned into a spec that is replayed on gold rows, on predicted rows (once per class combination of
-labelled covariates) and on new data. Numbers become floats before it is evaluated, so that ``year**7`` does not
-overflow, and true is 1.
+labelled covariates) and on new data. Numbers become floats first: ``year**7`` does not overflow, and true is 1.
 """
 
 from __future__ import annotations

@@ -278,8 +278,9 @@ def out_of_fold(
     for k in np.unique(fold):
         out, into = fold == k, fold != k
         fitted = fit_label(
-            target, candidate, x[into][:, columns], target.values[into], None if weight is None else weight[into], seed
-        )
+            target, candidate, x[into][:, columns], target.values[into], None if weight is None else weight[into], seed,
+            inner=fold[into],
+        )  # fmt: skip
         found[out] = predict_label(fitted, target, x[out][:, columns])
     return found
 

@@ -11,6 +11,7 @@ from ..checks.values import Balance, Checks, Influential, Stratum
 from ..designs.entries import by_column, by_row, largest, of_rows
 from ..errors import SmallSampleWarning, tell
 from ..estimate.clusters import count
+from ..estimate.df import holds
 from ..results.result import Result
 from ..results.sampling import Sampling
 from ..results.verdicts import FEW_GOLD, small_sample_notes
@@ -142,7 +143,7 @@ def few_wrong(result: Result, parts: Parts) -> tuple[str, ...]:
     if not (labelling.spread > 0).any():
         return ()
     if scores.unseen is not None:
-        return (allowed_for(n),) if len(scores.unseen) else ()
+        return (allowed_for(n),) if holds(scores.unseen, result.covariance).any() else ()
     wrong = [n * (1.0 - one.accuracy) for one in result.skill if one.accuracy is not None]
     if not result.skill:
         size = np.abs(of_rows(scores.error)[1])

@@ -34,9 +34,9 @@ def with_unseen(
     """Parts of a covariance with wrong labels that gold may have missed.
 
     Where no gold label is wrong, errors are 0 and so is the labelling variance, while up to 3 in n labels may be wrong
-    elsewhere (rule of three). That of each coefficient is therefore at least what 2.34 wrong labels among n gold rows
-    would tell: ``p sum s_i c_i^2`` with ``p = 2.34 / n``, s the spread of weights and c what another class of the gold
-    label would move. This least variance fades to nothing as gold shows from 2.34 to 7 wrong labels.
+    elsewhere (rule of three). The variance of a coefficient is therefore at least what 2.34 wrong labels among n gold
+    rows would tell: ``p sum s_i c_i^2`` with ``p = 2.34 / n``, s the spread of weights and c what another class of the
+    gold label would move. This least variance fades to nothing as gold shows from 2.34 to 7 wrong labels.
 
     Parameters
     ----------
@@ -65,9 +65,8 @@ def with_unseen(
         return parts
     unseen = np.zeros_like(scores.error[:0])
     if found.least > 0 and model.name != "mean":
-        seen = scores.error * np.sqrt(np.maximum(parts.units.labelling.spread, 0.0))[:, None]
-        unseen = lacking(np.sqrt(found.least / found.size) * found.moved(), seen)
-    return replace(parts, scores=replace(scores, unseen=unseen if unseen.any() else unseen[:0]))
+        unseen = np.sqrt(found.least / found.size) * found.moved()
+    return replace(parts, scores=replace(scores, unseen=unseen))
 
 
 @dataclass(frozen=True)
@@ -137,29 +136,6 @@ def allowed_for(n: int) -> str:
         f"next to no gold label is wrong; intervals allow for wrong labels that gold may have missed (with none seen, "
         f"up to 3 in {n:,}): methods, section 9"
     )
-
-
-def lacking(least: Floats, seen: Floats) -> Floats:
-    """What is missing, of each coefficient, for its sum of squares in ``seen`` to be that in ``least``.
-
-    Parameters
-    ----------
-    least : ndarray, shape (m, p)
-    seen : ndarray, shape (n, p)
-
-    Returns
-    -------
-    ndarray, shape (m, p)
-        Columns of ``least`` times ``(1 - V_j / F_j)^(1/2)``, 0 where V is the larger.
-
-    Examples
-    --------
-    >>> lacking(np.array([[2.0, 1.0]]), np.array([[1.0, 3.0]])) ** 2
-    array([[3., 0.]])
-    """
-    floor, there = (least**2).sum(axis=0), (seen**2).sum(axis=0)
-    short = np.maximum(floor - there, 0.0)
-    return least * np.sqrt(np.divide(short, floor, out=np.zeros_like(floor), where=floor > 0))
 
 
 def _right(gold: Rows, predicted: tuple[Rows, ...]) -> Floats:

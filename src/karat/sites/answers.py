@@ -230,7 +230,7 @@ def variance(site: Site, question: Mapping[str, Any]) -> Sums:
         if one is not None:
             lengths = [] if told is None else [np.array(told["lengths"][k]) for k in parts if "lengths" in told]
             out[name] = parts_of([one], told, [lengths], groups is not None)
-    if fit is not None and groups is None and (more := _unseen(site, question, fit)) is not None:
+    if fit is not None and groups is None and (more := _unseen(site, question)) is not None:
         out["unseen"] = more
     if groups is not None:
         x = site.sample.gold.x
@@ -240,7 +240,7 @@ def variance(site: Site, question: Mapping[str, Any]) -> Sums:
     return out
 
 
-def _unseen(site: Site, question: Mapping[str, Any], fit: Scores) -> Sums | None:
+def _unseen(site: Site, question: Mapping[str, Any]) -> Sums | None:
     """What the gold rows show of wrong labels, of which some may have been missed (methods, section 9)."""
     at, p = question["at"], len(question["at"]["theta"])
     basis = question.get("basis")
@@ -251,11 +251,8 @@ def _unseen(site: Site, question: Mapping[str, Any], fit: Scores) -> Sums | None
     found = of_wrong_labels(site.model, site.prepared, site.matrix, site.sample, theta, inverse)
     if found is None:
         return None
-    moved, spread = found.moved(), np.maximum(site.sample.units.labelling.spread, 0.0)
-    return {
-        "size": found.size, "spread": found.spread, "wrong": found.wrong, "moved": moved.T @ moved,
-        "seen": spread @ fit.error**2,
-    }  # fmt: skip
+    moved = found.moved()
+    return {"size": found.size, "spread": found.spread, "wrong": found.wrong, "moved": moved.T @ moved}
 
 
 def parts_of(

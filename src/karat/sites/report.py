@@ -11,8 +11,7 @@ import numpy as np
 from .. import moments as models
 from ..errors import SmallSampleWarning, SolverWarning, tell
 from ..estimate.covariance import Covariance, small_sample, with_population
-from ..estimate.df import kurtosis_df, satterthwaite_df
-from ..estimate.infer import with_missed
+from ..estimate.df import at_least, kurtosis_df, satterthwaite_df
 from ..estimate.shares import Shares, plain_kind
 from ..regression.comparison_fits import wider_than_gold
 from ..regression.unseen import allowed_for, wrong_labels
@@ -49,7 +48,10 @@ def report(found: Pooled, settings: Mapping[str, Any], facts: Mapping[str, Mappi
     covariance, df = one.infer(own, found.gold_alone, found.tuning.tuned, settings["vcov"])
     shares, allowed = None, tuple[str, ...]()
     if "unseen" in found.answer and not found.gold_alone:
-        covariance, df, allowed = _with_unseen(covariance, df, found.answer["unseen"])
+        told, before = found.answer["unseen"], np.diag(covariance.total)
+        floor = wrong_labels(told["size"], told["spread"], told["wrong"]) / told["size"] * told["moved"]
+        covariance, df = at_least(covariance, df, floor)
+        allowed = (allowed_for(int(told["size"])),) if (np.diag(floor) > before).any() else ()
     if settings["groups"]:
         shares = one.shares(own, found.answer["groups"], found.gold_alone, found.tuning.tuned, covariance)
         total, df, shares = shares.settle(covariance.total, df, settings["df"])
@@ -75,19 +77,6 @@ def report(found: Pooled, settings: Mapping[str, Any], facts: Mapping[str, Mappi
     for note in small_sample_notes(result):
         tell(note, SmallSampleWarning)
     return result.as_means() if settings["model"] == "mean" else result
-
-
-def _with_unseen(
-    covariance: Covariance, df: Floats, told: Mapping[str, Any]
-) -> tuple[Covariance, Floats, tuple[str, ...]]:
-    """With wrong labels that the gold of all sites may have missed (methods, section 9)."""
-    floor = wrong_labels(told["size"], told["spread"], told["wrong"]) / told["size"] * told["moved"]
-    short = np.maximum(np.diag(floor) - told["seen"], 0.0)
-    if not short.any():
-        return covariance, df, ()
-    share = np.sqrt(np.divide(short, np.diag(floor), out=np.zeros(len(short)), where=np.diag(floor) > 0))
-    covariance, df = with_missed(covariance, df, floor * np.outer(share, share))
-    return covariance, df, (allowed_for(int(told["size"])),)
 
 
 def sampling_of(first: Mapping[str, Any], facts: Mapping[str, Mapping[str, Any]]) -> Sampling:
