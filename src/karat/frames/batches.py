@@ -91,8 +91,8 @@ class Batches:
         source = source_of(given)
         if source is None:
             raise ArgumentError(
-                f"source is of the type {type(self.source).__name__}, which is no table in batches; give {ALLOWED}. A table in "
-                "memory is given to the regression as it is."
+                f"source is of the type {type(self.source).__name__}, which is no table in batches; give {ALLOWED}. A "
+                "table in memory is given to the regression as it is."
             )
         return source
 
