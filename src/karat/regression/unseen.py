@@ -109,9 +109,9 @@ def shown(
     root = np.sqrt(np.maximum(units.labelling.spread, 0.0))
     if not labels or not root.any():
         return None
-    rows, plain = within(sample, "all"), gold_rows(prepared, design)
+    rows = within(sample, "all")
     own = rows.gold
-    if len(own.y) != len(plain.y):
+    if len(own.y) != len(prepared.gold):
         return None
     right = _right(own, rows.predicted.at(units.gold))
 
@@ -119,7 +119,7 @@ def shown(
         return (row_scores(model, theta, (some,))[0] * (units.gold_analysis_weight * root)[:, None]) @ inverse.T
 
     def moved() -> Floats:
-        before, out = influence(own), []
+        before, plain, out = influence(own), gold_rows(prepared, design), []
         for label in labels:
             for value in label.classes:
                 other = gold_rows(_as_if(prepared, label, value), design)
