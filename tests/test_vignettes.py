@@ -38,7 +38,7 @@ assert (table["one step - exact"].abs() < 0.3 * (table["before"] - table["exact"
 """,
     "checks-and-sensitivity": """
 spread = many.heterogeneity()["Range"].unstack()
-assert (spread["naive"] > 3 * spread["corrected"]).loc[["comedy", "romance"]].all(), "naive answers scatter"
+assert (spread["naive"] > 2.5 * spread["corrected"]).loc[["comedy", "romance"]].all(), "naive answers scatter"
 stars = many.naive["comedy"].bounds(0.05)[0] > 0
 assert 0 < stars.mean() < 1, "whether comedy pleases depends on the machine"
 inside = []
