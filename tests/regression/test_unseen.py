@@ -108,6 +108,24 @@ def test_classes_numbers_and_other_sources(tmp_path):
     assert numbers.parts.scores.unseen is None, "of numbers nothing says by how much a wrong one is wrong"
 
 
+@pytest.mark.parametrize("wrong", [0, 3, 20])
+def test_standard_errors_follow_the_unit_of_the_outcome(wrong):
+    """Outcomes of classes, and of numbers beside a labelled class: gold shows as many wrong labels in any unit."""
+    data = nearly_right(wrong)
+    data["score"] = (3.0 * data["y"]).where(data["hostile"].notna())
+    data["score_llm"] = 3.0 * data["y"] + data["z"]
+    for unit in ("", "0.001 * "):
+        options = {**OPTIONS, "surrogates": {"hostile": "llm"}}
+        classes = kt.ols(f"I({unit or '1 * '}hostile) ~ z", data, **options).se().to_numpy()
+        options["surrogates"] = {"score": "score_llm", "hostile": "llm"}
+        numbers = kt.ols(f"I({unit or '1 * '}score) ~ hostile + z", data, **options)
+        assert not len(numbers.parts.scores.unseen), "hardly a score is right"
+        if not unit:
+            first = classes, numbers.se().to_numpy()
+    assert classes == pytest.approx(0.001 * first[0], rel=1e-8)
+    assert numbers.se().to_numpy() == pytest.approx(0.001 * first[1], rel=1e-8)
+
+
 def test_what_is_made_from_a_fit_keeps_it():
     data = nearly_right(0)
     options = {"surrogates": {"hostile": "llm"}, **OPTIONS}

@@ -113,7 +113,8 @@ def shown(
     own = rows.gold
     if len(own.y) != len(prepared.gold):
         return None
-    right = _right(own, rows.predicted.at(units.gold))
+    outcome = prepared.outcome_label
+    right = _right(own, rows.predicted.at(units.gold), outcome is not None and not outcome.classes)
 
     def influence(some: Rows) -> Floats:
         return (row_scores(model, theta, (some,))[0] * (units.gold_analysis_weight * root)[:, None]) @ inverse.T
@@ -138,11 +139,15 @@ def allowed_for(n: int) -> str:
     )
 
 
-def _right(gold: Rows, predicted: tuple[Rows, ...]) -> Floats:
-    """Share of the predicted rows of each gold unit that have its gold labels, shape (n,)."""
-    out = np.zeros(len(gold.y))
+def _right(gold: Rows, predicted: tuple[Rows, ...], numbers: bool) -> Floats:
+    """Share of the predicted rows of each gold unit that have its gold labels, shape (n,).
+
+    Outcomes are measured in their range among gold rows; a labelled outcome of ``numbers`` is right or wrong.
+    """
+    out, size = np.zeros(len(gold.y)), np.ptp(gold.y, axis=0)
     for rows in predicted:
-        apart = np.abs(rows.y - gold.y).reshape(len(out), -1).max(axis=1)
+        apart = (np.abs(rows.y - gold.y) / np.where(size > 0, size, 1.0)).reshape(len(out), -1).max(axis=1)
+        apart = np.where(apart > 1e-9, 1.0, 0.0) if numbers else apart
         share = np.ones(len(out)) if rows.share is None else rows.share
         out += share * np.isclose(rows.x, gold.x, 1e-9, 1e-9).all(axis=1) * np.maximum(1.0 - apart, 0.0)
     return np.clip(out, 0.0, 1.0)
