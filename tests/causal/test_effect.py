@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import karat as kt
-from karat.errors import ArgumentError, DataError, PositivityWarning
+from karat.errors import ArgumentError, DataError, PositivityWarning, SmallSampleWarning
 
 
 def posts(n=600, n_gold=None, label="y", seed=0):
@@ -90,6 +90,17 @@ def test_augmented_is_plain_aipw_on_weighted_rows(label, effect):
         folds=folds, design=0.5, effect=effect,
     )  # fmt: skip
     assert fit.coef().iloc[0] == pytest.approx(want, abs=1e-8)
+
+
+@pytest.mark.parametrize("label", ["y", "t", "c"])
+def test_labels_that_are_nearly_always_right_are_named(label):
+    data = posts(8000, None, label)
+    data["y"] = (data["y"] > 1.5).astype(float)
+    data[f"{label}_llm"] = data[label]
+    data.loc[np.random.default_rng(5).permutation(8000)[100:], label] = np.nan
+    with pytest.warns(SmallSampleWarning, match="nearly all gold labels are as predicted"):
+        fit = kt.ate("y ~ t", data, covariates=["x", "c"], surrogates={label: f"{label}_llm"}, learner=None)
+    assert np.isfinite(fit.se()).all()
 
 
 def test_order_of_rows_changes_nothing():

@@ -353,6 +353,9 @@ class _Closing(Steps[Opened]):
 
     built: _Contributions
 
+    def parts(self, fit: Opened, sample: AugmentedSample, estimate: Estimate) -> Parts:
+        return parts_of(fit.model, sample, estimate, fit.options)  # other labels would move the nuisances too
+
     def naive(self, fit: Opened, sample: AugmentedSample) -> Naive | str:
         opened, options = self.built.opened, fit.options.replace(estimator="surrogate")
         try:
