@@ -130,8 +130,7 @@ def test_what_is_made_from_a_fit_keeps_it():
     data = nearly_right(0)
     options = {"surrogates": {"hostile": "llm"}, **OPTIONS}
     fit = kt.ols("y ~ hostile * z", data, **options)
-    with pytest.warns(kt.errors.SmallSampleWarning, match="of averages are too short"):
-        kt.slopes(fit, data, "hostile")
+    assert (kt.slopes(fit, data, "hostile").se() > 0).all()
     assert (fit.with_vcov("HC2").se() > 0).all()
     alone = kt.ols("y ~ hostile", data, **options)
     both = alone + kt.ols("y ~ hostile + z", data, **options)
@@ -149,3 +148,41 @@ def test_nothing_is_added_where_labels_are_known_or_taken_for_the_truth():
         naive = kt.ols("y ~ hostile + z", nearly_right(0), estimator="surrogate", **options)
     assert naive.parts.scores.unseen is None
     assert kt.ols("y ~ hostile + z", nearly_right(0), estimator="gold", **options).parts.scores.unseen is None
+
+
+@pytest.mark.parametrize("vcov", ["HC0", "HC3", "CRV2"])
+def test_averages_move_as_the_fit_does(vcov):
+    data, options = nearly_right(0), {"surrogates": {"hostile": "llm"}, **OPTIONS, "vcov": vcov}
+    options |= {"cluster": np.arange(len(data)) // 2} if vcov == "CRV2" else {}
+    fit = kt.ols("y ~ hostile + z", data, **options)
+    given = {"given": {"cluster": options["cluster"]}} if vcov == "CRV2" else {}
+    slopes = kt.slopes(fit, data, **given)
+    assert slopes.se().to_numpy() == pytest.approx(fit.se().to_numpy()[1:], rel=1e-6), "slopes are the coefficients"
+    mean = kt.predictions(fit, data, **given)
+    assert mean.se().iloc[0] < 1e-6 * fit.se().min(), "the mean prediction is the mean of y, which is known"
+    hostile = kt.predictions(fit, data, at={"hostile": [0, 1]}, **given)
+    assert (hostile.se() > 0).all()
+    assert (kt.predictions(fit, data, by="hostile", **given).se() > 0).all()
+
+
+def test_averages_as_by_moving_each_label():
+    """Each gold label in turn is of the other class, and the fit and its averages are made anew."""
+    data, options = nearly_right(0), {"surrogates": {"hostile": "llm"}, **OPTIONS, "model": "logit"}
+    options["tuning"] = None
+    fit = kt.regress("vote ~ hostile * z", data, **options)
+
+    def averages(one, d):
+        slopes = kt.slopes(one, d, "hostile", by="hostile")
+        ratios = kt.comparisons(one, d, {"z": (0, 1)}, contrast="ratio")
+        logs = np.log(ratios.coef().to_numpy())
+        return np.append(slopes.coef(), logs), np.append(slopes.se(), ratios.se() / ratios.coef())
+
+    (found, se), moved = averages(fit, data), []
+    for i in range(0, GOLD, 10):
+        other = data.copy()
+        other.loc[i, "hostile"] = 1 - other.loc[i, "hostile"]
+        again, _ = averages(kt.regress("vote ~ hostile * z", other, **options), other)
+        moved.append(again - found)
+    # of 2,000 texts 200 are gold: spread of weights .9 / .01, of which moving a label shows 1 / .01
+    expected = (3 / 1.96) ** 2 / GOLD * 0.9 * np.sum(np.square(moved), axis=0) * 10
+    assert se == pytest.approx(np.sqrt(expected), rel=0.2)

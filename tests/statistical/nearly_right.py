@@ -1,7 +1,8 @@
 """Where the model is nearly always right: coverage and width with few wrong gold labels, or none.
 
 Run with ``python -m tests.statistical.nearly_right`` for the figures of docs/methods.md, section 9. Labels are all that
-is not known: the coefficients are those of the corpus (``target="finite"``), or the corpus is very large.
+is not known: the coefficients are those of the corpus (``target="finite"``), or the corpus is very large. Averages of a
+logit are its slopes (differences of 0 and 1), and its predictions for the label, or for z where that is the outcome.
 """
 
 from __future__ import annotations
@@ -31,12 +32,16 @@ class Scene:
     design: str = "simple random"
     learner: str | None = None
     target: str = "finite"
+    averages: bool = False
 
     def __str__(self) -> str:
         target = "corpus" if self.target == "finite" else f"population, {LARGE:,} rows"
         return " | ".join(
-            (f"{self.right:.1%}", self.where, self.errors, self.model, self.design, str(self.learner), target)
-        )
+            (
+                f"{self.right:.1%}", self.where, self.errors, self.model + ", averages" * self.averages, self.design,
+                str(self.learner), target,
+            )
+        )  # fmt: skip
 
 
 def corpus(scene: Scene, rng: np.random.Generator) -> pd.DataFrame:
@@ -74,8 +79,22 @@ def once(scene: Scene, seed: int, repetition: int) -> np.ndarray:
         formula, gold, model=scene.model, surrogates={"label": "llm"}, design=sample.design, learner=scene.learner,
         target=scene.target, compare=False,
     )  # fmt: skip
+    if scene.averages:
+        return averages(fit, data, gold, formula)
     ends = fit.confint().to_numpy().T
     return np.vstack([fit.theta - truth, ends - truth, fit.se()])
+
+
+def averages(fit: kt.Result, data: pd.DataFrame, gold: pd.DataFrame, formula: str) -> np.ndarray:
+    """The same for averages: those of the corpus are of its own fit, predictions by class its shares."""
+    whole, by = smf.logit(formula, data).fit(disp=0), "label" if "y ~" in formula else "z"
+    shares = data.groupby(by)[formula.split(" ~ ")[0]].mean()
+    truth = np.append(whole.get_margeff(dummy=True).margeff, shares)
+    found = [kt.slopes(fit, gold), kt.predictions(fit, gold, by=by)]
+    value, ends, se = (
+        np.concatenate([np.asarray(getattr(one, name)()) for one in found]) for name in ("coef", "confint", "se")
+    )
+    return np.vstack([value - truth, ends.T - truth, se])
 
 
 def scenes() -> list[Scene]:
@@ -95,6 +114,12 @@ def scenes() -> list[Scene]:
             Scene(right, "covariate", model="logit"),
             Scene(right, "covariate", target="superpopulation"),
         ]
+    for right in (0.97, 0.98, 0.99, 0.995, 0.999):
+        out += [
+            Scene(right, model="logit", averages=True),
+            Scene(right, "covariate", model="logit", averages=True),
+            Scene(right, "covariate", "of both", model="logit", averages=True),
+        ]
     return out
 
 
@@ -102,11 +127,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=200)
     parser.add_argument("--seed", type=int, default=8_100_000)
+    parser.add_argument("--averages", action="store_true", help="scenes of averages alone")
     options = parser.parse_args()
     print("| right | label is | errors | model | gold | learner | target | coverage | mean width | worst | se / sd |")
     print("|" + "---|" * 11)
     warnings.simplefilter("ignore", KaratWarning)
     for k, scene in enumerate(scenes()):
+        if options.averages and not scene.averages:
+            continue
         found = np.array([once(scene, options.seed + k, r) for r in range(options.repetitions)])
         gap, low, high, se = found.transpose(1, 0, 2)
         cells = [

@@ -13,11 +13,18 @@ REPETITIONS = 30
 
 
 @pytest.mark.statistical
-@pytest.mark.parametrize(("right", "where"), [(0.99, "outcome"), (0.995, "covariate"), (0.999, "outcome")])
-def test_intervals_hold_with_few_wrong_labels_or_none(right, where):
+@pytest.mark.parametrize(
+    "scene",
+    [
+        Scene(0.99), Scene(0.995, "covariate"), Scene(0.999),
+        Scene(0.995, model="logit", averages=True), Scene(0.999, "covariate", model="logit", averages=True),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_intervals_hold_with_few_wrong_labels_or_none(scene):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", KaratWarning)
-        found = np.array([once(Scene(right, where), 8_200_000, r) for r in range(REPETITIONS)])
+        found = np.array([once(scene, 8_200_000, r) for r in range(REPETITIONS)])
     covered = ((found[:, 1] <= 0) & (found[:, 2] >= 0)).mean(axis=0)
     assert (covered >= 0.95 - 3 * np.sqrt(0.05 * 0.95 / REPETITIONS)).all(), covered
     assert (found[:, 3] > 0).all()

@@ -112,6 +112,8 @@ class Average:
     predicted : ndarray, shape (N, R, K)
     share : ndarray, shape (N, R)
         Weight of each unit in its average.
+    unseen : ndarray, shape (l, R, K), optional
+        What wrong labels that gold may have missed move, the coefficients given, as in :class:`Contributions`.
     """
 
     value: Floats
@@ -119,6 +121,7 @@ class Average:
     moment: Floats
     predicted: Floats
     share: Floats
+    unseen: Floats | None = None
 
 
 def average(fit: OpenedFit, quantity: Quantity, groups: Groups) -> Average:
@@ -161,10 +164,30 @@ def average(fit: OpenedFit, quantity: Quantity, groups: Groups) -> Average:
         gold, labels = fit.gold, fit.gold_labels()
         value, codes = sums.add(fit, quantity, gold, labels, groups, gold_weight[gold])
         member, here = _spread(value, codes, np.ones(len(gold)), n_groups)
-    return _finished(fit, groups, sums, (own, inside), (member, here))
+    others = _other_labels(fit, quantity, groups, matter)
+    return _finished(fit, groups, sums, (own, inside), (member, here), others)
 
 
-def _finished(fit: OpenedFit, groups: Groups, sums: _Sums, every: tuple[Any, Any], gold: tuple[Any, Any]) -> Average:
+def _other_labels(
+    fit: OpenedFit, quantity: Quantity, groups: Groups, matter: set[str]
+) -> list[tuple[float, tuple[Any, Any] | None]]:
+    """The quantity of gold units with each class of each label, and by what it counts; None where none matters."""
+    out: list[tuple[float, tuple[Any, Any] | None]] = []
+    for label in () if fit.shown is None else fit.shown.labels:
+        for value in label.classes:
+            held, n = None, len(fit.gold)
+            if label.name in matter:
+                columns = {**fit.gold_labels(), label.name: label.column(value, n)}
+                got, codes = _Sums(len(groups.levels)).add(fit, quantity, fit.gold, columns, groups, np.zeros(n))
+                held = _spread(got, codes, np.ones(n), len(groups.levels))
+            out.append((1.0 / np.sqrt(len(label.classes) - 1.0), held))
+    return out
+
+
+def _finished(
+    fit: OpenedFit, groups: Groups, sums: _Sums, every: tuple[Any, Any], gold: tuple[Any, Any],
+    others: Sequence[tuple[float, tuple[Any, Any] | None]],
+) -> Average:  # fmt: skip
     """From sums to averages and contributions about them."""
     total = sums.weight
     assert sums.value is not None
@@ -194,7 +217,15 @@ def _finished(fit: OpenedFit, groups: Groups, sums: _Sums, every: tuple[Any, Any
         if gold[0] is not None:
             moment, own = contributions(gold, v[rows])
             share[rows] += fit.sample.units.labelling.weight[:, None] * (own - share[rows])
-    return Average(value, sums.jacobian / total[:, None, None], moment, predicted, share)
+    unseen = None
+    if fit.shown is not None:
+        weight = fit.shown.scale * fit.shown.root[:, None, None]
+        moved = [
+            np.zeros_like(moment) if held is None else counts * weight * (contributions(held, v[rows])[0] - moment)
+            for counts, held in others
+        ]
+        unseen = np.concatenate(moved)
+    return Average(value, sums.jacobian / total[:, None, None], moment, predicted, share, unseen)
 
 
 class _Sums:

@@ -253,7 +253,9 @@ def _effects(
         n_numbers = parts[0].value.shape[1]
         jacobian = stacked([np.moveaxis(part.jacobian, 2, 0) for part in parts]).T
         share = np.concatenate([np.tile(part.share, n_numbers) for part in parts], axis=1)
-        own = Contributions(jacobian, stacked([p.moment for p in parts]), stacked([p.predicted for p in parts]), share)
+        unseen = None if fit.shown is None else stacked([p.unseen for p in parts if p.unseen is not None])
+        moment, predicted = (stacked([getattr(p, name) for p in parts]) for name in ("moment", "predicted"))
+        own = Contributions(jacobian, moment, predicted, share, unseen)
         sides.append((stacked([part.value for part in parts]), own))
     value, own = sides[0]
     if contrast != "difference":
@@ -300,6 +302,7 @@ def _logarithm(
         inner[0] * up.moment - inner[1] * down.moment,
         inner[0] * up.predicted - inner[1] * down.predicted,
         up.share,
+        None if up.unseen is None or down.unseen is None else inner[0] * up.unseen - inner[1] * down.unseen,
     )
 
 

@@ -9,10 +9,8 @@ import numpy as np
 
 from .._core.machine import needs
 from ..designs.entries import group_totals
-from ..errors import SmallSampleWarning, tell
 from ..estimate.clusters import Curvatures, ways
 from ..estimate.covariance import Covariance
-from ..estimate.df import holds
 from ..estimate.infer import Parts, combination, infer, influences
 from ..estimate.leverage import LEVERAGED
 from ..estimate.scores import LARGEST_LEVERAGE, Scores, StoredBlocks
@@ -33,12 +31,15 @@ class Contributions:
     moment : ndarray, shape (n, k)
     predicted : ndarray, shape (N, k)
     share : ndarray, shape (N, k)
+    unseen : ndarray, shape (l, k), optional
+        What wrong labels that gold may have missed move, the coefficients given; row by row as of the coefficients.
     """
 
     jacobian: Floats
     moment: Floats
     predicted: Floats
     share: Floats
+    unseen: Floats | None = None
 
 
 def covariance_and_df(
@@ -60,14 +61,6 @@ def covariance_and_df(
     Covariance
     df : ndarray, shape (k,)
     """
-    missed = parts.scores.unseen
-    if missed is not None and holds(missed, result.covariance).any():
-        tell(
-            "next to no gold label is wrong, and intervals of averages are too short if wrong labels were missed by "
-            "chance; those of the coefficients allow for it (methods, section 9). Label more rows.",
-            SmallSampleWarning,
-        )
-    parts = replace(parts, scores=replace(parts.scores, unseen=None))
     covariance, df = (_of_clusters if result.vcov_kind in LEVERAGED else _of_units)(result, parts, own)
     total, labelling = covariance.total, covariance.labelling
     if fixed:
@@ -89,7 +82,8 @@ def _scores(parts: Parts, own: Contributions) -> tuple[Scores, Scores]:
     rest = 1.0 - np.clip(own.share[gold], 0.0, LARGEST_LEVERAGE)
     left_out = (own.moment / rest, error / rest)
     source = StoredBlocks(psi, np.zeros(len(psi)))
-    return whole, replace(whole, source=source, moment=own.moment, error=error, left_out=left_out)
+    given = replace(whole, source=source, moment=own.moment, error=error, left_out=left_out, unseen=own.unseen)
+    return whole, given
 
 
 def _of_units(result: Result, parts: Parts, own: Contributions) -> tuple[Covariance, Floats]:
@@ -106,6 +100,7 @@ def _of_units(result: Result, parts: Parts, own: Contributions) -> tuple[Covaria
         moment=fit.moment @ g + given.moment,
         error=fit.error @ g + given.error,
         left_out=(fit.left_out[0] @ g + given.left_out[0], fit.left_out[1] @ g + given.left_out[1]),
+        unseen=None if fit.unseen is None or given.unseen is None else fit.unseen @ g + given.unseen,
     )
     tuned = np.where(own.jacobian != 0, parts.tuned, 0.0).max(axis=1)
     return infer(replace(parts, scores=both, tuned=tuned), kind, result.target, result.df_method)

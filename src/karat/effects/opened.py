@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from ..regression.pipeline import PLAIN, open_fit
 from ..regression.predicted_rows import LabelColumns, predicted_labels, surrogate_labels
 from ..regression.reopen import reopen
 from ..regression.steps import estimated, given_labels
+from ..regression.unseen import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from ..estimate.augment import AugmentedSample
     from ..estimate.infer import Parts
     from ..regression.pipeline import Opened
+    from ..regression.unseen import Shown
     from ..regression.variables import Label
     from ..results import Result
 
@@ -110,6 +113,15 @@ class OpenedFit:
     def gold(self) -> Ints:
         """Positions of the gold rows, shape (n,)."""
         return self.sample.units.gold
+
+    @cached_property
+    def shown(self) -> Shown | None:
+        """What gold shows of wrong labels, where the fit allows for some that it may have missed."""
+        unseen = self.parts.scores.unseen
+        if unseen is None or not len(unseen):
+            return None
+        opened, inverse = self.opened, np.linalg.inv(self.parts.curvature)
+        return shown(opened.model, opened.prepared, opened.matrix, self.sample, self.result.theta, inverse)
 
     @property
     def covariates(self) -> list[str]:

@@ -65,7 +65,7 @@ def with_unseen(
         return parts
     unseen = np.zeros_like(scores.error[:0])
     if found.least > 0 and model.name != "mean":
-        unseen = np.sqrt(found.least / found.size) * found.moved()
+        unseen = found.scale * found.moved()
     return replace(parts, scores=replace(scores, unseen=unseen))
 
 
@@ -75,23 +75,41 @@ class Shown:
 
     Parameters
     ----------
-    size : int
-        Gold rows drawn by chance.
-    spread, wrong : float
-        Total spread of their weights, and of it that of wrong labels.
+    labels : tuple of Label
+        Those with classes.
+    root : ndarray, shape (n,)
+        Root of the spread of the weight of each gold row.
+    wrong : float
+        Spread of the weights of wrong labels.
     moved : callable
-        Gives the root of the spread times what other classes of the gold labels would move, shape (m, p).
+        Gives the root of the spread times what other classes of the gold labels would move, shape (m, p): label by
+        label, class by class, a row for each gold row.
     """
 
-    size: int
-    spread: float
+    labels: tuple[Label, ...]
+    root: Floats
     wrong: float
     moved: Callable[[], Floats]
+
+    @property
+    def size(self) -> int:
+        """Gold rows drawn by chance."""
+        return int((self.root > 0).sum())
+
+    @property
+    def spread(self) -> float:
+        """Total spread of their weights."""
+        return float(self.root @ self.root)
 
     @property
     def least(self) -> float:
         """Wrong labels for which the labelling variance must allow."""
         return wrong_labels(self.size, self.spread, self.wrong)
+
+    @property
+    def scale(self) -> float:
+        """Root of the probability of such a label."""
+        return float(np.sqrt(self.least / self.size))
 
 
 def wrong_labels(size: float, spread: float, wrong: float) -> float:
@@ -105,7 +123,7 @@ def shown(
 ) -> Shown | None:
     """What gold rows show of wrong labels, ``inverse`` being that of the curvature; None where nothing can be told."""
     units = sample.units
-    labels = [label for label in prepared.labels if len(label.classes) > 1]
+    labels = tuple(label for label in prepared.labels if len(label.classes) > 1)
     root = np.sqrt(np.maximum(units.labelling.spread, 0.0))
     if not labels or not root.any():
         return None
@@ -128,7 +146,7 @@ def shown(
                 out.append(shift / np.sqrt(len(label.classes) - 1.0))
         return np.concatenate(out)
 
-    return Shown(int((root > 0).sum()), float((root**2).sum()), float(root**2 @ (1.0 - right)), moved)
+    return Shown(labels, root, float(root**2 @ (1.0 - right)), moved)
 
 
 def allowed_for(n: int) -> str:
