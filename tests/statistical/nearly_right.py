@@ -2,7 +2,8 @@
 
 Run with ``python -m tests.statistical.nearly_right`` for the figures of docs/methods.md, section 9. Labels are all that
 is not known: the coefficients are those of the corpus (``target="finite"``), or the corpus is very large. Averages of a
-logit are its slopes (differences of 0 and 1), and its predictions for the label, or for z where that is the outcome.
+logit are its slopes (differences of 0 and 1), and its predictions for the label, or for z where that is the outcome;
+an average treatment effect is that of z, which is drawn, on the label.
 """
 
 from __future__ import annotations
@@ -19,6 +20,12 @@ import karat as kt
 from karat.errors import KaratWarning
 
 GOLD, ROWS, LARGE = 300, 10_000, 200_000
+KINDS = ("coefficients", "averages", "effects")
+
+_NODES, _SHARES = np.polynomial.hermite_e.hermegauss(40)
+EFFECT = float(np.diff([_SHARES @ (1 / (1 + np.exp(0.3 - 0.7 * _NODES - 0.4 * z))) for z in (0, 1)])[0])
+EFFECT /= np.sqrt(2 * np.pi)
+"""Average effect of z on the label."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ def once(scene: Scene, seed: int, repetition: int) -> np.ndarray:
     if scene.target == "finite":
         truth = getattr(smf, scene.model)(formula, data).fit(disp=0).params.to_numpy()
     else:
-        assert scene.where == "covariate"
+        assert scene.where == "covariate" or scene.model == "ate"
         truth = np.array([1, 0.5, 0.5, 0.3] if scene.model == "ols" else [-0.5, 0.8, 0.5, 0.0])
     design = {
         "simple random": kt.SimpleRandom(GOLD),
@@ -75,6 +82,12 @@ def once(scene: Scene, seed: int, repetition: int) -> np.ndarray:
     }[scene.design]
     sample = design.draw(data, seed=int(rng.integers(2**31)))
     gold = kt.datasets.mask_gold(data, sample, "label")
+    if scene.model == "ate":
+        fit = kt.ate(
+            "label ~ z", gold, covariates="x", surrogates={"label": "llm"}, design=sample.design,
+            learner=scene.learner, propensity=0.5, compare=False,
+        )  # fmt: skip
+        return np.vstack([fit.theta - EFFECT, fit.confint().to_numpy().T - EFFECT, fit.se()])
     fit = kt.regress(
         formula, gold, model=scene.model, surrogates={"label": "llm"}, design=sample.design, learner=scene.learner,
         target=scene.target, compare=False,
@@ -119,6 +132,8 @@ def scenes() -> list[Scene]:
             Scene(right, model="logit", averages=True),
             Scene(right, "covariate", model="logit", averages=True),
             Scene(right, "covariate", "of both", model="logit", averages=True),
+            Scene(right, errors="of one class", model="ate", target="superpopulation"),
+            Scene(right, errors="of both", model="ate", target="superpopulation"),
         ]
     return out
 
@@ -127,13 +142,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repetitions", type=int, default=200)
     parser.add_argument("--seed", type=int, default=8_100_000)
-    parser.add_argument("--averages", action="store_true", help="scenes of averages alone")
+    parser.add_argument("--only", nargs="+", choices=KINDS, default=KINDS)
     options = parser.parse_args()
     print("| right | label is | errors | model | gold | learner | target | coverage | mean width | worst | se / sd |")
     print("|" + "---|" * 11)
     warnings.simplefilter("ignore", KaratWarning)
     for k, scene in enumerate(scenes()):
-        if options.averages and not scene.averages:
+        if ("averages" if scene.averages else "effects" if scene.model == "ate" else KINDS[0]) not in options.only:
             continue
         found = np.array([once(scene, options.seed + k, r) for r in range(options.repetitions)])
         gap, low, high, se = found.transpose(1, 0, 2)

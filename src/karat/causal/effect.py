@@ -24,9 +24,11 @@ from ..regression.options import Arguments, FitOptions
 from ..regression.pipeline import Opened, Steps, close_fit, open_fit
 from ..regression.predicted_rows import average_rows, surrogate_rows
 from ..regression.steps import estimated, folds_of, parts_of
+from ..regression.unseen import Shown, other_rows
+from ..regression.unseen import shown as wrong_labels
 from ..regression.variables import read_labels
 from ..results import Result
-from .nuisances import Arm, Nuisances, contribution, without_surrogates
+from .nuisances import Arm, Nuisances, contribution, learners_of, without_surrogates
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
@@ -215,6 +217,8 @@ class _Contributions:
     effect: str
     fit: Opened = field(repr=False, default=None)  # type: ignore[assignment]
     n_clipped: int = 0
+    shown: Shown | None = None
+    moved: Floats | None = field(repr=False, default=None)
 
     @classmethod
     def of(
@@ -228,16 +232,19 @@ class _Contributions:
         nuisances = Nuisances(
             lambda model, sample: estimated(model, sample, options, crossfitted).theta, units,
             tuple(name for k, name in enumerate(matrix.spec.columns) if k != j), known,
-            _learners(nuisance, known), matrix.observed is not None, clip,
+            learners_of(nuisance, known), matrix.observed is not None, clip,
         )  # fmt: skip
         folds = _folds(fit, j, table)
         found = cls(fit, j, tuple(units.of_units(one) for one in arms), nuisances, folds, effect)
-        sample, clipped = found.turned(fit.sample, nuisances)
+        shown = wrong_labels(fit.prepared, fit.sample)
+        others = () if shown is None or shown.least == 0 else tuple(other_rows(shown, fit.prepared, matrix))
+        sample, moved, clipped = found.turned(fit.sample, nuisances, others)
         spec = replace(matrix.spec, names=(effect.upper(),), columns=(effect.upper(),))
         turned = replace(matrix, spec=spec, gold=sample.gold, observed=None, observed_y=None, offset=None)
         predicted = None if fit.predicted is None else replace(fit.predicted, splits=())
         blocks = sample.predicted.rows if isinstance(sample.predicted, Memory) else ()
-        return replace(found, fit=replace(fit, matrix=turned, blocks=blocks, predicted=predicted), n_clipped=clipped)
+        own = replace(fit, matrix=turned, blocks=blocks, predicted=predicted)
+        return replace(found, fit=own, n_clipped=clipped, shown=shown, moved=moved)
 
     def arm(self, rows: Rows, position: Ints) -> Arm:
         """Rows of the formula as treatment, covariates and outcome."""
@@ -245,22 +252,29 @@ class _Contributions:
         arms = tuple(one[position] for one in self.arms)
         return Arm(rows.x[:, self.column], others, rows.y, position, rows.share, arms)
 
-    def turned(self, sample: AugmentedSample, nuisances: Nuisances) -> tuple[AugmentedSample, int]:
-        """The augmented sample of contributions, averaged over splits, and the number of units clipped."""
+    def turned(
+        self, sample: AugmentedSample, nuisances: Nuisances, others: tuple[tuple[float, Rows], ...] = ()
+    ) -> tuple[AugmentedSample, Floats | None, int]:
+        """The augmented sample of contributions, averaged over splits, and the number of units clipped.
+
+        Between them, what contributions move by if gold labels are others: the nuisances, which an effect does not
+        feel to first order, stay as they are.
+        """
         assert isinstance(sample.predicted, Memory)
         units = sample.units
         gold = self.arm(sample.gold, units.gold)
         predicted = tuple(self.arm(rows, np.arange(units.n_units)) for rows in sample.predicted.rows)
-        every = (gold, *predicted)
+        changed = tuple(self.arm(rows, units.gold) for _, rows in others)
+        every = (gold, *predicted, *changed)
         psi, clipped = [np.zeros(len(one.t)) for one in every], 0
         for s in range(self.folds.shape[1]):
-            found, n = nuisances.at(gold, predicted, self.folds[:, s])
+            found, n = nuisances.at(gold, predicted, changed, self.folds[:, s])
             clipped = max(clipped, n)
             for total, one, at in zip(psi, every, found):
                 total += contribution(one, at, self.effect) / self.folds.shape[1]
 
         def with_outcome(values: list[Floats]) -> AugmentedSample:
-            rows = [Rows(np.ones((len(y), 1)), y, None, one.share) for one, y in zip(every, values)]
+            rows = [Rows(np.ones((len(y), 1)), y, None, one.share) for one, y in zip((gold, *predicted), values)]
             return replace(sample, gold=rows[0], predicted=Memory(tuple(rows[1:])), names=(self.effect.upper(),))
 
         if self.effect == "att":
@@ -268,7 +282,8 @@ class _Contributions:
             share = nuisances.solve(ols, with_outcome([one.t for one in every]))[0]
             value = nuisances.solve(ols, with_outcome(psi))[0] / share
             psi = [value + (part - one.t * value) / share for part, one in zip(psi, every)]
-        return with_outcome(psi), clipped
+        moved = [counts * (one - psi[0]) for (counts, _), one in zip(others, psi[1 + len(predicted) :])]
+        return with_outcome(psi), np.array(moved) if others else None, clipped
 
 
 def _treatment_column(fit: Opened, treatment: str) -> int:
@@ -335,18 +350,6 @@ def _known(propensity: object, table: Table, fit: Opened) -> Floats:
     return values
 
 
-def _learners(nuisance: object, known: object) -> tuple[Any, Any] | None:
-    if nuisance is None:
-        return None
-    pair = nuisance if isinstance(nuisance, (list, tuple)) else (nuisance, None if known is None else nuisance)
-    if len(pair) != 2 or not hasattr(pair[0], "fit") or (known is None and not hasattr(pair[1], "predict_proba")):
-        raise ArgumentError(
-            f"nuisance={nuisance!r} must be a pair of scikit-learn estimators, a regression of the outcome and a "
-            "classifier of the treatment (of which a known propensity= needs the first alone)."
-        )
-    return pair[0], pair[0] if pair[1] is None else pair[1]
-
-
 @dataclass(frozen=True)
 class _Closing(Steps[Opened]):
     """Surrogates alone by the same contributions; what is said of propensities."""
@@ -354,7 +357,14 @@ class _Closing(Steps[Opened]):
     built: _Contributions
 
     def parts(self, fit: Opened, sample: AugmentedSample, estimate: Estimate) -> Parts:
-        return parts_of(fit.model, sample, estimate, fit.options)  # other labels would move the nuisances too
+        parts, shown, moved = parts_of(fit.model, sample, estimate, fit.options), self.built.shown, self.built.moved
+        if shown is None or parts.scores.gold_alone or fit.options.estimator == "surrogate":
+            return parts
+        unseen = np.zeros((0, 1))
+        if moved is not None:
+            weight = shown.scale * shown.root * sample.units.gold_analysis_weight
+            unseen = (moved * weight).reshape(-1, 1) @ np.linalg.inv(parts.curvature)
+        return replace(parts, scores=replace(parts.scores, unseen=unseen))
 
     def naive(self, fit: Opened, sample: AugmentedSample) -> Naive | str:
         opened, options = self.built.opened, fit.options.replace(estimator="surrogate")
@@ -365,7 +375,7 @@ class _Closing(Steps[Opened]):
                 self.built.nuisances, learners=None,
                 solve=lambda model, sample: surrogate_estimate(model, sample).theta,
             )  # fmt: skip
-            alone, _ = self.built.turned(replace(opened.sample, predicted=Memory(rows)), nuisances)
+            alone, _, _ = self.built.turned(replace(opened.sample, predicted=Memory(rows)), nuisances)
             estimate = surrogate_estimate(fit.model, alone)
         except (KaratError, np.linalg.LinAlgError) as error:
             return f"Surrogate only is not shown: {error}"

@@ -100,9 +100,14 @@ class Nuisances:
     observed: bool = False
     clip: float = 0.01
 
-    def at(self, gold: Arm, predicted: tuple[Arm, ...], folds: Ints) -> tuple[list[Fitted], int]:
-        """Nuisances of all rows, each fitted without the fold of its unit, and how many units were clipped."""
-        rows = [gold, *predicted]
+    def at(
+        self, gold: Arm, predicted: tuple[Arm, ...], others: tuple[Arm, ...], folds: Ints
+    ) -> tuple[list[Fitted], int]:
+        """Nuisances of all rows, each fitted without the fold of its unit, and how many units were clipped.
+
+        Others are not fitted to.
+        """
+        rows = [gold, *predicted, *others]
         out = [np.zeros((3, len(one.t))) for one in rows]
         for k in range(int(folds.max()) + 1):
             fitted = self._fit(gold, predicted, folds != k)
@@ -110,12 +115,13 @@ class Nuisances:
                 inside = folds[one.position] == k
                 values[:, inside] = fitted(_some(one, inside))
         clipped: Ints = np.zeros(0, dtype=np.intp)
-        found = []
+        found: list[Fitted] = []
         for one, (treated, control, propensity) in zip(rows, out):
             if self.known is not None:
                 propensity = self.known[one.position]
             low = np.clip(propensity, self.clip, 1.0 - self.clip)
-            clipped = np.union1d(clipped, one.position[low != propensity])
+            if len(found) < len(rows) - len(others):
+                clipped = np.union1d(clipped, one.position[low != propensity])
             found.append(Fitted(treated, control, low))
         return found, len(clipped)
 
@@ -164,6 +170,24 @@ class Nuisances:
             return np.stack([_mean(arms[1], rows.under(1)), _mean(arms[0], rows.under(0)), e])
 
         return fitted
+
+
+def learners_of(nuisance: object, known: object) -> tuple[Any, Any] | None:
+    """Estimators of outcome and treatment; None for karat's own.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if nuisance is None:
+        return None
+    pair = nuisance if isinstance(nuisance, (list, tuple)) else (nuisance, None if known is None else nuisance)
+    if len(pair) != 2 or not hasattr(pair[0], "fit") or (known is None and not hasattr(pair[1], "predict_proba")):
+        raise ArgumentError(
+            f"nuisance={nuisance!r} must be a pair of scikit-learn estimators, a regression of the outcome and a "
+            "classifier of the treatment (of which a known propensity= needs the first alone)."
+        )
+    return pair[0], pair[0] if pair[1] is None else pair[1]
 
 
 def without_surrogates(options: Any) -> Any:

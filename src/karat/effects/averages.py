@@ -180,7 +180,7 @@ def _other_labels(
                 columns = {**fit.gold_labels(), label.name: label.column(value, n)}
                 got, codes = _Sums(len(groups.levels)).add(fit, quantity, fit.gold, columns, groups, np.zeros(n))
                 held = _spread(got, codes, np.ones(n), len(groups.levels))
-            out.append((1.0 / np.sqrt(len(label.classes) - 1.0), held))
+            out.append((label.counts, held))
     return out
 
 

@@ -120,8 +120,7 @@ class OpenedFit:
         unseen = self.parts.scores.unseen
         if unseen is None or not len(unseen):
             return None
-        opened, inverse = self.opened, np.linalg.inv(self.parts.curvature)
-        return shown(opened.model, opened.prepared, opened.matrix, self.sample, self.result.theta, inverse)
+        return shown(self.opened.prepared, self.sample)
 
     @property
     def covariates(self) -> list[str]:

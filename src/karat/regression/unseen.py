@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -60,12 +60,13 @@ def with_unseen(
     """
     scores = parts.scores
     known = scores.gold_alone or sample.instruments is not None or sample.panel is not None
-    found = None if known else shown(model, prepared, design, sample, theta, np.linalg.inv(parts.curvature))
+    found = None if known else shown(prepared, sample)
     if found is None:
         return parts
     unseen = np.zeros_like(scores.error[:0])
     if found.least > 0 and model.name != "mean":
-        unseen = found.scale * found.moved()
+        inverse = np.linalg.inv(parts.curvature)
+        unseen = found.scale * moved(found, model, prepared, design, sample, theta, inverse)
     return replace(parts, scores=replace(scores, unseen=unseen))
 
 
@@ -81,15 +82,11 @@ class Shown:
         Root of the spread of the weight of each gold row.
     wrong : float
         Spread of the weights of wrong labels.
-    moved : callable
-        Gives the root of the spread times what other classes of the gold labels would move, shape (m, p): label by
-        label, class by class, a row for each gold row.
     """
 
     labels: tuple[Label, ...]
     root: Floats
     wrong: float
-    moved: Callable[[], Floats]
 
     @property
     def size(self) -> int:
@@ -118,35 +115,45 @@ def wrong_labels(size: float, spread: float, wrong: float) -> float:
     return float(RULE_OF_THREE * np.clip((ENOUGH - found) / (ENOUGH - RULE_OF_THREE), 0.0, 1.0))
 
 
-def shown(
-    model: Model, prepared: Prepared, design: Design, sample: AugmentedSample, theta: Floats, inverse: Floats
-) -> Shown | None:
-    """What gold rows show of wrong labels, ``inverse`` being that of the curvature; None where nothing can be told."""
+def shown(prepared: Prepared, sample: AugmentedSample) -> Shown | None:
+    """What gold rows show of wrong labels; None where nothing can be told."""
     units = sample.units
     labels = tuple(label for label in prepared.labels if len(label.classes) > 1)
     root = np.sqrt(np.maximum(units.labelling.spread, 0.0))
     if not labels or not root.any():
         return None
     rows = within(sample, "all")
-    own = rows.gold
-    if len(own.y) != len(prepared.gold):
+    if len(rows.gold.y) != len(prepared.gold):
         return None
     outcome = prepared.outcome_label
-    right = _right(own, rows.predicted.at(units.gold), outcome is not None and not outcome.classes)
+    right = _right(rows.gold, rows.predicted.at(units.gold), outcome is not None and not outcome.classes)
+    return Shown(labels, root, float(root**2 @ (1.0 - right)))
+
+
+def moved(
+    found: Shown, model: Model, prepared: Prepared, design: Design, sample: AugmentedSample, theta: Floats,
+    inverse: Floats,
+) -> Floats:  # fmt: skip
+    """What other classes of the gold labels would move, times the root of the spread of the weights.
+
+    ``inverse`` is that of the curvature. Shape (m, p): label by label, class by class, a row for each gold row.
+    """
+    own, plain, weight = within(sample, "all").gold, gold_rows(prepared, design), sample.units.gold_analysis_weight
 
     def influence(some: Rows) -> Floats:
-        return (row_scores(model, theta, (some,))[0] * (units.gold_analysis_weight * root)[:, None]) @ inverse.T
+        return (row_scores(model, theta, (some,))[0] * (weight * found.root)[:, None]) @ inverse.T
 
-    def moved() -> Floats:
-        before, plain, out = influence(own), gold_rows(prepared, design), []
-        for label in labels:
-            for value in label.classes:
-                other = gold_rows(_as_if(prepared, label, value), design)
-                shift = influence(_moved(own, other.x - plain.x, other.y - plain.y)) - before
-                out.append(shift / np.sqrt(len(label.classes) - 1.0))
-        return np.concatenate(out)
+    before, out = influence(own), []
+    for counts, other in other_rows(found, prepared, design):
+        out.append(counts * (influence(_moved(own, other.x - plain.x, other.y - plain.y)) - before))
+    return np.concatenate(out)
 
-    return Shown(labels, root, float(root**2 @ (1.0 - right)), moved)
+
+def other_rows(found: Shown, prepared: Prepared, design: Design) -> Iterator[tuple[float, Rows]]:
+    """Gold rows with each class of each label, and the root of what one of several classes counts."""
+    for label in found.labels:
+        for value in label.classes:
+            yield label.counts, gold_rows(_as_if(prepared, label, value), design)
 
 
 def allowed_for(n: int) -> str:

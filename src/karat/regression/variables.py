@@ -6,6 +6,7 @@ computed.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -64,6 +65,11 @@ class Label:
     def joint(self) -> bool:
         """Whether predicted rows run over its classes."""
         return bool(self.classes) and self.in_covariates
+
+    @property
+    def counts(self) -> float:
+        """Root of what one of the other classes counts where any of them may be right."""
+        return 1.0 / math.sqrt(len(self.classes) - 1.0)
 
     def column(self, value: Any, n_rows: int) -> Any:
         """A column for the design frame that holds one class, or given numbers, throughout."""

@@ -19,6 +19,7 @@ from ..estimate.root import Root
 from ..estimate.shares import group_means, most_varied
 from ..estimate.totals import Moments, linear_predictor, n_coefficients, row_scores, weighted_gram
 from ..estimate.tune import pulls
+from ..regression.unseen import moved as by_labels
 from ..regression.unseen import shown as of_wrong_labels
 from .left_out import alone_scores, corrected, fitted_scores, pull_of, shown
 
@@ -248,10 +249,10 @@ def _unseen(site: Site, question: Mapping[str, Any]) -> Sums | None:
     theta, chosen = turn @ np.array(at["theta"]), list(question["gold"])
     theta[chosen] = (turn @ np.array(question["alone"]["theta"]))[chosen]
     inverse = turn @ np.linalg.inv(np.array(at["curvature"])) @ turn.T
-    found = of_wrong_labels(site.model, site.prepared, site.matrix, site.sample, theta, inverse)
+    found = of_wrong_labels(site.prepared, site.sample)
     if found is None:
         return None
-    moved = found.moved()
+    moved = by_labels(found, site.model, site.prepared, site.matrix, site.sample, theta, inverse)
     return {"size": found.size, "spread": found.spread, "wrong": found.wrong, "moved": moved.T @ moved}
 
 
