@@ -132,7 +132,6 @@ def scenes() -> list[Scene]:
             Scene(right, model="logit", averages=True),
             Scene(right, "covariate", model="logit", averages=True),
             Scene(right, "covariate", "of both", model="logit", averages=True),
-            Scene(right, errors="of one class", model="ate", target="superpopulation"),
             Scene(right, errors="of both", model="ate", target="superpopulation"),
         ]
     return out
