@@ -109,3 +109,10 @@ def test_a_difference_of_squares_is_never_below_the_labelling_part():
     raised = with_population(population, design, False)
     assert np.linalg.eigvalsh(raised - design)[0] > -1e-12
     np.testing.assert_array_equal(with_population(population, design, True), population + design)
+
+
+def test_sums_without_any_entry_are_numbers_that_others_can_be_added_to():
+    nothing = entries(np.zeros(0), np.zeros(0, dtype=np.intp), 3)
+    total = module.column_sums(nothing)
+    total += 0.5
+    np.testing.assert_array_equal(total, 0.5)

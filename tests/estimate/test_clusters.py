@@ -375,3 +375,11 @@ def test_labelling_errors_of_a_finite_corpus_are_left_out_one_by_one_whatever_th
         seen, "y ~ stance", vcov=alone, cluster=None, **options
     )
     np.testing.assert_allclose(both.se(), plain_both.se(), rtol=1e-12)
+
+
+def test_clusters_that_alone_identify_what_they_add_leave_one_degree_of_freedom():
+    """Nothing varies over such clusters; their variance is not known, and no figure is divided by it."""
+    apart = Leverage(np.stack([np.diag([1.0, 0.0]), np.diag([0.0, 1.0])]), "CRV3")
+    assert apart.alone.all()
+    assert apart.satterthwaite(np.eye(2)) == (1.0, 1.0)
+    assert apart.freedom(np.eye(2)[:1]) == 1.0

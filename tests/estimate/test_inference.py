@@ -122,6 +122,8 @@ def test_covariances_are_positive_semidefinite(frame):
     np.testing.assert_allclose(mended, [[1.5, 1.5], [1.5, 1.5]])
     fine = np.array([[2.0, 0.5], [0.5, 1.0]])
     np.testing.assert_array_equal(nearest_psd(fine, fine), fine)
+    rounding = np.diag([-1e-34, 1.0])
+    np.testing.assert_array_equal(nearest_psd(rounding, rounding), rounding)
 
 
 def test_rank_is_checked_on_gold_and_named(frame):

@@ -391,3 +391,15 @@ def test_units_and_rows_that_leave_are_counted():
     other = kt.aggregate("populist", lost, by="candidate", surrogates={"populist": "populist_llm"}, learner=None)
     assert other.n_units == 39
     assert other.sampling.dropped == {"by=": 12}
+
+
+@pytest.mark.parametrize("label", ["populist", "tone", "topic"])
+def test_labels_that_are_nearly_always_as_predicted_are_said(label):
+    posts = posts_of()[0]
+    posts["right"] = posts[label]
+    posts.loc[posts.index % 4 > 0, label] = np.nan
+    given = {"by": "candidate", "learner": None, "design": None}
+    with pytest.warns(kt.errors.SmallSampleWarning, match="nearly all gold labels are as predicted, 120 of 120"):
+        people = kt.aggregate(label, posts, surrogates={label: "right"}, **given)
+    assert any("nearly all" in note for note in people.notes)
+    assert not kt.aggregate(label, posts, surrogates={label: f"{label}_llm"}, **given).notes

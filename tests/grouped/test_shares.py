@@ -370,3 +370,15 @@ def test_a_plan_tells_the_width_of_the_next_draw(frame, simple):
     assert average.n <= plan.n
     assert "gold documents" in str(plan)
     assert not kt.shares("topic", data, design=drawn, **given).plan(half_width=0.001).reached
+
+
+@pytest.mark.parametrize("options", [{}, {"cluster": "half"}])
+def test_few_gold_rows_and_a_surrogate_that_never_varies(options):
+    """All gold of a cell says the same, or stands in one of two clusters: nothing varies, and nothing fails."""
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame({"yes": rng.integers(0, 2, 600) * 1.0, "model": 1.0, "place": np.arange(600) % 3})
+    data["half"] = np.arange(600) // 300
+    data.loc[~data.index.isin([0, 1, 2, 3, 4, 5, 6, 301, 304, 307, 310]), "yes"] = np.nan
+    fit = kt.shares("yes", data, by="place", surrogates={"yes": "model"}, learner=None, seed=1, **options)
+    assert np.isfinite(fit.theta).all()
+    assert not (fit.se() == 0).any()

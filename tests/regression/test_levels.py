@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -202,3 +203,20 @@ def test_a_draw_among_the_rows_of_the_other_label():
     np.testing.assert_allclose(fit.theta, told.theta[[0, 2, 1]], atol=0.05)
     assert not fit.sampling.assumed
     assert told.sampling.assumed
+
+
+@pytest.mark.parametrize("learner", [None, "linear"])
+@pytest.mark.parametrize(("right", "noted"), [((1.0, 0.7), True), ((0.7, 1.0), True), ((0.7, 0.7), False)])
+def test_a_label_that_is_nearly_always_as_predicted_is_said(learner, right, noted):
+    """Errors of two labels at once are rare, and say nothing of either."""
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame({name: rng.integers(0, 2, 1200) * 1.0 for name in "ab"})
+    data["y"] = data["a"] + rng.normal(size=1200)
+    for name, share in zip("ab", right):
+        data[f"{name}_llm"] = np.where(rng.random(1200) < share, data[name], 1.0 - data[name])
+        data[name] = data[name].where(rng.permutation(1200) < 300)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        fit = kt.ols("y ~ a + b", data, surrogates=BOTH, learner=learner, target="finite", seed=1, compare=False)
+    assert any("nearly all gold labels" in str(one.message) for one in found) == noted
+    assert any("nearly all gold labels" in note for note in fit.notes) == noted

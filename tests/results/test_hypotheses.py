@@ -154,3 +154,15 @@ def test_simultaneous_with_clusters_targets_and_without_scores(labelled, target)
     lost = kt.ols("y ~ stance + z", labelled, cluster="author", scores=False, **options)
     a, b = (f.simultaneous(seed=3, draws=20_000)["critical value"].to_numpy() for f in (kept, lost))
     np.testing.assert_allclose(a, b, rtol=0.03)
+
+
+def test_simultaneous_intervals_of_standard_errors_that_are_0(fit):
+    """As where no gold label is wrong and nothing else is estimated: the interval is the estimate."""
+    for nothing in (fit.replace(covariance=np.zeros((4, 4))), fit.replace(covariance=np.zeros((4, 4)), parts=None)):
+        found = nothing.simultaneous(seed=1)
+        np.testing.assert_array_equal(found["2.5%"], found["Estimate"])
+        np.testing.assert_array_equal(found["97.5%"], found["Estimate"])
+    some = np.diag([1.0, 0.0, 1.0, 1.0])
+    found = fit.replace(covariance=some @ fit.covariance @ some).simultaneous(seed=1)
+    assert np.isfinite(found.to_numpy()).all()
+    assert found.loc["stance", "2.5%"] == found.loc["stance", "97.5%"]

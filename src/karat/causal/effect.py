@@ -45,8 +45,8 @@ _TITLES = {"ate": "Average treatment effect", "att": "Average effect on the trea
 @checked_arguments(
     FitOptions,
     refused={
-        "target": "effects are those of the population; the draw of treatments is part of the error in any corpus.",
-        "combine": "contributions are averaged over the splits.",
+        "target": "effects are those of the population; the draw of treatments is part of the error in any corpus",
+        "combine": "contributions are averaged over the splits",
     },
 )
 @single_threaded

@@ -91,7 +91,8 @@ def column_sums(values: Any) -> Floats:
     """Sum of each column, shape (p,)."""
     if written_out(values):
         return np.asarray(values.sum(axis=0))
-    return np.bincount(values.indices, weights=values.data, minlength=values.shape[1])
+    sums = np.bincount(values.indices, weights=values.data, minlength=values.shape[1])
+    return np.asarray(sums, dtype=np.float64)  # without any entry they are whole numbers
 
 
 def largest(values: Any) -> Floats:

@@ -197,7 +197,7 @@ def nearest_psd(matrix: Floats, floor: Floats) -> Floats:
     ndarray, shape (p, p)
     """
     matrix = (matrix + matrix.T) / 2.0
-    scale = np.sqrt(np.maximum(np.diag(matrix), np.diag(floor)))
+    scale = np.sqrt(np.maximum(np.maximum(np.diag(matrix), np.diag(floor)), 0.0))
     scale[scale == 0] = 1.0
     values, vectors = np.linalg.eigh(matrix / np.outer(scale, scale))
     if values[0] >= -1e-12:

@@ -100,7 +100,8 @@ class Leverage:
         -------
         freedom : float
             Of the Wishart matrix with the same mean and total variance under the working model: for one hypothesis
-            that of Bell and McCaffrey (2002), for several eta of Pustejovsky and Tipton (2018, equation 12).
+            that of Bell and McCaffrey (2002), for several eta of Pustejovsky and Tipton (2018, equation 12). 1 where
+            each cluster alone identifies what it adds, so that nothing varies over clusters.
         ratio : float
         """
         q, hypotheses = len(hypotheses), hypotheses @ self.basis
@@ -113,6 +114,8 @@ class Leverage:
         low = np.swapaxes(seen, 1, 2) @ root
         mean = (own - low @ np.swapaxes(low, 1, 2)).sum(axis=0)
         values, vectors = np.linalg.eigh(mean)
+        if values[0] <= 1e-14 * np.trace(true):
+            return 1.0, 1.0
         scale = vectors / np.sqrt(values)
         own, low = scale.T @ own @ scale, scale.T @ low
         within = low @ np.swapaxes(low, 1, 2)

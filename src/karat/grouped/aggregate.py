@@ -15,6 +15,7 @@ from ..frames import Table
 from ..frames.kinds import is_text
 from ..frames.quoting import quote
 from ..regression.comparison_fits import refuse_other_scale
+from ..regression.describe import nearly_all_right
 from ..regression.options import (
     Arguments,
     CommonOptions,
@@ -222,8 +223,19 @@ def _assembled(found: list[_Label], keys: pd.DataFrame, codes: Floats, assumed: 
         errors=errors,
         sampling=_sampling(found[0].opened, assumed),
         alpha=found[0].opened.options.alpha,
-        notes=tuple(dict.fromkeys(note for one in found for note in one.opened.prepared.notes)),
+        notes=tuple(dict.fromkeys(note for one in found for note in (*one.opened.prepared.notes, *_few_wrong(one)))),
     )
+
+
+def _few_wrong(one: _Label) -> tuple[str, ...]:
+    """Say so where next to no gold label differs from its prediction: noise of unit means is then hardly known."""
+    labelling = one.opened.prepared.units.labelling
+    if not (labelling.spread > 0).any():
+        return ()
+    apart = np.abs(one.gold - one.predicted[labelling.gold])
+    if len(one.names) > 1 or np.isin(one.gold, (0.0, 1.0)).all():
+        return nearly_all_right(float(apart.max(axis=1).sum()), len(apart))
+    return nearly_all_right(float((apart > 0.01 * one.gold.std()).sum()), len(apart))
 
 
 def _sums(values: Floats, share: Floats, code: Ints) -> Floats:

@@ -21,7 +21,7 @@ from ..regression.comparison_fits import CAUTION, TITLES, refuse_other_scale
 from ..regression.describe import describe
 from ..regression.predicted_rows import surrogate_rows
 from ..results.comparison import Column, Comparison, Difference
-from ..results.tests import joint_test
+from ..results.tests import difference_test, joint_test
 
 if TYPE_CHECKING:
     from .._core.types import Floats, Ints
@@ -303,7 +303,7 @@ def _compare(
         ]
         se = np.sqrt(_stack([np.diag(c.total) for c, _ in own]))
         columns.append(Column("Surrogate only", _stack([e.theta for e in alone]), se, _stack([d for _, d in own])))
-        difference = _difference(theta - columns[0].theta, parts, naive, df, options, together)
+        difference = _difference(theta - columns[0].theta, se, parts, naive, df, options, together)
     if options.estimator != "gold":
         columns.append(_gold_column(outcomes, estimates, options))
     shares = stacked([fit.shares for fit in fits if fit.shares is not None])
@@ -331,20 +331,17 @@ def _gold_column(outcomes: Sequence[Outcome], estimates: Sequence[Estimate], opt
 
 
 def _difference(
-    gap: Floats, parts: Sequence[Parts], naive: Sequence[Parts], df: Floats, options: Arguments, together: bool
-) -> Difference | None:
+    gap: Floats, beside: Floats, parts: Sequence[Parts], naive: Sequence[Parts], df: Floats, options: Arguments,
+    together: bool,
+) -> Difference | None:  # fmt: skip
     """Shares less those of surrogates alone; tested together where there is gold for so many."""
-    from scipy.stats import t
-
     k, p = len(parts), len(parts[0].curvature)
     both, unit = [*parts, *naive], _unit(k * p)
     matrices = [*(unit[:, j * p : (j + 1) * p] for j in range(k)), *(-unit[:, j * p : (j + 1) * p] for j in range(k))]
     covariance = combination(both, matrices, options.vcov, options.target, influences(both, options.vcov, False))
     order = np.arange(k * p).reshape(k, p).T.ravel()
     covariance = covariance[np.ix_(order, order)]
-    se = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        p_values = np.where(se == 0, np.where(np.abs(gap) > 1e-12, 0.0, 1.0), 2 * t.sf(np.abs(gap) / se, df))
+    se, p_values = difference_test(gap, np.sqrt(np.maximum(np.diag(covariance), 0.0)), df, beside)
     title = f"Difference {TITLES[options.estimator]} - surrogate only"
     free = np.tile(np.arange(k) < (k - 1 if together else k), p) & (se > 0) & np.isfinite(se)
     n_gold = parts[0].units.labelling.n_gold

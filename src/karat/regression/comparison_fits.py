@@ -19,7 +19,7 @@ from ..estimate.shares import shares_of
 from ..estimate.totals import n_coefficients, row_totals
 from ..frames.table import as_float
 from ..results.comparison import Column, Comparison, Difference
-from ..results.tests import joint_freedom, joint_test
+from ..results.tests import difference_test, joint_freedom, joint_test
 from .design_matrix import Design, Prepared
 from .predicted_rows import surrogate_rows
 from .steps import parts_of
@@ -209,7 +209,7 @@ def compare_with(
         columns.append(Column("Surrogate only", naive.theta, np.sqrt(np.diag(covariance.total)), df))
         if options.estimator != "surrogate" and options.combine == "mean":
             both = meat if stacked else influences([parts, naive.parts], options.vcov)
-            difference = _difference(result, naive, parts, both, options)
+            difference = _difference(result, naive, parts, both, options, columns[0].se)
     if gold is not None:
         columns.append(gold)
     if options.estimator != "surrogate":
@@ -222,17 +222,16 @@ def compare_with(
     )  # fmt: skip
 
 
-def _difference(result: Result, naive: Naive, parts: Parts, meat: Meat, options: Arguments) -> Difference:
+def _difference(
+    result: Result, naive: Naive, parts: Parts, meat: Meat, options: Arguments, beside: Floats
+) -> Difference:
     """Test of equality from stacked influence functions, with the degrees of freedom of the fit."""
-    from scipy.stats import t
-
     gap = result.theta - naive.theta
     unit = np.eye(len(gap))
     covariance = combination([parts, naive.parts], [unit, -unit], options.vcov, result.target, meat)
     known = np.isfinite(np.diag(result.covariance))
     se = np.where(known, np.sqrt(np.maximum(np.diag(covariance), 0.0)), np.nan)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        p_values = np.where(se == 0, np.where(np.abs(gap) > 1e-12, 0.0, 1.0), 2 * t.sf(np.abs(gap) / se, result.df))
+    se, p_values = difference_test(gap, se, result.df, beside)
     title = f"Difference {TITLES[result.estimator]} - surrogate only"
     moved = known & (se > 0)
     if not moved.any():

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from .options import Arguments
 
 _SHOWN = 5
-_FEW_WRONG, _ROUNDING = 6, 1e-9
-"""Wrong gold labels below which what they tell of labelling errors is not to be trusted; errors that are none."""
+_FEW_WRONG, _ROUNDING, _CLOSE = 6, 1e-9, 0.01
+"""Wrong gold labels below which what they tell of labelling errors is not to be trusted; errors that are none, as
+shares of the largest gold row, and, of a learner, which shrinks, of a usual one."""
 _PUT_RIGHT = (
     "the groups of the fixed effects hold few gold rows, so that labelling noise would bias coefficients; it is put "
     "right (methods, section 8.2)"
@@ -127,29 +128,38 @@ def _influential(
     return out, float(scores.gold_leverage.max())
 
 
-def few_wrong(result: Result, parts: Parts) -> tuple[str, ...]:
+def few_wrong(result: Result, parts: Parts, errors: tuple[Floats, ...] = ()) -> tuple[str, ...]:
     """Say so where next to no gold label differs from its prediction, and labels are all that is not known.
 
     With none at all the labelling variance is next to 0, while up to 3 in n labels may be wrong elsewhere (rule of
     three). Intervals allow for it (:mod:`karat.regression.unseen`), or, where they do not, this is a warning: labels of
-    classes are counted where a learner predicted them, gold rows with an error without one. What the population adds
-    hides this in corpora of fewer than about ``n^2 / 2`` rows.
+    classes are counted where a learner predicted them, gold rows with an error otherwise. What the population adds
+    hides this in corpora of fewer than about ``n^2 / 2`` rows. ``errors`` of rows with a part of the labels are those
+    of each part.
     """
     scores, labelling = parts.scores, parts.units.labelling
     n = len(labelling.gold)
     hidden = result.target != "finite" and labelling.n_rows < n**2 / 2
-    if n < FEW_GOLD or result.estimator == "surrogate" or scores.gold_alone or hidden:
+    if result.estimator == "surrogate" or (scores.gold_alone and not errors) or hidden:
         return ()
-    if not (labelling.spread > 0).any():
+    if n < FEW_GOLD or not (labelling.spread > 0).any():
         return ()
     if scores.unseen is not None:
         return (allowed_for(n),) if holds(scores.unseen, result.covariance).any() else ()
     wrong = [n * (1.0 - one.accuracy) for one in result.skill if one.accuracy is not None]
-    if not result.skill:
-        size = np.abs(of_rows(scores.error)[1])
-        wrong = [float((size > _ROUNDING * max(size.max(), largest(scores.moment).max())).sum())]
-    least = round(min(wrong, default=n))
-    if least >= _FEW_WRONG:
+    for error in () if wrong else errors or (scores.error,):
+        size, usual = np.abs(of_rows(error)[1]), np.abs(of_rows(scores.moment)[1])
+        most = _ROUNDING * max(size.max(), usual.max())
+        if result.skill:
+            most = max(most, _CLOSE * float(np.sqrt((usual**2).mean())))
+        wrong.append(float((size > most).sum()))
+    return nearly_all_right(min(wrong), n)
+
+
+def nearly_all_right(wrong: float, n: int) -> tuple[str, ...]:
+    """A note, and a warning, where fewer than 6 of n gold labels are wrong and no interval allows for more."""
+    least = round(wrong)
+    if n < FEW_GOLD or least >= _FEW_WRONG:
         return ()
     note = (
         f"nearly all gold labels are as predicted, {n - least:,} of {n:,}: intervals are too short if wrong labels "

@@ -26,7 +26,7 @@ from ..frames.formula import parse, row_by_row
 from ..results import Result
 from ..results.comparison import Column, Comparison
 from .comparison_fits import Naive, naive_fit
-from .describe import describe
+from .describe import describe, few_wrong
 from .design_matrix import Design, Prepared, matrices, prepare
 from .pipeline import settled
 from .steps import (
@@ -277,6 +277,7 @@ def _fitted(
     found = rectify_levels(model, sample, levels, phases, options.tuning, predicted is not None)
     total, labelling, df = found.infer(options.vcov, options.target, options.df)
     estimate, (_, errors) = found.estimate, found.errors("HC0")
+    kinds = errors if len(errors) == 2 else errors[1:]  # beside errors of two labels the first are those of both
     _, left_out = found.errors("HC3")
     scores = replace(estimate.scores, error=errors[0], left_out=(estimate.scores.left_out[0], left_out[0]))
     parts = Parts(scores, estimate.curvature, estimate.tuning.tuned, Curvatures())
@@ -284,9 +285,11 @@ def _fitted(
         model, prepared, matrix, options, estimate, parts, Covariance(total, labelling), df, predicted, None,
         assumed=read.assumed, keep_parts=False,
     )  # fmt: skip
-    counts = ", ".join(f"{level.labelling.n_gold:,} with {level.name}" for level in levels)
+    counts = [f"{phases.full.n_gold:,} with everything"]
+    counts += [f"{level.labelling.n_gold:,} with {level.name}" for level in levels]
+    several = () if all(choice == "gold" for choice in result.choice) else few_wrong(result, parts, kinds)
     result = result.replace(
-        notes=(*result.notes, f"rows by what is known of them: {phases.full.n_gold:,} with everything, {counts}"),
+        notes=(*result.notes, *several, f"rows by what is known of them: {', '.join(counts)}"),
         call=options.call.seeded(seed),
         seed=None if isinstance(seed, np.random.Generator) else int(seed),
     )

@@ -48,10 +48,12 @@ def simultaneous(result: Result, alpha: float, terms: Sequence[str] | None, draw
 def normal_maxima(covariance: Floats, rng: np.random.Generator, draws: int) -> Floats:
     """Maxima of absolute t statistics that are jointly normal, shape (draws,): Montiel Olea, Plagborg-Moller (2019).
 
-    Those without a standard error, or with one of 0, take no part.
+    Those without a standard error, or with one of 0, take no part; without any others, as of one.
     """
     se = np.sqrt(np.diag(covariance))
     known = np.isfinite(se) & (se > 0)
+    if not known.any():
+        return np.abs(rng.standard_normal(draws))
     values, vectors = np.linalg.eigh(covariance[np.ix_(known, known)] / np.outer(se[known], se[known]))
     root = vectors * np.sqrt(np.maximum(values, 0.0))
     blocks = (min(1_000, draws - start) for start in range(0, draws, 1_000))  # as many numbers as fit the cache
@@ -97,9 +99,11 @@ def _multiplier_maxima(result: Result, index: Any, rng: np.random.Generator, dra
     psi = grouped_influence(result)[:, index]
     plain = psi.T @ psi
     wanted = result.covariance[np.ix_(index, index)]
-    psi = psi @ transport(plain, wanted)
+    psi, sd = psi @ transport(plain, wanted), np.sqrt(np.diag(wanted))
+    if not (sd > 0).any():
+        return np.abs(rng.standard_normal(draws))
+    psi, sd = psi[:, sd > 0], sd[sd > 0]
     psi = psi[np.abs(psi).max(axis=1) > 0]
-    sd = np.sqrt(np.diag(wanted))
     psi = psi[np.argsort(psi / sd @ np.sqrt(np.arange(2, len(sd) + 2)))]  # not in the order of the table
     out = np.empty(draws)
     block = max(1, 4_000_000 // max(len(psi), 1))

@@ -138,6 +138,38 @@ def joint_test(gap: Floats, covariance: Floats, freedom: Callable[[Floats], floa
     return statistic, q, rest, float(f.sf(statistic, q, rest))
 
 
+def difference_test(gap: Floats, se: Floats, df: Floats, beside: Floats) -> tuple[Floats, Floats]:
+    """Standard errors and p-values of the differences of two estimates of the same coefficients.
+
+    Estimates that are the same but for rounding, as those of labels without a wrong one among gold, have a difference
+    of 0 with a standard error of 0, and p = 1; one that gold cannot explain, with a standard error of 0, has p = 0.
+
+    Parameters
+    ----------
+    gap, se, df : ndarray, shape (p,)
+        Differences, their standard errors (NaN: not known) and degrees of freedom.
+    beside : ndarray, shape (p,)
+        Standard errors of one of the estimates; a 1e7th of them is rounding.
+
+    Returns
+    -------
+    se, p_values : ndarray, shape (p,)
+
+    Examples
+    --------
+    >>> se, p = difference_test(np.array([1e-16, 0.3]), np.array([1e-17, 0.1]), np.array([50.0, 50.0]), np.ones(2))
+    >>> se.tolist(), p.round(3).tolist()
+    ([0.0, 0.1], [1.0, 0.004])
+    """
+    from scipy.stats import t
+
+    rounding = np.where(beside > 0, 1e-7 * beside, 1e-12)
+    se = np.where(se <= rounding, 0.0, se)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        noisy = 2 * t.sf(np.abs(gap) / se, df)
+    return se, np.where(se == 0, np.where(np.abs(gap) > rounding, 0.0, 1.0), noisy)
+
+
 def joint_freedom(result: Numbers, rows: Floats, matrix: Floats, parts: Parts | None = None) -> float:
     """Degrees of freedom of the covariance of ``rows @ matrix @ theta``.
 
