@@ -6,7 +6,7 @@ import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
 import karat as kt
-from karat.errors import ArgumentError, DataError, PositivityWarning
+from karat.errors import ArgumentError, DataError, PositivityWarning, SeparationError
 
 
 def posts(n=600, n_gold=None, label="y", seed=0):
@@ -201,3 +201,10 @@ def test_a_treatment_in_words():
 def test_refused(arguments, match):
     with pytest.raises((ArgumentError, DataError), match=match):
         kt.ate(**{"formula": "y ~ t", "data": posts(), **arguments})
+
+
+def test_treatments_without_overlap_are_named():
+    data = posts(300)
+    data["t"] = (data["x"] > 0) * 1.0
+    with pytest.raises(SeparationError, match="treated and untreated do not overlap; in the model of propensities"):
+        kt.ate("y ~ t", data, covariates="x")

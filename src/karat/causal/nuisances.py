@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import moments as models
-from ..errors import ArgumentError
+from ..errors import ArgumentError, SeparationError
 from ..estimate.augment import AugmentedSample, Units
 from ..estimate.rows import Memory, Rows
 
@@ -137,10 +137,16 @@ class Nuisances:
         )
         treatment = np.zeros(gold.z.shape[1])
         if self.known is None:
-            treatment = self.solve(
-                models.get("logit"),
-                AugmentedSample(gold.of_treatment, Memory(tuple(p.of_treatment for p in predicted)), units, self.names),
+            rows = AugmentedSample(
+                gold.of_treatment, Memory(tuple(p.of_treatment for p in predicted)), units, self.names
             )
+            try:
+                treatment = self.solve(models.get("logit"), rows)
+            except SeparationError as error:
+                raise SeparationError(
+                    f"treated and untreated do not overlap; in the model of propensities, whose outcome is the "
+                    f"treatment, {error} Or give propensity= where it is known, or nuisance= with a penalty."
+                ) from None
         half = len(outcome) // 2
 
         def fitted(rows: Arm) -> Floats:

@@ -105,7 +105,10 @@ def aim_weights(profile: Profile, aims: Sequence[str]) -> Floats:
         j = profile.names.index(name)
         weight[j] = 1.0 / variance[j] if variance[j] > 0 else 0.0
     if not weight.any():
-        raise ArgumentError(f"no labelling error is left in {list(aims)}: gold labels do not matter for them.")
+        raise ArgumentError(
+            f"no gold label shows a labelling error that moves {list(aims)}, so that nothing tells where more gold is "
+            "needed; label more rows at random first, or name other terms."
+        )
     return weight
 
 
